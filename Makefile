@@ -1,0 +1,35 @@
+# Each target sets up .venv by itself; nothing but Python >= 3.11, make and git is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test test-kill check format bench lock clean
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml scripts/install.sh
+	@scripts/install.sh $(PYTHON) $(VENV)
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/tacit demo --fast
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+check: $(STAMP)
+	@scripts/check.sh $(BIN)
+
+format: $(STAMP)
+	@$(BIN)/ruff format -q .
+	@$(BIN)/ruff check -q --fix .
+
+bench: $(STAMP)
+	@$(BIN)/python -m tests.bench
+
+lock: $(STAMP)
+	@scripts/lock.sh $(BIN)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,154 @@
+"""How results look in a terminal. Tables go to standard output, progress to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engine.types import Difference, Event, ReportRow
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON value on standard output."""
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def print_table(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows with the columns of the first; text of strangers is never read as markup."""
+    table = Table(title=title, title_justify="left")
+    for name in rows[0] if rows else ():
+        table.add_column(name.replace("_", " "), justify="right" if _numeric(rows[0][name]) else "left")
+    for row in rows:
+        table.add_row(*(_escape(_show(value)) for value in row.values()))
+    out.print(table if rows else f"{title}: none")
+
+
+def _numeric(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def report_lines(rows: Sequence[ReportRow], kind: str | None = "all") -> list[dict[str, Any]]:
+    """A report's rows as they are shown."""
+    return [
+        {
+            "system": row.name,
+            "kind": row.kind,
+            "n": row.n,
+            "accuracy": f"{row.accuracy:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]",
+            "parsed": f"{row.parse_rate:.2f}",
+            "tokens mean": f"{row.mean_output_tokens:.1f}",
+            "p95": f"{row.p95_output_tokens:.0f}",
+            "s / query": "-" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}",
+        }
+        for row in rows
+        if kind is None or row.kind == kind
+    ]
+
+
+def kinds_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
+    """Accuracy by kind, a column each."""
+    names = list(dict.fromkeys(row.name for row in rows))
+    by_name = {name: {row.kind: row for row in rows if row.name == name} for name in names}
+    kinds = sorted({row.kind for row in rows} - {"all"})
+    return [
+        {"system": name, **{kind: f"{cells[kind].accuracy:.2f}" if kind in cells else "-" for kind in kinds}}
+        for name, cells in by_name.items()
+    ]
+
+
+def difference_lines(rows: Sequence[Difference]) -> list[dict[str, Any]]:
+    """Paired differences as they are shown."""
+    return [
+        {
+            "system": row.name,
+            "against": row.baseline,
+            "n": row.n,
+            "accuracy gained": f"{row.difference:+.2f} [{row.ci_low:+.2f}, {row.ci_high:+.2f}]",
+        }
+        for row in rows
+    ]
+
+
+class EventBars:
+    """Progress bars fed by events; use as a context manager. Silent where standard error is no terminal."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        """`quiet` draws nothing."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._bars = Progress(*columns, TimeElapsedColumn(), console=err, disable=quiet or not err.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+        self._handlers: dict[str, Callable[[Event], None]] = {
+            "metric": self._on_metric,
+            "progress": self._on_progress,
+            "step_started": self._on_started,
+            "step_finished": self._on_finished,
+        }
+
+    def __enter__(self) -> EventBars:
+        """Start drawing."""
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop drawing; the bars stay."""
+        self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take an event in."""
+        handler = self._handlers.get(event.type)
+        if handler is not None:
+            handler(event)
+
+    def _task(self, step: str) -> TaskID:
+        if step not in self._tasks:
+            self._tasks[step] = self._bars.add_task(step, total=None, note="")
+        return self._tasks[step]
+
+    def _on_started(self, event: Event) -> None:
+        self._task(event.data["step"])
+
+    def _on_metric(self, event: Event) -> None:
+        values = event.data["values"]
+        if "loss" in values:
+            rate = values.get("tokens_per_second")
+            note = f"loss {values['loss']:.3f}" + (f" · {rate:.0f} tokens/s" if rate else "")
+            self._bars.update(
+                self._task(event.data["step"]), completed=event.data["update"], total=event.data["of"], note=note
+            )
+
+    def _on_progress(self, event: Event) -> None:
+        self._bars.update(self._task(event.data["step"]), completed=event.data["done"], total=event.data["of"])
+
+    def _on_finished(self, event: Event) -> None:
+        task = self._task(event.data["step"])
+        total = next((item.total for item in self._bars.tasks if item.id == task), None) or 1
+        self._bars.update(task, completed=total, total=total)

@@ -1,0 +1,100 @@
+"""The main job on the embedded default: generated puzzles, scripted teachers, TwT beside Standard KD."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.recipe import SEED, Recipe
+from app.services import Services
+from engine.config import ProjectConfig
+from engine.errors import NotFound
+from engine.evaluate import recommend
+from engine.puzzles import Puzzle, generate_puzzles
+from engine.types import Event, Query, RunStatus, Split, make_query
+from storage.projects import Project
+from storage.runs import Run
+
+Tell = Callable[[str], None]
+STAGES = ("stage1", "stage2", "stage3")
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demo leaves: its run, and what went into it."""
+
+    run: Run
+    seconds: float
+    selection: dict[str, Any]
+    auroc: dict[str, float | None]
+
+
+def run_demo(services: Services, recipe: Recipe, tell: Tell, on_event: Callable[[Event], None]) -> DemoResult:
+    """Run a recipe from nothing to its report, or go on with one that was cut off.
+
+    Raises:
+        WorkerFailed: if a job ended before its time; the same command goes on from there.
+    """
+    started = time.monotonic()
+    project = open_project(services, recipe)
+    tell(f"three scripted teachers answer {recipe.queries} queries, and {recipe.heldout} held-out ones for comparison")
+    job = services.label.start(project.name, splits=(Split.DISTILL, Split.HELDOUT))
+    services.context.wait(job.id, on_event)
+    tell("rationales are embedded and selected")
+    selection = services.select.select(project.name, recipe.selection, on_event)
+    auroc = services.select.measure_scores(project.name)
+    run = _open_run(services, project, recipe)
+    tell(f"{selection.counts['kept']} of {selection.counts['samples']} samples kept; run {run.id[:8]} trains")
+    run = services.run.wait(run.id, on_event)
+    return DemoResult(run, time.monotonic() - started, dict(selection.counts), auroc)
+
+
+def open_project(services: Services, recipe: Recipe) -> Project:
+    """The recipe's project with its queries and teachers, made if it is not there yet."""
+    try:
+        project = services.context.projects.get(recipe.project)
+    except NotFound:
+        project = services.data.create_project(ProjectConfig(name=recipe.project, task="custom", embedder="packaged"))
+    train, held = make_puzzles(recipe)
+    puzzles = [(p, _query(p, Split.DISTILL)) for p in train] + [(p, _query(p, Split.HELDOUT)) for p in held]
+    golds = {query.id: puzzle.answer for puzzle, query in puzzles}
+    services.data.add_queries(project.id, [query for _, query in puzzles], golds)
+    services.label.add_scripted_teachers(project.id)
+    return project
+
+
+def make_puzzles(recipe: Recipe) -> tuple[list[Puzzle], list[Puzzle]]:
+    """Training and held-out puzzles of a recipe; no held-out text repeats a training one."""
+    train = generate_puzzles(recipe.queries, SEED)
+    held = generate_puzzles(recipe.heldout, SEED + 1, frozenset(puzzle.text for puzzle in train))
+    return train, held
+
+
+def _query(puzzle: Puzzle, split: Split) -> Query:
+    return make_query(puzzle.text, (), puzzle.kind, None, split)
+
+
+def _open_run(services: Services, project: Project, recipe: Recipe) -> Run:
+    """Go on with the newest run where it was cut off, else start a new one."""
+    runs = services.context.runs.all(project.id)
+    if runs and runs[0].plan == recipe.plan and runs[0].status is not RunStatus.FINISHED:
+        stopped = runs[0].status is RunStatus.STOPPED
+        return services.run.resume(runs[0].id) if stopped else runs[0]
+    return services.run.start(project.name, recipe.plan)
+
+
+def describe(services: Services, result: DemoResult) -> dict[str, Any]:
+    """The demo's result for machines."""
+    rows = services.context.reports.rows(result.run.id)
+    return {
+        "run": result.run.id,
+        "seconds": round(result.seconds, 1),
+        "rows": [asdict(row) for row in rows],
+        "differences": [asdict(row) for row in services.context.reports.differences(result.run.id)],
+        "ship": recommend(rows, STAGES),
+        "selection": result.selection,
+        "auroc": result.auroc,
+        "failures": services.context.samples.failures(result.run.project_id),
+    }

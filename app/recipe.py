@@ -1,0 +1,52 @@
+"""The demo's recipe: how many puzzles, and how TwT and Standard KD are trained on them.
+
+Found on other seeds than the demo's own, so none of its held-out queries took part (DECISIONS.md tells what was tried).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.config import Plan, SelectionConfig, StudentConfig, TrainConfig
+from engine.train.plan import twt_plan, with_standard_kd
+
+SEED = 20261121
+_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Sizes and settings of one demo."""
+
+    project: str
+    queries: int
+    heldout: int
+    plan: Plan
+    selection: SelectionConfig
+
+
+def _stage(epochs: float, rate: float = _RATE) -> TrainConfig:
+    return TrainConfig(epochs=epochs, learning_rate=rate, max_tokens=512, validation=0, save_every=60)
+
+
+def _student() -> StudentConfig:
+    return StudentConfig(generate_tokens=128, generate_batch=40)
+
+
+_SELECTION = SelectionConfig(threshold=0.95, disagreement="majority")
+
+FULL = Recipe(
+    project="demo",
+    queries=700,
+    heldout=210,
+    plan=with_standard_kd(twt_plan(_student(), (_stage(1), _stage(1), _stage(3)))),
+    selection=_SELECTION,
+)
+
+FAST = Recipe(
+    project="demo-fast",
+    queries=84,
+    heldout=42,
+    plan=with_standard_kd(twt_plan(_student(), (_stage(1), _stage(1), _stage(2)))),
+    selection=_SELECTION,
+)

@@ -1,0 +1,60 @@
+"""The use cases in one frozen value, for pages, command line and Python; `open_services` is the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.usecases.context import Context, open_context
+from app.usecases.data import DataService
+from app.usecases.exporting import ExportService
+from app.usecases.labelling import LabelService
+from app.usecases.reading import ReadService
+from app.usecases.running import RunService
+from app.usecases.selecting import SelectService
+from engine.jobs.backends.local import LocalBackend
+from engine.jobs.supervisor import Supervisor
+from engine.ports import Backend
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything Tacit can do on one workspace."""
+
+    context: Context
+    data: DataService
+    label: LabelService
+    select: SelectService
+    run: RunService
+    export: ExportService
+    reading: ReadService
+
+
+@contextmanager
+def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[Services]:
+    """Open a workspace, take over what an earlier process left, and watch over its jobs until the end of the block.
+
+    Raises:
+        WorkspaceBusy: if another process has the workspace open.
+        StoreError: if its database can't be used.
+    """
+    context = open_context(workspace.resolve())
+    label, run = LabelService(context), RunService(context)
+    runners = {"label": label.run_label, "compress": label.run_compress}
+    context.supervisor = Supervisor(context.jobs, backend or LocalBackend(), runners, run.job_over)
+    try:
+        context.supervisor.start()
+        yield Services(
+            context,
+            DataService(context),
+            label,
+            SelectService(context),
+            run,
+            ExportService(context),
+            ReadService(context, run),
+        )
+    finally:
+        context.supervisor.close()
+        context.db.close()

@@ -1,0 +1,118 @@
+"""Draws the commands' results in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.console import difference_lines, kinds_lines, out, print_table, report_lines
+from app.usecases.checking import Finding
+from app.usecases.data import QueryImport
+from engine.types import Difference, ReportRow
+from storage.selections import StoredSelection
+
+_SHOWN_ERRORS = 10
+
+
+def show_query_import(project: str, result: QueryImport) -> None:
+    """Say what went in and what did not."""
+    out.print(
+        f"{project}: {result.added} queries added ({result.distill} to distill from, {result.heldout} held out, "
+        f"{result.golds} with a gold label), {result.duplicates} repeated rows, {result.present} there already",
+        markup=False,
+    )
+    _show_errors(result.errors)
+
+
+def _show_errors(errors: Sequence[Any]) -> None:
+    if errors:
+        out.print(f"{len(errors)} rows were left out:")
+    for error in errors[:_SHOWN_ERRORS]:
+        out.print(f"  row {error.row}: {error.message}", markup=False)
+    if len(errors) > _SHOWN_ERRORS:
+        out.print(f"  and {len(errors) - _SHOWN_ERRORS} more (--json lists all)")
+
+
+def show_output_import(project: str, data: dict[str, Any]) -> None:
+    """Say which teachers came in, and what of their outputs could not be read."""
+    out.print(f"{project}: {data['unmatched']} rows belong to no query of the project", markup=False)
+    _show_errors(data["errors"])
+    show_label(data)
+
+
+def show_label(data: dict[str, Any]) -> None:
+    """Samples and failures by teacher."""
+    print_table("samples", data["samples"])
+    if data["failures"]:
+        print_table("failed attempts", data["failures"])
+
+
+def show_selection(stored: StoredSelection) -> None:
+    """The numbers of a selection."""
+    counts = stored.counts
+    out.print(
+        f"kept {counts['kept']} of {counts['samples']} samples, for {counts['queries_kept']} of {counts['queries']} "
+        f"queries; the labels differed in {counts['label_disagreements']} queries"
+    )
+    print_table("reasons", [{"reason": name, "samples": number} for name, number in counts["reasons"].items()])
+    print_table("kept by teacher", [{"teacher": n, "samples": c} for n, c in counts["kept_by_teacher"].items()])
+
+
+def show_report(data: dict[str, Any]) -> None:
+    """The table of a run, by kind where kinds are mixed, and the paired differences."""
+    rows = [ReportRow(**row) for row in data["rows"]]
+    if not rows:
+        out.print("no held-out query has a gold label: nothing was scored")
+        return
+    print_table("held-out queries: accuracy with 95% interval, tokens of the student's tokenizer", report_lines(rows))
+    if any(row.kind != "all" for row in rows):
+        print_table("accuracy by kind", kinds_lines(rows))
+    if data["differences"]:
+        print_table(
+            "paired differences with 95% interval", difference_lines([Difference(**r) for r in data["differences"]])
+        )
+    names = {row.name for row in rows}
+    if {"stage1", "stage3"} <= names and "stage2" not in names:
+        out.print("stage 2 is absent: the teachers are recordings, and no live one was named to compress")
+    if data["ship"]:
+        out.print(f"to ship: {data['ship']} (the fewest tokens whose interval reaches the best stage's accuracy)")
+
+
+def show_run(data: dict[str, Any]) -> None:
+    """A run's steps and report."""
+    out.print(f"run {data['run']} ({data['plan']}): {data['status']} {data['message']}".rstrip(), markup=False)
+    print_table("steps", data["steps"])
+    if data["status"] == "finished":
+        show_report(data)
+    if data["status"] == "waiting":
+        out.print(
+            f"look with `tacit compress {data['run'][:8]}`, go on with `tacit compress {data['run'][:8]} --approve`"
+        )
+
+
+def show_compression(rows: Sequence[dict[str, Any]]) -> None:
+    """Compressed rationales beside their originals."""
+    for row in rows:
+        out.rule(f"{row['sample']} · {row['teacher']} · {row['flags']}", align="left")
+        for name in ("original", "student", "compressed"):
+            out.print(f"{name:>10}: {row[name]}", markup=False)
+
+
+def show_demo(data: dict[str, Any]) -> None:
+    """The demo's table and what goes with it."""
+    show_report(data)
+    told = ", ".join(f"{name} {'-' if v is None else format(v, '.2f')}" for name, v in data["auroc"].items())
+    out.print(f"how well the teachers' self-scores tell right from wrong (AUROC): {told}")
+    broken = sum(row["n"] for row in data["failures"])
+    out.print(
+        f"{broken} malformed replies are kept as failed attempts; run {data['run'][:8]} took {data['seconds']:.0f} s"
+    )
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """What the doctor found."""
+    rows = [
+        {"what": f.name, "": "ok" if f.ok else "missing", "value": f.value, "needed for": "" if f.ok else f.needed_for}
+        for f in findings
+    ]
+    print_table("this machine", rows)

@@ -1,0 +1,147 @@
+"""Projects and what goes into them: queries and recorded outputs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from app.usecases.context import Context
+from engine.columns import RowError, read_outputs, read_queries
+from engine.config import ProjectConfig
+from engine.errors import InputError
+from engine.jobs.spec import write_lines
+from engine.records import read_records
+from engine.types import Query, Split, TeacherSpec
+from storage.projects import Project
+
+_BLOCK = 10_000
+
+
+@dataclass(frozen=True)
+class QueryImport:
+    """What importing a file of queries did."""
+
+    added: int
+    distill: int
+    heldout: int
+    golds: int
+    duplicates: int
+    present: int
+    errors: list[RowError]
+
+
+@dataclass(frozen=True)
+class OutputImport:
+    """What importing a file of outputs prepared: the job that takes them in."""
+
+    job_id: str
+    teachers: dict[str, int]
+    unmatched: int
+    errors: list[RowError]
+
+
+@dataclass(frozen=True)
+class DataService:
+    """Use cases of projects and data."""
+
+    context: Context
+
+    def create_project(self, config: ProjectConfig) -> Project:
+        """Make a project.
+
+        Raises:
+            InputError: if the name is taken.
+        """
+        return self.context.projects.create(config)
+
+    def import_into(
+        self, config: ProjectConfig, path: Path, columns: Mapping[str, str], heldout: float, strict: bool = False
+    ) -> QueryImport:
+        """Import queries into the project of that name, which is made if there is none and the file has a good row."""
+        if any(project.name == config.name for project in self.context.projects.all()):
+            return self.import_queries(config.name, path, columns, heldout, strict)
+        self.create_project(config)
+        try:
+            return self.import_queries(config.name, path, columns, heldout, strict)
+        except InputError:
+            self.context.projects.remove(config.name)
+            raise
+
+    def import_queries(
+        self, project_name: str, path: Path, columns: Mapping[str, str], heldout: float, strict: bool = False
+    ) -> QueryImport:
+        """Import a file of queries: good rows go in without the bad ones.
+
+        Raises:
+            InputError: if no row is usable, or with `strict` if any row is not; then nothing is stored.
+        """
+        project = self.context.projects.get(project_name)
+        found = read_queries(read_records(path), columns, heldout)
+        if project.config.task == "choice":
+            bare = [query for query in found.queries if not query.choices]
+            if bare:
+                raise InputError(
+                    f"{len(bare)} of {len(found.queries)} rows of {path.name} have no choices, but the project's task "
+                    f"is multiple choice (first: {bare[0].text[:60]!r}). Nothing was stored."
+                )
+        if not found.queries or (strict and found.errors):
+            first = f"; the first: row {found.errors[0].row}, {found.errors[0].message}" if found.errors else ""
+            raise InputError(f"{path.name}: {len(found.errors)} rows can't be used{first}. Nothing was stored.")
+        added = self.add_queries(project.id, found.queries, found.golds)
+        heldout_count = sum(query.split is Split.HELDOUT for query in found.queries)
+        return QueryImport(
+            added=added,
+            distill=len(found.queries) - heldout_count,
+            heldout=heldout_count,
+            golds=len(found.golds),
+            duplicates=found.duplicates,
+            present=len(found.queries) - added,
+            errors=found.errors,
+        )
+
+    def add_queries(self, project_id: str, queries: list[Query], golds: Mapping[str, str]) -> int:
+        """Store queries and gold labels in blocks; returns how many were new."""
+        added = 0
+        for begin in range(0, len(queries), _BLOCK):
+            block = queries[begin : begin + _BLOCK]
+            added += self.context.queries.add(
+                project_id, block, {query.id: golds[query.id] for query in block if query.id in golds}
+            )
+        return added
+
+    def import_outputs(self, project_name: str, path: Path, teacher: str | None = None) -> OutputImport:
+        """Prepare recorded teachers from a file and queue the job that replays them.
+
+        Raises:
+            InputError: if no row matches a query of the project.
+        """
+        project = self.context.projects.get(project_name)
+        queries = self.context.queries.get(project.id)
+        found = read_outputs(read_records(path), queries, teacher)
+        if not found.recordings:
+            raise InputError(
+                f"{path.name}: none of its rows belongs to a query of {project.name!r} "
+                f"({found.unmatched} name unknown queries, {len(found.errors)} can't be used). Nothing was stored."
+            )
+        live = {spec.name for spec in self.context.projects.teachers(project.id) if spec.provider != "recorded"}
+        clash = live & found.recordings.keys()
+        if clash:
+            raise InputError(f"{', '.join(sorted(clash))} is a live teacher of this project; rename the recorded one")
+        source = hashlib.sha256(path.read_bytes()).hexdigest()[:24]
+        kept = self.context.workspace / "recordings" / f"{source}.jsonl"
+        write_lines(
+            kept,
+            (
+                {"teacher": name, "query_id": query_id, **asdict(recording)}
+                for name, by_query in found.recordings.items()
+                for query_id, recording in by_query.items()
+            ),
+        )
+        for name in found.recordings:
+            self.context.projects.put_teacher(project.id, TeacherSpec(name, "recorded", name, endpoint=source))
+        spec = {"teachers": sorted(found.recordings), "splits": ["distill", "heldout"], "draws": 1}
+        job = self.context.submit(project.id, "label", spec)
+        counts = {name: len(by_query) for name, by_query in found.recordings.items()}
+        return OutputImport(job.id, counts, found.unmatched, found.errors)

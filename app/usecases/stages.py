@@ -1,0 +1,145 @@
+"""What each step of a plan works on: rows to train on, prompts to answer, and the fingerprint of both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from app.usecases.context import Context
+from app.usecases.labelling import kept_examples
+from engine.config import ReplaySource, Step
+from engine.dataset import Example, fingerprint_rows, label_rows, rationale_rows, row_to_json, student_prompt
+from engine.errors import StateError
+from engine.jobs.spec import WorkerStep, write_lines
+from engine.tasks import get_task
+from engine.types import Query, Split, StageRow, hash_id
+from storage.runs import Run
+
+STUDENT = "student"
+TEACHERS = "teachers"
+
+
+@dataclass(frozen=True)
+class StageBuilder:
+    """Builds the worker's steps of one run, from what is in the store now."""
+
+    context: Context
+    run: Run
+
+    def examples(self) -> list[Example]:
+        """G, with the teachers' own rationales."""
+        return [example for example, _ in kept_examples(self.context, self.run)]
+
+    def rows(self, dataset: str) -> list[StageRow]:
+        """The rows of a dataset: full [x; r; y], compressed [x; r^T; y] or label [x; y]."""
+        task = get_task(self.context.projects.get(self.run.project_id).config.task)
+        examples = self.examples()
+        if dataset == "label":
+            return label_rows(task, examples)
+        if dataset == "compressed":
+            texts = self.context.runs.rationales(self.run.id)
+            examples = [
+                replace(e, rationale=texts[e.sample_id][0], flags=texts[e.sample_id][1])
+                for e in examples
+                if e.sample_id in texts
+            ]
+        return rationale_rows(task, examples)
+
+    def training_rows(self, step: Step) -> list[StageRow]:
+        """The step's dataset and what it replays of others."""
+        rows = self.rows(step.dataset)
+        for source in step.replay:
+            rows += _share(self.rows(source.dataset), source)
+        if not rows:
+            raise StateError(f"step {step.name}: the selection left nothing to train on")
+        return rows
+
+    def folder(self, step: str) -> Path:
+        """Where a train step's checkpoints and adapter lie."""
+        return Path(self.run.folder) / step
+
+    def build(self, step: Step, job_folder: Path) -> WorkerStep:
+        """Write a step's input into the job's folder and describe the step to the worker."""
+        start = str(self.folder(step.start) / "adapter") if step.start else None
+        if step.kind == "train":
+            rows = self.training_rows(step)
+            file = write_lines(job_folder / f"{step.name}.jsonl", map(row_to_json, rows))
+            train = step.train
+            if step.equal_updates_to:
+                train = train.model_copy(update={"updates": self._updates_of(step.equal_updates_to)})
+            return WorkerStep(
+                kind="train", name=step.name, file=file, start=start, folder=str(self.folder(step.name)), train=train
+            )
+        file = write_lines(job_folder / f"{step.name}.jsonl", self._asks(step))
+        limit = self.run.plan.student.generate_tokens
+        return WorkerStep(kind="write", name=step.name, file=file, start=start, max_new_tokens=limit)
+
+    def build_teachers(self, job_folder: Path) -> WorkerStep | None:
+        """The teachers' answers on held-out queries, to be measured in the student's tokens; None without any."""
+        rows = self.context.db.rows(
+            "SELECT a.teacher AS system, a.query_id, a.raw AS text, s.label, a.latency_s FROM attempts a "
+            "LEFT JOIN samples s ON s.project_id = a.project_id AND s.id = a.sample_id "
+            "WHERE a.project_id = ? AND a.purpose = 'evaluate' "
+            "QUALIFY row_number() OVER (PARTITION BY a.teacher, a.query_id ORDER BY s.label IS NULL, a.id) = 1 "
+            "ORDER BY ALL",
+            [self.run.project_id],
+        )
+        if not rows:
+            return None
+        return WorkerStep(kind="count", name=TEACHERS, file=write_lines(job_folder / f"{TEACHERS}.jsonl", rows))
+
+    def _updates_of(self, names: Sequence[str]) -> int:
+        results = {state.name: state.result for state in self.context.runs.steps(self.run.id)}
+        return sum(int(results[name]["updates"]) for name in names)
+
+    def _asks(self, step: Step) -> list[dict[str, Any]]:
+        task = get_task(self.context.projects.get(self.run.project_id).config.task)
+        if step.kind == "answer":
+            wanted = {example.query.id for example in self.examples()}
+            queries = [q for q in self.context.queries.get(self.run.project_id, Split.DISTILL) if q.id in wanted]
+            return [_ask(query, STUDENT, student_prompt(task, query)) for query in queries]
+        queries = self.context.queries.get(self.run.project_id, Split.HELDOUT)
+        if not queries:
+            raise StateError("the project has no held-out queries to evaluate on; import some with --heldout")
+        system = step.start or step.name
+        if step.start is not None:
+            return [_ask(query, system, student_prompt(task, query)) for query in queries]
+        shots = pick_shots(self.examples(), step.shots)
+        return [_ask(query, system, student_prompt(task, query, "vanilla", shots)) for query in queries]
+
+    def fingerprint(self, step: Step) -> str:
+        """Hash of everything the step's result depends on, through all steps it starts from."""
+        plan = self.run.plan
+        earlier = {other.name: other for other in plan.steps}
+        parts: list[object] = [step.model_dump(mode="json"), plan.student.model_dump(mode="json")]
+        if step.kind == "train":
+            parts.append(fingerprint_rows(self.training_rows(step)))
+        parts += [self.fingerprint(earlier[name]) for name in ((step.start,) if step.start else ())]
+        return hash_id("step", *parts)
+
+
+def _ask(query: Query, system: str, prompt: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    return {"query_id": query.id, "system": system, "prompt": [list(turn) for turn in prompt]}
+
+
+def _share(rows: Sequence[StageRow], source: ReplaySource) -> list[StageRow]:
+    """A share of the rows that does not depend on their order."""
+    count = math.ceil(source.share * len(rows))
+    return sorted(rows, key=lambda row: hash_id("replay", row.id))[:count]
+
+
+def pick_shots(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
+    """Worked examples for few-shot prompts: by hash, of as many kinds as there are."""
+    ranked = sorted(examples, key=lambda example: hash_id("shot", example.sample_id))
+    by_kind: dict[str | None, list[Example]] = {}
+    for example in ranked:
+        by_kind.setdefault(example.query.kind, []).append(example)
+    shots: list[Example] = []
+    while len(shots) < min(count, len(ranked)):
+        for members in by_kind.values():
+            if members and len(shots) < count:
+                shots.append(members.pop(0))
+    return tuple(shots)

@@ -1,0 +1,198 @@
+"""From the columns of a file to queries and recordings: a guess for the usual names, overridable by the user."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import InputError
+from engine.records import Record
+from engine.teachers.recorded import Recording
+from engine.types import Choice, Query, Split, hash_id, make_query
+
+_GUESSES = {
+    "query": ("query", "question", "prompt", "problem", "instruction", "input", "text"),
+    "choices": ("choices", "options"),
+    "gold": ("gold", "answerkey", "gold_label", "answer", "label", "target", "output"),
+    "kind": ("kind", "category", "subject"),
+    "id": ("id", "query_id", "qid", "key"),
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column holds what; None where the file has none."""
+
+    query: str
+    choices: str | None = None
+    gold: str | None = None
+    kind: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class RowError:
+    """A row that was left out, counted from 1, and why."""
+
+    row: int
+    message: str
+
+
+@dataclass(frozen=True)
+class ImportedQueries:
+    """What a file gave: queries (each once), gold labels by query id, rows left out, rows that repeat another."""
+
+    queries: list[Query]
+    golds: dict[str, str]
+    errors: list[RowError]
+    duplicates: int
+
+
+def guess_columns(names: Sequence[str], overrides: Mapping[str, str]) -> Columns:
+    """Map columns by their names.
+
+    Raises:
+        InputError: if an override names no column, or no column looks like a query.
+    """
+    lowered = {name.lower(): name for name in names}
+    found: dict[str, str] = {}
+    for role, guesses in _GUESSES.items():
+        if role in overrides:
+            if overrides[role] not in names:
+                raise InputError(f"there is no column {overrides[role]!r}; the file has {', '.join(names)}")
+            found[role] = overrides[role]
+            continue
+        match = next((lowered[g] for g in guesses if g in lowered and lowered[g] not in found.values()), None)
+        if match is not None:
+            found[role] = match
+    if "query" not in found:
+        raise InputError(f"no column looks like a query among {', '.join(names)}; name it with --column query=NAME")
+    return Columns(**found)
+
+
+def read_queries(records: Iterable[Record], overrides: Mapping[str, str], heldout: float) -> ImportedQueries:
+    """Turn rows into queries. A share `heldout` of them, by hash of their id, is for scoring only."""
+    result = ImportedQueries([], {}, [], 0)
+    seen: dict[str, int] = {}
+    columns: Columns | None = None
+    duplicates = 0
+    for record in records:
+        if record.error is not None:
+            result.errors.append(RowError(record.row, record.error))
+            continue
+        columns = columns or guess_columns(list(record.values), overrides)
+        try:
+            query, gold = _read_query(record.values, columns, heldout)
+        except InputError as error:
+            result.errors.append(RowError(record.row, str(error)))
+            continue
+        if query.id in seen:
+            duplicates += 1
+            continue
+        seen[query.id] = record.row
+        result.queries.append(query)
+        if gold is not None:
+            result.golds[query.id] = gold
+    return ImportedQueries(result.queries, result.golds, result.errors, duplicates)
+
+
+def _read_query(values: Mapping[str, Any], columns: Columns, heldout: float) -> tuple[Query, str | None]:
+    text = values.get(columns.query)
+    if not isinstance(text, str) or not text.strip():
+        raise InputError("empty query")
+    choices = _read_choices(values[columns.choices]) if columns.choices and values.get(columns.choices) else ()
+    key = str(values[columns.id]) if columns.id and values.get(columns.id) is not None else None
+    kind = str(values[columns.kind]) if columns.kind and values.get(columns.kind) is not None else None
+    query = make_query(text.strip(), choices, kind, key)
+    if int(hash_id("heldout", query.id)[:8], 16) < heldout * 2**32:
+        query = make_query(text.strip(), choices, kind, key, Split.HELDOUT)
+    gold = values.get(columns.gold) if columns.gold else None
+    return query, None if gold is None or not str(gold).strip() else _short_gold(str(gold))
+
+
+def _short_gold(gold: str) -> str:
+    """GSM8K writes its answers as a solution that ends in `#### 18`."""
+    return gold.rsplit("####", 1)[1].strip() if "####" in gold else gold.strip()
+
+
+def _read_choices(value: Any) -> tuple[Choice, ...]:
+    """Choices as {"A": text}, {"label": [...], "text": [...]}, a list of texts, or any of these as JSON text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise InputError("the choices are not JSON") from None
+    if isinstance(value, dict) and {"label", "text"} <= value.keys():
+        value = dict(zip(value["label"], value["text"], strict=False))
+    if isinstance(value, list):
+        value = dict(zip(string.ascii_uppercase, value, strict=False))
+    if not isinstance(value, dict) or not all(str(text).strip() for text in value.values()):
+        raise InputError("the choices are neither a list nor letters with texts")
+    return tuple(Choice(str(letter), str(text)) for letter, text in value.items() if text is not None)
+
+
+@dataclass(frozen=True)
+class ImportedOutputs:
+    """Recordings by teacher and query id, rows left out, and rows whose query the project doesn't have."""
+
+    recordings: dict[str, dict[str, Recording]]
+    errors: list[RowError]
+    unmatched: int
+
+
+def read_outputs(records: Iterable[Record], queries: Sequence[Query], teacher: str | None) -> ImportedOutputs:
+    """Turn rows with `query_id` (or the query's text), `rationale`, `answer`, `raw`, `scores` into recordings.
+
+    `teacher` names the teacher where the file has no such column.
+    """
+    by_key = {query.key: query.id for query in queries if query.key is not None}
+    by_key |= {query.id: query.id for query in queries} | {query.text: query.id for query in queries}
+    recordings: dict[str, dict[str, Recording]] = {}
+    errors: list[RowError] = []
+    unmatched = 0
+    for record in records:
+        values = {name.lower(): value for name, value in record.values.items()}
+        problem = record.error or _output_problem(values, teacher)
+        if problem:
+            errors.append(RowError(record.row, problem))
+            continue
+        query_id = by_key.get(str(_pick(values, "query_id", "id", "qid", "query", "question")))
+        if query_id is None:
+            unmatched += 1
+            continue
+        name = str(values.get("teacher") or teacher)
+        recordings.setdefault(name, {}).setdefault(query_id, _read_recording(values))
+    return ImportedOutputs(recordings, errors, unmatched)
+
+
+def _pick(values: Mapping[str, Any], *names: str) -> Any:
+    return next((values[name] for name in names if values.get(name) not in (None, "")), None)
+
+
+def _output_problem(values: Mapping[str, Any], teacher: str | None) -> str | None:
+    if _pick(values, "query_id", "id", "qid", "query", "question") is None:
+        return "no query id and no query"
+    if not (values.get("teacher") or teacher):
+        return "no teacher named; give the column `teacher` or --teacher NAME"
+    if _pick(values, "answer", "label", "raw", "output", "rationale") is None:
+        return "no answer, no rationale and no raw reply"
+    return None
+
+
+def _read_recording(values: Mapping[str, Any]) -> Recording:
+    answer = _pick(values, "answer", "label")
+    scores = _pick(values, "scores", "factors")
+    if isinstance(scores, str):
+        try:
+            scores = json.loads(scores)
+        except ValueError:
+            scores = None
+    factors = (
+        {str(n): float(v) for n, v in scores.items() if isinstance(v, (int, float))} if isinstance(scores, dict) else {}
+    )
+    raw = _pick(values, "raw", "output", "reply")
+    rationale = str(_pick(values, "rationale", "reasoning", "explanation") or "")
+    return Recording(rationale, None if answer is None else str(answer), None if raw is None else str(raw), factors)

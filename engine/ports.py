@@ -1,0 +1,136 @@
+"""What the method asks of the world outside it. Fakes in tests stand here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.types import Event, Job, ParsedReply, Purpose, Query, Reply, TeacherSpec
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request to a teacher: the rendered prompt, and the parts it was rendered from."""
+
+    query: Query
+    purpose: Purpose
+    system: str
+    user: str
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    draw: int = 0
+
+
+class Teacher(Protocol):
+    """A teacher model T_j."""
+
+    @property
+    def spec(self) -> TeacherSpec:
+        """How the user configured it."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """Whether it can answer requests it has never seen (a recording can't)."""
+        ...
+
+    async def ask(self, request: Request) -> Reply:
+        """Answer one request.
+
+        Raises:
+            TeacherError: with the kind that decides whether to retry.
+        """
+        ...
+
+
+class Task(Protocol):
+    """How to ask, read and verify one kind of task. A code task's `verify` would run tests in a sandbox."""
+
+    @property
+    def name(self) -> str:
+        """The name in configs and prompt file names."""
+        ...
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The confidence factors m_1..m_n that teachers score."""
+        ...
+
+    def render(self, query: Query) -> str:
+        """The query as a teacher and a student read it."""
+        ...
+
+    def parse(self, query: Query, text: str) -> ParsedReply | None:
+        """Read a teacher's reply; None if it holds no label. Never raises, never invents a label."""
+        ...
+
+    def read_answer(self, query: Query, text: str) -> str | None:
+        """Read the label out of a student's completion; None if there is none."""
+        ...
+
+    def normalise(self, query: Query, label: str) -> str | None:
+        """The form in which equal labels are equal strings; None if it is no label for this query."""
+        ...
+
+    def verify(self, query: Query, label: str, gold: str) -> bool:
+        """Whether the label is right."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns rationales into vectors."""
+
+    @property
+    def model(self) -> str:
+        """Model name, part of the cache key."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """Version of the weights, part of the cache key."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, shape (texts, dimensions)."""
+        ...
+
+
+class EventSink(Protocol):
+    """Where a running job tells what happens."""
+
+    def emit(self, type_: str, **data: Any) -> None:
+        """Append one event; when this returns, a killed process has not lost it."""
+        ...
+
+
+class Backend(Protocol):
+    """Starts worker processes somewhere."""
+
+    def start(self, run_dir: Path, devices: int) -> int:
+        """Start the worker of a run folder; returns its process id."""
+        ...
+
+
+class JobStore(Protocol):
+    """What the supervisor needs of the store."""
+
+    def unfinished_jobs(self) -> list[Job]:
+        """Queued and running jobs, oldest first."""
+        ...
+
+    def get_job(self, job_id: str) -> Job:
+        """One job."""
+        ...
+
+    def update_job(self, job_id: str, **changes: Any) -> None:
+        """Change columns of a job."""
+        ...
+
+    def ingest(self, job: Job, events: Iterable[Event], offset: int) -> None:
+        """Take events in, each (job, seq) once, with all they mean, in one transaction."""
+        ...

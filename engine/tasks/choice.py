@@ -1,0 +1,65 @@
+"""Multiple choice: the label is the letter of an option."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from engine.tasks.reply import find_answer_line, read_reply
+from engine.types import ParsedReply, Query
+
+_LETTERED = re.compile(r"\A\W*?\(?(?P<letter>[A-Za-z])(?P<mark>\)|\.|:|$|(?=\s))\s*(?P<rest>.*)\Z", re.DOTALL)
+_ANOTHER = re.compile(r"\(?\b([A-Za-z])\)")
+
+
+def _fold(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return re.sub(r"[\s\W_]+", " ", text).strip()
+
+
+class ChoiceTask:
+    """Questions with lettered choices, as CommonsenseQA."""
+
+    name = "choice"
+    factors = ("reasoning", "answer", "clarity")
+
+    def render(self, query: Query) -> str:
+        """The question, then one line a choice."""
+        return "\n".join([query.text, *(f"({choice.letter}) {choice.text}" for choice in query.choices)])
+
+    def parse(self, query: Query, text: str) -> ParsedReply | None:
+        """Read a teacher's reply; None if it names no choice of this query."""
+        reply = read_reply(text)
+        if reply is None:
+            label = self.normalise(query, text.strip())
+            return None if label is None else ParsedReply("", label)
+        label = self.normalise(query, reply.label)
+        return None if label is None else ParsedReply(reply.rationale, label, reply.scores)
+
+    def read_answer(self, query: Query, text: str) -> str | None:
+        """The letter behind the last answer line, or the whole text if it is nothing but a choice."""
+        marked = find_answer_line(text)
+        return self.normalise(query, marked[1] if marked else text)
+
+    def normalise(self, query: Query, label: str) -> str | None:
+        """The letter meant by "(B)", "B. text", "b" or the option's own text.
+
+        None where a letter and the text behind it contradict each other: nothing is guessed.
+        """
+        letters = {choice.letter.upper(): _fold(choice.text) for choice in query.choices}
+        folded = _fold(label)
+        by_text = [letter for letter, text in letters.items() if text and text == folded]
+        if len(by_text) == 1:
+            return by_text[0]
+        match = _LETTERED.match(label.strip())
+        if match is None or match["letter"].upper() not in letters:
+            return None
+        letter, rest = match["letter"].upper(), _fold(match["rest"])
+        if any(other.upper() != letter for other in _ANOTHER.findall(match["rest"])):
+            return None
+        return letter if not rest or (letters[letter] and rest.startswith(letters[letter])) else None
+
+    def verify(self, query: Query, label: str, gold: str) -> bool:
+        """Whether both name the same choice."""
+        mine = self.normalise(query, label)
+        return mine is not None and mine == (self.normalise(query, gold) or gold.strip().upper())

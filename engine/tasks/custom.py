@@ -1,0 +1,62 @@
+"""Custom tasks: free text, compared exactly after normalising or by a regular expression."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Literal
+
+import regex
+
+from engine.tasks.reply import find_answer_line, read_reply
+from engine.types import ParsedReply, Query
+
+_PATTERN_SECONDS = 0.2
+_BARE_WORDS = 5
+
+
+class CustomTask:
+    """Short free-text answers."""
+
+    name = "custom"
+    factors = ("reasoning", "answer", "clarity")
+
+    def __init__(self, match: Literal["exact", "regex"] = "exact") -> None:
+        """`match` decides what a gold label is: a text, or a pattern that must match the whole label."""
+        self.match = match
+
+    def render(self, query: Query) -> str:
+        """The query as it is."""
+        return query.text
+
+    def parse(self, query: Query, text: str) -> ParsedReply | None:
+        """Read a teacher's reply; None if it holds no label."""
+        reply = read_reply(text)
+        if reply is None or self.normalise(query, reply.label) is None:
+            return None
+        return ParsedReply(reply.rationale, reply.label, reply.scores)
+
+    def read_answer(self, query: Query, text: str) -> str | None:
+        """What the last answer line gives, or the whole text if it is one line of at most five words."""
+        marked = find_answer_line(text)
+        if marked is not None:
+            return marked[1]
+        bare = text.strip()
+        return bare if bare and "\n" not in bare and len(bare.split()) <= _BARE_WORDS else None
+
+    def normalise(self, query: Query, label: str) -> str | None:
+        """Unicode-normalised, folded, single spaces, without a final full stop; None if nothing is left."""
+        text = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+        return text.rstrip(" .") or None
+
+    def verify(self, query: Query, label: str, gold: str) -> bool:
+        """Equality after normalising, or a full match of the pattern (False if it takes over 0.2 s)."""
+        mine = self.normalise(query, label)
+        if mine is None:
+            return False
+        if self.match == "exact":
+            return mine == self.normalise(query, gold)
+        try:
+            found = regex.fullmatch(gold, label.strip(), flags=regex.IGNORECASE, timeout=_PATTERN_SECONDS)
+        except (regex.error, TimeoutError):
+            return False
+        return found is not None

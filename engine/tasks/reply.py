@@ -1,0 +1,160 @@
+"""Reads teachers' replies tolerantly: JSON in any dress first, then text with an explicit answer line."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import json_repair
+
+_LABEL_KEYS = ("label", "final_answer", "answer")
+_RATIONALE_KEYS = ("rationale", "reasoning", "explanation", "thought", "thoughts")
+_SCORE_KEYS = ("scores", "factors", "confidence")
+_MAX_REPLY = 200_000
+_THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL | re.IGNORECASE)
+_KEY = re.compile(r"""["']?\b(label|final_answer|answer)\b["']?\s*:\s*""", re.IGNORECASE)
+_CLOSED_VALUE = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"',}\]][^"',}\]\n]*(?=\s*[,}\n]))""")
+_ANSWER_LINE = re.compile(
+    r"(?:(?:^|(?<=[\s*#]))(?:the\s+)?(?:final\s+|correct\s+|right\s+)?answer(?:\s+is(?:\s*:)?|\s*:)[\s*]*"
+    r"|\[answer[^\]\n]{0,40}\])+\s*(?P<label>[^\n]+)",
+    re.IGNORECASE,
+)
+_RUN_ON = re.compile(r"\n\s*(?:Q|Question|Human|User)\s*:")
+
+
+class RawReply(NamedTuple):
+    """What stands in a reply before the task has looked at the label."""
+
+    rationale: str
+    label: str
+    scores: dict[str, float]
+
+
+def read_reply(text: str) -> RawReply | None:
+    """Find rationale, label and scores in a teacher's reply.
+
+    A label is only ever a piece of the reply that stands behind an explicit key or marker and is complete there; a
+    reply that breaks off inside its label has none.
+
+    Returns:
+        None if the reply holds no label. Never raises on any text.
+    """
+    text = text[:_MAX_REPLY]
+    thought = " ".join(part.strip() for part in _THINK.findall(text))
+    visible = _THINK.sub(" ", text)
+    if "<think>" in visible.lower():
+        return None
+    found = _from_object(visible)
+    if found is None:
+        found = _from_text(visible)
+    if found is None:
+        return None
+    return found if found.rationale or not thought else found._replace(rationale=thought)
+
+
+def _from_object(text: str) -> RawReply | None:
+    start = text.find("{")
+    if start < 0 or not _KEY.search(text, start):
+        return None
+    data = _load_object(text, start)
+    if data is None:
+        return None
+    label = _first(data, _LABEL_KEYS)
+    if label is None or isinstance(label, (dict, list, bool)) or str(label).strip() == "":
+        return None
+    rationale = _first(data, _RATIONALE_KEYS)
+    if isinstance(rationale, list):
+        rationale = " ".join(str(part) for part in rationale)
+    return RawReply(_as_text(rationale), str(label).strip(), _read_scores(data))
+
+
+def _load_object(text: str, start: int) -> dict[str, Any] | None:
+    decoder = json.JSONDecoder(strict=False)
+    for match in re.finditer(r"\{", text[start:]):
+        try:
+            data, _ = decoder.raw_decode(text, start + match.start())
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(data, dict) and _first(data, _LABEL_KEYS) is not None:
+            return data
+        if match.start() > 10_000:
+            break
+    return _repair(text[start:])
+
+
+def _repair(text: str) -> dict[str, Any] | None:
+    keys = list(_KEY.finditer(text))
+    if not keys or _CLOSED_VALUE.match(text, keys[-1].end()) is None:
+        return None
+    try:
+        data = json_repair.loads(text)
+    except (ValueError, RecursionError, IndexError, TypeError):
+        return None
+    if isinstance(data, list):
+        data = next((part for part in data if isinstance(part, dict)), None)
+    if not isinstance(data, dict):
+        return None
+    label = _first(data, _LABEL_KEYS)
+    return data if label is not None and str(label).strip() in text else None
+
+
+def _first(data: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    lowered = {str(key).lower(): value for key, value in data.items()}
+    return next((lowered[name] for name in names if lowered.get(name) is not None), None)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _read_scores(data: Mapping[str, Any]) -> dict[str, float]:
+    scores = _first(data, _SCORE_KEYS)
+    if not isinstance(scores, dict):
+        return {}
+    read = {str(name).lower(): read_score(value) for name, value in scores.items()}
+    return {name: score for name, score in read.items() if score is not None}
+
+
+def read_score(value: object) -> float | None:
+    """Read a score in [0, 1] written as 0.9, "0.9", "90%", "0.9/1" or "9/10"; None if it is not one."""
+    text = str(value).strip()
+    try:
+        if text.endswith("%"):
+            score = float(text[:-1]) / 100
+        elif "/" in text:
+            part, whole = text.split("/", 1)
+            score = float(part) / float(whole)
+        else:
+            score = float(text)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return score if math.isfinite(score) and 0 <= score <= 1 and not isinstance(value, bool) else None
+
+
+def _from_text(text: str) -> RawReply | None:
+    marked = find_answer_line(text)
+    if marked is None:
+        return None
+    before, label = marked
+    rationale = re.sub(r"^\s*rationale\s*:\s*", "", before.strip(), flags=re.IGNORECASE)
+    return RawReply(rationale, label, {})
+
+
+def find_answer_line(text: str) -> tuple[str, str] | None:
+    """The text before the last explicit answer line, and what that line gives as the answer.
+
+    Whatever follows a new question that the model asks itself does not count.
+    """
+    run_on = _RUN_ON.search(text, 1)
+    text = text[: run_on.start()] if run_on else text
+    lines = list(_ANSWER_LINE.finditer(text))
+    if not lines:
+        return None
+    last = lines[-1]
+    label = last["label"].strip().strip("*`").strip()
+    return (text[: last.start()], label) if label else None

@@ -1,0 +1,1 @@
+"""The teachers behind the `Teacher` port."""

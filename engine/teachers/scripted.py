@@ -1,0 +1,138 @@
+"""Teachers that are programs: they solve the demo's puzzles from the text, each by its own method, and err by hash.
+
+They never see a gold label. A slip, a malformed reply and the self-scores all follow from a hash of teacher and query,
+so two runs give the same replies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from dataclasses import dataclass
+
+from engine.errors import ErrorKind, TeacherError
+from engine.ports import Request
+from engine.prompts import UNSOUND
+from engine.puzzles import METHODS, Solution, solve_puzzle
+from engine.types import Purpose, Reply, TeacherSpec
+
+_SLIPS = {"forward": 0.06, "eliminate": 0.10, "tabulate": 0.14}
+_MALFORMED = 0.03
+_FACTORS = ("reasoning", "answer", "clarity")
+_WORD = re.compile(r"[A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class ScriptedTeacher:
+    """One of the three methods as a teacher."""
+
+    method: str
+
+    @property
+    def spec(self) -> TeacherSpec:
+        """Its fixed configuration."""
+        return TeacherSpec(self.method, "scripted", f"puzzles-{self.method}", concurrency=1)
+
+    @property
+    def live(self) -> bool:
+        """It answers whatever it is asked."""
+        return True
+
+    async def ask(self, request: Request) -> Reply:
+        """Solve, rewrite or check, by the request's purpose.
+
+        Raises:
+            TeacherError: unknown_query if the query is none of the puzzles.
+        """
+        started = time.perf_counter()
+        try:
+            kind, solution = solve_puzzle(request.query.text, self.method)
+        except ValueError as error:
+            raise TeacherError(ErrorKind.UNKNOWN_QUERY, str(error)) from error
+        if request.purpose is Purpose.COMPRESS:
+            text = self._rewrite(solution, request)
+        elif request.purpose is Purpose.CHECK:
+            text = self._follow(solution, request.variables["rationale"])
+        else:
+            text = self._answer(kind, solution, request)
+        return Reply(text, text, latency_s=time.perf_counter() - started)
+
+    def _chance(self, *parts: object) -> float:
+        """A number in [0, 1) that the parts and the method decide."""
+        digest = hashlib.sha256(repr((self.method, *parts)).encode()).digest()
+        return int.from_bytes(digest[:7], "big") / 2**56
+
+    def _answer(self, kind: str, solution: Solution, request: Request) -> str:
+        about = (request.query.text, request.draw)
+        rate = _SLIPS[self.method] * (0.5 + self._chance("rate", kind))
+        slipped = self._chance("slip", *about) < rate
+        if slipped:
+            solution = _slip(solution, int(self._chance("which", *about) * len(solution.distractors)))
+        rationale = " ".join(step.full for step in solution.steps)
+        reply = {"rationale": rationale, "label": solution.answer, "scores": self._scores(slipped, *about)}
+        text = json.dumps(reply)
+        malformed = self._chance("malformed", *about)
+        if malformed >= _MALFORMED:
+            return text
+        forms = (text[: len(text) // 3], rationale, "")
+        return forms[int(malformed / _MALFORMED * len(forms))]
+
+    def _scores(self, slipped: bool, *about: object) -> dict[str, float]:
+        """Self-scores: high where the answer is right, often high where it is wrong, as of real models."""
+        mood = self._chance("mood", *about)
+        spread = 0.22 if slipped else 0.08
+        scores = {}
+        for factor in _FACTORS:
+            own = self._chance(factor, *about)
+            width = 0.06 if factor == "clarity" else spread
+            scores[factor] = round(1 - width * (0.6 * mood + 0.4 * own) ** 1.5, 3)
+        return scores
+
+    def _rewrite(self, solution: Solution, request: Request) -> str:
+        """Say the steps in few words: those the student has in mind already first, as many as fit its own length."""
+        label, student = request.variables["label"], request.variables["student_rationale"]
+        if label != solution.answer and label in solution.distractors:
+            solution = _slip(solution, solution.distractors.index(label))
+        *steps, last = solution.steps
+        said = set(_WORD.findall(student.lower()))
+        sound = bool(said) and not student.startswith(UNSOUND)
+        budget = len(_WORD.findall(student)) // 2 if sound else len(steps) * 2
+        ranked = sorted(steps, key=lambda step: -_overlap(step.short, said)) if sound else list(steps)
+        chosen: list[str] = []
+        spent = len(_WORD.findall(last.short))
+        for step in ranked:
+            size = len(_WORD.findall(step.short))
+            if spent + size <= budget:
+                chosen.append(step.short)
+                spent += size
+        kept = [step.short for step in steps if step.short in chosen]
+        return json.dumps({"rationale": "; ".join([*kept, last.short]), "label": solution.answer})
+
+    def _follow(self, solution: Solution, rationale: str) -> str:
+        """The candidate answer that the reasoning names last."""
+        places = {
+            answer: match.start()
+            for answer in (solution.answer, *solution.distractors)
+            for match in re.finditer(rf"\b{re.escape(answer)}\b", rationale)
+        }
+        return json.dumps({"label": max(places, key=lambda a: places[a])}) if places else "It leads nowhere."
+
+
+def _slip(solution: Solution, which: int) -> Solution:
+    """The same solution with a wrong answer in its last step."""
+    wrong = solution.distractors[which]
+    last = solution.steps[-1]
+    pattern = rf"\b{re.escape(solution.answer)}\b"
+    ending = type(last)(re.sub(pattern, wrong, last.full), re.sub(pattern, wrong, last.short))
+    others = tuple(d for d in solution.distractors if d != wrong)
+    return Solution((*solution.steps[:-1], ending), wrong, (solution.answer, *others))
+
+
+def _overlap(short: str, said: set[str]) -> float:
+    words = _WORD.findall(short.lower())
+    return sum(word in said for word in words) / max(1, len(words))
+
+
+SCRIPTED_TEACHERS = tuple(ScriptedTeacher(method) for method in METHODS)

@@ -1,0 +1,212 @@
+"""The one training loop: TRL's SFTTrainer on a PEFT adapter, for whatever stage. Import only inside a worker."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import set_seed
+from trl import SFTConfig, SFTTrainer
+
+from engine.config import StudentConfig, TrainConfig
+from engine.dataset import Encoded, encode_row, split_validation
+from engine.errors import StateError
+from engine.infer import Device, load_base, load_tokenizer, pick_device
+from engine.ports import EventSink
+from engine.train.callback import ReportToEvents, last_complete_checkpoint
+from engine.types import StageRow
+
+_LOG_EVERY = 5
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """What one run of the loop needs: rows, settings, where it starts from and where its adapter goes."""
+
+    name: str
+    student: StudentConfig
+    train: TrainConfig
+    rows: tuple[StageRow, ...]
+    start: Path | None
+    folder: Path
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What came of it. `finished` is False if it was asked to stop; then it goes on from its checkpoint next time."""
+
+    finished: bool
+    updates: int
+    train_rows: int
+    validation_rows: int
+    dropped: int
+    tokens: int
+    first_loss: float | None
+    final_loss: float | None
+    validation_loss: float | None
+
+
+class CompletionTrainer(SFTTrainer):
+    """SFTTrainer that, on the CPU, projects only the positions a loss is taken on to the vocabulary.
+
+    The same mean negative log-likelihood; the head of a small student is as large as all its layers, and half of the
+    positions are prompt. Elsewhere TRL's own fused loss runs.
+    """
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Mean loss over the completion's tokens (of the whole accumulated batch where its size is given)."""
+        if return_outputs or self.args.device.type != "cpu":
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        base = self.accelerator.unwrap_model(model).get_base_model()
+        targets_BL = inputs["labels"][:, 1:]
+        taken_BL = targets_BL != -100
+        hidden_BLD = base.model(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+        ).last_hidden_state
+        logits_TV = base.lm_head(hidden_BLD[:, :-1][taken_BL]).float()
+        total = torch.nn.functional.cross_entropy(logits_TV, targets_BL[taken_BL], reduction="sum")
+        count = taken_BL.sum() if num_items_in_batch is None else num_items_in_batch
+        return total / torch.as_tensor(count).clamp(min=1)
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> Any:
+        """Validation needs the loss alone."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad():
+            return self.compute_loss(model, inputs).detach(), None, None
+
+
+def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> StageResult:
+    """Train one stage; resume from its last complete checkpoint where there is one.
+
+    Continues the adapter of `job.start` with a fresh optimizer and schedule, or makes a new adapter. Rows longer than
+    `max_tokens` are dropped and counted, never cut. The finished adapter stands in `job.folder/adapter`.
+
+    Raises:
+        StateError: if no row is left to train on.
+    """
+    set_seed(job.student.seed)
+    device = pick_device()
+    tokenizer = load_tokenizer(job.student)
+    train_rows, held_rows = split_validation(job.rows, job.train.validation)
+    train, dropped = _encode(tokenizer, train_rows, job.train)
+    held, held_dropped = _encode(tokenizer, held_rows, job.train)
+    if not train:
+        raise StateError(f"stage {job.name}: no row of {len(job.rows)} fits into {job.train.max_tokens} tokens")
+    sink.emit("rows", step=job.name, train=len(train), validation=len(held), dropped=dropped + held_dropped)
+    model = _open_adapter(job, device)
+    tokens = sum(len(row.input_ids) for row in train)
+    updates = job.train.updates or math.ceil(job.train.epochs * math.ceil(len(train) / job.train.batch_size))
+    per_update = tokens / len(train) * min(job.train.batch_size, len(train))
+    trainer = CompletionTrainer(
+        model=model,
+        args=_arguments(job, device, updates, bool(held)),
+        train_dataset=_as_dataset(train),
+        eval_dataset=_as_dataset(held) if held else None,
+        processing_class=tokenizer,
+        callbacks=[ReportToEvents(sink, job.name, per_update, stop)],
+    )
+    checkpoint = last_complete_checkpoint(job.folder / "checkpoints")
+    if checkpoint is not None:
+        sink.emit("resumed", step=job.name, update=int(checkpoint.name.split("-")[1]))
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finished = trainer.state.global_step >= updates
+    if finished and trainer.is_world_process_zero():
+        _save_adapter(model, tokenizer, job.folder)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    held_losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    return StageResult(
+        finished=finished,
+        updates=trainer.state.global_step,
+        train_rows=len(train),
+        validation_rows=len(held),
+        dropped=dropped + held_dropped,
+        tokens=int(per_update * trainer.state.global_step),
+        first_loss=losses[0] if losses else None,
+        final_loss=losses[-1] if losses else None,
+        validation_loss=held_losses[-1] if held_losses else None,
+    )
+
+
+def _encode(tokenizer: Any, rows: Sequence[StageRow], train: TrainConfig) -> tuple[list[Encoded], int]:
+    encoded = [encode_row(tokenizer, row, train.mask_prompt) for row in rows]
+    fitting = [row for row in encoded if len(row.input_ids) <= train.max_tokens]
+    return fitting, len(encoded) - len(fitting)
+
+
+def _as_dataset(rows: Sequence[Encoded]) -> Dataset:
+    return Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})
+
+
+def _open_adapter(job: StageJob, device: Device) -> Any:
+    base = load_base(job.student, device)
+    if job.start is not None:
+        return PeftModel.from_pretrained(base, str(job.start), is_trainable=True)
+    lora = job.student.lora
+    return get_peft_model(
+        base,
+        LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def _arguments(job: StageJob, device: Device, updates: int, validate: bool) -> SFTConfig:
+    train = job.train
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    return SFTConfig(
+        output_dir=str(job.folder / "checkpoints"),
+        max_steps=updates,
+        per_device_train_batch_size=max(1, train.batch_size // processes),
+        per_device_eval_batch_size=train.batch_size,
+        learning_rate=train.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=math.ceil(train.warmup * updates),
+        weight_decay=0.0,
+        max_length=None,
+        packing=False,
+        bf16=device.name == "cuda" and device.dtype == torch.bfloat16,
+        fp16=device.name == "cuda" and device.dtype == torch.float16,
+        use_cpu=device.name == "cpu",
+        gradient_checkpointing=device.name == "cuda",
+        train_sampling_strategy="group_by_length",
+        logging_steps=min(_LOG_EVERY, updates),
+        eval_strategy="steps" if validate else "no",
+        eval_steps=max(1, updates // 4),
+        save_strategy="steps",
+        save_steps=train.save_every,
+        save_total_limit=2,
+        seed=job.student.seed,
+        data_seed=job.student.seed,
+        report_to=[],
+        disable_tqdm=True,
+        ddp_find_unused_parameters=False,
+    )
+
+
+def _save_adapter(model: Any, tokenizer: Any, folder: Path) -> None:
+    part = folder / "adapter.part"
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    part.rename(folder / "adapter")
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)

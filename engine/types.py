@@ -1,0 +1,333 @@
+"""The values that move through the method. All frozen; ids are hashes of content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from engine.errors import ErrorKind
+
+
+def hash_id(*parts: object) -> str:
+    """96 bits of SHA-256 over the JSON form of the parts, as 24 hex digits."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+class Split(StrEnum):
+    """What a query is for: making the distillation set, or scoring only."""
+
+    DISTILL = "distill"
+    HELDOUT = "heldout"
+
+
+class Purpose(StrEnum):
+    """What a request to a teacher is for; stored with every attempt."""
+
+    LABEL = "label"
+    COMPRESS = "compress"
+    CHECK = "check"
+    EVALUATE = "evaluate"
+
+
+class Reason(StrEnum):
+    """Why selection kept or rejected a sample."""
+
+    KEPT_PAIR = "kept_pair"
+    KEPT_FEW = "kept_few"
+    KEPT_UNSELECTED = "kept_unselected"
+    BELOW_THRESHOLD = "below_threshold"
+    NO_CONFIDENCE = "no_confidence"
+    NOT_IN_PAIR = "not_in_pair"
+    TOO_FEW_TEACHERS = "too_few_teachers"
+    LABEL_MINORITY = "label_minority"
+    LABELS_DISAGREE = "labels_disagree"
+
+    @property
+    def kept(self) -> bool:
+        """Whether a sample with this reason belongs to the distillation set."""
+        return self.value.startswith("kept")
+
+
+class RationaleOrigin(StrEnum):
+    """Who wrote a version of a rationale."""
+
+    STUDENT = "student"
+    COMPRESSED = "compressed"
+    EDITED = "edited"
+
+
+class JobStatus(StrEnum):
+    """The life of a job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    NEEDS_KEY = "needs_key"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing works on the job any more."""
+        return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+class RunStatus(StrEnum):
+    """The life of a run of a plan."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One lettered option of a multiple-choice query."""
+
+    letter: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """An unlabeled query x_i. There is deliberately no field for a gold label."""
+
+    id: str
+    text: str
+    choices: tuple[Choice, ...] = ()
+    kind: str | None = None
+    key: str | None = None
+    split: Split = Split.DISTILL
+
+
+def make_query(
+    text: str,
+    choices: tuple[Choice, ...] = (),
+    kind: str | None = None,
+    key: str | None = None,
+    split: Split = Split.DISTILL,
+) -> Query:
+    """Build a query whose id is the hash of what a teacher would see; `key` is the user's own id."""
+    query_id = hash_id("query", text, [(choice.letter, choice.text) for choice in choices])
+    return Query(query_id, text, choices, kind, key, split)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens that a provider reports for one request; None where it reports nothing."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What decides the distribution of a reply."""
+
+    temperature: float = 0.0
+    top_p: float = 0.95
+    max_tokens: int = 2048
+
+
+@dataclass(frozen=True)
+class TeacherSpec:
+    """A teacher T_j as the user configured it. Holds the name of a key's variable, never a key."""
+
+    name: str
+    provider: str
+    model: str
+    endpoint: str = ""
+    key_variable: str | None = None
+    sampling: Sampling = Sampling()
+    concurrency: int = 8
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a teacher sent back. `raw` is the provider's text, `text` the part that holds the answer."""
+
+    text: str
+    raw: str
+    usage: Usage = Usage()
+    finish_reason: str = "stop"
+    latency_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class ParsedReply:
+    """Rationale, label and factor scores read out of a reply."""
+
+    rationale: str
+    label: str
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """O_ij = (r_ij, y_ij, factor scores): one usable reply. `label_key` is the normalised label."""
+
+    id: str
+    query_id: str
+    teacher: str
+    rationale: str
+    label: str
+    label_key: str
+    factors: Mapping[str, float]
+    draw: int = 0
+    split: Split = Split.DISTILL
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One request, whether it worked or not. `error` is None exactly where a sample came of it."""
+
+    id: str
+    sample_id: str
+    query_id: str
+    teacher: str
+    purpose: Purpose
+    prompt_hash: str
+    error: ErrorKind | None
+    message: str
+    raw: str
+    usage: Usage
+    latency_s: float
+
+
+@dataclass(frozen=True)
+class SampleKey:
+    """Everything that can change a reply. Concurrency, timeouts and the teacher's display name stay out."""
+
+    query_id: str
+    endpoint: str
+    model: str
+    prompt_hash: str
+    sampling: Sampling
+    draw: int
+
+    @property
+    def id(self) -> str:
+        """The sample's id."""
+        s = self.sampling
+        return hash_id(
+            "sample",
+            self.query_id,
+            self.endpoint,
+            self.model,
+            self.prompt_hash,
+            [s.temperature, s.top_p, s.max_tokens],
+            self.draw,
+        )
+
+
+@dataclass(frozen=True)
+class SelectionRow:
+    """What selection decided for one sample."""
+
+    sample_id: str
+    query_id: str
+    teacher: str
+    confidence: float | None
+    renormalised: bool
+    reason: Reason
+    pair_similarity: float | None = None
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One training example: the query, what the student must write, and where it came from."""
+
+    id: str
+    query_id: str
+    prompt: tuple[tuple[str, str], ...]
+    completion: str
+    sample_id: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a student wrote. `tokens` counts generated ids, the end-of-sequence token included."""
+
+    query_id: str
+    text: str
+    tokens: int
+    finished: bool
+    latency_s: float
+
+
+@dataclass(frozen=True)
+class EvalItem:
+    """One answer of one system to one query, scored when a gold label exists."""
+
+    system: str
+    query_id: str
+    kind: str | None
+    text: str
+    label: str | None
+    tokens: int
+    latency_s: float | None
+    correct: bool | None
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """Scores of one system on one kind of query ("all" for the whole). Tokens are the student tokenizer's."""
+
+    name: str
+    kind: str
+    n: int
+    accuracy: float
+    ci_low: float
+    ci_high: float
+    parse_rate: float
+    mean_output_tokens: float
+    p95_output_tokens: float
+    mean_latency_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Accuracy of `name` minus accuracy of `baseline` on the same queries, with a 95% interval."""
+
+    name: str
+    baseline: str
+    n: int
+    difference: float
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a journal. `seq` counts from 1 without gaps; `at` is Unix time in seconds."""
+
+    seq: int
+    type: str
+    at: float
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the store keeps it. `offset` is how far its journal has been ingested, in bytes."""
+
+    id: str
+    project_id: str
+    run_id: str | None
+    kind: str
+    status: JobStatus
+    spec: Mapping[str, Any]
+    folder: str
+    offset: int = 0
+    pid: int | None = None
+    pid_started: float | None = None
+    cancel_at: float | None = None
+    message: str = ""

@@ -1,0 +1,1 @@
+"""Prompt texts only; `engine.prompts` loads them."""

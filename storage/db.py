@@ -1,0 +1,124 @@
+"""One connection to one file; a cursor a call; one writer at a time."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psutil
+import pyarrow as pa
+
+from engine.errors import StoreError, WorkspaceBusy
+from storage.migrate import migrate, read_migrations
+
+Row = dict[str, Any]
+
+
+class Database:
+    """A DuckDB file with the current schema. Safe to use from several threads."""
+
+    def __init__(self, file: Path) -> None:
+        """Open or create the file.
+
+        Raises:
+            WorkspaceBusy: if another process has it open.
+            StoreError: if it is no database of this program.
+        """
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._connection = duckdb.connect(str(file))
+        except duckdb.IOException as error:
+            raise _busy(file, error) from error
+        except duckdb.Error as error:
+            raise StoreError(f"{file} can't be opened: {error}") from error
+        self._write_lock = threading.RLock()
+        try:
+            migrate(self._connection, file, read_migrations())
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
+        """Run a query and fetch everything, a dict a row."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """The first row, or None."""
+        return next(iter(self.rows(sql, values)), None)
+
+    def arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
+        """Run a query and fetch it as numpy arrays by column."""
+        with self._connection.cursor() as cursor:
+            return cursor.execute(sql, values).fetchnumpy()
+
+    def arrow(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
+        """Run a query and fetch it as an Arrow table."""
+        with self._connection.cursor() as cursor:
+            return cursor.execute(sql, values).to_arrow_table()
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """A transaction: all of it or nothing. Writers wait for each other."""
+        with self._write_lock, self._connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                yield Writer(cursor)
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+
+
+class Writer:
+    """Statements inside one transaction."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """`Database.write` makes it."""
+        self._cursor = cursor
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement and fetch what it returns."""
+        return self._cursor.execute(sql, values).fetchall()
+
+    def insert(self, table: str, data: pa.Table, on_conflict: str = "") -> int:
+        """Insert an Arrow table by column name, in bulk; returns how many rows went in.
+
+        `on_conflict` is a clause such as `ON CONFLICT DO NOTHING`. Table and column names come from this package only.
+        """
+        if data.num_rows == 0:
+            return 0
+        columns = ", ".join(f'"{name}"' for name in data.column_names)
+        self._cursor.register("incoming", data)
+        try:
+            sql = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming {on_conflict}"
+            result = self._cursor.execute(sql).fetchone()
+        finally:
+            self._cursor.unregister("incoming")
+        return int(result[0]) if result else 0
+
+
+def _busy(file: Path, error: duckdb.IOException) -> StoreError | WorkspaceBusy:
+    holder = re.search(r"PID (\d+)", str(error))
+    if holder is None:
+        return StoreError(f"{file} can't be opened: {error}")
+    pid = int(holder[1])
+    try:
+        what = " ".join(psutil.Process(pid).cmdline()[:4])
+    except psutil.Error:
+        what = "a process that can't be named"
+    return WorkspaceBusy(
+        f"the workspace {file.parent} is in use by process {pid} ({what}). Nothing was changed. Wait until it is done, "
+        f"stop it, or give another folder with --workspace."
+    )

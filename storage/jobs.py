@@ -1,0 +1,216 @@
+"""Jobs and their journals. Taking events in is one transaction: events, what they mean, and how far it went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine.errors import NotFound
+from engine.types import Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
+from storage.db import Database, Writer
+from storage.projects import now
+from storage.samples import Samples
+
+_JOB = 'id, project_id, run_id, kind, status, spec, folder, "offset", pid, pid_started, cancel_at, message'
+_COLUMNS = {"status", "offset", "pid", "pid_started", "cancel_at", "message", "spec"}
+_SAMPLING = (Purpose.LABEL.value, Purpose.EVALUATE.value)
+
+
+class Jobs:
+    """Table family of jobs; a `JobStore` for the supervisor."""
+
+    def __init__(self, db: Database, samples: Samples) -> None:
+        """On an open database."""
+        self._db = db
+        self._samples = samples
+
+    def add(self, job: Job) -> Job:
+        """Queue a job."""
+        with self._db.write() as writer:
+            writer.run(
+                'INSERT INTO jobs (id, project_id, run_id, kind, status, spec, folder, "offset", message, created_at) '
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 0, '', ?)",
+                [job.id, job.project_id, job.run_id, job.kind, job.status, json.dumps(job.spec), job.folder, now()],
+            )
+        return job
+
+    def get_job(self, job_id: str) -> Job:
+        """One job.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        row = self._db.row(f"SELECT {_JOB} FROM jobs WHERE id = ?", [job_id])
+        if row is None:
+            raise NotFound(f"there is no job {job_id}")
+        return _job(row)
+
+    def unfinished_jobs(self) -> list[Job]:
+        """Queued and running jobs, oldest first."""
+        return [
+            _job(row)
+            for row in self._db.rows(f"SELECT {_JOB} FROM jobs WHERE status IN ('queued', 'running') ORDER BY number")
+        ]
+
+    def jobs_of(self, project_id: str) -> list[Job]:
+        """All jobs of a project, newest first."""
+        rows = self._db.rows(f"SELECT {_JOB} FROM jobs WHERE project_id = ? ORDER BY number DESC", [project_id])
+        return [_job(row) for row in rows]
+
+    def update_job(self, job_id: str, **changes: Any) -> None:
+        """Change columns of a job."""
+        unknown = set(changes) - _COLUMNS
+        if unknown:
+            raise ValueError(f"a job has no columns {sorted(unknown)}")
+        names = ", ".join(f'"{column}" = ?' for column in changes)
+        with self._db.write() as writer:
+            writer.run(f"UPDATE jobs SET {names} WHERE id = ?", [*changes.values(), job_id])
+
+    def events(self, job_id: str, after: int = 0, kinds: tuple[str, ...] = ()) -> list[Event]:
+        """Events behind a number, of some types or all."""
+        rows = self._db.rows(
+            'SELECT seq, type, "at", data FROM events WHERE job_id = ? AND seq > ? '
+            "AND (len(?) = 0 OR list_contains(?, type)) ORDER BY seq",
+            [job_id, after, list(kinds), list(kinds)],
+        )
+        return [Event(row["seq"], row["type"], row["at"], json.loads(row["data"])) for row in rows]
+
+    def ingest(self, job: Job, events: Iterable[Event], offset: int) -> None:
+        """Take events in, each (job, seq) once, with all they mean, in one transaction."""
+        events = list(events)
+        vectors = [event for event in events if event.type == "embedded"]
+        for event in vectors:
+            data = event.data
+            self._samples.add_vectors(data["model"], data["revision"], data["hashes"], np.load(data["file"]))
+        with self._db.write() as writer:
+            seen = writer.run("SELECT coalesce(max(seq), 0) FROM events WHERE job_id = ?", [job.id])[0][0]
+            fresh = [event for event in events if event.seq > seen]
+            _insert(
+                writer,
+                "events",
+                [
+                    {"job_id": job.id, "seq": e.seq, "type": e.type, "at": e.at, "data": json.dumps(_brief(e))}
+                    for e in fresh
+                ],
+            )
+            _take_replies(writer, job, [event for event in fresh if event.type == "reply"])
+            if job.run_id is not None:
+                _take_results(writer, job, job.run_id, fresh)
+            writer.run('UPDATE jobs SET "offset" = ? WHERE id = ?', [offset, job.id])
+
+
+def _brief(event: Event) -> Mapping[str, Any]:
+    """An event without what has a table of its own."""
+    heavy = {"reply": ("raw", "sample"), "answer": ("text",), "compressed": ("rationale",), "embedded": ("hashes",)}
+    return {name: value for name, value in event.data.items() if name not in heavy.get(event.type, ())}
+
+
+def _insert(
+    writer: Writer, table: str, rows: list[dict[str, Any]], on_conflict: str = "ON CONFLICT DO NOTHING"
+) -> None:
+    if rows:
+        writer.insert(table, pa.Table.from_pylist(rows), on_conflict)
+
+
+def _take_replies(writer: Writer, job: Job, events: list[Event]) -> None:
+    attempts = [
+        {
+            "project_id": job.project_id,
+            "id": hash_id("attempt", job.id, event.seq),
+            "job_id": job.id,
+            **{name: event.data[name] for name in _ATTEMPT_FIELDS},
+            **event.data["usage"],
+        }
+        for event in events
+    ]
+    samples = [
+        {
+            "project_id": job.project_id,
+            "id": event.data["sample_id"],
+            "query_id": event.data["query_id"],
+            "teacher": event.data["teacher"],
+            **event.data["sample"],
+            "factors": list(event.data["sample"]["factors"].items()),
+            "text_hash": hash_id("text", event.data["sample"]["rationale"]),
+        }
+        for event in events
+        if event.data.get("sample") and event.data["purpose"] in _SAMPLING
+    ]
+    _insert(writer, "attempts", attempts)
+    if samples:
+        table = pa.Table.from_pylist(samples, schema=_SAMPLE_SCHEMA)
+        writer.insert("samples", table, "ON CONFLICT DO NOTHING")
+
+
+def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) -> None:
+    metrics = {
+        (event.data["step"], event.data["update"], name): value
+        for event in events
+        if event.type == "metric"
+        for name, value in event.data["values"].items()
+    }
+    _insert(
+        writer,
+        "metrics",
+        [
+            {"run_id": run_id, "step": s, "update_no": u, "name": n, "value": float(v)}
+            for (s, u, n), v in metrics.items()
+        ],
+        "ON CONFLICT DO UPDATE SET value = EXCLUDED.value",
+    )
+    answers = [
+        {"run_id": run_id, "label": None, "latency_s": None, **event.data} for event in events if event.type == "answer"
+    ]
+    if answers:
+        writer.insert("answers", pa.Table.from_pylist(answers, schema=_ANSWER_SCHEMA), "ON CONFLICT DO NOTHING")
+    rationales = [
+        {
+            "project_id": job.project_id,
+            "run_id": run_id,
+            "sample_id": event.data["sample_id"],
+            "origin": RationaleOrigin.COMPRESSED.value,
+            "version": 1,
+            "text": event.data["rationale"],
+            "flags": json.dumps(event.data["flags"]),
+            "created_at": now(),
+        }
+        for event in events
+        if event.type == "compressed"
+    ]
+    _insert(writer, "rationales", rationales)
+    for event in events:
+        if event.type in ("step_started", "step_finished"):
+            status = JobStatus.RUNNING if event.type == "step_started" else JobStatus.FINISHED
+            writer.run(
+                "UPDATE steps SET status = ?, job_id = ?, result = ? WHERE run_id = ? AND name = ?",
+                [status.value, job.id, json.dumps(event.data.get("result", {})), run_id, event.data["step"]],
+            )
+
+
+def _job(row: Mapping[str, Any]) -> Job:
+    return Job(**{**row, "status": JobStatus(row["status"]), "spec": json.loads(row["spec"])})
+
+
+_ATTEMPT_FIELDS = ("sample_id", "query_id", "teacher", "purpose", "prompt_hash", "error", "message", "raw", "latency_s")
+_TEXT_FIELDS = ("project_id", "id", "query_id", "teacher", "rationale", "label", "label_key")
+_SAMPLE_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in _TEXT_FIELDS),
+        ("factors", pa.map_(pa.string(), pa.float64())),
+        ("draw", pa.int32()),
+        ("split", pa.string()),
+        ("text_hash", pa.string()),
+    ]
+)
+_ANSWER_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("run_id", "step", "system", "query_id", "text", "label")),
+        ("tokens", pa.int64()),
+        ("finished", pa.bool_()),
+        ("latency_s", pa.float64()),
+    ]
+)

@@ -1,0 +1,93 @@
+"""Projects, their teachers, and the texts of prompts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from engine.config import ProjectConfig, read_config
+from engine.errors import InputError, NotFound
+from engine.types import Sampling, TeacherSpec, hash_id
+from storage.db import Database
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project as it is stored."""
+
+    id: str
+    config: ProjectConfig
+
+    @property
+    def name(self) -> str:
+        """Its name, unique in a workspace."""
+        return self.config.name
+
+
+def now() -> datetime:
+    """The present time in UTC, without a zone, as the tables hold it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Projects:
+    """Table family of projects."""
+
+    def __init__(self, db: Database) -> None:
+        """On an open database."""
+        self._db = db
+
+    def create(self, config: ProjectConfig) -> Project:
+        """Add a project.
+
+        Raises:
+            InputError: if the name is taken.
+        """
+        project = Project(hash_id("project", config.name), config)
+        with self._db.write() as writer:
+            if writer.run("SELECT 1 FROM projects WHERE name = ?", [config.name]):
+                raise InputError(f"there is a project {config.name!r} already; choose another name")
+            writer.run(
+                "INSERT INTO projects VALUES (?, ?, ?, ?)", [project.id, config.name, config.model_dump_json(), now()]
+            )
+        return project
+
+    def get(self, name: str) -> Project:
+        """A project by name.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        row = self._db.row("SELECT id, config FROM projects WHERE name = ? OR id = ?", [name, name])
+        if row is None:
+            known = ", ".join(project.name for project in self.all()) or "none"
+            raise NotFound(f"there is no project {name!r}; this workspace has: {known}")
+        return Project(row["id"], read_config(ProjectConfig, json.loads(row["config"])))
+
+    def all(self) -> list[Project]:
+        """All projects, oldest first."""
+        rows = self._db.rows("SELECT id, config FROM projects ORDER BY created_at")
+        return [Project(row["id"], read_config(ProjectConfig, json.loads(row["config"]))) for row in rows]
+
+    def remove(self, name: str) -> None:
+        """Take back a project that nothing was put into yet."""
+        with self._db.write() as writer:
+            writer.run("DELETE FROM projects WHERE name = ? AND id NOT IN (SELECT project_id FROM queries)", [name])
+
+    def put_teacher(self, project_id: str, spec: TeacherSpec) -> None:
+        """Add or replace a teacher. The spec names a key's variable, never a key."""
+        with self._db.write() as writer:
+            writer.run(
+                "INSERT OR REPLACE INTO teachers VALUES (?, ?, ?)", [project_id, spec.name, json.dumps(asdict(spec))]
+            )
+
+    def teachers(self, project_id: str) -> list[TeacherSpec]:
+        """The project's teachers by name."""
+        rows = self._db.rows("SELECT spec FROM teachers WHERE project_id = ? ORDER BY name", [project_id])
+        specs = [json.loads(row["spec"]) for row in rows]
+        return [TeacherSpec(**{**spec, "sampling": Sampling(**spec["sampling"])}) for spec in specs]
+
+    def keep_prompt(self, hash_: str, name: str, text: str) -> None:
+        """Keep the text of a prompt by its hash, so that an old sample stays explainable."""
+        with self._db.write() as writer:
+            writer.run("INSERT INTO prompts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [hash_, name, text])

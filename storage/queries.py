@@ -1,0 +1,94 @@
+"""Queries, and apart from them their gold labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from engine.types import Choice, Query, Split
+from storage.db import Database
+
+
+class Queries:
+    """Table family of queries."""
+
+    def __init__(self, db: Database) -> None:
+        """On an open database."""
+        self._db = db
+
+    def add(self, project_id: str, queries: Sequence[Query], golds: Mapping[str, str]) -> int:
+        """Add queries and gold labels (by query id); those already there are left as they are.
+
+        Returns:
+            How many queries were new.
+        """
+        with self._db.write() as writer:
+            start = writer.run("SELECT coalesce(max(position), 0) FROM queries WHERE project_id = ?", [project_id])[0][
+                0
+            ]
+            added = writer.insert(
+                "queries",
+                pa.table(
+                    {
+                        "project_id": pa.array([project_id] * len(queries), pa.string()),
+                        "id": [query.id for query in queries],
+                        "key": pa.array([query.key for query in queries], pa.string()),
+                        "text": [query.text for query in queries],
+                        "choices": [json.dumps([[c.letter, c.text] for c in query.choices]) for query in queries],
+                        "kind": pa.array([query.kind for query in queries], pa.string()),
+                        "split": [query.split.value for query in queries],
+                        "position": range(start + 1, start + 1 + len(queries)),
+                    }
+                ),
+                "ON CONFLICT DO NOTHING",
+            )
+            writer.insert(
+                "golds",
+                pa.table(
+                    {
+                        "project_id": pa.array([project_id] * len(golds), pa.string()),
+                        "query_id": pa.array(list(golds), pa.string()),
+                        "label": pa.array(list(golds.values()), pa.string()),
+                    }
+                ),
+                "ON CONFLICT DO NOTHING",
+            )
+        return added
+
+    def get(self, project_id: str, split: Split | None = None) -> list[Query]:
+        """Queries in the order they came, of one split or all."""
+        where = "" if split is None else "AND split = ?"
+        values = [project_id] if split is None else [project_id, split.value]
+        rows = self._db.rows(
+            f"SELECT id, key, text, choices, kind, split FROM queries WHERE project_id = ? {where} ORDER BY position",
+            values,
+        )
+        return [_query(row) for row in rows]
+
+    def counts(self, project_id: str) -> dict[str, int]:
+        """Number of queries a split."""
+        rows = self._db.rows(
+            "SELECT split, count(*) AS n FROM queries WHERE project_id = ? GROUP BY split ORDER BY split", [project_id]
+        )
+        return {row["split"]: row["n"] for row in rows}
+
+    def page(self, project_id: str, after: int = 0, size: int = 50) -> list[dict[str, Any]]:
+        """The next queries behind a position."""
+        return self._db.rows(
+            "SELECT position, id, key, text, kind, split FROM queries WHERE project_id = ? AND position > ? "
+            "ORDER BY position LIMIT ?",
+            [project_id, after, size],
+        )
+
+    def golds(self, project_id: str) -> dict[str, str]:
+        """Gold labels by query id; for scoring only."""
+        rows = self._db.rows("SELECT query_id, label FROM golds WHERE project_id = ?", [project_id])
+        return {row["query_id"]: row["label"] for row in rows}
+
+
+def _query(row: Mapping[str, Any]) -> Query:
+    choices = tuple(Choice(letter, text) for letter, text in json.loads(row["choices"]))
+    return Query(row["id"], row["text"], choices, row["kind"], row["key"], Split(row["split"]))

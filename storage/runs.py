@@ -1,0 +1,180 @@
+"""Runs of plans: their steps, metrics, rationales and answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.config import Plan, read_config
+from engine.errors import NotFound
+from engine.types import EvalItem, Generation, JobStatus, RationaleOrigin, RunStatus
+from storage.db import Database
+from storage.projects import now
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a plan on one selection."""
+
+    id: str
+    project_id: str
+    selection_id: str
+    plan: Plan
+    folder: str
+    status: RunStatus
+    message: str
+
+
+@dataclass(frozen=True)
+class StepState:
+    """Where one step of a run stands. `fingerprint` is that of the inputs its result was made from."""
+
+    name: str
+    kind: str
+    status: JobStatus
+    job_id: str | None
+    fingerprint: str | None
+    result: Mapping[str, Any]
+
+
+_RUN = "id, project_id, selection_id, plan, folder, status, message"
+
+
+class Runs:
+    """Table family of runs."""
+
+    def __init__(self, db: Database) -> None:
+        """On an open database."""
+        self._db = db
+
+    def add(self, run: Run) -> None:
+        """Store a run with all its steps queued."""
+        with self._db.write() as writer:
+            writer.run(
+                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    run.id,
+                    run.project_id,
+                    run.selection_id,
+                    run.plan.model_dump_json(),
+                    run.folder,
+                    run.status.value,
+                    run.message,
+                    now(),
+                ],
+            )
+            for position, step in enumerate(run.plan.steps):
+                writer.run(
+                    "INSERT INTO steps VALUES (?, ?, ?, ?, 'queued', NULL, NULL, '{}')",
+                    [run.id, position, step.name, step.kind],
+                )
+
+    def get(self, run_id: str) -> Run:
+        """A run by id or by the beginning of its id.
+
+        Raises:
+            NotFound: if there is none, or more than one.
+        """
+        rows = self._db.rows(f"SELECT {_RUN} FROM runs WHERE starts_with(id, ?)", [run_id])
+        if len(rows) != 1 or not run_id:
+            raise NotFound(f"{'no run' if not rows else 'more than one run'} begins with {run_id!r}; see `tacit runs`")
+        return _run(rows[0])
+
+    def all(self, project_id: str | None = None) -> list[Run]:
+        """Runs, newest first, of one project or all."""
+        where, values = ("", []) if project_id is None else ("WHERE project_id = ?", [project_id])
+        return [_run(row) for row in self._db.rows(f"SELECT {_RUN} FROM runs {where} ORDER BY created_at DESC", values)]
+
+    def set_status(self, run_id: str, status: RunStatus, message: str = "") -> None:
+        """Change where a run stands."""
+        with self._db.write() as writer:
+            writer.run("UPDATE runs SET status = ?, message = ? WHERE id = ?", [status.value, message, run_id])
+
+    def steps(self, run_id: str) -> list[StepState]:
+        """The steps in the plan's order."""
+        rows = self._db.rows(
+            "SELECT name, kind, status, job_id, fingerprint, result FROM steps WHERE run_id = ? ORDER BY position",
+            [run_id],
+        )
+        return [
+            StepState(
+                row["name"],
+                row["kind"],
+                JobStatus(row["status"]),
+                row["job_id"],
+                row["fingerprint"],
+                json.loads(row["result"]),
+            )
+            for row in rows
+        ]
+
+    def set_step(self, run_id: str, name: str, **changes: Any) -> None:
+        """Change status, job_id, fingerprint or result of a step."""
+        names = ", ".join(f"{column} = ?" for column in changes)
+        values = [json.dumps(value) if column == "result" else value for column, value in changes.items()]
+        with self._db.write() as writer:
+            writer.run(f"UPDATE steps SET {names} WHERE run_id = ? AND name = ?", [*values, run_id, name])
+
+    def rationales(self, run_id: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """The newest rewritten rationale (compressed or edited) and its flags, by sample id."""
+        rows = self._db.rows(
+            "SELECT sample_id, text, flags FROM rationales WHERE run_id = ? "
+            "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY version DESC) = 1",
+            [run_id],
+        )
+        return {row["sample_id"]: (row["text"], tuple(json.loads(row["flags"]))) for row in rows}
+
+    def add_rationale(self, run: Run, sample_id: str, origin: RationaleOrigin, text: str) -> int:
+        """Add a version of a sample's rationale; earlier versions stay. Returns its number."""
+        with self._db.write() as writer:
+            found = writer.run(
+                "SELECT coalesce(max(version), 0) + 1 FROM rationales WHERE run_id = ? AND sample_id = ?",
+                [run.id, sample_id],
+            )
+            version = int(found[0][0])
+            writer.run(
+                "INSERT INTO rationales VALUES (?, ?, ?, ?, ?, ?, '[]', ?)",
+                [run.project_id, run.id, sample_id, origin.value, version, text, now()],
+            )
+        return version
+
+    def generations(self, run_id: str, step: str) -> dict[str, Generation]:
+        """What the student wrote in one step, by query id."""
+        rows = self._db.rows(
+            "SELECT query_id, text, tokens, finished, latency_s FROM answers WHERE run_id = ? AND step = ?",
+            [run_id, step],
+        )
+        return {row["query_id"]: Generation(**{**row, "latency_s": row["latency_s"] or 0.0}) for row in rows}
+
+    def answers(self, run_id: str, step: str) -> list[EvalItem]:
+        """The answers of one evaluation step."""
+        rows = self._db.rows(
+            "SELECT system, query_id, NULL AS kind, text, label, tokens, latency_s, correct FROM answers "
+            "WHERE run_id = ? AND step = ? ORDER BY system, query_id",
+            [run_id, step],
+        )
+        return [EvalItem(**row) for row in rows]
+
+    def metrics(self, run_id: str, step: str) -> list[dict[str, Any]]:
+        """Metrics of a step by update."""
+        return self._db.rows(
+            "SELECT update_no, name, value FROM metrics WHERE run_id = ? AND step = ? ORDER BY update_no, name",
+            [run_id, step],
+        )
+
+    def set_scores(self, run_id: str, step: str, items: Sequence[EvalItem]) -> None:
+        """Store labels and verdicts of scored answers."""
+        with self._db.write() as writer:
+            for item in items:
+                writer.run(
+                    "UPDATE answers SET label = ?, correct = ? WHERE run_id = ? AND step = ? AND system = ? "
+                    "AND query_id = ?",
+                    [item.label, item.correct, run_id, step, item.system, item.query_id],
+                )
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    plan = read_config(Plan, json.loads(row["plan"]))
+    return Run(**{**row, "plan": plan, "status": RunStatus(row["status"])})

@@ -1,0 +1,184 @@
+"""Attempts, samples and embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from engine.types import Sample, Split
+from storage.db import Database
+
+_COLUMNS = "id, query_id, teacher, rationale, label, label_key, factors, draw, split"
+
+
+@dataclass(frozen=True)
+class SampleArrays:
+    """A project's samples by id as arrays: codes of query, teacher and label, factor scores, and text hashes."""
+
+    ids: list[str]
+    query_ids: list[str]
+    teachers: list[str]
+    query: NDArray[np.int64]
+    teacher: NDArray[np.int64]
+    label: NDArray[np.int64]
+    factors: NDArray[np.float64]
+    text_hashes: list[str]
+
+
+class Samples:
+    """Table family of samples."""
+
+    def __init__(self, db: Database) -> None:
+        """On an open database."""
+        self._db = db
+
+    def known_ids(self, project_id: str) -> set[str]:
+        """Ids of the samples that exist."""
+        return {row["id"] for row in self._db.rows("SELECT id FROM samples WHERE project_id = ?", [project_id])}
+
+    def get(self, project_id: str, split: Split) -> list[Sample]:
+        """All samples of a split, by id."""
+        rows = self._db.rows(
+            f"SELECT {_COLUMNS} FROM samples WHERE project_id = ? AND split = ? ORDER BY id", [project_id, split.value]
+        )
+        return [_sample(row) for row in rows]
+
+    def page(self, project_id: str, after: str = "", size: int = 50) -> list[dict[str, Any]]:
+        """The next samples behind an id, texts clipped to 300 characters."""
+        return self._db.rows(
+            "SELECT id, query_id, teacher, left(rationale, 300) AS rationale, label FROM samples "
+            "WHERE project_id = ? AND id > ? ORDER BY id LIMIT ?",
+            [project_id, after, size],
+        )
+
+    def counts(self, project_id: str) -> list[dict[str, Any]]:
+        """Per teacher: samples, and failed attempts that no sample followed."""
+        return self._db.rows(
+            """
+            SELECT teacher, count(*) FILTER (WHERE good) AS samples, count(*) FILTER (WHERE NOT good) AS failures
+            FROM (
+                SELECT teacher, sample_id, bool_or(error IS NULL) AS good FROM attempts
+                WHERE project_id = ? AND purpose = 'label' GROUP BY teacher, sample_id
+            ) GROUP BY teacher ORDER BY teacher
+            """,
+            [project_id],
+        )
+
+    def failures(self, project_id: str) -> list[dict[str, Any]]:
+        """Failed attempts by teacher and kind of error."""
+        return self._db.rows(
+            "SELECT teacher, error, count(*) AS n FROM attempts WHERE project_id = ? AND error IS NOT NULL "
+            "GROUP BY ALL ORDER BY ALL",
+            [project_id],
+        )
+
+    def arrays(self, project_id: str, factors: Sequence[str]) -> SampleArrays:
+        """The distillation samples as arrays, ordered by id. Reads no gold label."""
+        scores = "".join(f", factors['{name}'] AS factor_{n}" for n, name in enumerate(_checked(factors)))
+        table = self._db.arrow(
+            f"""
+            SELECT id, query_id, teacher, text_hash,
+                dense_rank() OVER (ORDER BY query_id) - 1 AS query,
+                dense_rank() OVER (ORDER BY teacher) - 1 AS teacher_code,
+                dense_rank() OVER (ORDER BY label_key) - 1 AS label
+                {scores}
+            FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id
+            """,
+            [project_id],
+        )
+        columns = [table[f"factor_{n}"].to_numpy().astype(np.float64) for n in range(len(factors))]
+        return SampleArrays(
+            ids=table["id"].to_pylist(),
+            query_ids=table["query_id"].to_pylist(),
+            teachers=table["teacher"].to_pylist(),
+            query=table["query"].to_numpy().astype(np.int64),
+            teacher=table["teacher_code"].to_numpy().astype(np.int64),
+            label=table["label"].to_numpy().astype(np.int64),
+            factors=np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0)),
+            text_hashes=table["text_hash"].to_pylist(),
+        )
+
+    def missing_texts(self, project_id: str, model: str, revision: str, dimension: int) -> dict[str, str]:
+        """Rationales (by hash) of distillation samples that this embedder has no vector for."""
+        rows = self._db.rows(
+            f"""
+            SELECT DISTINCT text_hash, rationale FROM samples
+            WHERE project_id = ? AND split = 'distill' AND text_hash NOT IN
+                (SELECT text_hash FROM embeddings_{int(dimension)} WHERE model = ? AND revision = ?)
+            ORDER BY text_hash
+            """,
+            [project_id, model, revision],
+        )
+        return {row["text_hash"]: row["rationale"] for row in rows}
+
+    def all_texts(self, project_id: str) -> dict[str, str]:
+        """Rationales (by hash) of all distillation samples."""
+        rows = self._db.rows(
+            "SELECT DISTINCT text_hash, rationale FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY ALL",
+            [project_id],
+        )
+        return {row["text_hash"]: row["rationale"] for row in rows}
+
+    def embedders(self, project_id: str) -> list[tuple[str, str, int]]:
+        """(model, revision, dimension) of every embedder that has vectors for this project's samples."""
+        found = []
+        for dimension in self._dimensions():
+            rows = self._db.rows(
+                f"SELECT DISTINCT e.model, e.revision FROM embeddings_{dimension} e JOIN samples s "
+                "ON s.text_hash = e.text_hash WHERE s.project_id = ? ORDER BY ALL",
+                [project_id],
+            )
+            found += [(row["model"], row["revision"], dimension) for row in rows]
+        return found
+
+    def _dimensions(self) -> list[int]:
+        rows = self._db.rows("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'embeddings_%'")
+        return sorted(int(row["table_name"].split("_")[1]) for row in rows)
+
+    def vectors(self, project_id: str, embedder: tuple[str, str, int]) -> NDArray[np.float32]:
+        """Vectors of the distillation samples ordered by id, shape (N, D); NaN rows where one is missing."""
+        model, revision, dimension = embedder
+        column = self._db.arrow(
+            f"SELECT e.vector FROM samples s LEFT JOIN embeddings_{int(dimension)} e "
+            "ON e.text_hash = s.text_hash AND e.model = ? AND e.revision = ? "
+            "WHERE s.project_id = ? AND s.split = 'distill' ORDER BY s.id",
+            [model, revision, project_id],
+        )["vector"].combine_chunks()
+        vectors = np.full((len(column), dimension), np.nan, dtype=np.float32)
+        known = column.is_valid().to_numpy(zero_copy_only=False)
+        vectors[known] = column.drop_null().flatten().to_numpy().reshape(-1, dimension)
+        return vectors
+
+    def add_vectors(self, model: str, revision: str, hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Keep vectors by (model, revision, text hash); those already there stay."""
+        dimension = int(vectors.shape[1])
+        with self._db.write() as writer:
+            writer.run(
+                f"CREATE TABLE IF NOT EXISTS embeddings_{dimension} (model VARCHAR, revision VARCHAR, "
+                f"text_hash VARCHAR, vector FLOAT[{dimension}], PRIMARY KEY (model, revision, text_hash))"
+            )
+            flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
+            table = pa.table(
+                {
+                    "model": [model] * len(hashes),
+                    "revision": [revision] * len(hashes),
+                    "text_hash": list(hashes),
+                    "vector": pa.FixedSizeListArray.from_arrays(flat, dimension),
+                }
+            )
+            writer.insert(f"embeddings_{dimension}", table, "ON CONFLICT DO NOTHING")
+
+
+def _checked(names: Sequence[str]) -> Sequence[str]:
+    if any(not name.isidentifier() for name in names):
+        raise ValueError(f"not names of factors: {names}")
+    return names
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    return Sample(**{**row, "factors": dict(row["factors"]), "split": Split(row["split"])})

@@ -1,0 +1,100 @@
+"""What selection decided, for every sample, with the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from engine.config import SelectionConfig, read_config
+from engine.errors import NotFound
+from engine.types import SelectionRow
+from storage.db import Database
+from storage.projects import now
+
+
+@dataclass(frozen=True)
+class StoredSelection:
+    """A selection with its settings and its numbers."""
+
+    id: str
+    project_id: str
+    config: SelectionConfig
+    fingerprint: str
+    counts: Mapping[str, Any]
+
+
+class Selections:
+    """Table family of selections."""
+
+    def __init__(self, db: Database) -> None:
+        """On an open database."""
+        self._db = db
+
+    def add(self, selection: StoredSelection, rows: Sequence[SelectionRow]) -> None:
+        """Store a selection; the same settings on the same samples replace their earlier result."""
+        with self._db.write() as writer:
+            writer.run("DELETE FROM selection_rows WHERE selection_id = ?", [selection.id])
+            writer.run(
+                "INSERT OR REPLACE INTO selections VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    selection.id,
+                    selection.project_id,
+                    selection.config.model_dump_json(),
+                    selection.fingerprint,
+                    json.dumps(dict(selection.counts)),
+                    now(),
+                ],
+            )
+            writer.insert(
+                "selection_rows",
+                pa.table(
+                    {
+                        "selection_id": [selection.id] * len(rows),
+                        "sample_id": [row.sample_id for row in rows],
+                        "query_id": [row.query_id for row in rows],
+                        "teacher": [row.teacher for row in rows],
+                        "confidence": pa.array([row.confidence for row in rows], pa.float64()),
+                        "renormalised": [row.renormalised for row in rows],
+                        "reason": [row.reason.value for row in rows],
+                        "similarity": pa.array([row.pair_similarity for row in rows], pa.float64()),
+                    }
+                ),
+            )
+
+    def latest(self, project_id: str) -> StoredSelection:
+        """The newest selection of a project.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        row = self._db.row(
+            "SELECT id, project_id, config, fingerprint, counts FROM selections WHERE project_id = ? "
+            "ORDER BY created_at DESC LIMIT 1",
+            [project_id],
+        )
+        if row is None:
+            raise NotFound("nothing has been selected in this project yet; run `tacit select` first")
+        config = read_config(SelectionConfig, json.loads(row["config"]))
+        return StoredSelection(row["id"], row["project_id"], config, row["fingerprint"], json.loads(row["counts"]))
+
+    def kept(self, selection_id: str) -> list[dict[str, Any]]:
+        """The kept samples with their texts: G, by query and sample."""
+        return self._db.rows(
+            "SELECT r.sample_id, r.query_id, r.teacher, r.reason, s.rationale, s.label FROM selection_rows r "
+            "JOIN selections x ON x.id = r.selection_id "
+            "JOIN samples s ON s.project_id = x.project_id AND s.id = r.sample_id "
+            "WHERE r.selection_id = ? AND r.reason LIKE 'kept%' ORDER BY r.query_id, r.sample_id",
+            [selection_id],
+        )
+
+    def page(self, selection_id: str, after: str = "", size: int = 50) -> list[dict[str, Any]]:
+        """The next rows behind a sample id."""
+        return self._db.rows(
+            "SELECT * EXCLUDE (selection_id) FROM selection_rows WHERE selection_id = ? AND sample_id > ? "
+            "ORDER BY sample_id LIMIT ?",
+            [selection_id, after, size],
+        )
