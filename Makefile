@@ -18,6 +18,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/python -m pytest
 
+test-kill: $(STAMP)
+	@$(BIN)/python -m pytest -m kill --timeout 1200
+
 check: $(STAMP)
 	@scripts/check.sh $(BIN)
 

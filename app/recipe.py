@@ -29,24 +29,24 @@ def _stage(epochs: float, rate: float = _RATE) -> TrainConfig:
     return TrainConfig(epochs=epochs, learning_rate=rate, max_tokens=512, validation=0, save_every=60)
 
 
-def _student() -> StudentConfig:
-    return StudentConfig(generate_tokens=128, generate_batch=40)
+def _student(generate_tokens: int) -> StudentConfig:
+    return StudentConfig(generate_tokens=generate_tokens, generate_batch=40)
 
 
 _SELECTION = SelectionConfig(threshold=0.95, disagreement="majority")
 
 FULL = Recipe(
     project="demo",
-    queries=700,
+    queries=600,
     heldout=210,
-    plan=with_standard_kd(twt_plan(_student(), (_stage(1), _stage(1), _stage(3)))),
+    plan=with_standard_kd(twt_plan(_student(128), (_stage(2.5), _stage(1.5), _stage(4)))),
     selection=_SELECTION,
 )
 
 FAST = Recipe(
     project="demo-fast",
-    queries=84,
-    heldout=42,
-    plan=with_standard_kd(twt_plan(_student(), (_stage(1), _stage(1), _stage(2)))),
+    queries=72,
+    heldout=30,
+    plan=with_standard_kd(twt_plan(_student(96), (_stage(1), _stage(1), _stage(3)), shots=2)),
     selection=_SELECTION,
 )

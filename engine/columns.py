@@ -126,7 +126,7 @@ def _read_choices(value: Any) -> tuple[Choice, ...]:
         except ValueError:
             raise InputError("the choices are not JSON") from None
     if isinstance(value, dict) and {"label", "text"} <= value.keys():
-        value = dict(zip(value["label"], value["text"], strict=False))
+        value = dict(zip(value["label"] or (), value["text"] or (), strict=False))
     if isinstance(value, list):
         value = dict(zip(string.ascii_uppercase, value, strict=False))
     if not isinstance(value, dict) or not all(str(text).strip() for text in value.values()):
@@ -159,7 +159,8 @@ def read_outputs(records: Iterable[Record], queries: Sequence[Query], teacher: s
         if problem:
             errors.append(RowError(record.row, problem))
             continue
-        query_id = by_key.get(str(_pick(values, "query_id", "id", "qid", "query", "question")))
+        asked = str(_pick(values, "query_id", "id", "qid", "query", "question"))
+        query_id = by_key.get(asked) or by_key.get(asked.strip())
         if query_id is None:
             unmatched += 1
             continue

@@ -17,7 +17,7 @@ COMPUTED_FACTORS = ("agreement", "agreement_ds", "format")
 class Config(BaseModel):
     """Base of all settings: frozen, nothing unknown."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @property
     def fingerprint(self) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,23 +24,23 @@ from engine.types import Generation
 
 @dataclass(frozen=True)
 class Device:
-    """Where and in which number format the student runs."""
+    """Where and in which number format the student runs, and which attention trains fastest there."""
 
     name: str
     dtype: torch.dtype
-    attention: str
+    training_attention: str = "sdpa"
 
 
 def pick_device() -> Device:
     """CUDA in bfloat16 (float16 before Ampere), Apple's MPS in float16, else the CPU in bfloat16 where it has it.
 
-    On the CPU eager attention trains faster than the fused kernel on sequences of the lengths seen here.
+    On the CPU the fused kernel's backward pass is slower than eager attention on short rows; writing is the reverse.
     """
     if torch.cuda.is_available():
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return Device("cuda", dtype, "sdpa")
+        return Device("cuda", dtype)
     if torch.backends.mps.is_available():
-        return Device("mps", torch.float16, "sdpa")
+        return Device("mps", torch.float16)
     return Device("cpu", torch.bfloat16 if _cpu_has_bfloat16() else torch.float32, "eager")
 
 
@@ -92,7 +92,7 @@ def load_tokenizer(student: StudentConfig) -> Any:
     return tokenizer
 
 
-def load_base(student: StudentConfig, device: Device) -> Any:
+def load_base(student: StudentConfig, device: Device, attention: str = "sdpa") -> Any:
     """The student without any adapter, on its device.
 
     Raises:
@@ -101,7 +101,7 @@ def load_base(student: StudentConfig, device: Device) -> Any:
     folder = student_folder(student)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, revision=student.revision, dtype=device.dtype, attn_implementation=device.attention
+            folder, revision=student.revision, dtype=device.dtype, attn_implementation=attention
         )
     except (OSError, ValueError) as error:
         raise MissingPart(f"the student {student.model} can't be loaded: {error}") from error
@@ -132,9 +132,10 @@ class Writer:
     tokenizer: Any
     max_new_tokens: int
     batch: int
+    stop: Callable[[], bool] = lambda: False
 
     def write(self, asks: Sequence[Ask]) -> Iterator[Generation]:
-        """Answer all prompts, shortest first, a batch at a time.
+        """Answer all prompts, shortest first, a batch at a time; a batch that `stop` cuts off is not given out.
 
         Latency is the wall time of a batch divided by its prompts: what a query costs in a busy server.
         """
@@ -142,9 +143,12 @@ class Writer:
         encoded = [(ask, encode_prompt(self.tokenizer, ask.prompt)) for ask in asks]
         encoded.sort(key=lambda pair: (len(pair[1]), pair[0].query_id))
         for begin in range(0, len(encoded), self.batch):
-            yield from self._write_batch(encoded[begin : begin + self.batch])
+            generations = self._write_batch(encoded[begin : begin + self.batch])
+            if self.stop():
+                return
+            yield from generations
 
-    def _write_batch(self, batch: Sequence[tuple[Ask, list[int]]]) -> Iterator[Generation]:
+    def _write_batch(self, batch: Sequence[tuple[Ask, list[int]]]) -> list[Generation]:
         end = end_token(self.tokenizer)
         width = max(len(ids) for _, ids in batch)
         pad = self.tokenizer.pad_token_id
@@ -162,11 +166,14 @@ class Writer:
                 top_k=None,
                 eos_token_id=sorted({end, self.tokenizer.eos_token_id}),
                 pad_token_id=pad,
+                stopping_criteria=[lambda ids, scores: torch.full((len(ids),), self.stop(), device=ids.device)],
             )
         latency = (time.perf_counter() - started) / len(batch)
         stops = {end, self.tokenizer.eos_token_id}
+        written = []
         for (ask, _), row in zip(batch, out_BL[:, width:].tolist(), strict=True):
             stop = next((place for place, token in enumerate(row) if token in stops), None)
             used = row if stop is None else row[: stop + 1]
             text = self.tokenizer.decode(used if stop is None else used[:-1], skip_special_tokens=True)
-            yield Generation(ask.query_id, text.strip(), len(used), stop is not None, latency)
+            written.append(Generation(ask.query_id, text.strip(), len(used), stop is not None, latency))
+        return written

@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def _encoding(path: Path) -> str:
     try:
         with _open(path) as file:
             head = file.read(_SNIFF_BYTES)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path.name} can't be read: {error}") from error
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
@@ -98,7 +99,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str | None]]:
             for line in file:
                 bad = next((ord(c) - 0xDC00 for c in line if 0xDC80 <= ord(c) <= 0xDCFF), None)
                 yield line, None if bad is None else f"not UTF-8 (byte 0x{bad:02x})"
-    except (OSError, EOFError, UnicodeError) as error:
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
         raise InputError(f"{path.name} breaks off: {error}; the rows before that were read") from error
 
 
@@ -107,7 +108,18 @@ def _checked(row: int, values: Any, error: str | None = None) -> Record:
         error = "not an object with named fields"
     elif error is None and any(isinstance(v, str) and len(v) > MAX_CELL for v in values.values()):
         error = f"a cell is longer than {MAX_CELL:,} characters"
+    elif error is None and not _is_unicode(values):
+        error = "a text holds half a character (a lone surrogate or a byte that is not UTF-8)"
     return Record(row, {}, error) if error else Record(row, {str(k): v for k, v in values.items()})
+
+
+def _is_unicode(values: Any) -> bool:
+    """Whether all texts can be stored: JSON may name halves of characters that no encoding has."""
+    try:
+        json.dumps(values, ensure_ascii=False, default=str).encode("utf-8")
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _read_jsonl(path: Path) -> Iterator[Record]:

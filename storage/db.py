@@ -66,7 +66,7 @@ class Database:
     def arrow(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
         """Run a query and fetch it as an Arrow table."""
         with self._connection.cursor() as cursor:
-            return cursor.execute(sql, values).to_arrow_table()
+            return cursor.sql(sql, params=list(values)).to_arrow_table()
 
     @contextmanager
     def write(self) -> Iterator[Writer]:

@@ -140,14 +140,14 @@ def _write(
 ) -> dict[str, Any] | None:
     device = pick_device()
     model = load_student(job.student, Path(step.start) if step.start else None, device)
-    writer = Writer(model, load_tokenizer(job.student), step.max_new_tokens, job.student.generate_batch)
+    writer = Writer(model, load_tokenizer(job.student), step.max_new_tokens, job.student.generate_batch, stop)
     asks = {item["query_id"]: item for item in items}
     for number, generation in enumerate(writer.write(list(_asks(items))), 1):
         sink.emit("answer", step=step.name, system=asks[generation.query_id]["system"], **asdict(generation))
-        if stop():
-            return None
         if number % job.student.generate_batch == 0:
             sink.emit("progress", step=step.name, done=number, of=len(items))
+    if stop():
+        return None
     return {"answers": len(items)}
 
 

@@ -1,16 +1,16 @@
-"""The demo's task family: seven kinds of generated puzzles, each with three ways to solve it from its text."""
+"""The demo's task family: six kinds of generated puzzles, each with three ways to solve it from its text."""
 
 from __future__ import annotations
 
 import random
 
-from engine.puzzles import calendar, categories, counting, orderings, routing, sequences, sums
+from engine.puzzles import calendar, categories, counting, orderings, sequences, sums
 from engine.puzzles.base import METHODS, Kind, Puzzle, Solution, Step
 
 __all__ = ["KINDS", "METHODS", "Kind", "Puzzle", "Solution", "Step", "generate_puzzles", "solve_puzzle"]
 
 KINDS: dict[str, Kind] = {
-    module.KIND.name: module.KIND for module in (orderings, sums, counting, calendar, categories, sequences, routing)
+    module.KIND.name: module.KIND for module in (orderings, sums, counting, calendar, categories, sequences)
 }
 
 

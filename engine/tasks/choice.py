@@ -9,6 +9,7 @@ from engine.tasks.reply import find_answer_line, read_reply
 from engine.types import ParsedReply, Query
 
 _LETTERED = re.compile(r"\A\W*?\(?(?P<letter>[A-Za-z])(?P<mark>\)|\.|:|$|(?=\s))\s*(?P<rest>.*)\Z", re.DOTALL)
+_AROUND = " \t\r\n*`\"'"
 _ANOTHER = re.compile(r"\(?\b([A-Za-z])\)")
 
 
@@ -47,17 +48,19 @@ class ChoiceTask:
         None where a letter and the text behind it contradict each other: nothing is guessed.
         """
         letters = {choice.letter.upper(): _fold(choice.text) for choice in query.choices}
+        match = _LETTERED.match(label.strip(_AROUND))
+        lettered = match is not None and match["letter"].upper() in letters
         folded = _fold(label)
         by_text = [letter for letter, text in letters.items() if text and text == folded]
-        if len(by_text) == 1:
+        if len(by_text) == 1 and not (lettered and len(folded) == 1):
             return by_text[0]
-        match = _LETTERED.match(label.strip())
-        if match is None or match["letter"].upper() not in letters:
+        if match is None or not lettered:
             return None
         letter, rest = match["letter"].upper(), _fold(match["rest"])
         if any(other.upper() != letter for other in _ANOTHER.findall(match["rest"])):
             return None
-        return letter if not rest or (letters[letter] and rest.startswith(letters[letter])) else None
+        told = {other: len(text) for other, text in letters.items() if text and f"{rest} ".startswith(f"{text} ")}
+        return letter if not rest or (letter in told and told[letter] == max(told.values())) else None
 
     def verify(self, query: Query, label: str, gold: str) -> bool:
         """Whether both name the same choice."""

@@ -10,18 +10,21 @@ import math_verify
 from engine.tasks.reply import find_answer_line, read_reply
 from engine.types import ParsedReply, Query
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:\s*/\s*\d+)?")
+_NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d*)?,?|\.\d+)(?:\s*/\s*\d+)?")
+_MIXED = re.compile(r"(?<![\d.,/])(\d{1,9})\s+(\d{1,9})\s*/\s*(\d{1,9})(?![\d.,/])")
 _DECORATION = re.compile(r"\\boxed\{(.*)\}|\\text\{.*?\}|\\[!,; ]|[$€£%°]|\*\*|\\\(|\\\)|\\\[|\\\]", re.DOTALL)
-_RISKY = re.compile(r"!|\^\s*\{?\s*-?\d{4,}|\^.*\^|\*\*.*\*\*|\d{300,}")
+_RISKY = re.compile(r"!|\^\s*\{?\s*-?\d{4,}|\^.*\^|\*\*.*\*\*|\d{300,}|binom\W*\d{4,}|choose|Gamma")
+_COMMAND = re.compile(r"\\[A-Za-z]+")
+_WIDE = re.compile(r"[A-Za-z][^^]*[)\]}]\s*(?:\^|\*\*)\s*\{?\s*-?\d{2,}")
 _MAX_EXPRESSION = 200
 
 
 def read_number(text: str) -> Fraction | None:
     """The number that a label is, if it is one number with or without signs of currency, commas and a unit word.
 
-    "$1,234.50" is 1234.5 and "12 apples" is 12; "3 or 4" and "x = 3 + y" are no number.
+    "$1,234.50" is 1234.5, "12 apples" is 12 and "3 1/2" is 3.5; "3 or 4", "1,2" and "x = 3 + y" are no number.
     """
-    text = _undecorate(text)
+    text = _MIXED.sub(_as_improper, _undecorate(text))
     numbers = list(_NUMBER.finditer(text))
     if len(numbers) != 1:
         return None
@@ -29,6 +32,11 @@ def read_number(text: str) -> Fraction | None:
     if not re.fullmatch(r"[\s.]*(?:[A-Za-z]\w*\s*=)?[\s.]*(?:[A-Za-z]+[\s.]*){0,4}", rest):
         return None
     return _to_fraction(numbers[0].group())
+
+
+def _as_improper(mixed: re.Match[str]) -> str:
+    whole, above, below = (int(part) for part in mixed.groups())
+    return f"{whole * below + above}/{below}"
 
 
 def _to_fraction(text: str) -> Fraction | None:
@@ -87,9 +95,11 @@ class MathTask:
         return str(parsed[0]) if parsed else None
 
     def verify(self, query: Query, label: str, gold: str) -> bool:
-        """Equality of numbers (within 1e-6 of the larger), else math-verify's equality of expressions."""
+        """Equality of numbers (of others than whole ones within 1e-6), else math-verify's equality of expressions."""
         mine, theirs = read_number(label), read_number(gold)
         if mine is not None and theirs is not None:
+            if mine.denominator == theirs.denominator == 1:
+                return mine == theirs
             return abs(mine - theirs) <= Fraction(1, 1_000_000) * max(abs(mine), abs(theirs))
         left, right = _parse(gold), _parse(label)
         return bool(left and right) and bool(math_verify.verify(left, right, timeout_seconds=None))
@@ -106,6 +116,8 @@ def _parse(text: str) -> list[object]:
     # math-verify's own time limit needs signals, which only work in a main thread: what could run long is left out.
     text = _undecorate(text)
     if not text or len(text) > _MAX_EXPRESSION or _RISKY.search(text) or not re.search(r"\d|\\|=|\^", text):
+        return []
+    if _WIDE.search(_COMMAND.sub(" ", text)):
         return []
     try:
         return list(math_verify.parse(f"${text}$", parsing_timeout=None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import json_repair
@@ -17,11 +17,16 @@ _MAX_REPLY = 200_000
 _THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL | re.IGNORECASE)
 _KEY = re.compile(r"""["']?\b(label|final_answer|answer)\b["']?\s*:\s*""", re.IGNORECASE)
 _CLOSED_VALUE = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"',}\]][^"',}\]\n]*(?=\s*[,}\n]))""")
-_ANSWER_LINE = re.compile(
-    r"(?:(?:^|(?<=[\s*#]))(?:the\s+)?(?:final\s+|correct\s+|right\s+)?answer(?:\s+is(?:\s*:)?|\s*:)[\s*]*"
-    r"|\[answer[^\]\n]{0,40}\])+\s*(?P<label>[^\n]+)",
-    re.IGNORECASE,
+_MARKER = re.compile(r"\banswer(?:\s+is\b)?\s*:|\banswer\s+is\b|\[answer[^\]\n]{0,40}\]", re.IGNORECASE)
+_MARKED = re.compile(r"[\s*`]{0,20}([^\n]+)")
+_LEAD_IN = re.compile(
+    r"(?:\b(?:hence|so|thus|therefore)\b,?\s*)?(?:\bthe\s+)?(?:\b(?:final|correct|right)\s+)?[\s*#>]*\Z", re.IGNORECASE
 )
+_LEAD_IN_LENGTH = 60
+_OPENED = re.compile(
+    r"""\{\s*["']?(?:rationale|reasoning|explanation|thoughts?|label|final_answer|answer)["']?\s*:""", re.IGNORECASE
+)
+_BEHIND_SCORES = re.compile(r"""(?:scores|factors|confidence)["']?\s*:\s*\Z""", re.IGNORECASE)
 _RUN_ON = re.compile(r"\n\s*(?:Q|Question|Human|User)\s*:")
 
 
@@ -48,7 +53,7 @@ def read_reply(text: str) -> RawReply | None:
     if "<think>" in visible.lower():
         return None
     found = _from_object(visible)
-    if found is None:
+    if found is None and not any(_OPENED.match(visible, place) for place in _braces(visible)):
         found = _from_text(visible)
     if found is None:
         return None
@@ -56,8 +61,8 @@ def read_reply(text: str) -> RawReply | None:
 
 
 def _from_object(text: str) -> RawReply | None:
-    start = text.find("{")
-    if start < 0 or not _KEY.search(text, start):
+    start = next(_braces(text), None)
+    if start is None or not _KEY.search(text, start):
         return None
     data = _load_object(text, start)
     if data is None:
@@ -71,16 +76,23 @@ def _from_object(text: str) -> RawReply | None:
     return RawReply(_as_text(rationale), str(label).strip(), _read_scores(data))
 
 
+def _braces(text: str) -> Iterator[int]:
+    """Where objects open; those of scores are left out, since a factor may be named as a label is."""
+    for match in re.finditer(r"\{", text):
+        if not _BEHIND_SCORES.search(text, max(0, match.start() - 40), match.start()):
+            yield match.start()
+
+
 def _load_object(text: str, start: int) -> dict[str, Any] | None:
     decoder = json.JSONDecoder(strict=False)
-    for match in re.finditer(r"\{", text[start:]):
+    for place in _braces(text):
         try:
-            data, _ = decoder.raw_decode(text, start + match.start())
+            data, _ = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):
             continue
         if isinstance(data, dict) and _first(data, _LABEL_KEYS) is not None:
             return data
-        if match.start() > 10_000:
+        if place > start + 10_000:
             break
     return _repair(text[start:])
 
@@ -152,9 +164,14 @@ def find_answer_line(text: str) -> tuple[str, str] | None:
     """
     run_on = _RUN_ON.search(text, 1)
     text = text[: run_on.start()] if run_on else text
-    lines = list(_ANSWER_LINE.finditer(text))
-    if not lines:
+    markers = list(_MARKER.finditer(text))
+    marked = _MARKED.match(text, markers[-1].end()) if markers else None
+    label = marked[1].strip().strip("*`").strip() if marked else ""
+    if not label:
         return None
-    last = lines[-1]
-    label = last["label"].strip().strip("*`").strip()
-    return (text[: last.start()], label) if label else None
+    first = len(markers) - 1
+    while first > 0 and not text[markers[first - 1].end() : markers[first].start()].strip(" *"):
+        first -= 1
+    before = text[: markers[first].start()]
+    lead = _LEAD_IN.search(before, max(0, len(before) - _LEAD_IN_LENGTH))
+    return (before[: lead.start()] if lead else before), label

@@ -17,6 +17,7 @@ def twt_plan(
     replay: tuple[ReplaySource, ...] = (),
     compressor: str | None = None,
     compressed: bool = True,
+    shots: int = 4,
 ) -> Plan:
     """The three stages of HaRD on one adapter: [x; r; y], [x; r^T; y], [x; y].
 
@@ -25,12 +26,13 @@ def twt_plan(
         stages: settings of the three stages.
         replay: rows of earlier stages mixed into stage 3.
         compressor: the live teacher that compresses, where the teachers are recordings.
+        shots: worked examples in the few-shot prompt of the untrained student.
         compressed: False leaves stage 2 out, as where no live teacher can compress.
     """
     full, short, bare = stages
     steps = [
         Step(kind="evaluate", name="vanilla"),
-        Step(kind="evaluate", name="vanilla-fewshot", shots=4),
+        Step(kind="evaluate", name="vanilla-fewshot", shots=shots),
         Step(kind="train", name="stage1", dataset="full", train=full),
         Step(kind="evaluate", name="evaluate-stage1", start="stage1"),
     ]

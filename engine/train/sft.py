@@ -25,6 +25,8 @@ from engine.train.callback import ReportToEvents, last_complete_checkpoint
 from engine.types import StageRow
 
 _LOG_EVERY = 5
+_PAD_TO = 16
+"""On the CPU kernels are prepared anew for every shape; few widths keep them prepared."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def _as_dataset(rows: Sequence[Encoded]) -> Dataset:
 
 
 def _open_adapter(job: StageJob, device: Device) -> Any:
-    base = load_base(job.student, device)
+    base = load_base(job.student, device, device.training_attention)
     if job.start is not None:
         return PeftModel.from_pretrained(base, str(job.start), is_trainable=True)
     lora = job.student.lora
@@ -197,6 +199,7 @@ def _arguments(job: StageJob, device: Device, updates: int, validate: bool) -> S
         save_total_limit=2,
         seed=job.student.seed,
         data_seed=job.student.seed,
+        pad_to_multiple_of=_PAD_TO if device.name == "cpu" else None,
         report_to=[],
         disable_tqdm=True,
         ddp_find_unused_parameters=False,

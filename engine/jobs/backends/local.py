@@ -19,7 +19,6 @@ class LocalBackend:
         """Start the worker of a folder; its output goes to log.txt there. Returns the process id."""
         command = worker_command(run_dir, devices)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads sleep instead of taking the processor
         if devices <= 1:
             environment.setdefault("CUDA_VISIBLE_DEVICES", os.environ.get("TACIT_DEVICE", "0"))
         with (run_dir / LOG_FILE).open("ab") as log:

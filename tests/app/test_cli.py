@@ -1,0 +1,131 @@
+"""The command line as a script sees it: exit codes, messages, JSON on standard output and nothing else there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def tacit(*words: str, workspace: Path | None = None) -> subprocess.CompletedProcess[str]:
+    place = ["--workspace", str(workspace)] if workspace else []
+    return subprocess.run([sys.executable, "-m", "app", *words, *place], capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def queries(tmp_path: Path) -> Path:
+    rows = [
+        {"id": f"q{n}", "question": f"Which is {n}?", "choices": {"A": str(n), "B": "none"}, "answerKey": "A"}
+        for n in range(30)
+    ]
+    path = tmp_path / "queries.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\nnot json\n")
+    return path
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    rows = [
+        {"query_id": f"q{n}", "teacher": t, "rationale": f"{t} counts to {n}.", "answer": "A" if (n + k) % 3 else "B"}
+        for n in range(30)
+        for k, t in enumerate(("one", "two", "three"))
+    ]
+    rows.append({"query_id": "q1", "teacher": "four", "answer": None, "raw": "I would rather not say."})
+    rows.append({"query_id": "unknown", "teacher": "one", "answer": "A"})
+    path = tmp_path / "outputs.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, app.__main__; heavy = {'torch', 'gradio', 'duckdb', 'pydantic'} & set(sys.modules); print(heavy)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+    times = []
+    for _ in range(3):
+        started = time.monotonic()
+        assert tacit("--help").returncode == 0
+        times.append(time.monotonic() - started)
+    assert min(times) < 1.0
+
+
+def test_recordings_from_file_to_selection(workspace: Path, queries: Path, outputs: Path) -> None:
+    words = ("import-queries", "rec", str(queries), "--task", "choice", "--heldout", "0.3", "--embedder", "packaged")
+    done = tacit(*words, "--json", workspace=workspace)
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["added"] == 30 and data["distill"] + data["heldout"] == 30 and data["golds"] == 30
+    assert [error["row"] for error in data["errors"]] == [31]
+    again = json.loads(tacit(*words, "--json", workspace=workspace).stdout)
+    assert again["added"] == 0 and again["present"] == 30
+    data = json.loads(tacit("import-outputs", "rec", str(outputs), "--json", workspace=workspace).stdout)
+    assert data["unmatched"] == 1 and data["teachers"]["four"] == 1
+    assert data["failures"] == [{"teacher": "four", "error": "unparsable", "n": 1}]
+    data = json.loads(tacit("select", "rec", "--preset", "recordings", "--json", workspace=workspace).stdout)
+    assert data["samples"] == sum(data["reasons"].values()) and 0 < data["kept"] < data["samples"]
+    refused = tacit("label", "rec", workspace=workspace)
+    assert refused.returncode == 3 and "import-outputs" in refused.stderr
+    shown = tacit("select", "rec", "--preset", "recordings", workspace=workspace)
+    assert shown.returncode == 0 and "kept" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("import-queries", "p", "/nowhere.jsonl"), 2, "there is no file"),
+        (("import-queries", "p", "{empty}"), 2, "is empty"),
+        (("import-queries", "p", "{file}", "--task", "magic"), 2, "task"),
+        (("import-queries", "p", "{file}", "--column", "colour=x"), 2, "ROLE=NAME"),
+        (("select", "nobody"), 2, "there is no project 'nobody'; this workspace has: none"),
+        (("select", "nobody", "--preset", "best"), 2, "the presets are paper, recordings, none"),
+        (("runs", "show", "abc"), 2, "no run begins with 'abc'"),
+        (("export", "nobody", "x.jsonl"), 2, "no project"),
+        (("frobnicate",), 2, "No such command"),
+    ],
+)
+def test_errors_are_one_message_and_a_code(
+    words: tuple[str, ...], code: int, message: str, tmp_path: Path, queries: Path
+) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    filled = [word.format(empty=empty, file=queries) for word in words]
+    place = None if words == ("frobnicate",) else tmp_path / "workspace"
+    done = tacit(*filled, workspace=place)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_a_refused_import_leaves_no_empty_project_behind(workspace: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("nope\nnope\n")
+    done = tacit("import-queries", "p", str(bad), workspace=workspace)
+    assert done.returncode == 2 and "2 rows can't be used; the first: row 1" in done.stderr
+    assert "has: none" in tacit("select", "p", workspace=workspace).stderr
+
+
+def test_a_second_process_is_told_who_holds_the_workspace(workspace: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from app.services import open_services\n"
+        "with open_services(Path(sys.argv[1])): print('open', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(workspace)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "open\n"
+    try:
+        done = tacit("runs", workspace=workspace)
+        assert done.returncode == 3
+        assert str(holder.pid) in done.stderr and "--workspace" in done.stderr
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_the_doctor_finds_this_machine_well(workspace: Path) -> None:
+    done = tacit("doctor", "--json", workspace=workspace)
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 0 and findings["torch"]["ok"] and findings["student"]["value"] == "packaged"
+    assert findings["OPENAI_API_KEY"]["value"] in ("set", "not set")

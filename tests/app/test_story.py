@@ -1,0 +1,141 @@
+"""One person's whole way through the services, on a tiny student and generated puzzles, with real workers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from app.demo import describe, run_demo
+from app.recipe import FAST, Recipe
+from app.services import Services, open_services
+from app.usecases.planning import with_review
+from app.usecases.stages import StageBuilder
+from engine.config import LoraSettings, SelectionConfig, StudentConfig, TrainConfig
+from engine.errors import ConfigError, InputError, StateError, WorkerFailed
+from engine.puzzles import KINDS
+from engine.train.plan import twt_plan, with_standard_kd
+from engine.types import RunStatus, StageRow
+
+NAMES = {"vanilla", "vanilla-fewshot", "stage1", "stage2", "stage3", "standard-kd", "standard-kd-equal-updates"}
+TEACHERS = {"forward", "eliminate", "tabulate"}
+
+
+def tiny_recipe(tiny: Path) -> Recipe:
+    stage = TrainConfig(updates=2, learning_rate=1e-3, max_tokens=600, validation=0)
+    student = StudentConfig(model=str(tiny), lora=LoraSettings(rank=2), generate_tokens=8)
+    plan = with_standard_kd(twt_plan(student, (stage, stage, stage)))
+    return replace(FAST, project="tiny", queries=28, heldout=14, plan=plan)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, tiny_student: Path) -> Iterator[tuple[Services, Recipe]]:
+    with open_services(tmp_path_factory.mktemp("story")) as services:
+        yield services, tiny_recipe(tiny_student)
+
+
+@pytest.fixture(scope="module")
+def told(house: tuple[Services, Recipe]) -> dict[str, object]:
+    services, recipe = house
+    return describe(services, run_demo(services, recipe, lambda line: None, lambda event: None))
+
+
+def test_the_demo_reports_every_system_by_kind_with_intervals(told: dict[str, object]) -> None:
+    rows = told["rows"]
+    assert isinstance(rows, list)
+    overall = {row["name"]: row for row in rows if row["kind"] == "all"}
+    assert set(overall) == NAMES | TEACHERS
+    for row in rows:
+        assert 0 <= row["ci_low"] <= row["accuracy"] <= row["ci_high"] <= 1
+        assert row["mean_output_tokens"] >= 1 and 0 <= row["parse_rate"] <= 1
+    assert all(overall[name]["n"] == 14 for name in NAMES | TEACHERS)
+    assert min(overall[name]["accuracy"] for name in TEACHERS) > 0.5
+    assert {row["kind"] for row in rows} == {"all", *KINDS}
+    json.dumps(told)
+
+
+def test_standard_kd_takes_as_many_updates_as_the_three_stages(
+    house: tuple[Services, Recipe], told: dict[str, object]
+) -> None:
+    steps = {state.name: state.result for state in house[0].context.runs.steps(str(told["run"]))}
+    assert steps["standard-kd"]["updates"] == 2
+    assert steps["standard-kd-equal-updates"]["updates"] == 6
+
+
+def test_compressed_rationales_are_shorter_and_the_originals_stay(
+    house: tuple[Services, Recipe], told: dict[str, object]
+) -> None:
+    rows = house[0].reading.compression(str(told["run"]))
+    assert rows and all("answer preserved (level 1)" in row["flags"] for row in rows)
+    assert sum(len(row["compressed"]) for row in rows) < sum(len(row["original"]) for row in rows) / 2
+
+
+def test_moving_the_threshold_asks_no_teacher_and_embeds_nothing_again(
+    house: tuple[Services, Recipe], told: dict[str, object]
+) -> None:
+    services, _ = house
+    project = services.context.projects.get("tiny")
+    before = len(services.context.jobs.jobs_of(project.id))
+    loose = services.select.select("tiny", SelectionConfig(threshold=0.5))
+    strict = services.select.select("tiny", SelectionConfig(threshold=0.97))
+    assert loose.counts["kept"] > strict.counts["kept"] > 0
+    assert sum(loose.counts["reasons"].values()) == loose.counts["samples"]
+    computed = services.select.select(
+        "tiny", SelectionConfig(threshold=0.4, weights={"agreement": 1, "agreement_ds": 1, "format": 1})
+    )
+    assert computed.counts["kept"] > 0
+    assert len(services.context.jobs.jobs_of(project.id)) == before
+    with pytest.raises(ConfigError, match="no factor is named charm"):
+        services.select.select("tiny", SelectionConfig(weights={"charm": 1}))
+
+
+def test_a_review_waits_an_edit_makes_the_next_stage_stale_and_exports_hold_what_was_chosen(
+    house: tuple[Services, Recipe], told: dict[str, object], tmp_path: Path
+) -> None:
+    services, recipe = house
+    services.select.select("tiny", recipe.selection)
+    student = recipe.plan.student
+    stage = TrainConfig(updates=1, learning_rate=1e-3, max_tokens=600, validation=0)
+    run = services.run.start("tiny", with_review(twt_plan(student, (stage, stage, stage))))
+    run = services.run.wait(run.id)
+    assert run.status is RunStatus.WAITING and "review" in run.message
+    sample = services.reading.compression(run.id)[0]["sample"]
+    with pytest.raises(InputError, match="empty"):
+        services.run.edit_rationale(run.id, sample, "  ")
+    assert services.run.edit_rationale(run.id, sample, "because I say so") == 2
+    run = services.run.wait(services.run.approve(run.id).id)
+    assert run.status is RunStatus.FINISHED and services.run.stale_steps(run.id) == []
+    with pytest.raises(StateError, match="only a stopped run"):
+        services.run.resume(run.id)
+    assert any("because I say so" in row.completion for row in _rows(services, run.id))
+    services.run.edit_rationale(run.id, sample, "or not")
+    assert services.run.stale_steps(run.id) == ["stage2", "stage3"]
+    assert services.export.write("tiny", tmp_path / "g.parquet", None, None, None).endswith("g.parquet")
+    table = pq.read_table(tmp_path / "g.parquet")
+    assert table.num_rows == services.context.selections.latest(run.project_id).counts["kept"]
+    assert {"query", "rationale", "label", "teacher", "reason"} <= set(table.column_names)
+    services.export.write("tiny", tmp_path / "adapter", run.id, "stage3", None)
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
+    assert json.loads((tmp_path / "adapter" / "tacit.json").read_text())["step"] == "stage3"
+    with pytest.raises(StateError, match="exists already"):
+        services.export.write("tiny", tmp_path / "adapter", run.id, "stage3", None)
+
+
+def _rows(services: Services, run_id: str) -> list[StageRow]:
+    return list(StageBuilder(services.context, services.context.runs.get(run_id)).rows("compressed"))
+
+
+def test_a_run_whose_job_fails_stops_with_the_reason_and_a_way_on(
+    house: tuple[Services, Recipe], told: dict[str, object]
+) -> None:
+    services, recipe = house
+    student = recipe.plan.student.model_copy(update={"model": "/nowhere/at/all"})
+    stage = TrainConfig(updates=1, validation=0)
+    run = services.run.start("tiny", twt_plan(student, (stage, stage, stage)))
+    with pytest.raises(WorkerFailed, match=r"/nowhere/at/all.*tacit runs resume"):
+        services.run.wait(run.id)
+    assert services.context.runs.get(run.id).status is RunStatus.STOPPED

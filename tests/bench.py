@@ -1,0 +1,140 @@
+"""`make bench`: selection, import and paging at size, each beside what a user would write instead, in one run.
+
+Prints a row a measurement; nothing here is a test. Memory is the growth of the peak of this process.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from app.usecases.context import open_context
+from app.usecases.data import DataService
+from engine.config import ProjectConfig, SelectionConfig
+from engine.select import SelectionInput, select
+
+QUERIES, TEACHERS, DIMENSIONS = 100_000, 3, 384
+PLAIN_QUERIES = 2_000
+SAMPLES = 1_000_000
+
+
+def main() -> None:
+    """Run all measurements."""
+    print(f"{'what':58} {'seconds':>9} {'peak GB':>8}  note")
+    bench_selection()
+    with tempfile.TemporaryDirectory() as folder:
+        bench_import(Path(folder))
+        bench_paging(Path(folder))
+
+
+def measure(what: str, work: Callable[[], Any], note: str = "") -> float:
+    """Time one call, print its row, return seconds."""
+    started = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{what:58} {seconds:9.3f} {peak:8.2f}  {note}", flush=True)
+    return seconds
+
+
+def make_input(queries: int) -> SelectionInput:
+    """Random samples of three teachers a query; factor scores around the threshold."""
+    rng = np.random.default_rng(0)
+    count = queries * TEACHERS
+    return SelectionInput(
+        query=np.repeat(np.arange(queries), TEACHERS),
+        teacher=np.tile(np.arange(TEACHERS), queries),
+        label=rng.integers(0, 3, count),
+        order=rng.permutation(count),
+        factors=rng.uniform(0.9, 1, (count, 3)),
+        names=("reasoning", "answer", "clarity"),
+        embeddings=rng.standard_normal((count, DIMENSIONS), dtype=np.float32),
+    )
+
+
+def bench_selection() -> None:
+    """DCRS on arrays against a loop with sentence-transformers' `cos_sim`, the loop on a part and scaled."""
+    samples = make_input(QUERIES)
+    size = f"{QUERIES:,} queries x {TEACHERS} x {DIMENSIONS}"
+    ours = measure(f"select, threshold 0.95: {size}", lambda: select(samples, SelectionConfig(threshold=0.95)))
+    everything = SelectionConfig(threshold=0, disagreement="majority")
+    ours = max(ours, measure(f"select, threshold 0, majority: {size}", lambda: select(samples, everything)))
+    part = make_input(PLAIN_QUERIES)
+    plain_loop(make_input(50), 0)
+    plain = measure(f"plain loop over cos_sim: {PLAIN_QUERIES:,} queries", lambda: plain_loop(part, 0))
+    scaled = plain * QUERIES / PLAIN_QUERIES
+    print(
+        f"{'plain loop, scaled to ' + format(QUERIES, ','):58} {scaled:9.1f}           ratio {scaled / ours:.0f} to 1"
+    )
+
+
+def plain_loop(samples: SelectionInput, threshold: float) -> list[tuple[int, int]]:
+    """What one writes with sentence-transformers at hand: a matrix a query, the smallest entry off the diagonal."""
+    from sentence_transformers.util import cos_sim
+
+    pairs = []
+    confidence = samples.factors.mean(axis=1)
+    for query in range(int(samples.query.max()) + 1):
+        rows = np.flatnonzero((samples.query == query) & (confidence >= threshold))
+        if len(rows) >= 3:
+            matrix = cos_sim(samples.embeddings[rows], samples.embeddings[rows]).numpy()
+            matrix[np.tril_indices(len(rows))] = np.inf
+            left, right = np.unravel_index(matrix.argmin(), matrix.shape)
+            pairs.append((int(rows[left]), int(rows[right])))
+    return pairs
+
+
+def bench_import(folder: Path) -> None:
+    """100,000 queries from a file into the store."""
+    jsonl, table = folder / "queries.jsonl", folder / "queries.csv"
+    rows = [{"id": f"q{n}", "question": f"What is {n} plus {n}?", "answer": str(2 * n)} for n in range(QUERIES)]
+    jsonl.write_text("\n".join(map(json.dumps, rows)))
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    context = open_context(folder / "import")
+    service = DataService(context)
+    for path in (jsonl, table):
+        config = ProjectConfig(name=path.suffix, task="custom")
+        what = f"import {QUERIES:,} queries from {path.suffix}"
+        measure(what, lambda c=config, p=path: service.import_into(c, p, {}, 0.1))
+    context.db.close()
+
+
+def bench_paging(folder: Path) -> None:
+    """A page of 50 out of a million samples, by key."""
+    context = open_context(folder / "paging")
+    ids = pa.array([f"{n:024x}" for n in range(SAMPLES)])
+    same = {"project_id": "p", "rationale": "because " * 20, "label": "1", "label_key": "1", "split": "distill"}
+    table = pa.table(
+        {
+            "id": ids,
+            "query_id": ids,
+            "teacher": pa.array(["t"] * SAMPLES),
+            "text_hash": ids,
+            "draw": pa.array(np.zeros(SAMPLES, dtype=np.int32)),
+            "factors": pa.array([[("answer", 1.0)]] * SAMPLES, pa.map_(pa.string(), pa.float64())),
+            **{name: pa.array([value] * SAMPLES) for name, value in same.items()},
+        }
+    )
+    with context.db.write() as writer:
+        measure(f"insert {SAMPLES:,} samples", lambda: writer.insert("samples", table))
+    context.samples.page("p")
+    for where in (0, SAMPLES // 2, SAMPLES - 60):
+        after = f"{where:024x}"
+        measure(f"page of 50 of {SAMPLES:,} behind {where:,}", lambda a=after: context.samples.page("p", a))
+    context.db.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""No network but loopback, no Hub, fixed thread count: the same run everywhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_socket import socket_allow_hosts
+
+os.environ.update(HF_HUB_OFFLINE="1", TACIT_THREADS="1", TOKENIZERS_PARALLELISM="false")
+
+
+@pytest.fixture(autouse=True)
+def _only_loopback() -> None:
+    socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a Llama of some 60,000 weights and a word tokenizer with a chat template."""
+    from tests.fakes.tiny_student import make_tiny_student
+
+    return make_tiny_student(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Path]:
+    """An empty workspace folder."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    yield folder

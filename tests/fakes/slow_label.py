@@ -1,0 +1,55 @@
+"""An app process to be killed: labels generated puzzles with the scripted teachers, a little slowed down.
+
+`python -m tests.fakes.slow_label WORKSPACE QUERIES PAUSE_S` labels until done, taking up what an earlier process left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.services import open_services
+from app.usecases import labelling
+from engine.config import ProjectConfig
+from engine.errors import NotFound
+from engine.ports import Request
+from engine.puzzles import generate_puzzles
+from engine.teachers.scripted import SCRIPTED_TEACHERS, ScriptedTeacher
+from engine.types import JobStatus, Reply, make_query
+
+PROJECT = "kill"
+
+
+@dataclass(frozen=True)
+class SlowTeacher(ScriptedTeacher):
+    pause: float = 0.0
+
+    async def ask(self, request: Request) -> Reply:
+        await asyncio.sleep(self.pause)
+        with (Path(sys.argv[1]) / "asked.txt").open("a") as file:
+            file.write(f"{self.method} {request.query.id}\n")
+        return await super().ask(request)
+
+
+def main(workspace: Path, queries: int, pause: float) -> None:
+    labelling.SCRIPTED_TEACHERS = tuple(SlowTeacher(t.method, pause) for t in SCRIPTED_TEACHERS)  # type: ignore[misc]
+    with open_services(workspace) as services:
+        try:
+            project = services.context.projects.get(PROJECT)
+        except NotFound:
+            project = services.data.create_project(ProjectConfig(name=PROJECT, task="custom"))
+            puzzles = generate_puzzles(queries, seed=5)
+            services.data.add_queries(project.id, [make_query(p.text, kind=p.kind) for p in puzzles], {})
+            services.label.add_scripted_teachers(project.id)
+        left = [job for job in services.context.jobs.jobs_of(project.id) if job.status is JobStatus.INTERRUPTED]
+        if left:
+            services.context.jobs.update_job(left[0].id, status=JobStatus.QUEUED)
+        job = left[0] if left else services.label.start(PROJECT)
+        services.context.wait(job.id)
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

@@ -1,0 +1,46 @@
+"""Stands in for the real worker: the same folder, journal and status, no torch. Its spec says how it behaves."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from engine.jobs.events import EVENTS_FILE, EventLog, read_events
+from engine.jobs.spec import SPEC_FILE, STATUS_FILE, write_atomically
+
+
+def main(folder: Path) -> None:
+    spec = json.loads((folder / SPEC_FILE).read_text())
+    stopped = []
+    if not spec.get("deaf"):
+        signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+    else:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    done = sum(event.type == "metric" for event in read_events(folder / EVENTS_FILE).events)
+    log = EventLog(folder / EVENTS_FILE)
+    for number in range(done + 1, spec["events"] + 1):
+        log.emit("metric", step="s", update=number, of=spec["events"], values={"loss": float(number)})
+        time.sleep(spec.get("pause", 0))
+        if stopped:
+            write_atomically(folder / STATUS_FILE, {"status": "cancelled", "message": "stopped on request"})
+            return
+    status = spec.get("status", "finished")
+    write_atomically(folder / STATUS_FILE, {"status": status, "message": spec.get("message", "")})
+
+
+class FakeBackend:
+    def __init__(self) -> None:
+        self.started: list[Path] = []
+
+    def start(self, run_dir: Path, devices: int) -> int:
+        self.started.append(run_dir)
+        command = [sys.executable, "-m", "tests.fakes.worker", str(run_dir)]
+        return subprocess.Popen(command, start_new_session=True).pid
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

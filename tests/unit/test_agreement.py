@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.agreement import dawid_skene, plain_agreement
+
+QUICK = settings(max_examples=100, deadline=None)
+rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=25)
+
+
+def columns(drawn: list[tuple[int, int, int]]) -> Any:
+    return (np.array(column, dtype=np.int64) for column in zip(*drawn, strict=True))
+
+
+def slow_agreement(drawn: list[tuple[int, int, int]]) -> list[float]:
+    values = []
+    for query, teacher, label in drawn:
+        others = {t for q, t, _ in drawn if q == query and t != teacher}
+        shares = []
+        for other in others:
+            draws = [one for q, t, one in drawn if q == query and t == other]
+            shares.append(draws.count(label) / len(draws))
+        values.append(sum(shares) / len(shares) if shares else math.nan)
+    return values
+
+
+@QUICK
+@given(rows)
+def test_agreement_is_the_share_of_other_teachers_with_the_label(drawn: list[tuple[int, int, int]]) -> None:
+    assert plain_agreement(*columns(drawn)).tolist() == pytest.approx(slow_agreement(drawn), nan_ok=True, abs=1e-9)
+
+
+@QUICK
+@given(rows, st.randoms(use_true_random=False))
+def test_neither_measure_depends_on_the_order_of_rows(drawn: list[tuple[int, int, int]], rng: Any) -> None:
+    places = list(range(len(drawn)))
+    rng.shuffle(places)
+    shuffled = [drawn[place] for place in places]
+    assert plain_agreement(*columns(shuffled)) == pytest.approx(plain_agreement(*columns(drawn))[places], nan_ok=True)
+    base, other = dawid_skene(*columns(drawn), 4), dawid_skene(*columns(shuffled), 4)
+    assert other.posterior == pytest.approx(base.posterior[places], nan_ok=True, abs=1e-6)
+    assert other.reliability == pytest.approx(base.reliability, nan_ok=True, abs=1e-6)
+
+
+def test_agreement_of_three_teachers_is_nought_a_half_or_one() -> None:
+    drawn = [(0, 0, 1), (0, 1, 1), (0, 2, 2), (1, 0, 7), (1, 1, 7), (1, 2, 7)]
+    assert plain_agreement(*columns(drawn)).tolist() == [0.5, 0.5, 0.0, 1.0, 1.0, 1.0]
+
+
+def test_no_samples_have_no_agreement() -> None:
+    nothing = np.empty(0, dtype=np.int64)
+    assert plain_agreement(nothing, nothing, nothing).tolist() == []
+
+
+def simulate(accuracies: list[float], queries: int, labels: int, seed: int) -> Any:
+    rng = np.random.default_rng(seed)
+    drawn, right = [], []
+    for query in range(queries):
+        for teacher, accuracy in enumerate(accuracies):
+            hit = rng.random() < accuracy
+            drawn.append((query, teacher, 0 if hit else int(rng.integers(1, labels))))
+            right.append(hit)
+    return drawn, np.array(right)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_dawid_skene_finds_who_is_reliable(seed: int) -> None:
+    accuracies = [0.55, 0.9, 0.75]
+    drawn, right = simulate(accuracies, 400, 4, seed)
+    found = dawid_skene(*columns(drawn), 4)
+    assert np.argsort(found.reliability).tolist() == np.argsort(accuracies).tolist()
+    assert found.reliability == pytest.approx(accuracies, abs=0.12)
+    assert found.posterior[right].mean() > found.posterior[~right].mean() + 0.3
+
+
+def test_dawid_skene_trusts_a_reliable_teacher_over_a_poor_one() -> None:
+    drawn, _ = simulate([0.95, 0.9, 0.4], 300, 4, 1)
+    drawn += [(1000, 0, 0), (1000, 2, 1)]
+    good, poor = dawid_skene(*columns(drawn), 4).posterior[-2:]
+    assert good > 0.8
+    assert good + poor == pytest.approx(1)
+
+
+def test_dawid_skene_says_nothing_with_fewer_than_three_teachers() -> None:
+    found = dawid_skene(*columns([(0, 0, 1), (0, 1, 1), (1, 0, 2)]), 4)
+    assert np.isnan(found.posterior).all()
+    assert np.isnan(found.reliability).all()
+
+
+def test_dawid_skene_survives_a_label_space_of_one() -> None:
+    found = dawid_skene(*columns([(0, 0, 0), (0, 1, 0), (0, 2, 0)]), 1)
+    assert found.posterior.tolist() == [1.0, 1.0, 1.0]

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from engine.tasks.reply import RawReply, find_answer_line, read_reply, read_score
+
+QUICK = settings(max_examples=100, deadline=None)
+PIECES = (
+    *('{"', '"}', "{", "}", "[", "]", '"', "'", ":", ",", "\\", "\n", "```", "```json\n", " ", "<think>", "</think>"),
+    *('"label"', '"answer"', '"rationale"', '"scores"', "label: ", "Answer: ", "The answer is ", "final_answer", "Q:"),
+    *("seven", "7", "B", "(B)", "**", "null", "true", "\u2028", "\ud83d", "é", "\0"),
+)
+messy = st.one_of(st.lists(st.sampled_from(PIECES), max_size=25).map("".join), st.text(max_size=200))
+words = st.text(st.sampled_from("abcdexyz ,.:;!?'\"{}[]\\\n"), max_size=60)
+
+
+def read(text: str) -> RawReply:
+    found = read_reply(text)
+    assert found is not None
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(messy)
+@example("{" * 5000)
+@example('{"a":' * 3000 + '"label": 1')
+@example("[" * 100_000 + '{"label": 1}')
+def test_no_text_makes_the_reader_raise(text: str) -> None:
+    read_reply(text)
+    find_answer_line(text)
+    read_score(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(messy)
+def test_a_label_found_stands_in_the_text(text: str) -> None:
+    found = read_reply(text)
+    if found is not None:
+        assert found.label
+        plain = text.replace("\\", "")
+        assert found.label.replace("\\", "") in plain or json.dumps(found.label)[1:-1].replace("\\", "") in plain
+
+
+@QUICK
+@given(words, st.sampled_from(["B", "17", "two words", 'a "quoted" one']), words)
+def test_valid_json_is_read_exactly_whatever_stands_around_it(rationale: str, label: str, before: str) -> None:
+    text = json.dumps({"rationale": rationale, "label": label, "scores": {"answer": 0.5}})
+    before = before.replace("{", "").replace("}", "")
+    for dressed in (text, f"```json\n{text}\n```", f"{before}\n{text}", f"{text}\nThat is all."):
+        assert read(dressed) == RawReply(rationale.strip(), label, {"answer": 0.5})
+
+
+FULL = '{"rationale": "Every jeb is a korp.", "label": "forty-two", "scores": {"answer": 0.9}}'
+
+
+@pytest.mark.parametrize("length", range(FULL.index(', "scores"')))
+def test_a_reply_cut_before_or_inside_its_label_has_none(length: int) -> None:
+    if length != FULL.index(', "scores"'):
+        assert read_reply(FULL[:length]) is None
+
+
+@pytest.mark.parametrize("length", range(FULL.index(', "scores"') + 1, len(FULL)))
+def test_a_reply_cut_behind_its_label_gives_that_label_or_none(length: int) -> None:
+    found = read_reply(FULL[:length])
+    assert found is None or found.label == "forty-two"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"rationale": "First 3 * 4, so the answer is 1',
+        '{"rationale": "the answer: 1',
+        '```json\n{"rationale": "Final answer: 3", "label": ',
+        "{'rationale': 'the answer is 12', 'label': '1",
+    ],
+)
+def test_an_answer_inside_a_broken_off_rationale_is_no_label(text: str) -> None:
+    assert read_reply(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"rationale": "r", "scores": {"reasoning": 0.9, "answer": 0.95}}',
+        '{"rationale": "r", "label": null, "scores": {"answer": 0.95}}',
+        '{"rationale": "r", "label": "", "scores": {"answer": 0.95}}',
+        '{"rationale": "r", "confidence": {"answer": 0.95}}',
+    ],
+)
+def test_a_score_called_answer_is_never_the_label(text: str) -> None:
+    assert read_reply(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"rationale": "r", "label": "7", "scores": {"reasoning": 0.9, "answer": 0.95}',
+        '{"rationale": "r", "label": "7", "scores": {"reasoning": 0.9, "answer": 0.95},}',
+        '{"rationale": "r" "label": "7", "scores": {"reasoning": 0.9, "answer": 0.95}}',
+        'r\nAnswer: 7\nScores: {"reasoning": 0.9, "answer": 0.95}',
+    ],
+)
+def test_the_label_of_slightly_broken_json_is_not_taken_from_its_scores(text: str) -> None:
+    assert read(text).label == "7"
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("{'rationale': 'because', 'label': 'B'}", "B"),
+        ('{"rationale": "because", "label": "B",}', "B"),
+        ('{rationale: "because", label: "B"}', "B"),
+        ('{"Rationale": "because", "LABEL": "B"}', "B"),
+        ('{"reasoning": "because", "final_answer": 12}', "12"),
+        ('{"rationale": ["because", "so"], "answer": 1.5}', "1.5"),
+        ('{"rationale": "line one\nline two", "label": "B"}', "B"),
+        ('{"result": {"rationale": "r", "label": "B"}}', "B"),
+        ('[{"rationale": "r", "label": "B"}]', "B"),
+        ('Let f = {x}. {"rationale": "r", "label": "B"}', "B"),
+        ("Some thoughts.\nAnswer: B", "B"),
+        ("Some thoughts.\n**Final answer:** B", "B"),
+        ("So the answer is **B**", "B"),
+        ("The correct answer is: B", "B"),
+        ("Answer: A\nNo, wait.\nAnswer: B", "B"),
+        ("Answer:\nB", "B"),
+    ],
+)
+def test_many_dresses_of_a_reply_are_read(text: str, label: str) -> None:
+    assert read(text).label == label
+
+
+@pytest.mark.parametrize("label", ["true", "null", "{}", "[1, 2]", '""', '" "'])
+def test_a_label_that_is_no_text_or_number_is_none(label: str) -> None:
+    assert read_reply(f'{{"rationale": "r", "label": {label}}}') is None
+
+
+def test_text_without_a_marker_holds_no_label() -> None:
+    assert read_reply("It could be B, or perhaps D.") is None
+    assert read_reply("") is None
+
+
+def test_the_text_before_the_answer_line_is_the_rationale() -> None:
+    assert read("Rationale: two and two.\nAnswer: 4") == RawReply("two and two.", "4", {})
+
+
+def test_thoughts_are_the_rationale_only_where_the_reply_has_none() -> None:
+    assert read('<think>hm {"label": "A"}</think>{"label": "B"}') == RawReply('hm {"label": "A"}', "B", {})
+    assert read('<think>hm</think>{"rationale": "r", "label": "B"}').rationale == "r"
+    assert read("<think>Answer: A</think>Answer: B").label == "B"
+
+
+def test_a_reply_that_breaks_off_while_thinking_holds_no_label() -> None:
+    assert read_reply('<think>I guess {"label": "A"}') is None
+    assert read_reply("<THINK>Answer: A") is None
+
+
+def test_what_follows_a_question_that_the_model_asks_itself_does_not_count() -> None:
+    assert find_answer_line("Think.\nAnswer: 4\nQ: And 3 + 3?\nAnswer: 6") == ("Think.\n", "4")
+    assert find_answer_line("Think.\nQuestion: And 3 + 3?\nAnswer: 6") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "score"),
+    [
+        *((0.9, 0.9), ("0.9", 0.9), ("90%", 0.9), ("90 %", 0.9), ("0.9/1", 0.9), ("9/10", 0.9), (1, 1.0), (0, 0.0)),
+        *((1.2, None), (-0.1, None), ("9/0", None), ("high", None), (True, None), (None, None), ("nan", None)),
+        *(("inf", None), ("9/10/10", None), ("", None), ([0.9], None), ("95", None), ("1e999", None)),
+    ],
+)
+def test_scores_are_read_as_shares_or_not_at_all(value: object, score: float | None) -> None:
+    assert read_score(value) == (None if score is None else pytest.approx(score))
+
+
+def test_scores_that_can_not_be_read_are_left_out() -> None:
+    text = '{"label": "B", "scores": {"Reasoning": "90%", "answer": "sure", "clarity": 7}}'
+    assert read(text).scores == {"reasoning": 0.9}
+    assert read('{"label": "B", "scores": [1, 1]}').scores == {}
