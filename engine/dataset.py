@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from engine.ports import Task
 from engine.prompts import load_prompt
 from engine.types import Query, StageRow, hash_id
@@ -18,6 +20,7 @@ IGNORED = -100
 
 ChatText = tuple[tuple[str, str], ...]
 ANSWER = "Answer: "
+_BLOCK = 16
 _MARK = "\u2042"
 
 
@@ -139,6 +142,29 @@ def split_validation(rows: Sequence[StageRow], share: float) -> tuple[list[Stage
     if not train:
         return list(rows), []
     return train, [row for row in rows if row.query_id in withheld]
+
+
+def order_rows(lengths: Sequence[int], batch: int, updates: int, seed: int) -> list[int]:
+    """The order in which rows are trained on: `updates * batch` indices, epoch after epoch, each shuffled anew.
+
+    Rows of like length share a batch, within blocks of 16 batches. Written out beforehand, so that a resumed training
+    sees the rows that the uninterrupted one would have seen.
+    """
+    rng = np.random.default_rng(seed)
+    length = np.asarray(lengths)
+    order: list[int] = []
+    while len(order) < updates * batch:
+        shuffled = rng.permutation(len(length))
+        batches: list[list[int]] = []
+        for begin in range(0, len(shuffled), _BLOCK * batch):
+            block = shuffled[begin : begin + _BLOCK * batch]
+            block = block[np.argsort(-length[block], kind="stable")]
+            batches += [block[b : b + batch].tolist() for b in range(0, len(block), batch)]
+        partial = [rows for rows in batches if len(rows) < batch]
+        whole = [rows for rows in batches if len(rows) == batch]
+        order += [row for place in rng.permutation(len(whole)) for row in whole[place]]
+        order += [row for rows in partial for row in rows]
+    return order[: updates * batch]
 
 
 def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:

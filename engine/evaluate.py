@@ -21,7 +21,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     share, z2 = hits / n, Z95 * Z95
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
 def score_item(task: Task, query: Query, gold: str, item: EvalItem, read: bool = True) -> EvalItem:

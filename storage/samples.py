@@ -143,15 +143,21 @@ class Samples:
     def vectors(self, project_id: str, embedder: tuple[str, str, int]) -> NDArray[np.float32]:
         """Vectors of the distillation samples ordered by id, shape (N, D); NaN rows where one is missing."""
         model, revision, dimension = embedder
-        column = self._db.arrow(
-            f"SELECT e.vector FROM samples s LEFT JOIN embeddings_{int(dimension)} e "
-            "ON e.text_hash = s.text_hash AND e.model = ? AND e.revision = ? "
-            "WHERE s.project_id = ? AND s.split = 'distill' ORDER BY s.id",
-            [model, revision, project_id],
-        )["vector"].combine_chunks()
-        vectors = np.full((len(column), dimension), np.nan, dtype=np.float32)
-        known = column.is_valid().to_numpy(zero_copy_only=False)
-        vectors[known] = column.drop_null().flatten().to_numpy().reshape(-1, dimension)
+        # An inner join, put in order below: DuckDB 2.0 fails to sort rows whose array is NULL.
+        table = self._db.arrow(
+            f"""
+            SELECT s.place, s.total, e.vector FROM (
+                SELECT text_hash, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS total FROM samples
+                WHERE project_id = ? AND split = 'distill'
+            ) s JOIN embeddings_{int(dimension)} e
+            ON e.text_hash = s.text_hash AND e.model = ? AND e.revision = ?
+            """,
+            [project_id, model, revision],
+        )
+        total = table["total"][0].as_py() if table.num_rows else len(self.arrays(project_id, ()).ids)
+        vectors = np.full((total, dimension), np.nan, dtype=np.float32)
+        found = table["vector"].combine_chunks().flatten().to_numpy()
+        vectors[table["place"].to_numpy()] = found.reshape(-1, dimension)
         return vectors
 
     def add_vectors(self, model: str, revision: str, hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:

@@ -20,7 +20,7 @@ from storage.runs import Runs
 from storage.samples import Samples
 from storage.selections import Selections
 
-POLL_S = 0.1
+POLL_S = 0.3
 
 
 @dataclass

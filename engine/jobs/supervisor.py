@@ -27,7 +27,7 @@ from engine.ports import Backend, JobStore
 from engine.types import Job, JobStatus
 
 Runner = Callable[[Job, EventLog, Callable[[], bool]], Awaitable[None]]
-TICK_S = 0.2
+TICK_S = 0.4
 GRACE_S = 60.0
 
 

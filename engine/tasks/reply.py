@@ -27,7 +27,7 @@ _OPENED = re.compile(
     r"""\{\s*["']?(?:rationale|reasoning|explanation|thoughts?|label|final_answer|answer)["']?\s*:""", re.IGNORECASE
 )
 _BEHIND_SCORES = re.compile(r"""(?:scores|factors|confidence)["']?\s*:\s*\Z""", re.IGNORECASE)
-_RUN_ON = re.compile(r"\n\s*(?:Q|Question|Human|User)\s*:")
+_RUN_ON = re.compile(r"\n[^\S\n]*(?:Q|Question|Human|User)\s*:")
 
 
 class RawReply(NamedTuple):

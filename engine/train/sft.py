@@ -17,7 +17,7 @@ from transformers import set_seed
 from trl import SFTConfig, SFTTrainer
 
 from engine.config import StudentConfig, TrainConfig
-from engine.dataset import Encoded, encode_row, split_validation
+from engine.dataset import Encoded, encode_row, order_rows, split_validation
 from engine.errors import StateError
 from engine.infer import Device, load_base, load_tokenizer, pick_device
 from engine.ports import EventSink
@@ -112,13 +112,14 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
         raise StateError(f"stage {job.name}: no row of {len(job.rows)} fits into {job.train.max_tokens} tokens")
     sink.emit("rows", step=job.name, train=len(train), validation=len(held), dropped=dropped + held_dropped)
     model = _open_adapter(job, device)
-    tokens = sum(len(row.input_ids) for row in train)
-    updates = job.train.updates or math.ceil(job.train.epochs * math.ceil(len(train) / job.train.batch_size))
-    per_update = tokens / len(train) * min(job.train.batch_size, len(train))
+    updates = job.train.updates or math.ceil(job.train.epochs * len(train) / job.train.batch_size)
+    lengths = [len(row.input_ids) for row in train]
+    order = order_rows(lengths, job.train.batch_size, updates, job.student.seed)
+    per_update = sum(lengths[index] for index in order) / updates
     trainer = CompletionTrainer(
         model=model,
         args=_arguments(job, device, updates, bool(held)),
-        train_dataset=_as_dataset(train),
+        train_dataset=_as_dataset([train[index] for index in order]),
         eval_dataset=_as_dataset(held) if held else None,
         processing_class=tokenizer,
         callbacks=[ReportToEvents(sink, job.name, per_update, stop)],
@@ -190,7 +191,7 @@ def _arguments(job: StageJob, device: Device, updates: int, validate: bool) -> S
         fp16=device.name == "cuda" and device.dtype == torch.float16,
         use_cpu=device.name == "cpu",
         gradient_checkpointing=device.name == "cuda",
-        train_sampling_strategy="group_by_length",
+        train_sampling_strategy="sequential",
         logging_steps=min(_LOG_EVERY, updates),
         eval_strategy="steps" if validate else "no",
         eval_steps=max(1, updates // 4),

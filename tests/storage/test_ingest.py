@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from engine.types import Event, Job, JobStatus, RationaleOrigin, Split
+from storage.db import Database
+from storage.jobs import Jobs
+from storage.runs import Run, Runs
+from storage.samples import Samples
+
+TABLES = ("events", "attempts", "samples", "metrics", "answers", "rationales", "steps", "jobs", "embeddings_384")
+
+
+def number(*events: tuple[str, dict[str, Any]], start: int = 1) -> list[Event]:
+    return [Event(seq, type_, 100.0 + seq, data) for seq, (type_, data) in enumerate(events, start)]
+
+
+def dump(db: Database) -> dict[str, list[dict[str, Any]]]:
+    skip = "EXCLUDE (created_at)"
+    return {
+        table: db.rows(f"SELECT * {skip if table in ('jobs', 'rationales') else ''} FROM {table} ORDER BY ALL")
+        for table in TABLES
+    }
+
+
+@pytest.fixture
+def journal(replies: Any, tmp_path: Path) -> list[Event]:
+    file = tmp_path / "vectors.npy"
+    np.save(file, np.eye(2, 384, dtype=np.float32))
+    answer = {"step": "ev", "system": "stage1", "query_id": "q1", "text": "Answer: B", "tokens": 4, "finished": True}
+    return number(
+        ("label_started", {"queries": 2}),
+        ("reply", replies.good("s1")),
+        ("reply", replies.bad("s2", query="q2")),
+        ("reply", replies.good("s2", query="q2", factors={})),
+        ("reply", replies.good("s3", teacher="bob", split=Split.HELDOUT.value)),
+        ("embedded", {"model": "m", "revision": "r", "hashes": ["h1", "h2"], "file": str(file)}),
+        ("step_started", {"step": "stage1"}),
+        ("metric", {"step": "stage1", "update": 1, "values": {"loss": 2, "rate": 0.5}}),
+        ("metric", {"step": "stage1", "update": 1, "values": {"loss": 1.5}}),
+        ("answer", answer),
+        ("answer", answer | {"query_id": "q2", "latency_s": 0.5, "label": "C", "finished": False}),
+        ("compressed", {"sample_id": "s1", "query_id": "q1", "rationale": "short", "flags": ["answer preserved"]}),
+        ("step_finished", {"step": "stage1", "result": {"updates": 1}}),
+    )
+
+
+def test_a_journal_becomes_rows_of_every_kind(
+    db: Database, samples: Samples, jobs: Jobs, runs: Runs, run: Run, job: Job, journal: list[Event]
+) -> None:
+    jobs.ingest(job, journal, 777)
+    distill = samples.get("p", Split.DISTILL)
+    assert [(s.id, s.rationale, s.label, dict(s.factors)) for s in distill] == [
+        ("s1", "because s1", "B", {"reasoning": 0.9, "answer": 1.0}),
+        ("s2", "because s2", "B", {}),
+    ]
+    assert [s.id for s in samples.get("p", Split.HELDOUT)] == ["s3"]
+    assert samples.known_ids("p") == {"s1", "s2", "s3"}
+    assert db.rows("SELECT sample_id, error, raw, output_tokens FROM attempts ORDER BY raw, error NULLS LAST") == [
+        {"sample_id": "s1", "error": None, "raw": "raw s1", "output_tokens": 7},
+        {"sample_id": "s2", "error": "unparsable", "raw": "raw s2", "output_tokens": 7},
+        {"sample_id": "s2", "error": None, "raw": "raw s2", "output_tokens": 7},
+        {"sample_id": "s3", "error": None, "raw": "raw s3", "output_tokens": 7},
+    ]
+    assert [(m["name"], m["value"]) for m in runs.metrics("run1", "stage1")] == [("loss", 1.5), ("rate", 0.5)]
+    generations = runs.generations("run1", "ev")
+    assert (generations["q1"].finished, generations["q2"].finished) == (True, False)
+    assert (generations["q1"].latency_s, generations["q2"].latency_s) == (0.0, 0.5)
+    assert [(item.query_id, item.label) for item in runs.answers("run1", "ev")] == [("q1", None), ("q2", "C")]
+    assert runs.rationales("run1") == {"s1": ("short", ("answer preserved",))}
+    step = runs.steps("run1")[0]
+    assert (step.status, step.job_id, step.result) == (JobStatus.FINISHED, "job1", {"updates": 1})
+    assert jobs.get_job("job1").offset == 777
+    assert [event.seq for event in jobs.events("job1")] == [event.seq for event in journal]
+
+
+def test_events_come_back_by_number_and_type(jobs: Jobs, run: Run, job: Job, journal: list[Event]) -> None:
+    jobs.ingest(job, journal, 1)
+    assert [e.type for e in jobs.events("job1", after=11)] == ["compressed", "step_finished"]
+    assert [e.seq for e in jobs.events("job1", after=8, kinds=("metric", "answer"))] == [9, 10, 11]
+    assert jobs.events("job1")[0] == journal[0]
+    assert jobs.events("elsewhere") == []
+
+
+@pytest.mark.parametrize("cut", range(1, 13))
+def test_taking_events_in_twice_or_overlapping_doubles_nothing(
+    cut: int, db: Database, jobs: Jobs, run: Run, job: Job, journal: list[Event], tmp_path: Path, replies: Any
+) -> None:
+    jobs.ingest(job, journal, 500)
+    once = dump(db)
+    jobs.ingest(job, journal, 500)
+    assert dump(db) == once
+    for table in TABLES:
+        if table not in ("steps", "jobs"):
+            with db.write() as writer:
+                writer.run(f"DELETE FROM {table}")
+    with db.write() as writer:
+        writer.run("UPDATE steps SET status = 'queued', job_id = NULL, result = '{}'")
+    jobs.ingest(job, journal[:cut], 10)
+    jobs.ingest(job, journal[: cut + 3], 20)
+    jobs.ingest(job, journal[max(0, cut - 1) :], 500)
+    assert dump(db) == once
+
+
+def test_a_later_sample_does_not_overwrite_an_earlier_one(
+    samples: Samples, jobs: Jobs, run: Run, job: Job, replies: Any
+) -> None:
+    jobs.ingest(job, number(("reply", replies.good("s1", rationale="first"))), 1)
+    second = jobs.add(replace(job, id="job2"))
+    jobs.ingest(second, number(("reply", replies.good("s1", rationale="second"))), 1)
+    assert [s.rationale for s in samples.get("p", Split.DISTILL)] == ["first"]
+
+
+def test_an_edited_rationale_survives_taking_the_journal_in_again(
+    runs: Runs, jobs: Jobs, run: Run, job: Job, journal: list[Event]
+) -> None:
+    jobs.ingest(job, journal, 1)
+    runs.add_rationale(run, "s1", RationaleOrigin.EDITED, "by hand")
+    jobs.ingest(job, journal, 1)
+    assert runs.rationales("run1")["s1"][0] == "by hand"
+
+
+def test_a_batch_that_fails_in_the_middle_leaves_nothing(
+    db: Database, samples: Samples, jobs: Jobs, run: Run, job: Job, journal: list[Event]
+) -> None:
+    jobs.ingest(job, journal[:2], 10)
+    before = dump(db)
+    broken = Event(14, "answer", 1.0, {"step": "ev", "system": "s", "query_id": "q9", "text": None, "tokens": 1})
+    with pytest.raises(duckdb.Error):
+        jobs.ingest(job, [*journal, broken], 999)
+    after = dump(db)
+    after["embeddings_384"] = before["embeddings_384"]
+    assert after == before
+    assert jobs.get_job("job1").offset == 10
+    jobs.ingest(job, journal, 999)
+    assert samples.known_ids("p") == {"s1", "s2", "s3"}
+
+
+def test_counts_tell_samples_and_failures_that_no_sample_followed(
+    samples: Samples, jobs: Jobs, run: Run, job: Job, replies: Any
+) -> None:
+    events = number(
+        *(("reply", replies.good(f"s{n}")) for n in range(3)),
+        ("reply", replies.bad("s9")),
+        ("reply", replies.bad("s0")),
+        ("reply", replies.bad("b1", "timeout", teacher="bob")),
+    )
+    jobs.ingest(job, events, 1)
+    assert samples.counts("p") == [
+        {"teacher": "ann", "samples": 3, "failures": 1},
+        {"teacher": "bob", "samples": 0, "failures": 1},
+    ]
+    assert samples.failures("p") == [
+        {"teacher": "ann", "error": "unparsable", "n": 2},
+        {"teacher": "bob", "error": "timeout", "n": 1},
+    ]
+
+
+def test_pages_of_samples_follow_each_other(samples: Samples, jobs: Jobs, run: Run, job: Job, replies: Any) -> None:
+    names = [f"s{n:02}" for n in range(11)]
+    jobs.ingest(job, number(*(("reply", replies.good(name, rationale="x" * 999)) for name in reversed(names))), 1)
+    first = samples.page("p", size=4)
+    second = samples.page("p", first[-1]["id"], 50)
+    assert [row["id"] for row in first + second] == names
+    assert {len(row["rationale"]) for row in first} == {300}
+
+
+def test_samples_as_arrays_are_by_id_with_missing_factors_as_nan(
+    samples: Samples, jobs: Jobs, run: Run, job: Job, replies: Any
+) -> None:
+    events = number(
+        ("reply", replies.good("s3", query="q2", factors={"answer": 0.5})),
+        ("reply", replies.good("s1", query="q1", label="C", label_key="C")),
+        ("reply", replies.good("s2", query="q1", teacher="bob", factors={})),
+        ("reply", replies.good("s4", query="q1", split=Split.HELDOUT.value)),
+    )
+    jobs.ingest(job, events, 1)
+    arrays = samples.arrays("p", ("reasoning", "answer"))
+    assert (arrays.ids, arrays.query_ids, arrays.teachers) == (
+        ["s1", "s2", "s3"],
+        ["q1", "q1", "q2"],
+        ["ann", "bob", "ann"],
+    )
+    assert arrays.query[0] == arrays.query[1] != arrays.query[2]
+    assert arrays.teacher[0] == arrays.teacher[2] != arrays.teacher[1]
+    assert arrays.label[1] == arrays.label[2] != arrays.label[0]
+    nan = float("nan")
+    np.testing.assert_array_equal(arrays.factors, [[0.9, 1.0], [nan, nan], [nan, 0.5]])
+    empty = samples.arrays("elsewhere", ("reasoning",))
+    assert (empty.ids, empty.factors.shape) == ([], (0, 1))
+
+
+def test_vectors_stand_in_the_order_of_samples_and_missing_ones_are_nan(
+    samples: Samples, jobs: Jobs, run: Run, job: Job, replies: Any
+) -> None:
+    jobs.ingest(job, number(*(("reply", replies.good(name)) for name in ("s1", "s2", "s3"))), 1)
+    hashes = samples.arrays("p", ()).text_hashes
+    vectors = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
+    samples.add_vectors("m", "r", [hashes[2], hashes[0]], vectors)
+    samples.add_vectors("m", "r", [hashes[0]], np.zeros((1, 5), dtype=np.float32))
+    found = samples.vectors("p", ("m", "r", 5))
+    np.testing.assert_array_equal(found[[2, 0]], vectors)
+    assert np.isnan(found[1]).all()
+    assert samples.missing_texts("p", "m", "r", 5) == {hashes[1]: "because s2"}
+    assert samples.embedders("p") == [("m", "r", 5)]
+    assert set(samples.all_texts("p")) == set(hashes)

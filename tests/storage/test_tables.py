@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from engine.config import Plan, ProjectConfig, SelectionConfig, Step
+from engine.errors import InputError, NotFound
+from engine.types import (
+    Choice,
+    Difference,
+    EvalItem,
+    Job,
+    JobStatus,
+    RationaleOrigin,
+    Reason,
+    ReportRow,
+    RunStatus,
+    Sampling,
+    SelectionRow,
+    Split,
+    TeacherSpec,
+    make_query,
+)
+from storage.db import Database
+from storage.jobs import Jobs
+from storage.projects import Projects
+from storage.queries import Queries
+from storage.reports import Reports
+from storage.runs import Run, Runs
+from storage.selections import Selections, StoredSelection
+
+
+def test_projects_come_back_and_names_are_taken_once(db: Database) -> None:
+    projects = Projects(db)
+    made = [projects.create(ProjectConfig(name=name, task="choice")) for name in ("birds", "Ünïcode 🐦", "third")]
+    assert projects.all() == made
+    assert projects.get("Ünïcode 🐦") == projects.get(made[1].id) == made[1]
+    with pytest.raises(InputError, match="birds"):
+        projects.create(ProjectConfig(name="birds", task="math"))
+    with pytest.raises(NotFound, match="birds, "):
+        projects.get("fish")
+
+
+def test_only_an_empty_project_can_be_taken_back(db: Database) -> None:
+    projects = Projects(db)
+    projects.create(ProjectConfig(name="empty", task="math"))
+    full = projects.create(ProjectConfig(name="full", task="math"))
+    Queries(db).add(full.id, [make_query("1+1?")], {})
+    projects.remove("empty")
+    projects.remove("full")
+    assert projects.all() == [full]
+
+
+def test_teachers_come_back_with_their_sampling_and_are_replaced_by_name(db: Database) -> None:
+    projects = Projects(db)
+    spec = TeacherSpec("ann", "openai", "m", "https://x", "ANN_KEY", Sampling(0.7, 0.9, 100), 3)
+    other = TeacherSpec("Bob", "scripted", "puzzles")
+    projects.put_teacher("p", spec)
+    projects.put_teacher("p", other)
+    projects.put_teacher("p", replace(spec, model="m2"))
+    assert projects.teachers("p") == [other, replace(spec, model="m2")]
+    assert projects.teachers("elsewhere") == []
+
+
+def test_a_prompt_is_kept_once_by_its_hash(db: Database) -> None:
+    projects = Projects(db)
+    for _ in range(2):
+        projects.keep_prompt("h", "teacher/choice.v1", "text")
+    assert db.rows("SELECT * FROM prompts") == [{"hash": "h", "name": "teacher/choice.v1", "text": "text"}]
+
+
+def test_queries_come_back_in_their_order_with_choices_and_split(db: Database) -> None:
+    queries = Queries(db)
+    given = [
+        make_query("zeta 🦓\nline", (Choice("A", 'a "quote"'), Choice("B", "")), "animals", "k1"),
+        make_query("alpha", split=Split.HELDOUT),
+        make_query("mid", kind="x"),
+    ]
+    assert queries.add("p", given, {given[0].id: "A"}) == 3
+    assert queries.get("p") == given
+    assert queries.get("p", Split.HELDOUT) == [given[1]]
+    assert queries.counts("p") == {"distill": 2, "heldout": 1}
+    assert queries.golds("p") == {given[0].id: "A"}
+    assert queries.get("other") == []
+
+
+def test_adding_queries_again_changes_nothing_and_counts_the_new(db: Database) -> None:
+    queries = Queries(db)
+    one, two, three = (make_query(text) for text in ("one", "two", "three"))
+    queries.add("p", [one, two], {one.id: "1"})
+    assert queries.add("p", [replace(one, split=Split.HELDOUT), three, three], {one.id: "9", two.id: "2"}) == 1
+    assert queries.get("p") == [one, two, three]
+    assert queries.golds("p") == {one.id: "1", two.id: "2"}
+    assert queries.add("p", [], {}) == 0
+    assert queries.add("q", [one], {}) == 1
+
+
+def test_pages_of_queries_follow_each_other_without_gap_or_repeat(db: Database) -> None:
+    queries = Queries(db)
+    given = [make_query(f"query {n}") for n in range(25)]
+    queries.add("p", given[:10], {})
+    queries.add("p", given[5:], {})
+    seen: list[str] = []
+    after = 0
+    while page := queries.page("p", after, 7):
+        assert len(page) <= 7
+        seen += [row["id"] for row in page]
+        after = page[-1]["position"]
+    assert seen == [query.id for query in given]
+
+
+def stored(selection_id: str, threshold: float = 0.5) -> StoredSelection:
+    config = SelectionConfig(threshold=threshold, weights={"answer": 1.0})
+    return StoredSelection(selection_id, "p", config, "f", {"kept": 1, "reasons": {"kept_few": 1}})
+
+
+def test_a_selection_comes_back_and_the_newest_is_the_latest(db: Database) -> None:
+    selections = Selections(db)
+    with pytest.raises(NotFound, match="tacit select"):
+        selections.latest("p")
+    rows = [
+        SelectionRow("s1", "q1", "ann", 0.9, False, Reason.KEPT_PAIR, 0.1),
+        SelectionRow("s2", "q1", "bob", None, True, Reason.NO_CONFIDENCE),
+    ]
+    selections.add(stored("one"), rows)
+    selections.add(stored("two", 0.7), [])
+    assert selections.latest("p") == stored("two", 0.7)
+    selections.add(stored("one"), rows)
+    assert selections.latest("p") == stored("one")
+    page = selections.page("one")
+    assert [(row["sample_id"], row["confidence"], row["renormalised"], row["reason"]) for row in page] == [
+        ("s1", 0.9, False, "kept_pair"),
+        ("s2", None, True, "no_confidence"),
+    ]
+
+
+def test_selecting_again_replaces_the_rows_of_the_same_selection(db: Database) -> None:
+    selections = Selections(db)
+    rows = [SelectionRow(f"s{n}", "q", "ann", 0.9, False, Reason.KEPT_FEW) for n in range(5)]
+    selections.add(stored("one"), rows)
+    selections.add(stored("one"), [replace(row, reason=Reason.BELOW_THRESHOLD) for row in rows[:2]])
+    assert [(row["sample_id"], row["reason"]) for row in selections.page("one")] == [
+        ("s0", "below_threshold"),
+        ("s1", "below_threshold"),
+    ]
+
+
+def test_pages_of_a_selection_follow_each_other(db: Database) -> None:
+    selections = Selections(db)
+    rows = [SelectionRow(f"s{n:02}", "q", "ann", 0.9, False, Reason.KEPT_FEW) for n in range(12)]
+    selections.add(stored("one"), rows[::-1])
+    first = selections.page("one", size=5)
+    second = selections.page("one", first[-1]["sample_id"], 50)
+    assert [row["sample_id"] for row in first + second] == [row.sample_id for row in rows]
+
+
+def test_a_run_comes_back_with_its_plan_and_steps(runs: Runs, run: Run) -> None:
+    assert runs.get("run1") == runs.get("ru") == run
+    assert [(s.name, s.kind, s.status, s.result) for s in runs.steps("run1")] == [
+        ("stage1", "train", JobStatus.QUEUED, {}),
+        ("ev", "evaluate", JobStatus.QUEUED, {}),
+    ]
+    runs.set_status("run1", RunStatus.WAITING, "for you")
+    runs.set_step("run1", "stage1", status=JobStatus.FINISHED, fingerprint="f", result={"loss": 0.5})
+    assert (runs.get("run1").status, runs.get("run1").message) == (RunStatus.WAITING, "for you")
+    first, second = runs.steps("run1")
+    assert (first.status, first.fingerprint, first.result) == (JobStatus.FINISHED, "f", {"loss": 0.5})
+    assert second.status is JobStatus.QUEUED
+
+
+def test_a_run_is_found_only_by_an_unambiguous_beginning(runs: Runs, run: Run) -> None:
+    runs.add(replace(run, id="run2", plan=Plan(name="other", steps=(Step(kind="train", name="t"),))))
+    for asked in ("run", "", "nope", "run%"):
+        with pytest.raises(NotFound):
+            runs.get(asked)
+    assert [one.id for one in runs.all("p")] == ["run2", "run1"]
+    assert runs.all("elsewhere") == []
+
+
+def test_rationales_keep_every_version_and_give_the_newest(db: Database, runs: Runs, run: Run) -> None:
+    assert runs.add_rationale(run, "s1", RationaleOrigin.COMPRESSED, "short") == 1
+    assert runs.add_rationale(run, "s1", RationaleOrigin.EDITED, "better") == 2
+    assert runs.add_rationale(run, "s2", RationaleOrigin.EDITED, "other") == 1
+    assert runs.rationales("run1") == {"s1": ("better", ()), "s2": ("other", ())}
+    assert len(db.rows("SELECT * FROM rationales")) == 3
+
+
+def test_reports_come_back_in_order_and_a_new_one_replaces_the_old(db: Database) -> None:
+    reports = Reports(db)
+    rows = [
+        ReportRow("stage3", "all", 10, 0.5, 0.2, 0.8, 1.0, 8.0, 9.5, None),
+        ReportRow("stage1", "all", 10, 0.4, 0.1, 0.7, 0.9, 80.0, 99.0, 0.25),
+    ]
+    differences = [Difference("stage3", "stage1", 10, 0.1, -0.2, 0.4)]
+    reports.put("run1", rows, differences)
+    reports.put("run1", rows, differences)
+    assert reports.rows("run1") == rows
+    assert reports.differences("run1") == differences
+    reports.put("run1", rows[1:], [])
+    assert reports.rows("run1") == rows[1:]
+    assert reports.differences("run1") == []
+
+
+def test_jobs_come_back_oldest_unfinished_first(jobs: Jobs) -> None:
+    given = [Job(name, "p", None, "label", JobStatus.QUEUED, {"n": [1]}, f"/tmp/{name}") for name in ("z", "a", "m")]
+    for one in given:
+        jobs.add(one)
+    assert jobs.unfinished_jobs() == given
+    assert jobs.jobs_of("p") == given[::-1]
+    jobs.update_job("z", status=JobStatus.RUNNING, pid=12, pid_started=1.5, offset=99)
+    jobs.update_job("a", status=JobStatus.FAILED, message="why")
+    assert jobs.unfinished_jobs() == [
+        replace(given[0], status=JobStatus.RUNNING, pid=12, pid_started=1.5, offset=99),
+        given[2],
+    ]
+    assert jobs.get_job("a").message == "why"
+    with pytest.raises(NotFound, match="nope"):
+        jobs.get_job("nope")
+    with pytest.raises(ValueError, match="colour"):
+        jobs.update_job("a", colour="red")
+
+
+def test_scores_of_answers_are_stored_beside_them(db: Database, runs: Runs, run: Run) -> None:
+    with db.write() as writer:
+        for query in ("q1", "q2"):
+            writer.run(
+                "INSERT INTO answers VALUES ('run1', 'ev', 'stage1', ?, 'Answer: B', NULL, 4, true, NULL, NULL)", [query]
+            )
+    items = [EvalItem("stage1", "q1", None, "Answer: B", "B", 4, None, True)]
+    runs.set_scores("run1", "ev", items)
+    found = runs.answers("run1", "ev")
+    assert found[0] == items[0]
+    assert (found[1].query_id, found[1].label, found[1].correct) == ("q2", None, None)
+
+
+def test_a_write_that_fails_leaves_nothing_and_the_next_one_works(db: Database) -> None:
+    with pytest.raises(RuntimeError), db.write() as writer:
+        writer.run("INSERT INTO prompts VALUES ('h', 'n', 't')")
+        raise RuntimeError
+    assert db.rows("SELECT * FROM prompts") == []
+    with db.write() as writer:
+        writer.run("INSERT INTO prompts VALUES ('h', 'n', 't')")
+    assert db.row("SELECT hash FROM prompts") == {"hash": "h"}
+
+
+def test_threads_may_write_and_read_at_once(db: Database) -> None:
+    problems: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for turn in range(10):
+                with db.write() as writer:
+                    writer.run("INSERT INTO prompts VALUES (?, 'n', 't')", [f"{number}-{turn}"])
+                db.rows("SELECT count(*) FROM prompts")
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert db.row("SELECT count(*) AS n FROM prompts") == {"n": 40}
