@@ -1,8 +1,8 @@
-# CPU by default; for a GPU: docker build --build-arg TORCH_INDEX_URL= .
+# PyPI's torch brings CUDA; for a small CPU image name PyTorch's CPU index: --build-arg TORCH_INDEX_URL=...
 # Calls the same script as `make install`.
 FROM python:3.12-slim
 
-ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+ARG TORCH_INDEX_URL=
 RUN useradd --create-home --uid 1000 tacit
 WORKDIR /home/tacit/app
 COPY --chown=tacit requirements.lock pyproject.toml README.md LICENSE ./

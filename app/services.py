@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ class Services:
     reading: ReadService
 
 
+def _devices() -> int:
+    """How many GPUs a worker trains on: $TACIT_DEVICES, one where it is not set."""
+    return int(os.environ.get("TACIT_DEVICES", "1"))
+
+
 @contextmanager
 def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[Services]:
     """Open a workspace, take over what an earlier process left, and watch over its jobs until the end of the block.
@@ -43,7 +49,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
     context = open_context(workspace.resolve())
     label, run = LabelService(context), RunService(context)
     runners = {"label": label.run_label, "compress": label.run_compress}
-    context.supervisor = Supervisor(context.jobs, backend or LocalBackend(), runners, run.job_over)
+    context.supervisor = Supervisor(context.jobs, backend or LocalBackend(), runners, run.job_over, _devices())
     try:
         context.supervisor.start()
         yield Services(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.dataset import Example
-from engine.errors import TeacherError
+from engine.errors import ErrorKind, TeacherError
+from engine.label import MAX_RAW
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import UNSOUND, load_prompt
-from engine.types import Generation, ParsedReply, Purpose, Query
+from engine.types import Generation, ParsedReply, Purpose, Query, Reply
 
 _LOOP_SPAN = 4
 _LOOP_TIMES = 4
@@ -91,14 +92,15 @@ async def compress_one(task: Task, work: CompressWork, level: int, sink: EventSi
         "student_rationale": f"{UNSOUND}{flaw}) {said}" if flaw else said,
     }
     flags = (f"student:{flaw}",) if flaw else ()
-    reply = await _ask(task, work.teacher, example.query, Purpose.COMPRESS, "guided", variables)
+    asker = _Asker(task, work, sink)
+    reply = await asker.ask(Purpose.COMPRESS, "guided", variables)
     if isinstance(reply, str):
         return Compressed(example, example.rationale, (*flags, f"kept original: {reply}"))
     if not _same(task, example, reply.label):
         return Compressed(example, example.rationale, (*flags, "kept original: answer changed (level 1)"))
     if level == 2:
         check = {"query": variables["query"], "rationale": reply.rationale}
-        verdict = await _ask(task, work.teacher, example.query, Purpose.CHECK, "check", check)
+        verdict = await asker.ask(Purpose.CHECK, "check", check)
         if isinstance(verdict, str) or not _same(task, example, verdict.label):
             return Compressed(
                 example, example.rationale, (*flags, "kept original: does not lead to the answer (level 2)")
@@ -110,15 +112,43 @@ def _same(task: Task, example: Example, label: str) -> bool:
     return task.normalise(example.query, label) == task.normalise(example.query, example.label)
 
 
-async def _ask(
-    task: Task, teacher: Teacher, query: Query, purpose: Purpose, prompt: str, variables: Mapping[str, str]
-) -> ParsedReply | str:
-    system, user = load_prompt("compress", prompt).render(**variables)
-    try:
-        reply = await teacher.ask(Request(query, purpose, system, user, variables=variables))
-    except TeacherError as error:
-        return f"{error.kind}: {error}"
-    parsed = task.parse(query, reply.text)
-    if parsed is None or (purpose is Purpose.COMPRESS and not parsed.rationale.strip()):
-        return "the reply holds no rationale and label"
-    return parsed
+@dataclass(frozen=True)
+class _Asker:
+    """Asks a work's teacher and journals every reply as an attempt."""
+
+    task: Task
+    work: CompressWork
+    sink: EventSink
+
+    async def ask(self, purpose: Purpose, name: str, variables: Mapping[str, str]) -> ParsedReply | str:
+        """The parsed reply, or what was wrong with it."""
+        prompt = load_prompt("compress", name)
+        system, user = prompt.render(**variables)
+        query = self.work.example.query
+        try:
+            reply = await self.work.teacher.ask(Request(query, purpose, system, user, variables=variables))
+        except TeacherError as error:
+            self._journal(purpose, prompt.hash, Reply("", error.raw), error.kind, str(error))
+            return f"{error.kind}: {error}"
+        parsed = self.task.parse(query, reply.text)
+        if parsed is None or (purpose is Purpose.COMPRESS and not parsed.rationale.strip()):
+            message = "the reply holds no rationale and label"
+            self._journal(purpose, prompt.hash, reply, ErrorKind.UNPARSABLE, message)
+            return message
+        self._journal(purpose, prompt.hash, reply, None, "")
+        return parsed
+
+    def _journal(self, purpose: Purpose, prompt_hash: str, reply: Reply, error: ErrorKind | None, message: str) -> None:
+        self.sink.emit(
+            "reply",
+            sample_id=self.work.example.sample_id,
+            query_id=self.work.example.query.id,
+            teacher=self.work.teacher.spec.name,
+            purpose=purpose,
+            prompt_hash=prompt_hash,
+            raw=reply.raw[:MAX_RAW],
+            usage=asdict(reply.usage),
+            latency_s=round(reply.latency_s, 6),
+            error=error,
+            message=message,
+        )

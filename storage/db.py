@@ -108,6 +108,16 @@ class Writer:
             self._cursor.unregister("incoming")
         return int(result[0]) if result else 0
 
+    def update(self, table: str, data: pa.Table, keys: Sequence[str]) -> None:
+        """Overwrite columns of the rows that share the keys with an Arrow table, in bulk."""
+        changed = ", ".join(f'"{name}" = incoming."{name}"' for name in data.column_names if name not in keys)
+        same = " AND ".join(f'{table}."{name}" = incoming."{name}"' for name in keys)
+        self._cursor.register("incoming", data)
+        try:
+            self._cursor.execute(f"UPDATE {table} SET {changed} FROM incoming WHERE {same}")
+        finally:
+            self._cursor.unregister("incoming")
+
 
 def _busy(file: Path, error: duckdb.IOException) -> StoreError | WorkspaceBusy:
     holder = re.search(r"PID (\d+)", str(error))

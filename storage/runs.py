@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from engine.config import Plan, read_config
 from engine.errors import NotFound
 from engine.types import EvalItem, Generation, JobStatus, RationaleOrigin, RunStatus
@@ -166,13 +168,18 @@ class Runs:
 
     def set_scores(self, run_id: str, step: str, items: Sequence[EvalItem]) -> None:
         """Store labels and verdicts of scored answers."""
+        table = pa.table(
+            {
+                "run_id": pa.array([run_id] * len(items), pa.string()),
+                "step": pa.array([step] * len(items), pa.string()),
+                "system": pa.array([item.system for item in items], pa.string()),
+                "query_id": pa.array([item.query_id for item in items], pa.string()),
+                "label": pa.array([item.label for item in items], pa.string()),
+                "correct": pa.array([item.correct for item in items], pa.bool_()),
+            }
+        )
         with self._db.write() as writer:
-            for item in items:
-                writer.run(
-                    "UPDATE answers SET label = ?, correct = ? WHERE run_id = ? AND step = ? AND system = ? "
-                    "AND query_id = ?",
-                    [item.label, item.correct, run_id, step, item.system, item.query_id],
-                )
+            writer.update("answers", table, ("run_id", "step", "system", "query_id"))
 
 
 def _run(row: Mapping[str, Any]) -> Run:

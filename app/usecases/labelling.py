@@ -74,6 +74,8 @@ class LabelService:
         project = self.context.projects.get(run.project_id)
         step = job.spec["step"]
         log.emit("step_started", step=step)
+        for prompt in (load_prompt("compress", "guided"), load_prompt("compress", "check")):
+            self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
         done = self.context.runs.rationales(run.id)
         students = self.context.runs.generations(run.id, job.spec["answers"])
         teachers = {t.spec.name: t for t in open_teachers(self.context, project, None)}

@@ -56,10 +56,11 @@ def main(folder: Path) -> int:
     """Run the job of a folder; its outcome stands in status.json when this returns."""
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.request)
-    lock = (folder / "lock").open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX)  # a second worker on the same folder waits, then finds the work done
     torch.set_num_threads(_threads())
-    first = os.environ.get("RANK", "0") == "0"
+    first = _is_first()
+    lock = (folder / "lock").open("w")
+    if first:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second worker on the same folder waits, then finds the work done
     sink: EventSink = EventLog(folder / EVENTS_FILE) if first else SilentLog()
     spec = json.loads((folder / SPEC_FILE).read_text("utf-8"))
     try:
@@ -75,6 +76,11 @@ def main(folder: Path) -> int:
     if first:
         write_atomically(folder / STATUS_FILE, {"status": status, "message": message})
     return 0 if status in (JobStatus.FINISHED, JobStatus.CANCELLED) else 1
+
+
+def _is_first() -> bool:
+    """Whether this is the process that journals; the others of a distributed run only train."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _threads() -> int:
@@ -111,6 +117,8 @@ def _run_step(
 ) -> dict[str, Any] | None:
     if step.kind == "train":
         return _train(job, step, sink, stop)
+    if not _is_first():
+        return {}
     items = [i for i in read_lines(step.file) if (step.name, i["query_id"], i["system"]) not in answered]
     if step.kind == "count":
         tokens = count_tokens(load_tokenizer(job.student), [item["text"] for item in items])

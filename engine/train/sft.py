@@ -131,6 +131,7 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     finished = trainer.state.global_step >= updates
     if finished and trainer.is_world_process_zero():
         _save_adapter(model, tokenizer, job.folder)
+    trainer.accelerator.wait_for_everyone()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     held_losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
     return StageResult(

@@ -226,7 +226,8 @@ def test_scores_of_answers_are_stored_beside_them(db: Database, runs: Runs, run:
     with db.write() as writer:
         for query in ("q1", "q2"):
             writer.run(
-                "INSERT INTO answers VALUES ('run1', 'ev', 'stage1', ?, 'Answer: B', NULL, 4, true, NULL, NULL)", [query]
+                "INSERT INTO answers VALUES ('run1', 'ev', 'stage1', ?, 'Answer: B', NULL, 4, true, NULL, NULL)",
+                [query],
             )
     items = [EvalItem("stage1", "q1", None, "Answer: B", "B", 4, None, True)]
     runs.set_scores("run1", "ev", items)

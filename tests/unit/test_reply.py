@@ -182,7 +182,9 @@ def test_scores_that_can_not_be_read_are_left_out() -> None:
     assert read('{"label": "B", "scores": [1, 1]}').scores == {}
 
 
-@pytest.mark.parametrize("text", ["\n" * 100_000 + "x", "answer:" + " \n*" * 30_000, "[answer" * 15_000, '{"scores":' * 9000])
+@pytest.mark.parametrize(
+    "text", ["\n" * 100_000 + "x", "answer:" + " \n*" * 30_000, "[answer" * 15_000, '{"scores":' * 9000]
+)
 def test_a_reply_that_loops_is_read_in_no_time(text: str) -> None:
     started = time.perf_counter()
     read_reply(text)

@@ -1,0 +1,58 @@
+"""What the house is built on: who may import whom, and what a first page must not bring."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.select import SelectionInput
+from engine.types import Query
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("app.main", {"torch", "transformers", "sentence_transformers"}),
+        ("app.services", {"torch", "gradio"}),
+        ("app.__main__", {"torch", "gradio", "duckdb", "numpy"}),
+        ("engine.select", {"torch", "gradio", "duckdb"}),
+        ("engine.label", {"torch", "gradio", "duckdb"}),
+    ],
+)
+def test_importing_a_module_leaves_heavy_packages_out(module: str, absent: set[str]) -> None:
+    code = f"import sys, {module}; print(*sorted({absent!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_import_contracts_hold() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_neither_a_query_nor_the_input_of_selection_has_a_place_for_gold() -> None:
+    names = {field.name for kind in (Query, SelectionInput) for field in dataclasses.fields(kind)}
+    assert not {name for name in names if any(word in name for word in ("gold", "truth", "correct", "target"))}
+
+
+def test_only_scoring_reads_gold_labels() -> None:
+    readers = {
+        str(path.relative_to(ROOT))
+        for package in ("app", "engine", "storage")
+        for path in (ROOT / package).rglob("*.py")
+        if ".golds(" in path.read_text() or "FROM golds" in path.read_text()
+    }
+    assert readers == {"app/usecases/scoring.py", "app/usecases/selecting.py", "storage/queries.py"}
+    selecting = (ROOT / "app/usecases/selecting.py").read_text()
+    assert selecting.count(".golds(") == 1, "only measure_scores, which reports on the teachers, may read them"

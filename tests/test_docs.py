@@ -1,0 +1,55 @@
+"""The documents say what is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def modules() -> set[str]:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for name in ("app", "engine", "storage")
+        for path in (ROOT / name).rglob("*.py")
+    }
+    return {name for name in found if not name.endswith("__init__.py")}
+
+
+def test_architecture_gives_every_module_a_line_and_names_no_other() -> None:
+    told = re.findall(r"^- `([\w/]+\.py)`: \S", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    assert sorted(told) == sorted(modules())
+
+
+def test_the_readme_begins_with_the_two_commands_and_make_has_what_the_documents_name() -> None:
+    readme = (ROOT / "README.md").read_text()
+    block = readme.split("```sh\n", 1)[1].split("```", 1)[0]
+    assert [line.split("#")[0].strip() for line in block.splitlines()] == ["make demo", "make test"]
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([\w-]+)`", readme + (ROOT / "CONTRIBUTING.md").read_text()))
+    assert {"demo", "test", "check"} <= targets and named <= targets
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    source = (ROOT / "app" / "__main__.py").read_text()
+    commands = set(re.findall(r'^@app\.command\("([\w-]+)"\)', source, re.MULTILINE))
+    commands |= set(re.findall(r"^@app\.command\(\)\ndef (\w+)", source, re.MULTILINE)) | {"runs"}
+    used = set(re.findall(r"^tacit ([\w-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert used and used <= commands
+
+
+def test_the_lock_holds_names_and_versions_only() -> None:
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        assert re.fullmatch(r"[a-z0-9.-]+==[\w.!+-]+( ; .+)?", line), line
+        assert "://" not in line and not line.startswith(("nvidia", "cuda", "triton"))
+
+
+def test_no_address_of_a_package_index_or_of_a_machine_is_committed() -> None:
+    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout.split()
+    words = re.compile("/ro" + r"ot/|/wo" + r"rk/|files\.pythonhosted|pypi\.org/simple|download\.pytorch")
+    bad = [
+        name for name in listed if (ROOT / name).suffix != ".json" and words.search((ROOT / name).read_text("utf-8"))
+    ]
+    assert bad == []

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from engine.compress import Compressed, CompressWork, compress, compress_one, judge_student, strip_answer
+from engine.dataset import Example
+from engine.errors import ErrorKind, TeacherError
+from engine.ports import Request
+from engine.prompts import UNSOUND
+from engine.tasks import get_task
+from engine.types import Choice, Generation, Purpose, Reply, TeacherSpec, make_query
+
+TASK = get_task("choice")
+QUERY = make_query("Which?", (Choice("A", "x"), Choice("B", "y")))
+EXAMPLE = Example(QUERY, "s1", "a long original rationale", "B")
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def emit(self, type_: str, **data: Any) -> None:
+        self.events.append((type_, json.loads(json.dumps(data))))
+
+    def of(self, type_: str) -> list[dict[str, Any]]:
+        return [data for found, data in self.events if found == type_]
+
+
+@dataclass
+class FakeTeacher:
+    rewrite: str | TeacherError = json.dumps({"rationale": "short", "label": "B"})
+    check: str | TeacherError = json.dumps({"label": "(B) y"})
+    live: bool = True
+    asked: list[Request] = field(default_factory=list)
+
+    @property
+    def spec(self) -> TeacherSpec:
+        return TeacherSpec("ann", "fake", "m")
+
+    async def ask(self, request: Request) -> Reply:
+        self.asked.append(request)
+        said = self.check if request.purpose is Purpose.CHECK else self.rewrite
+        if isinstance(said, TeacherError):
+            raise said
+        return Reply(said, said)
+
+
+def wrote(text: str, finished: bool = True) -> Generation:
+    return Generation(QUERY.id, text, 9, finished, 0.1)
+
+
+SOUND = wrote("It has y.\nAnswer: B")
+
+
+def run(teacher: FakeTeacher, level: int = 1, student: Generation | None = SOUND) -> Compressed:
+    return asyncio.run(compress_one(TASK, CompressWork(EXAMPLE, teacher, student), level, Journal()))
+
+
+@pytest.mark.parametrize(
+    ("student", "flaw"),
+    [
+        (None, "empty"),
+        (wrote(""), "empty"),
+        (wrote("Answer: B"), "empty"),
+        (wrote("it is so and " * 4 + "\nAnswer: B"), "loops"),
+        (wrote("It has y.\nAnswer: B", finished=False), "unfinished"),
+        (wrote("It has x.\nAnswer: A"), "other label"),
+        (wrote("It has y, I think."), "other label"),
+        (SOUND, None),
+        (wrote("it is so and " * 3 + "\nAnswer: b"), None),
+    ],
+)
+def test_why_a_student_rationale_is_no_model(student: Generation | None, flaw: str | None) -> None:
+    assert judge_student(TASK, QUERY, "B", student) == flaw
+
+
+def test_the_answer_line_is_no_part_of_the_rationale() -> None:
+    assert strip_answer("One.\nTwo.\nAnswer: B") == "One.\nTwo."
+    assert strip_answer(" no marker ") == "no marker"
+    assert strip_answer("Answer: B") == ""
+
+
+def test_a_rewrite_that_keeps_the_answer_replaces_the_rationale() -> None:
+    teacher = FakeTeacher()
+    assert run(teacher) == Compressed(EXAMPLE, "short", ("answer preserved (level 1)",))
+    assert [request.purpose for request in teacher.asked] == [Purpose.COMPRESS]
+
+
+def test_the_teacher_sees_both_rationales_and_the_label() -> None:
+    teacher = FakeTeacher()
+    run(teacher)
+    (request,) = teacher.asked
+    assert request.variables["student_rationale"] == "It has y."
+    for part in ("Which?\n(A) x\n(B) y", "Answer: B", "a long original rationale", "It has y."):
+        assert part in request.user
+
+
+@pytest.mark.parametrize("student", [None, wrote("It has x.\nAnswer: A"), wrote("so it is " * 20)])
+def test_an_unsound_student_rationale_is_marked_and_flagged(student: Generation | None) -> None:
+    teacher = FakeTeacher()
+    result = run(teacher, student=student)
+    flaw = judge_student(TASK, QUERY, "B", student)
+    assert teacher.asked[0].variables["student_rationale"].startswith(f"{UNSOUND}{flaw})")
+    assert result.flags == (f"student:{flaw}", "answer preserved (level 1)")
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "why"),
+    [
+        ('{"rationale": "short", "label": "A"}', "answer changed (level 1)"),
+        ('{"rationale": "short", "label": "C"}', "holds no rationale and label"),
+        ('{"rationale": " ", "label": "B"}', "holds no rationale and label"),
+        ('{"rationale": "short"', "holds no rationale and label"),
+        ("", "holds no rationale and label"),
+        (TeacherError(ErrorKind.SERVER, "down"), "server: down"),
+    ],
+)
+def test_a_rewrite_that_fails_level_1_keeps_the_original_flagged(rewrite: str | TeacherError, why: str) -> None:
+    teacher = FakeTeacher(rewrite=rewrite)
+    result = run(teacher, level=2)
+    assert result.rationale == EXAMPLE.rationale
+    (flag,) = result.flags
+    assert flag.startswith("kept original: ")
+    assert why in flag
+    assert len(teacher.asked) == 1
+
+
+@pytest.mark.parametrize("check", ['{"label": "A"}', "It leads nowhere.", TeacherError(ErrorKind.TIMEOUT, "slow")])
+def test_a_rewrite_that_fails_level_2_keeps_the_original_flagged(check: str | TeacherError) -> None:
+    result = run(FakeTeacher(check=check), level=2)
+    assert result.rationale == EXAMPLE.rationale
+    assert result.flags == ("kept original: does not lead to the answer (level 2)",)
+    assert run(FakeTeacher(check=check), level=1).rationale == "short"
+
+
+def test_level_2_shows_the_checker_only_query_and_rewrite() -> None:
+    teacher = FakeTeacher()
+    assert run(teacher, level=2).flags == ("answer preserved (level 2)",)
+    check = teacher.asked[1]
+    assert check.purpose is Purpose.CHECK
+    assert set(check.variables) == {"query", "rationale"}
+    assert "short" in check.user
+    assert "original" not in check.user
+
+
+def test_each_rewrite_is_journaled_and_stopping_leaves_the_rest() -> None:
+    journal = Journal()
+    work = [CompressWork(EXAMPLE, FakeTeacher(), SOUND)] * 3
+    done = asyncio.run(compress(TASK, work, 1, journal, stop=lambda: len(journal.of("compressed")) == 2))
+    assert len(done) == 2
+    assert journal.of("compressed")[0] == {
+        "sample_id": "s1",
+        "query_id": QUERY.id,
+        "rationale": "short",
+        "flags": ["answer preserved (level 1)"],
+    }
+
+
+def test_every_reply_is_journaled_as_an_attempt_of_its_purpose() -> None:
+    journal = Journal()
+    failing = FakeTeacher(rewrite=TeacherError(ErrorKind.SERVER, "down", "half"))
+    asyncio.run(compress(TASK, [CompressWork(EXAMPLE, teacher, SOUND) for teacher in (FakeTeacher(), failing)], 2, journal))
+    told = [(event["purpose"], event["error"], event["raw"]) for event in journal.of("reply")]
+    assert told == [
+        ("compress", None, '{"rationale": "short", "label": "B"}'),
+        ("check", None, '{"label": "(B) y"}'),
+        ("compress", "server", "half"),
+    ]
+    assert not any("sample" in event for event in journal.of("reply"))
