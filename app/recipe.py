@@ -37,9 +37,9 @@ _SELECTION = SelectionConfig(threshold=0.95, disagreement="majority")
 
 FULL = Recipe(
     project="demo",
-    queries=480,
-    heldout=210,
-    plan=with_standard_kd(twt_plan(_student(128), (_stage(2), _stage(1), _stage(4)))),
+    queries=300,
+    heldout=204,
+    plan=with_standard_kd(twt_plan(_student(96), (_stage(2), _stage(1), _stage(4)), shots=3)),
     selection=_SELECTION,
 )
 

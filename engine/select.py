@@ -89,8 +89,9 @@ def weigh(factors: Floats, names: Sequence[str], weights: Mapping[str, float]) -
     used_F = weight_F > 0
     known_NF = ~np.isnan(factors[:, used_F])
     weight_F = weight_F[used_F]
-    mass_N = known_NF @ weight_F
-    value_N = np.where(known_NF, factors[:, used_F], 0.0) @ weight_F
+    # Products summed row by row: a matrix product may differ in its last bit with the place of a row.
+    mass_N = (known_NF * weight_F).sum(axis=1)
+    value_N = (np.where(known_NF, factors[:, used_F], 0.0) * weight_F).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         confidence_N = np.where(mass_N > 0, value_N / mass_N, np.nan)
     return confidence_N, np.asarray(~known_NF.all(axis=1))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from engine.ports import EventSink
 from engine.train.callback import ReportToEvents, last_complete_checkpoint
 from engine.types import StageRow
 
-_LOG_EVERY = 5
+RESULT_FILE = "result.json"
 _PAD_TO = 16
 """On the CPU kernels are prepared anew for every shape; few widths keep them prepared."""
 
@@ -71,9 +72,9 @@ class CompletionTrainer(SFTTrainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """Mean loss over the completion's tokens (of the whole accumulated batch where its size is given)."""
-        if return_outputs or self.args.device.type != "cpu":
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         base = self.accelerator.unwrap_model(model).get_base_model()
+        if return_outputs or self.args.device.type != "cpu" or not _has_plain_head(base):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         targets_BL = inputs["labels"][:, 1:]
         taken_BL = targets_BL != -100
         hidden_BLD = base.model(
@@ -93,6 +94,13 @@ class CompletionTrainer(SFTTrainer):
             return self.compute_loss(model, inputs).detach(), None, None
 
 
+def _has_plain_head(base: Any) -> bool:
+    """Whether logits are nothing but `lm_head(model(...))`: no scaling and no soft cap, as in Llama, Qwen, Mistral."""
+    bent = ("logits_scaling", "logit_scale", "final_logit_softcapping")
+    plain = not any(getattr(base.config, name, None) for name in bent)
+    return plain and hasattr(base, "model") and hasattr(base, "lm_head")
+
+
 def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> StageResult:
     """Train one stage; resume from its last complete checkpoint where there is one.
 
@@ -102,6 +110,9 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     Raises:
         StateError: if no row is left to train on.
     """
+    done = job.folder / "adapter" / RESULT_FILE
+    if done.exists():
+        return StageResult(**json.loads(done.read_text("utf-8")))
     set_seed(job.student.seed)
     device = pick_device()
     tokenizer = load_tokenizer(job.student)
@@ -128,14 +139,10 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     if checkpoint is not None:
         sink.emit("resumed", step=job.name, update=int(checkpoint.name.split("-")[1]))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    finished = trainer.state.global_step >= updates
-    if finished and trainer.is_world_process_zero():
-        _save_adapter(model, tokenizer, job.folder)
-    trainer.accelerator.wait_for_everyone()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     held_losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
-    return StageResult(
-        finished=finished,
+    result = StageResult(
+        finished=trainer.state.global_step >= updates,
         updates=trainer.state.global_step,
         train_rows=len(train),
         validation_rows=len(held),
@@ -145,6 +152,10 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
         final_loss=losses[-1] if losses else None,
         validation_loss=held_losses[-1] if held_losses else None,
     )
+    if result.finished and trainer.is_world_process_zero():
+        _save_adapter(model, tokenizer, job.folder, result)
+    trainer.accelerator.wait_for_everyone()
+    return result
 
 
 def _encode(tokenizer: Any, rows: Sequence[StageRow], train: TrainConfig) -> tuple[list[Encoded], int]:
@@ -193,7 +204,7 @@ def _arguments(job: StageJob, device: Device, updates: int, validate: bool) -> S
         use_cpu=device.name == "cpu",
         gradient_checkpointing=device.name == "cuda",
         train_sampling_strategy="sequential",
-        logging_steps=min(_LOG_EVERY, updates),
+        logging_steps=1,
         eval_strategy="steps" if validate else "no",
         eval_steps=max(1, updates // 4),
         save_strategy="steps",
@@ -208,10 +219,12 @@ def _arguments(job: StageJob, device: Device, updates: int, validate: bool) -> S
     )
 
 
-def _save_adapter(model: Any, tokenizer: Any, folder: Path) -> None:
+def _save_adapter(model: Any, tokenizer: Any, folder: Path, result: StageResult) -> None:
+    """Write adapter and result under another name first: a stage with an adapter is done, and not trained again."""
     part = folder / "adapter.part"
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part)
     tokenizer.save_pretrained(part)
+    (part / RESULT_FILE).write_text(json.dumps(asdict(result)), "utf-8")
     part.rename(folder / "adapter")
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -90,7 +90,7 @@ def test_events_come_back_by_number_and_type(jobs: Jobs, run: Run, job: Job, jou
 
 @pytest.mark.parametrize("cut", range(1, 13))
 def test_taking_events_in_twice_or_overlapping_doubles_nothing(
-    cut: int, db: Database, jobs: Jobs, run: Run, job: Job, journal: list[Event], tmp_path: Path, replies: Any
+    cut: int, db: Database, jobs: Jobs, run: Run, job: Job, journal: list[Event]
 ) -> None:
     jobs.ingest(job, journal, 500)
     once = dump(db)

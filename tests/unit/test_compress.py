@@ -33,8 +33,8 @@ class Journal:
 
 @dataclass
 class FakeTeacher:
-    rewrite: str | TeacherError = json.dumps({"rationale": "short", "label": "B"})
-    check: str | TeacherError = json.dumps({"label": "(B) y"})
+    rewrite: str | TeacherError = '{"rationale": "short", "label": "B"}'
+    check: str | TeacherError = '{"label": "(B) y"}'
     live: bool = True
     asked: list[Request] = field(default_factory=list)
 
@@ -164,7 +164,9 @@ def test_each_rewrite_is_journaled_and_stopping_leaves_the_rest() -> None:
 def test_every_reply_is_journaled_as_an_attempt_of_its_purpose() -> None:
     journal = Journal()
     failing = FakeTeacher(rewrite=TeacherError(ErrorKind.SERVER, "down", "half"))
-    asyncio.run(compress(TASK, [CompressWork(EXAMPLE, teacher, SOUND) for teacher in (FakeTeacher(), failing)], 2, journal))
+    asyncio.run(
+        compress(TASK, [CompressWork(EXAMPLE, teacher, SOUND) for teacher in (FakeTeacher(), failing)], 2, journal)
+    )
     told = [(event["purpose"], event["error"], event["raw"]) for event in journal.of("reply")]
     assert told == [
         ("compress", None, '{"rationale": "short", "label": "B"}'),

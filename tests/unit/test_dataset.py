@@ -165,7 +165,7 @@ def test_validation_withholds_whole_queries_and_loses_no_row(queries: list[int],
 
 def test_the_share_withheld_is_about_that_asked_for_and_stable() -> None:
     rows = rows_of(list(range(2000)))
-    train, withheld = split_validation(rows, 0.1)
+    _, withheld = split_validation(rows, 0.1)
     assert 140 < len(withheld) < 260
     assert split_validation(rows, 0) == (rows, [])
     more = split_validation(rows[::-1] + rows_of([5000]), 0.1)[1]
@@ -177,7 +177,9 @@ lengths = st.lists(st.integers(1, 50), min_size=1, max_size=60)
 
 @QUICK
 @given(lengths, st.integers(1, 9), st.integers(1, 20), st.integers(0, 3))
-def test_the_training_order_shows_every_row_equally_often(drawn: list[int], batch: int, updates: int, seed: int) -> None:
+def test_the_training_order_shows_every_row_equally_often(
+    drawn: list[int], batch: int, updates: int, seed: int
+) -> None:
     order = order_rows(drawn, batch, updates, seed)
     assert len(order) == batch * updates
     seen = [order.count(row) for row in range(len(drawn))]
@@ -188,7 +190,9 @@ def test_the_training_order_shows_every_row_equally_often(drawn: list[int], batc
 
 def test_rows_of_like_length_share_a_batch() -> None:
     order = order_rows([n % 40 for n in range(400)], 10, 40, 0)
-    spreads = [max(n % 40 for n in order[b : b + 10]) - min(n % 40 for n in order[b : b + 10]) for b in range(0, 400, 10)]
+    spreads = [
+        max(n % 40 for n in order[b : b + 10]) - min(n % 40 for n in order[b : b + 10]) for b in range(0, 400, 10)
+    ]
     assert sum(spreads) / len(spreads) < 8
     assert order != order_rows([n % 40 for n in range(400)], 10, 40, 1)
 

@@ -21,6 +21,8 @@ CHOICES = (Choice("A", "x"), Choice("B", "y"))
 QUERIES = [make_query(f"query {n}", CHOICES) for n in range(5)]
 GOOD = json.dumps({"rationale": "r", "label": "(B)", "scores": {"answer": 0.5, "mood": 1, "clarity": 9}})
 
+COLD = Sampling()
+
 
 class Journal:
     def __init__(self) -> None:
@@ -44,7 +46,7 @@ class FakeTeacher:
     wait_s: float = 0.0
     concurrency: int = 2
     live: bool = True
-    sampling: Sampling = Sampling()
+    sampling: Sampling = COLD
     asked: list[Request] = field(default_factory=list)
     busy: int = 0
     most_busy: int = 0

@@ -45,12 +45,12 @@ def test_holes_are_filled_once_so_that_values_stay_text() -> None:
 @pytest.mark.parametrize("values", [{}, {"a": "1"}, {"a": "1", "b": "2", "c": "3"}])
 def test_values_must_be_the_declared_ones(values: dict[str, str]) -> None:
     prompt = Prompt("r", "t", 1, ("a", "b"), "{{ a }}\n=====\n{{ b }}")
-    with pytest.raises(ConfigError, match="r/t.v1"):
+    with pytest.raises(ConfigError, match=r"r/t\.v1"):
         prompt.render(**values)
 
 
 def test_an_unknown_prompt_is_not_found() -> None:
-    with pytest.raises(NotFound, match="teacher/poetry.v1"):
+    with pytest.raises(NotFound, match=r"teacher/poetry\.v1"):
         load_prompt("teacher", "poetry")
     with pytest.raises(NotFound):
         load_prompt("teacher", "choice", 999)

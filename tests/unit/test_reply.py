@@ -160,7 +160,9 @@ def test_a_reply_that_breaks_off_while_thinking_holds_no_label() -> None:
 
 
 def test_what_follows_a_question_that_the_model_asks_itself_does_not_count() -> None:
-    assert find_answer_line("Think.\nAnswer: 4\nQ: And 3 + 3?\nAnswer: 6") == ("Think.\n", "4")
+    found = find_answer_line("Think.\nAnswer: 4\nQ: And 3 + 3?\nAnswer: 6")
+    assert found is not None
+    assert (found[0].strip(), found[1]) == ("Think.", "4")
     assert find_answer_line("Think.\nQuestion: And 3 + 3?\nAnswer: 6") is None
 
 

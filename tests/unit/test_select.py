@@ -122,7 +122,7 @@ def test_the_kept_pair_is_the_least_similar_of_different_teachers(drawn: list[An
     for place, sample in enumerate(rows):
         by_query[sample[0]].append(place)
     for members in by_query.values():
-        if len({rows[m][1] for m in members}) < 3:
+        if len(members) < 3 or len({rows[m][1] for m in members}) < 2:
             continue
         left, right, cosine = oracle_pair(rows, members)
         pair = [m for m in members if REASONS[chosen.reason[m]] is Reason.KEPT_PAIR]

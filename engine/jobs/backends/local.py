@@ -18,7 +18,8 @@ class LocalBackend:
     def start(self, run_dir: Path, devices: int) -> int:
         """Start the worker of a folder; its output goes to log.txt there. Returns the process id."""
         command = worker_command(run_dir, devices)
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
+        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
         if devices <= 1:
             environment.setdefault("CUDA_VISIBLE_DEVICES", os.environ.get("TACIT_DEVICE", "0"))
         with (run_dir / LOG_FILE).open("ab") as log:

@@ -1,0 +1,136 @@
+"""What every teacher keeps, whatever stands behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Callable
+
+import pytest
+
+from engine.errors import ErrorKind, TeacherError
+from engine.label import LabelCounts, LabelWork, label
+from engine.ports import Request, Teacher
+from engine.prompts import load_prompt
+from engine.puzzles import generate_puzzles
+from engine.tasks import get_task
+from engine.teachers.recorded import RecordedTeacher, Recording
+from engine.teachers.scripted import ScriptedTeacher
+from engine.types import Purpose, Query, Reply, make_query
+
+TASK = get_task("custom")
+PUZZLES = generate_puzzles(30, seed=3)
+QUERIES = [make_query(puzzle.text) for puzzle in PUZZLES]
+
+
+def recorded() -> RecordedTeacher:
+    outputs = {
+        query.id: Recording("so it is", puzzle.answer, factors={"clarity": 0.5})
+        for query, puzzle in zip(QUERIES, PUZZLES, strict=True)
+    }
+    return RecordedTeacher("ann", outputs, "filehash")
+
+
+MAKERS: list[Callable[[], Teacher]] = [
+    lambda: ScriptedTeacher("forward"),
+    lambda: ScriptedTeacher("eliminate"),
+    lambda: ScriptedTeacher("tabulate"),
+    recorded,
+]
+
+
+@pytest.fixture(params=MAKERS, ids=["forward", "eliminate", "tabulate", "recorded"])
+def teacher(request: pytest.FixtureRequest) -> Teacher:
+    made: Teacher = request.param()
+    return made
+
+
+def ask(teacher: Teacher, query: Query, purpose: Purpose = Purpose.LABEL, draw: int = 0) -> Reply:
+    variables = {
+        "query": query.text,
+        "label": "x",
+        "teacher_rationale": "r",
+        "student_rationale": "s",
+        "rationale": "r",
+    }
+    return asyncio.run(teacher.ask(Request(query, purpose, "system", "user", variables=variables, draw=draw)))
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def emit(self, type_: str, **data: object) -> None:
+        json.dumps(data)
+        self.seen.append(str(data["sample_id"]))
+
+
+def test_a_spec_names_the_teacher_and_holds_no_key(teacher: Teacher) -> None:
+    spec = dataclasses.asdict(teacher.spec)
+    assert spec["name"] and spec["provider"] and spec["model"]
+    assert spec["concurrency"] >= 1
+    assert spec["key_variable"] is None
+    assert not [name for name in spec if "key" in name and name != "key_variable"]
+    assert teacher.spec == teacher.spec
+    json.dumps(spec)
+
+
+def test_most_replies_are_read_as_label_and_rationale(teacher: Teacher) -> None:
+    parsed = [TASK.parse(query, ask(teacher, query).text) for query in QUERIES]
+    good = [reply for reply in parsed if reply is not None]
+    assert len(good) >= 25
+    assert all(reply.rationale and reply.label for reply in good)
+
+
+def test_the_same_request_gets_the_same_reply(teacher: Teacher) -> None:
+    for query in QUERIES:
+        first, second = ask(teacher, query), ask(teacher, query)
+        assert (first.text, first.raw, first.finish_reason) == (second.text, second.raw, second.finish_reason)
+
+
+def test_held_out_queries_are_answered_like_others(teacher: Teacher) -> None:
+    assert ask(teacher, QUERIES[0], Purpose.EVALUATE).text == ask(teacher, QUERIES[0]).text
+
+
+@pytest.mark.parametrize("purpose", [Purpose.LABEL, Purpose.EVALUATE])
+def test_an_unknown_query_is_declined(teacher: Teacher, purpose: Purpose) -> None:
+    with pytest.raises(TeacherError) as caught:
+        ask(teacher, make_query("Who wrote Faust?"), purpose)
+    assert caught.value.kind is ErrorKind.UNKNOWN_QUERY
+    assert not caught.value.kind.stops_teacher
+
+
+@pytest.mark.parametrize(("purpose", "draw"), [(Purpose.COMPRESS, 0), (Purpose.CHECK, 0), (Purpose.LABEL, 1)])
+def test_only_a_live_teacher_answers_what_it_has_not_seen(teacher: Teacher, purpose: Purpose, draw: int) -> None:
+    if teacher.live:
+        assert ask(teacher, QUERIES[1], purpose, draw).raw
+    else:
+        with pytest.raises(TeacherError) as caught:
+            ask(teacher, QUERIES[1], purpose, draw)
+        assert caught.value.kind is ErrorKind.UNKNOWN_QUERY
+
+
+def test_a_teacher_labels_a_set_and_declines_what_is_not_its_own(teacher: Teacher) -> None:
+    journal = Journal()
+    work = LabelWork(TASK, load_prompt("teacher", "custom"), [*QUERIES, make_query("Who wrote Faust?")], [teacher])
+    counts = asyncio.run(label(work, journal))
+    assert counts.declined == 1
+    assert counts.samples + counts.failures == len(QUERIES) == len(set(journal.seen))
+    again = dataclasses.replace(work, known=frozenset(journal.seen))
+    assert asyncio.run(label(again, Journal())) == LabelCounts(0, 0, 1)
+
+
+def test_live_is_told_by_kind() -> None:
+    assert ScriptedTeacher("forward").live
+    assert not recorded().live
+
+
+def test_a_recording_without_an_answer_is_read_like_a_live_reply() -> None:
+    query = QUERIES[0]
+    teacher = RecordedTeacher("ann", {query.id: Recording("", None, "I add.\nAnswer: 12")})
+    assert ask(teacher, query) == Reply("I add.\nAnswer: 12", "I add.\nAnswer: 12")
+
+
+def test_a_recording_from_another_file_is_another_teacher() -> None:
+    assert recorded().spec != dataclasses.replace(recorded(), source="otherhash").spec

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.columns import Columns, guess_columns, read_outputs, read_queries
+from engine.errors import InputError
+from engine.records import Record
+from engine.types import Choice, Query, Split, make_query
+
+
+def records(*rows: dict[str, Any]) -> list[Record]:
+    return [Record(number, row) for number, row in enumerate(rows, 1)]
+
+
+def only(row: dict[str, Any]) -> Query:
+    found = read_queries(records(row), {}, 0)
+    assert found.errors == []
+    return found.queries[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["Question", "Options", "AnswerKey", "id"], Columns("Question", "Options", "AnswerKey", None, "id")),
+        (["question", "answer"], Columns("question", None, "answer")),
+        (["prompt", "output", "category"], Columns("prompt", None, "output", "category")),
+        (["text", "label"], Columns("text", None, "label")),
+        (["problem", "query"], Columns("query")),
+    ],
+)
+def test_usual_names_of_columns_are_understood(names: list[str], expected: Columns) -> None:
+    assert guess_columns(names, {}) == expected
+
+
+def test_a_named_column_goes_before_a_guess() -> None:
+    found = guess_columns(["question", "hint", "answer"], {"query": "hint", "gold": "question"})
+    assert found == Columns("hint", None, "question")
+
+
+def test_an_unknown_column_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match="no column 'qestion'; the file has question, answer"):
+        read_queries(records({"question": "a", "answer": "b"}), {"query": "qestion"}, 0)
+    with pytest.raises(InputError, match="--column query=NAME"):
+        read_queries(records({"foo": "a"}), {}, 0)
+
+
+def test_rows_become_queries_with_gold_apart() -> None:
+    found = read_queries(records({"query": " 1+1? ", "gold": 2, "kind": "sums", "id": 7}), {}, 0)
+    assert found.queries == [make_query("1+1?", (), "sums", "7")]
+    assert found.golds == {found.queries[0].id: "2"}
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"label": ["A", "B"], "text": ["x", "y"]},
+        ["x", "y"],
+        {"A": "x", "B": "y"},
+        '["x", "y"]',
+        '{"label": ["A", "B"], "text": ["x", "y"]}',
+        '{"A": "x", "B": "y"}',
+        {"A": "x", "B": "y", "C": None},
+    ],
+)
+def test_choices_come_in_many_shapes(choices: Any) -> None:
+    assert only({"question": "q", "choices": choices}).choices == (Choice("A", "x"), Choice("B", "y"))
+
+
+@pytest.mark.parametrize("choices", ["x or y", 5, ["x", " "], '"text"', [["x"], ""], "{"])
+def test_choices_that_can_not_be_read_cost_their_row(choices: Any) -> None:
+    found = read_queries(records({"question": "q", "choices": choices}, {"question": "r", "choices": ["x"]}), {}, 0)
+    assert [error.row for error in found.errors] == [1]
+    assert [query.text for query in found.queries] == ["r"]
+
+
+@pytest.mark.parametrize("choices", [None, [], "", {"label": None, "text": None}, {"label": [], "text": []}])
+def test_a_query_may_have_no_choices(choices: Any) -> None:
+    assert only({"question": "q", "choices": choices}).choices == ()
+
+
+def test_the_answer_behind_the_hashes_is_the_gold_of_gsm8k() -> None:
+    solution = "She has 3 * 6 = <<3*6=18>>18 eggs.\n#### 18"
+    found = read_queries(records({"question": "q", "answer": solution}, {"question": "r", "answer": " yes "}), {}, 0)
+    assert list(found.golds.values()) == ["18", "yes"]
+
+
+@pytest.mark.parametrize("gold", [None, "", "  "])
+def test_a_row_without_gold_is_a_query_all_the_same(gold: Any) -> None:
+    found = read_queries(records({"question": "q", "answer": gold}), {}, 0)
+    assert (len(found.queries), found.golds) == (1, {})
+
+
+def test_zero_is_a_gold_label() -> None:
+    assert list(read_queries(records({"question": "q", "answer": 0}), {}, 0).golds.values()) == ["0"]
+
+
+@pytest.mark.parametrize("text", ["", "   ", None, 5, ["a"]])
+def test_a_row_without_a_query_is_an_error(text: Any) -> None:
+    found = read_queries(records({"question": "good"}, {"question": text}), {}, 0)
+    assert [(error.row, error.message) for error in found.errors] == [(2, "empty query")]
+
+
+def test_broken_rows_keep_their_numbers_and_messages() -> None:
+    rows = [Record(1, {}, "not JSON"), Record(2, {"question": "a"}), Record(3, {}, "too long")]
+    found = read_queries(rows, {}, 0)
+    assert [(error.row, error.message) for error in found.errors] == [(1, "not JSON"), (3, "too long")]
+    assert len(found.queries) == 1
+
+
+def test_repeated_queries_are_counted_and_the_first_stays() -> None:
+    rows = records(
+        {"question": "a", "answer": "1"},
+        {"question": " a ", "answer": "2"},
+        {"question": "a", "answer": "1", "choices": ["x"]},
+    )
+    found = read_queries(rows, {"choices": "choices"} if "choices" in rows[0].values else {}, 0)
+    assert (len(found.queries), found.duplicates) == (1, 2)
+    assert list(found.golds.values()) == ["1"]
+
+
+def test_the_same_text_with_other_choices_is_another_query() -> None:
+    rows = records({"question": "a", "choices": ["x"]}, {"question": "a", "choices": ["y"]})
+    assert read_queries(rows, {}, 0).duplicates == 0
+
+
+def test_the_held_out_share_is_stable_and_about_what_was_asked() -> None:
+    rows = [{"question": f"query {n}"} for n in range(1000)]
+    found = {q.text: q.split for q in read_queries(records(*rows), {}, 0.2).queries}
+    again = {q.text: q.split for q in read_queries(records(*rows[::-1], {"question": "new"}), {}, 0.2).queries}
+    assert again.items() >= found.items()
+    held = {text for text, split in found.items() if split is Split.HELDOUT}
+    assert 150 < len(held) < 250
+    more = read_queries(records(*rows), {}, 0.4).queries
+    assert held < {q.text for q in more if q.split is Split.HELDOUT}
+    assert {q.split for q in read_queries(records(*rows), {}, 0).queries} == {Split.DISTILL}
+    assert {q.split for q in read_queries(records(*rows), {}, 1).queries} == {Split.HELDOUT}
+
+
+QUERIES = [make_query("first?", key="k1"), make_query("second?", key="2"), make_query("third?")]
+
+
+def test_outputs_find_their_query_by_id_key_or_text() -> None:
+    rows = records(
+        {"query_id": QUERIES[0].id, "teacher": "ann", "rationale": "r1", "answer": "a1"},
+        {"id": 2, "teacher": "ann", "rationale": "r2", "answer": "a2"},
+        {"Question": " third? ", "Teacher": "ann", "Answer": "a3"},
+        {"query_id": "k1", "teacher": "bob", "raw": "Answer: 5"},
+        {"query_id": "unknown", "teacher": "ann", "answer": "x"},
+        {"query": "fourth?", "teacher": "ann", "answer": "x"},
+    )
+    found = read_outputs(rows, QUERIES, None)
+    assert (found.errors, found.unmatched) == ([], 2)
+    ids = [query.id for query in QUERIES]
+    assert {i: (r.rationale, r.answer) for i, r in found.recordings["ann"].items()} == dict(
+        zip(ids, [("r1", "a1"), ("r2", "a2"), ("", "a3")], strict=True)
+    )
+    bob = found.recordings["bob"][ids[0]]
+    assert (bob.answer, bob.raw) == (None, "Answer: 5")
+
+
+def test_a_teacher_can_be_named_for_the_whole_file() -> None:
+    rows = records({"query": "first?", "answer": "a"}, {"query": "second?", "answer": "b", "teacher": "bob"})
+    found = read_outputs(rows, QUERIES, "ann")
+    assert {name: len(by_query) for name, by_query in found.recordings.items()} == {"ann": 1, "bob": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"teacher": "ann", "answer": "a"}, "no query id"),
+        ({"query": "first?", "answer": "a"}, "no teacher"),
+        ({"query": "first?", "teacher": "ann"}, "no answer"),
+    ],
+)
+def test_an_output_that_lacks_a_part_is_an_error(row: dict[str, Any], why: str) -> None:
+    found = read_outputs(records(row), QUERIES, None)
+    assert found.recordings == {}
+    assert why in found.errors[0].message
+
+
+def test_the_first_of_two_outputs_of_a_teacher_stays() -> None:
+    rows = records(*({"query": "first?", "teacher": "ann", "answer": answer} for answer in "ab"))
+    assert read_outputs(rows, QUERIES, None).recordings["ann"][QUERIES[0].id].answer == "a"
+
+
+@pytest.mark.parametrize("scores", [{"clarity": 0.5, "mood": "high"}, '{"clarity": 0.5}'])
+def test_scores_of_an_output_are_taken_where_they_are_numbers(scores: Any) -> None:
+    row = {"query": "first?", "teacher": "ann", "answer": 0, "scores": scores}
+    recording = read_outputs(records(row), QUERIES, None).recordings["ann"][QUERIES[0].id]
+    assert (recording.answer, dict(recording.factors)) == ("0", {"clarity": 0.5})
+
+
+def test_scores_that_are_no_json_are_left_out() -> None:
+    row = {"query": "first?", "teacher": "ann", "answer": "a", "scores": "good"}
+    assert read_outputs(records(row), QUERIES, None).recordings["ann"][QUERIES[0].id].factors == {}
