@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,12 +53,11 @@ def _open(workspace: Path) -> Iterator[Services]:
         try:
             yield services
         except KeyboardInterrupt:
-            jobs = services.context.jobs
-            for job in jobs.unfinished_jobs():
-                services.context.watch.cancel(job.id)
             sys.stderr.write("stopping: the running job saves a checkpoint\n")
-            while jobs.unfinished_jobs():
-                services.context.watch.tick()
+            while left := services.context.jobs.unfinished_jobs():
+                for job in left:
+                    services.context.watch.cancel(job.id)
+                time.sleep(0.2)
             raise
 
 
@@ -92,22 +92,22 @@ def demo(
 def import_queries(
     project: ProjectName,
     file: Annotated[Path, typer.Argument(help="JSONL, JSON, CSV, TSV, Parquet or TXT, gzipped or not.")],
-    task: Annotated[str, typer.Option(help="choice, math, custom or custom-regex; for a new project.")] = "custom",
+    task: Annotated[str | None, typer.Option(help="choice, math, custom (default) or custom-regex.")] = None,
     column: Annotated[list[str] | None, typer.Option(help="ROLE=NAME for query, choices, gold, kind or id.")] = None,
-    heldout: Annotated[float, typer.Option(min=0, max=0.9, help="Share kept for scoring, by hash.")] = 0.0,
-    embedder: Annotated[str, typer.Option(help="auto, packaged, or a sentence-transformers model.")] = "auto",
+    heldout: Annotated[float, typer.Option(min=0, max=1, help="Share kept for scoring, by hash; 1: all.")] = 0.0,
+    embedder: Annotated[str | None, typer.Option(help="auto, packaged, or a sentence-transformers model.")] = None,
     strict: Annotated[bool, typer.Option(help="Store nothing if any row is bad.")] = False,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Bring queries into a project, making the project if there is none of that name."""
     from app.showing import show_query_import
-    from engine.config import ProjectConfig, read_config
 
     columns = dict(_split_pair(pair) for pair in column or [])
-    config = read_config(ProjectConfig, {"name": project, "task": task, "embedder": embedder})
+    asked = {"name": project, "task": task, "embedder": embedder}
+    given = {name: value for name, value in asked.items() if value is not None}
     with _open(workspace) as services:
-        result = services.data.import_into(config, file, columns, heldout, strict)
+        result = services.data.import_into(given, file, columns, heldout, strict)
     _show(as_json, result, lambda: show_query_import(project, result))
 
 
@@ -129,11 +129,12 @@ def import_outputs(
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Bring outputs that teachers gave earlier: each teacher in the file becomes a recorded teacher."""
+    from app.console import EventBars
     from app.showing import show_output_import
 
-    with _open(workspace) as services:
+    with _open(workspace) as services, EventBars(quiet=as_json) as bars:
         result = services.data.import_outputs(project, file, teacher)
-        services.context.wait(result.job_id)
+        services.context.wait(result.job_id, bars)
         project_id = services.context.projects.get(project).id
         counts, failures = services.context.samples.counts(project_id), services.context.samples.failures(project_id)
     data = {**vars(result), "samples": counts, "failures": failures}
@@ -150,16 +151,17 @@ def label(
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Let the live teachers answer every query that has no sample yet."""
+    from app.console import EventBars
     from app.showing import show_label
     from engine.types import Split
 
     splits = (Split.DISTILL, Split.HELDOUT) if heldout else (Split.DISTILL,)
-    with _open(workspace) as services:
+    with _open(workspace) as services, EventBars(quiet=as_json) as bars:
         project_id = services.context.projects.get(project).id
         if scripted:
             services.label.add_scripted_teachers(project_id)
         job = services.label.start(project, teacher or (), splits)
-        services.context.wait(job.id)
+        services.context.wait(job.id, bars)
         counts, failures = services.context.samples.counts(project_id), services.context.samples.failures(project_id)
     data = {"samples": counts, "failures": failures}
     _show(as_json, data, lambda: show_label(data))
@@ -193,22 +195,23 @@ def select(
 def train(
     project: ProjectName,
     plan: Annotated[str, typer.Option(help="twt, twt+standard-kd or standard-kd.")] = "twt+standard-kd",
-    preset: Annotated[str, typer.Option(help="paper, small-student or smoke.")] = "paper",
+    preset: Annotated[str, typer.Option(help="small-student, paper or smoke.")] = "small-student",
     student: Annotated[str, typer.Option(help="packaged, or a model id or folder.")] = "packaged",
     compressor: Annotated[str | None, typer.Option(help="Live teacher that compresses for recorded ones.")] = None,
     stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",
     review: Annotated[bool, typer.Option(help="Wait for a person after compression (`tacit compress`).")] = False,
+    check_level: Annotated[int, typer.Option(min=1, max=2, help="2 asks a teacher whether the answer follows.")] = 1,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Run a plan on the newest selection: train the stages, compress between them, evaluate each."""
     from app.console import EventBars
     from app.showing import show_run
-    from app.usecases.planning import make_plan, with_review
+    from app.usecases.planning import adjust_plan, make_plan
 
     with _open(workspace) as services, EventBars(quiet=as_json) as bars:
         chosen = make_plan(services.context, project, plan, preset, student, compressor, stages)
-        run = services.run.start(project, with_review(chosen) if review else chosen)
+        run = services.run.start(project, adjust_plan(chosen, review, check_level))
         data = services.reading.run(services.run.wait(run.id, bars).id)
     _show(as_json, data, lambda: show_run(data))
 
@@ -284,7 +287,11 @@ def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     with _open(workspace) as services:
         stopped = services.run.cancel(run)
         services.run.wait_over(stopped.id)
-    sys.stdout.write(f"run {stopped.id} is stopped; `tacit runs resume {stopped.id[:8]}` goes on\n")
+        status = services.context.runs.get(stopped.id).status
+    goes_on = (
+        f"; `tacit runs resume {stopped.id[:8]}` goes on" if status == "stopped" else ": there was nothing to stop"
+    )
+    sys.stdout.write(f"run {stopped.id} is {status}{goes_on}\n")
 
 
 @app.command()
@@ -325,16 +332,24 @@ def doctor(as_json: Json = False, workspace: Workspace = DEFAULT_WORKSPACE) -> N
         raise typer.Exit(EXIT_MISSING)
 
 
+def _printable(error: Exception) -> str:
+    """A message without control characters: it may quote what strangers wrote."""
+    return "".join(c for c in str(error) if c in "\n\t" or c.isprintable())
+
+
 def main() -> None:
     """Run the command line; every expected error is one message on standard error and an exit code of its own."""
     try:
         code = app(standalone_mode=False)
     except TacitError as error:
-        sys.stderr.write(f"tacit: {error}\n")
+        sys.stderr.write(f"tacit: {_printable(error)}\n")
         sys.exit(next(code for kind, code in _CODES if isinstance(error, kind)))
     except (KeyboardInterrupt, Abort):
-        sys.stderr.write("tacit: interrupted; what was done is kept, the same command goes on\n")
+        sys.stderr.write("tacit: interrupted; what was done is kept, `tacit runs` shows what can be resumed\n")
         sys.exit(EXIT_INTERRUPTED)
+    except OSError as error:
+        sys.stderr.write(f"tacit: {_printable(error)}\n")
+        sys.exit(EXIT_INPUT)
     except ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from engine.types import Difference, Event, ReportRow
 
@@ -33,7 +35,7 @@ def print_table(title: str, rows: Sequence[dict[str, Any]]) -> None:
     for name in rows[0] if rows else ():
         table.add_column(name.replace("_", " "), justify="right" if _numeric(rows[0][name]) else "left")
     for row in rows:
-        table.add_row(*(_escape(_show(value)) for value in row.values()))
+        table.add_row(*(Text(plain(_show(value))) for value in row.values()))
     out.print(table if rows else f"{title}: none")
 
 
@@ -47,8 +49,9 @@ def _show(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+def plain(text: str) -> str:
+    """Text without control characters, which a terminal would obey; new lines and tabs stay."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 
 def report_lines(rows: Sequence[ReportRow], kind: str | None = "all") -> list[dict[str, Any]]:
@@ -106,10 +109,13 @@ class EventBars:
         )
         self._bars = Progress(*columns, TimeElapsedColumn(), console=err, disable=quiet or not err.is_terminal)
         self._tasks: dict[str, TaskID] = {}
+        self._label: TaskID | None = None
         self._handlers: dict[str, Callable[[Event], None]] = {
             "metric": self._on_metric,
             "progress": self._on_progress,
             "step_started": self._on_started,
+            "label_started": self._on_label,
+            "reply": self._on_reply,
             "step_finished": self._on_finished,
         }
 
@@ -132,6 +138,14 @@ class EventBars:
         if step not in self._tasks:
             self._tasks[step] = self._bars.add_task(step, total=None, note="")
         return self._tasks[step]
+
+    def _on_label(self, event: Event) -> None:
+        total = event.data["queries"] * event.data["teachers"]
+        self._label = self._bars.add_task(f"label {event.data['split']}", total=total, note="")
+
+    def _on_reply(self, event: Event) -> None:
+        if self._label is not None:
+            self._bars.advance(self._label)
 
     def _on_started(self, event: Event) -> None:
         self._task(event.data["step"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.recipe import SEED, Recipe
 from app.services import Services
+from app.usecases.reading import report_notes
 from engine.config import ProjectConfig
 from engine.errors import NotFound
 from engine.evaluate import recommend
@@ -94,6 +95,7 @@ def describe(services: Services, result: DemoResult) -> dict[str, Any]:
         "rows": [asdict(row) for row in rows],
         "differences": [asdict(row) for row in services.context.reports.differences(result.run.id)],
         "ship": recommend(rows, STAGES),
+        "notes": report_notes(rows, result.run.plan),
         "selection": result.selection,
         "auroc": result.auroc,
         "failures": services.context.samples.failures(result.run.project_id),

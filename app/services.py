@@ -51,6 +51,8 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
     runners = {"label": label.run_label, "compress": label.run_compress}
     context.supervisor = Supervisor(context.jobs, backend or LocalBackend(), runners, run.job_over, _devices())
     try:
+        context.supervisor.recover()
+        run.stop_cut_off()
         context.supervisor.start()
         yield Services(
             context,

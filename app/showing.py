@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.console import difference_lines, kinds_lines, out, print_table, report_lines
+from rich.text import Text
+
+from app.console import difference_lines, kinds_lines, out, plain, print_table, report_lines
 from app.usecases.checking import Finding
 from app.usecases.data import QueryImport
 from engine.types import Difference, ReportRow
@@ -17,8 +19,9 @@ _SHOWN_ERRORS = 10
 def show_query_import(project: str, result: QueryImport) -> None:
     """Say what went in and what did not."""
     out.print(
-        f"{project}: {result.added} queries added ({result.distill} to distill from, {result.heldout} held out, "
-        f"{result.golds} with a gold label), {result.duplicates} repeated rows, {result.present} there already",
+        f"{project}: {result.added} queries added ({result.golds} with a gold label, {result.duplicates} repeated, "
+        f"{result.present} there already and left as they are).",
+        f"The project has {result.distill} queries to distill from and {result.heldout} held out.",
         markup=False,
     )
     _show_errors(result.errors)
@@ -28,7 +31,7 @@ def _show_errors(errors: Sequence[Any]) -> None:
     if errors:
         out.print(f"{len(errors)} rows were left out:")
     for error in errors[:_SHOWN_ERRORS]:
-        out.print(f"  row {error.row}: {error.message}", markup=False)
+        out.print(Text(plain(f"  row {error.row}: {error.message}")))
     if len(errors) > _SHOWN_ERRORS:
         out.print(f"  and {len(errors) - _SHOWN_ERRORS} more (--json lists all)")
 
@@ -52,8 +55,14 @@ def show_selection(stored: StoredSelection) -> None:
     counts = stored.counts
     out.print(
         f"kept {counts['kept']} of {counts['samples']} samples, for {counts['queries_kept']} of {counts['queries']} "
-        f"queries; the labels differed in {counts['label_disagreements']} queries"
+        f"queries; the labels differed in {counts['label_disagreements']} queries; "
+        f"{counts['renormalised']} samples lack a factor; vectors by {counts['embedder']}"
     )
+    if counts["spread"]:
+        print_table("confidence by teacher", counts["spread"])
+    for row in counts["spread"]:
+        if not row["separates"]:
+            out.print(Text(plain(f"{row['teacher']}: this threshold separates nothing; {row['passed']:.0%} pass")))
     print_table("reasons", [{"reason": name, "samples": number} for name, number in counts["reasons"].items()])
     print_table("kept by teacher", [{"teacher": n, "samples": c} for n, c in counts["kept_by_teacher"].items()])
 
@@ -71,18 +80,20 @@ def show_report(data: dict[str, Any]) -> None:
         print_table(
             "paired differences with 95% interval", difference_lines([Difference(**r) for r in data["differences"]])
         )
-    names = {row.name for row in rows}
-    if {"stage1", "stage3"} <= names and "stage2" not in names:
-        out.print("stage 2 is absent: the teachers are recordings, and no live one was named to compress")
+    for note in data["notes"]:
+        out.print(note)
     if data["ship"]:
-        out.print(f"to ship: {data['ship']} (the fewest tokens whose interval reaches the best stage's accuracy)")
+        n = max(row.n for row in rows)
+        out.print(
+            f"to ship: {data['ship']} (the fewest tokens of those that {n} queries don't tell from the best stage)"
+        )
 
 
 def show_run(data: dict[str, Any]) -> None:
     """A run's steps and report."""
     out.print(f"run {data['run']} ({data['plan']}): {data['status']} {data['message']}".rstrip(), markup=False)
     print_table("steps", data["steps"])
-    if data["status"] == "finished":
+    if data["rows"] or data["status"] == "finished":
         show_report(data)
     if data["status"] == "waiting":
         out.print(
@@ -93,9 +104,9 @@ def show_run(data: dict[str, Any]) -> None:
 def show_compression(rows: Sequence[dict[str, Any]]) -> None:
     """Compressed rationales beside their originals."""
     for row in rows:
-        out.rule(f"{row['sample']} · {row['teacher']} · {row['flags']}", align="left")
+        out.rule(Text(plain(f"{row['sample']} · {row['teacher']} · {row['flags']}")), align="left")
         for name in ("original", "student", "compressed"):
-            out.print(f"{name:>10}: {row[name]}", markup=False)
+            out.print(Text(plain(f"{name:>10}: {row[name]}")))
 
 
 def show_demo(data: dict[str, Any]) -> None:

@@ -82,31 +82,34 @@ class Reliability(NamedTuple):
 def dawid_skene(query: Ints, teacher: Ints, label: Ints, label_space: int) -> Reliability:
     """One-coin Dawid-Skene (Dawid & Skene 1979, one accuracy a teacher) where every query has its own labels.
 
-    A teacher is right with probability p_t; a wrong label is any of the other `label_space - 1` with equal chance. The
-    candidates for the truth of a query are the labels given for it.
+    A teacher is right with probability p_t; a wrong label is any of the other `label_space - 1` with equal
+    chance. A label that nobody gave may be the truth too.
 
     Returns:
         NaN posteriors where fewer than three teachers took part in the whole, for then the model can't be told apart
-        from any other.
+        from any other, and for queries that one teacher alone answered: they tell nothing about agreement.
     """
     teachers = int(teacher.max(initial=-1)) + 1
     if len(np.unique(teacher)) < 3:
         return Reliability(np.full(len(query), np.nan), np.full(teachers, np.nan))
     votes = _gather(query, teacher, label)
-    weight_T = np.bincount(votes.teacher_V, votes.share_V, teachers)
+    seats = np.bincount(query[_group(query, teacher)[0]], minlength=int(query.max()) + 1)
+    shared_V = votes.share_V * (seats[votes.query_V] > 1)
+    weight_T = np.bincount(votes.teacher_V, shared_V, teachers)
     posterior_C = _normalise(_sum(votes.cell_V, votes.share_V), votes.query_of_cell_C)
     right_T = np.full(teachers, 0.5)
     for _ in range(_MAX_ROUNDS):
-        hits_T = np.bincount(votes.teacher_V, votes.share_V * posterior_C[votes.cell_V], teachers)
+        hits_T = np.bincount(votes.teacher_V, shared_V * posterior_C[votes.cell_V], teachers)
         updated_T = (hits_T + 1) / (weight_T + 2)
         gain_T = np.log(updated_T) - np.log((1 - updated_T) / max(label_space - 1, 1))
         score_C = _sum(votes.cell_V, votes.share_V * gain_T[votes.teacher_V])
-        posterior_C = _softmax(score_C, votes.query_of_cell_C)
+        posterior_C = _softmax(score_C, votes.query_of_cell_C, label_space)
         change = float(np.abs(updated_T - right_T).max())
         right_T = updated_T
         if change < _TOLERANCE:
             break
-    return Reliability(posterior_C[votes.cell_V][votes.vote_of_sample_N], right_T)
+    posterior_V = np.where(seats[votes.query_V] > 1, posterior_C[votes.cell_V], np.nan)
+    return Reliability(posterior_V[votes.vote_of_sample_N], right_T)
 
 
 def _sum(index: Ints, weight: Floats) -> Floats:
@@ -118,7 +121,11 @@ def _normalise(value_C: Floats, query_C: Ints) -> Floats:
     return np.asarray(value_C / total[query_C], dtype=np.float64)
 
 
-def _softmax(score_C: Floats, query_C: Ints) -> Floats:
-    top = np.full(int(query_C.max()) + 1, -np.inf)
-    np.maximum.at(top, query_C, score_C)
-    return _normalise(np.exp(score_C - top[query_C]), query_C)
+def _softmax(score_C: Floats, query_C: Ints, label_space: int) -> Floats:
+    """Posterior of each given label; the labels of the space that nobody gave have score 0."""
+    count_Q = np.bincount(query_C)
+    top_Q = np.where(count_Q < label_space, 0.0, -np.inf)
+    np.maximum.at(top_Q, query_C, score_C)
+    mass_C = np.exp(score_C - top_Q[query_C])
+    unseen_Q = np.maximum(label_space - count_Q, 0) * np.exp(-np.where(np.isinf(top_Q), 0.0, top_Q))
+    return np.asarray(mass_C / (_sum(query_C, mass_C) + unseen_Q)[query_C], dtype=np.float64)

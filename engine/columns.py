@@ -6,6 +6,7 @@ import json
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from engine.errors import InputError
@@ -13,6 +14,8 @@ from engine.records import Record
 from engine.teachers.recorded import Recording
 from engine.types import Choice, Query, Split, hash_id, make_query
 
+_HEAD = 1000
+_QUERY_COLUMNS = ("query_id", "id", "qid", "query", "question")
 _GUESSES = {
     "query": ("query", "question", "prompt", "problem", "instruction", "input", "text"),
     "choices": ("choices", "options"),
@@ -73,19 +76,28 @@ def guess_columns(names: Sequence[str], overrides: Mapping[str, str]) -> Columns
     return Columns(**found)
 
 
-def read_queries(records: Iterable[Record], overrides: Mapping[str, str], heldout: float) -> ImportedQueries:
-    """Turn rows into queries. A share `heldout` of them, by hash of their id, is for scoring only."""
+def read_queries(
+    records: Iterable[Record], overrides: Mapping[str, str], heldout: float, need_choices: bool = False
+) -> ImportedQueries:
+    """Turn rows into queries. A share `heldout` of them, by hash of their id, is for scoring only.
+
+    Columns are guessed from the names in the first thousand rows. `need_choices` makes a row without choices an error.
+    """
     result = ImportedQueries([], {}, [], 0)
     seen: dict[str, int] = {}
-    columns: Columns | None = None
     duplicates = 0
-    for record in records:
+    rest = iter(records)
+    head = list(islice(rest, _HEAD))
+    names = list(dict.fromkeys(name for record in head for name in record.values))
+    columns = guess_columns(names, overrides) if names else Columns("query")
+    for record in chain(head, rest):
         if record.error is not None:
             result.errors.append(RowError(record.row, record.error))
             continue
-        columns = columns or guess_columns(list(record.values), overrides)
         try:
             query, gold = _read_query(record.values, columns, heldout)
+            if need_choices and not query.choices:
+                raise InputError("no choices, but the project's task is multiple choice")
         except InputError as error:
             result.errors.append(RowError(record.row, str(error)))
             continue
@@ -105,7 +117,7 @@ def _read_query(values: Mapping[str, Any], columns: Columns, heldout: float) -> 
         raise InputError("empty query")
     choices = _read_choices(values[columns.choices]) if columns.choices and values.get(columns.choices) else ()
     key = str(values[columns.id]) if columns.id and values.get(columns.id) is not None else None
-    kind = str(values[columns.kind]) if columns.kind and values.get(columns.kind) is not None else None
+    kind = str(values[columns.kind]) if columns.kind and values.get(columns.kind) not in (None, "") else None
     query = make_query(text.strip(), choices, kind, key)
     if int(hash_id("heldout", query.id)[:8], 16) < heldout * 2**32:
         query = make_query(text.strip(), choices, kind, key, Split.HELDOUT)
@@ -126,8 +138,13 @@ def _read_choices(value: Any) -> tuple[Choice, ...]:
         except ValueError:
             raise InputError("the choices are not JSON") from None
     if isinstance(value, dict) and {"label", "text"} <= value.keys():
-        value = dict(zip(value["label"] or (), value["text"] or (), strict=False))
+        letters, texts = value["label"] or (), value["text"] or ()
+        if len(letters) != len(texts):
+            raise InputError(f"{len(letters)} letters for {len(texts)} choices")
+        value = dict(zip(letters, texts, strict=True))
     if isinstance(value, list):
+        if len(value) > len(string.ascii_uppercase):
+            raise InputError(f"{len(value)} choices; at most {len(string.ascii_uppercase)} can be lettered")
         value = dict(zip(string.ascii_uppercase, value, strict=False))
     if not isinstance(value, dict) or not all(str(text).strip() for text in value.values()):
         raise InputError("the choices are neither a list nor letters with texts")
@@ -148,8 +165,7 @@ def read_outputs(records: Iterable[Record], queries: Sequence[Query], teacher: s
 
     `teacher` names the teacher where the file has no such column.
     """
-    by_key = {query.key: query.id for query in queries if query.key is not None}
-    by_key |= {query.id: query.id for query in queries} | {query.text: query.id for query in queries}
+    by_key = _index(queries)
     recordings: dict[str, dict[str, Recording]] = {}
     errors: list[RowError] = []
     unmatched = 0
@@ -159,14 +175,30 @@ def read_outputs(records: Iterable[Record], queries: Sequence[Query], teacher: s
         if problem:
             errors.append(RowError(record.row, problem))
             continue
-        asked = str(_pick(values, "query_id", "id", "qid", "query", "question"))
-        query_id = by_key.get(asked) or by_key.get(asked.strip())
-        if query_id is None:
+        asked = [str(values[name]) for name in _QUERY_COLUMNS if values.get(name) not in (None, "")]
+        matches = next((by_key[key] for text in asked for key in (text, text.strip()) if key in by_key), ())
+        if not matches:
             unmatched += 1
             continue
-        name = str(values.get("teacher") or teacher)
-        recordings.setdefault(name, {}).setdefault(query_id, _read_recording(values))
+        if len(matches) > 1:
+            errors.append(RowError(record.row, f"{asked[0][:40]!r} stands for {len(matches)} queries of the project"))
+            continue
+        own = recordings.setdefault(str(values.get("teacher") or teacher), {})
+        if matches[0] in own:
+            errors.append(RowError(record.row, "repeats a query of the same teacher; the first one counts"))
+            continue
+        own[matches[0]] = _read_recording(values)
     return ImportedOutputs(recordings, errors, unmatched)
+
+
+def _index(queries: Sequence[Query]) -> dict[str, tuple[str, ...]]:
+    """Query ids by the user's key, by id and by text; several where one name stands for several queries."""
+    found: dict[str, set[str]] = {}
+    for query in queries:
+        for name in (query.key, query.id, query.text):
+            if name is not None:
+                found.setdefault(name, set()).add(query.id)
+    return {name: tuple(sorted(ids)) for name, ids in found.items()}
 
 
 def _pick(values: Mapping[str, Any], *names: str) -> Any:
@@ -174,7 +206,7 @@ def _pick(values: Mapping[str, Any], *names: str) -> Any:
 
 
 def _output_problem(values: Mapping[str, Any], teacher: str | None) -> str | None:
-    if _pick(values, "query_id", "id", "qid", "query", "question") is None:
+    if _pick(values, *_QUERY_COLUMNS) is None:
         return "no query id and no query"
     if not (values.get("teacher") or teacher):
         return "no teacher named; give the column `teacher` or --teacher NAME"
@@ -184,7 +216,9 @@ def _output_problem(values: Mapping[str, Any], teacher: str | None) -> str | Non
 
 
 def _read_recording(values: Mapping[str, Any]) -> Recording:
-    answer = _pick(values, "answer", "label")
+    raw = _pick(values, "raw", "output", "reply")
+    # Beside a raw reply a column `label` is more likely the data's gold label than the teacher's answer.
+    answer = _pick(values, "answer") if raw is not None else _pick(values, "answer", "label")
     scores = _pick(values, "scores", "factors")
     if isinstance(scores, str):
         try:
@@ -194,6 +228,5 @@ def _read_recording(values: Mapping[str, Any]) -> Recording:
     factors = (
         {str(n): float(v) for n, v in scores.items() if isinstance(v, (int, float))} if isinstance(scores, dict) else {}
     )
-    raw = _pick(values, "raw", "output", "reply")
     rationale = str(_pick(values, "rationale", "reasoning", "explanation") or "")
     return Recording(rationale, None if answer is None else str(answer), None if raw is None else str(raw), factors)

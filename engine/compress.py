@@ -148,7 +148,7 @@ class _Asker:
             prompt_hash=prompt_hash,
             raw=reply.raw[:MAX_RAW],
             usage=asdict(reply.usage),
-            latency_s=round(reply.latency_s, 6),
+            latency_s=reply.latency_s,
             error=error,
             message=message,
         )

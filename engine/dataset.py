@@ -150,6 +150,8 @@ def order_rows(lengths: Sequence[int], batch: int, updates: int, seed: int) -> l
     Rows of like length share a batch, within blocks of 16 batches. Written out beforehand, so that a resumed training
     sees the rows that the uninterrupted one would have seen.
     """
+    if not len(lengths):
+        return []
     rng = np.random.default_rng(seed)
     length = np.asarray(lengths)
     order: list[int] = []

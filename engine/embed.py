@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from engine.errors import MissingPart
-from engine.packaged import PACKAGED_EMBEDDER, packaged_embedder_folder
+from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER, packaged_embedder_folder
 
-PAPER_EMBEDDER = "sentence-transformers/all-mpnet-base-v2"
 _BATCH = 64
 _HUB_SECONDS = 5
 

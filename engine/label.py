@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from engine.errors import ErrorKind, TeacherError
@@ -67,6 +67,11 @@ async def _ask_all(work: LabelWork, teacher: Teacher, sink: EventSink, stop: Cal
     return LabelCounts(**tally)
 
 
+def sample_ids(work: LabelWork, teacher: Teacher) -> dict[str, str]:
+    """The query of every sample that the teacher's replies to this work would have, by the sample's id."""
+    return {key.id: query.id for query, key in _missing(replace(work, known=frozenset()), teacher)}
+
+
 def _missing(work: LabelWork, teacher: Teacher) -> Iterator[tuple[Query, SampleKey]]:
     spec = teacher.spec
     for query in work.queries:
@@ -92,6 +97,8 @@ async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleK
         sink.emit("reply", **_attempt(work, teacher, key, Reply("", error.raw)), error=error.kind, message=str(error))
         return _Outcome("failures", error.kind)
     parsed = work.task.parse(query, reply.text)
+    if parsed is not None and reply.finish_reason == "length" and reply.text.rstrip().endswith(parsed.label):
+        parsed = None  # the label may be cut off
     if parsed is None:
         kind = ErrorKind.TRUNCATED if reply.finish_reason == "length" else ErrorKind.UNPARSABLE
         sink.emit("reply", **_attempt(work, teacher, key, reply), error=kind, message="the reply holds no label")
@@ -110,7 +117,7 @@ def _attempt(work: LabelWork, teacher: Teacher, key: SampleKey, reply: Reply) ->
         "prompt_hash": key.prompt_hash,
         "raw": reply.raw[:MAX_RAW],
         "usage": asdict(reply.usage),
-        "latency_s": round(reply.latency_s, 6),
+        "latency_s": reply.latency_s,
     }
 
 

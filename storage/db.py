@@ -118,6 +118,21 @@ class Writer:
         finally:
             self._cursor.unregister("incoming")
 
+    def delete_others(self, table: str, data: pa.Table, where: Mapping[str, str]) -> None:
+        """Of the rows that match `where`, delete those whose `query_id` stands in an Arrow table but not their `id`."""
+        if data.num_rows == 0:
+            return
+        condition = " AND ".join(f'"{name}" = ?' for name in where)
+        self._cursor.register("incoming", data)
+        try:
+            self._cursor.execute(
+                f"DELETE FROM {table} WHERE {condition} AND query_id IN (SELECT query_id FROM incoming) "
+                "AND id NOT IN (SELECT id FROM incoming)",
+                list(where.values()),
+            )
+        finally:
+            self._cursor.unregister("incoming")
+
 
 def _busy(file: Path, error: duckdb.IOException) -> StoreError | WorkspaceBusy:
     holder = re.search(r"PID (\d+)", str(error))

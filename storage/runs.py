@@ -119,6 +119,18 @@ class Runs:
         with self._db.write() as writer:
             writer.run(f"UPDATE steps SET {names} WHERE run_id = ? AND name = ?", [*values, run_id, name])
 
+    def reset_steps(self, run_id: str, names: Sequence[str]) -> None:
+        """Queue steps again; their answers and metrics go, journals and rationales stay."""
+        with self._db.write() as writer:
+            for name in names:
+                writer.run("DELETE FROM answers WHERE run_id = ? AND step = ?", [run_id, name])
+                writer.run("DELETE FROM metrics WHERE run_id = ? AND step = ?", [run_id, name])
+                writer.run(
+                    "UPDATE steps SET status = 'queued', job_id = NULL, fingerprint = NULL, result = '{}' "
+                    "WHERE run_id = ? AND name = ?",
+                    [run_id, name],
+                )
+
     def rationales(self, run_id: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         """The newest rewritten rationale (compressed or edited) and its flags, by sample id."""
         rows = self._db.rows(

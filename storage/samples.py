@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ _COLUMNS = "id, query_id, teacher, rationale, label, label_key, factors, draw, s
 
 @dataclass(frozen=True)
 class SampleArrays:
-    """A project's samples by id as arrays: codes of query, teacher and label, factor scores, and text hashes."""
+    """A project's samples by id as arrays: codes of query, teacher and label, and factor scores."""
 
     ids: list[str]
     query_ids: list[str]
@@ -27,7 +27,6 @@ class SampleArrays:
     teacher: NDArray[np.int64]
     label: NDArray[np.int64]
     factors: NDArray[np.float64]
-    text_hashes: list[str]
 
 
 class Samples:
@@ -70,19 +69,28 @@ class Samples:
         )
 
     def failures(self, project_id: str) -> list[dict[str, Any]]:
-        """Failed attempts by teacher and kind of error."""
+        """Replies to queries that gave no sample, by teacher and kind of error; one asked again counts once."""
         return self._db.rows(
-            "SELECT teacher, error, count(*) AS n FROM attempts WHERE project_id = ? AND error IS NOT NULL "
-            "GROUP BY ALL ORDER BY ALL",
+            "SELECT teacher, error, count(DISTINCT sample_id) AS n FROM attempts WHERE project_id = ? "
+            "AND error IS NOT NULL AND purpose IN ('label', 'evaluate') GROUP BY ALL ORDER BY ALL",
             [project_id],
         )
+
+    def replace_recorded(self, project_id: str, teacher: str, current: Mapping[str, str]) -> None:
+        """Remove a recorded teacher's samples of an earlier file for queries that its present file may answer.
+
+        `current` maps the sample ids that the present file gives to their queries.
+        """
+        table = pa.table({"id": pa.array(list(current), pa.string()), "query_id": pa.array(list(current.values()))})
+        with self._db.write() as writer:
+            writer.delete_others("samples", table, {"project_id": project_id, "teacher": teacher})
 
     def arrays(self, project_id: str, factors: Sequence[str]) -> SampleArrays:
         """The distillation samples as arrays, ordered by id. Reads no gold label."""
         scores = "".join(f", factors['{name}'] AS factor_{n}" for n, name in enumerate(_checked(factors)))
         table = self._db.arrow(
             f"""
-            SELECT id, query_id, teacher, text_hash,
+            SELECT id, query_id, teacher,
                 dense_rank() OVER (ORDER BY query_id) - 1 AS query,
                 dense_rank() OVER (ORDER BY teacher) - 1 AS teacher_code,
                 dense_rank() OVER (ORDER BY label_key) - 1 AS label
@@ -100,7 +108,6 @@ class Samples:
             teacher=table["teacher_code"].to_numpy().astype(np.int64),
             label=table["label"].to_numpy().astype(np.int64),
             factors=np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0)),
-            text_hashes=table["text_hash"].to_pylist(),
         )
 
     def missing_texts(self, project_id: str, model: str, revision: str, dimension: int) -> dict[str, str]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from app.usecases.context import open_context
 from app.usecases.data import DataService
-from engine.config import ProjectConfig, SelectionConfig
+from engine.config import SelectionConfig
 from engine.select import SelectionInput, select
 
 QUERIES, TEACHERS, DIMENSIONS = 100_000, 3, 384
@@ -105,7 +105,7 @@ def bench_import(folder: Path) -> None:
     context = open_context(folder / "import")
     service = DataService(context)
     for path in (jsonl, table):
-        config = ProjectConfig(name=path.suffix, task="custom")
+        config = {"name": path.suffix}
         what = f"import {QUERIES:,} queries from {path.suffix}"
         measure(what, lambda c=config, p=path: service.import_into(c, p, {}, 0.1))
     context.db.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from engine.errors import MissingPart
-from engine.packaged import cache_folder, packaged_embedder_folder, packaged_student_file
+from engine.packaged import cache_folder, count_processors, packaged_embedder_folder, packaged_student_file
 
 _PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "sentence-transformers", "duckdb", "gradio")
 _KEYS = ("OPENAI_API_KEY", "MISTRAL_API_KEY", "HF_TOKEN")
@@ -36,7 +36,7 @@ def check_machine(workspace: Path) -> list[Finding]:
     memory = psutil.virtual_memory()
     free = shutil.disk_usage(_existing(workspace)).free
     findings += [
-        Finding("processors", True, f"{len(os.sched_getaffinity(0))}"),
+        Finding("processors", True, str(count_processors())),
         Finding(
             "memory", memory.total > 4 * 2**30, f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free"
         ),

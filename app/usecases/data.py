@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from app.usecases.context import Context
 from engine.columns import RowError, read_outputs, read_queries
-from engine.config import ProjectConfig
+from engine.config import ProjectConfig, read_config
 from engine.errors import InputError
 from engine.jobs.spec import write_lines
 from engine.records import read_records
-from engine.types import Query, Split, TeacherSpec
+from engine.types import Query, Split, TeacherSpec, hash_id
 from storage.projects import Project
 
 _BLOCK = 10_000
+RESERVED = ("student", "vanilla", "vanilla-fewshot", "standard-kd", "standard-kd-equal-updates")
 
 
 @dataclass(frozen=True)
 class QueryImport:
-    """What importing a file of queries did."""
+    """What importing a file of queries did. `distill` and `heldout` count the whole project afterwards."""
 
     added: int
     distill: int
@@ -57,10 +57,28 @@ class DataService:
         return self.context.projects.create(config)
 
     def import_into(
-        self, config: ProjectConfig, path: Path, columns: Mapping[str, str], heldout: float, strict: bool = False
+        self,
+        asked: Mapping[str, str],
+        path: Path,
+        columns: Mapping[str, str],
+        heldout: float,
+        strict: bool = False,
     ) -> QueryImport:
-        """Import queries into the project of that name, which is made if there is none and the file has a good row."""
-        if any(project.name == config.name for project in self.context.projects.all()):
+        """Import queries into the project of that name, which is made if there is none and the file has a good row.
+
+        `asked` are settings of the project: its name, and what the user gave of the others.
+
+        Raises:
+            InputError: if the project is there with other settings.
+        """
+        config = read_config(ProjectConfig, {"task": "custom", **asked})
+        present = next((p for p in self.context.projects.all() if p.name == config.name), None)
+        if present is not None:
+            if {**present.config.model_dump(), **asked} != present.config.model_dump():
+                raise InputError(
+                    f"the project {config.name!r} is there already, with task {present.config.task} and embedder "
+                    f"{present.config.embedder}; leave these options out, or give another name. Nothing was stored."
+                )
             return self.import_queries(config.name, path, columns, heldout, strict)
         self.create_project(config)
         try:
@@ -78,23 +96,16 @@ class DataService:
             InputError: if no row is usable, or with `strict` if any row is not; then nothing is stored.
         """
         project = self.context.projects.get(project_name)
-        found = read_queries(read_records(path), columns, heldout)
-        if project.config.task == "choice":
-            bare = [query for query in found.queries if not query.choices]
-            if bare:
-                raise InputError(
-                    f"{len(bare)} of {len(found.queries)} rows of {path.name} have no choices, but the project's task "
-                    f"is multiple choice (first: {bare[0].text[:60]!r}). Nothing was stored."
-                )
+        found = read_queries(read_records(path), columns, heldout, project.config.task == "choice")
         if not found.queries or (strict and found.errors):
             first = f"; the first: row {found.errors[0].row}, {found.errors[0].message}" if found.errors else ""
             raise InputError(f"{path.name}: {len(found.errors)} rows can't be used{first}. Nothing was stored.")
         added = self.add_queries(project.id, found.queries, found.golds)
-        heldout_count = sum(query.split is Split.HELDOUT for query in found.queries)
+        totals = self.context.queries.counts(project.id)
         return QueryImport(
             added=added,
-            distill=len(found.queries) - heldout_count,
-            heldout=heldout_count,
+            distill=totals.get(Split.DISTILL, 0),
+            heldout=totals.get(Split.HELDOUT, 0),
             golds=len(found.golds),
             duplicates=found.duplicates,
             present=len(found.queries) - added,
@@ -129,16 +140,18 @@ class DataService:
         clash = live & found.recordings.keys()
         if clash:
             raise InputError(f"{', '.join(sorted(clash))} is a live teacher of this project; rename the recorded one")
-        source = hashlib.sha256(path.read_bytes()).hexdigest()[:24]
-        kept = self.context.workspace / "recordings" / f"{source}.jsonl"
-        write_lines(
-            kept,
-            (
-                {"teacher": name, "query_id": query_id, **asdict(recording)}
-                for name, by_query in found.recordings.items()
-                for query_id, recording in by_query.items()
-            ),
-        )
+        reserved = [name for name in found.recordings if name in RESERVED or name.startswith("stage")]
+        if reserved:
+            raise InputError(
+                f"{', '.join(reserved)}: a teacher can't have the name of a student; rename it in the file"
+            )
+        lines = [
+            {"teacher": name, "query_id": query_id, **asdict(recording)}
+            for name, by_query in found.recordings.items()
+            for query_id, recording in by_query.items()
+        ]
+        source = hash_id("recordings", lines)
+        write_lines(self.context.workspace / "recordings" / f"{source}.jsonl", lines)
         for name in found.recordings:
             self.context.projects.put_teacher(project.id, TeacherSpec(name, "recorded", name, endpoint=source))
         spec = {"teachers": sorted(found.recordings), "splits": ["distill", "heldout"], "draws": 1}

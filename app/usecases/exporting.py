@@ -30,6 +30,11 @@ class ExportService:
         Raises:
             StateError: if the options don't fit together.
         """
+        if stage is not None and dataset is not None:
+            raise StateError("--stage copies an adapter and --dataset writes rows; give one of them")
+        project = self.context.projects.get(project_name)
+        if run_id is not None and self.context.runs.get(run_id).project_id != project.id:
+            raise StateError(f"run {run_id} is not a run of {project.name!r}")
         if stage is not None and run_id is not None:
             return f"adapter of {stage} written to {self.adapter(run_id, stage, to)}"
         if dataset is not None and run_id is not None:
@@ -38,23 +43,24 @@ class ExportService:
             return f"{self.stage_dataset(run_id, dataset, to)} rows written to {to}"
         if stage is not None or dataset is not None:
             raise StateError("--stage and --dataset belong to a run; name it with --run")
-        return f"{self.dataset(project_name, to)} rows written to {to}"
+        selection = (
+            self.context.runs.get(run_id).selection_id if run_id else self.context.selections.latest(project.id).id
+        )
+        return f"{self.dataset(project.id, selection, to)} rows written to {to}"
 
-    def dataset(self, project_name: str, path: Path) -> int:
+    def dataset(self, project_id: str, selection_id: str, path: Path) -> int:
         """Write G with its provenance: one row a kept sample; the format follows the name (.jsonl or .parquet).
 
         Returns:
             The number of rows.
         """
-        project = self.context.projects.get(project_name)
-        selection = self.context.selections.latest(project.id)
         rows = self.context.db.rows(
             "SELECT q.key, q.text AS query, q.choices, q.kind, s.teacher, s.rationale, s.label, r.confidence, "
             "r.reason, r.similarity, s.id AS sample_id, q.id AS query_id, ? AS selection FROM selection_rows r "
             "JOIN samples s ON s.id = r.sample_id AND s.project_id = ? "
             "JOIN queries q ON q.id = r.query_id AND q.project_id = ? "
             "WHERE r.selection_id = ? AND r.reason LIKE 'kept%' ORDER BY q.position, s.id",
-            [selection.id, project.id, project.id, selection.id],
+            [selection_id, project_id, project_id, selection_id],
         )
         _write(path, [{**row, "choices": json.loads(row["choices"])} for row in rows])
         return len(rows)

@@ -11,7 +11,7 @@ from engine.dataset import Example
 from engine.errors import ConfigError, StateError
 from engine.jobs.events import EventLog
 from engine.jobs.spec import read_lines
-from engine.label import LabelWork, label
+from engine.label import LabelWork, label, sample_ids
 from engine.ports import Teacher
 from engine.prompts import load_prompt
 from engine.tasks import get_task
@@ -65,6 +65,9 @@ class LabelService:
             purpose = Purpose.LABEL if split is Split.DISTILL else Purpose.EVALUATE
             log.emit("label_started", split=split, queries=len(queries), teachers=len(teachers))
             work = LabelWork(task, prompt, queries, teachers, known, job.spec["draws"], purpose)
+            for teacher in teachers:
+                if not teacher.live:
+                    self.context.samples.replace_recorded(project.id, teacher.spec.name, sample_ids(work, teacher))
             counts = await label(work, log, stop)
             log.emit("label_ended", split=split, **counts._asdict())
 

@@ -53,9 +53,10 @@ def _read_stage(part: str, preset: TrainConfig) -> TrainConfig:
     return read_config(TrainConfig, values | ({"learning_rate": rate} if rate else {}))
 
 
-def with_review(plan: Plan) -> Plan:
-    """The same plan, waiting for a person after compression."""
+def adjust_plan(plan: Plan, review: bool, check_level: int = 1) -> Plan:
+    """The same plan with another check of compressions, and waiting for a person after them where `review` says so."""
+    approve = "person" if review else "all"
     steps: tuple[Step, ...] = tuple(
-        step.model_copy(update={"approve": "person"}) if step.kind == "review" else step for step in plan.steps
+        step.model_copy(update={"approve": approve}) if step.kind == "review" else step for step in plan.steps
     )
-    return plan.model_copy(update={"steps": steps})
+    return plan.model_copy(update={"steps": steps, "check_level": check_level})

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.usecases.context import Context
 from app.usecases.labelling import kept_examples
 from app.usecases.running import RunService
+from engine.config import Plan
 from engine.evaluate import recommend
+from engine.types import ReportRow
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class ReadService:
             "rows": [asdict(row) for row in rows],
             "differences": [asdict(row) for row in self.context.reports.differences(run.id)],
             "ship": recommend(rows, stages),
+            "notes": report_notes(rows, run.plan),
         }
 
     def compression(self, run_id: str) -> list[dict[str, Any]]:
@@ -79,6 +83,17 @@ class ReadService:
             for example, teacher in kept_examples(self.context, run)
             if example.sample_id in texts
         ]
+
+
+def report_notes(rows: Sequence[ReportRow], plan: Plan) -> list[str]:
+    """What a reader of the table must know beside its numbers."""
+    notes = []
+    trained = {step.dataset for step in plan.steps if step.kind == "train"}
+    if "full" in trained and "compressed" not in trained:
+        notes.append("stage 2 is absent: the teachers are recordings, and no live one was named to compress")
+    if len({row.kind for row in rows}) > 2:
+        notes.append("kinds are mixed: the method's authors report it on one task at a time; look at each kind")
+    return notes
 
 
 def _brief(result: Any) -> dict[str, Any]:

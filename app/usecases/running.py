@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class RunService:
         """Submit what comes next, or finish the run; a step that can't be built stops the run with the reason."""
         try:
             self._advance(run)
-        except TacitError as error:
+        except (TacitError, OSError) as error:
             self.context.runs.set_status(run.id, RunStatus.STOPPED, str(error))
 
     def _advance(self, run: Run) -> None:
@@ -122,8 +123,18 @@ class RunService:
         run = self.context.runs.get(job.run_id)
         if job.status is JobStatus.FINISHED:
             self.advance(run)
-        else:
-            self.context.runs.set_status(run.id, RunStatus.STOPPED, f"{job.kind} job {job.status}: {job.message}")
+            return
+        for state in self.context.runs.steps(run.id):
+            if state.status is JobStatus.RUNNING:
+                self.context.runs.set_step(run.id, state.name, status=job.status.value)
+        self.context.runs.set_status(run.id, RunStatus.STOPPED, f"{job.kind} job {job.status}: {job.message}")
+
+    def stop_cut_off(self) -> None:
+        """After a start: runs that a killed app left between two jobs are stopped, so that they can be resumed."""
+        busy = {job.run_id for job in self.context.jobs.unfinished_jobs()}
+        for run in self.context.runs.all():
+            if run.status is RunStatus.RUNNING and run.id not in busy:
+                self.context.runs.set_status(run.id, RunStatus.STOPPED, "cut off between two steps")
 
     def cancel(self, run_id: str) -> Run:
         """Stop a run: its job checkpoints and ends."""
@@ -131,19 +142,23 @@ class RunService:
         for job in self.context.jobs.unfinished_jobs():
             if job.run_id == run.id:
                 self.context.watch.cancel(job.id)
-                if job.status is JobStatus.QUEUED:
-                    self.context.runs.set_status(run.id, RunStatus.STOPPED, "cancelled before its job started")
         return run
 
     def resume(self, run_id: str) -> Run:
-        """Go on with a stopped run, in the same job folder where a job was cut off.
+        """Go on with a stopped run where its job was cut off, or do a finished one's stale steps again.
 
         Raises:
-            StateError: if the run is not stopped.
+            StateError: if the run is neither stopped nor stale.
         """
         run = self.context.runs.get(run_id)
+        if run.status is RunStatus.FINISHED and self._reset_stale(run):
+            self.context.runs.set_status(run.id, RunStatus.RUNNING)
+            self.advance(run)
+            return self.context.runs.get(run.id)
         if run.status is not RunStatus.STOPPED:
-            raise StateError(f"run {run.id} is {run.status}; only a stopped run can be resumed")
+            raise StateError(
+                f"run {run.id} is {run.status}; only a stopped run, or one with stale steps, can be resumed"
+            )
         self.context.runs.set_status(run.id, RunStatus.RUNNING)
         cut = [job for job in self.context.jobs.jobs_of(run.project_id) if job.run_id == run.id]
         if cut and cut[0].status in _RESUMABLE:
@@ -173,6 +188,18 @@ class RunService:
         """Wait until none of a run's jobs is queued or running."""
         while any(job.run_id == run_id for job in self.context.jobs.unfinished_jobs()):
             time.sleep(POLL_S)
+
+    def _reset_stale(self, run: Run) -> bool:
+        """Queue the first stale step and all behind it again, without their results; False if none is stale."""
+        stale = set(self.stale_steps(run.id))
+        names = [step.name for step in run.plan.steps]
+        first = next((place for place, name in enumerate(names) if name in stale), None)
+        if first is None:
+            return False
+        for name in names[first:]:
+            shutil.rmtree(Path(run.folder) / name, ignore_errors=True)
+        self.context.runs.reset_steps(run.id, names[first:])
+        return True
 
     def stale_steps(self, run_id: str) -> list[str]:
         """Finished train steps whose inputs have changed since, as after an edit of a rationale."""

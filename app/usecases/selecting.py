@@ -15,13 +15,16 @@ from engine.config import COMPUTED_FACTORS, SelectionConfig
 from engine.errors import ConfigError, StateError
 from engine.evaluate import auroc
 from engine.jobs.spec import SPEC_FILE, write_atomically, write_lines
-from engine.select import REASONS, Selection, SelectionInput, select, weigh
+from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
+from engine.select import REASONS, TOLERANCE, Selection, SelectionInput, select, weigh
 from engine.tasks import get_task
 from engine.types import Event, SelectionRow, Split, hash_id
 from storage.projects import Project
 from storage.samples import SampleArrays
 from storage.selections import StoredSelection
 
+_SAME_SIDE = 0.02
+"""A threshold that passes less than this share of a teacher's samples, or all but this share, separates nothing."""
 _OPEN_LABELS = 100
 """How many labels an open answer space is taken to have in Dawid-Skene: agreement by chance is rare there."""
 
@@ -46,41 +49,45 @@ class SelectService:
         arrays = self.context.samples.arrays(project.id, factors)
         if not arrays.ids:
             raise StateError(f"{project.name!r} has no samples yet; `tacit label` or `tacit import-outputs` makes them")
-        samples = self._as_input(project, arrays, config, self._embed(project, on_event))
-        chosen = select(samples, config)
-        stored = StoredSelection(
-            id=hash_id("selection", project.id, config.fingerprint, hash_id(arrays.ids)),
-            project_id=project.id,
-            config=config,
-            fingerprint=hash_id("selected", sorted(np.array(arrays.ids)[chosen.kept].tolist())),
-            counts=_count(arrays, chosen),
-        )
-        self.context.selections.add(stored, _rows(arrays, chosen))
-        return stored
-
-    def _as_input(
-        self, project: Project, arrays: SampleArrays, config: SelectionConfig, vectors: NDArray[np.float32]
-    ) -> SelectionInput:
-        reported = get_task(project.config.task).factors
-        names = tuple(config.weights) or reported
-        unknown = [name for name in names if name not in reported and name not in COMPUTED_FACTORS]
-        if unknown:
-            raise ConfigError(
-                f"no factor is named {', '.join(unknown)}; there are {', '.join(reported + COMPUTED_FACTORS)}"
-            )
-        columns = [
-            arrays.factors[:, reported.index(name)] if name in reported else self._compute(name, project, arrays)
-            for name in names
-        ]
-        return SelectionInput(
+        columns = self._factor_columns(project, arrays, config)
+        if config.method == "none":
+            vectors, embedder = np.zeros((len(arrays.ids), 1), dtype=np.float32), "none"
+        else:
+            vectors, embedder = self._embed(project, on_event)
+        samples = SelectionInput(
             query=arrays.query,
             teacher=arrays.teacher,
             label=arrays.label,
             order=np.arange(len(arrays.ids)),
-            factors=np.stack(columns, axis=1),
-            names=names,
+            factors=np.stack(list(columns.values()), axis=1),
+            names=tuple(columns),
             embeddings=vectors,
         )
+        chosen = select(samples, config)
+        stored = StoredSelection(
+            id=hash_id("selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids)),
+            project_id=project.id,
+            config=config,
+            fingerprint=hash_id("selected", sorted(np.array(arrays.ids)[chosen.kept].tolist())),
+            counts={**_count(arrays, chosen, config), "embedder": embedder},
+        )
+        self.context.selections.add(stored, _rows(arrays, chosen))
+        return stored
+
+    def _factor_columns(
+        self, project: Project, arrays: SampleArrays, config: SelectionConfig
+    ) -> dict[str, NDArray[np.float64]]:
+        """The weighted factors' scores by name, each of shape (N,)."""
+        reported = get_task(project.config.task).factors
+        names = tuple(config.weights) or reported
+        unknown = [name for name in names if name not in reported and name not in COMPUTED_FACTORS]
+        if unknown:
+            known = ", ".join(reported + COMPUTED_FACTORS)
+            raise ConfigError(f"no factor is named {', '.join(unknown)}; there are {known}")
+        return {
+            name: arrays.factors[:, reported.index(name)] if name in reported else self._compute(name, project, arrays)
+            for name in names
+        }
 
     def _compute(self, name: str, project: Project, arrays: SampleArrays) -> NDArray[np.float64]:
         if name == "agreement":
@@ -96,26 +103,26 @@ class SelectService:
         )["formed"]
         return np.asarray(empty, dtype=np.float64)
 
-    def _embed(self, project: Project, on_event: Callable[[Event], None]) -> NDArray[np.float32]:
-        """Vectors of all distillation samples; those without one are embedded in a worker first."""
-        found = self._complete_vectors(project)
-        known = self.context.samples.embedders(project.id)
-        if found is None and known:
-            self._run_embedder(project, self.context.samples.missing_texts(project.id, *known[0]), on_event)
-            found = self._complete_vectors(project)
-        if found is None:
-            self._run_embedder(project, self.context.samples.all_texts(project.id), on_event)
-            found = self._complete_vectors(project)
-        if found is None:
-            raise StateError("some rationales got no vector; run the selection again")
-        return found
+    def _embed(self, project: Project, on_event: Callable[[Event], None]) -> tuple[NDArray[np.float32], str]:
+        """Vectors of all distillation samples and who made them; those without one are embedded in a worker first."""
+        for attempt in range(3):
+            for embedder in self._embedders(project):
+                vectors = self.context.samples.vectors(project.id, embedder)
+                if not np.isnan(vectors[:, 0]).any():
+                    return vectors, f"{embedder[0]} ({embedder[1]})"
+            known = self._embedders(project)
+            if known and attempt == 0:
+                texts = self.context.samples.missing_texts(project.id, *known[0])
+            else:
+                texts = self.context.samples.all_texts(project.id)
+            self._run_embedder(project, texts, on_event)
+        raise StateError("some rationales got no vector; run the selection again")
 
-    def _complete_vectors(self, project: Project) -> NDArray[np.float32] | None:
-        for embedder in self.context.samples.embedders(project.id):
-            vectors = self.context.samples.vectors(project.id, embedder)
-            if not np.isnan(vectors[:, 0]).any():
-                return vectors
-        return None
+    def _embedders(self, project: Project) -> list[tuple[str, str, int]]:
+        """Embedders with vectors of this project's texts that are what the project asks for."""
+        asked = project.config.embedder
+        wanted = {"packaged": (PACKAGED_EMBEDDER,), "auto": (PAPER_EMBEDDER, PACKAGED_EMBEDDER)}.get(asked, (asked,))
+        return [embedder for embedder in self.context.samples.embedders(project.id) if embedder[0] in wanted]
 
     def _run_embedder(self, project: Project, texts: dict[str, str], on_event: Callable[[Event], None]) -> None:
         job = self.context.prepare(project.id, "embed", {})
@@ -166,7 +173,7 @@ def _rows(arrays: SampleArrays, chosen: Selection) -> list[SelectionRow]:
     ]
 
 
-def _count(arrays: SampleArrays, chosen: Selection) -> dict[str, object]:
+def _count(arrays: SampleArrays, chosen: Selection, config: SelectionConfig) -> dict[str, object]:
     kept = chosen.kept
     codes, numbers = np.unique(chosen.reason, return_counts=True)
     teachers = sorted(set(arrays.teachers))
@@ -177,6 +184,24 @@ def _count(arrays: SampleArrays, chosen: Selection) -> dict[str, object]:
         "queries": len(set(arrays.query_ids)),
         "queries_kept": len(np.unique(arrays.query[kept])),
         "label_disagreements": chosen.disagreements,
+        "renormalised": int(chosen.renormalised.sum()),
         "reasons": {REASONS[code].value: int(number) for code, number in zip(codes, numbers, strict=True)},
         "kept_by_teacher": dict(zip(teachers, per_teacher.tolist(), strict=True)),
+        "spread": [] if config.method == "none" else _spread(arrays, teachers, chosen, config.threshold),
     }
+
+
+def _spread(arrays: SampleArrays, teachers: list[str], chosen: Selection, threshold: float) -> list[dict[str, object]]:
+    """Where each teacher's confidences lie, and whether the threshold separates any of them from the others."""
+    rows: list[dict[str, object]] = []
+    for code, teacher in enumerate(teachers):
+        values = chosen.confidence[(arrays.teacher == code) & ~np.isnan(chosen.confidence)]
+        if not len(values):
+            continue
+        low, middle, high = (round(float(q), 4) for q in np.quantile(values, (0.05, 0.5, 0.95)))
+        passed = float((values >= threshold - TOLERANCE).mean())
+        separates = _SAME_SIDE < passed < 1 - _SAME_SIDE
+        rows.append(
+            {"teacher": teacher, "p5": low, "median": middle, "p95": high, "passed": passed, "separates": separates}
+        )
+    return rows

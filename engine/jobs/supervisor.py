@@ -22,7 +22,7 @@ import psutil
 
 from engine.errors import TacitError
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
-from engine.jobs.spec import STATUS_FILE
+from engine.jobs.spec import LOG_FILE, STATUS_FILE
 from engine.ports import Backend, JobStore
 from engine.types import Job, JobStatus
 
@@ -55,12 +55,11 @@ class Supervisor:
         self._loop = asyncio.new_event_loop()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._tick_lock = threading.Lock()
+        self._tick_lock = threading.RLock()
         self.failure: BaseException | None = None
 
     def start(self) -> None:
-        """Take over what an earlier process left, then watch in the background."""
-        self.recover()
+        """Watch in the background, after `recover`."""
         for target in (self._loop.run_forever, self._watch):
             thread = threading.Thread(target=target, daemon=True)
             thread.start()
@@ -78,6 +77,7 @@ class Supervisor:
             if job.id in self._futures:
                 self._take_in(job)
                 self._store.update_job(job.id, status=JobStatus.INTERRUPTED, message="the app was closed")
+                self._on_over(self._store.get_job(job.id))
         if self._threads:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._threads[0].join()
@@ -85,14 +85,16 @@ class Supervisor:
 
     def cancel(self, job_id: str) -> None:
         """Ask a job to stop: it checkpoints and ends; after the grace period it is killed."""
-        job = self._store.get_job(job_id)
-        if job.status is JobStatus.QUEUED:
-            self._store.update_job(job_id, status=JobStatus.CANCELLED, message="cancelled before it started")
-        elif job.status is JobStatus.RUNNING:
-            self._cancelled.add(job_id)
-            self._store.update_job(job_id, cancel_at=time.time())
-            if job.kind not in self._runners:
-                _signal(job, signal.SIGTERM)
+        with self._tick_lock:
+            job = self._store.get_job(job_id)
+            if job.status is JobStatus.QUEUED:
+                self._store.update_job(job_id, status=JobStatus.CANCELLED, message="cancelled before it started")
+                self._on_over(self._store.get_job(job_id))
+            elif job.status is JobStatus.RUNNING and job.cancel_at is None:
+                self._cancelled.add(job_id)
+                self._store.update_job(job_id, cancel_at=time.time())
+                if job.kind not in self._runners:
+                    _signal(job, signal.SIGTERM)
 
     def recover(self) -> None:
         """Of jobs that a past process had running: take their journals in; those whose process is gone have ended."""
@@ -108,8 +110,8 @@ class Supervisor:
             for job in jobs:
                 if job.status is JobStatus.RUNNING:
                     self._look_after(job)
-            running = [job for job in self._store.unfinished_jobs() if job.status is JobStatus.RUNNING]
-            busy = sum(job.kind not in self._runners for job in running)
+            jobs = self._store.unfinished_jobs()
+            busy = sum(job.status is JobStatus.RUNNING and job.kind not in self._runners for job in jobs)
             for job in jobs:
                 if job.status is not JobStatus.QUEUED:
                     continue
@@ -123,6 +125,7 @@ class Supervisor:
         while not self._stopping.is_set():
             try:
                 self.tick()
+                self.failure = None
             except Exception as error:  # noqa: BLE001 - told to whoever waits; the next round tries again
                 self.failure = error
             self._stopping.wait(TICK_S)
@@ -162,7 +165,8 @@ class Supervisor:
             return JobStatus(told["status"]), str(told["message"])
         if job.cancel_at is not None:
             return JobStatus.CANCELLED, "killed after the grace period; the last checkpoint is kept"
-        return JobStatus.INTERRUPTED, "its process is gone; what it had journaled is kept, resume goes on from there"
+        last = _last_words(Path(job.folder) / LOG_FILE)
+        return JobStatus.INTERRUPTED, f"its process is gone; what it had journaled is kept, resume goes on.{last}"
 
     def _start_coroutine(self, job: Job) -> None:
         log = EventLog(Path(job.folder) / EVENTS_FILE)
@@ -181,6 +185,16 @@ class Supervisor:
         (Path(job.folder) / STATUS_FILE).unlink(missing_ok=True)
         pid = self._backend.start(Path(job.folder), self._devices)
         self._store.update_job(job.id, status=JobStatus.RUNNING, **_identity(pid))
+
+
+def _last_words(log: Path) -> str:
+    """The last line that a worker printed, and where the rest stands."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4000))
+        lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    return f" Its last words in {log}: {lines[-1][-300:]}" if lines else ""
 
 
 def _identity(pid: int) -> dict[str, Any]:

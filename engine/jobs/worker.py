@@ -29,6 +29,7 @@ from engine.errors import TacitError
 from engine.infer import Ask, Writer, load_student, load_tokenizer, pick_device
 from engine.jobs.events import EVENTS_FILE, EventLog, SilentLog, read_events
 from engine.jobs.spec import SPEC_FILE, STATUS_FILE, EmbedJob, StudentJob, WorkerStep, read_lines, write_atomically
+from engine.packaged import count_processors
 from engine.ports import EventSink
 from engine.train.sft import StageJob, train_stage
 from engine.types import JobStatus, hash_id
@@ -87,7 +88,7 @@ def _threads() -> int:
     """$TACIT_THREADS, else one for each processor that nobody keeps busy: fighting over one is far slower."""
     if os.environ.get("TACIT_THREADS"):
         return int(os.environ["TACIT_THREADS"])
-    cores = len(os.sched_getaffinity(0))
+    cores = count_processors()
     busy = sum(share > _BUSY_PERCENT for share in psutil.cpu_percent(interval=0.5, percpu=True))
     return max(1, cores - busy)
 
@@ -95,6 +96,7 @@ def _threads() -> int:
 def run_job(spec: dict[str, Any], folder: Path, sink: EventSink, stop: Stop) -> bool:
     """Do what the spec says; False if it was stopped before the end."""
     if spec["kind"] == "embed":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save: the next try embeds again
         _embed(read_config(EmbedJob, spec["payload"]), sink)
         return True
     job = read_config(StudentJob, spec["payload"])
@@ -119,13 +121,14 @@ def _run_step(
         return _train(job, step, sink, stop)
     if not _is_first():
         return {}
-    items = [i for i in read_lines(step.file) if (step.name, i["query_id"], i["system"]) not in answered]
+    asked = read_lines(step.file)
+    items = [item for item in asked if (step.name, item["query_id"], item["system"]) not in answered]
     if step.kind == "count":
         tokens = count_tokens(load_tokenizer(job.student), [item["text"] for item in items])
         for item, count in zip(items, tokens, strict=True):
             sink.emit("answer", step=step.name, **item, tokens=count, finished=True)
-        return {"answers": len(items)}
-    return _write(job, step, items, sink, stop)
+        return {"answers": len(asked)}
+    return {"answers": len(asked)} if _write(job, step, items, sink, stop) else None
 
 
 def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Stop) -> dict[str, Any] | None:
@@ -143,20 +146,17 @@ def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Stop) -> di
     return asdict(result) if result.finished else None
 
 
-def _write(
-    job: StudentJob, step: WorkerStep, items: list[dict[str, Any]], sink: EventSink, stop: Stop
-) -> dict[str, Any] | None:
+def _write(job: StudentJob, step: WorkerStep, items: list[dict[str, Any]], sink: EventSink, stop: Stop) -> bool:
+    """Let the student answer; False if it was stopped before the end."""
     device = pick_device()
     model = load_student(job.student, Path(step.start) if step.start else None, device)
     writer = Writer(model, load_tokenizer(job.student), step.max_new_tokens, job.student.generate_batch, stop)
-    asks = {item["query_id"]: item for item in items}
+    systems = {item["query_id"]: item["system"] for item in items}
     for number, generation in enumerate(writer.write(list(_asks(items))), 1):
-        sink.emit("answer", step=step.name, system=asks[generation.query_id]["system"], **asdict(generation))
+        sink.emit("answer", step=step.name, system=systems[generation.query_id], **asdict(generation))
         if number % job.student.generate_batch == 0:
             sink.emit("progress", step=step.name, done=number, of=len(items))
-    if stop():
-        return None
-    return {"answers": len(items)}
+    return not stop()
 
 
 def _asks(items: list[dict[str, Any]]) -> Iterator[Ask]:

@@ -32,7 +32,7 @@ def generate(rng: random.Random) -> Puzzle:
 def _read(text: str) -> tuple[list[tuple[str, str]], str, str, bool]:
     facts = _FACT.findall(text)
     question = _QUESTION.search(text)
-    if not facts or question is None:
+    if not facts or question is None or any(more not in _SCALES for _, more, _ in facts):
         raise ValueError("not an ordering")
     pairs = [(high, low) for high, _, low in facts]
     return pairs, facts[0][1], question[1], question[1] == _SCALES[facts[0][1]][0]
@@ -40,9 +40,12 @@ def _read(text: str) -> tuple[list[tuple[str, str]], str, str, bool]:
 
 def _chain(pairs: list[tuple[str, str]]) -> list[str]:
     below = dict(pairs)
-    person = (set(below) - set(below.values())).pop()
+    tops = set(below) - set(below.values())
+    if len(tops) != 1:
+        raise ValueError("the comparisons make no chain")
+    person = tops.pop()
     chain = [person]
-    while person in below:
+    while person in below and len(chain) <= len(pairs):
         person = below[person]
         chain.append(person)
     return chain

@@ -8,9 +8,9 @@ import unicodedata
 from engine.tasks.reply import find_answer_line, read_reply
 from engine.types import ParsedReply, Query
 
-_LETTERED = re.compile(r"\A\W*?\(?(?P<letter>[A-Za-z])(?P<mark>\)|\.|:|$|(?=\s))\s*(?P<rest>.*)\Z", re.DOTALL)
+_LETTERED = re.compile(r"\A\W*?\(?(?P<letter>[A-Za-z0-9])(?P<mark>\)|\.|:|$|(?=\s))\s*(?P<rest>.*)\Z", re.DOTALL)
 _AROUND = " \t\r\n*`\"'"
-_ANOTHER = re.compile(r"\(?\b([A-Za-z])\)")
+_ANOTHER = re.compile(r"\(?\b([A-Za-z0-9])\)")
 
 
 def _fold(text: str) -> str:

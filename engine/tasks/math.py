@@ -24,12 +24,14 @@ def read_number(text: str) -> Fraction | None:
 
     "$1,234.50" is 1234.5, "12 apples" is 12 and "3 1/2" is 3.5; "3 or 4", "1,2" and "x = 3 + y" are no number.
     """
+    if len(text) > _MAX_EXPRESSION:
+        return None
     text = _MIXED.sub(_as_improper, _undecorate(text))
     numbers = list(_NUMBER.finditer(text))
     if len(numbers) != 1:
         return None
     rest = text[: numbers[0].start()] + text[numbers[0].end() :]
-    if not re.fullmatch(r"[\s.]*(?:[A-Za-z]\w*\s*=)?[\s.]*(?:[A-Za-z]+[\s.]*){0,4}", rest):
+    if not re.fullmatch(r"[\s.]*(?:[A-Za-z]\w*\s*=)?[\s.]*(?:[A-Za-z]+(?:[\s.]+|\Z)){0,4}", rest):
         return None
     return _to_fraction(numbers[0].group())
 

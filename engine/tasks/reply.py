@@ -14,7 +14,7 @@ _LABEL_KEYS = ("label", "final_answer", "answer")
 _RATIONALE_KEYS = ("rationale", "reasoning", "explanation", "thought", "thoughts")
 _SCORE_KEYS = ("scores", "factors", "confidence")
 _MAX_REPLY = 200_000
-_THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL | re.IGNORECASE)
+_THINK = re.compile(r"<(/?)think>", re.IGNORECASE)
 _KEY = re.compile(r"""["']?\b(label|final_answer|answer)\b["']?\s*:\s*""", re.IGNORECASE)
 _CLOSED_VALUE = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"',}\]][^"',}\]\n]*(?=\s*[,}\n]))""")
 _MARKER = re.compile(r"\banswer(?:\s+is\b)?\s*:|\banswer\s+is\b|\[answer[^\]\n]{0,40}\]", re.IGNORECASE)
@@ -48,9 +48,8 @@ def read_reply(text: str) -> RawReply | None:
         None if the reply holds no label. Never raises on any text.
     """
     text = text[:_MAX_REPLY]
-    thought = " ".join(part.strip() for part in _THINK.findall(text))
-    visible = _THINK.sub(" ", text)
-    if "<think>" in visible.lower():
+    thought, visible = _split_thought(text)
+    if visible is None:
         return None
     found = _from_object(visible)
     if found is None and not any(_OPENED.match(visible, place) for place in _braces(visible)):
@@ -58,6 +57,21 @@ def read_reply(text: str) -> RawReply | None:
     if found is None:
         return None
     return found if found.rationale or not thought else found._replace(rationale=thought)
+
+
+def _split_thought(text: str) -> tuple[str, str | None]:
+    """What stands in <think> blocks, and what outside of them; no outside (None) if a block never ends."""
+    inside: list[str] = []
+    outside: list[str] = []
+    depth, place = 0, 0
+    for tag in _THINK.finditer(text):
+        (inside if depth else outside).append(text[place : tag.start()])
+        place = tag.end()
+        depth = max(0, depth - 1) if tag[1] else depth + 1
+    if depth:
+        return "", None
+    outside.append(text[place:])
+    return " ".join(part.strip() for part in inside).strip(), " ".join(outside)
 
 
 def _from_object(text: str) -> RawReply | None:

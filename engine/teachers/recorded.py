@@ -49,7 +49,8 @@ class RecordedTeacher:
         if recording is None or request.purpose not in (Purpose.LABEL, Purpose.EVALUATE) or request.draw:
             raise TeacherError(ErrorKind.UNKNOWN_QUERY, f"{self.name} has no recording of this")
         if recording.answer is None:
-            return Reply(recording.raw or "", recording.raw or recording.rationale)
+            text = recording.raw or recording.rationale
+            return Reply(text, text)
         text = json.dumps(
             {"rationale": recording.rationale, "label": recording.answer, "scores": dict(recording.factors)},
             ensure_ascii=False,

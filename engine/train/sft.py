@@ -9,12 +9,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import set_seed
+from transformers import TrainerState, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from engine.config import StudentConfig, TrainConfig
@@ -116,22 +116,18 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     set_seed(job.student.seed)
     device = pick_device()
     tokenizer = load_tokenizer(job.student)
-    train_rows, held_rows = split_validation(job.rows, job.train.validation)
-    train, dropped = _encode(tokenizer, train_rows, job.train)
-    held, held_dropped = _encode(tokenizer, held_rows, job.train)
-    if not train:
-        raise StateError(f"stage {job.name}: no row of {len(job.rows)} fits into {job.train.max_tokens} tokens")
-    sink.emit("rows", step=job.name, train=len(train), validation=len(held), dropped=dropped + held_dropped)
+    rows = _encode_rows(job, tokenizer)
+    sink.emit("rows", step=job.name, train=len(rows.train), validation=len(rows.held), dropped=rows.dropped)
     model = _open_adapter(job, device)
-    updates = job.train.updates or math.ceil(job.train.epochs * len(train) / job.train.batch_size)
-    lengths = [len(row.input_ids) for row in train]
+    updates = job.train.updates or math.ceil(job.train.epochs * len(rows.train) / job.train.batch_size)
+    lengths = [len(row.input_ids) for row in rows.train]
     order = order_rows(lengths, job.train.batch_size, updates, job.student.seed)
     per_update = sum(lengths[index] for index in order) / updates
     trainer = CompletionTrainer(
         model=model,
-        args=_arguments(job, device, updates, bool(held)),
-        train_dataset=_as_dataset([train[index] for index in order]),
-        eval_dataset=_as_dataset(held) if held else None,
+        args=_arguments(job, device, updates, bool(rows.held)),
+        train_dataset=_as_dataset([rows.train[index] for index in order]),
+        eval_dataset=_as_dataset(rows.held) if rows.held else None,
         processing_class=tokenizer,
         callbacks=[ReportToEvents(sink, job.name, per_update, stop)],
     )
@@ -139,23 +135,43 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     if checkpoint is not None:
         sink.emit("resumed", step=job.name, update=int(checkpoint.name.split("-")[1]))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    held_losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
-    result = StageResult(
-        finished=trainer.state.global_step >= updates,
-        updates=trainer.state.global_step,
-        train_rows=len(train),
-        validation_rows=len(held),
-        dropped=dropped + held_dropped,
-        tokens=int(per_update * trainer.state.global_step),
-        first_loss=losses[0] if losses else None,
-        final_loss=losses[-1] if losses else None,
-        validation_loss=held_losses[-1] if held_losses else None,
-    )
+    result = _sum_up(trainer.state, rows, updates, per_update)
     if result.finished and trainer.is_world_process_zero():
         _save_adapter(model, tokenizer, job.folder, result)
     trainer.accelerator.wait_for_everyone()
     return result
+
+
+def _sum_up(state: TrainerState, rows: _Rows, updates: int, tokens_per_update: float) -> StageResult:
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    held_losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+    return StageResult(
+        finished=state.global_step >= updates,
+        updates=state.global_step,
+        train_rows=len(rows.train),
+        validation_rows=len(rows.held),
+        dropped=rows.dropped,
+        tokens=int(tokens_per_update * state.global_step),
+        first_loss=losses[0] if losses else None,
+        final_loss=losses[-1] if losses else None,
+        validation_loss=held_losses[-1] if held_losses else None,
+    )
+
+
+class _Rows(NamedTuple):
+    train: list[Encoded]
+    held: list[Encoded]
+    dropped: int
+
+
+def _encode_rows(job: StageJob, tokenizer: Any) -> _Rows:
+    """Rows to train on and rows withheld, without those that are too long."""
+    train_rows, held_rows = split_validation(job.rows, job.train.validation)
+    train, dropped = _encode(tokenizer, train_rows, job.train)
+    held, held_dropped = _encode(tokenizer, held_rows, job.train)
+    if not train:
+        raise StateError(f"stage {job.name}: no row of {len(job.rows)} fits into {job.train.max_tokens} tokens")
+    return _Rows(train, held, dropped + held_dropped)
 
 
 def _encode(tokenizer: Any, rows: Sequence[StageRow], train: TrainConfig) -> tuple[list[Encoded], int]:

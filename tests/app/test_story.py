@@ -13,7 +13,7 @@ import pytest
 from app.demo import describe, run_demo
 from app.recipe import FAST, Recipe
 from app.services import Services, open_services
-from app.usecases.planning import with_review
+from app.usecases.planning import adjust_plan
 from app.usecases.stages import StageBuilder
 from engine.config import LoraSettings, SelectionConfig, StudentConfig, TrainConfig
 from engine.errors import ConfigError, InputError, StateError, WorkerFailed
@@ -100,7 +100,7 @@ def test_a_review_waits_an_edit_makes_the_next_stage_stale_and_exports_hold_what
     services.select.select("tiny", recipe.selection)
     student = recipe.plan.student
     stage = TrainConfig(updates=1, learning_rate=1e-3, max_tokens=600, validation=0)
-    run = services.run.start("tiny", with_review(twt_plan(student, (stage, stage, stage))))
+    run = services.run.start("tiny", adjust_plan(twt_plan(student, (stage, stage, stage)), review=True, check_level=2))
     run = services.run.wait(run.id)
     assert run.status is RunStatus.WAITING and "review" in run.message
     sample = services.reading.compression(run.id)[0]["sample"]
@@ -114,6 +114,9 @@ def test_a_review_waits_an_edit_makes_the_next_stage_stale_and_exports_hold_what
     assert any("because I say so" in row.completion for row in _rows(services, run.id))
     services.run.edit_rationale(run.id, sample, "or not")
     assert services.run.stale_steps(run.id) == ["stage2", "stage3"]
+    run = services.run.wait(services.run.resume(run.id).id)
+    assert run.status is RunStatus.FINISHED and services.run.stale_steps(run.id) == []
+    assert {row.name for row in services.context.reports.rows(run.id)} >= {"stage1", "stage2", "stage3"}
     assert services.export.write("tiny", tmp_path / "g.parquet", None, None, None).endswith("g.parquet")
     table = pq.read_table(tmp_path / "g.parquet")
     assert table.num_rows == services.context.selections.latest(run.project_id).counts["kept"]

@@ -1,5 +1,3 @@
-"""What every teacher keeps, whatever stands behind it."""
-
 from __future__ import annotations
 
 import asyncio

@@ -126,6 +126,15 @@ def test_an_edited_rationale_survives_taking_the_journal_in_again(
     assert runs.rationales("run1")["s1"][0] == "by hand"
 
 
+def test_an_old_batch_taken_in_again_does_not_set_a_step_back(
+    runs: Runs, jobs: Jobs, run: Run, job: Job, journal: list[Event]
+) -> None:
+    jobs.ingest(job, journal, 100)
+    jobs.ingest(job, journal[:8], 100)
+    step = runs.steps("run1")[0]
+    assert (step.status, step.result) == (JobStatus.FINISHED, {"updates": 1})
+
+
 def test_a_batch_that_fails_in_the_middle_leaves_nothing(
     db: Database, samples: Samples, jobs: Jobs, run: Run, job: Job, journal: list[Event]
 ) -> None:
@@ -196,11 +205,29 @@ def test_samples_as_arrays_are_by_id_with_missing_factors_as_nan(
     assert (empty.ids, empty.factors.shape) == ([], (0, 1))
 
 
+def test_a_newer_recording_replaces_only_its_own_teachers_samples_of_its_queries(
+    samples: Samples, jobs: Jobs, run: Run, job: Job, replies: Any
+) -> None:
+    events = number(
+        ("reply", replies.good("old1")),
+        ("reply", replies.good("old2", query="q2")),
+        ("reply", replies.good("bob1", teacher="bob")),
+        ("reply", replies.good("new1")),
+    )
+    jobs.ingest(job, events, 1)
+    samples.replace_recorded("p", "ann", {"new1": "q1", "new3": "q3"})
+    assert samples.known_ids("p") == {"new1", "old2", "bob1"}
+    samples.replace_recorded("p", "ann", {})
+    samples.replace_recorded("elsewhere", "ann", {"x": "q2"})
+    assert samples.known_ids("p") == {"new1", "old2", "bob1"}
+
+
 def test_vectors_stand_in_the_order_of_samples_and_missing_ones_are_nan(
     samples: Samples, jobs: Jobs, run: Run, job: Job, replies: Any
 ) -> None:
     jobs.ingest(job, number(*(("reply", replies.good(name)) for name in ("s1", "s2", "s3"))), 1)
-    hashes = samples.arrays("p", ()).text_hashes
+    hash_of = {text: hash_ for hash_, text in samples.all_texts("p").items()}
+    hashes = [hash_of[f"because {name}"] for name in ("s1", "s2", "s3")]
     vectors = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
     samples.add_vectors("m", "r", [hashes[2], hashes[0]], vectors)
     samples.add_vectors("m", "r", [hashes[0]], np.zeros((1, 5), dtype=np.float32))

@@ -113,11 +113,28 @@ def test_repeated_queries_are_counted_and_the_first_stays() -> None:
     rows = records(
         {"question": "a", "answer": "1"},
         {"question": " a ", "answer": "2"},
-        {"question": "a", "answer": "1", "choices": ["x"]},
+        {"question": "a", "answer": "1", "id": "other"},
     )
-    found = read_queries(rows, {"choices": "choices"} if "choices" in rows[0].values else {}, 0)
+    found = read_queries(rows, {}, 0)
     assert (len(found.queries), found.duplicates) == (1, 2)
     assert list(found.golds.values()) == ["1"]
+
+
+def test_a_column_that_the_first_row_lacks_is_found() -> None:
+    found = read_queries(records({"question": "a"}, {"question": "b", "answer": "2"}), {}, 0)
+    assert list(found.golds.values()) == ["2"]
+
+
+def test_where_choices_are_needed_a_row_without_them_is_an_error() -> None:
+    rows = records({"question": "a"}, {"question": "b", "choices": ["x", "y"]})
+    found = read_queries(rows, {}, 0, need_choices=True)
+    assert [error.row for error in found.errors] == [1]
+    assert [query.text for query in found.queries] == ["b"]
+
+
+def test_more_choices_than_letters_cost_their_row() -> None:
+    rows = records({"question": "a", "choices": [f"option {n}" for n in range(27)]})
+    assert "27 choices" in read_queries(rows, {}, 0).errors[0].message
 
 
 def test_the_same_text_with_other_choices_is_another_query() -> None:
@@ -158,6 +175,17 @@ def test_outputs_find_their_query_by_id_key_or_text() -> None:
     )
     bob = found.recordings["bob"][ids[0]]
     assert (bob.answer, bob.raw) == (None, "Answer: 5")
+
+
+def test_an_output_whose_text_stands_for_several_queries_is_not_guessed() -> None:
+    twins = [make_query("same?", (Choice("A", text),)) for text in ("x", "y")]
+    found = read_outputs(records({"query": "same?", "teacher": "ann", "answer": "A"}), twins, None)
+    assert (found.recordings.get("ann", {}), len(found.errors)) == ({}, 1)
+
+
+def test_an_id_of_the_file_itself_does_not_hide_the_text_of_the_query() -> None:
+    row = {"id": 999, "query": "first?", "teacher": "ann", "answer": "a"}
+    assert list(read_outputs(records(row), QUERIES, None).recordings["ann"]) == [QUERIES[0].id]
 
 
 def test_a_teacher_can_be_named_for_the_whole_file() -> None:

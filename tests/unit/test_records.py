@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_ragged_rows_of_a_table_are_errors_with_their_numbers(tmp_path: Path) ->
 def test_a_bad_byte_inside_a_cell_of_several_lines_costs_that_row(tmp_path: Path) -> None:
     data = b'query,answer\n"one\ntwo \xff\nthree",1\nb,2\n' + b"c,3\n" * 20
     records = read(tmp_path, "rows.csv", data)
-    assert [record.row for record in records if record.error] == [1]
+    assert [(record.row, record.error) for record in records if record.error] == [(1, "not UTF-8 (byte 0xff)")]
     assert records[1].values == {"query": "b", "answer": "2"}
 
 
@@ -209,6 +210,18 @@ def test_a_broken_gzip_file_is_refused(tmp_path: Path, harm: str) -> None:
     (tmp_path / "rows.jsonl.gz").write_bytes(data)
     with pytest.raises(InputError, match=r"rows\.jsonl\.gz"):
         list(read_records(tmp_path / "rows.jsonl.gz"))
+
+
+def test_a_large_gzip_file_broken_far_behind_gives_its_rows_until_there(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    lines = [f'{{"query": "{rng.randbytes(500).hex()}"}}\n' for _ in range(2000)]
+    whole = gzip.compress("".join(lines).encode(), 1)
+    (tmp_path / "rows.jsonl.gz").write_bytes(whole[:-40_000] + whole[1000:41_000])
+    seen = 0
+    with pytest.raises(InputError, match="breaks off"):
+        for record in read_records(tmp_path / "rows.jsonl.gz"):
+            seen += record.error is None
+    assert 1200 < seen < 2000
 
 
 def test_a_parquet_file_cut_short_is_refused(tmp_path: Path) -> None:
