@@ -45,8 +45,8 @@ FULL = Recipe(
 
 FAST = Recipe(
     project="demo-fast",
-    queries=72,
+    queries=60,
     heldout=30,
-    plan=with_standard_kd(twt_plan(_student(96), (_stage(1), _stage(1), _stage(3)), shots=2)),
+    plan=with_standard_kd(twt_plan(_student(96), (_stage(1), _stage(1), _stage(2)), shots=2)),
     selection=_SELECTION,
 )
