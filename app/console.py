@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -32,8 +32,9 @@ def _plain(value: Any) -> Any:
 def print_table(title: str, rows: Sequence[dict[str, Any]]) -> None:
     """Print rows with the columns of the first; text of strangers is never read as markup."""
     table = Table(title=title, title_justify="left")
-    for name in rows[0] if rows else ():
-        table.add_column(name.replace("_", " "), justify="right" if _numeric(rows[0][name]) else "left")
+    for place, name in enumerate(rows[0] if rows else ()):
+        side: Literal["left", "right"] = "right" if _numeric(rows[0][name]) else "left"
+        table.add_column(name.replace("_", " "), justify=side, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*(Text(plain(_show(value))) for value in row.values()))
     out.print(table if rows else f"{title}: none")
@@ -54,21 +55,21 @@ def plain(text: str) -> str:
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 
-def report_lines(rows: Sequence[ReportRow], kind: str | None = "all") -> list[dict[str, Any]]:
-    """A report's rows as they are shown."""
+def report_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
+    """A report's rows over all kinds as they are shown."""
     return [
         {
             "system": row.name,
-            "kind": row.kind,
             "n": row.n,
-            "accuracy": f"{row.accuracy:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]",
+            "acc.": f"{row.accuracy:.2f}",
+            "95%": f"{row.ci_low:.2f}-{row.ci_high:.2f}",
             "parsed": f"{row.parse_rate:.2f}",
-            "tokens mean": f"{row.mean_output_tokens:.1f}",
+            "tokens": f"{row.mean_output_tokens:.1f}",
             "p95": f"{row.p95_output_tokens:.0f}",
-            "s / query": "-" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}",
+            "s": "-" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}",
         }
         for row in rows
-        if kind is None or row.kind == kind
+        if row.kind == "all"
     ]
 
 

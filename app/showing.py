@@ -73,7 +73,10 @@ def show_report(data: dict[str, Any]) -> None:
     if not rows:
         out.print("no held-out query has a gold label: nothing was scored")
         return
-    print_table("held-out queries: accuracy with 95% interval, tokens of the student's tokenizer", report_lines(rows))
+    print_table(
+        "held-out queries: accuracy (95% interval), output tokens in the student's tokenizer, seconds a query",
+        report_lines(rows),
+    )
     if any(row.kind != "all" for row in rows):
         print_table("accuracy by kind", kinds_lines(rows))
     if data["differences"]:

@@ -33,7 +33,7 @@ def test_the_page_serves_and_shows_runs_with_their_reports(workspace: Path) -> N
             state, steps, report, _ = show("r" * 24)
             assert state == "finished <b>done</b>"
             assert steps["data"][0][:3] == ["vanilla", "evaluate", "queued"]
-            assert report["data"][0][:4] == ["vanilla", "all", "4", "0.50 [0.15, 0.85]"]
+            assert report["data"][0][:4] == ["vanilla", "4", "0.50", "0.15-0.85"]
             assert show(None)[1] is None
         finally:
             app.close()
