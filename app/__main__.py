@@ -257,7 +257,8 @@ def runs(context: typer.Context, as_json: Json = False, workspace: Workspace = D
     if context.invoked_subcommand is None:
         with _open(workspace) as services:
             rows = services.reading.runs()
-        _show(as_json, rows, lambda: print_table("runs", rows))
+        brief = [{**row, "run": row["run"][:8]} for row in rows]
+        _show(as_json, rows, lambda: print_table("runs", brief))
 
 
 @runs_app.command("show")

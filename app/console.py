@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any, Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -16,6 +17,8 @@ from rich.text import Text
 
 from engine.types import Difference, Event, ReportRow
 
+_SHORT = 25
+"""Cells of at most this many characters are not broken over lines."""
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -31,10 +34,11 @@ def _plain(value: Any) -> Any:
 
 def print_table(title: str, rows: Sequence[dict[str, Any]]) -> None:
     """Print rows with the columns of the first; text of strangers is never read as markup."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     for place, name in enumerate(rows[0] if rows else ()):
         side: Literal["left", "right"] = "right" if _numeric(rows[0][name]) else "left"
-        table.add_column(name.replace("_", " "), justify=side, overflow="fold", no_wrap=place == 0)
+        short = all(len(_show(row[name])) <= _SHORT for row in rows)
+        table.add_column(name.replace("_", " "), justify=side, overflow="fold", no_wrap=short or place == 0)
     for row in rows:
         table.add_row(*(Text(plain(_show(value))) for value in row.values()))
     out.print(table if rows else f"{title}: none")
