@@ -78,10 +78,12 @@ def report_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
 
 
 def kinds_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
-    """Accuracy by kind, a column each."""
+    """Accuracy by kind, a column each; nothing where kinds are not told apart."""
     names = list(dict.fromkeys(row.name for row in rows))
     by_name = {name: {row.kind: row for row in rows if row.name == name} for name in names}
     kinds = sorted({row.kind for row in rows} - {"all"})
+    if not kinds:
+        return []
     return [
         {"system": name, **{kind: f"{cells[kind].accuracy:.2f}" if kind in cells else "-" for kind in kinds}}
         for name, cells in by_name.items()

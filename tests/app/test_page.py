@@ -28,12 +28,13 @@ def test_the_page_serves_and_shows_runs_with_their_reports(workspace: Path) -> N
             assert page.status == 200 and b"Tacit" in page.read()
             list_runs, show = (app.fns[number].fn for number in sorted(app.fns))
             assert list_runs is not None and show is not None
-            choices = list_runs().choices
+            listed, _ = list_runs()
+            choices = listed.choices
             assert choices == [("shown · twt · finished · rrrrrrrr", "r" * 24)]
-            state, steps, report, _ = show("r" * 24)
-            assert state == "finished <b>done</b>"
-            assert steps["data"][0][:3] == ["vanilla", "evaluate", "queued"]
-            assert report["data"][0][:4] == ["vanilla", "4", "0.50", "0.15-0.85"]
-            assert show(None)[1] is None
+            state, steps, report, kinds = show("r" * 24)
+            assert state == "finished; <b>done</b>"
+            assert steps["value"]["data"][0][:3] == ["vanilla", "evaluate", "queued"]
+            assert report["value"]["data"][0][:4] == ["vanilla", "4", "0.50", "0.15-0.85"]
+            assert not kinds["visible"] and not show(None)[1]["visible"]
         finally:
             app.close()
