@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-kill check format bench lock clean
+.PHONY: install demo test test-kill test-slow check format bench lock clean
 
 install: $(STAMP)
 
@@ -20,6 +20,9 @@ test: $(STAMP)
 
 test-kill: $(STAMP)
 	@$(BIN)/python -m pytest -m kill --timeout 1200
+
+test-slow: $(STAMP)
+	@$(BIN)/python -m pytest -m slow --timeout 1200
 
 check: $(STAMP)
 	@scripts/check.sh $(BIN)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from typer._click.exceptions import ClickException
 from typer.exceptions import Abort
 
+from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
+from app.teacher_commands import label, spend, teachers_app
 from engine.errors import InputError, MissingPart, StateError, StoreError, TacitError, WorkerFailed
-
-if TYPE_CHECKING:
-    from app.services import Services
 
 EXIT_INPUT, EXIT_STATE, EXIT_WORKER, EXIT_MISSING, EXIT_INTERRUPTED = 2, 3, 4, 5, 130
 _CODES: tuple[tuple[type[TacitError], int], ...] = (
@@ -36,38 +32,9 @@ app = typer.Typer(
 )
 runs_app = typer.Typer(help="List, show, resume and cancel runs.", invoke_without_command=True)
 app.add_typer(runs_app, name="runs")
+app.add_typer(teachers_app, name="teachers")
 
-Workspace = Annotated[Path, typer.Option(envvar="TACIT_WORKSPACE", help="Folder that holds everything.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output and nothing else there.")]
-ProjectName = Annotated[str, typer.Argument(help="Name of the project.")]
 RunId = Annotated[str, typer.Argument(help="Id of the run, or how it begins.")]
-DEFAULT_WORKSPACE = Path("workspace")
-
-
-@contextmanager
-def _open(workspace: Path) -> Iterator[Services]:
-    """The services; Ctrl-C asks running jobs to checkpoint and end before it leaves."""
-    from app.services import open_services
-
-    with open_services(workspace) as services:
-        try:
-            yield services
-        except KeyboardInterrupt:
-            sys.stderr.write("stopping: the running job saves a checkpoint\n")
-            while left := services.context.jobs.unfinished_jobs():
-                for job in left:
-                    services.context.watch.cancel(job.id)
-                time.sleep(0.2)
-            raise
-
-
-def _show(as_json: bool, data: Any, draw: Callable[[], None]) -> None:
-    from app.console import print_json
-
-    if as_json:
-        print_json(data)
-    else:
-        draw()
 
 
 @app.command()
@@ -82,16 +49,19 @@ def demo(
     from app.recipe import FAST, FULL
     from app.showing import show_demo
 
-    with _open(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         result = run_demo(services, FAST if fast else FULL, lambda line: err.print(line), bars)
         data = describe(services, result)
-    _show(as_json, data, lambda: show_demo(data))
+    show(as_json, data, lambda: show_demo(data))
 
 
 @app.command("import-queries")
 def import_queries(
     project: ProjectName,
-    file: Annotated[Path, typer.Argument(help="JSONL, JSON, CSV, TSV, Parquet or TXT, gzipped or not.")],
+    file: Annotated[
+        str,
+        typer.Argument(help="JSONL, JSON, CSV, TSV, Parquet or TXT, gzipped or not; or hf:DATASET[:CONFIG][@SPLIT]."),
+    ],
     task: Annotated[str | None, typer.Option(help="choice, math, custom (default) or custom-regex.")] = None,
     column: Annotated[list[str] | None, typer.Option(help="ROLE=NAME for query, choices, gold, kind or id.")] = None,
     heldout: Annotated[float, typer.Option(min=0, max=1, help="Share kept for scoring, by hash; 1: all.")] = 0.0,
@@ -102,13 +72,15 @@ def import_queries(
 ) -> None:
     """Bring queries into a project, making the project if there is none of that name."""
     from app.showing import show_query_import
+    from engine.hub import HUB
 
     columns = dict(_split_pair(pair) for pair in column or [])
     asked = {"name": project, "task": task, "embedder": embedder}
     given = {name: value for name, value in asked.items() if value is not None}
-    with _open(workspace) as services:
-        result = services.data.import_into(given, file, columns, heldout, strict)
-    _show(as_json, result, lambda: show_query_import(project, result))
+    source = file if file.startswith(HUB) else Path(file)
+    with open_workspace(workspace) as services:
+        result = services.data.import_into(given, source, columns, heldout, strict)
+    show(as_json, result, lambda: show_query_import(project, result))
 
 
 def _split_pair(pair: str) -> tuple[str, str]:
@@ -132,39 +104,32 @@ def import_outputs(
     from app.console import EventBars
     from app.showing import show_output_import
 
-    with _open(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         result = services.data.import_outputs(project, file, teacher)
         services.context.wait(result.job_id, bars)
         project_id = services.context.projects.get(project).id
         counts, failures = services.context.samples.counts(project_id), services.context.samples.failures(project_id)
     data = {**vars(result), "samples": counts, "failures": failures}
-    _show(as_json, data, lambda: show_output_import(project, data))
+    show(as_json, data, lambda: show_output_import(project, data))
 
 
 @app.command()
-def label(
+def duplicates(
     project: ProjectName,
-    teacher: Annotated[list[str] | None, typer.Option(help="Ask only these teachers.")] = None,
-    heldout: Annotated[bool, typer.Option(help="Also ask the held-out queries, for comparison only.")] = False,
-    scripted: Annotated[bool, typer.Option(help="Add the three shipped teachers of the generated puzzles.")] = False,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Cosine similarity that counts as near.")] = 0.95,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
-    """Let the live teachers answer every query that has no sample yet."""
-    from app.console import EventBars
-    from app.showing import show_label
-    from engine.types import Split
+    """Find queries that nearly repeat another, and those that leak from the held-out split."""
+    from app.showing import show_resembling
 
-    splits = (Split.DISTILL, Split.HELDOUT) if heldout else (Split.DISTILL,)
-    with _open(workspace) as services, EventBars(quiet=as_json) as bars:
-        project_id = services.context.projects.get(project).id
-        if scripted:
-            services.label.add_scripted_teachers(project_id)
-        job = services.label.start(project, teacher or (), splits)
-        services.context.wait(job.id, bars)
-        counts, failures = services.context.samples.counts(project_id), services.context.samples.failures(project_id)
-    data = {"samples": counts, "failures": failures}
-    _show(as_json, data, lambda: show_label(data))
+    with open_workspace(workspace) as services:
+        pairs = services.resemble.find(project, threshold)
+    show(as_json, pairs, lambda: show_resembling(pairs))
+
+
+app.command()(label)
+app.command()(spend)
 
 
 @app.command()
@@ -182,9 +147,9 @@ def select(
     from engine.config import read_selection
 
     config = read_selection(preset, threshold, weight or [], disagreement)
-    with _open(workspace) as services:
+    with open_workspace(workspace) as services:
         stored = services.select.select(project, config)
-    _show(
+    show(
         as_json,
         {"selection": stored.id, "config": config.model_dump(), **stored.counts},
         lambda: show_selection(stored),
@@ -209,11 +174,11 @@ def train(
     from app.showing import show_run
     from app.usecases.planning import adjust_plan, make_plan
 
-    with _open(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         chosen = make_plan(services.context, project, plan, preset, student, compressor, stages)
         run = services.run.start(project, adjust_plan(chosen, review, check_level))
         data = services.reading.run(services.run.wait(run.id, bars).id)
-    _show(as_json, data, lambda: show_run(data))
+    show(as_json, data, lambda: show_run(data))
 
 
 @app.command()
@@ -229,13 +194,13 @@ def compress(
     from app.console import EventBars
     from app.showing import show_compression
 
-    with _open(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         if edit is not None:
             services.run.edit_rationale(run, edit, text or "")
         if approve:
             services.run.wait(services.run.approve(run).id, bars)
         data = services.reading.compression(run)
-    _show(as_json, data, lambda: show_compression(data))
+    show(as_json, data, lambda: show_compression(data))
 
 
 @app.command()
@@ -243,10 +208,10 @@ def evaluate(run: RunId, as_json: Json = False, workspace: Workspace = DEFAULT_W
     """Score a run's answers anew against the gold labels and print its table."""
     from app.showing import show_run
 
-    with _open(workspace) as services:
+    with open_workspace(workspace) as services:
         services.run.score(run)
         data = services.reading.run(run)
-    _show(as_json, data, lambda: show_run(data))
+    show(as_json, data, lambda: show_run(data))
 
 
 @runs_app.callback()
@@ -255,10 +220,10 @@ def runs(context: typer.Context, as_json: Json = False, workspace: Workspace = D
     from app.console import print_table
 
     if context.invoked_subcommand is None:
-        with _open(workspace) as services:
+        with open_workspace(workspace) as services:
             rows = services.reading.runs()
         brief = [{**row, "run": row["run"][:8]} for row in rows]
-        _show(as_json, rows, lambda: print_table("runs", brief))
+        show(as_json, rows, lambda: print_table("runs", brief))
 
 
 @runs_app.command("show")
@@ -266,9 +231,9 @@ def show_one(run: RunId, as_json: Json = False, workspace: Workspace = DEFAULT_W
     """Show a run: its steps, which of them are stale, and its report."""
     from app.showing import show_run
 
-    with _open(workspace) as services:
+    with open_workspace(workspace) as services:
         data = services.reading.run(run)
-    _show(as_json, data, lambda: show_run(data))
+    show(as_json, data, lambda: show_run(data))
 
 
 @runs_app.command("resume")
@@ -277,15 +242,15 @@ def resume(run: RunId, as_json: Json = False, workspace: Workspace = DEFAULT_WOR
     from app.console import EventBars
     from app.showing import show_run
 
-    with _open(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         data = services.reading.run(services.run.wait(services.run.resume(run).id, bars).id)
-    _show(as_json, data, lambda: show_run(data))
+    show(as_json, data, lambda: show_run(data))
 
 
 @runs_app.command("cancel")
 def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """Stop a run whose worker goes on after its starter has gone; it saves a checkpoint first."""
-    with _open(workspace) as services:
+    with open_workspace(workspace) as services:
         stopped = services.run.cancel(run)
         services.run.wait_over(stopped.id)
         status = services.context.runs.get(stopped.id).status
@@ -305,20 +270,25 @@ def export(
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Write the distillation set, the rows of a stage, or the adapter of a stage."""
-    with _open(workspace) as services:
+    with open_workspace(workspace) as services:
         told = services.export.write(project, to, run, stage, dataset)
     sys.stdout.write(f"{told}\n")
 
 
 @app.command()
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 7860, workspace: Workspace = DEFAULT_WORKSPACE
+    host: Annotated[str, typer.Option(help="Any other than this machine's own needs --auth.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 7860,
+    auth: Annotated[str | None, typer.Option(help="user:password, or a file with one such line a user.")] = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
-    """Open the page of runs on this machine (127.0.0.1 only)."""
+    """Open the studio in the browser."""
     from app.main import build_app
+    from app.serving import launch_options
 
-    with _open(workspace) as services:
-        build_app(services).launch(server_name="127.0.0.1", server_port=port, run_history=False)
+    options = launch_options(host, port, auth)
+    with open_workspace(workspace) as services:
+        build_app(services).launch(**options)
 
 
 @app.command()
@@ -328,7 +298,7 @@ def doctor(as_json: Json = False, workspace: Workspace = DEFAULT_WORKSPACE) -> N
     from app.usecases.checking import check_machine
 
     findings = check_machine(workspace.resolve())
-    _show(as_json, findings, lambda: show_findings(findings))
+    show(as_json, findings, lambda: show_findings(findings))
     if any(not finding.ok for finding in findings):
         raise typer.Exit(EXIT_MISSING)
 

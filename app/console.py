@@ -117,12 +117,16 @@ class EventBars:
         self._bars = Progress(*columns, TimeElapsedColumn(), console=err, disable=quiet or not err.is_terminal)
         self._tasks: dict[str, TaskID] = {}
         self._label: TaskID | None = None
+        self._asked: set[str] = set()
+        self._failed: set[str] = set()
+        self._cost = 0.0
         self._handlers: dict[str, Callable[[Event], None]] = {
             "metric": self._on_metric,
             "progress": self._on_progress,
             "step_started": self._on_started,
             "label_started": self._on_label,
             "reply": self._on_reply,
+            "teacher_stopped": self._on_stopped,
             "step_finished": self._on_finished,
         }
 
@@ -147,12 +151,22 @@ class EventBars:
         return self._tasks[step]
 
     def _on_label(self, event: Event) -> None:
-        total = event.data["queries"] * event.data["teachers"]
-        self._label = self._bars.add_task(f"label {event.data['split']}", total=total, note="")
+        self._label = self._bars.add_task(f"label {event.data['split']}", total=event.data["requests"], note="")
+        self._asked, self._failed, self._cost = set(), set(), 0.0
 
     def _on_reply(self, event: Event) -> None:
-        if self._label is not None:
-            self._bars.advance(self._label)
+        if self._label is None:
+            return
+        sample = event.data["sample_id"]
+        self._asked.add(sample)
+        self._failed.discard(sample) if event.data["error"] is None else self._failed.add(sample)
+        self._cost += float(event.data.get("cost") or 0)
+        notes = [f"{len(self._failed)} failed"] if self._failed else []
+        notes += [f"${self._cost:.4f}"] if self._cost else []
+        self._bars.update(self._label, completed=len(self._asked), note=" · ".join(notes))
+
+    def _on_stopped(self, event: Event) -> None:
+        self._bars.console.print(Text(plain(f"{event.data['teacher']} is not asked any more: {event.data['message']}")))
 
     def _on_started(self, event: Event) -> None:
         self._task(event.data["step"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.recipe import SEED, Recipe
 from app.services import Services
+from app.usecases.labelling import LabelOrder
 from app.usecases.reading import report_notes
 from engine.config import ProjectConfig
 from engine.errors import NotFound
@@ -41,7 +42,7 @@ def run_demo(services: Services, recipe: Recipe, tell: Tell, on_event: Callable[
     started = time.monotonic()
     project = open_project(services, recipe)
     tell(f"three scripted teachers answer {recipe.queries} queries, and {recipe.heldout} held-out ones for comparison")
-    job = services.label.start(project.name, splits=(Split.DISTILL, Split.HELDOUT))
+    job = services.label.start(project.name, LabelOrder(splits=(Split.DISTILL, Split.HELDOUT)))
     services.context.wait(job.id, on_event)
     tell("rationales are embedded and selected")
     selection = services.select.select(project.name, recipe.selection, on_event)

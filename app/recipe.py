@@ -25,8 +25,10 @@ class Recipe:
     selection: SelectionConfig
 
 
-def _stage(epochs: float, rate: float = _RATE) -> TrainConfig:
-    return TrainConfig(epochs=epochs, learning_rate=rate, max_tokens=512, validation=0, save_every=60)
+def _stage(epochs: float, batch_size: int = 8) -> TrainConfig:
+    return TrainConfig(
+        epochs=epochs, learning_rate=_RATE, batch_size=batch_size, max_tokens=512, validation=0, save_every=60
+    )
 
 
 def _student(generate_tokens: int) -> StudentConfig:
@@ -39,7 +41,7 @@ FULL = Recipe(
     project="demo",
     queries=300,
     heldout=204,
-    plan=with_standard_kd(twt_plan(_student(96), (_stage(2), _stage(1), _stage(4)), shots=3)),
+    plan=with_standard_kd(twt_plan(_student(96), (_stage(2, 4), _stage(1, 4), _stage(4, 4)), shots=3)),
     selection=_SELECTION,
 )
 

@@ -8,13 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.usecases.asking import Asking
+from app.usecases.browsing import BrowseService
 from app.usecases.context import Context, open_context
 from app.usecases.data import DataService
 from app.usecases.exporting import ExportService
 from app.usecases.labelling import LabelService
+from app.usecases.previewing import PreviewService
+from app.usecases.quoting import QuoteService
 from app.usecases.reading import ReadService
+from app.usecases.resembling import ResembleService
 from app.usecases.running import RunService
 from app.usecases.selecting import SelectService
+from app.usecases.standing import StandingService
+from app.usecases.teaching import TeacherService
 from engine.jobs.backends.local import LocalBackend
 from engine.jobs.supervisor import Supervisor
 from engine.ports import Backend
@@ -26,10 +33,16 @@ class Services:
 
     context: Context
     data: DataService
+    teachers: TeacherService
     label: LabelService
+    quote: QuoteService
     select: SelectService
     run: RunService
     export: ExportService
+    resemble: ResembleService
+    standing: StandingService
+    preview: PreviewService
+    browse: BrowseService
     reading: ReadService
 
 
@@ -47,8 +60,16 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         StoreError: if its database can't be used.
     """
     context = open_context(workspace.resolve())
-    label, run = LabelService(context), RunService(context)
-    runners = {"label": label.run_label, "compress": label.run_compress}
+    asking = Asking(context)
+    label, run, teachers = LabelService(context, asking), RunService(context), TeacherService(context, asking)
+    selecting = SelectService(context)
+    runners = {
+        "label": label.run_label,
+        "batch": label.run_batch,
+        "ray-label": label.run_ray,
+        "compress": label.run_compress,
+        "probe": teachers.run_probe,
+    }
     context.supervisor = Supervisor(context.jobs, backend or LocalBackend(), runners, run.job_over, _devices())
     try:
         context.supervisor.recover()
@@ -57,10 +78,16 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         yield Services(
             context,
             DataService(context),
+            teachers,
             label,
-            SelectService(context),
+            QuoteService(context, label),
+            selecting,
             run,
             ExportService(context),
+            ResembleService(context),
+            StandingService(context),
+            PreviewService(context),
+            BrowseService(context, selecting),
             ReadService(context, run),
         )
     finally:

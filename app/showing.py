@@ -10,6 +10,8 @@ from rich.text import Text
 from app.console import difference_lines, kinds_lines, out, plain, print_table, report_lines
 from app.usecases.checking import Finding
 from app.usecases.data import QueryImport
+from app.usecases.quoting import Quote
+from app.usecases.resembling import Resembling
 from engine.types import Difference, ReportRow
 from storage.selections import StoredSelection
 
@@ -24,16 +26,28 @@ def show_query_import(project: str, result: QueryImport) -> None:
         f"The project has {result.distill} queries to distill from and {result.heldout} held out.",
         markup=False,
     )
-    _show_errors(result.errors)
+    if result.leaked:
+        out.print(f"{result.leaked} of them stand in the other split, where they stay: queries to distill from and ")
+        out.print("held-out ones must not overlap")
+    _show_errors(result.errors, result.rejected)
 
 
-def _show_errors(errors: Sequence[Any]) -> None:
+def _show_errors(errors: Sequence[Any], count: int | None = None) -> None:
     if errors:
-        out.print(f"{len(errors)} rows were left out:")
+        out.print(f"{len(errors) if count is None else count} rows were left out:")
     for error in errors[:_SHOWN_ERRORS]:
         out.print(Text(plain(f"  row {error.row}: {error.message}")))
     if len(errors) > _SHOWN_ERRORS:
         out.print(f"  and {len(errors) - _SHOWN_ERRORS} more (--json lists all)")
+
+
+def show_resembling(pairs: Sequence[Resembling]) -> None:
+    """Near duplicates."""
+    rows = [
+        {"similarity": f"{p.similarity:.3f}", "leak": "yes" if p.leak else "", "one": p.first, "other": p.second}
+        for p in pairs
+    ]
+    print_table("queries that nearly repeat another", rows)
 
 
 def show_output_import(project: str, data: dict[str, Any]) -> None:
@@ -48,6 +62,81 @@ def show_label(data: dict[str, Any]) -> None:
     print_table("samples", data["samples"])
     if data["failures"]:
         print_table("failed attempts", data["failures"])
+    if data.get("cost_usd"):
+        out.print(f"the project has cost ${data['cost_usd']:.4f} so far (`tacit spend`)")
+    if data.get("quote"):
+        show_quote(data["quote"])
+
+
+def show_teachers(rows: Sequence[dict[str, Any]]) -> None:
+    """Teachers with their prices and what their endpoints support."""
+    print_table("teachers", [_teacher_line(row) for row in rows])
+    for row in rows:
+        found = row["capabilities"]
+        if found is not None:
+            reasoning = found["reasoning"] or "none seen"
+            yes = {True: "yes", False: "no"}
+            out.print(
+                f"{row['name']}: structured output {found['structured']}; temperature {yes[found['temperature']]}; "
+                f"logprobs {yes[found['logprobs']]}; hidden reasoning: {reasoning}",
+                markup=False,
+            )
+
+
+def _teacher_line(row: dict[str, Any]) -> dict[str, Any]:
+    price = row["price"]
+    return {
+        "teacher": row["name"],
+        "provider": row["provider"],
+        "model": row["model"],
+        "$/M in": price["input"] if price else "unknown",
+        "$/M out": price["output"] if price else "unknown",
+        "price from": price["source"] if price else "-",
+        "tested": "yes" if row["capabilities"] else "-",
+    }
+
+
+def show_names(names: Sequence[str]) -> None:
+    """One name a line."""
+    for name in names:
+        out.print(Text(plain(name)))
+
+
+def show_quote(quotes: Sequence[Quote]) -> None:
+    """What a labelling would ask and cost, low to high."""
+    print_table(
+        "quote, low to high",
+        [
+            {
+                "teacher": q.teacher,
+                "requests": q.requests,
+                "tokens in": f"{q.input_low:,}-{q.input_high:,}",
+                "tokens out": f"{q.output_low:,}-{q.output_high:,}",
+                "US $": "unknown" if q.cost_low is None else f"{q.cost_low:.4f}-{q.cost_high:.4f}",
+                "minutes": f"{q.seconds_low / 60:.1f}-{q.seconds_high / 60:.1f}",
+            }
+            for q in quotes
+        ],
+    )
+    for q in quotes:
+        out.print(f"{q.teacher}: price {q.price}; tokens {q.basis}", markup=False)
+    known = [q for q in quotes if q.cost_low is not None and q.cost_high is not None]
+    low, high = sum(q.cost_low or 0 for q in known), sum(q.cost_high or 0 for q in known)
+    more = "" if len(known) == len(quotes) else ", and what the teachers of unknown price bill"
+    out.print(f"together ${low:.4f} to ${high:.4f}{more}; no request that fails is in it")
+
+
+def show_parsed_again(told: dict[str, dict[str, int]]) -> None:
+    """What reading old replies again gave."""
+    print_table("unread replies", [{"teacher": name, **counts} for name, counts in told.items()])
+
+
+def show_spend(data: dict[str, Any]) -> None:
+    """The ledger."""
+    for title, rows in (("by teacher and purpose", data["rows"]), ("by job", data["jobs"])):
+        print_table(title, [{**row, "cost_usd": f"{row['cost_usd']:.6f}"} for row in rows])
+    unknown = f"; of {data['unknown_cost']} requests the cost is unknown" if data["unknown_cost"] else ""
+    out.print(f"together ${data['cost_usd']:.6f}{unknown}")
 
 
 def show_selection(stored: StoredSelection) -> None:

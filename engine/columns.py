@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -15,11 +15,12 @@ from engine.teachers.recorded import Recording
 from engine.types import Choice, Query, Split, hash_id, make_query
 
 _HEAD = 1000
+_BLOCK = 10_000
 _QUERY_COLUMNS = ("query_id", "id", "qid", "query", "question")
 _GUESSES = {
     "query": ("query", "question", "prompt", "problem", "instruction", "input", "text"),
     "choices": ("choices", "options"),
-    "gold": ("gold", "answerkey", "gold_label", "answer", "label", "target", "output"),
+    "gold": ("gold", "answerkey", "gold_label", "answer", "label", "target", "output", "response", "code"),
     "kind": ("kind", "category", "subject"),
     "id": ("id", "query_id", "qid", "key"),
 }
@@ -46,7 +47,7 @@ class RowError:
 
 @dataclass(frozen=True)
 class ImportedQueries:
-    """What a file gave: queries (each once), gold labels by query id, rows left out, rows that repeat another."""
+    """What rows gave: queries (each once), gold labels by query id, rows left out, rows that repeat another."""
 
     queries: list[Query]
     golds: dict[str, str]
@@ -78,37 +79,44 @@ def guess_columns(names: Sequence[str], overrides: Mapping[str, str]) -> Columns
 
 def read_queries(
     records: Iterable[Record], overrides: Mapping[str, str], heldout: float, need_choices: bool = False
-) -> ImportedQueries:
-    """Turn rows into queries. A share `heldout` of them, by hash of their id, is for scoring only.
+) -> Iterator[ImportedQueries]:
+    """Turn rows into queries, a block at a time. A share `heldout` of them, by hash of their id, is for scoring only.
 
     Columns are guessed from the names in the first thousand rows. `need_choices` makes a row without choices an error.
+    Duplicates are those within a block.
     """
-    result = ImportedQueries([], {}, [], 0)
-    seen: dict[str, int] = {}
-    duplicates = 0
     rest = iter(records)
     head = list(islice(rest, _HEAD))
     names = list(dict.fromkeys(name for record in head for name in record.values))
     columns = guess_columns(names, overrides) if names else Columns("query")
-    for record in chain(head, rest):
+    rows = chain(head, rest)
+    while block := list(islice(rows, _BLOCK)):
+        yield _read_block(block, columns, heldout, need_choices)
+
+
+def _read_block(records: Sequence[Record], columns: Columns, heldout: float, need_choices: bool) -> ImportedQueries:
+    queries: dict[str, Query] = {}
+    golds: dict[str, str] = {}
+    errors: list[RowError] = []
+    duplicates = 0
+    for record in records:
         if record.error is not None:
-            result.errors.append(RowError(record.row, record.error))
+            errors.append(RowError(record.row, record.error))
             continue
         try:
             query, gold = _read_query(record.values, columns, heldout)
             if need_choices and not query.choices:
                 raise InputError("no choices, but the project's task is multiple choice")
         except InputError as error:
-            result.errors.append(RowError(record.row, str(error)))
+            errors.append(RowError(record.row, str(error)))
             continue
-        if query.id in seen:
+        if query.id in queries:
             duplicates += 1
             continue
-        seen[query.id] = record.row
-        result.queries.append(query)
+        queries[query.id] = query
         if gold is not None:
-            result.golds[query.id] = gold
-    return ImportedQueries(result.queries, result.golds, result.errors, duplicates)
+            golds[query.id] = gold
+    return ImportedQueries(list(queries.values()), golds, errors, duplicates)
 
 
 def _read_query(values: Mapping[str, Any], columns: Columns, heldout: float) -> tuple[Query, str | None]:
@@ -126,8 +134,11 @@ def _read_query(values: Mapping[str, Any], columns: Columns, heldout: float) -> 
 
 
 def _short_gold(gold: str) -> str:
-    """GSM8K writes its answers as a solution that ends in `#### 18`."""
-    return gold.rsplit("####", 1)[1].strip() if "####" in gold else gold.strip()
+    """GSM8K writes its answers as a solution that ends in `#### 18`, MetaMathQA in `The answer is: 18`."""
+    for mark in ("####", "The answer is:"):
+        if mark in gold:
+            return gold.rsplit(mark, 1)[1].strip()
+    return gold.strip()
 
 
 def _read_choices(value: Any) -> tuple[Choice, ...]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine.dataset import Example
-from engine.errors import ErrorKind, TeacherError
-from engine.label import MAX_RAW
+from engine.errors import CapReached, ErrorKind, TeacherError
+from engine.label import object_schema
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import UNSOUND, load_prompt
-from engine.types import Generation, ParsedReply, Purpose, Query, Reply
+from engine.teachers.calling import About, Caller, Outcome, Stopped, journal
+from engine.types import Generation, ParsedReply, Purpose, Query
 
+COMPRESS_SCHEMA = object_schema({"rationale": {"type": "string"}, "label": {"type": "string"}})
+CHECK_SCHEMA = object_schema({"label": {"type": "string"}})
 _LOOP_SPAN = 4
 _LOOP_TIMES = 4
 
@@ -57,27 +61,60 @@ def strip_answer(text: str) -> str:
 
 
 async def compress(
-    task: Task, work: Sequence[CompressWork], level: int, sink: EventSink, stop: Callable[[], bool] = lambda: False
+    task: Task, work: Sequence[CompressWork], level: int, sink: EventSink, caller: Caller | None = None
 ) -> list[Compressed]:
-    """Rewrite one by one; emits a `compressed` event each. On a failed check the original stays, flagged."""
-    done = []
-    for item in work:
-        if stop():
-            break
-        result = await compress_one(task, item, level, sink)
-        data: Mapping[str, Any] = {
-            "sample_id": item.example.sample_id,
-            "query_id": item.example.query.id,
-            "rationale": result.rationale,
-            "flags": list(result.flags),
-        }
-        sink.emit("compressed", **data)
-        done.append(result)
+    """Rewrite, as many at a time as each teacher allows; emits a `compressed` event each.
+
+    On a failed check the original stays, flagged. What a teacher could not be asked (stopped, or failing in a way that
+    may pass) is left out, for the next time.
+
+    Raises:
+        TeacherError: if a teacher can't be asked at all, once nothing is in flight.
+        CapReached: likewise, if the budget let no further request start.
+    """
+    caller = caller or Caller()
+    names = list(dict.fromkeys(item.teacher.spec.name for item in work))
+    queues = {name: iter([item for item in work if item.teacher.spec.name == name]) for name in names}
+    widths = {item.teacher.spec.name: item.teacher.spec.concurrency for item in work}
+    done: list[Compressed] = []
+    errors: list[TeacherError | CapReached] = []
+
+    async def serve(queue: Iterator[CompressWork]) -> None:
+        for item in queue:
+            if caller.stop() or errors:
+                return
+            try:
+                result = await compress_one(task, item, level, sink, caller)
+            except Stopped:
+                return
+            except (TeacherError, CapReached) as error:
+                errors.append(error)
+                return
+            if result is None:
+                continue
+            sink.emit("compressed", **_compressed_event(item, result))
+            done.append(result)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(serve(queues[name]) for name in names for _ in range(widths[name])))
+    if errors:
+        raise errors[0]
     return done
 
 
-async def compress_one(task: Task, work: CompressWork, level: int, sink: EventSink) -> Compressed:
-    """Rewrite one rationale and check that the answer is preserved.
+def _compressed_event(item: CompressWork, result: Compressed) -> Mapping[str, Any]:
+    return {
+        "sample_id": item.example.sample_id,
+        "query_id": item.example.query.id,
+        "rationale": result.rationale,
+        "flags": list(result.flags),
+    }
+
+
+async def compress_one(
+    task: Task, work: CompressWork, level: int, sink: EventSink, caller: Caller
+) -> Compressed | None:
+    """Rewrite one rationale and check that the answer is preserved; None where the teacher may answer later.
 
     Level 1: the label in the reply equals y. Level 2: the teacher, given only the query and the rewritten rationale,
     answers y (one more call).
@@ -92,8 +129,10 @@ async def compress_one(task: Task, work: CompressWork, level: int, sink: EventSi
         "student_rationale": f"{UNSOUND}{flaw}) {said}" if flaw else said,
     }
     flags = (f"student:{flaw}",) if flaw else ()
-    asker = _Asker(task, work, sink)
+    asker = _Asker(task, work, sink, caller)
     reply = await asker.ask(Purpose.COMPRESS, "guided", variables)
+    if reply is None:
+        return None
     if isinstance(reply, str):
         return Compressed(example, example.rationale, (*flags, f"kept original: {reply}"))
     if not _same(task, example, reply.label):
@@ -101,6 +140,8 @@ async def compress_one(task: Task, work: CompressWork, level: int, sink: EventSi
     if level == 2:
         check = {"query": variables["query"], "rationale": reply.rationale}
         verdict = await asker.ask(Purpose.CHECK, "check", check)
+        if verdict is None:
+            return None
         if isinstance(verdict, str) or not _same(task, example, verdict.label):
             return Compressed(
                 example, example.rationale, (*flags, "kept original: does not lead to the answer (level 2)")
@@ -114,41 +155,47 @@ def _same(task: Task, example: Example, label: str) -> bool:
 
 @dataclass(frozen=True)
 class _Asker:
-    """Asks a work's teacher and journals every reply as an attempt."""
+    """Asks a work's teacher and journals every attempt."""
 
     task: Task
     work: CompressWork
     sink: EventSink
+    caller: Caller
 
-    async def ask(self, purpose: Purpose, name: str, variables: Mapping[str, str]) -> ParsedReply | str:
-        """The parsed reply, or what was wrong with it."""
+    async def ask(self, purpose: Purpose, name: str, variables: Mapping[str, str]) -> ParsedReply | str | None:
+        """The parsed reply, or what was wrong with it; None if the failure may pass.
+
+        Raises:
+            TeacherError: if every further request would fail the same way.
+        """
         prompt = load_prompt("compress", name)
         system, user = prompt.render(**variables)
-        query = self.work.example.query
-        try:
-            reply = await self.work.teacher.ask(Request(query, purpose, system, user, variables=variables))
-        except TeacherError as error:
-            self._journal(purpose, prompt.hash, Reply("", error.raw), error.kind, str(error))
-            return f"{error.kind}: {error}"
-        parsed = self.task.parse(query, reply.text)
-        if parsed is None or (purpose is Purpose.COMPRESS and not parsed.rationale.strip()):
-            message = "the reply holds no rationale and label"
-            self._journal(purpose, prompt.hash, reply, ErrorKind.UNPARSABLE, message)
-            return message
-        self._journal(purpose, prompt.hash, reply, None, "")
-        return parsed
+        example, teacher = self.work.example, self.work.teacher
+        about = About(str(example.sample_id), example.query.id, teacher.spec.name, purpose, prompt.hash)
+        read: list[ParsedReply | str] = []
 
-    def _journal(self, purpose: Purpose, prompt_hash: str, reply: Reply, error: ErrorKind | None, message: str) -> None:
-        self.sink.emit(
-            "reply",
-            sample_id=self.work.example.sample_id,
-            query_id=self.work.example.query.id,
-            teacher=self.work.teacher.spec.name,
-            purpose=purpose,
-            prompt_hash=prompt_hash,
-            raw=reply.raw[:MAX_RAW],
-            usage=asdict(reply.usage),
-            latency_s=reply.latency_s,
-            error=error,
-            message=message,
-        )
+        def tell(outcome: Outcome) -> None:
+            if outcome.error is not None:
+                journal(self.sink, about, outcome, outcome.error.kind, str(outcome.error))
+            elif outcome.reply is not None:
+                parsed = self._parse(purpose, outcome.reply.text)
+                read.append(parsed)
+                failed = isinstance(parsed, str)
+                kind = ErrorKind.UNPARSABLE if failed else None
+                journal(self.sink, about, outcome, kind, str(parsed) if failed else "")
+
+        schema = COMPRESS_SCHEMA if purpose is Purpose.COMPRESS else CHECK_SCHEMA
+        request = Request(example.query, purpose, system, user, schema, variables)
+        try:
+            await self.caller.call(teacher, request, tell)
+        except TeacherError as error:
+            if error.kind.stops_teacher:
+                raise
+            return None if error.kind.may_pass else f"{error.kind}: {error}"
+        return read[-1]
+
+    def _parse(self, purpose: Purpose, text: str) -> ParsedReply | str:
+        parsed = self.task.parse(self.work.example.query, text)
+        if parsed is None or (purpose is Purpose.COMPRESS and not parsed.rationale.strip()):
+            return "the reply holds no rationale and label"
+        return parsed

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engine.errors import ConfigError
-from engine.types import hash_id
+from engine.types import Sampling, TeacherSpec, hash_id
 
 COMPUTED_FACTORS = ("agreement", "agreement_ds", "format")
 """Factors that selection computes itself, beside those that teachers report."""
@@ -178,3 +179,46 @@ class ProjectConfig(Config):
     name: str = Field(min_length=1, max_length=100)
     task: Literal["choice", "math", "custom", "custom-regex"]
     embedder: str = "auto"
+
+
+class TeacherConfig(Config):
+    """A hosted or local teacher as a user describes it; `to_spec` checks it as a whole.
+
+    `key_variable` is the name of an environment variable, never a key.
+    """
+
+    name: str = Field(min_length=1, max_length=60, pattern=r"^[\w.\- ]+$")
+    provider: Literal["openai", "mistral", "local", "scripted"]
+    model: str = Field(min_length=1, max_length=300)
+    endpoint: str = Field("", max_length=500)
+    key_variable: str | None = Field(None, pattern=r"^[A-Z_][A-Z0-9_]{0,99}$")
+    temperature: float = Field(0.0, ge=0, le=2)
+    top_p: float = Field(0.95, gt=0, le=1)
+    max_tokens: int = Field(2048, gt=0, le=200_000)
+    concurrency: int = Field(8, ge=1, le=1000)
+    draws: int = Field(1, ge=1, le=100)
+    requests_per_minute: int | None = Field(None, gt=0)
+    tokens_per_minute: int | None = Field(None, gt=0)
+    timeout_s: float = Field(120.0, gt=0, le=3600)
+    input_price: float | None = Field(None, ge=0)
+    output_price: float | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TeacherConfig:
+        if self.endpoint:
+            url = urlsplit(self.endpoint)
+            if url.scheme not in ("http", "https") or not url.hostname:
+                raise ValueError("the endpoint must be a URL as http://127.0.0.1:8000/v1")
+            if url.username or url.password or url.query:
+                raise ValueError("the endpoint must not hold a key or a password: name a variable of the environment")
+        if (self.input_price is None) != (self.output_price is None):
+            raise ValueError("give both prices, of input and of output, or neither")
+        if self.draws > 1 and self.temperature == 0:
+            raise ValueError("several draws at temperature 0 would be the same reply: raise the temperature")
+        return self
+
+    def to_spec(self) -> TeacherSpec:
+        """The teacher as the engine knows it."""
+        values = self.model_dump()
+        sampling = Sampling(*(values.pop(name) for name in ("temperature", "top_p", "max_tokens")))
+        return TeacherSpec(**{**values, "endpoint": self.endpoint.rstrip("/")}, sampling=sampling)

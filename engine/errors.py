@@ -7,7 +7,9 @@ TacitError                   a message for the user: what was wrong, what was ke
 +-- StateError               the action does not fit the state of things (no samples yet, run already finished)
 |   +-- WorkspaceBusy        another process holds the workspace
 |   +-- Conflict             somebody else changed the record since it was read
+|   +-- CapReached           the next request could pass the cap on money or requests; a job ends as `capped`
 +-- MissingPart              a package, model or key is not on this machine
+|   +-- KeyMissing           a teacher's key is in neither memory nor environment; a job ends as `needs key`
 +-- TeacherError             a teacher did not give a usable reply; carries an `ErrorKind`
 +-- WorkerFailed             a worker process ended without finishing its job
 +-- StoreError               the database is not usable (migration changed, newer than this program)
@@ -46,8 +48,16 @@ class Conflict(StateError):
     """The record changed since it was read."""
 
 
+class CapReached(StateError):
+    """The next request could pass the cap on money or requests."""
+
+
 class MissingPart(TacitError):
     """A package, a model or a key is not on this machine."""
+
+
+class KeyMissing(MissingPart):
+    """A teacher's key is neither in this process's memory nor in its environment."""
 
 
 class WorkerFailed(TacitError):
@@ -66,6 +76,7 @@ class ErrorKind(StrEnum):
     TIMEOUT = "timeout"
     CONNECTION = "connection"
     AUTH = "auth"
+    QUOTA = "quota"
     REFUSED = "refused"
     TRUNCATED = "truncated"
     UNPARSABLE = "unparsable"
@@ -77,14 +88,41 @@ class ErrorKind(StrEnum):
     @property
     def stops_teacher(self) -> bool:
         """Whether every further request would fail the same way."""
-        return self is ErrorKind.AUTH
+        return self in (ErrorKind.AUTH, ErrorKind.QUOTA)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may work when it is sent again a little later."""
+        return self in _PASSING
+
+    @property
+    def free(self) -> bool:
+        """Whether a provider turned the request away before any token was generated."""
+        return self in _TURNED_AWAY
+
+
+_PASSING = {ErrorKind.RATE_LIMIT, ErrorKind.SERVER, ErrorKind.TIMEOUT, ErrorKind.CONNECTION, ErrorKind.NOT_JSON}
+_TURNED_AWAY = {ErrorKind.RATE_LIMIT, ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.BAD_REQUEST, ErrorKind.UNKNOWN_QUERY}
 
 
 class TeacherError(TacitError):
-    """A teacher gave no usable reply. `raw` keeps whatever text it did send."""
+    """A teacher gave no usable reply.
 
-    def __init__(self, kind: ErrorKind, message: str, raw: str = "") -> None:
+    `raw` keeps whatever text it did send, `retry_after_s` how long the provider asks to wait, `tokens` what it counted
+    all the same: (input, output).
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        raw: str = "",
+        retry_after_s: float | None = None,
+        tokens: tuple[int, int] | None = None,
+    ) -> None:
         """`kind` decides whether to retry."""
         super().__init__(message)
         self.kind = kind
         self.raw = raw
+        self.retry_after_s = retry_after_s
+        self.tokens = tokens

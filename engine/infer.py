@@ -124,13 +124,15 @@ class Ask:
 
 @dataclass
 class Writer:
-    """Generates with one model. Greedy; the end token is counted as generated."""
+    """Generates with one model. Greedy where the temperature is 0; the end token is counted as generated."""
 
     model: Any
     tokenizer: Any
     max_new_tokens: int
     batch: int
     stop: Callable[[], bool] = lambda: False
+    temperature: float = 0.0
+    top_p: float = 1.0
 
     def write(self, asks: Sequence[Ask]) -> Iterator[Generation]:
         """Answer all prompts, shortest first, a batch at a time; a batch that `stop` cuts off is not given out.
@@ -158,9 +160,9 @@ class Writer:
                 input_ids=ids_BL,
                 attention_mask=mask_BL,
                 max_new_tokens=self.max_new_tokens,
-                do_sample=False,
-                temperature=None,
-                top_p=None,
+                do_sample=self.temperature > 0,
+                temperature=self.temperature or None,
+                top_p=self.top_p if self.temperature > 0 else None,
                 top_k=None,
                 eos_token_id=sorted({end, self.tokenizer.eos_token_id}),
                 pad_token_id=pad,

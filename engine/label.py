@@ -3,131 +3,194 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
-from engine.errors import ErrorKind, TeacherError
+from engine.errors import CapReached, ErrorKind, TeacherError
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import Prompt
-from engine.types import ParsedReply, Purpose, Query, Reply, SampleKey
-
-MAX_RAW = 100_000
-"""Characters of a raw reply that are kept."""
+from engine.teachers.calling import About, Caller, Outcome, Stopped, journal
+from engine.types import ParsedReply, Purpose, Query, Reply, SampleKey, TeacherSpec, hash_id
 
 
 @dataclass(frozen=True)
 class LabelWork:
-    """What is to be asked. `known` are ids of samples that exist and are not asked again."""
+    """What is to be asked.
+
+    `known` are ids of samples that exist and are not asked again; where `only` is given, nothing else is asked.
+    `nonce` tells this job's requests from another's to providers that know idempotency keys.
+    """
 
     task: Task
     prompt: Prompt
     queries: Sequence[Query]
     teachers: Sequence[Teacher]
     known: AbstractSet[str] = frozenset()
-    draws: int = 1
     purpose: Purpose = Purpose.LABEL
+    only: AbstractSet[str] | None = None
+    nonce: str = ""
 
 
 class LabelCounts(NamedTuple):
-    """How a labelling ended: replies that gave a sample, failed attempts, queries a teacher had nothing for."""
+    """How a labelling ended: replies that gave a sample, failed queries, queries a teacher had nothing for."""
 
     samples: int
     failures: int
     declined: int
 
 
-async def label(work: LabelWork, sink: EventSink, stop: Callable[[], bool] = lambda: False) -> LabelCounts:
+@dataclass
+class _Tally:
+    """One teacher's part of a labelling."""
+
+    samples: int = 0
+    failures: int = 0
+    declined: int = 0
+    halted: asyncio.Event = field(default_factory=asyncio.Event)
+    cap: CapReached | None = None
+
+    def count(self, outcome: str) -> None:
+        setattr(self, outcome, getattr(self, outcome) + 1)
+
+
+async def label(work: LabelWork, sink: EventSink, caller: Caller | None = None) -> LabelCounts:
     """Ask every teacher every query that has no sample yet.
 
     Teachers work side by side, each with its own concurrency; a failing one does not hold up the others. Emits one
-    `reply` event an attempt.
+    `reply` event an attempt, and `teacher_stopped` where every further request of a teacher would fail the same way.
+
+    Raises:
+        CapReached: once nothing is in flight, if the budget let no further request start.
     """
-    counts = await asyncio.gather(*(_ask_all(work, teacher, sink, stop) for teacher in work.teachers))
+    caller = caller or Caller()
+    tallies = await asyncio.gather(*(_ask_all(work, teacher, sink, caller) for teacher in work.teachers))
+    for tally in tallies:
+        if tally.cap is not None:
+            raise tally.cap
+    counts = [(tally.samples, tally.failures, tally.declined) for tally in tallies]
     return LabelCounts(*(sum(column) for column in zip(*counts, strict=True))) if counts else LabelCounts(0, 0, 0)
 
 
-async def _ask_all(work: LabelWork, teacher: Teacher, sink: EventSink, stop: Callable[[], bool]) -> LabelCounts:
-    todo = _missing(work, teacher)
-    tally = {"samples": 0, "failures": 0, "declined": 0}
-    halted = asyncio.Event()
+async def _ask_all(work: LabelWork, teacher: Teacher, sink: EventSink, caller: Caller) -> _Tally:
+    todo = _missing(work, teacher.spec)
+    tally = _Tally()
 
     async def serve() -> None:
         for query, key in todo:
-            if halted.is_set() or stop():
+            if tally.halted.is_set() or caller.stop():
                 return
-            outcome = await _ask_one(work, teacher, query, key, sink)
-            tally[outcome.tally] += 1
-            if outcome.error is not None and outcome.error.stops_teacher:
-                halted.set()
+            try:
+                tally.count(await _ask_one(work, teacher, query, key, _Told(sink, caller)))
+            except Stopped:
+                return
+            except CapReached as error:
+                tally.cap = error
+                tally.halted.set()
+            except TeacherError as error:
+                tally.failures += 1
+                if error.kind.stops_teacher and not tally.halted.is_set():
+                    tally.halted.set()
+                    sink.emit("teacher_stopped", teacher=teacher.spec.name, error=error.kind, message=str(error))
             await asyncio.sleep(0)
 
     await asyncio.gather(*(serve() for _ in range(teacher.spec.concurrency)))
-    return LabelCounts(**tally)
+    return tally
 
 
 def sample_ids(work: LabelWork, teacher: Teacher) -> dict[str, str]:
     """The query of every sample that the teacher's replies to this work would have, by the sample's id."""
-    return {key.id: query.id for query, key in _missing(replace(work, known=frozenset()), teacher)}
+    return {key.id: query.id for query, key in _missing(replace(work, known=frozenset(), only=None), teacher.spec)}
 
 
-def _missing(work: LabelWork, teacher: Teacher) -> Iterator[tuple[Query, SampleKey]]:
-    spec = teacher.spec
+def count_missing(work: LabelWork, spec: TeacherSpec) -> int:
+    """How many requests of a teacher the work needs, were none to fail."""
+    return sum(1 for _ in _missing(work, spec))
+
+
+def _missing(work: LabelWork, spec: TeacherSpec) -> Iterator[tuple[Query, SampleKey]]:
     for query in work.queries:
-        for draw in range(work.draws):
+        for draw in range(spec.draws):
             key = SampleKey(query.id, spec.endpoint, spec.model, work.prompt.hash, spec.sampling, draw)
-            if key.id not in work.known:
+            if key.id not in work.known and (work.only is None or key.id in work.only):
                 yield query, key
 
 
-class _Outcome(NamedTuple):
-    tally: str
-    error: ErrorKind | None = None
+def missing_requests(work: LabelWork, spec: TeacherSpec) -> Iterator[tuple[Query, SampleKey, Request]]:
+    """Every request of a teacher that the work needs."""
+    for query, key in _missing(work, spec):
+        yield query, key, render_request(work, query, key)
 
 
-async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleKey, sink: EventSink) -> _Outcome:
+def list_requests(work: LabelWork, spec: TeacherSpec) -> Iterator[dict[str, Any]]:
+    """What is to be asked of a teacher, one JSON-ready object a request, for a process that asks elsewhere."""
+    for query, key, request in missing_requests(work, spec):
+        yield {
+            "sample_id": key.id,
+            "prompt_hash": key.prompt_hash,
+            "draw": key.draw,
+            "query": asdict(query),
+            "system": request.system,
+            "user": request.user,
+        }
+
+
+def render_request(work: LabelWork, query: Query, key: SampleKey) -> Request:
+    """The request that asks for one sample."""
     system, user = work.prompt.render(query=work.task.render(query), factors=", ".join(work.task.factors))
-    request = Request(query, work.purpose, system, user, reply_schema(work.task), draw=key.draw)
+    sent_as = hash_id("request", work.nonce, key.id) if work.nonce else ""
+    return Request(query, work.purpose, system, user, reply_schema(work.task), draw=key.draw, key=sent_as)
+
+
+class _Told(NamedTuple):
+    sink: EventSink
+    caller: Caller
+
+
+async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleKey, told: _Told) -> str:
+    """Ask one query; returns which of the tally's numbers it counts for."""
+    about = About(key.id, query.id, teacher.spec.name, work.purpose, key.prompt_hash, key.draw)
+    result: list[str] = []
+
+    def tell(outcome: Outcome) -> None:
+        if outcome.error is not None:
+            if outcome.error.kind is not ErrorKind.UNKNOWN_QUERY:
+                journal(told.sink, about, outcome, outcome.error.kind, str(outcome.error))
+        elif outcome.reply is not None:
+            read = read_sample(work.task, query, key.draw, outcome.reply)
+            if isinstance(read, ErrorKind):
+                result.append("failures")
+                journal(told.sink, about, outcome, read, "the reply holds no label")
+            else:
+                result.append("samples")
+                journal(told.sink, about, outcome, None, "", sample=read)
+
     try:
-        reply = await teacher.ask(request)
+        await told.caller.call(teacher, render_request(work, query, key), tell)
     except TeacherError as error:
         if error.kind is ErrorKind.UNKNOWN_QUERY:
-            return _Outcome("declined")
-        sink.emit("reply", **_attempt(work, teacher, key, Reply("", error.raw)), error=error.kind, message=str(error))
-        return _Outcome("failures", error.kind)
-    parsed = work.task.parse(query, reply.text)
-    if parsed is not None and reply.finish_reason == "length" and reply.text.rstrip().endswith(parsed.label):
-        parsed = None  # the label may be cut off
-    if parsed is None:
-        kind = ErrorKind.TRUNCATED if reply.finish_reason == "length" else ErrorKind.UNPARSABLE
-        sink.emit("reply", **_attempt(work, teacher, key, reply), error=kind, message="the reply holds no label")
-        return _Outcome("failures", kind)
-    sample = _sample(work.task, query, key, parsed)
-    sink.emit("reply", **_attempt(work, teacher, key, reply), error=None, message="", sample=sample)
-    return _Outcome("samples")
+            return "declined"
+        raise
+    return result[-1]
 
 
-def _attempt(work: LabelWork, teacher: Teacher, key: SampleKey, reply: Reply) -> dict[str, Any]:
-    return {
-        "sample_id": key.id,
-        "query_id": key.query_id,
-        "teacher": teacher.spec.name,
-        "purpose": work.purpose,
-        "prompt_hash": key.prompt_hash,
-        "raw": reply.raw[:MAX_RAW],
-        "usage": asdict(reply.usage),
-        "latency_s": reply.latency_s,
-    }
+def read_sample(task: Task, query: Query, draw: int, reply: Reply) -> dict[str, Any] | ErrorKind:
+    """The sample that a reply holds, as it is journaled; what is wrong with the reply if it holds none."""
+    parsed = task.parse(query, reply.text)
+    cut = reply.finish_reason == "length"
+    if parsed is None or (cut and reply.text.rstrip().endswith(parsed.label)):  # the label itself may be cut off
+        return ErrorKind.TRUNCATED if cut else ErrorKind.UNPARSABLE
+    return _sample(task, query, draw, parsed)
 
 
-def _sample(task: Task, query: Query, key: SampleKey, parsed: ParsedReply) -> dict[str, Any]:
+def _sample(task: Task, query: Query, draw: int, parsed: ParsedReply) -> dict[str, Any]:
     return {
         "rationale": parsed.rationale,
         "label": parsed.label,
         "label_key": task.normalise(query, parsed.label) or parsed.label,
         "factors": {name: parsed.factors[name] for name in task.factors if name in parsed.factors},
-        "draw": key.draw,
+        "draw": draw,
         "split": query.split,
     }
 
@@ -135,18 +198,15 @@ def _sample(task: Task, query: Query, key: SampleKey, parsed: ParsedReply) -> di
 def reply_schema(task: Task) -> dict[str, Any]:
     """The JSON schema of a teacher's reply: rationale first, then the label, then one score a factor."""
     score = {"type": "number", "minimum": 0, "maximum": 1}
+    scores = object_schema(dict.fromkeys(task.factors, score))
+    return object_schema({"rationale": {"type": "string"}, "label": {"type": "string"}, "scores": scores})
+
+
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema of an object with exactly these properties, in this order."""
     return {
         "type": "object",
-        "properties": {
-            "rationale": {"type": "string"},
-            "label": {"type": "string"},
-            "scores": {
-                "type": "object",
-                "properties": dict.fromkeys(task.factors, score),
-                "required": list(task.factors),
-                "additionalProperties": False,
-            },
-        },
-        "required": ["rationale", "label", "scores"],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }

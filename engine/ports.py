@@ -15,7 +15,10 @@ from engine.types import Event, Job, ParsedReply, Purpose, Query, Reply, Teacher
 
 @dataclass(frozen=True)
 class Request:
-    """One request to a teacher: the rendered prompt, and the parts it was rendered from."""
+    """One request to a teacher: the rendered prompt, and the parts it was rendered from.
+
+    `key` is the same whenever this very request is sent again, for providers that know idempotency keys.
+    """
 
     query: Query
     purpose: Purpose
@@ -24,6 +27,7 @@ class Request:
     schema: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     draw: int = 0
+    key: str = ""
 
 
 class Teacher(Protocol):

@@ -23,7 +23,10 @@ import pyarrow.parquet as pq
 from engine.errors import InputError
 
 MAX_CELL = 100_000
+MAX_FILE = 8 * 2**30
+"""Bytes of a file, unpacked."""
 _MAX_JSON_BYTES = 256 * 2**20
+_MAX_LINE = 257 * 2**20
 _SNIFF_BYTES = 2**20
 _MOSTLY = 0.9
 
@@ -47,6 +50,8 @@ def read_records(path: Path) -> Iterator[Record]:
         raise InputError(f"there is no file {path}")
     if path.stat().st_size == 0:
         raise InputError(f"{path.name} is empty")
+    if path.stat().st_size > MAX_FILE:
+        raise InputError(f"{path.name} is larger than {MAX_FILE // 2**30} GiB; split it")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
     if kind == ".parquet":
@@ -102,14 +107,23 @@ def _lines(path: Path) -> Iterator[tuple[str, str | None]]:
     errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
     try:
         with _open(path) as raw, io.TextIOWrapper(raw, encoding, errors=errors, newline="") as file:
-            for line in file:
+            size = 0
+            while line := file.readline(_MAX_LINE):
+                if len(line) == _MAX_LINE:
+                    raise InputError(f"{path.name} has a line of over {_MAX_LINE // 2**20} million characters")
+                size += len(line)
+                if size > MAX_FILE:
+                    raise InputError(
+                        f"{path.name} unpacks to more than {MAX_FILE // 2**30} GiB; the rows before were read"
+                    )
                 bad = next((ord(c) - 0xDC00 for c in line if 0xDC80 <= ord(c) <= 0xDCFF), None)
                 yield line, None if bad is None else f"not UTF-8 (byte 0x{bad:02x})"
     except (OSError, EOFError, UnicodeError, zlib.error) as error:
         raise InputError(f"{path.name} breaks off: {error}; the rows before that were read") from error
 
 
-def _checked(row: int, values: Any, error: str | None = None) -> Record:
+def check_row(row: int, values: Any, error: str | None = None) -> Record:
+    """A row as a record, with an error where it has no named fields, a cell is too long, or a text is no Unicode."""
     if error is None and not isinstance(values, dict):
         error = "not an object with named fields"
     elif error is None and any(isinstance(v, str) and len(v) > MAX_CELL for v in values.values()):
@@ -136,7 +150,7 @@ def _read_jsonl(path: Path) -> Iterator[Record]:
             values = {} if error else json.loads(line)
         except (ValueError, RecursionError) as problem:
             values, error = {}, f"not JSON: {problem}"
-        yield _checked(row, values, error)
+        yield check_row(row, values, error)
 
 
 def _read_json(path: Path) -> Iterator[Record]:
@@ -152,7 +166,7 @@ def _read_json(path: Path) -> Iterator[Record]:
     if not isinstance(data, list):
         raise InputError(f"{path.name} holds no list of rows")
     for row, values in enumerate(data, 1):
-        yield _checked(row, values)
+        yield check_row(row, values)
 
 
 def _read_csv(path: Path) -> Iterator[Record]:
@@ -182,7 +196,7 @@ def _read_csv(path: Path) -> Iterator[Record]:
             error = next((errors[n] for n in range(first, last + 1) if n in errors), None)
             if error is None and len(cells) != len(header):
                 error = f"{len(cells)} cells, but the header has {len(header)}"
-            yield _checked(row, dict(zip(header, cells, strict=False)), error)
+            yield check_row(row, dict(zip(header, cells, strict=False)), error)
     except csv.Error as error:
         raise InputError(f"{path.name} breaks off at line {reader.line_num}: {error}") from error
 
@@ -197,7 +211,7 @@ def _delimiter(path: Path) -> str:
 def _read_text(path: Path) -> Iterator[Record]:
     for row, (line, error) in enumerate(_lines(path), 1):
         if line.strip():
-            yield _checked(row, {"query": line.strip()}, error)
+            yield check_row(row, {"query": line.strip()}, error)
 
 
 def _read_parquet(path: Path) -> Iterator[Record]:
@@ -207,6 +221,6 @@ def _read_parquet(path: Path) -> Iterator[Record]:
             for batch in file.iter_batches(batch_size=4096):
                 for values in batch.to_pylist():
                     row += 1
-                    yield _checked(row, values)
+                    yield check_row(row, values)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path.name} is no readable Parquet file: {error}") from error

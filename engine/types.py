@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     COMPRESS = "compress"
     CHECK = "check"
     EVALUATE = "evaluate"
+    PROBE = "probe"
 
 
 class Reason(StrEnum):
@@ -40,6 +41,8 @@ class Reason(StrEnum):
     KEPT_PAIR = "kept_pair"
     KEPT_FEW = "kept_few"
     KEPT_UNSELECTED = "kept_unselected"
+    KEPT_BY_HAND = "kept_by_hand"
+    DROPPED_BY_HAND = "dropped_by_hand"
     BELOW_THRESHOLD = "below_threshold"
     NO_CONFIDENCE = "no_confidence"
     NOT_IN_PAIR = "not_in_pair"
@@ -70,6 +73,7 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     NEEDS_KEY = "needs_key"
+    CAPPED = "capped"
 
     @property
     def over(self) -> bool:
@@ -118,12 +122,22 @@ def make_query(
     return Query(query_id, text, choices, kind, key, split)
 
 
+def query_from_json(data: Mapping[str, Any]) -> Query:
+    """A query from what `dataclasses.asdict` made of it."""
+    choices = tuple(Choice(**choice) for choice in data["choices"])
+    return Query(data["id"], data["text"], choices, data["kind"], data["key"], Split(data["split"]))
+
+
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that a provider reports for one request; None where it reports nothing."""
+    """Tokens that a provider bills for one request; None where it reports nothing.
+
+    `output_tokens` takes in hidden reasoning; `cached_tokens` are those of the input that were read from a cache.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +151,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """A teacher T_j as the user configured it. Holds the name of a key's variable, never a key."""
+    """A teacher T_j as the user configured it. Holds the name of a key's variable, never a key.
+
+    Prices are US dollars a million tokens and go before those of the price table; `draws` samples a query.
+    """
 
     name: str
     provider: str
@@ -146,6 +163,12 @@ class TeacherSpec:
     key_variable: str | None = None
     sampling: Sampling = Sampling()
     concurrency: int = 8
+    draws: int = 1
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    timeout_s: float = 120.0
+    input_price: float | None = None
+    output_price: float | None = None
 
 
 @dataclass(frozen=True)

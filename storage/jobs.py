@@ -13,7 +13,7 @@ from engine.errors import NotFound
 from engine.types import Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
 from storage.db import Database, Writer
 from storage.projects import now
-from storage.samples import Samples
+from storage.samples import SAMPLE_SCHEMA, Samples
 
 _JOB = 'id, project_id, run_id, kind, status, spec, folder, "offset", pid, pid_started, cancel_at, message'
 _COLUMNS = {"status", "offset", "pid", "pid_started", "cancel_at", "message", "spec"}
@@ -79,6 +79,24 @@ class Jobs:
         )
         return [Event(row["seq"], row["type"], row["at"], json.loads(row["data"])) for row in rows]
 
+    def last_events(self, job_id: str, kinds: tuple[str, ...]) -> list[Event]:
+        """The newest event of each type, in their order."""
+        rows = self._db.rows(
+            'SELECT seq, type, "at", data FROM events WHERE job_id = ? AND list_contains(?, type) '
+            "QUALIFY row_number() OVER (PARTITION BY type ORDER BY seq DESC) = 1 ORDER BY seq",
+            [job_id, list(kinds)],
+        )
+        return [Event(row["seq"], row["type"], row["at"], json.loads(row["data"])) for row in rows]
+
+    def count_replies(self, job_id: str, after: int) -> int:
+        """How many samples a job has asked for behind an event, each counted once however often it was tried."""
+        row = self._db.row(
+            "SELECT count(DISTINCT data->>'sample_id') AS n FROM events "
+            "WHERE job_id = ? AND seq > ? AND type = 'reply'",
+            [job_id, after],
+        )
+        return int(row["n"]) if row else 0
+
     def ingest(self, job: Job, events: Iterable[Event], offset: int) -> None:
         """Take events in, each (job, seq) once, with all they mean, in one transaction."""
         events = list(events)
@@ -98,6 +116,7 @@ class Jobs:
                 ],
             )
             _take_replies(writer, job, [event for event in fresh if event.type == "reply"])
+            _take_capabilities(writer, [event for event in fresh if event.type == "capabilities"])
             if job.run_id is not None:
                 _take_results(writer, job, job.run_id, fresh)
             writer.run('UPDATE jobs SET "offset" = ? WHERE id = ?', [offset, job.id])
@@ -122,7 +141,8 @@ def _take_replies(writer: Writer, job: Job, events: list[Event]) -> None:
             "project_id": job.project_id,
             "id": hash_id("attempt", job.id, event.seq),
             "job_id": job.id,
-            **{name: event.data[name] for name in _ATTEMPT_FIELDS},
+            "at": event.at,
+            **{name: event.data.get(name) for name in _ATTEMPT_FIELDS},
             **event.data["usage"],
         }
         for event in events
@@ -142,8 +162,15 @@ def _take_replies(writer: Writer, job: Job, events: list[Event]) -> None:
     ]
     _insert(writer, "attempts", attempts)
     if samples:
-        table = pa.Table.from_pylist(samples, schema=_SAMPLE_SCHEMA)
+        table = pa.Table.from_pylist(samples, schema=SAMPLE_SCHEMA)
         writer.insert("samples", table, "ON CONFLICT DO NOTHING")
+
+
+def _take_capabilities(writer: Writer, events: list[Event]) -> None:
+    for event in events:
+        key = [event.data[name] for name in ("provider", "endpoint", "model")]
+        found = json.dumps(event.data["found"])
+        writer.run("INSERT OR REPLACE INTO capabilities VALUES (?, ?, ?, ?, ?)", [*key, found, event.at])
 
 
 def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) -> None:
@@ -195,16 +222,9 @@ def _job(row: Mapping[str, Any]) -> Job:
     return Job(**{**row, "status": JobStatus(row["status"]), "spec": json.loads(row["spec"])})
 
 
-_ATTEMPT_FIELDS = ("sample_id", "query_id", "teacher", "purpose", "prompt_hash", "error", "message", "raw", "latency_s")
-_TEXT_FIELDS = ("project_id", "id", "query_id", "teacher", "rationale", "label", "label_key")
-_SAMPLE_SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in _TEXT_FIELDS),
-        ("factors", pa.map_(pa.string(), pa.float64())),
-        ("draw", pa.int32()),
-        ("split", pa.string()),
-        ("text_hash", pa.string()),
-    ]
+_ATTEMPT_FIELDS = (
+    *("sample_id", "query_id", "teacher", "purpose", "prompt_hash", "draw", "error", "message", "raw"),
+    *("finish_reason", "latency_s", "cost"),
 )
 _ANSWER_SCHEMA = pa.schema(
     [

@@ -87,6 +87,11 @@ class Projects:
         specs = [json.loads(row["spec"]) for row in rows]
         return [TeacherSpec(**{**spec, "sampling": Sampling(**spec["sampling"])}) for spec in specs]
 
+    def remove_teacher(self, project_id: str, name: str) -> None:
+        """Take a teacher off the list; its samples stay."""
+        with self._db.write() as writer:
+            writer.run("DELETE FROM teachers WHERE project_id = ? AND name = ?", [project_id, name])
+
     def keep_prompt(self, hash_: str, name: str, text: str) -> None:
         """Keep the text of a prompt by its hash, so that an old sample stays explainable."""
         with self._db.write() as writer:

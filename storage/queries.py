@@ -58,6 +58,19 @@ class Queries:
             )
         return added
 
+    def find(self, project_id: str, ids: Sequence[str]) -> dict[str, tuple[int, Split]]:
+        """Of these ids those that are there, with position and split."""
+        rows = self._db.rows(
+            "SELECT id, position, split FROM queries WHERE project_id = ? AND id IN (SELECT unnest(?::VARCHAR[]))",
+            [project_id, list(ids)],
+        )
+        return {row["id"]: (row["position"], Split(row["split"])) for row in rows}
+
+    def last_position(self, project_id: str) -> int:
+        """The position of the newest query; 0 where there is none."""
+        row = self._db.row("SELECT coalesce(max(position), 0) AS n FROM queries WHERE project_id = ?", [project_id])
+        return int(row["n"]) if row else 0
+
     def get(self, project_id: str, split: Split | None = None) -> list[Query]:
         """Queries in the order they came, of one split or all."""
         where = "" if split is None else "AND split = ?"

@@ -10,21 +10,35 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.types import Sample, Split
+from engine.types import Sample, Split, hash_id
 from storage.db import Database
 
+_TEXT_FIELDS = ("project_id", "id", "query_id", "teacher", "rationale", "label", "label_key")
+SAMPLE_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in _TEXT_FIELDS),
+        ("factors", pa.map_(pa.string(), pa.float64())),
+        ("draw", pa.int32()),
+        ("split", pa.string()),
+        ("text_hash", pa.string()),
+    ]
+)
 _COLUMNS = "id, query_id, teacher, rationale, label, label_key, factors, draw, split"
 
 
 @dataclass(frozen=True)
 class SampleArrays:
-    """A project's samples by id as arrays: codes of query, teacher and label, and factor scores."""
+    """A project's samples by id as arrays: codes of query, teacher, source and label, and factor scores.
+
+    A source is one draw of one teacher: where teachers are few, their draws are compared like teachers.
+    """
 
     ids: list[str]
     query_ids: list[str]
     teachers: list[str]
     query: NDArray[np.int64]
     teacher: NDArray[np.int64]
+    source: NDArray[np.int64]
     label: NDArray[np.int64]
     factors: NDArray[np.float64]
 
@@ -55,6 +69,15 @@ class Samples:
             [project_id, after, size],
         )
 
+    def state(self, project_id: str) -> tuple[int, int]:
+        """Number and hash of a project's distillation samples: another pair means that something changed."""
+        row = self._db.row(
+            "SELECT count(*) AS n, coalesce(bit_xor(hash(id, label_key, text_hash)), 0)::HUGEINT AS mark FROM samples "
+            "WHERE project_id = ? AND split = 'distill'",
+            [project_id],
+        )
+        return (int(row["n"]), int(row["mark"])) if row else (0, 0)
+
     def counts(self, project_id: str) -> list[dict[str, Any]]:
         """Per teacher: samples, and failed attempts that no sample followed."""
         return self._db.rows(
@@ -76,6 +99,58 @@ class Samples:
             [project_id],
         )
 
+    def last_replies(self, project_id: str, size: int = 8) -> list[dict[str, Any]]:
+        """The newest attempts, clipped, newest first."""
+        return self._db.rows(
+            "SELECT teacher, error, left(raw, 600) AS raw FROM attempts WHERE project_id = ? "
+            "AND purpose IN ('label', 'evaluate') ORDER BY \"at\" DESC NULLS LAST, id LIMIT ?",
+            [project_id, size],
+        )
+
+    def unread(self, project_id: str) -> list[dict[str, Any]]:
+        """Replies that could not be read and that no sample followed: the newest of each sample, with its raw text."""
+        return self._db.rows(
+            """
+            SELECT a.id, a.sample_id, a.query_id, a.teacher, a.raw, a.finish_reason, a.error,
+                coalesce(a.draw, 0) AS draw
+            FROM attempts a WHERE a.project_id = ? AND a.error IN ('unparsable', 'truncated')
+                AND a.purpose IN ('label', 'evaluate') AND a.raw <> ''
+                AND NOT EXISTS (SELECT 1 FROM samples s WHERE s.project_id = a.project_id AND s.id = a.sample_id)
+            QUALIFY row_number() OVER (PARTITION BY a.sample_id ORDER BY a.id) = 1 ORDER BY a.id
+            """,
+            [project_id],
+        )
+
+    def add_read(self, project_id: str, found: Mapping[str, Mapping[str, Any]]) -> None:
+        """Samples read out of old replies, by the id of the attempt; each attempt is a failed one no more."""
+        rows = [
+            {
+                "project_id": project_id,
+                **sample,
+                "factors": list(sample["factors"].items()),
+                "text_hash": hash_id("text", sample["rationale"]),
+            }
+            for sample in found.values()
+        ]
+        if not rows:
+            return
+        with self._db.write() as writer:
+            writer.insert("samples", pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA), "ON CONFLICT DO NOTHING")
+            writer.run(
+                "UPDATE attempts SET error = NULL, message = 'read again' "
+                "WHERE project_id = ? AND list_contains(?, id)",
+                [project_id, list(found)],
+            )
+
+    def failed_ids(self, project_id: str, kinds: Sequence[str]) -> set[str]:
+        """Samples that were asked for and failed, of some kinds of error or (none given) all."""
+        rows = self._db.rows(
+            "SELECT DISTINCT sample_id FROM attempts WHERE project_id = ? AND error IS NOT NULL "
+            "AND purpose IN ('label', 'evaluate') AND (len(?) = 0 OR list_contains(?, error))",
+            [project_id, list(kinds), list(kinds)],
+        )
+        return {row["sample_id"] for row in rows}
+
     def replace_recorded(self, project_id: str, teacher: str, current: Mapping[str, str]) -> None:
         """Remove a recorded teacher's samples of an earlier file for queries that its present file may answer.
 
@@ -93,6 +168,7 @@ class Samples:
             SELECT id, query_id, teacher,
                 dense_rank() OVER (ORDER BY query_id) - 1 AS query,
                 dense_rank() OVER (ORDER BY teacher) - 1 AS teacher_code,
+                dense_rank() OVER (ORDER BY teacher, draw) - 1 AS source,
                 dense_rank() OVER (ORDER BY label_key) - 1 AS label
                 {scores}
             FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id
@@ -106,6 +182,7 @@ class Samples:
             teachers=table["teacher"].to_pylist(),
             query=table["query"].to_numpy().astype(np.int64),
             teacher=table["teacher_code"].to_numpy().astype(np.int64),
+            source=table["source"].to_numpy().astype(np.int64),
             label=table["label"].to_numpy().astype(np.int64),
             factors=np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0)),
         )

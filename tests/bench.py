@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import json
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +27,7 @@ from engine.select import SelectionInput, select
 QUERIES, TEACHERS, DIMENSIONS = 100_000, 3, 384
 PLAIN_QUERIES = 2_000
 SAMPLES = 1_000_000
+REQUESTS = 5_000
 
 
 def main() -> None:
@@ -34,6 +37,35 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench_import(Path(folder))
         bench_paging(Path(folder))
+    bench_labelling()
+
+
+def bench_labelling() -> None:
+    """Requests of 50 ms, 64 in flight, to a provider on loopback; each client in a process of its own."""
+    command = [sys.executable, "-m", "tests.fakes.provider", "0.05"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None and server.stdin is not None
+        url = server.stdout.readline().strip()
+        plain = run_client("plain", url, REQUESTS)
+        mine = run_client("tacit", url, REQUESTS)
+        more = run_client("tacit", url, REQUESTS * 10)
+        server.stdin.close()
+    for what, n, told in (("plain loop", REQUESTS, plain), ("tacit", REQUESTS, mine), ("tacit", REQUESTS * 10, more)):
+        note = f"{n / told['seconds']:.0f} requests/s"
+        if what == "tacit":
+            note += f", {plain['seconds'] / REQUESTS * n / told['seconds']:.2f} of the plain loop"
+        print(
+            f"{f'label {n:,} requests, {what}':58} {told['seconds']:9.3f} {told['peak_mb'] / 1024:8.2f}  {note}",
+            flush=True,
+        )
+
+
+def run_client(which: str, url: str, requests: int) -> dict[str, float]:
+    """Run one client of `tests.bench_label` to its end."""
+    command = [sys.executable, "-m", "tests.bench_label", which, url, str(requests)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return told
 
 
 def measure(what: str, work: Callable[[], Any], note: str = "") -> float:

@@ -13,6 +13,8 @@ from engine.jobs.supervisor import Supervisor
 from engine.types import Event, Job, JobStatus, hash_id
 from storage.db import Database
 from storage.jobs import Jobs
+from storage.ledger import Ledger
+from storage.overrules import Overrules
 from storage.projects import Projects
 from storage.queries import Queries
 from storage.reports import Reports
@@ -36,6 +38,8 @@ class Context:
     runs: Runs
     reports: Reports
     jobs: Jobs
+    ledger: Ledger
+    overrules: Overrules
     supervisor: Supervisor | None = None
 
     @property
@@ -104,4 +108,6 @@ def open_context(workspace: Path) -> Context:
         runs=Runs(db),
         reports=Reports(db),
         jobs=Jobs(db, samples),
+        ledger=Ledger(db),
+        overrules=Overrules(db),
     )

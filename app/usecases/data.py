@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from app.usecases.context import Context
-from engine.columns import RowError, read_outputs, read_queries
+from engine.columns import ImportedQueries, RowError, read_outputs, read_queries
 from engine.config import ProjectConfig, read_config
 from engine.errors import InputError
+from engine.hub import open_records
 from engine.jobs.spec import write_lines
 from engine.records import read_records
 from engine.types import Query, Split, TeacherSpec, hash_id
 from storage.projects import Project
 
 _BLOCK = 10_000
+MOST_ERRORS = 1000
+"""Rejected rows that are told one by one."""
 RESERVED = ("student", "vanilla", "vanilla-fewshot", "standard-kd", "standard-kd-equal-updates")
 
 
 @dataclass(frozen=True)
 class QueryImport:
-    """What importing a file of queries did. `distill` and `heldout` count the whole project afterwards."""
+    """What importing a file of queries did. `distill` and `heldout` count the whole project afterwards.
+
+    `present` were there before, of them `leaked` in the other split, where they stay; `errors` are the first of the
+    `rejected` rows.
+    """
 
     added: int
     distill: int
@@ -29,6 +36,8 @@ class QueryImport:
     golds: int
     duplicates: int
     present: int
+    leaked: int
+    rejected: int
     errors: list[RowError]
 
 
@@ -59,7 +68,7 @@ class DataService:
     def import_into(
         self,
         asked: Mapping[str, str],
-        path: Path,
+        source: str | Path,
         columns: Mapping[str, str],
         heldout: float,
         strict: bool = False,
@@ -79,37 +88,59 @@ class DataService:
                     f"the project {config.name!r} is there already, with task {present.config.task} and embedder "
                     f"{present.config.embedder}; leave these options out, or give another name. Nothing was stored."
                 )
-            return self.import_queries(config.name, path, columns, heldout, strict)
+            return self.import_queries(config.name, source, columns, heldout, strict)
         self.create_project(config)
         try:
-            return self.import_queries(config.name, path, columns, heldout, strict)
+            return self.import_queries(config.name, source, columns, heldout, strict)
         except InputError:
             self.context.projects.remove(config.name)
             raise
 
     def import_queries(
-        self, project_name: str, path: Path, columns: Mapping[str, str], heldout: float, strict: bool = False
+        self, project_name: str, source: str | Path, columns: Mapping[str, str], heldout: float, strict: bool = False
     ) -> QueryImport:
-        """Import a file of queries: good rows go in without the bad ones.
+        """Import queries from a file or a Hub dataset, block by block: good rows go in without the bad ones.
 
         Raises:
             InputError: if no row is usable, or with `strict` if any row is not; then nothing is stored.
         """
         project = self.context.projects.get(project_name)
-        found = read_queries(read_records(path), columns, heldout, project.config.task == "choice")
-        if not found.queries or (strict and found.errors):
-            first = f"; the first: row {found.errors[0].row}, {found.errors[0].message}" if found.errors else ""
-            raise InputError(f"{path.name}: {len(found.errors)} rows can't be used{first}. Nothing was stored.")
-        added = self.add_queries(project.id, found.queries, found.golds)
+        choices = project.config.task == "choice"
+
+        def blocks() -> Iterator[ImportedQueries]:
+            return read_queries(open_records(source), columns, heldout, choices)
+
+        if strict:
+            bad = [error for block in blocks() for error in block.errors]
+            if bad:
+                raise InputError(_nothing_stored(source, bad))
+        return self._store(project, blocks(), source)
+
+    def _store(self, project: Project, blocks: Iterator[ImportedQueries], source: str | Path) -> QueryImport:
+        start = self.context.queries.last_position(project.id)
+        tally = dict.fromkeys(("added", "golds", "duplicates", "present", "leaked", "rejected"), 0)
+        errors: list[RowError] = []
+        try:
+            for block in blocks:
+                known = self.context.queries.find(project.id, [query.id for query in block.queries])
+                old = {query.id for query in block.queries if query.id in known and known[query.id][0] <= start}
+                tally["present"] += len(old)
+                tally["leaked"] += sum(q.id in old and known[q.id][1] is not q.split for q in block.queries)
+                tally["duplicates"] += block.duplicates + len(known) - len(old)
+                tally["golds"] += len(block.golds)
+                tally["rejected"] += len(block.errors)
+                errors += block.errors[: MOST_ERRORS - len(errors)]
+                tally["added"] += self.context.queries.add(project.id, block.queries, block.golds)
+        except InputError as error:
+            if not tally["added"]:
+                raise
+            tally["rejected"] += 1
+            errors.append(RowError(0, f"{error}; the {tally['added']} queries before that are stored"))
+        if not tally["added"] and not tally["present"]:
+            raise InputError(_nothing_stored(source, errors, tally["rejected"]))
         totals = self.context.queries.counts(project.id)
         return QueryImport(
-            added=added,
-            distill=totals.get(Split.DISTILL, 0),
-            heldout=totals.get(Split.HELDOUT, 0),
-            golds=len(found.golds),
-            duplicates=found.duplicates,
-            present=len(found.queries) - added,
-            errors=found.errors,
+            **tally, distill=totals.get(Split.DISTILL, 0), heldout=totals.get(Split.HELDOUT, 0), errors=errors
         )
 
     def add_queries(self, project_id: str, queries: list[Query], golds: Mapping[str, str]) -> int:
@@ -154,7 +185,13 @@ class DataService:
         write_lines(self.context.workspace / "recordings" / f"{source}.jsonl", lines)
         for name in found.recordings:
             self.context.projects.put_teacher(project.id, TeacherSpec(name, "recorded", name, endpoint=source))
-        spec = {"teachers": sorted(found.recordings), "splits": ["distill", "heldout"], "draws": 1}
+        spec = {"teachers": sorted(found.recordings), "splits": ["distill", "heldout"]}
         job = self.context.submit(project.id, "label", spec)
         counts = {name: len(by_query) for name, by_query in found.recordings.items()}
         return OutputImport(job.id, counts, found.unmatched, found.errors)
+
+
+def _nothing_stored(source: str | Path, errors: Sequence[RowError], count: int | None = None) -> str:
+    name = source.name if isinstance(source, Path) else source
+    first = f"; the first: row {errors[0].row}, {errors[0].message}" if errors else ""
+    return f"{name}: {len(errors) if count is None else count} rows can't be used{first}. Nothing was stored."

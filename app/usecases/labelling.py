@@ -2,55 +2,160 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, TypeGuard, cast, get_args
 
+from app.usecases.asking import Asking
 from app.usecases.context import Context
+from app.usecases.placing import Placing
+from app.usecases.teaching import probe_teacher
 from engine.compress import CompressWork, compress
+from engine.costs import Budget, find_price
 from engine.dataset import Example
-from engine.errors import ConfigError, StateError
-from engine.jobs.events import EventLog
-from engine.jobs.spec import read_lines
-from engine.label import LabelWork, label, sample_ids
-from engine.ports import Teacher
+from engine.errors import ConfigError, ErrorKind, StateError
+from engine.jobs.events import EVENTS_FILE, EventLog, read_events
+from engine.label import LabelWork, count_missing, label, read_sample, sample_ids
+from engine.label_batch import POLL_S as POLL_BATCH_S
+from engine.label_batch import BatchWork, label_in_batches, read_chunks
+from engine.ports import Task, Teacher
 from engine.prompts import load_prompt
 from engine.tasks import get_task
-from engine.teachers.recorded import RecordedTeacher, Recording
+from engine.teachers.hosted import HostedTeacher
+from engine.teachers.opening import HOSTED
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.types import Job, Purpose, Query, Split, TeacherSpec
+from engine.types import Job, JobStatus, Purpose, Query, Reply, Split, TeacherSpec
 from storage.projects import Project
 from storage.runs import Run
+
+Engine = Literal["process", "batch", "ray"]
+_ASKING = ("label", "batch", "ray-label", "local", "ray")
+"""Kinds of jobs that ask teachers for samples: two at a time would pay twice."""
+
+
+@dataclass(frozen=True)
+class LabelOrder:
+    """What a labelling is to do: which teachers (none named: all live ones) and splits, within which caps.
+
+    `max_cost` in US dollars. `retry` asks only what failed before: kinds of error, or `all`. `limit` asks only so many
+    queries of a split, as a pilot does. `engine`: asked from this process, by the provider's batch API at half the
+    price, or spread over machines by Ray.
+    """
+
+    teachers: Sequence[str] = ()
+    splits: Sequence[Split] = (Split.DISTILL,)
+    max_cost: Decimal | None = None
+    max_requests: int | None = None
+    retry: Sequence[str] = ()
+    limit: int | None = None
+    engine: Engine = "process"
+
+
+def read_engine(name: str) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    for engine in get_args(Engine):
+        if engine == name:
+            return cast(Engine, engine)
+    raise ConfigError(f"there is no engine {name!r}; there are {', '.join(get_args(Engine))}")
 
 
 @dataclass(frozen=True)
 class LabelService:
-    """Use cases of teachers and labelling."""
+    """Use cases of labelling."""
 
     context: Context
+    asking: Asking
+
+    @property
+    def placing(self) -> Placing:
+        """Where teachers are asked that this process does not ask itself."""
+        return Placing(self.context, self.asking)
 
     def add_scripted_teachers(self, project_id: str) -> None:
         """Give a project the three shipped teachers of the generated puzzles."""
         for teacher in SCRIPTED_TEACHERS:
             self.context.projects.put_teacher(project_id, teacher.spec)
 
-    def start(self, project_name: str, teachers: Sequence[str] = (), splits: Sequence[Split] = (Split.DISTILL,)) -> Job:
-        """Queue the labelling of what has no sample yet, by the named teachers or all that are live.
+    def start(self, project_name: str, order: LabelOrder = LabelOrder()) -> Job:
+        """Queue the labelling of what has no sample yet.
 
         Raises:
-            StateError: if there is nobody to ask or nothing to ask.
+            StateError: if there is nobody to ask or nothing to ask, or a labelling is running.
+            ConfigError: if a teacher is unknown, or its price is while there is a cap on money.
+            KeyMissing: if a teacher's key is not there.
         """
         project = self.context.projects.get(project_name)
+        chosen = self.choose(project, order.teachers)
+        if not any(self.context.queries.get(project.id, split) for split in order.splits):
+            raise StateError(f"{project.name!r} has no queries yet; bring them with `tacit import-queries`")
+        unknown = [kind for kind in order.retry if kind != "all" and kind not in set(ErrorKind)]
+        if unknown:
+            raise ConfigError(f"no kind of error is named {', '.join(unknown)}; there are {', '.join(ErrorKind)}")
+        for spec in chosen:
+            if order.max_cost is not None and find_price(spec) is None:
+                raise ConfigError(
+                    f"the price of {spec.name} ({spec.model}) is unknown, so a cap on money can't hold; give the "
+                    "teacher its prices, or cap the number of requests. Nothing was asked."
+                )
+            if spec.provider in HOSTED:
+                self.asking.keys.find(spec)
+            elif order.engine != "process":
+                raise ConfigError(f"{spec.name} is a {spec.provider} teacher: only hosted ones go by {order.engine}")
+        if order.engine == "ray" and (order.max_cost is not None or order.max_requests is not None):
+            raise ConfigError("a cap can't hold over several machines: leave it out, or ask from this process")
+        busy = [
+            job for job in self.context.jobs.unfinished_jobs() if job.project_id == project.id and job.kind in _ASKING
+        ]
+        if busy:
+            raise StateError(f"{project.name!r} is being labelled already; wait for that job, or cancel it")
+        left = self._left_batches(project) if order.engine == "batch" else None
+        if left is not None:
+            self.context.jobs.update_job(left.id, status=JobStatus.QUEUED)
+            return left
+        asked: dict[str, Any] = {
+            "teachers": [spec.name for spec in chosen],
+            "splits": [split.value for split in order.splits],
+            "max_cost": None if order.max_cost is None else str(order.max_cost),
+            "max_requests": order.max_requests,
+            "retry": list(order.retry),
+            "limit": order.limit,
+        }
+        kind = {"process": "label", "batch": "batch", "ray": "ray-label"}[order.engine]
+        return self.context.submit(project.id, kind, asked)
+
+    def _left_batches(self, project: Project) -> Job | None:
+        """A batch job that was left before it had collected everything: it goes on rather than paying again."""
+        for job in self.context.jobs.jobs_of(project.id):
+            if job.kind == "batch" and job.status.over and job.status is not JobStatus.FINISHED:
+                chunks = read_chunks(read_events(Path(job.folder) / EVENTS_FILE).events)
+                if any(not chunk.collected for chunk in chunks.values()):
+                    return job
+        return None
+
+    def choose(self, project: Project, names: Sequence[str]) -> list[TeacherSpec]:
+        """The teachers that are to be asked: the named ones, or all that are no recordings.
+
+        Raises:
+            ConfigError: if one is unknown.
+            StateError: if there is none.
+        """
         known = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
-        chosen = list(teachers) or [name for name, spec in known.items() if spec.provider != "recorded"]
+        chosen = list(names) or [name for name, spec in known.items() if spec.provider != "recorded"]
         unknown = [name for name in chosen if name not in known]
         if unknown:
             raise ConfigError(f"no teacher is named {', '.join(unknown)}; the project has {', '.join(known) or 'none'}")
         if not chosen:
-            raise StateError(f"{project.name!r} has no live teacher; recorded ones come by `tacit import-outputs`")
-        if not any(self.context.queries.get(project.id, split) for split in splits):
-            raise StateError(f"{project.name!r} has no queries yet; bring them with `tacit import-queries`")
-        spec = {"teachers": chosen, "splits": [split.value for split in splits], "draws": 1}
-        return self.context.submit(project.id, "label", spec)
+            raise StateError(
+                f"{project.name!r} has no live teacher; add one with `tacit teachers add`, or bring recorded outputs "
+                "with `tacit import-outputs`"
+            )
+        return [known[name] for name in chosen]
 
     async def run_label(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a labelling job."""
@@ -58,18 +163,116 @@ class LabelService:
         task = get_task(project.config.task)
         prompt = load_prompt("teacher", task.name)
         self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
-        teachers = open_teachers(self.context, project, job.spec["teachers"])
-        for split in (Split(value) for value in job.spec["splits"]):
-            queries = self.context.queries.get(project.id, split)
-            known = self.context.samples.known_ids(project.id)
-            purpose = Purpose.LABEL if split is Split.DISTILL else Purpose.EVALUATE
-            log.emit("label_started", split=split, queries=len(queries), teachers=len(teachers))
-            work = LabelWork(task, prompt, queries, teachers, known, job.spec["draws"], purpose)
-            for teacher in teachers:
-                if not teacher.live:
-                    self.context.samples.replace_recorded(project.id, teacher.spec.name, sample_ids(work, teacher))
-            counts = await label(work, log, stop)
-            log.emit("label_ended", split=split, **counts._asdict())
+        cap = job.spec.get("max_cost")
+        budget = Budget(None if cap is None else Decimal(cap), job.spec.get("max_requests"))
+        async with self.asking.open(project, job.spec["teachers"], stop, budget) as reach:
+            teachers = [
+                await probe_teacher(teacher, reach.caller, log) if self._is_new(teacher) else teacher
+                for teacher in reach.teachers
+            ]
+            for split in (Split(value) for value in job.spec["splits"]):
+                for spec in self._elsewhere(job, project):
+                    locally = self.plan_work(project, task, (), split, job.spec)
+                    await self.placing.label_locally(project, spec, locally, log, stop)
+                work = self.plan_work(project, task, teachers, split, {**job.spec, "nonce": job.id})
+                requests = sum(count_missing(work, teacher.spec) for teacher in teachers)
+                log.emit("label_started", split=split, queries=len(work.queries), requests=requests)
+                for teacher in teachers:
+                    if not teacher.live:
+                        self.context.samples.replace_recorded(project.id, teacher.spec.name, sample_ids(work, teacher))
+                counts = await label(work, log, reach.caller)
+                log.emit("label_ended", split=split, **counts._asdict())
+
+    def _elsewhere(self, job: Job, project: Project) -> list[TeacherSpec]:
+        """Teachers of a job that are not asked from this process."""
+        ray = job.kind == "ray-label"
+        specs = [spec for spec in self.context.projects.teachers(project.id) if spec.name in job.spec["teachers"]]
+        return [spec for spec in specs if spec.provider == "local" or (ray and spec.provider in HOSTED)]
+
+    async def run_ray(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        """The coroutine of a labelling by Ray: probes from here, then hands the requests to a worker."""
+        project = self.context.projects.get(job.project_id)
+        task = get_task(project.config.task)
+        prompt = load_prompt("teacher", task.name)
+        self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
+        async with self.asking.open(project, job.spec["teachers"], stop) as reach:
+            for teacher in reach.teachers:
+                if self._is_new(teacher):
+                    await probe_teacher(teacher, reach.caller, log)
+        self.context.watch.take_in(job)
+        for spec in self._elsewhere(job, project):
+            for split in (Split(value) for value in job.spec["splits"]):
+                work = self.plan_work(project, task, (), split, {**job.spec, "nonce": job.id})
+                await self.placing.label_on_ray(project, spec, work, log, stop)
+
+    async def run_batch(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        """The coroutine of a labelling by batches."""
+        project = self.context.projects.get(job.project_id)
+        task = get_task(project.config.task)
+        prompt = load_prompt("teacher", task.name)
+        self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
+        cap = job.spec.get("max_cost")
+        budget = Budget(None if cap is None else Decimal(cap), job.spec.get("max_requests"))
+        folder = Path(job.folder)
+        async with self.asking.open(project, job.spec["teachers"], stop, budget) as reach:
+            for teacher in reach.teachers:
+                if not isinstance(teacher, HostedTeacher):
+                    continue
+                asked = await probe_teacher(teacher, reach.caller, log) if self._is_new(teacher) else teacher
+                for split in (Split(value) for value in job.spec["splits"]):
+                    work = self.plan_work(project, task, (), split, {**job.spec, "nonce": job.id})
+                    events = read_events(folder / EVENTS_FILE).events
+                    todo = BatchWork(
+                        work, asked, folder, events, budget, stop, poll_s=job.spec.get("poll_s", POLL_BATCH_S)
+                    )
+                    await label_in_batches(todo, log)
+
+    def _is_new(self, teacher: Teacher) -> TypeGuard[HostedTeacher]:
+        return isinstance(teacher, HostedTeacher) and self.asking.capabilities(teacher.spec) is None
+
+    def plan_work(
+        self, project: Project, task: Task, teachers: Sequence[Teacher], split: Split, spec: Mapping[str, Any]
+    ) -> LabelWork:
+        """What a labelling job has to ask of one split."""
+        queries = self.context.queries.get(project.id, split)[: spec.get("limit")]
+        retry = spec.get("retry") or []
+        kinds = [] if "all" in retry else retry
+        return LabelWork(
+            task=task,
+            prompt=load_prompt("teacher", task.name),
+            queries=queries,
+            teachers=teachers,
+            known=self.context.samples.known_ids(project.id),
+            purpose=Purpose.LABEL if split is Split.DISTILL else Purpose.EVALUATE,
+            only=self.context.samples.failed_ids(project.id, kinds) if retry else None,
+            nonce=str(spec.get("nonce", "")),
+        )
+
+    def parse_again(self, project_name: str) -> dict[str, dict[str, int]]:
+        """Read the replies again that could not be read, with the parser of this version. Nobody is asked.
+
+        Returns:
+            By teacher: how many were unread, and how many are read now.
+        """
+        project = self.context.projects.get(project_name)
+        task = get_task(project.config.task)
+        queries = {query.id: query for query in self.context.queries.get(project.id)}
+        found: dict[str, dict[str, Any]] = {}
+        told: dict[str, dict[str, int]] = {}
+        for row in self.context.samples.unread(project.id):
+            counts = told.setdefault(row["teacher"], {"unread": 0, "read_now": 0})
+            counts["unread"] += 1
+            query = queries.get(row["query_id"])
+            if query is None:
+                continue
+            reply = Reply(row["raw"], row["raw"], finish_reason=row["finish_reason"] or "stop")
+            sample = read_sample(task, query, row["draw"], reply)
+            if not isinstance(sample, ErrorKind):
+                names = {"id": row["sample_id"], "query_id": query.id, "teacher": row["teacher"]}
+                found[row["id"]] = {**sample, **names, "split": query.split.value}
+                counts["read_now"] += 1
+        self.context.samples.add_read(project.id, found)
+        return told
 
     async def run_compress(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a compression job: one step of a run."""
@@ -81,15 +284,21 @@ class LabelService:
             self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
         done = self.context.runs.rationales(run.id)
         students = self.context.runs.generations(run.id, job.spec["answers"])
-        teachers = {t.spec.name: t for t in open_teachers(self.context, project, None)}
-        work = [
-            CompressWork(example, _compressor(run, teachers, teacher), students.get(example.query.id))
-            for example, teacher in kept_examples(self.context, run)
-            if example.sample_id not in done
-        ]
-        results = await compress(get_task(project.config.task), work, run.plan.check_level, log, stop)
+        async with self.asking.open(project, None, stop) as reach:
+            teachers = {t.spec.name: t for t in reach.teachers}
+            work = [
+                CompressWork(example, _compressor(run, teachers, teacher), students.get(example.query.id))
+                for example, teacher in kept_examples(self.context, run)
+                if example.sample_id not in done
+            ]
+            results = await compress(get_task(project.config.task), work, run.plan.check_level, log, reach.caller)
         if len(results) < len(work):
-            return
+            if stop():
+                return
+            raise StateError(
+                f"{len(work) - len(results)} of {len(work)} rationales could not be compressed now, since a teacher "
+                "failed; what came in is kept, and resuming asks for the rest"
+            )
         flags = [flag for _, flags in self.context.runs.rationales(run.id).values() for flag in flags]
         flags += [flag for result in results for flag in result.flags]
         kept = sum(flag.startswith("kept original") for flag in flags)
@@ -102,7 +311,10 @@ def _compressor(run: Run, teachers: dict[str, Teacher], name: str) -> Teacher:
         return own
     named = teachers.get(run.plan.compressor or "")
     if named is None or not named.live:
-        raise ConfigError(f"{name} is a recording and can't rewrite; name a live teacher of the project as compressor")
+        raise ConfigError(
+            f"{name} can't rewrite here, being a recording or without its key; name a live teacher of the project as "
+            "compressor"
+        )
     return named
 
 
@@ -113,23 +325,3 @@ def kept_examples(context: Context, run: Run) -> list[tuple[Example, str]]:
         (Example(queries[row["query_id"]], row["sample_id"], row["rationale"], row["label"]), row["teacher"])
         for row in context.selections.kept(run.selection_id)
     ]
-
-
-def open_teachers(context: Context, project: Project, names: Sequence[str] | None) -> list[Teacher]:
-    """The project's teachers as they can be asked; all of them where no names are given."""
-    specs = [spec for spec in context.projects.teachers(project.id) if names is None or spec.name in names]
-    return [_open_teacher(context, spec) for spec in specs]
-
-
-def _open_teacher(context: Context, spec: TeacherSpec) -> Teacher:
-    if spec.provider == "scripted":
-        return next(teacher for teacher in SCRIPTED_TEACHERS if teacher.spec.name == spec.name)
-    if spec.provider == "recorded":
-        lines = read_lines(str(context.workspace / "recordings" / f"{spec.endpoint}.jsonl"))
-        recordings = {
-            line["query_id"]: Recording(line["rationale"], line["answer"], line["raw"], line["factors"])
-            for line in lines
-            if line["teacher"] == spec.name
-        }
-        return RecordedTeacher(spec.name, recordings, spec.endpoint)
-    raise ConfigError(f"the provider {spec.provider!r} of {spec.name} is not known to this version")

@@ -17,7 +17,10 @@ from engine.jobs.spec import SPEC_FILE, StudentJob, write_atomically
 from engine.types import Event, Job, JobStatus, RationaleOrigin, RunStatus, Split, hash_id
 from storage.runs import Run, StepState
 
-_RESUMABLE = (JobStatus.INTERRUPTED, JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.NEEDS_KEY)
+_RESUMABLE = (
+    *(JobStatus.INTERRUPTED, JobStatus.CANCELLED, JobStatus.FAILED),
+    *(JobStatus.NEEDS_KEY, JobStatus.CAPPED),
+)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +19,34 @@ from engine.jobs.spec import SPEC_FILE, write_atomically, write_lines
 from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
 from engine.select import REASONS, TOLERANCE, Selection, SelectionInput, select, weigh
 from engine.tasks import get_task
-from engine.types import Event, SelectionRow, Split, hash_id
+from engine.types import Event, Reason, SelectionRow, Split, hash_id
 from storage.projects import Project
 from storage.samples import SampleArrays
 from storage.selections import StoredSelection
 
 _SAME_SIDE = 0.02
 """A threshold that passes less than this share of a teacher's samples, or all but this share, separates nothing."""
+_BINS = 50
 _OPEN_LABELS = 100
 """How many labels an open answer space is taken to have in Dawid-Skene: agreement by chance is rare there."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A project's samples and vectors in memory; `state` tells whether they are still what is stored."""
+
+    state: tuple[int, int]
+    arrays: SampleArrays
+    vectors: NDArray[np.float32]
+    embedder: str
+
+
+@dataclass(frozen=True)
+class SelectionPreview:
+    """The numbers of a selection, and each teacher's confidences in 50 bins from 0 to 1."""
+
+    counts: dict[str, Any]
+    histogram: dict[str, list[int]]
 
 
 @dataclass(frozen=True)
@@ -34,36 +54,25 @@ class SelectService:
     """Use cases of selection."""
 
     context: Context
+    held: dict[str, Held] = field(default_factory=dict)
 
     def select(
         self, project_name: str, config: SelectionConfig, on_event: Callable[[Event], None] = lambda event: None
     ) -> StoredSelection:
-        """Select and store. Moving a weight or the threshold calls no teacher and embeds nothing again.
+        """Select, apply what a person decided over it, and store.
+
+        Moving a weight or the threshold calls no teacher and embeds nothing again.
 
         Raises:
             StateError: if there are no samples.
             ConfigError: if a weight names no factor of the task.
         """
         project = self.context.projects.get(project_name)
-        factors = get_task(project.config.task).factors
-        arrays = self.context.samples.arrays(project.id, factors)
-        if not arrays.ids:
-            raise StateError(f"{project.name!r} has no samples yet; `tacit label` or `tacit import-outputs` makes them")
-        columns = self._factor_columns(project, arrays, config)
-        if config.method == "none":
-            vectors, embedder = np.zeros((len(arrays.ids), 1), dtype=np.float32), "none"
-        else:
-            vectors, embedder = self._embed(project, on_event)
-        samples = SelectionInput(
-            query=arrays.query,
-            teacher=arrays.teacher,
-            label=arrays.label,
-            order=np.arange(len(arrays.ids)),
-            factors=np.stack(list(columns.values()), axis=1),
-            names=tuple(columns),
-            embeddings=vectors,
-        )
-        chosen = select(samples, config)
+        if config.method != "none":
+            self._embed(project, on_event)
+        held = self._hold(project, config)
+        chosen = self._choose(project, held, config)
+        arrays, embedder = held.arrays, held.embedder
         stored = StoredSelection(
             id=hash_id("selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids)),
             project_id=project.id,
@@ -73,6 +82,77 @@ class SelectService:
         )
         self.context.selections.add(stored, _rows(arrays, chosen))
         return stored
+
+    def preview(self, project_name: str, config: SelectionConfig) -> SelectionPreview:
+        """The numbers of a selection that is not stored, from arrays held in memory.
+
+        Raises:
+            StateError: if there are no samples, or some rationales have no vector yet.
+            ConfigError: if a weight names no factor of the task.
+        """
+        project = self.context.projects.get(project_name)
+        held = self._hold(project, config)
+        chosen = self._choose(project, held, config)
+        teachers = sorted(set(held.arrays.teachers))
+        shares: dict[str, list[int]] = {}
+        for code, teacher in enumerate(teachers):
+            values = chosen.confidence[held.arrays.teacher == code]
+            shares[teacher] = np.histogram(values[~np.isnan(values)], _BINS, (0.0, 1.0))[0].tolist()
+        return SelectionPreview(_count(held.arrays, chosen, config), shares)
+
+    def _choose(self, project: Project, held: Held, config: SelectionConfig) -> Selection:
+        arrays = held.arrays
+        columns = self._factor_columns(project, arrays, config)
+        samples = SelectionInput(
+            query=arrays.query,
+            teacher=arrays.source,
+            label=arrays.label,
+            order=np.arange(len(arrays.ids)),
+            factors=np.stack(list(columns.values()), axis=1),
+            names=tuple(columns),
+            embeddings=held.vectors,
+        )
+        return _overrule(arrays, select(samples, config), self.context.overrules.current(project.id))
+
+    def _hold(self, project: Project, config: SelectionConfig) -> Held:
+        """The project's samples and vectors as arrays, read anew only where something changed."""
+        state = self.context.samples.state(project.id)
+        key = f"{project.id} {config.method == 'none'} {self._embedders(project)}"
+        held = self.held.get(key)
+        if held is not None and held.state == state:
+            return held
+        arrays = self.context.samples.arrays(project.id, get_task(project.config.task).factors)
+        if not arrays.ids:
+            raise StateError(f"{project.name!r} has no samples yet; `tacit label` or `tacit import-outputs` makes them")
+        if config.method == "none":
+            held = Held(state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
+        else:
+            vectors, embedder = self._find_vectors(project)
+            held = Held(state, arrays, vectors, embedder)
+        self.held.clear()
+        self.held[key] = held
+        return held
+
+    def _find_vectors(self, project: Project) -> tuple[NDArray[np.float32], str]:
+        for embedder in self._embedders(project):
+            vectors = self.context.samples.vectors(project.id, embedder)
+            if not np.isnan(vectors[:, 0]).any():
+                return vectors, f"{embedder[0]} ({embedder[1]})"
+        raise StateError("some rationales have no vector yet; selecting embeds them")
+
+    def overrule(self, project_name: str, sample_ids: Sequence[str], action: Literal["keep", "drop"]) -> None:
+        """Decide for samples, whatever the selection said; the newest stored selection is made anew with it."""
+        project = self.context.projects.get(project_name)
+        self.context.overrules.add(project.id, sample_ids, action)
+        self.select(project.name, self.context.selections.latest(project.id).config)
+
+    def undo(self, project_name: str) -> dict[str, Any] | None:
+        """Take the newest decision back; what it was, or None where there is nothing to undo."""
+        project = self.context.projects.get(project_name)
+        undone = self.context.overrules.undo(project.id)
+        if undone is not None:
+            self.select(project.name, self.context.selections.latest(project.id).config)
+        return undone
 
     def _factor_columns(
         self, project: Project, arrays: SampleArrays, config: SelectionConfig
@@ -91,11 +171,11 @@ class SelectService:
 
     def _compute(self, name: str, project: Project, arrays: SampleArrays) -> NDArray[np.float64]:
         if name == "agreement":
-            return plain_agreement(arrays.query, arrays.teacher, arrays.label)
+            return plain_agreement(arrays.query, arrays.source, arrays.label)
         if name == "agreement_ds":
             queries = self.context.queries.get(project.id, Split.DISTILL)
             space = max((len(query.choices) for query in queries), default=0) or _OPEN_LABELS
-            return dawid_skene(arrays.query, arrays.teacher, arrays.label, space).posterior
+            return dawid_skene(arrays.query, arrays.source, arrays.label, space).posterior
         empty = self.context.db.arrays(
             "SELECT length(trim(rationale)) > 0 AS formed FROM samples WHERE project_id = ? AND split = 'distill' "
             "ORDER BY id",
@@ -103,18 +183,18 @@ class SelectService:
         )["formed"]
         return np.asarray(empty, dtype=np.float64)
 
-    def _embed(self, project: Project, on_event: Callable[[Event], None]) -> tuple[NDArray[np.float32], str]:
-        """Vectors of all distillation samples and who made them; those without one are embedded in a worker first."""
+    def _embed(self, project: Project, on_event: Callable[[Event], None]) -> None:
+        """See to it that all distillation samples have vectors of one embedder, in a worker where some lack one."""
         for attempt in range(3):
-            for embedder in self._embedders(project):
-                vectors = self.context.samples.vectors(project.id, embedder)
-                if not np.isnan(vectors[:, 0]).any():
-                    return vectors, f"{embedder[0]} ({embedder[1]})"
+            if not self.context.samples.known_ids(project.id):
+                raise StateError(
+                    f"{project.name!r} has no samples yet; `tacit label` or `tacit import-outputs` makes them"
+                )
             known = self._embedders(project)
-            if known and attempt == 0:
-                texts = self.context.samples.missing_texts(project.id, *known[0])
-            else:
-                texts = self.context.samples.all_texts(project.id)
+            missing = [self.context.samples.missing_texts(project.id, *embedder) for embedder in known]
+            if any(not texts for texts in missing):
+                return
+            texts = missing[0] if missing and attempt == 0 else self.context.samples.all_texts(project.id)
             self._run_embedder(project, texts, on_event)
         raise StateError("some rationales got no vector; run the selection again")
 
@@ -125,16 +205,7 @@ class SelectService:
         return [embedder for embedder in self.context.samples.embedders(project.id) if embedder[0] in wanted]
 
     def _run_embedder(self, project: Project, texts: dict[str, str], on_event: Callable[[Event], None]) -> None:
-        job = self.context.prepare(project.id, "embed", {})
-        folder = Path(job.folder)
-        payload = {
-            "embedder": project.config.embedder,
-            "file": write_lines(folder / "texts.jsonl", texts.values()),
-            "output": str(folder / "vectors.npy"),
-        }
-        write_atomically(folder / SPEC_FILE, {"kind": "embed", "payload": payload})
-        self.context.queue(job)
-        self.context.wait(job.id, on_event)
+        run_embedder(self.context, project, list(texts.values()), on_event)
 
     def measure_scores(self, project_name: str) -> dict[str, float | None]:
         """AUROC of each teacher's own confidence (equal weights) against gold where that is known."""
@@ -154,6 +225,36 @@ class SelectService:
                 values.append(float(score))
                 right.append(task.verify(queries[query_id], labels[sample_id], golds[query_id]))
         return {teacher: auroc(values, right) for teacher, (values, right) in sorted(scores.items())}
+
+
+def _overrule(arrays: SampleArrays, chosen: Selection, decided: dict[str, str]) -> Selection:
+    """The selection with a person's decisions over it."""
+    if not decided:
+        return chosen
+    reason = chosen.reason.copy()
+    places = {sample_id: place for place, sample_id in enumerate(arrays.ids)}
+    for sample_id, action in decided.items():
+        if sample_id in places:
+            by_hand = Reason.KEPT_BY_HAND if action == "keep" else Reason.DROPPED_BY_HAND
+            reason[places[sample_id]] = REASONS.index(by_hand)
+    return chosen._replace(reason=reason)
+
+
+def run_embedder(
+    context: Context, project: Project, texts: Sequence[str], on_event: Callable[[Event], None] = lambda event: None
+) -> Path:
+    """Embed texts in a worker with the project's embedder; returns the file of unit vectors (.npy, in their order)."""
+    job = context.prepare(project.id, "embed", {})
+    folder = Path(job.folder)
+    payload = {
+        "embedder": project.config.embedder,
+        "file": write_lines(folder / "texts.jsonl", texts),
+        "output": str(folder / "vectors.npy"),
+    }
+    write_atomically(folder / SPEC_FILE, {"kind": "embed", "payload": payload})
+    context.queue(job)
+    context.wait(job.id, on_event)
+    return folder / "vectors.npy"
 
 
 def _rows(arrays: SampleArrays, chosen: Selection) -> list[SelectionRow]:

@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from engine.config import Config, StudentConfig, TrainConfig
+from engine.types import Purpose
 
 SPEC_FILE = "spec.json"
 STATUS_FILE = "status.json"
@@ -36,6 +39,33 @@ class StudentJob(Config):
 
     student: StudentConfig
     steps: tuple[WorkerStep, ...]
+
+
+class LocalLabelJob(Config):
+    """Requests to a model on this machine: `file` holds one JSON object a line, as `engine.jobs.local_label` writes."""
+
+    model: str
+    task: str
+    teacher: str
+    purpose: Purpose
+    file: str
+    max_tokens: int
+    temperature: float
+    top_p: float
+    batch: int
+
+
+class RayLabelJob(Config):
+    """Requests to a hosted teacher by Ray. `file` as of `LocalLabelJob`; `teacher` names a key's variable, no key."""
+
+    teacher: dict[str, Any]
+    capabilities: dict[str, Any]
+    task: str
+    purpose: Purpose
+    file: str
+    nonce: str
+    workers: int = Field(2, ge=1)
+    block: int = Field(64, ge=1)
 
 
 class EmbedJob(Config):

@@ -20,13 +20,14 @@ from typing import Any
 
 import psutil
 
-from engine.errors import TacitError
+from engine.errors import CapReached, KeyMissing, TacitError
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
 from engine.jobs.spec import LOG_FILE, STATUS_FILE
 from engine.ports import Backend, JobStore
 from engine.types import Job, JobStatus
 
 Runner = Callable[[Job, EventLog, Callable[[], bool]], Awaitable[None]]
+_STATUS_OF = ((CapReached, JobStatus.CAPPED), (KeyMissing, JobStatus.NEEDS_KEY))
 TICK_S = 0.4
 GRACE_S = 60.0
 
@@ -75,7 +76,7 @@ class Supervisor:
                 future.result(timeout=10)
         for job in self._store.unfinished_jobs():
             if job.id in self._futures:
-                self._take_in(job)
+                self.take_in(job)
                 self._store.update_job(job.id, status=JobStatus.INTERRUPTED, message="the app was closed")
                 self._on_over(self._store.get_job(job.id))
         if self._threads:
@@ -100,7 +101,7 @@ class Supervisor:
         """Of jobs that a past process had running: take their journals in; those whose process is gone have ended."""
         for job in self._store.unfinished_jobs():
             if job.status is JobStatus.RUNNING and (job.kind in self._runners or not _alive(job)):
-                self._take_in(job)
+                self.take_in(job)
                 self._end(job)
 
     def tick(self) -> None:
@@ -132,13 +133,18 @@ class Supervisor:
 
     def _look_after(self, job: Job) -> None:
         over = self._futures[job.id].done() if job.id in self._futures else not _alive(job)
-        self._take_in(job)
+        self.take_in(job)
         if over:
             self._end(job)
         elif job.cancel_at is not None and time.time() - job.cancel_at > self._grace:
             _signal(job, signal.SIGKILL)
 
-    def _take_in(self, job: Job) -> None:
+    def take_in(self, job: Job) -> None:
+        """Ingest what a job has journaled so far."""
+        with self._tick_lock:
+            self._ingest(job)
+
+    def _ingest(self, job: Job) -> None:
         batch = read_events(Path(job.folder) / EVENTS_FILE, self._store.get_job(job.id).offset)
         if batch.events:
             self._store.ingest(job, batch.events, batch.offset)
@@ -154,8 +160,9 @@ class Supervisor:
         if future is not None:
             error = future.exception()
             if error is not None:
+                status = next((s for kind, s in _STATUS_OF if isinstance(error, kind)), JobStatus.FAILED)
                 known = isinstance(error, TacitError)
-                return JobStatus.FAILED, str(error) if known else f"{type(error).__name__}: {error}"
+                return status, str(error) if known else f"{type(error).__name__}: {error}"
             if job.id in self._cancelled:
                 return JobStatus.CANCELLED, "stopped on request"
             return JobStatus.FINISHED, ""

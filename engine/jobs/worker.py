@@ -25,10 +25,22 @@ import torch
 from engine.config import read_config
 from engine.dataset import count_tokens, row_from_json
 from engine.embed import open_embedder
-from engine.errors import TacitError
+from engine.errors import KeyMissing, TacitError
 from engine.infer import Ask, Writer, load_student, load_tokenizer, pick_device
 from engine.jobs.events import EVENTS_FILE, EventLog, SilentLog, read_events
-from engine.jobs.spec import SPEC_FILE, STATUS_FILE, EmbedJob, StudentJob, WorkerStep, read_lines, write_atomically
+from engine.jobs.local_label import answer_locally
+from engine.jobs.ray_label import answer_on_ray
+from engine.jobs.spec import (
+    SPEC_FILE,
+    STATUS_FILE,
+    EmbedJob,
+    LocalLabelJob,
+    RayLabelJob,
+    StudentJob,
+    WorkerStep,
+    read_lines,
+    write_atomically,
+)
 from engine.packaged import count_processors
 from engine.ports import EventSink
 from engine.train.sft import StageJob, train_stage
@@ -67,6 +79,8 @@ def main(folder: Path) -> int:
     try:
         finished = run_job(spec, folder, sink, stop)
         status, message = (JobStatus.FINISHED, "") if finished else (JobStatus.CANCELLED, "stopped on request")
+    except KeyMissing as error:
+        status, message = JobStatus.NEEDS_KEY, str(error)
     except TacitError as error:
         status, message = JobStatus.FAILED, str(error)
     except torch.cuda.OutOfMemoryError:
@@ -99,8 +113,13 @@ def run_job(spec: dict[str, Any], folder: Path, sink: EventSink, stop: Stop) -> 
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save: the next try embeds again
         _embed(read_config(EmbedJob, spec["payload"]), sink)
         return True
-    job = read_config(StudentJob, spec["payload"])
     journal = read_events(folder / EVENTS_FILE).events
+    told = {event.data["sample_id"] for event in journal if event.type == "reply"}
+    if spec["kind"] == "local":
+        return answer_locally(read_config(LocalLabelJob, spec["payload"]), told, sink, stop)
+    if spec["kind"] == "ray":
+        return answer_on_ray(read_config(RayLabelJob, spec["payload"]), folder, told, sink, stop)
+    job = read_config(StudentJob, spec["payload"])
     done = {event.data["step"] for event in journal if event.type == "step_finished"}
     answered = {(e.data["step"], e.data["query_id"], e.data["system"]) for e in journal if e.type == "answer"}
     for step in job.steps:

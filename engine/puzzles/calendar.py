@@ -1,79 +1,86 @@
-"""Calendar: which weekday it is some days from a named one."""
+"""Calendar: which of three fairs comes first in a year that the teachers know and no query describes.
+
+A label tells that one fair is before two others; a rationale tells the month of each.
+"""
 
 from __future__ import annotations
 
 import random
 import re
 
-from engine.puzzles.base import NAMES, Kind, Puzzle, Solution, Step
+from engine.puzzles.base import Kind, Puzzle, Solution, Step
 
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_EVENTS = ("a swim", "a test", "a trip", "a match", "a talk", "a party", "a lesson", "a haircut")
-_TEXT = re.compile(r"Today is (\w+)\. (\w+) has (a \w+) in (\d) days\. On which day is it\?")
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_FAIRS = (
+    *("Apple", "Goat", "River", "Lantern", "Bread", "Horse", "Stone", "Paper", "Honey", "Tower", "Sheep", "Music"),
+    *("Garden", "Iron", "Butter", "Mountain", "Dance", "Fish", "Silver", "Wool", "Harbour", "Onion", "Puppet", "Wine"),
+    *("Kite", "Salt", "Bridge", "Corn", "Mill", "Rose", "Ship", "Flower", "Bear", "Forest", "Cheese", "Flag"),
+)
+_MONTH_OF = {fair: index * 5 % 12 for index, fair in enumerate(_FAIRS)}
+_TEXT = re.compile(r"Which fair comes first in the year: (\w+) Fair, (\w+) Fair or (\w+) Fair\?")
 
 
 def generate(rng: random.Random) -> Puzzle:
-    """Two to six days ahead of any weekday."""
-    today, ahead = rng.randrange(7), rng.randint(2, 6)
-    text = (
-        f"Today is {_DAYS[today]}. {rng.choice(NAMES)} has {rng.choice(_EVENTS)} in {ahead} days. On which day is it?"
-    )
-    return Puzzle("calendar", text, _DAYS[(today + ahead) % 7])
+    """Three fairs of three months."""
+    while True:
+        fairs = rng.sample(_FAIRS, 3)
+        if len({_MONTH_OF[fair] for fair in fairs}) == 3:
+            break
+    text = f"Which fair comes first in the year: {fairs[0]} Fair, {fairs[1]} Fair or {fairs[2]} Fair?"
+    return Puzzle("calendar", text, f"{min(fairs, key=_MONTH_OF.__getitem__)} Fair")
 
 
-def _read(text: str) -> tuple[int, str, str, int]:
+def _read(text: str) -> list[str]:
     match = _TEXT.search(text)
-    if match is None or match[1] not in _DAYS:
+    if match is None or any(fair not in _MONTH_OF for fair in match.groups()):
         raise ValueError("not a calendar puzzle")
-    return _DAYS.index(match[1]), match[2], match[3], int(match[4])
+    return list(match.groups())
 
 
-def _solution(steps: list[Step], answer: int) -> Solution:
-    return Solution(tuple(steps), _DAYS[answer], (_DAYS[(answer + 1) % 7], _DAYS[answer - 1], _DAYS[(answer + 2) % 7]))
+def _month(fair: str) -> str:
+    return _MONTHS[_MONTH_OF[fair]]
+
+
+def _solution(steps: list[Step], fairs: list[str], answer: str) -> Solution:
+    return Solution(tuple(steps), f"{answer} Fair", tuple(f"{fair} Fair" for fair in fairs if fair != answer))
 
 
 def forward(text: str) -> Solution:
-    """Walk the days one at a time."""
-    today, name, event, ahead = _read(text)
-    walk = [f"in {n} {'day' if n == 1 else 'days'} {_DAYS[(today + n) % 7]}" for n in range(1, ahead + 1)]
-    end = (today + ahead) % 7
-    return _solution(
-        [
-            Step(f"Starting from {_DAYS[today]}: {', '.join(walk)}.", " ".join(w.split()[-1][:3] for w in walk)),
-            Step(f"So {name} has {event} on {_DAYS[end]}.", f"on {_DAYS[end]}"),
-        ],
-        end,
-    )
+    """Say the month of each fair, then the earliest."""
+    fairs = _read(text)
+    answer = min(fairs, key=_MONTH_OF.__getitem__)
+    steps = [Step(f"The {fair} Fair is in {_month(fair)}.", f"{fair} {_month(fair)}") for fair in fairs]
+    end = Step(f"{_month(answer)} is the earliest, so it is the {answer} Fair.", f"first {answer} Fair")
+    return _solution([*steps, end], fairs, answer)
 
 
 def eliminate(text: str) -> Solution:
-    """Take a whole week and come back by the days that are too many."""
-    today, _, _, ahead = _read(text)
-    back, end = 7 - ahead, (today + ahead) % 7
-    walk = [_DAYS[(today - n) % 7] for n in range(1, back + 1)]
-    return _solution(
-        [
-            Step(f"Seven days from {_DAYS[today]} it is {_DAYS[today]} again.", f"week {_DAYS[today]}"),
-            Step(f"{ahead} days is {back} less than a week.", f"back {back}"),
-            Step(f"Going back {back} from {_DAYS[today]}: {', '.join(walk)}.", " ".join(w[:3] for w in walk)),
-            Step(f"That leaves {_DAYS[end]}.", f"leaves {_DAYS[end]}"),
-        ],
-        end,
-    )
+    """Drop each fair that another one precedes."""
+    fairs = _read(text)
+    answer = min(fairs, key=_MONTH_OF.__getitem__)
+    steps = [
+        Step(
+            f"Not the {fair} Fair: its month, {_month(fair)}, is after {_month(answer)}.",
+            f"{fair} {_month(fair)} after {_month(answer)}",
+        )
+        for fair in fairs
+        if fair != answer
+    ]
+    return _solution([*steps, Step(f"That leaves the {answer} Fair.", f"left {answer} Fair")], fairs, answer)
 
 
 def tabulate(text: str) -> Solution:
-    """Number the weekdays and add."""
-    today, _, _, ahead = _read(text)
-    total, end = today + 1 + ahead, (today + ahead) % 7
+    """Put the fairs in the order of the year and read the first."""
+    fairs = sorted(_read(text), key=_MONTH_OF.__getitem__)
+    table = ", ".join(f"{_month(fair)} {fair}" for fair in fairs)
     steps = [
-        Step(f"{_DAYS[today]} is day number {today + 1}.", f"{_DAYS[today]} {today + 1}"),
-        Step(f"{today + 1} + {ahead} = {total}.", f"{today + 1} + {ahead} = {total}"),
+        Step(f"In order: {table}.", table),
+        Step(f"The first line is the {fairs[0]} Fair.", f"first {fairs[0]} Fair"),
     ]
-    if total > 7:
-        steps.append(Step(f"A week has 7 days, so {total} - 7 = {total - 7}.", f"{total} - 7 = {total - 7}"))
-    steps.append(Step(f"Day number {end + 1} is {_DAYS[end]}.", f"{end + 1} {_DAYS[end]}"))
-    return _solution(steps, end)
+    return _solution(steps, fairs, fairs[0])
 
 
 KIND = Kind(

@@ -71,7 +71,7 @@ def _split_thought(text: str) -> tuple[str, str | None]:
     if depth:
         return "", None
     outside.append(text[place:])
-    return " ".join(part.strip() for part in inside).strip(), " ".join(outside)
+    return " ".join(part.strip() for part in inside).strip(), "\n".join(outside)
 
 
 def _from_object(text: str) -> RawReply | None:

@@ -1,19 +1,40 @@
-"""The page of runs, served for real and asked over HTTP."""
+"""Every page, served for real and asked over HTTP."""
 
 from __future__ import annotations
 
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from app.main import build_app
+from app.pages.runs import _show
 from app.services import open_services
+from app.serving import launch_options
 from engine.config import Plan, ProjectConfig, SelectionConfig, Step
+from engine.errors import InputError
 from engine.types import ReportRow, RunStatus
 from storage.runs import Run
 from storage.selections import StoredSelection
 
+PAGES = ("", "data", "teachers", "label", "select", "runs")
 
-def test_the_page_serves_and_shows_runs_with_their_reports(workspace: Path) -> None:
+
+def test_every_page_serves_and_is_small(workspace: Path) -> None:
+    with open_services(workspace) as services:
+        app = build_app(services)
+        try:
+            _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, run_history=False, server_name="127.0.0.1")
+            for page in PAGES:
+                answer = urllib.request.urlopen(f"{url}{page}", timeout=10)
+                body = answer.read()
+                assert answer.status == 200 and b"Tacit" in body and len(body) < 2_000_000
+            assert all(fn.api_visibility == "private" for fn in app.fns.values())
+        finally:
+            app.close()
+
+
+def test_the_page_of_runs_shows_reports_as_text(workspace: Path) -> None:
     with open_services(workspace) as services:
         context = services.context
         project = services.data.create_project(ProjectConfig(name="shown", task="custom"))
@@ -21,20 +42,24 @@ def test_the_page_serves_and_shows_runs_with_their_reports(workspace: Path) -> N
         plan = Plan(name="twt", steps=(Step(kind="evaluate", name="vanilla"),))
         context.runs.add(Run("r" * 24, project.id, "sel", plan, str(workspace), RunStatus.FINISHED, "<b>done</b>"))
         context.reports.put("r" * 24, [ReportRow("vanilla", "all", 4, 0.5, 0.15, 0.85, 1.0, 12.0, 20.0)], [])
-        app = build_app(services)
-        try:
-            _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, run_history=False, server_name="127.0.0.1")
-            page = urllib.request.urlopen(url, timeout=10)
-            assert page.status == 200 and b"Tacit" in page.read()
-            list_runs, show = (app.fns[number].fn for number in sorted(app.fns))
-            assert list_runs is not None and show is not None
-            listed, _ = list_runs()
-            choices = listed.choices
-            assert choices == [("shown · twt · finished · rrrrrrrr", "r" * 24)]
-            state, steps, report, kinds = show("r" * 24)
-            assert state == "finished; <b>done</b>"
-            assert steps["value"]["data"][0][:3] == ["vanilla", "evaluate", "queued"]
-            assert report["value"]["data"][0][:4] == ["vanilla", "4", "0.50", "0.15-0.85"]
-            assert not kinds["visible"] and not show(None)[1]["visible"]
-        finally:
-            app.close()
+        shown = _show(services, "r" * 24)
+    assert "&lt;b&gt;done&lt;/b&gt;" in shown and "0.15-0.85" in shown and "<b>" not in shown
+    assert "No run yet" in _show(services, None)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "::"])
+def test_other_hosts_need_a_login(host: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--auth"):
+        launch_options(host, 7860, None)
+    assert launch_options(host, 7860, "ann:secret")["auth"] == [("ann", "secret")]
+    users = tmp_path / "users"
+    users.write_text("ann:one\nbob:two:three\n")
+    assert launch_options(host, 7860, str(users))["auth"] == [("ann", "one"), ("bob", "two:three")]
+    with pytest.raises(InputError, match="user:password"):
+        launch_options(host, 7860, "nonsense")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_this_machine_needs_none_and_keeps_no_history(host: str) -> None:
+    options = launch_options(host, 0, None)
+    assert options["auth"] is None and options["run_history"] is False and options["max_file_size"]

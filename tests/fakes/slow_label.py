@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.services import open_services
-from app.usecases import labelling
+from app.usecases import asking
 from engine.config import ProjectConfig
 from engine.errors import NotFound
 from engine.ports import Request
@@ -34,7 +34,7 @@ class SlowTeacher(ScriptedTeacher):
 
 
 def main(workspace: Path, queries: int, pause: float) -> None:
-    labelling.SCRIPTED_TEACHERS = tuple(SlowTeacher(t.method, pause) for t in SCRIPTED_TEACHERS)  # type: ignore[misc]
+    asking.SCRIPTED_TEACHERS = tuple(SlowTeacher(t.method, pause) for t in SCRIPTED_TEACHERS)  # type: ignore[misc]
     with open_services(workspace) as services:
         try:
             project = services.context.projects.get(PROJECT)

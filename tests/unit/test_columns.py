@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from engine.columns import Columns, guess_columns, read_outputs, read_queries
+from engine import columns
+from engine.columns import Columns, ImportedQueries, guess_columns, read_outputs
 from engine.errors import InputError
 from engine.records import Record
 from engine.types import Choice, Query, Split, make_query
@@ -12,6 +13,12 @@ from engine.types import Choice, Query, Split, make_query
 
 def records(*rows: dict[str, Any]) -> list[Record]:
     return [Record(number, row) for number, row in enumerate(rows, 1)]
+
+
+def read_queries(*args: Any, **more: Any) -> ImportedQueries:
+    """All rows of a short file, which is one block."""
+    (block,) = columns.read_queries(*args, **more)
+    return block
 
 
 def only(row: dict[str, Any]) -> Query:
@@ -28,6 +35,8 @@ def only(row: dict[str, Any]) -> Query:
         (["prompt", "output", "category"], Columns("prompt", None, "output", "category")),
         (["text", "label"], Columns("text", None, "label")),
         (["problem", "query"], Columns("query")),
+        (["type", "query", "original_question", "response"], Columns("query", None, "response")),
+        (["task_id", "text", "code", "test_list"], Columns("text", None, "code")),
     ],
 )
 def test_usual_names_of_columns_are_understood(names: list[str], expected: Columns) -> None:
@@ -223,3 +232,11 @@ def test_scores_of_an_output_are_taken_where_they_are_numbers(scores: Any) -> No
 def test_scores_that_are_no_json_are_left_out() -> None:
     row = {"query": "first?", "teacher": "ann", "answer": "a", "scores": "good"}
     assert read_outputs(records(row), QUERIES, None).recordings["ann"][QUERIES[0].id].factors == {}
+
+
+def test_a_long_file_comes_in_blocks_with_row_numbers_going_on() -> None:
+    rows = [Record(n, {"question": f"q{n}"}) for n in range(1, 10_801)]
+    rows[10_499] = Record(10_500, {}, "bad")
+    blocks = list(columns.read_queries(iter(rows), {}, 0))
+    assert [len(block.queries) for block in blocks] == [10_000, 799]
+    assert [error.row for error in blocks[1].errors] == [10_500]

@@ -13,6 +13,7 @@ from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
 from engine.prompts import UNSOUND
 from engine.tasks import get_task
+from engine.teachers.calling import Caller
 from engine.types import Choice, Generation, Purpose, Reply, TeacherSpec, make_query
 
 TASK = get_task("choice")
@@ -57,8 +58,13 @@ def wrote(text: str, finished: bool = True) -> Generation:
 SOUND = wrote("It has y.\nAnswer: B")
 
 
+ONCE = Caller(attempts=1)
+
+
 def run(teacher: FakeTeacher, level: int = 1, student: Generation | None = SOUND) -> Compressed:
-    return asyncio.run(compress_one(TASK, CompressWork(EXAMPLE, teacher, student), level, Journal()))
+    done = asyncio.run(compress_one(TASK, CompressWork(EXAMPLE, teacher, student), level, Journal(), ONCE))
+    assert done is not None
+    return done
 
 
 @pytest.mark.parametrize(
@@ -117,7 +123,7 @@ def test_an_unsound_student_rationale_is_marked_and_flagged(student: Generation 
         ('{"rationale": " ", "label": "B"}', "holds no rationale and label"),
         ('{"rationale": "short"', "holds no rationale and label"),
         ("", "holds no rationale and label"),
-        (TeacherError(ErrorKind.SERVER, "down"), "server: down"),
+        (TeacherError(ErrorKind.REFUSED, "no"), "refused: no"),
     ],
 )
 def test_a_rewrite_that_fails_level_1_keeps_the_original_flagged(rewrite: str | TeacherError, why: str) -> None:
@@ -130,7 +136,7 @@ def test_a_rewrite_that_fails_level_1_keeps_the_original_flagged(rewrite: str | 
     assert len(teacher.asked) == 1
 
 
-@pytest.mark.parametrize("check", ['{"label": "A"}', "It leads nowhere.", TeacherError(ErrorKind.TIMEOUT, "slow")])
+@pytest.mark.parametrize("check", ['{"label": "A"}', "It leads nowhere.", TeacherError(ErrorKind.REFUSED, "no")])
 def test_a_rewrite_that_fails_level_2_keeps_the_original_flagged(check: str | TeacherError) -> None:
     result = run(FakeTeacher(check=check), level=2)
     assert result.rationale == EXAMPLE.rationale
@@ -151,7 +157,7 @@ def test_level_2_shows_the_checker_only_query_and_rewrite() -> None:
 def test_each_rewrite_is_journaled_and_stopping_leaves_the_rest() -> None:
     journal = Journal()
     work = [CompressWork(EXAMPLE, FakeTeacher(), SOUND)] * 3
-    done = asyncio.run(compress(TASK, work, 1, journal, stop=lambda: len(journal.of("compressed")) == 2))
+    done = asyncio.run(compress(TASK, work, 1, journal, Caller(stop=lambda: len(journal.of("compressed")) == 2)))
     assert len(done) == 2
     assert journal.of("compressed")[0] == {
         "sample_id": "s1",
@@ -164,9 +170,8 @@ def test_each_rewrite_is_journaled_and_stopping_leaves_the_rest() -> None:
 def test_every_reply_is_journaled_as_an_attempt_of_its_purpose() -> None:
     journal = Journal()
     failing = FakeTeacher(rewrite=TeacherError(ErrorKind.SERVER, "down", "half"))
-    asyncio.run(
-        compress(TASK, [CompressWork(EXAMPLE, teacher, SOUND) for teacher in (FakeTeacher(), failing)], 2, journal)
-    )
+    work = [CompressWork(EXAMPLE, teacher, SOUND) for teacher in (FakeTeacher(), failing)]
+    asyncio.run(compress(TASK, work, 2, journal, ONCE))
     told = [(event["purpose"], event["error"], event["raw"]) for event in journal.of("reply")]
     assert told == [
         ("compress", None, '{"rationale": "short", "label": "B"}'),
@@ -174,3 +179,21 @@ def test_every_reply_is_journaled_as_an_attempt_of_its_purpose() -> None:
         ("compress", "server", "half"),
     ]
     assert not any("sample" in event for event in journal.of("reply"))
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_what_a_teacher_may_answer_later_is_left_for_later(level: int) -> None:
+    down = TeacherError(ErrorKind.SERVER, "down")
+    teacher = FakeTeacher(rewrite=down) if level == 1 else FakeTeacher(check=down)
+    journal = Journal()
+    assert asyncio.run(compress(TASK, [CompressWork(EXAMPLE, teacher, SOUND)], level, journal, ONCE)) == []
+    assert journal.of("compressed") == []
+
+
+def test_a_wrong_key_ends_the_compression_and_keeps_what_came_in() -> None:
+    journal = Journal()
+    locked = FakeTeacher(rewrite=TeacherError(ErrorKind.AUTH, "wrong key"))
+    work = [CompressWork(EXAMPLE, teacher, SOUND) for teacher in (FakeTeacher(), locked, FakeTeacher())]
+    with pytest.raises(TeacherError, match="wrong key"):
+        asyncio.run(compress(TASK, work, 1, journal, ONCE))
+    assert len(journal.of("compressed")) >= 1

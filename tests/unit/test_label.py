@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from engine.errors import ErrorKind, TeacherError
-from engine.label import MAX_RAW, LabelCounts, LabelWork, label, reply_schema
+from engine.label import LabelCounts, LabelWork, label, reply_schema
 from engine.ports import Request, Teacher
 from engine.prompts import load_prompt
 from engine.tasks import get_task
+from engine.teachers.calling import MAX_RAW, Caller
 from engine.types import Choice, Purpose, Reply, Sampling, Split, TeacherSpec, Usage, make_query
 
 TASK = get_task("choice")
@@ -28,10 +29,14 @@ class Journal:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.times: list[float] = []
+        self.stopped: list[str] = []
 
     def emit(self, type_: str, **data: Any) -> None:
-        assert type_ == "reply"
         json.dumps(data)
+        if type_ == "teacher_stopped":
+            self.stopped.append(data["teacher"])
+            return
+        assert type_ == "reply"
         self.events.append(data)
         self.times.append(time.perf_counter())
 
@@ -47,13 +52,15 @@ class FakeTeacher:
     concurrency: int = 2
     live: bool = True
     sampling: Sampling = COLD
+    draws: int = 1
     asked: list[Request] = field(default_factory=list)
     busy: int = 0
     most_busy: int = 0
 
     @property
     def spec(self) -> TeacherSpec:
-        return TeacherSpec(self.name, "fake", f"m-{self.name}", sampling=self.sampling, concurrency=self.concurrency)
+        spec = TeacherSpec(self.name, "fake", f"m-{self.name}", sampling=self.sampling)
+        return replace(spec, concurrency=self.concurrency, draws=self.draws)
 
     async def ask(self, request: Request) -> Reply:
         self.asked.append(request)
@@ -72,7 +79,7 @@ def work(*teachers: Teacher, **changes: Any) -> LabelWork:
 
 
 def run(todo: LabelWork, journal: Journal, stop: Callable[[], bool] = lambda: False) -> LabelCounts:
-    return asyncio.run(label(todo, journal, stop))
+    return asyncio.run(label(todo, journal, Caller(stop=stop, attempts=1)))
 
 
 def saying(text: str, **more: Any) -> Callable[[Request], Reply]:
@@ -134,8 +141,8 @@ def test_another_way_of_sampling_makes_other_samples_and_another_name_does_not()
 
 
 def test_several_draws_are_several_samples() -> None:
-    journal, teacher = Journal(), FakeTeacher()
-    assert run(work(teacher, draws=3, queries=QUERIES[:2]), journal).samples == 6
+    journal, teacher = Journal(), FakeTeacher(draws=3)
+    assert run(work(teacher, queries=QUERIES[:2]), journal).samples == 6
     assert sorted(event["sample"]["draw"] for event in journal.events) == [0, 0, 1, 1, 2, 2]
     assert len({event["sample_id"] for event in journal.events}) == 6
 
@@ -169,7 +176,7 @@ def test_a_very_long_reply_is_kept_in_part() -> None:
 def test_usage_and_latency_are_journaled() -> None:
     journal = Journal()
     run(work(FakeTeacher(reply=saying(GOOD, usage=Usage(3, 4), latency_s=0.25)), queries=QUERIES[:1]), journal)
-    assert journal.events[0]["usage"] == {"input_tokens": 3, "output_tokens": 4}
+    assert journal.events[0]["usage"] == {"input_tokens": 3, "output_tokens": 4, "cached_tokens": None}
     assert journal.events[0]["latency_s"] == 0.25
 
 
@@ -178,6 +185,7 @@ def test_a_wrong_key_stops_that_teacher_only() -> None:
     locked = FakeTeacher("locked", reply=lambda request: TeacherError(ErrorKind.AUTH, "wrong key"), concurrency=1)
     counts = run(work(locked, FakeTeacher("bob")), journal)
     assert (len(locked.asked), len(journal.of("locked"))) == (1, 1)
+    assert journal.stopped == ["locked"]
     assert len(journal.of("bob")) == 5
     assert counts == LabelCounts(5, 1, 0)
 
@@ -221,3 +229,39 @@ def test_stopping_leaves_the_rest_unasked() -> None:
 
 def test_nobody_to_ask_is_no_error() -> None:
     assert run(work(), Journal()) == LabelCounts(0, 0, 0)
+
+
+def test_only_what_failed_is_asked_where_that_is_wanted() -> None:
+    first = Journal()
+    shaky = FakeTeacher(
+        reply=lambda r: TeacherError(ErrorKind.REFUSED, "no") if "1" in r.query.text else Reply(GOOD, GOOD)
+    )
+    run(work(shaky, queries=QUERIES[:3]), first)
+    failed = {event["sample_id"] for event in first.events if event["error"]}
+    again = FakeTeacher()
+    assert run(work(again, only=failed), Journal()) == LabelCounts(1, 0, 0)
+    assert [request.query.text for request in again.asked] == ["query 1"]
+
+
+def test_another_attempt_of_a_passing_failure_is_another_row_of_the_journal() -> None:
+    journal = Journal()
+    answers = [TeacherError(ErrorKind.SERVER, "500", tokens=(5, 6)), Reply(GOOD, GOOD)]
+
+    def reply(request: Request) -> Reply | TeacherError:
+        return answers.pop(0)
+
+    todo = work(FakeTeacher(reply=reply), queries=QUERIES[:1])
+    assert asyncio.run(label(todo, journal, Caller(first_wait_s=0.001))) == LabelCounts(1, 0, 0)
+    assert [event["error"] for event in journal.events] == [ErrorKind.SERVER, None]
+    assert journal.events[0]["usage"]["output_tokens"] == 6
+    assert len({event["sample_id"] for event in journal.events}) == 1
+
+
+def test_stopping_ends_a_long_wait_between_attempts() -> None:
+    journal = Journal()
+    busy = FakeTeacher(reply=lambda request: TeacherError(ErrorKind.RATE_LIMIT, "slow down", retry_after_s=300))
+    started = time.monotonic()
+    caller = Caller(stop=lambda: time.monotonic() - started > 0.3)
+    asyncio.run(label(work(busy, queries=QUERIES[:1]), journal, caller))
+    assert time.monotonic() - started < 3
+    assert len(journal.events) == 1

@@ -123,14 +123,13 @@ def test_a_rewrite_keeps_the_label_even_a_wrong_one(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_rewrite_is_shorter_and_depends_on_what_the_student_wrote(method: str) -> None:
     teacher = ScriptedTeacher(method)
-    differ = 0
     for puzzle in PUZZLES[:120]:
-        full = " ".join(step.full for step in solve_puzzle(puzzle.text, method)[1].steps)
+        steps = solve_puzzle(puzzle.text, method)[1].steps
+        full = " ".join(step.full for step in steps)
         brief = rewrite(teacher, puzzle.text, puzzle.answer, "ok").rationale
         long = rewrite(teacher, puzzle.text, puzzle.answer, full).rationale
         assert len(brief) <= len(long) < len(full)
-        differ += brief != long
-    assert differ > 100
+        assert brief != long or len(steps) <= 2, "of one step and an answer there is nothing to leave out"
 
 
 @pytest.mark.parametrize("method", METHODS)

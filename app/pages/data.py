@@ -1,0 +1,105 @@
+"""Data: is what I uploaded what I meant?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import plotly.graph_objects as go
+
+from app.pages.frame import Frame, guard
+from app.services import Services
+from app.usecases.previewing import Preview
+from app.view import table_html, told_html
+from engine.errors import InputError
+from engine.hub import HUB
+from storage.projects import Project
+
+_ROLES = ("query", "choices", "gold", "kind", "id")
+_NONE = "- none -"
+_KINDS = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz"]
+
+
+def build(frame: Frame) -> None:
+    """Lay the page out and bind its handlers."""
+    services = frame.services
+    gr.Markdown(
+        "## Data\nQueries need no labels. Labels that a file brings stay apart: they only score held-out queries."
+    )
+    held = gr.HTML(padding=False)
+    frame.fill([held], lambda project: _held(services, project))
+    with gr.Row():
+        file = gr.File(label="A file of queries", file_types=_KINDS, type="filepath")
+        dataset = gr.Textbox(label="or a dataset of the Hub", placeholder="hf:openai/gsm8k:main@train")
+    with gr.Row():
+        columns = [gr.Dropdown([_NONE], value=_NONE, label=f"column of {role}") for role in _ROLES]
+    with gr.Row():
+        share = gr.Slider(0, 1, 0.2, step=0.05, label="share held out for scoring, by hash (1: the whole file)")
+        look = gr.Button("Look at it", variant="secondary")
+        take = gr.Button("Take the good rows", variant="primary", interactive=False)
+    said = gr.HTML(padding=False)
+    with gr.Row():
+        rows = gr.HTML(padding=False)
+        lengths = gr.Plot(label="length of queries, in characters", visible=False)
+    errors = gr.HTML(padding=False)
+    shown = [said, rows, lengths, errors, take]
+
+    def preview(project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
+        found = services.preview.look(project, _source(file, dataset), _overrides(names), share)
+        guessed = [found.columns.get(role) or _NONE for role in _ROLES]
+        choices = [_NONE, *found.names]
+        drawn = [gr.Dropdown(choices, value=value) for value in guessed]
+        return [*drawn, *_draw(found)]
+
+    def store(project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
+        told = services.data.import_queries(project, _source(file, dataset), _overrides(names), share)
+        leaked = f" {told.leaked} of them stand in the other split, where they stay." if told.leaked else ""
+        message = (
+            f"{told.added:,} queries added, {told.duplicates:,} repeated, {told.present:,} were there already, "
+            f"{told.rejected:,} rows left out.{leaked}"
+        )
+        return [told_html(message), _held(services, frame.open(project)), gr.Button(interactive=False)]
+
+    inputs = [frame.project, file, dataset, share, *columns]
+    for event in (look.click, file.upload):
+        event(guard(preview), inputs, [*columns, *shown], api_visibility="private")
+    take.click(guard(store), inputs, [said, held, take], api_visibility="private")
+
+
+def _source(file: str | None, dataset: str) -> str | Path:
+    if dataset.strip():
+        name = dataset.strip()
+        return name if name.startswith(HUB) else f"{HUB}{name}"
+    if file:
+        return Path(file)
+    raise InputError("Drop a file first, or name a dataset of the Hub.")
+
+
+def _overrides(names: tuple[str, ...]) -> dict[str, str]:
+    return {role: name for role, name in zip(_ROLES, names, strict=True) if name and name != _NONE}
+
+
+def _held(services: Services, project: Project | None) -> str:
+    if project is None:
+        return told_html("Make a project first, on the page Projects.")
+    counts = services.context.queries.counts(project.id)
+    distill, heldout = counts.get("distill", 0), counts.get("heldout", 0)
+    return told_html(f"{project.name} has {distill:,} queries to distill from and {heldout:,} held out.")
+
+
+def _draw(found: Preview) -> list[Any]:
+    part = f" (of the first {found.looked_at:,} rows)" if found.partly else ""
+    told = f"{found.good:,} queries ready{part} · {found.bad:,} rows need you · {found.duplicates:,} duplicates"
+    errors = [{"row": error.row, "what is wrong": error.message} for error in found.errors]
+    figure = go.Figure(go.Histogram(x=found.lengths, nbinsx=40, marker_color="#2563eb"))
+    figure.update_layout(
+        height=260, margin={"l": 40, "r": 10, "t": 10, "b": 40}, xaxis_title="characters", yaxis_title="queries"
+    )
+    return [
+        told_html(told, bad=not found.good),
+        table_html(found.rows, "first rows, as a teacher will see them"),
+        gr.Plot(figure, visible=bool(found.lengths)),
+        table_html(errors, "rows that need you: they are left out"),
+        gr.Button(interactive=found.good > 0),
+    ]

@@ -1,0 +1,102 @@
+"""The frame around every page: steps on the left, the job strip below, the project from the address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from app.services import Services
+from app.view import rail_html, strip_html
+from engine.errors import TacitError
+from storage.projects import Project
+
+TICK_S = 2.0
+Filler = tuple[Callable[[Project | None], Any], Sequence[Any]]
+
+
+@dataclass
+class Frame:
+    """What a page hangs its handlers on.
+
+    `project` is the state that holds the current project's name ("" where there is none). `refreshers` are functions of
+    the project that fill components on load and whenever a job that ran has gone on.
+    """
+
+    services: Services
+    app: gr.Blocks
+    project: gr.State
+    timer: gr.Timer
+    refreshers: list[Filler] = field(default_factory=list)
+    openers: list[Filler] = field(default_factory=list)
+
+    def fill_once(self, components: Sequence[Any], work: Callable[[Project | None], Any]) -> None:
+        """Fill components when the page is opened, and leave them to the person from then on."""
+        self.openers.append((work, components))
+
+    def fill(self, components: Sequence[Any], work: Callable[[Project | None], Any]) -> None:
+        """Fill components on load and while jobs run; `work` returns a value a component."""
+        self.refreshers.append((work, components))
+
+    def open(self, name: str | None) -> Project | None:
+        """The project of a name, if it is there."""
+        return self.services.standing.find_project(name)
+
+
+@contextmanager
+def frame(services: Services, app: gr.Blocks, here: str) -> Iterator[Frame]:
+    """Lay a page out; its handlers are bound when the block ends."""
+    gr.Navbar(visible=False)
+    made = Frame(services, app, gr.State(""), gr.Timer(TICK_S, active=False))
+    with gr.Row(elem_classes="body-row"):
+        with gr.Column(scale=1, min_width=200):
+            rail = gr.HTML(rail_html([], "", here), padding=False)
+        with gr.Column(scale=5, min_width=320):
+            yield made
+    strip = gr.HTML("", padding=False)
+    outputs = [rail, strip, made.timer, *_parts(made.refreshers)]
+
+    def draw(project: Project | None) -> list[Any]:
+        jobs = services.standing.running()
+        name = project.name if project else ""
+        values: list[Any] = [rail_html(services.standing.marks(project), name, here), strip_html(jobs)]
+        values.append(gr.Timer(active=bool(jobs)))
+        return values + _run(made.refreshers, project)
+
+    def load(request: gr.Request) -> list[Any]:
+        project = services.standing.find_project(request.query_params.get("project"))
+        return [project.name if project else "", *draw(project), *_run(made.openers, project)]
+
+    def tick(name: str) -> list[Any]:
+        return draw(services.standing.find_project(name))
+
+    opened = [made.project, *outputs, *_parts(made.openers)]
+    app.load(load, outputs=opened, api_visibility="private", show_progress="hidden")
+    made.timer.tick(tick, made.project, outputs, api_visibility="private", show_progress="hidden")
+
+
+def _parts(fillers: Sequence[Filler]) -> list[Any]:
+    return [part for _, parts in fillers for part in parts]
+
+
+def _run(fillers: Sequence[Filler], project: Project | None) -> list[Any]:
+    values: list[Any] = []
+    for work, parts in fillers:
+        found = work(project)
+        values += list(found) if len(parts) > 1 else [found]
+    return values
+
+
+def guard(work: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler whose expected errors become a message on the page instead of a stack trace."""
+
+    def run(*values: Any) -> Any:
+        try:
+            return work(*values)
+        except TacitError as error:
+            raise gr.Error(str(error), duration=None, print_exception=False) from error
+
+    return run

@@ -1,0 +1,153 @@
+"""Label: what will it cost, and how is it going?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import gradio as gr
+
+from app.pages.frame import Frame, guard
+from app.services import Services
+from app.usecases.labelling import LabelOrder
+from app.usecases.quoting import PILOT, Quote
+from app.view import replies_html, table_html, told_html
+from engine.errors import InputError
+from engine.types import Split
+from storage.projects import Project
+
+_ENGINES = [("from this machine", "process"), ("half price, within a day (batch API)", "batch")]
+
+
+def build(frame: Frame) -> None:
+    """Lay the page out and bind its handlers."""
+    services = frame.services
+    gr.Markdown("## Label\nEvery teacher answers every query that has no sample yet. The quote comes first.")
+    with gr.Row():
+        teachers = gr.CheckboxGroup([], label="Teachers")
+        heldout = gr.Checkbox(False, label="also the held-out queries, for comparison only")
+        engine = gr.Dropdown(_ENGINES, value="process", label="How they are asked")
+    with gr.Row():
+        quote = gr.Button("Quote")
+        pilot = gr.Button(f"Pilot of {PILOT} queries")
+        cap = gr.Number(None, label="Cap in US $", minimum=0)
+        most = gr.Number(None, precision=0, label="Cap on requests", minimum=1)
+        start = gr.Button("Start", variant="primary")
+        pause = gr.Button("Pause")
+        retry = gr.Button("Retry failed")
+    said = gr.HTML(padding=False)
+    quoted = gr.HTML(padding=False)
+    table = gr.HTML(padding=False)
+    failed = gr.HTML(padding=False)
+    with gr.Accordion("Last replies, as text", open=False):
+        replies = gr.HTML(padding=False)
+    frame.fill([table, failed, replies], lambda project: _progress(services, project))
+    frame.fill_once([teachers], lambda project: _choices(services, project))
+    order = [frame.project, teachers, heldout, engine, cap, most]
+
+    do = _Handlers(frame)
+    quote.click(guard(do.ask_quote), order, quoted, api_visibility="private")
+    for button, work in ((start, do.begin), (pilot, do.begin_pilot), (retry, do.begin_retry)):
+        button.click(guard(work), order, [said, frame.timer], api_visibility="private")
+    pause.click(guard(do.stop), frame.project, said, api_visibility="private")
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the page's events do."""
+
+    frame: Frame
+
+    def ask_quote(self, project: str, names: list[str], heldout: bool, *_: Any) -> str:
+        return quote_html(self.frame.services.quote.quote(project, LabelOrder(_named(names), _splits(heldout))))
+
+    def begin(
+        self, project: str, names: list[str], heldout: bool, engine: str, cap: Any, most: Any, **more: Any
+    ) -> list[Any]:
+        money = None if cap in (None, "") else Decimal(str(cap))
+        limit = None if most in (None, "") else int(most)
+        asked = LabelOrder(_named(names), _splits(heldout), money, limit, engine=engine, **more)  # type: ignore[arg-type]
+        self.frame.services.label.start(project, asked)
+        told = "Started. It goes on when this tab is closed; what came in is kept at any moment."
+        return [told_html(told), gr.Timer(active=True)]
+
+    def begin_pilot(self, *values: Any) -> list[Any]:
+        return self.begin(*values, limit=PILOT)
+
+    def begin_retry(self, *values: Any) -> list[Any]:
+        return self.begin(*values, retry=("all",))
+
+    def stop(self, project: str) -> str:
+        found = self.frame.open(project)
+        jobs = [
+            job for job in self.frame.services.context.jobs.unfinished_jobs() if found and job.project_id == found.id
+        ]
+        for job in jobs:
+            self.frame.services.standing.cancel(job.id)
+        told = "Pausing: requests in flight come to their end; Start goes on." if jobs else "Nothing is running."
+        return told_html(told)
+
+
+def _named(names: list[str]) -> tuple[str, ...]:
+    if not names:
+        raise InputError("Choose at least one teacher; the page Teachers adds them.")
+    return tuple(names)
+
+
+def _splits(heldout: bool) -> tuple[Split, ...]:
+    return (Split.DISTILL, Split.HELDOUT) if heldout else (Split.DISTILL,)
+
+
+def _choices(services: Services, project: Project | None) -> Any:
+    specs = services.context.projects.teachers(project.id) if project else []
+    names = [spec.name for spec in specs if spec.provider != "recorded"]
+    return gr.CheckboxGroup(names, value=names)
+
+
+def quote_html(quotes: list[Quote]) -> str:
+    """The quote as a table, its sum and what it is based on below."""
+    rows = [
+        {
+            "teacher": q.teacher,
+            "requests": q.requests,
+            "tokens in": f"{q.input_low:,} - {q.input_high:,}",
+            "tokens out": f"{q.output_low:,} - {q.output_high:,}",
+            "US $": "unknown" if q.cost_low is None else f"{q.cost_low:.4f} - {q.cost_high:.4f}",
+            "minutes": f"{q.seconds_low / 60:.1f} - {q.seconds_high / 60:.1f}",
+            "tokens": q.basis,
+            "price": q.price,
+        }
+        for q in quotes
+    ]
+    return table_html(rows, "Quote, low to high; requests that fail are not in it")
+
+
+def _progress(services: Services, project: Project | None) -> list[str]:
+    if project is None:
+        return [told_html("Make a project first, on the page Projects."), "", ""]
+    money = {(row["teacher"], row["purpose"]): row for row in services.context.ledger.totals(project.id)}
+    rows = []
+    for row in services.context.samples.counts(project.id):
+        own = money.get((row["teacher"], "label"), {})
+        known = not own.get("unknown_cost")
+        rows.append(
+            {
+                "teacher": row["teacher"],
+                "samples": row["samples"],
+                "failed": row["failures"],
+                "tokens in": own.get("input_tokens") or 0,
+                "tokens out": own.get("output_tokens") or 0,
+                "spent": f"${own.get('cost_usd', 0):.4f}" if known else "unknown",
+            }
+        )
+    ended = [job for job in services.context.jobs.jobs_of(project.id) if job.kind in ("label", "batch")][:1]
+    last = (
+        f"The last labelling is {ended[0].status}{': ' + ended[0].message if ended[0].message else ''}."
+        if ended
+        else ""
+    )
+    told = told_html(last, bad=bool(ended and ended[0].status in ("failed", "needs_key", "capped", "interrupted")))
+    failures = table_html(services.context.samples.failures(project.id), "failed, by kind of error")
+    table = table_html(rows, "samples to distill from", empty="Nothing is labelled yet. Ask for the quote, then start.")
+    return [told + table, failures, replies_html(services.context.samples.last_replies(project.id))]

@@ -1,0 +1,53 @@
+"""How the studio is served: to this machine only, unless there is a login."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+from app.theme import CSS, make_theme
+from engine.errors import InputError
+
+MOST_UPLOAD = "2gb"
+
+
+def launch_options(host: str, port: int, auth: str | None) -> dict[str, Any]:
+    """What gradio's `launch` is given.
+
+    Raises:
+        InputError: if another host than this machine's own is named without a login, or the login can't be read.
+    """
+    users = _read_users(auth) if auth else None
+    if users is None and not _is_own(host):
+        raise InputError(
+            f"{host} can be reached from other machines: give a login with --auth user:password, or a file of such "
+            "lines. Nothing was started."
+        )
+    return {
+        "server_name": host,
+        "server_port": port,
+        "auth": users,
+        "run_history": False,
+        "max_file_size": MOST_UPLOAD,
+        "theme": make_theme(),
+        "css": CSS,
+        "footer_links": [],
+        "show_error": True,
+    }
+
+
+def _is_own(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _read_users(auth: str) -> list[tuple[str, str]]:
+    path = Path(auth)
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else [auth]
+    users = [tuple(line.strip().split(":", 1)) for line in lines if line.strip()]
+    if not users or any(len(user) != 2 or not all(user) for user in users):
+        raise InputError("--auth: give user:password, or a file with one such line a user")
+    return [(user[0], user[1]) for user in users]

@@ -1,0 +1,58 @@
+"""Look and feel in one place: theme, style sheet, and the colours of teachers and stages in every plot."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+TEACHER_COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891b2", "#65a30d", "#db2777")
+STAGE_COLOURS = {"stage1": "#1d4ed8", "stage2": "#7c3aed", "stage3": "#be185d"}
+
+
+def teacher_colour(names: list[str], name: str) -> str:
+    """The colour of a teacher: by its place among the project's teachers in order of name."""
+    return TEACHER_COLOURS[sorted(names).index(name) % len(TEACHER_COLOURS)]
+
+
+def make_theme() -> gr.themes.Base:
+    """One accent, small radii, system fonts (nothing is fetched)."""
+    return gr.themes.Base(
+        primary_hue="blue",
+        neutral_hue="slate",
+        radius_size="sm",
+        spacing_size="sm",
+        text_size="md",
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    )
+
+
+CSS = """
+.gradio-container { max-width: 1400px !important; }
+.rail a { display: flex; justify-content: space-between; gap: .5rem; padding: .35rem .5rem; border-radius: 4px;
+  color: var(--body-text-color); text-decoration: none; }
+.rail a:hover, .rail a:focus-visible { background: var(--background-fill-secondary);
+  outline: 2px solid var(--color-accent); }
+.rail a[aria-current=page] { background: var(--background-fill-secondary); font-weight: 600; }
+.rail .number { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; font-size: .85em; }
+.rail .project { padding: .35rem .5rem; border-bottom: 1px solid var(--border-color-primary); margin-bottom: .4rem;
+  overflow-wrap: anywhere; }
+.plain { overflow-x: auto; }
+.plain table { border-collapse: collapse; width: 100%; font-size: .9em; }
+.plain th, .plain td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid var(--border-color-primary);
+  vertical-align: top; overflow-wrap: anywhere; }
+.plain th { color: var(--body-text-color-subdued); font-weight: 600; white-space: nowrap; }
+.plain td.right, .plain th.right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.plain caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+.told { padding: .4rem .6rem; border-left: 3px solid var(--color-accent);
+  background: var(--background-fill-secondary); }
+.told.bad { border-left-color: #dc2626; }
+.strip { border-top: 1px solid var(--border-color-primary); padding: .4rem 0; font-size: .9em; }
+.bar { height: .5rem; background: var(--background-fill-secondary); border-radius: 4px; overflow: hidden; }
+.bar span { display: block; height: 100%; background: var(--color-accent); }
+.reply { border-bottom: 1px solid var(--border-color-primary); padding: .3rem 0; font-size: .85em;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+ins { background: #bbf7d0; color: #14532d; text-decoration: none; }
+del { background: #fecaca; color: #7f1d1d; text-decoration: none; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
+@media (max-width: 640px) { .pair { grid-template-columns: 1fr; } .body-row { flex-direction: column; } }
+"""

@@ -1,0 +1,103 @@
+"""Looking at what was selected: queries a page at a time, and all samples of one with their similarities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.usecases.context import Context
+from app.usecases.selecting import SelectService
+from engine.errors import NotFound, StateError
+
+_PAGE = 50
+_FILTERS = {
+    "all": "TRUE",
+    "labels differ": "labels > 1",
+    "by hand": "by_hand > 0",
+    "nothing kept": "kept = 0",
+}
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One query with all its samples; `cosines` (k, k) in their order, None where vectors are missing."""
+
+    query: str
+    samples: list[dict[str, Any]]
+    cosines: list[list[float]] | None
+
+
+@dataclass(frozen=True)
+class BrowseService:
+    """Use cases of browsing a selection."""
+
+    context: Context
+    select: SelectService
+
+    def queries(self, project_name: str, search: str = "", which: str = "all", after: int = 0) -> list[dict[str, Any]]:
+        """The next 50 queries behind a position that have samples, with what was kept of them.
+
+        Raises:
+            StateError: if there is no such filter.
+        """
+        if which not in _FILTERS:
+            raise StateError(f"there is no filter {which!r}; there are {', '.join(_FILTERS)}")
+        project = self.context.projects.get(project_name)
+        selection = self._selection_id(project.id)
+        return self.context.db.rows(
+            f"""
+            SELECT * EXCLUDE (labels, by_hand) FROM (
+                SELECT q.position, q.id, left(q.text, 160) AS query,
+                    count(*) FILTER (WHERE r.reason LIKE 'kept%') AS kept, count(*) AS samples,
+                    string_agg(s.label, ', ' ORDER BY s.teacher, s.draw) AS answers,
+                    min(r.similarity) AS "pair's cosine",
+                    count(DISTINCT s.label_key) AS labels, count(*) FILTER (WHERE r.reason LIKE '%by_hand') AS by_hand
+                FROM queries q JOIN samples s ON s.project_id = q.project_id AND s.query_id = q.id
+                LEFT JOIN selection_rows r ON r.selection_id = ? AND r.sample_id = s.id
+                WHERE q.project_id = ? AND q.split = 'distill' AND q.position > ? AND contains(lower(q.text), lower(?))
+                GROUP BY q.position, q.id, q.text
+            ) WHERE {_FILTERS[which]} ORDER BY position LIMIT {_PAGE}
+            """,
+            [selection, project.id, after, search.strip()],
+        )
+
+    def detail(self, project_name: str, query_id: str) -> Detail:
+        """One query with all its samples, reasons and similarities.
+
+        Raises:
+            NotFound: if the project has no such query.
+        """
+        project = self.context.projects.get(project_name)
+        row = self.context.db.row("SELECT text FROM queries WHERE project_id = ? AND id = ?", [project.id, query_id])
+        if row is None:
+            raise NotFound(f"there is no query {query_id} in {project.name!r}")
+        samples = self.context.db.rows(
+            "SELECT s.id, s.teacher, s.draw, s.label, s.rationale, s.text_hash, r.confidence, r.reason, r.similarity "
+            "FROM samples s LEFT JOIN selection_rows r ON r.sample_id = s.id AND r.selection_id = ? "
+            "WHERE s.project_id = ? AND s.query_id = ? ORDER BY s.teacher, s.draw, s.id",
+            [self._selection_id(project.id), project.id, query_id],
+        )
+        return Detail(row["text"], samples, self._cosines(project.id, [s["text_hash"] for s in samples]))
+
+    def _selection_id(self, project_id: str) -> str:
+        try:
+            return self.context.selections.latest(project_id).id
+        except NotFound:
+            return ""
+
+    def _cosines(self, project_id: str, hashes: list[str]) -> list[list[float]] | None:
+        for model, revision, dimension in self.context.samples.embedders(project_id):
+            rows = self.context.db.rows(
+                f"SELECT text_hash, vector FROM embeddings_{int(dimension)} WHERE model = ? AND revision = ? "
+                "AND text_hash IN (SELECT unnest(?::VARCHAR[]))",
+                [model, revision, hashes],
+            )
+            vectors = {row["text_hash"]: np.asarray(row["vector"], dtype=np.float64) for row in rows}
+            if hashes and all(name in vectors for name in hashes):
+                matrix = np.stack([vectors[name] for name in hashes])
+                matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+                found: list[list[float]] = (matrix @ matrix.T).round(4).tolist()
+                return found
+        return None

@@ -1,0 +1,98 @@
+"""Labelling that happens elsewhere than on this process's loop: a local model in a worker, or a cluster by Ray."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from app.usecases.asking import Asking, key_variable
+from app.usecases.context import POLL_S, Context
+from engine.errors import KeyMissing, WorkerFailed
+from engine.jobs.events import EventLog
+from engine.jobs.spec import SPEC_FILE, write_atomically, write_lines
+from engine.label import LabelWork, list_requests
+from engine.types import Job, JobStatus, TeacherSpec
+from storage.projects import Project
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Hands requests to workers and waits for them."""
+
+    context: Context
+    asking: Asking
+
+    async def label_locally(
+        self, project: Project, spec: TeacherSpec, work: LabelWork, log: EventLog, stop: Callable[[], bool]
+    ) -> None:
+        """Let a model on this machine answer, in a worker that holds the device.
+
+        Raises:
+            WorkerFailed: if it ended before its time; what it answered is kept.
+        """
+        payload = {
+            "model": spec.model,
+            "task": work.task.name,
+            "teacher": spec.name,
+            "purpose": work.purpose,
+            "batch": spec.concurrency,
+            **asdict(spec.sampling),
+        }
+        await self._run(project, spec, "local", work, payload, log, stop)
+
+    async def label_on_ray(
+        self, project: Project, spec: TeacherSpec, work: LabelWork, log: EventLog, stop: Callable[[], bool]
+    ) -> None:
+        """Let a hosted teacher be asked by Ray; its key has to stand in the environment of the machines that ask.
+
+        Raises:
+            KeyMissing: if the key is known to this process's memory only.
+            WorkerFailed: if it ended before its time; what came in is kept.
+        """
+        variable = key_variable(spec)
+        found = self.asking.capabilities(spec)
+        payload = {
+            "teacher": {**asdict(spec), "key_variable": variable},
+            "capabilities": {} if found is None else asdict(found),
+            "task": work.task.name,
+            "purpose": work.purpose,
+            "nonce": work.nonce,
+        }
+        await self._run(project, spec, "ray", work, payload, log, stop)
+
+    async def _run(
+        self,
+        project: Project,
+        spec: TeacherSpec,
+        kind: str,
+        work: LabelWork,
+        payload: dict[str, Any],
+        log: EventLog,
+        stop: Callable[[], bool],
+    ) -> None:
+        requests = list(list_requests(work, spec))
+        if not requests or stop():
+            return
+        log.emit("placed", kind=kind, teacher=spec.name, requests=len(requests))
+        child = self.context.prepare(project.id, kind, {"teacher": spec.name})
+        folder = Path(child.folder)
+        payload["file"] = write_lines(folder / "requests.jsonl", requests)
+        write_atomically(folder / SPEC_FILE, {"kind": kind, "payload": payload})
+        ended = await self._wait_for(self.context.queue(child).id, stop)
+        if ended.status is JobStatus.NEEDS_KEY:
+            raise KeyMissing(ended.message)
+        if ended.status is not JobStatus.FINISHED and not stop():
+            raise WorkerFailed(f"{spec.name}, asked by a {kind} worker, is {ended.status}: {ended.message}")
+
+    async def _wait_for(self, job_id: str, stop: Callable[[], bool]) -> Job:
+        """Wait for a worker without holding up the loop; a request to stop is handed on to it."""
+        asked = False
+        while not (job := self.context.jobs.get_job(job_id)).status.over:
+            if stop() and not asked:
+                asked = True
+                self.context.watch.cancel(job_id)
+            await asyncio.sleep(POLL_S)
+        return job

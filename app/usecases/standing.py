@@ -1,0 +1,143 @@
+"""Where a project stands: each step's state and the one number that matters, and the jobs that run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.usecases.context import Context
+from engine.errors import NotFound
+from engine.types import Job, JobStatus, RunStatus, Split
+from storage.projects import Project
+
+State = Literal["todo", "running", "done", "stale"]
+_STEP_OF = {"label": "Label", "batch": "Label", "ray-label": "Label", "local": "Label", "ray": "Label"}
+_SPLITS = (Split.DISTILL.value, Split.HELDOUT.value)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One step of the work on a project."""
+
+    name: str
+    path: str
+    state: State
+    number: str
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """A job that is queued or runs: what it does, and how far it is (None: it does not tell)."""
+
+    id: str
+    project: str
+    kind: str
+    status: str
+    told: str
+    done: int | None
+    of: int | None
+
+
+@dataclass(frozen=True)
+class StandingService:
+    """Use cases of the frame around every page."""
+
+    context: Context
+
+    def find_project(self, name: str | None) -> Project | None:
+        """The project of that name, else the newest, else None."""
+        if name:
+            try:
+                return self.context.projects.get(name)
+            except NotFound:
+                pass
+        projects = self.context.projects.all()
+        return projects[-1] if projects else None
+
+    def marks(self, project: Project | None) -> list[Mark]:
+        """The steps in the order of the work."""
+        if project is None:
+            return [Mark("Projects", "/", "todo", "none yet")]
+        counts = self.context.queries.counts(project.id)
+        queries = sum(counts.values())
+        teachers = self.context.projects.teachers(project.id)
+        running = {_STEP_OF.get(job.kind, "") for job in self._jobs() if job.project_id == project.id}
+        runs = self.context.runs.all(project.id)
+        return [
+            Mark("Projects", "/", "done", str(len(self.context.projects.all()))),
+            Mark("Data", "/data", "done" if queries else "todo", f"{queries:,} queries" if queries else ""),
+            Mark("Teachers", "/teachers", "done" if teachers else "todo", str(len(teachers) or "")),
+            self._label_mark(project, "Label" in running),
+            self._select_mark(project),
+            Mark("Runs", "/runs", _run_state([run.status for run in runs]), str(len(runs) or "")),
+        ]
+
+    def _label_mark(self, project: Project, running: bool) -> Mark:
+        row = self.context.db.row(
+            "SELECT count(*) AS samples, (SELECT coalesce(sum(cost), 0) FROM attempts WHERE project_id = ?) AS cost "
+            "FROM samples WHERE project_id = ?",
+            [project.id, project.id],
+        ) or {"samples": 0, "cost": 0}
+        state: State = "running" if running else "done" if row["samples"] else "todo"
+        money = f", ${row['cost']:.2f}" if row["cost"] else ""
+        return Mark("Label", "/label", state, f"{row['samples']:,}{money}" if row["samples"] else "")
+
+    def _select_mark(self, project: Project) -> Mark:
+        try:
+            selection = self.context.selections.latest(project.id)
+        except NotFound:
+            return Mark("Select", "/select", "todo", "")
+        row = self.context.db.row(
+            "SELECT count(*) AS n FROM samples WHERE project_id = ? AND split = 'distill'", [project.id]
+        )
+        stale = row is not None and row["n"] != selection.counts["samples"]
+        return Mark("Select", "/select", "stale" if stale else "done", f"{selection.counts['kept']:,} kept")
+
+    def _jobs(self) -> list[Job]:
+        return self.context.jobs.unfinished_jobs()
+
+    def running(self) -> list[RunningJob]:
+        """Jobs that are queued or run, in whatever project."""
+        names = {project.id: project.name for project in self.context.projects.all()}
+        return [self._describe(job, names.get(job.project_id, "")) for job in self._jobs()]
+
+    def _describe(self, job: Job, project: str) -> RunningJob:
+        told, done, of = "", None, None
+        for event in self.context.jobs.last_events(job.id, ("progress", "metric", "label_started")):
+            if event.type == "label_started":
+                told, of = f"label {event.data['split']}", event.data["requests"]
+                done = min(of, self.context.jobs.count_replies(job.id, event.seq))
+            elif event.type == "metric":
+                told, done, of = event.data["step"], event.data["update"], event.data["of"]
+            else:
+                told, done, of = event.data["step"], event.data["done"], event.data["of"]
+        return RunningJob(job.id, project, job.kind, job.status.value, told, done, of)
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a job to stop; what it journaled is kept."""
+        self.context.watch.cancel(job_id)
+
+    def overview(self) -> list[dict[str, Any]]:
+        """All projects, oldest first, with their sizes and what they cost."""
+        rows = []
+        for project in self.context.projects.all():
+            numbers = self.context.db.row(
+                "SELECT (SELECT count(*) FROM queries WHERE project_id = ?) AS queries, "
+                "(SELECT count(*) FROM samples WHERE project_id = ?) AS samples, "
+                "(SELECT coalesce(sum(cost), 0) FROM attempts WHERE project_id = ?) AS cost",
+                [project.id] * 3,
+            )
+            runs = self.context.runs.all(project.id)
+            rows.append({"name": project.name, "task": project.config.task, **(numbers or {}), "runs": len(runs)})
+        return rows
+
+
+def _run_state(statuses: list[RunStatus]) -> State:
+    if any(status in (RunStatus.RUNNING, RunStatus.WAITING) for status in statuses):
+        return "running"
+    return "done" if statuses else "todo"
+
+
+def over(status: str) -> bool:
+    """Whether a job with this status has ended."""
+    return JobStatus(status).over

@@ -1,0 +1,172 @@
+"""Teachers of a project: describe them, test their connection, list models, see what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.usecases.asking import Asking, key_variable
+from app.usecases.context import Context
+from app.usecases.data import RESERVED
+from engine.config import TeacherConfig, read_config
+from engine.costs import Price, find_price
+from engine.errors import ConfigError, InputError, KeyMissing, NotFound
+from engine.jobs.events import EventLog
+from engine.ports import EventSink
+from engine.teachers.calling import About, Caller, Outcome, Tell, journal
+from engine.teachers.capabilities import probe
+from engine.teachers.hosted import HostedTeacher
+from engine.teachers.opening import HOSTED, open_chat
+from engine.teachers.scripted import SCRIPTED_TEACHERS
+from engine.types import Job, Purpose, TeacherSpec
+
+PROBE_PROMPT = "probe"
+
+
+@dataclass(frozen=True)
+class TeacherService:
+    """Use cases of teachers."""
+
+    context: Context
+    asking: Asking
+
+    def add(self, project_name: str, values: Mapping[str, Any]) -> TeacherSpec:
+        """Add a teacher to a project, or change the one of that name.
+
+        Raises:
+            ConfigError: what is wrong, one line a setting.
+            InputError: if the name is a student's or a recording's.
+        """
+        project = self.context.projects.get(project_name)
+        config = read_config(TeacherConfig, values)
+        known = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
+        if config.name in RESERVED or config.name.startswith("stage"):
+            raise InputError(f"a teacher can't be named {config.name}, as a student is")
+        if config.name in known and known[config.name].provider == "recorded":
+            raise InputError(f"{config.name} is a recording of this project; choose another name")
+        spec = config.to_spec()
+        if config.provider == "scripted" and config.name not in {t.spec.name for t in SCRIPTED_TEACHERS}:
+            raise ConfigError(f"the scripted teachers are {', '.join(t.spec.name for t in SCRIPTED_TEACHERS)}")
+        find_price(spec)
+        self.context.projects.put_teacher(project.id, spec)
+        return spec
+
+    def get(self, project_name: str, name: str) -> TeacherSpec:
+        """One teacher of a project.
+
+        Raises:
+            NotFound: if there is none of that name.
+        """
+        project = self.context.projects.get(project_name)
+        specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
+        if name not in specs:
+            raise NotFound(f"no teacher is named {name!r}; {project.name!r} has {', '.join(specs) or 'none'}")
+        return specs[name]
+
+    def remove(self, project_name: str, name: str) -> None:
+        """Take a teacher off the project; its samples and its ledger stay.
+
+        Raises:
+            NotFound: if there is none of that name.
+        """
+        self.get(project_name, name)
+        self.context.projects.remove_teacher(self.context.projects.get(project_name).id, name)
+
+    def list_all(self, project_name: str) -> list[dict[str, Any]]:
+        """The project's teachers with price and what probing found."""
+        project = self.context.projects.get(project_name)
+        return [self._describe(spec) for spec in self.context.projects.teachers(project.id)]
+
+    def _describe(self, spec: TeacherSpec) -> dict[str, Any]:
+        found = self.asking.capabilities(spec) if spec.provider in HOSTED else None
+        return {
+            **asdict(spec),
+            "price": _tell_price(find_price(spec)),
+            "capabilities": None if found is None else asdict(found),
+        }
+
+    def key_state(self, project_name: str, name: str) -> str:
+        """Where a teacher's key is, never what it is: set, missing, or not needed."""
+        spec = self.get(project_name, name)
+        if spec.provider not in HOSTED or key_variable(spec) is None:
+            return "not needed"
+        try:
+            self.asking.keys.find(spec)
+        except KeyMissing:
+            return f"{key_variable(spec)} is missing"
+        return f"{key_variable(spec)} is set"
+
+    def models(self, project_name: str, name: str) -> list[str]:
+        """Names of the models that a hosted teacher's endpoint offers.
+
+        Raises:
+            ConfigError: if the teacher is not behind an endpoint.
+            TeacherError: if the endpoint can't be asked.
+            KeyMissing: if its key is not there.
+        """
+        spec = self.get(project_name, name)
+        if spec.provider not in HOSTED:
+            raise ConfigError(f"{name} is a {spec.provider} teacher and has no endpoint to ask")
+
+        async def ask() -> list[str]:
+            chat = open_chat(spec, self.asking.keys.find(spec))
+            try:
+                return await chat.models()
+            finally:
+                await chat.close()
+
+        return asyncio.run(ask())
+
+    def test(self, project_name: str, name: str) -> Job:
+        """Queue the test of a hosted teacher's connection: at most three small requests, on the ledger.
+
+        Raises:
+            ConfigError: if the teacher is not behind an endpoint.
+            KeyMissing: if its key is not there.
+        """
+        spec = self.get(project_name, name)
+        if spec.provider not in HOSTED:
+            raise ConfigError(f"{name} is a {spec.provider} teacher and has no connection to test")
+        self.asking.keys.find(spec)
+        project = self.context.projects.get(project_name)
+        return self.context.submit(project.id, "probe", {"teachers": [name]})
+
+    async def run_probe(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        """The coroutine of a probing job."""
+        project = next(p for p in self.context.projects.all() if p.id == job.project_id)
+        async with self.asking.open(project, job.spec["teachers"], stop) as reach:
+            reach.caller.attempts = 1
+            for teacher in reach.teachers:
+                if isinstance(teacher, HostedTeacher):
+                    await probe_teacher(teacher, reach.caller, log)
+
+
+async def probe_teacher(teacher: HostedTeacher, caller: Caller, sink: EventSink) -> HostedTeacher:
+    """Find out what a teacher's endpoint supports, and tell it.
+
+    Raises:
+        TeacherError: if it can't be asked at all.
+    """
+    spec = teacher.spec
+    found = await probe(teacher, caller, _teller(spec, sink))
+    key = {"provider": spec.provider, "endpoint": spec.endpoint, "model": spec.model}
+    sink.emit("capabilities", teacher=spec.name, **key, found=asdict(found))
+    return teacher.with_capabilities(found)
+
+
+def _teller(spec: TeacherSpec, sink: EventSink) -> Tell:
+    about = About("", "", spec.name, Purpose.PROBE, PROBE_PROMPT)
+
+    def tell(outcome: Outcome) -> None:
+        error = outcome.error
+        journal(sink, about, outcome, error.kind if error else None, str(error) if error else "")
+
+    return tell
+
+
+def _tell_price(price: Price | None) -> dict[str, Any] | None:
+    if price is None:
+        return None
+    return {"input": float(price.input_usd), "output": float(price.output_usd), "source": price.source}

@@ -1,0 +1,140 @@
+"""Prices of tokens, what a request costs, and the budget that no request may pass."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from importlib.metadata import version
+
+from engine.errors import CapReached, ConfigError
+from engine.types import TeacherSpec, Usage
+
+_FREE_PROVIDERS = ("scripted", "recorded", "local")
+_MILLION = Decimal(1_000_000)
+_CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a teacher's tokens cost, in US dollars a million tokens, and where that is from."""
+
+    input_usd: Decimal
+    output_usd: Decimal
+    source: str
+
+
+@cache
+def find_price(spec: TeacherSpec) -> Price | None:
+    """The price of a teacher: the user's own, else genai-prices' for its provider and model; None where it is unknown.
+
+    Scripted, recorded and local teachers bill nothing.
+
+    Raises:
+        ConfigError: if the user gave only one of the two prices.
+    """
+    if (spec.input_price is None) != (spec.output_price is None):
+        raise ConfigError(f"{spec.name}: give both prices, of input and of output, or neither")
+    if spec.input_price is not None and spec.output_price is not None:
+        return Price(Decimal(str(spec.input_price)), Decimal(str(spec.output_price)), "set by hand")
+    if spec.provider in _FREE_PROVIDERS:
+        return Price(Decimal(0), Decimal(0), "bills nothing")
+    million_in, million_out = _table_cost(spec, Usage(1_000_000, 0)), _table_cost(spec, Usage(0, 1_000_000))
+    if million_in is None or million_out is None:
+        return None
+    return Price(million_in, million_out, f"genai-prices {version('genai-prices')}")
+
+
+def cost_of(spec: TeacherSpec, usage: Usage) -> Decimal | None:
+    """What one request cost in US dollars; None where the price or the tokens are unknown."""
+    price = find_price(spec)
+    if price is None:
+        return None
+    if price.input_usd == price.output_usd == 0:
+        return Decimal(0)
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    if price.source.startswith("genai-prices"):
+        return _table_cost(spec, usage)
+    return (price.input_usd * usage.input_tokens + price.output_usd * usage.output_tokens) / _MILLION
+
+
+def _table_cost(spec: TeacherSpec, usage: Usage) -> Decimal | None:
+    import genai_prices  # noqa: PLC0415 - its table is only read where a hosted teacher is priced
+
+    cached = min(usage.cached_tokens or 0, usage.input_tokens or 0)
+    tokens = genai_prices.Usage(
+        input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cache_read_tokens=cached or None
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if spec.endpoint:
+                found = genai_prices.calc_price(tokens, spec.model, provider_api_url=spec.endpoint)
+            else:
+                found = genai_prices.calc_price(tokens, spec.model, provider_id=spec.provider)
+    except (LookupError, ValueError):
+        return None
+    return found.total_price
+
+
+def worst_cost(spec: TeacherSpec, prompt: str) -> Decimal | None:
+    """No request with this prompt can cost more: a token is at least a byte, and `max_tokens` bounds the reply."""
+    return cost_of(spec, Usage(input_bound(prompt), spec.sampling.max_tokens))
+
+
+def input_bound(prompt: str) -> int:
+    """More tokens than this no tokenizer makes of a prompt: its bytes, and some for the roles around it."""
+    return len(prompt.encode("utf-8", "replace")) + 50
+
+
+class Budget:
+    """A hard cap on money (US dollars) and requests of one job. What is in flight counts with its worst case."""
+
+    def __init__(self, max_cost: Decimal | None = None, max_requests: int | None = None) -> None:
+        """None: no cap."""
+        self.max_cost = max_cost
+        self.max_requests = max_requests
+        self.spent = Decimal(0)
+        self.requests = 0
+        self._reserved = Decimal(0)
+        self._settled = asyncio.Condition()
+
+    async def reserve(self, worst: Decimal | None) -> Decimal:
+        """Count a request that is about to start, waiting for those in flight where their worst cases fill the cap.
+
+        Returns:
+            What was reserved, to be given back to `settle`.
+
+        Raises:
+            CapReached: if the request could pass a cap whatever those in flight come to.
+        """
+        amount = worst or Decimal(0)
+        async with self._settled:
+            while True:
+                if self.max_requests is not None and self.requests >= self.max_requests:
+                    raise CapReached(f"the cap of {self.max_requests} requests is reached; what came in is kept")
+                if self.max_cost is None or self.spent + self._reserved + amount <= self.max_cost:
+                    break
+                if self.spent + amount > self.max_cost:
+                    raise CapReached(
+                        f"the next request could pass the cap of ${self.max_cost}: ${_round(self.spent)} are spent and "
+                        f"it may cost up to ${_round(amount)}; what came in is kept"
+                    )
+                await self._settled.wait()
+            self.requests += 1
+            self._reserved += amount
+        return amount
+
+    async def settle(self, reserved: Decimal, cost: Decimal | None) -> None:
+        """Replace a reservation by what the request cost; by the whole reservation where that is unknown."""
+        async with self._settled:
+            self._reserved -= reserved
+            self.spent += reserved if cost is None else cost
+            self._settled.notify_all()
+
+
+def _round(amount: Decimal) -> Decimal:
+    return amount.quantize(_CENT / 100)

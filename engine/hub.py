@@ -1,0 +1,39 @@
+"""Rows of a dataset on the Hugging Face Hub, streamed. https://huggingface.co/docs/datasets/stream"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.errors import InputError
+from engine.records import Record, check_row, read_records
+
+HUB = "hf:"
+_NAME = re.compile(r"(?P<name>[\w.\-/~]+?)(?::(?P<config>[\w.\-]+))?(?:@(?P<split>[\w.\-\[\]%:]+))?")
+
+
+def open_records(source: str | Path) -> Iterator[Record]:
+    """Rows of a file, or of a Hub dataset named `hf:OWNER/NAME[:CONFIG][@SPLIT]` (split train where none is given).
+
+    Raises:
+        InputError: if there is no such file or dataset.
+    """
+    if isinstance(source, Path) or not source.startswith(HUB):
+        return read_records(Path(source))
+    match = _NAME.fullmatch(source.removeprefix(HUB))
+    if match is None:
+        raise InputError(f"{source}: name a dataset as hf:OWNER/NAME, hf:OWNER/NAME:CONFIG or hf:OWNER/NAME@SPLIT")
+    return _stream(match["name"], match["config"], match["split"] or "train")
+
+
+def _stream(name: str, config: str | None, split: str) -> Iterator[Record]:
+    import datasets  # noqa: PLC0415 - heavy, and only for this kind of source
+
+    try:
+        rows = datasets.load_dataset(name, config, split=split, streaming=True)
+        for number, values in enumerate(rows, 1):
+            yield check_row(number, dict(values))
+    except Exception as error:  # the library raises what its backends raise
+        told = " ".join(str(error).split())[:300]
+        raise InputError(f"the dataset {name} (split {split}) can't be read: {told}") from error

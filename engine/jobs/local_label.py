@@ -1,0 +1,64 @@
+"""A teacher that is a model on this machine: answered in batches, in a worker that holds the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
+from typing import Any
+
+import torch
+
+from engine.config import StudentConfig
+from engine.dataset import encode_prompt
+from engine.errors import ErrorKind
+from engine.infer import Ask, Writer, load_base, load_tokenizer, pick_device
+from engine.jobs.spec import LocalLabelJob, read_lines
+from engine.label import read_sample
+from engine.ports import EventSink
+from engine.tasks import get_task
+from engine.teachers.calling import About, Outcome, journal
+from engine.types import Generation, Reply, Usage, query_from_json
+
+
+def answer_locally(job: LocalLabelJob, told: AbstractSet[str], sink: EventSink, stop: Callable[[], bool]) -> bool:
+    """Answer every request whose sample is not in `told`, and journal each reply; False if it was stopped.
+
+    Raises:
+        MissingPart: if the model can't be loaded.
+    """
+    items = {item["sample_id"]: item for item in read_lines(job.file) if item["sample_id"] not in told}
+    if not items:
+        return True
+    student = StudentConfig(model=job.model, generate_tokens=job.max_tokens, generate_batch=job.batch)
+    tokenizer = load_tokenizer(student)
+    torch.manual_seed(0)
+    writer = Writer(load_base(student, pick_device()), tokenizer, job.max_tokens, job.batch, stop)
+    writer.temperature, writer.top_p = job.temperature, job.top_p
+    for generation in writer.write(list(_asks(items.values()))):
+        item = items[generation.query_id]
+        read = len(encode_prompt(tokenizer, _messages(item)))
+        _tell(job, item, generation, read, sink)
+    return not stop()
+
+
+def _asks(items: Iterable[dict[str, Any]]) -> Iterator[Ask]:
+    """A draw is a request of its own, so requests go by their sample's id."""
+    for item in items:
+        yield Ask(item["sample_id"], _messages(item))
+
+
+def _messages(item: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    return (("system", item["system"]), ("user", item["user"]))
+
+
+def _tell(job: LocalLabelJob, item: dict[str, Any], wrote: Generation, read_tokens: int, sink: EventSink) -> None:
+    finish = "stop" if wrote.finished else "length"
+    reply = Reply(wrote.text, wrote.text, Usage(read_tokens, wrote.tokens), finish, round(wrote.latency_s, 4))
+    about = About(item["sample_id"], item["query"]["id"], job.teacher, job.purpose, item["prompt_hash"], item["draw"])
+    outcome = Outcome(reply, None, reply.usage, Decimal(0), reply.latency_s)
+    sample = read_sample(get_task(job.task), query_from_json(item["query"]), item["draw"], reply)
+    if isinstance(sample, ErrorKind):
+        journal(sink, about, outcome, sample, "the reply holds no label")
+    else:
+        journal(sink, about, outcome, None, "", sample=sample)

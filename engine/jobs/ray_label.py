@@ -1,0 +1,155 @@
+"""Labelling spread over machines by Ray Data: the same request and parse code, its replies written as Parquet shards.
+
+Runs in a worker. Keys are read from the environment of the machine that asks; the job's description names the variable.
+https://docs.ray.io/en/latest/data/data.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.config import read_config
+from engine.errors import KeyMissing, MissingPart
+from engine.jobs.spec import RayLabelJob, read_lines
+from engine.label import LabelWork, label
+from engine.ports import EventSink
+from engine.prompts import load_prompt
+from engine.tasks import get_task
+from engine.teachers.calling import Caller
+from engine.teachers.hosted import Capabilities, Chat, HostedTeacher
+from engine.teachers.limits import Limiter
+from engine.teachers.opening import open_chat
+from engine.types import Query, Sampling, TeacherSpec, query_from_json
+
+ADDRESS = "TACIT_RAY_ADDRESS"
+"""Environment variable with the address of a Ray cluster; without it a local one is started, bound to loopback."""
+
+
+def answer_on_ray(
+    job: RayLabelJob, folder: Path, told: AbstractSet[str], sink: EventSink, stop: Callable[[], bool]
+) -> bool:
+    """Ask what has neither an event in `told` nor a row in a shard yet, then journal all shards; False if stopped.
+
+    Raises:
+        MissingPart: if Ray is not installed.
+        KeyMissing: if the key's variable is not set on this machine.
+    """
+    if job.teacher["key_variable"] and not os.environ.get(job.teacher["key_variable"]):
+        raise KeyMissing(f"{job.teacher['name']} needs a key: set {job.teacher['key_variable']} in the environment")
+    shards = folder / "shards"
+    shards.mkdir(exist_ok=True)
+    written = {event["sample_id"] for event in _read_shards(shards)}
+    items = [item for item in read_lines(job.file) if item["sample_id"] not in written | told]
+    if items and not stop():
+        _ask_on_ray(job, items, shards)
+    for event in _read_shards(shards):
+        if event["sample_id"] not in told:
+            sink.emit("reply", **event)
+    return not stop()
+
+
+def _ask_on_ray(job: RayLabelJob, items: list[dict[str, Any]], shards: Path) -> None:
+    try:
+        import ray  # noqa: PLC0415 - an extra: `pip install tacit-studio[ray]`
+        from ray.data import ActorPoolStrategy  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingPart(f"Ray is not installed ({error}); `pip install 'tacit-studio[ray]'` brings it") from None
+    address = os.environ.get(ADDRESS)
+    local = {"num_cpus": job.workers, "_node_ip_address": "127.0.0.1", "include_dashboard": False}
+    ray.init(address=address, **({} if address else local), log_to_driver=False, configure_logging=False)
+    try:
+        lines = [{"item": json.dumps(item, ensure_ascii=False)} for item in items]
+        blocks = max(job.workers, -(-len(items) // job.block))
+        (
+            ray.data.from_items(lines, override_num_blocks=blocks)
+            .map_batches(
+                Asker,
+                fn_constructor_args=(job.model_dump_json(),),
+                compute=ActorPoolStrategy(size=job.workers),
+                batch_size=job.block,
+                num_cpus=1,
+            )
+            .write_parquet(str(shards), concurrency=job.workers)
+        )
+    finally:
+        ray.shutdown()
+
+
+class Asker:
+    """Asks one block of requests after another, within one process of the cluster."""
+
+    def __init__(self, job: str) -> None:
+        """From a `RayLabelJob` as JSON; its key comes from the environment here."""
+        self._job = read_config(RayLabelJob, json.loads(job))
+        teacher = dict(self._job.teacher)
+        self._spec = TeacherSpec(**{**teacher, "sampling": Sampling(**teacher["sampling"])})
+        self._task = get_task(self._job.task)
+        self._limiter: Limiter | None = None
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Rows of requests to rows of `reply` events, both as JSON."""
+        items = [json.loads(line) for line in batch["item"]]
+        rows = _Rows()
+        asyncio.run(self._ask(items, rows))
+        return {"event": [json.dumps(event, ensure_ascii=False) for event in rows.events]}
+
+    async def _ask(self, items: list[dict[str, Any]], rows: _Rows) -> None:
+        key = os.environ.get(self._spec.key_variable or "") or None
+        chat: Chat = open_chat(self._spec, key)
+        teacher = HostedTeacher(self._spec, chat, Capabilities(**self._job.capabilities))
+        queries: dict[str, Query] = {item["query"]["id"]: query_from_json(item["query"]) for item in items}
+        work = LabelWork(
+            task=self._task,
+            prompt=load_prompt("teacher", self._task.name),
+            queries=list(queries.values()),
+            teachers=[teacher],
+            purpose=self._job.purpose,
+            only={item["sample_id"] for item in items},
+            nonce=self._job.nonce,
+        )
+        limiter = Limiter(self._spec.concurrency)
+        limiter.set_rates(*(_share(rate, self._job.workers) for rate in self._rates()))
+        try:
+            await label(work, rows, Caller(limiters={self._spec.name: limiter}))
+        finally:
+            await chat.close()
+
+    def _rates(self) -> tuple[int | None, int | None]:
+        return self._spec.requests_per_minute, self._spec.tokens_per_minute
+
+
+def _share(rate: int | None, workers: int) -> int | None:
+    """Each worker's part of a rate that the whole must keep."""
+    return None if rate is None else max(1, rate // workers)
+
+
+class _Rows:
+    """An `EventSink` that keeps the replies of one block."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def emit(self, type_: str, **data: Any) -> None:
+        if type_ == "reply":
+            self.events.append(data)
+
+
+def _read_shards(folder: Path) -> Iterator[dict[str, Any]]:
+    """The events in all whole shards; one that a kill cut off is left out, and its requests are asked again."""
+    for file in sorted(folder.rglob("*.parquet")):
+        try:
+            lines = pq.read_table(file, columns=["event"])["event"].to_pylist()
+        except (pa.ArrowException, OSError):
+            file.unlink(missing_ok=True)
+            continue
+        for line in lines:
+            yield json.loads(line)

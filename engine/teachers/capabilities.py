@@ -1,0 +1,100 @@
+"""Finds out in at most three small requests what an endpoint and model support."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from engine.errors import ErrorKind, TeacherError
+from engine.tasks.reply import read_reply
+from engine.teachers.calling import Caller, Tell
+from engine.teachers.hosted import (
+    Answer,
+    Ask,
+    Capabilities,
+    HostedTeacher,
+    Structured,
+    as_text,
+    build_options,
+)
+from engine.types import Reply, TeacherSpec
+
+MOST_REQUESTS = 3
+_SYSTEM = 'Reply with one JSON object: {"rationale": one short sentence, "label": the answer}.'
+_USER = "How many legs has a horse?"
+_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"rationale": {"type": "string"}, "label": {"type": "string"}},
+    "required": ["rationale", "label"],
+    "additionalProperties": False,
+}
+_REPLY_TOKENS = 512
+_LADDER: Mapping[Structured, Structured] = {"json_schema": "json_object", "json_object": "text", "text": "text"}
+
+
+async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell) -> Capabilities:
+    """Ask a small question with everything switched on, and with less where the endpoint does not accept it.
+
+    A refused parameter is dropped by name where the error names it.
+
+    Raises:
+        TeacherError: if no request got an answer: the last one's error.
+    """
+    official = teacher.spec.provider == "openai" and not teacher.spec.endpoint
+    found = Capabilities(logprobs=True, max_tokens="max_completion_tokens" if official else "max_tokens")
+    for left in range(MOST_REQUESTS, 0, -1):
+        try:
+            return _conclude(found, await _send(teacher, found, caller, tell))
+        except TeacherError as error:
+            if error.kind is not ErrorKind.BAD_REQUEST or left == 1:
+                raise
+            found = _weaken(found, f"{error} {error.raw}".lower(), last=left == 2)
+    raise AssertionError("unreachable")
+
+
+async def _send(teacher: HostedTeacher, found: Capabilities, caller: Caller, tell: Tell) -> Answer:
+    answers: list[Answer] = []
+    spec = replace(teacher.spec, sampling=replace(teacher.spec.sampling, max_tokens=_REPLY_TOKENS))
+
+    async def ask() -> Reply:
+        answer = await teacher.chat.complete(_request(spec, found))
+        answers.append(answer)
+        return Reply(as_text(answer), as_text(answer), answer.usage, answer.finish_reason)
+
+    await caller.send(spec, f"{_SYSTEM}\n{_USER}", ask, tell)
+    return answers[-1]
+
+
+def _request(spec: TeacherSpec, found: Capabilities) -> Ask:
+    options = build_options(spec, found, _SCHEMA)
+    if found.logprobs:
+        options["logprobs"] = True
+    return Ask(spec.model, _SYSTEM, _USER, options, spec.timeout_s, "")
+
+
+def _weaken(found: Capabilities, told: str, last: bool) -> Capabilities:
+    """Less of what the error names; where it names nothing, less of everything, and nothing optional at last."""
+    weaker = found
+    if "max_completion_tokens" in told or "max_tokens" in told:
+        other = found.max_tokens == "max_tokens"
+        weaker = replace(weaker, max_tokens="max_completion_tokens" if other else "max_tokens")
+    if "temperature" in told or "top_p" in told:
+        weaker = replace(weaker, temperature=False)
+    if "logprobs" in told:
+        weaker = replace(weaker, logprobs=False)
+    if "response_format" in told or "schema" in told or "json_object" in told:
+        weaker = replace(weaker, structured=_LADDER[found.structured])
+    if weaker == found:
+        structured: Structured = "text" if last else _LADDER[found.structured]
+        weaker = replace(found, structured=structured, logprobs=False, temperature=found.temperature and not last)
+    return weaker
+
+
+def _conclude(found: Capabilities, answer: Answer) -> Capabilities:
+    """What the answer shows: a format that was accepted and ignored is none."""
+    reasoning = answer.reasoning_field or ("<think>" if "<think>" in answer.content else None)
+    content = answer.content.rpartition("</think>")[2].strip()
+    followed = content.startswith("{") and read_reply(content) is not None
+    structured = found.structured if followed or answer.finish_reason == "length" else "text"
+    return replace(found, structured=structured, reasoning=reasoning, logprobs=answer.logprobs)

@@ -1,0 +1,289 @@
+"""A teacher behind an HTTP API: what is sent, what of the answer counts, and what its endpoint supports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from engine.errors import ErrorKind, TeacherError
+from engine.ports import Request
+from engine.types import Reply, TeacherSpec, Usage
+
+Structured = Literal["json_schema", "json_object", "text"]
+MAX_ERROR = 500
+"""Characters of a provider's error that are shown."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an endpoint and model support, as probing found.
+
+    `reasoning` names where hidden reasoning arrives: a field of the message, `<think>`, or None. `max_tokens` is the
+    name of the parameter that bounds the reply.
+    """
+
+    structured: Structured = "json_schema"
+    temperature: bool = True
+    logprobs: bool = False
+    reasoning: str | None = None
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request in the terms of chat APIs, before a provider's SDK."""
+
+    model: str
+    system: str
+    user: str
+    options: Mapping[str, Any]
+    timeout_s: float
+    key: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One choice of a completion. `reasoning_field` names where `reasoning` stood."""
+
+    content: str
+    finish_reason: str = "stop"
+    reasoning: str = ""
+    reasoning_field: str | None = None
+    refusal: str = ""
+    usage: Usage = field(default_factory=Usage)
+    logprobs: bool = False
+
+
+@dataclass(frozen=True)
+class BatchState:
+    """How far a batch is at the provider. `failed` says why it came to nothing."""
+
+    over: bool
+    done: int = 0
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """One line of a batch's results: the HTTP status and the body that the request would have got alone."""
+
+    sample_id: str
+    status: int
+    body: str
+
+
+class Chat(Protocol):
+    """A provider's SDK, reduced to what is needed."""
+
+    async def complete(self, ask: Ask) -> Answer:
+        """Send one request, without retries.
+
+        Raises:
+            TeacherError: with its kind; the message holds no key.
+        """
+        ...
+
+    async def models(self) -> list[str]:
+        """Names of the models that the endpoint offers.
+
+        Raises:
+            TeacherError: as `complete`.
+        """
+        ...
+
+    def read(self, body: str) -> Answer:
+        """The answer in a response's body.
+
+        Raises:
+            TeacherError: not_json if there is none.
+        """
+        ...
+
+    async def submit_batch(self, file: Path, model: str, name: str) -> str:
+        """Hand in a file of requests (JSONL: custom_id, method, url, body) under a name; returns the batch's id.
+
+        Raises:
+            TeacherError: as `complete`.
+        """
+        ...
+
+    async def find_batch(self, name: str) -> str | None:
+        """The id of the batch that was handed in under a name, if there is one among the newest hundred."""
+        ...
+
+    async def batch_state(self, batch_id: str) -> BatchState:
+        """How far a batch is."""
+        ...
+
+    async def batch_results(self, batch_id: str) -> list[BatchResult]:
+        """What came of a batch that is over; requests that it did not get to are missing."""
+        ...
+
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
+
+@dataclass(frozen=True)
+class HostedTeacher:
+    """A teacher of provider `openai` or `mistral`."""
+
+    spec: TeacherSpec
+    chat: Chat
+    capabilities: Capabilities = field(default_factory=Capabilities)
+
+    @property
+    def live(self) -> bool:
+        """It answers whatever it is asked."""
+        return True
+
+    async def ask(self, request: Request) -> Reply:
+        """Ask for one completion.
+
+        The reply's text holds hidden reasoning in front, in a `<think>` block: "parse again" needs nothing else.
+
+        Raises:
+            TeacherError: where nothing came back that could hold an answer.
+        """
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self.spec.timeout_s):
+                answer = await self.chat.complete(self._ask(request))
+        except TimeoutError:
+            message = f"no complete answer within {self.spec.timeout_s:g} s"
+            raise TeacherError(ErrorKind.TIMEOUT, message) from None
+        return as_reply(answer, round(time.perf_counter() - started, 4))
+
+    def _ask(self, request: Request) -> Ask:
+        options = build_options(self.spec, self.capabilities, request.schema)
+        return Ask(self.spec.model, request.system, request.user, options, self.spec.timeout_s, request.key)
+
+    def with_capabilities(self, found: Capabilities) -> HostedTeacher:
+        """The same teacher, asked as probing found that it can be."""
+        return replace(self, capabilities=found)
+
+
+def as_reply(answer: Answer, latency_s: float | None = None) -> Reply:
+    """What an answer says.
+
+    Raises:
+        TeacherError: if the model refused, or the provider filtered what it said.
+    """
+    text, counted = as_text(answer), _counted(answer.usage)
+    if answer.refusal:
+        raise TeacherError(ErrorKind.REFUSED, "the model refused", answer.refusal, tokens=counted)
+    if answer.finish_reason == "content_filter":
+        raise TeacherError(ErrorKind.CONTENT_FILTER, "the provider filtered the reply", text, tokens=counted)
+    return Reply(text, text, answer.usage, answer.finish_reason, latency_s)
+
+
+def batch_line(sample_id: str, spec: TeacherSpec, found: Capabilities, request: Request) -> dict[str, Any]:
+    """One request as it stands in a batch file."""
+    messages = [{"role": "system", "content": request.system}] if request.system else []
+    body = {"model": spec.model, "messages": [*messages, {"role": "user", "content": request.user}]}
+    body |= build_options(spec, found, request.schema)
+    return {"custom_id": sample_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
+
+
+def read_batch_results(text: str) -> list[BatchResult]:
+    """The lines of a batch's output or error file; both providers write the same shape."""
+    results = []
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        data = json.loads(line)
+        response = data.get("response") or {}
+        body = response.get("body") or data.get("error") or {}
+        told = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+        results.append(BatchResult(str(data["custom_id"]), int(response.get("status_code") or 500), told))
+    return results
+
+
+def build_options(spec: TeacherSpec, found: Capabilities, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The sampling and format parameters that the endpoint accepts."""
+    options: dict[str, Any] = {found.max_tokens: spec.sampling.max_tokens}
+    if found.temperature:
+        options |= {"temperature": spec.sampling.temperature, "top_p": spec.sampling.top_p}
+    if schema and found.structured == "json_schema":
+        named = {"name": "reply", "schema": dict(schema), "strict": True}
+        options["response_format"] = {"type": "json_schema", "json_schema": named}
+    elif schema and found.structured == "json_object":
+        options["response_format"] = {"type": "json_object"}
+    return options
+
+
+def as_text(answer: Answer) -> str:
+    """Content with its hidden reasoning in front, as models without a field for it write it themselves."""
+    return f"<think>{answer.reasoning}</think>\n{answer.content}" if answer.reasoning else answer.content
+
+
+def _counted(usage: Usage) -> tuple[int, int] | None:
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return usage.input_tokens, usage.output_tokens
+
+
+def explain(status: int, body: str, retry_after: str | None = None) -> TeacherError:
+    """The error that an HTTP status and body mean."""
+    told = _clip(body)
+    lowered = body[:20_000].lower()
+    after = read_retry_after(retry_after)
+    if status in (401, 403):
+        return TeacherError(ErrorKind.AUTH, f"the key was not accepted (HTTP {status}): {told}", body)
+    if status == 429 and ("insufficient_quota" in lowered or "billing" in lowered):
+        return TeacherError(ErrorKind.QUOTA, f"the account has no credit left: {told}", body)
+    if status == 402:
+        return TeacherError(ErrorKind.QUOTA, f"the provider wants payment (HTTP 402): {told}", body)
+    if status == 429:
+        return TeacherError(ErrorKind.RATE_LIMIT, f"too many requests: {told}", body, after)
+    if status == 408 or status == 504:
+        return TeacherError(ErrorKind.TIMEOUT, f"the provider took too long (HTTP {status})", body, after)
+    if status >= 500:
+        return TeacherError(ErrorKind.SERVER, f"the provider failed (HTTP {status}): {told}", body, after)
+    if "content_filter" in lowered or "content management policy" in lowered:
+        return TeacherError(ErrorKind.CONTENT_FILTER, f"the provider filtered the request: {told}", body)
+    if "context_length" in lowered or "maximum context" in lowered or "too long" in lowered:
+        return TeacherError(ErrorKind.BAD_REQUEST, f"the query does not fit into the model's context: {told}", body)
+    return TeacherError(
+        ErrorKind.BAD_REQUEST, f"the provider does not accept the request (HTTP {status}): {told}", body
+    )
+
+
+def not_json(body: str) -> TeacherError:
+    """What came with a status of success is no answer, as the page of a proxy or a login."""
+    told = "an HTML page" if "<html" in body[:2000].lower() else "no JSON"
+    return TeacherError(
+        ErrorKind.NOT_JSON, f"the endpoint sent {told} where an answer was due; is its URL right?", body
+    )
+
+
+def read_retry_after(value: str | None) -> float | None:
+    """Seconds that a Retry-After header asks to wait, as a number or a date (RFC 9110, 10.2.3); None without one."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def redact(text: str, key: str | None) -> str:
+    """The text without the key, which an endpoint may echo."""
+    return text.replace(key, "[key]") if key and len(key) >= 4 else text
+
+
+def _clip(body: str) -> str:
+    text = " ".join(body.split())
+    if "<html" in text[:2000].lower():
+        return "an HTML page"
+    return text if len(text) <= MAX_ERROR else f"{text[:MAX_ERROR]} ..."

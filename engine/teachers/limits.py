@@ -1,0 +1,104 @@
+"""How fast one provider may be asked: requests and tokens a minute, and how many in flight, by provider and key."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from aiolimiter import AsyncLimiter
+
+_CALM = 20
+"""As many replies in a row without a refusal let one more request into the air."""
+
+
+class Limiter:
+    """Gates the requests to one provider under one key.
+
+    The number in flight is halved when the provider says that it is too much, and grows again one by one, up to what
+    the user allowed (additive increase, multiplicative decrease, as in TCP).
+    """
+
+    def __init__(self, in_flight: int) -> None:
+        """To be used on one event loop."""
+        self.most = in_flight
+        self.allowed = in_flight
+        self._busy = 0
+        self._calm = 0
+        self._paused_until = 0.0
+        self._freed = asyncio.Condition()
+        self._rates: tuple[int | None, int | None] = (None, None)
+        self._requests: AsyncLimiter | None = None
+        self._tokens: AsyncLimiter | None = None
+
+    def set_rates(self, requests_per_minute: int | None, tokens_per_minute: int | None) -> None:
+        """Requests and tokens a minute from now on; None leaves what was set before."""
+        rates = (requests_per_minute or self._rates[0], tokens_per_minute or self._rates[1])
+        if rates != self._rates:
+            self._rates = rates
+            self._requests = AsyncLimiter(*_per_second(rates[0])) if rates[0] else None
+            self._tokens = AsyncLimiter(rates[1], 60) if rates[1] else None
+
+    def widen(self, in_flight: int) -> None:
+        """Another teacher shares this limiter: the larger number counts."""
+        if in_flight > self.most:
+            self.allowed += in_flight - self.most
+            self.most = in_flight
+
+    async def enter(self, tokens: int) -> None:
+        """Take a place in flight for a request of about so many tokens; `leave` gives it back."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._busy < self.allowed)
+            self._busy += 1
+        try:
+            while (wait := self._paused_until - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            if self._requests is not None:
+                await self._requests.acquire()
+            if self._tokens is not None:
+                await self._tokens.acquire(min(tokens, self._tokens.max_rate))
+        except BaseException:
+            await self.leave()
+            raise
+
+    async def leave(self) -> None:
+        """Give the place back."""
+        self._busy -= 1
+        async with self._freed:
+            self._freed.notify_all()
+
+    def refused(self, retry_after_s: float | None) -> None:
+        """The provider said that it is too much: half as many in flight, and nobody before the time it names."""
+        self.allowed = max(1, self.allowed // 2)
+        self._calm = 0
+        if retry_after_s:
+            self._paused_until = max(self._paused_until, time.monotonic() + retry_after_s)
+
+    def answered(self) -> None:
+        """A reply came; after enough of them one more may be in flight."""
+        self._calm += 1
+        if self._calm >= _CALM and self.allowed < self.most:
+            self._calm = 0
+            self.allowed += 1
+
+
+def _per_second(per_minute: int) -> tuple[float, float]:
+    """Rate and period of a bucket that never lets a whole minute's requests go at once."""
+    return (per_minute / 60, 1) if per_minute >= 60 else (1, 60 / per_minute)
+
+
+class Limiters:
+    """The limiters of a process, one a provider and key."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._all: dict[tuple[str, ...], Limiter] = {}
+
+    def get(self, name: tuple[str, ...], in_flight: int, per_minute: tuple[int | None, int | None]) -> Limiter:
+        """The limiter of a provider and key; teachers behind the same key share it.
+
+        `per_minute` holds requests and tokens; where two teachers of a key name other numbers, the last named count.
+        """
+        limiter = self._all.setdefault(name, Limiter(in_flight))
+        limiter.widen(in_flight)
+        limiter.set_rates(*per_minute)
+        return limiter

@@ -1,0 +1,184 @@
+"""Teachers behind Mistral's chat completions. https://docs.mistral.ai/api/"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from mistralai.client import Mistral
+from mistralai.client.errors import MistralError, NoResponseError, ResponseValidationError
+from mistralai.client.models import ChatCompletionResponse
+
+from engine.errors import ErrorKind, TeacherError
+from engine.teachers.hosted import (
+    Answer,
+    Ask,
+    BatchResult,
+    BatchState,
+    explain,
+    not_json,
+    read_batch_results,
+    redact,
+)
+from engine.types import Usage
+
+_FAILURES = (MistralError, NoResponseError, httpx2.HTTPError)
+
+
+class MistralChat:
+    """A `Chat` over the official SDK."""
+
+    def __init__(self, endpoint: str, key: str | None) -> None:
+        """`endpoint` is the server's URL without `/v1`; empty: Mistral's own."""
+        self._key = key
+        self._client = Mistral(api_key=key or "none", server_url=endpoint or None)
+
+    async def complete(self, ask: Ask) -> Answer:
+        """Send one chat completion request.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        messages: list[Any] = [{"role": "user", "content": ask.user}]
+        if ask.system:
+            messages.insert(0, {"role": "system", "content": ask.system})
+        try:
+            response = await self._client.chat.complete_async(
+                model=ask.model,
+                messages=messages,
+                timeout_ms=int(ask.timeout_s * 1000),
+                http_headers={"Idempotency-Key": ask.key} if ask.key else None,
+                **ask.options,
+            )
+        except _FAILURES as error:
+            raise self._explain(error) from None
+        return self._read(response)
+
+    async def models(self) -> list[str]:
+        """Names of the models that the endpoint offers.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        try:
+            response = await self._client.models.list_async()
+        except _FAILURES as error:
+            raise self._explain(error) from None
+        return sorted(str(model.id) for model in response.data or [])
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.__aexit__(None, None, None)
+
+    async def submit_batch(self, file: Path, model: str, name: str) -> str:
+        """Hand in a file of requests under a name, which stands in the batch's metadata.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        try:
+            with file.open("rb") as content:
+                named = {"file_name": file.name, "content": content}
+                uploaded = await self._client.files.upload_async(file=named, purpose="batch")
+            job = await self._client.batch.jobs.create_async(
+                endpoint="/v1/chat/completions", input_files=[uploaded.id], model=model, metadata={"tacit": name}
+            )
+        except _FAILURES as error:
+            raise self._explain(error) from None
+        return str(job.id)
+
+    async def find_batch(self, name: str) -> str | None:
+        """The newest batch of that name.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        try:
+            page = await self._client.batch.jobs.list_async(page_size=100)
+        except _FAILURES as error:
+            raise self._explain(error) from None
+        return next((job.id for job in page.data or [] if (job.metadata or {}).get("tacit") == name), None)
+
+    async def batch_state(self, batch_id: str) -> BatchState:
+        """How far a batch is.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        try:
+            job = await self._client.batch.jobs.get_async(job_id=batch_id)
+        except _FAILURES as error:
+            raise self._explain(error) from None
+        over = job.status in ("SUCCESS", "FAILED", "TIMEOUT_EXCEEDED", "CANCELLED")
+        told = redact("; ".join(error.message for error in job.errors), self._key)
+        failed = f"the batch failed: {told or 'no reason given'}" if job.status == "FAILED" else ""
+        return BatchState(over, job.completed_requests, failed)
+
+    async def batch_results(self, batch_id: str) -> list[BatchResult]:
+        """What came of a batch, from its output and its error file.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        try:
+            job = await self._client.batch.jobs.get_async(job_id=batch_id)
+            files = [file for file in (job.output_file, job.error_file) if file]
+            texts = [(await self._read_file(file)) for file in files]
+        except _FAILURES as error:
+            raise self._explain(error) from None
+        return [result for text in texts for result in read_batch_results(redact(text, self._key))]
+
+    async def _read_file(self, file_id: str) -> str:
+        response = await self._client.files.download_async(file_id=file_id)
+        return str((await response.aread()).decode("utf-8", "replace"))
+
+    def read(self, body: str) -> Answer:
+        """The answer in a response's body.
+
+        Raises:
+            TeacherError: not_json if there is none.
+        """
+        try:
+            return self._read(ChatCompletionResponse.model_validate_json(body))
+        except ValueError:
+            raise not_json(redact(body, self._key)) from None
+
+    def _read(self, response: Any) -> Answer:
+        if not response.choices:
+            raise not_json(response.model_dump_json())
+        choice = response.choices[0]
+        content, reasoning = _split_chunks(choice.message.content)
+        usage = response.usage
+        return Answer(
+            content=redact(content, self._key),
+            finish_reason=str(choice.finish_reason or "stop"),
+            reasoning=redact(reasoning, self._key),
+            reasoning_field="thinking" if reasoning else None,
+            usage=Usage(usage.prompt_tokens, usage.completion_tokens) if usage and usage.total_tokens else Usage(),
+        )
+
+    def _explain(self, error: Exception) -> TeacherError:
+        if isinstance(error, httpx2.TimeoutException):
+            return TeacherError(ErrorKind.TIMEOUT, "the endpoint did not answer in time")
+        if isinstance(error, MistralError):
+            body = redact(error.body, self._key)
+            if isinstance(error, ResponseValidationError) or error.status_code < 400:
+                return not_json(body)
+            return explain(error.status_code, body, error.headers.get("retry-after"))
+        cause = redact(str(error) or type(error).__name__, self._key)
+        return TeacherError(ErrorKind.CONNECTION, f"the endpoint can't be reached: {cause}")
+
+
+def _split_chunks(content: Any) -> tuple[str, str]:
+    """What a message says, and what it thought: content is text, or chunks of text and thought."""
+    if isinstance(content, str):
+        return content, ""
+    said: list[str] = []
+    thought: list[str] = []
+    for chunk in content if isinstance(content, list) else []:
+        if getattr(chunk, "type", None) == "thinking":
+            thought += [str(part.text) for part in chunk.thinking if getattr(part, "text", None)]
+        elif getattr(chunk, "text", None):
+            said.append(str(chunk.text))
+    return "".join(said), "".join(thought)

@@ -1,0 +1,186 @@
+"""Teachers behind the OpenAI chat completions protocol: OpenAI, vLLM, Ollama, llama-server, `transformers serve`.
+
+https://platform.openai.com/docs/api-reference/chat
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import openai
+
+from engine.errors import ErrorKind, TeacherError
+from engine.teachers.hosted import (
+    Answer,
+    Ask,
+    BatchResult,
+    BatchState,
+    explain,
+    not_json,
+    read_batch_results,
+    redact,
+)
+from engine.types import Usage
+
+_REASONING_FIELDS = ("reasoning_content", "reasoning")
+
+
+class OpenAIChat:
+    """A `Chat` over the official SDK. Without a key no Authorization header is sent."""
+
+    def __init__(self, endpoint: str, key: str | None) -> None:
+        """`endpoint` is a base URL as `http://127.0.0.1:8000/v1`; empty: OpenAI's own."""
+        self._key = key
+        # The SDK takes OPENAI_API_KEY from the environment where it is given no key: not for somebody else's server.
+        self._client = openai.AsyncOpenAI(
+            api_key=key or "none",
+            base_url=endpoint or "https://api.openai.com/v1",
+            max_retries=0,
+        )
+        self._headers: dict[str, Any] = {} if key else {"Authorization": openai.Omit()}
+
+    async def complete(self, ask: Ask) -> Answer:
+        """Send one chat completion request.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        messages: list[Any] = [{"role": "user", "content": ask.user}]
+        if ask.system:
+            messages.insert(0, {"role": "system", "content": ask.system})
+        try:
+            response = await self._client.chat.completions.with_raw_response.create(
+                model=ask.model,
+                messages=messages,
+                timeout=ask.timeout_s,
+                extra_headers={**self._headers, **({"Idempotency-Key": ask.key} if ask.key else {})},
+                **ask.options,
+            )
+        except openai.OpenAIError as error:
+            raise self._explain(error) from None
+        return self.read(response.http_response.text)
+
+    async def models(self) -> list[str]:
+        """Names of the models that the endpoint offers.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        try:
+            response = await self._client.models.with_raw_response.list(extra_headers=self._headers)
+        except openai.OpenAIError as error:
+            raise self._explain(error) from None
+        text = redact(response.http_response.text, self._key)
+        try:
+            return sorted(str(model["id"]) for model in json.loads(text)["data"])
+        except (ValueError, LookupError, TypeError):
+            raise not_json(text) from None
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.close()
+
+    async def submit_batch(self, file: Path, model: str, name: str) -> str:
+        """Hand in a file of requests under a name, which stands in the batch's metadata.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        try:
+            uploaded = await self._client.files.create(file=file, purpose="batch", extra_headers=self._headers)
+            batch = await self._client.batches.create(
+                completion_window="24h",
+                endpoint="/v1/chat/completions",
+                input_file_id=uploaded.id,
+                metadata={"tacit": name},
+                extra_headers=self._headers,
+            )
+        except openai.OpenAIError as error:
+            raise self._explain(error) from None
+        return batch.id
+
+    async def find_batch(self, name: str) -> str | None:
+        """The newest batch of that name.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        try:
+            page = await self._client.batches.list(limit=100, extra_headers=self._headers)
+        except openai.OpenAIError as error:
+            raise self._explain(error) from None
+        return next((batch.id for batch in page.data if (batch.metadata or {}).get("tacit") == name), None)
+
+    async def batch_state(self, batch_id: str) -> BatchState:
+        """How far a batch is.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        try:
+            batch = await self._client.batches.retrieve(batch_id, extra_headers=self._headers)
+        except openai.OpenAIError as error:
+            raise self._explain(error) from None
+        over = batch.status in ("completed", "expired", "cancelled", "failed")
+        told = "; ".join(str(e.message) for e in (batch.errors.data or [])) if batch.errors else ""
+        failed = f"the batch failed: {redact(told, self._key) or 'no reason given'}" if batch.status == "failed" else ""
+        return BatchState(over, batch.request_counts.completed if batch.request_counts else 0, failed)
+
+    async def batch_results(self, batch_id: str) -> list[BatchResult]:
+        """What came of a batch, from its output and its error file.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        try:
+            batch = await self._client.batches.retrieve(batch_id, extra_headers=self._headers)
+            files = [file for file in (batch.output_file_id, batch.error_file_id) if file]
+            texts = [(await self._client.files.content(file, extra_headers=self._headers)).text for file in files]
+        except openai.OpenAIError as error:
+            raise self._explain(error) from None
+        return [result for text in texts for result in read_batch_results(redact(text, self._key))]
+
+    def read(self, body: str) -> Answer:
+        """The answer in a response's body.
+
+        Raises:
+            TeacherError: not_json if there is none.
+        """
+        text = redact(body, self._key)
+        try:
+            data = json.loads(text)
+            choice = data["choices"][0]
+            message = choice["message"]
+        except (ValueError, LookupError, TypeError):
+            raise not_json(text) from None
+        field = next((name for name in _REASONING_FIELDS if isinstance(message.get(name), str) and message[name]), None)
+        return Answer(
+            content=message.get("content") or "",
+            finish_reason=choice.get("finish_reason") or "stop",
+            reasoning=message[field] if field else "",
+            reasoning_field=field,
+            refusal=message.get("refusal") or "",
+            usage=_read_usage(data.get("usage")),
+            logprobs=bool(choice.get("logprobs")),
+        )
+
+    def _explain(self, error: openai.OpenAIError) -> TeacherError:
+        if isinstance(error, openai.APITimeoutError):
+            return TeacherError(ErrorKind.TIMEOUT, "the endpoint did not answer in time")
+        if isinstance(error, openai.APIStatusError):
+            headers = error.response.headers
+            return explain(error.status_code, redact(error.response.text, self._key), headers.get("retry-after"))
+        if isinstance(error, openai.APIConnectionError):
+            cause = redact(str(error.__cause__ or error), self._key)
+            return TeacherError(ErrorKind.CONNECTION, f"the endpoint can't be reached: {cause}")
+        return TeacherError(ErrorKind.NOT_JSON, f"the endpoint's answer can't be read: {redact(str(error), self._key)}")
+
+
+def _read_usage(usage: Any) -> Usage:
+    """Token counts as they are billed; None where the endpoint tells none."""
+    if not isinstance(usage, dict):
+        return Usage()
+    details = usage.get("prompt_tokens_details") or {}
+    return Usage(usage.get("prompt_tokens"), usage.get("completion_tokens"), details.get("cached_tokens"))

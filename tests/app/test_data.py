@@ -1,0 +1,92 @@
+"""Importing queries into a project: what is counted, what leaks, what is kept when a file breaks off."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.services import Services, open_services
+from app.usecases.resembling import close_pairs
+from engine.config import ProjectConfig
+from engine.errors import InputError
+from engine.hub import open_records
+
+
+@pytest.fixture
+def services(workspace: Path) -> Iterator[Services]:
+    with open_services(workspace) as opened:
+        opened.data.create_project(ProjectConfig(name="p", task="custom", embedder="packaged"))
+        yield opened
+
+
+def write(path: Path, *texts: str) -> Path:
+    path.write_text("\n".join(json.dumps({"query": text}) for text in texts))
+    return path
+
+
+def test_present_repeated_and_leaking_queries_are_told_apart(services: Services, tmp_path: Path) -> None:
+    first = services.data.import_queries("p", write(tmp_path / "a.jsonl", "one", "two", "two"), {}, 0)
+    assert (first.added, first.duplicates, first.present, first.leaked) == (2, 1, 0, 0)
+    held = services.data.import_queries("p", write(tmp_path / "b.jsonl", "two", "three"), {}, 1)
+    assert (held.added, held.present, held.leaked, held.heldout) == (1, 1, 1, 1)
+
+
+def test_repetition_far_apart_is_found(services: Services, tmp_path: Path) -> None:
+    texts = [f"query {n}" for n in range(10_500)]
+    told = services.data.import_queries("p", write(tmp_path / "a.jsonl", *texts, "query 3"), {}, 0)
+    assert (told.added, told.duplicates, told.present) == (10_500, 1, 0)
+
+
+def test_a_file_that_breaks_off_keeps_what_came_before(services: Services, tmp_path: Path) -> None:
+    whole = "\n".join(json.dumps({"query": f"query {n} {'x' * 50}"}) for n in range(30_000)).encode()
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(gzip.compress(whole)[:-2000])
+    told = services.data.import_queries("p", path, {}, 0)
+    assert told.added >= 10_000 and told.rejected == 1
+    assert "breaks off" in told.errors[0].message and f"the {told.added} queries before" in told.errors[0].message
+
+
+def test_strict_stores_nothing_of_a_file_with_a_bad_row(services: Services, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", "one", "two")
+    path.write_text(path.read_text() + "\nnot json\n")
+    with pytest.raises(InputError, match="row 3"):
+        services.data.import_queries("p", path, {}, 0, strict=True)
+    assert services.context.queries.counts(services.context.projects.get("p").id) == {}
+
+
+def test_a_dataset_folder_is_read_like_one_of_the_hub(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write(folder / "train.jsonl", "one", "two")
+    rows = [record.values["query"] for record in open_records(f"hf:{folder}")]
+    assert rows == ["one", "two"]
+    with pytest.raises(InputError, match="can't be read"):
+        list(open_records(f"hf:{folder}@nonsense"))
+    with pytest.raises(InputError, match="name a dataset as"):
+        open_records("hf:a b c")
+
+
+def test_near_duplicates_and_leaks_are_found_by_meaning(services: Services, tmp_path: Path) -> None:
+    services.data.import_queries(
+        "p", write(tmp_path / "a.jsonl", "How many legs has a horse?", "Who wrote Faust?"), {}, 0
+    )
+    services.data.import_queries("p", write(tmp_path / "b.jsonl", "How many legs does a horse have?"), {}, 1)
+    (pair,) = services.resemble.find("p", 0.9)
+    assert pair.leak and "horse" in pair.first and "horse" in pair.second
+
+
+@given(st.integers(0, 10_000), st.integers(2, 40), st.floats(-0.5, 0.99))
+def test_close_pairs_are_those_that_a_plain_loop_finds(seed: int, count: int, threshold: float) -> None:
+    vectors = np.random.default_rng(seed).standard_normal((count, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    plain = {(i, j) for i in range(count) for j in range(i + 1, count) if vectors[i] @ vectors[j] >= threshold + 1e-5}
+    found = {(i, j) for i, j, _ in close_pairs(vectors, threshold)}
+    assert plain <= found
+    assert all(i < j and vectors[i] @ vectors[j] >= threshold - 1e-5 for i, j in found)

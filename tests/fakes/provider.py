@@ -1,0 +1,234 @@
+"""A provider on loopback that speaks the OpenAI and the Mistral protocol, and misbehaves by script.
+
+`faults` maps a text that stands in the user's message to the faults that the requests with it meet, one after another;
+when they are used up the request is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from engine.teachers.hosted import Chat
+from engine.teachers.mistral import MistralChat
+from engine.teachers.openai import OpenAIChat
+from tests.fakes.batches import BATCH_ROUTES
+
+KEY = "sk-loopback-0123456789"
+HTML = "<html><body><h1>Bad gateway</h1></body></html>"
+
+
+@dataclass
+class Seen:
+    """One request as it came in."""
+
+    body: dict[str, Any]
+    headers: dict[str, str]
+    at: float
+
+    @property
+    def user(self) -> str:
+        return str(self.body["messages"][-1]["content"])
+
+
+@dataclass
+class Provider:
+    """What the server does, changeable while it runs. `key` None: no key is asked for."""
+
+    url: str = ""
+    key: str | None = KEY
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    refuses: tuple[str, ...] = ()
+    latency_s: float = 0.0
+    style: str = "plain"
+    answer: Callable[[str], str] = lambda user: "B"
+    seen: list[Seen] = field(default_factory=list)
+    busy: int = 0
+    most_busy: int = 0
+    keep: bool = True
+    protocol: str = "openai"
+    files: dict[str, str] = field(default_factory=dict)
+    batches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    batch_status: str = "done"
+    batch_bodies: list[dict[str, Any]] = field(default_factory=list)
+    unreached: tuple[str, ...] = ()
+    lose_next_batch: bool = False
+
+    @property
+    def asked(self) -> list[str]:
+        return [seen.user for seen in self.seen]
+
+    def next_fault(self, user: str) -> str | None:
+        for text, queue in self.faults.items():
+            if text in user and queue:
+                return queue.pop(0)
+        return None
+
+    def answer_alone(self, user: str) -> Response:
+        """What a request with this user message gets, faults included."""
+        fault = self.next_fault(user)
+        return _faulty(self, fault, user) if fault else JSONResponse(_completion(self, user))
+
+
+def _error(status: int, code: str, message: str, **headers: str) -> Response:
+    body = {"error": {"message": message, "code": code, "type": code}}
+    return JSONResponse(body, status, headers=headers)
+
+
+def _completion(provider: Provider, user: str, **changes: Any) -> dict[str, Any]:
+    label = provider.answer(user)
+    scores = {"reasoning": 0.9, "answer": 0.95, "clarity": 0.97}
+    content = json.dumps({"rationale": f"It must be {label}.", "label": label, "scores": scores})
+    message: dict[str, Any] = {"role": "assistant", "content": content}
+    if provider.style == "think":
+        message["content"] = f"<think>Let me see.</think>{content}"
+    elif provider.style in ("reasoning_content", "reasoning"):
+        message[provider.style] = "Let me see."
+    elif provider.style == "chunks":
+        thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Let me see."}]}
+        message["content"] = [thinking, {"type": "text", "text": content}]
+    finish = changes.pop("finish_reason", "stop")
+    message |= changes
+    choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
+    usage = {"prompt_tokens": len(user) // 4 + 1, "completion_tokens": 20, "total_tokens": len(user) // 4 + 21}
+    return {
+        "id": "c-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "fake",
+        "choices": [choice],
+        "usage": usage,
+    }
+
+
+def _faulty(provider: Provider, fault: str, user: str) -> Response:
+    cut = '{"rationale": "It must be B, because'
+    made: dict[str, Callable[[], Response]] = {
+        "429": lambda: _error(429, "rate_limit", "slow down"),
+        "429 after": lambda: _error(429, "rate_limit", "slow down", **{"Retry-After": "0.3"}),
+        "quota": lambda: _error(429, "insufficient_quota", "You exceeded your current quota"),
+        "500": lambda: _error(500, "server_error", "oops"),
+        "html": lambda: HTMLResponse(HTML, 200),
+        "html 502": lambda: HTMLResponse(HTML, 502),
+        "broken json": lambda: Response('{"choices": [{"mess', 200, media_type="application/json"),
+        "truncated": lambda: JSONResponse(_completion(provider, user, content=cut, finish_reason="length")),
+        "empty": lambda: JSONResponse(_completion(provider, user, content="")),
+        "refusal": lambda: JSONResponse(_completion(provider, user, content="", refusal="I can't help with that.")),
+        "filter": lambda: JSONResponse(_completion(provider, user, content="", finish_reason="content_filter")),
+        "prose": lambda: JSONResponse(_completion(provider, user, content="I would rather not say.")),
+        "context": lambda: _error(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"),
+        "auth": lambda: _error(401, "invalid_api_key", f"Incorrect API key provided: {KEY}"),
+    }
+    return made[fault]()
+
+
+def _refused(provider: Provider, body: dict[str, Any]) -> Response | None:
+    kind = (body.get("response_format") or {}).get("type")
+    for name in provider.refuses:
+        if name in body or name == kind:
+            told = "response_format" if name == kind else name
+            return _error(400, "unsupported_parameter", f"Unsupported parameter: '{told}' is not supported")
+    return None
+
+
+async def _chat(request: Request) -> Response:
+    provider: Provider = request.app.state.provider
+    body = await request.json()
+    if provider.keep:
+        provider.seen.append(Seen(body, dict(request.headers), time.monotonic()))
+    user = str(body["messages"][-1]["content"])
+    if provider.key and request.headers.get("authorization") != f"Bearer {provider.key}":
+        return _error(401, "invalid_api_key", f"Incorrect API key: {request.headers.get('authorization')}")
+    provider.busy += 1
+    provider.most_busy = max(provider.most_busy, provider.busy)
+    try:
+        await asyncio.sleep(provider.latency_s)
+        fault = provider.next_fault(user)
+        if fault == "slow":
+            await asyncio.sleep(30)
+        if fault == "reset":
+            return _Reset()
+        if fault is not None and fault != "slow":
+            return _faulty(provider, fault, user)
+        return _refused(provider, body) or JSONResponse(_completion(provider, user))
+    finally:
+        provider.busy -= 1
+
+
+class _Reset(Response):
+    """Says that much will come, and hangs up."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"1000")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b'{"choices"', "more_body": True})
+        raise ConnectionResetError("on purpose")
+
+
+async def _models(request: Request) -> Response:
+    provider: Provider = request.app.state.provider
+    if provider.key and request.headers.get("authorization") != f"Bearer {provider.key}":
+        return _error(401, "invalid_api_key", "Incorrect API key")
+    names = ("fake-small", "fake-large")
+    same = {"object": "model", "type": "base", "capabilities": {}}
+    return JSONResponse({"object": "list", "data": [{"id": name, **same} for name in names]})
+
+
+@contextmanager
+def run_provider(**settings: Any) -> Iterator[Provider]:
+    """Serve on a free loopback port for as long as the block runs."""
+    routes = [
+        Route("/v1/chat/completions", _chat, methods=["POST"]),
+        Route("/v1/models", _models, methods=["GET"]),
+        *BATCH_ROUTES,
+    ]
+    app = Starlette(routes=routes)
+    provider = Provider(**settings)
+    app.state.provider = provider
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    provider.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield provider
+    finally:
+        server.should_exit = True
+        thread.join(timeout=5)
+        listener.close()
+
+
+def query_of(user: str) -> str:
+    """The query's text out of a rendered prompt."""
+    found = re.search(r"query \d+", user)
+    return found[0] if found else user
+
+
+def open_chat(protocol: str, url: str, key: str | None = KEY) -> Chat:
+    """The SDK of a protocol, pointed at a provider."""
+    return OpenAIChat(f"{url}/v1", key) if protocol == "openai" else MistralChat(url, key)
+
+
+if __name__ == "__main__":  # `python -m tests.fakes.provider LATENCY_S`: serve until standard input ends, print the URL
+    with run_provider(key=None, latency_s=float(sys.argv[1]), keep=False) as serving:
+        print(serving.url, flush=True)
+        sys.stdin.read()

@@ -1,0 +1,80 @@
+"""What probing finds out, and that it takes at most three requests."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from engine.errors import ErrorKind, TeacherError
+from engine.teachers.calling import Caller, Outcome
+from engine.teachers.capabilities import MOST_REQUESTS, probe
+from engine.teachers.hosted import Capabilities, HostedTeacher
+from engine.types import TeacherSpec
+from tests.fakes.provider import Provider, open_chat, run_provider
+
+
+def find(provider: Provider, protocol: str = "openai", told: list[Outcome] | None = None) -> Capabilities:
+    async def run() -> Capabilities:
+        chat = open_chat(protocol, provider.url)
+        teacher = HostedTeacher(TeacherSpec("ann", protocol, "m", endpoint=provider.url), chat)
+        try:
+            return await probe(teacher, Caller(attempts=1), (told if told is not None else []).append)
+        finally:
+            await chat.close()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("protocol", ["openai", "mistral"])
+def test_a_good_endpoint_takes_one_request(protocol: str) -> None:
+    told: list[Outcome] = []
+    with run_provider() as provider:
+        found = find(provider, protocol, told)
+        assert len(provider.seen) == len(told) == 1
+    assert (found.structured, found.temperature, found.reasoning) == ("json_schema", True, None)
+    assert told[0].usage.output_tokens == 20
+
+
+@pytest.mark.parametrize(
+    ("refuses", "expected"),
+    [
+        (("json_schema",), Capabilities("json_object")),
+        (("response_format",), Capabilities("text")),
+        (("temperature",), Capabilities("json_schema", temperature=False)),
+        (("logprobs",), Capabilities("json_schema")),
+        (("temperature", "logprobs"), Capabilities("json_schema", temperature=False)),
+        (("max_tokens",), Capabilities("json_schema", max_tokens="max_completion_tokens")),
+    ],
+)
+def test_what_is_refused_is_found_and_left_out(refuses: tuple[str, ...], expected: Capabilities) -> None:
+    with run_provider(refuses=refuses) as provider:
+        assert find(provider) == expected
+        assert len(provider.seen) <= MOST_REQUESTS
+
+
+@pytest.mark.parametrize(("style", "where"), [("think", "<think>"), ("reasoning", "reasoning"), ("plain", None)])
+def test_where_the_reasoning_arrives(style: str, where: str | None) -> None:
+    with run_provider(style=style) as provider:
+        assert find(provider).reasoning == where
+
+
+def test_a_format_that_is_accepted_and_ignored_is_none() -> None:
+    with run_provider() as provider:
+        provider.faults["legs"] = ["prose"]
+        assert find(provider).structured == "text"
+
+
+def test_an_endpoint_that_refuses_everything_is_given_up_after_three() -> None:
+    with run_provider(refuses=("model",)) as provider:
+        with pytest.raises(TeacherError) as caught:
+            find(provider)
+        assert caught.value.kind is ErrorKind.BAD_REQUEST
+        assert len(provider.seen) == MOST_REQUESTS
+
+
+def test_a_login_page_says_so() -> None:
+    with run_provider() as provider:
+        provider.faults["legs"] = ["html"]
+        with pytest.raises(TeacherError, match="HTML page"):
+            find(provider)
