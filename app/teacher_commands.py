@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
-from engine.errors import InputError
 
 teachers_app = typer.Typer(help="List, add, test and remove the teachers of a project.", no_args_is_help=True)
 TeacherName = Annotated[str, typer.Argument(help="Name of the teacher.")]
@@ -115,14 +113,14 @@ def label(
     """Let the live teachers answer every query that has no sample yet."""
     from app.console import EventBars
     from app.showing import show_label, show_parsed_again, show_quote
-    from app.usecases.labelling import LabelOrder, read_engine
+    from app.usecases.labelling import LabelOrder, read_engine, read_money
     from app.usecases.quoting import PILOT
     from engine.types import Split
 
     splits = (Split.DISTILL, Split.HELDOUT) if heldout else (Split.DISTILL,)
     limit = PILOT if pilot else None
     order = LabelOrder(
-        teacher or (), splits, _read_money(max_cost), max_requests, retry or (), limit, read_engine(engine)
+        teacher or (), splits, read_money(max_cost), max_requests, retry or (), limit, read_engine(engine)
     )
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         project_id = services.context.projects.get(project).id
@@ -151,15 +149,3 @@ def spend(project: ProjectName, as_json: Json = False, workspace: Workspace = DE
     with open_workspace(workspace) as services:
         data = services.quote.spend(project)
     show(as_json, data, lambda: show_spend(data))
-
-
-def _read_money(text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        amount = Decimal(text.removeprefix("$"))
-    except ArithmeticError:
-        raise InputError(f"--max-cost {text}: give US dollars as 2.50") from None
-    if not amount.is_finite() or amount < 0:
-        raise InputError(f"--max-cost {text}: give US dollars as 2.50")
-    return amount

@@ -36,10 +36,13 @@ CSS = """
 .rail .number { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; font-size: .85em; }
 .rail .project { padding: .35rem .5rem; border-bottom: 1px solid var(--border-color-primary); margin-bottom: .4rem;
   overflow-wrap: anywhere; }
-.plain { overflow-x: auto; }
-.plain table { border-collapse: collapse; width: 100%; font-size: .9em; }
-.plain th, .plain td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid var(--border-color-primary);
-  vertical-align: top; overflow-wrap: anywhere; }
+.nav-holder { display: none !important; }
+.plain { overflow: auto; max-height: 26rem; }
+.plain table { border-collapse: collapse; width: 100%; font-size: .9em; border: 0 !important; margin: 0; }
+.plain th, .plain td { text-align: left; padding: .3rem .5rem; vertical-align: top; overflow-wrap: break-word;
+  border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
+.plain td.wide { min-width: 16rem; }
+.plain thead th { position: sticky; top: 0; background: var(--background-fill-primary); }
 .plain th { color: var(--body-text-color-subdued); font-weight: 600; white-space: nowrap; }
 .plain td.right, .plain th.right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .plain caption { text-align: left; font-weight: 600; padding: .3rem 0; }
@@ -54,5 +57,9 @@ CSS = """
 ins { background: #bbf7d0; color: #14532d; text-decoration: none; }
 del { background: #fecaca; color: #7f1d1d; text-decoration: none; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
-@media (max-width: 640px) { .pair { grid-template-columns: 1fr; } .body-row { flex-direction: column; } }
+@media (max-width: 640px) {
+  .pair { grid-template-columns: 1fr; }
+  .gradio-container .row { flex-wrap: wrap; }
+  .gradio-container .column { min-width: 100% !important; }
+}
 """

@@ -11,6 +11,8 @@ from urllib.parse import quote
 from app.usecases.standing import Mark, RunningJob
 
 _RINGS = {"todo": "&#9675;", "running": "&#9680;", "done": "&#9679;", "stale": "&#9676;"}
+_LONG = 40
+"""Characters from which on a column of text is kept wide."""
 _SAID = {"todo": "to do", "running": "running", "done": "done", "stale": "stale"}
 
 
@@ -19,13 +21,19 @@ def table_html(rows: Sequence[Mapping[str, Any]], caption: str = "", empty: str 
     if not rows:
         return told_html(empty) if empty else ""
     names = list(rows[0])
-    sides = {name: " class='right'" if _is_number(rows[0][name]) else "" for name in names}
+    sides = {name: _side([row.get(name) for row in rows]) for name in names}
     head = "".join(f"<th scope='col'{sides[name]}>{escape(name.replace('_', ' '))}</th>" for name in names)
     body = "".join(
         "<tr>" + "".join(f"<td{sides[name]}>{_cell(row.get(name))}</td>" for name in names) + "</tr>" for row in rows
     )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f"<div class='plain'><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _side(values: Sequence[Any]) -> str:
+    if _is_number(values[0]):
+        return " class='right'"
+    return " class='wide'" if any(isinstance(value, str) and len(value) > _LONG for value in values) else ""
 
 
 def _is_number(value: Any) -> bool:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import plotly.graph_objects as go
 
 from app.pages.frame import Frame, guard
+from app.pages.plots import lengths as length_plot
 from app.services import Services
 from app.usecases.previewing import Preview
 from app.view import table_html, told_html
@@ -92,14 +92,10 @@ def _draw(found: Preview) -> list[Any]:
     part = f" (of the first {found.looked_at:,} rows)" if found.partly else ""
     told = f"{found.good:,} queries ready{part} · {found.bad:,} rows need you · {found.duplicates:,} duplicates"
     errors = [{"row": error.row, "what is wrong": error.message} for error in found.errors]
-    figure = go.Figure(go.Histogram(x=found.lengths, nbinsx=40, marker_color="#2563eb"))
-    figure.update_layout(
-        height=260, margin={"l": 40, "r": 10, "t": 10, "b": 40}, xaxis_title="characters", yaxis_title="queries"
-    )
     return [
         told_html(told, bad=not found.good),
         table_html(found.rows, "first rows, as a teacher will see them"),
-        gr.Plot(figure, visible=bool(found.lengths)),
+        gr.Plot(length_plot(found.lengths, "characters"), visible=bool(found.lengths)),
         table_html(errors, "rows that need you: they are left out"),
         gr.Button(interactive=found.good > 0),
     ]

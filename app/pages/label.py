@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import gradio as gr
 
 from app.pages.frame import Frame, guard
 from app.services import Services
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling import LabelOrder, read_money
 from app.usecases.quoting import PILOT, Quote
 from app.view import replies_html, table_html, told_html
 from engine.errors import InputError
@@ -31,8 +30,8 @@ def build(frame: Frame) -> None:
     with gr.Row():
         quote = gr.Button("Quote")
         pilot = gr.Button(f"Pilot of {PILOT} queries")
-        cap = gr.Number(None, label="Cap in US $", minimum=0)
-        most = gr.Number(None, precision=0, label="Cap on requests", minimum=1)
+        cap = gr.Textbox(label="Cap in US $", placeholder="none", max_length=20)
+        most = gr.Textbox(label="Cap on requests", placeholder="none", max_length=20)
         start = gr.Button("Start", variant="primary")
         pause = gr.Button("Pause")
         retry = gr.Button("Retry failed")
@@ -63,10 +62,9 @@ class _Handlers:
         return quote_html(self.frame.services.quote.quote(project, LabelOrder(_named(names), _splits(heldout))))
 
     def begin(
-        self, project: str, names: list[str], heldout: bool, engine: str, cap: Any, most: Any, **more: Any
+        self, project: str, names: list[str], heldout: bool, engine: str, cap: str, most: str, **more: Any
     ) -> list[Any]:
-        money = None if cap in (None, "") else Decimal(str(cap))
-        limit = None if most in (None, "") else int(most)
+        money, limit = read_money(cap), _read_count(most)
         asked = LabelOrder(_named(names), _splits(heldout), money, limit, engine=engine, **more)  # type: ignore[arg-type]
         self.frame.services.label.start(project, asked)
         told = "Started. It goes on when this tab is closed; what came in is kept at any moment."
@@ -87,6 +85,14 @@ class _Handlers:
             self.frame.services.standing.cancel(job.id)
         told = "Pausing: requests in flight come to their end; Start goes on." if jobs else "Nothing is running."
         return told_html(told)
+
+
+def _read_count(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise InputError(f"{text}: give a whole number of requests, or leave the cap empty.")
+    return int(text)
 
 
 def _named(names: list[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.pages.frame import Frame, guard
-from app.pages.heatmap import heatmap, histogram
+from app.pages.plots import heatmap, histogram
 from app.services import Services
 from app.usecases.browsing import Detail
 from app.view import marked_html, table_html, told_html
@@ -45,12 +45,12 @@ def build(frame: Frame) -> None:
         which = gr.Dropdown(_SHOW, value="all", label="Show")
         back, forward, undo = gr.Button("First page"), gr.Button("Next page"), gr.Button("Undo the last decision")
     after = gr.State(0)
+    queries = gr.HTML(padding=False)
+    chosen = gr.Dropdown([], label="Query to look at", interactive=True)
     with gr.Row():
-        with gr.Column(scale=2, min_width=320):
-            queries = gr.HTML(padding=False)
-            chosen = gr.Dropdown([], label="Query to look at", interactive=True)
         with gr.Column(scale=3, min_width=320):
             detail = gr.HTML(padding=False)
+        with gr.Column(scale=2, min_width=320):
             matrix = gr.Plot(label="cosine similarity of its rationales", visible=False)
             sample = gr.Dropdown([], label="Sample to decide on", interactive=True)
             with gr.Row():

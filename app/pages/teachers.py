@@ -73,14 +73,14 @@ def _lay_fields() -> dict[str, Any]:
             fields["draws"] = gr.Number(1, precision=0, label="Samples a query")
         with gr.Row():
             fields["concurrency"] = gr.Number(8, precision=0, label="Most in flight")
-            fields["requests_per_minute"] = gr.Number(None, precision=0, label="Requests a minute")
-            fields["tokens_per_minute"] = gr.Number(None, precision=0, label="Tokens a minute")
+            fields["requests_per_minute"] = gr.Textbox(label="Requests a minute")
+            fields["tokens_per_minute"] = gr.Textbox(label="Tokens a minute")
             fields["timeout_s"] = gr.Number(120, label="Seconds a reply may take")
         with gr.Row():
             fields["input_price"] = gr.Number(
                 None, label="US $ a million tokens in", info="empty: from the price table"
             )
-            fields["output_price"] = gr.Number(None, label="US $ a million tokens out")
+            fields["output_price"] = gr.Textbox(label="US $ a million tokens out")
     return {name: fields[name] for name in _FIELDS}
 
 
@@ -95,7 +95,7 @@ class _Handlers:
             return [gr.update() for _ in _FIELDS]
         row = next(row for row in self.frame.services.teachers.list_all(project) if row["name"] == name)
         flat = {**row, **row["sampling"]}
-        return [flat[field] if flat[field] is not None or field.endswith("price") else "" for field in _FIELDS]
+        return ["" if flat[field] is None else flat[field] for field in _FIELDS]
 
     def store(self, project: str, key: str, *values: Any) -> list[Any]:
         given = {field: value for field, value in zip(_FIELDS, values, strict=True) if value not in ("", None)}

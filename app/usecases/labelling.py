@@ -15,7 +15,7 @@ from app.usecases.teaching import probe_teacher
 from engine.compress import CompressWork, compress
 from engine.costs import Budget, find_price
 from engine.dataset import Example
-from engine.errors import ConfigError, ErrorKind, StateError
+from engine.errors import ConfigError, ErrorKind, InputError, StateError
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
 from engine.label import LabelWork, count_missing, label, read_sample, sample_ids
 from engine.label_batch import POLL_S as POLL_BATCH_S
@@ -51,6 +51,23 @@ class LabelOrder:
     retry: Sequence[str] = ()
     limit: int | None = None
     engine: Engine = "process"
+
+
+def read_money(text: str | None) -> Decimal | None:
+    """An amount of US dollars as somebody typed it; None where nothing was.
+
+    Raises:
+        InputError: if it is no amount.
+    """
+    if text is None or not text.strip():
+        return None
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except ArithmeticError:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise InputError(f"{text}: give a cap in US dollars as 2.50")
+    return amount
 
 
 def read_engine(name: str) -> Engine:

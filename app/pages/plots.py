@@ -1,13 +1,15 @@
-"""The plots of the page Select, with a colour a teacher as everywhere."""
+"""The plots of the pages, with a colour a teacher as everywhere."""
 
 from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from app.theme import teacher_colour
+from app.theme import TEACHER_COLOURS, teacher_colour
 from app.usecases.browsing import Detail
 
 _SMALL = {"l": 40, "r": 10, "t": 10, "b": 40}
+_QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font_color": "#64748b"}
+"""Readable on light and on dark."""
 
 
 def histogram(shares: dict[str, list[int]], threshold: float) -> go.Figure:
@@ -19,12 +21,25 @@ def histogram(shares: dict[str, list[int]], threshold: float) -> go.Figure:
         figure.add_bar(
             x=places, y=counts, name=teacher, marker_color=teacher_colour(list(shares), teacher), width=width
         )
-    figure.add_vline(x=threshold, line_dash="dash")
+    figure.add_vline(x=threshold, line_dash="dash", line_color="#64748b")
     figure.update_layout(
-        barmode="overlay", height=260, margin=_SMALL, xaxis_title="confidence", yaxis_title="samples", bargap=0
+        barmode="overlay",
+        height=260,
+        margin=_SMALL,
+        xaxis_title="confidence",
+        yaxis_title="samples",
+        bargap=0,
+        **_QUIET,
     )
     figure.update_traces(opacity=0.6)
     figure.update_xaxes(range=[0, 1.02])
+    return figure
+
+
+def lengths(values: list[int], unit: str) -> go.Figure:
+    """How long queries are."""
+    figure = go.Figure(go.Histogram(x=values, nbinsx=40, marker_color=TEACHER_COLOURS[0]))
+    figure.update_layout(height=260, margin=_SMALL, xaxis_title=unit, yaxis_title="queries", **_QUIET)
     return figure
 
 
@@ -49,5 +64,6 @@ def heatmap(found: Detail) -> go.Figure:
             figure.add_shape(
                 type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line={"color": "#dc2626", "width": 3}
             )
-    figure.update_layout(height=300, margin={"l": 90, "r": 10, "t": 10, "b": 60}, yaxis={"autorange": "reversed"})
+    margin = {"l": 90, "r": 10, "t": 10, "b": 60}
+    figure.update_layout(height=300, margin=margin, yaxis={"autorange": "reversed"}, **_QUIET)
     return figure
