@@ -91,7 +91,10 @@ def input_bound(prompt: str) -> int:
 
 
 class Budget:
-    """A hard cap on money (US dollars) and requests of one job. What is in flight counts with its worst case."""
+    """A hard cap on money (US dollars) and requests of one job. What is in flight counts with its worst case.
+
+    For the coroutines of one event loop; nothing is awaited between looking at the cap and reserving.
+    """
 
     def __init__(self, max_cost: Decimal | None = None, max_requests: int | None = None) -> None:
         """None: no cap."""
@@ -100,7 +103,7 @@ class Budget:
         self.spent = Decimal(0)
         self.requests = 0
         self._reserved = Decimal(0)
-        self._settled = asyncio.Condition()
+        self._settled = asyncio.Event()
 
     async def reserve(self, worst: Decimal | None) -> Decimal:
         """Count a request that is about to start, waiting for those in flight where their worst cases fill the cap.
@@ -112,28 +115,25 @@ class Budget:
             CapReached: if the request could pass a cap whatever those in flight come to.
         """
         amount = worst or Decimal(0)
-        async with self._settled:
-            while True:
-                if self.max_requests is not None and self.requests >= self.max_requests:
-                    raise CapReached(f"the cap of {self.max_requests} requests is reached; what came in is kept")
-                if self.max_cost is None or self.spent + self._reserved + amount <= self.max_cost:
-                    break
-                if self.spent + amount > self.max_cost:
-                    raise CapReached(
-                        f"the next request could pass the cap of ${self.max_cost}: ${_round(self.spent)} are spent and "
-                        f"it may cost up to ${_round(amount)}; what came in is kept"
-                    )
-                await self._settled.wait()
-            self.requests += 1
-            self._reserved += amount
+        while self.max_cost is not None and self.spent + self._reserved + amount > self.max_cost:
+            if self.spent + amount > self.max_cost:
+                raise CapReached(
+                    f"the next request could pass the cap of ${self.max_cost}: ${_round(self.spent)} are spent and "
+                    f"it may cost up to ${_round(amount)}; what came in is kept"
+                )
+            self._settled.clear()
+            await self._settled.wait()
+        if self.max_requests is not None and self.requests >= self.max_requests:
+            raise CapReached(f"the cap of {self.max_requests} requests is reached; what came in is kept")
+        self.requests += 1
+        self._reserved += amount
         return amount
 
-    async def settle(self, reserved: Decimal, cost: Decimal | None) -> None:
+    def settle(self, reserved: Decimal, cost: Decimal | None) -> None:
         """Replace a reservation by what the request cost; by the whole reservation where that is unknown."""
-        async with self._settled:
-            self._reserved -= reserved
-            self.spent += reserved if cost is None else cost
-            self._settled.notify_all()
+        self._reserved -= reserved
+        self.spent += reserved if cost is None else cost
+        self._settled.set()
 
 
 def _round(amount: Decimal) -> Decimal:

@@ -10,6 +10,8 @@ from engine.types import ParsedReply, Query
 
 _LETTERED = re.compile(r"\A\W*?\(?(?P<letter>[A-Za-z0-9])(?P<mark>\)|\.|:|$|(?=\s))\s*(?P<rest>.*)\Z", re.DOTALL)
 _AROUND = " \t\r\n*`\"'"
+_CALLED = re.compile(r"\A(?:choice|option)\s+(?=\(?[A-Za-z0-9]\b)", re.IGNORECASE)
+_ARTICLE = re.compile(r"\A(?:an?|[Tt]he)\s+(?=\w)")
 _ANOTHER = re.compile(r"\(?\b([A-Za-z0-9])\)")
 
 
@@ -43,15 +45,17 @@ class ChoiceTask:
         return self.normalise(query, marked[1] if marked else text)
 
     def normalise(self, query: Query, label: str) -> str | None:
-        """The letter meant by "(B)", "B. text", "b" or the option's own text.
+        """The letter meant by "(B)", "B. text", "b", "option B" or the option's own text, with an article or without.
 
         None where a letter and the text behind it contradict each other: nothing is guessed.
         """
         letters = {choice.letter.upper(): _fold(choice.text) for choice in query.choices}
+        label = _CALLED.sub("", label.strip(_AROUND))
         match = _LETTERED.match(label.strip(_AROUND))
         lettered = match is not None and match["letter"].upper() in letters
         folded = _fold(label)
-        by_text = [letter for letter, text in letters.items() if text and text == folded]
+        bare = _fold(_ARTICLE.sub("", label))
+        by_text = [letter for letter, text in letters.items() if text and text in (folded, bare)]
         if len(by_text) == 1 and not (lettered and len(folded) == 1):
             return by_text[0]
         if match is None or not lettered:

@@ -54,7 +54,7 @@ def read_reply(text: str) -> RawReply | None:
     found = _from_object(visible)
     if found is None and not any(_OPENED.match(visible, place) for place in _braces(visible)):
         found = _from_text(visible)
-    if found is None:
+    if found is None or (visible != text and "\n" in found.label):  # a label does not span what was cut out
         return None
     return found if found.rationale or not thought else found._replace(rationale=thought)
 

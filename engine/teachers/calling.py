@@ -118,7 +118,8 @@ class Caller:
             raise Stopped
         if limiter is None:
             return await self._sent(spec, prompt, ask, tell)
-        await self._unless_stopped(limiter.enter(input_bound(prompt) // 3 + spec.sampling.max_tokens // 4))
+        if not limiter.try_enter():
+            await self._unless_stopped(limiter.enter(input_bound(prompt) // 3 + spec.sampling.max_tokens // 4))
         try:
             reply = await self._sent(spec, prompt, ask, tell)
             limiter.answered()
@@ -128,7 +129,7 @@ class Caller:
                 limiter.refused(error.retry_after_s)
             raise
         finally:
-            await limiter.leave()
+            limiter.leave()
 
     async def _sent(self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell) -> Reply:
         reserved = await self.budget.reserve(worst_cost(spec, prompt))
@@ -145,7 +146,7 @@ class Caller:
             tell(Outcome(None, error, usage, cost, time.perf_counter() - started))
             raise
         finally:
-            await self.budget.settle(reserved, cost)
+            self.budget.settle(reserved, cost)
 
     async def _unless_stopped(self, waiting: Awaitable[None]) -> None:
         """Wait for a place in flight, but no longer than until the job is asked to stop."""

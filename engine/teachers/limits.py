@@ -25,7 +25,8 @@ class Limiter:
         self._busy = 0
         self._calm = 0
         self._paused_until = 0.0
-        self._freed = asyncio.Condition()
+        self._waiting = 0
+        self._freed = asyncio.Event()
         self._rates: tuple[int | None, int | None] = (None, None)
         self._requests: AsyncLimiter | None = None
         self._tokens: AsyncLimiter | None = None
@@ -44,11 +45,24 @@ class Limiter:
             self.allowed += in_flight - self.most
             self.most = in_flight
 
+    def try_enter(self) -> bool:
+        """Take a place in flight if one is free at once and nothing else limits; `leave` gives it back."""
+        free = self._busy < self.allowed and not self._waiting and self._paused_until <= time.monotonic()
+        if not free or self._requests is not None or self._tokens is not None:
+            return False
+        self._busy += 1
+        return True
+
     async def enter(self, tokens: int) -> None:
-        """Take a place in flight for a request of about so many tokens; `leave` gives it back."""
-        async with self._freed:
-            await self._freed.wait_for(lambda: self._busy < self.allowed)
+        """Wait for a place in flight for a request of about so many tokens; `leave` gives it back."""
+        self._waiting += 1
+        try:
+            while self._busy >= self.allowed:
+                self._freed.clear()
+                await self._freed.wait()
             self._busy += 1
+        finally:
+            self._waiting -= 1
         try:
             while (wait := self._paused_until - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
@@ -57,14 +71,13 @@ class Limiter:
             if self._tokens is not None:
                 await self._tokens.acquire(min(tokens, self._tokens.max_rate))
         except BaseException:
-            await self.leave()
+            self.leave()
             raise
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """Give the place back."""
         self._busy -= 1
-        async with self._freed:
-            self._freed.notify_all()
+        self._freed.set()
 
     def refused(self, retry_after_s: float | None) -> None:
         """The provider said that it is too much: half as many in flight, and nobody before the time it names."""

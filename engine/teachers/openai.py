@@ -39,6 +39,7 @@ class OpenAIChat:
             base_url=endpoint or "https://api.openai.com/v1",
             max_retries=0,
         )
+        self._create = self._client.chat.completions.with_raw_response.create  # built anew at each look-up
         self._headers: dict[str, Any] = {} if key else {"Authorization": openai.Omit()}
 
     async def complete(self, ask: Ask) -> Answer:
@@ -51,12 +52,12 @@ class OpenAIChat:
         if ask.system:
             messages.insert(0, {"role": "system", "content": ask.system})
         try:
-            response = await self._client.chat.completions.with_raw_response.create(
+            response = await self._create(
                 model=ask.model,
                 messages=messages,
                 timeout=ask.timeout_s,
                 extra_headers={**self._headers, **({"Idempotency-Key": ask.key} if ask.key else {})},
-                **ask.options,
+                extra_body=dict(ask.options),  # as it stands: the SDK would walk through the whole schema each time
             )
         except openai.OpenAIError as error:
             raise self._explain(error) from None

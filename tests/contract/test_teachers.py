@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,9 +13,11 @@ from engine.ports import Request, Teacher
 from engine.prompts import load_prompt
 from engine.puzzles import generate_puzzles
 from engine.tasks import get_task
+from engine.teachers.hosted import HostedTeacher
 from engine.teachers.recorded import RecordedTeacher, Recording
 from engine.teachers.scripted import ScriptedTeacher
-from engine.types import Purpose, Query, Reply, make_query
+from engine.types import Purpose, Query, Reply, TeacherSpec, make_query
+from tests.fakes.provider import Provider, open_chat, run_provider
 
 TASK = get_task("custom")
 PUZZLES = generate_puzzles(30, seed=3)
@@ -30,18 +32,45 @@ def recorded() -> RecordedTeacher:
     return RecordedTeacher("ann", outputs, "filehash")
 
 
-MAKERS: list[Callable[[], Teacher]] = [
-    lambda: ScriptedTeacher("forward"),
-    lambda: ScriptedTeacher("eliminate"),
-    lambda: ScriptedTeacher("tabulate"),
-    recorded,
+@dataclasses.dataclass(frozen=True)
+class Hosted:
+    """A hosted teacher whose connection is opened for each request, since each test runs loops of its own."""
+
+    spec: TeacherSpec
+    live: bool = True
+
+    async def ask(self, request: Request) -> Reply:
+        chat = open_chat(self.spec.provider, self.spec.endpoint.removesuffix("/v1"))
+        try:
+            return await HostedTeacher(self.spec, chat).ask(request)
+        finally:
+            await chat.close()
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    with run_provider() as running:
+        yield running
+
+
+MAKERS: list[Callable[[Provider], Teacher]] = [
+    lambda provider: ScriptedTeacher("forward"),
+    lambda provider: ScriptedTeacher("eliminate"),
+    lambda provider: ScriptedTeacher("tabulate"),
+    lambda provider: recorded(),
+    lambda provider: Hosted(TeacherSpec("ann", "openai", "m", f"{provider.url}/v1")),
+    lambda provider: Hosted(TeacherSpec("mia", "mistral", "m", provider.url)),
 ]
 
 
-@pytest.fixture(params=MAKERS, ids=["forward", "eliminate", "tabulate", "recorded"])
-def teacher(request: pytest.FixtureRequest) -> Teacher:
-    made: Teacher = request.param()
+@pytest.fixture(params=MAKERS, ids=["forward", "eliminate", "tabulate", "recorded", "openai", "mistral"])
+def teacher(request: pytest.FixtureRequest, provider: Provider) -> Teacher:
+    made: Teacher = request.param(provider)
     return made
+
+
+def knows_only_its_own(teacher: Teacher) -> bool:
+    return teacher.spec.provider in ("scripted", "recorded")
 
 
 def ask(teacher: Teacher, query: Query, purpose: Purpose = Purpose.LABEL, draw: int = 0) -> Reply:
@@ -93,6 +122,9 @@ def test_held_out_queries_are_answered_like_others(teacher: Teacher) -> None:
 
 @pytest.mark.parametrize("purpose", [Purpose.LABEL, Purpose.EVALUATE])
 def test_an_unknown_query_is_declined(teacher: Teacher, purpose: Purpose) -> None:
+    if not knows_only_its_own(teacher):
+        assert TASK.parse(make_query("Who wrote Faust?"), ask(teacher, make_query("Who wrote Faust?"), purpose).text)
+        return
     with pytest.raises(TeacherError) as caught:
         ask(teacher, make_query("Who wrote Faust?"), purpose)
     assert caught.value.kind is ErrorKind.UNKNOWN_QUERY
@@ -113,10 +145,11 @@ def test_a_teacher_labels_a_set_and_declines_what_is_not_its_own(teacher: Teache
     journal = Journal()
     work = LabelWork(TASK, load_prompt("teacher", "custom"), [*QUERIES, make_query("Who wrote Faust?")], [teacher])
     counts = asyncio.run(label(work, journal))
-    assert counts.declined == 1
-    assert counts.samples + counts.failures == len(QUERIES) == len(set(journal.seen))
+    declined = int(knows_only_its_own(teacher))
+    assert counts.declined == declined
+    assert counts.samples + counts.failures == len(QUERIES) + 1 - declined == len(set(journal.seen))
     again = dataclasses.replace(work, known=frozenset(journal.seen))
-    assert asyncio.run(label(again, Journal())) == LabelCounts(0, 0, 1)
+    assert asyncio.run(label(again, Journal())) == LabelCounts(0, 0, declined)
 
 
 def test_live_is_told_by_kind() -> None:

@@ -7,9 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,11 +39,9 @@ def url(tmp_path: Path) -> Iterator[str]:
             stop_at = time.monotonic() + 120
             while True:
                 assert server.poll() is None and time.monotonic() < stop_at, (tmp_path / "log.txt").read_text()
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=5)
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                     break
-                except (urllib.error.URLError, OSError):
-                    time.sleep(0.5)
+                time.sleep(0.5)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             server.terminate()

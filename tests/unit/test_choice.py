@@ -36,7 +36,8 @@ def test_a_query_is_shown_with_its_lettered_choices() -> None:
     [
         *("B", "b", "(B)", "(b)", "B.", "B)", "B:", " B ", "**B**", '"B"', "B. pear tree", "(B) pear tree"),
         *("B) Pear Tree", "B: pear tree.", "pear tree", "Pear  Tree.", "PEAR-TREE", "B pear tree", "B\npear tree"),
-        *("B. pear tree, because it bears pears", "Ｂ) pear tree"),
+        *("B. pear tree, because it bears pears", "Ｂ) pear tree", "choice b) pear tree", "option (B)", "Option B"),
+        *("a pear tree", "the pear tree.", "The Pear Tree"),
     ],
 )
 def test_every_way_to_write_a_choice_means_its_letter(label: str) -> None:
@@ -56,6 +57,9 @@ def test_every_way_to_write_a_choice_means_its_letter(label: str) -> None:
             "?",
             "banana",
             "B) apple",
+            "A plum",
+            "option",
+            "choice of fig",
             "B) plum and D) fig",
             "A or B",
             "A and B",

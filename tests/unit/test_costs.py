@@ -71,7 +71,7 @@ def test_no_order_of_requests_passes_the_cap(cap: Decimal, requests: list[tuple[
                 return
             for _ in range(pauses):
                 await asyncio.sleep(0)
-            await budget.settle(reserved, None if share > 0.9 else worst * Decimal(share))
+            budget.settle(reserved, None if share > 0.9 else worst * Decimal(share))
 
         await asyncio.gather(*(one(*request) for request in requests))
         return budget
@@ -91,7 +91,7 @@ def test_a_request_waits_for_those_in_flight_before_it_gives_up() -> None:
         waiting = asyncio.create_task(second())
         await asyncio.sleep(0.01)
         order.append("first ends")
-        await budget.settle(first, Decimal(1))
+        budget.settle(first, Decimal(1))
         await waiting
         return order
 

@@ -39,6 +39,7 @@ def test_no_text_makes_the_reader_raise(text: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(messy)
 @example('Answer: {"</think>{"')
+@example('{label: "}</think>{"')
 def test_a_label_found_stands_in_the_text(text: str) -> None:
     found = read_reply(text)
     if found is not None:
