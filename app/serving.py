@@ -28,6 +28,8 @@ def launch_options(host: str, port: int, auth: str | None) -> dict[str, Any]:
         "server_name": host,
         "server_port": port,
         "auth": users,
+        "share": False,
+        "mcp_server": False,
         "run_history": False,
         "max_file_size": MOST_UPLOAD,
         "theme": make_theme(),

@@ -65,6 +65,8 @@ def guess_columns(names: Sequence[str], overrides: Mapping[str, str]) -> Columns
     found: dict[str, str] = {}
     for role, guesses in _GUESSES.items():
         if role in overrides:
+            if not overrides[role] and role != "query":  # the user says that the file has none
+                continue
             if overrides[role] not in names:
                 raise InputError(f"there is no column {overrides[role]!r}; the file has {', '.join(names)}")
             found[role] = overrides[role]
@@ -149,10 +151,12 @@ def _read_choices(value: Any) -> tuple[Choice, ...]:
         except ValueError:
             raise InputError("the choices are not JSON") from None
     if isinstance(value, dict) and {"label", "text"} <= value.keys():
-        letters, texts = value["label"] or (), value["text"] or ()
+        letters, texts = value["label"] or [], value["text"] or []
+        if not isinstance(letters, list) or not isinstance(texts, list):
+            raise InputError("the choices' `label` and `text` are no lists")
         if len(letters) != len(texts):
             raise InputError(f"{len(letters)} letters for {len(texts)} choices")
-        value = dict(zip(letters, texts, strict=True))
+        value = dict(zip(map(str, letters), texts, strict=True))
     if isinstance(value, list):
         if len(value) > len(string.ascii_uppercase):
             raise InputError(f"{len(value)} choices; at most {len(string.ascii_uppercase)} can be lettered")

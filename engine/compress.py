@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.dataset import Example
 from engine.errors import CapReached, ErrorKind, TeacherError
-from engine.label import object_schema
+from engine.label import object_schema, run_all
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import UNSOUND, load_prompt
 from engine.teachers.calling import About, Caller, Outcome, Stopped, journal
@@ -77,18 +77,18 @@ async def compress(
     queues = {name: iter([item for item in work if item.teacher.spec.name == name]) for name in names}
     widths = {item.teacher.spec.name: item.teacher.spec.concurrency for item in work}
     done: list[Compressed] = []
-    errors: list[TeacherError | CapReached] = []
+    errors: dict[str, TeacherError | CapReached] = {}
 
-    async def serve(queue: Iterator[CompressWork]) -> None:
+    async def serve(name: str, queue: Iterator[CompressWork]) -> None:
         for item in queue:
-            if caller.stop() or errors:
+            if caller.stop() or name in errors:
                 return
             try:
                 result = await compress_one(task, item, level, sink, caller)
             except Stopped:
                 return
             except (TeacherError, CapReached) as error:
-                errors.append(error)
+                errors[name] = error
                 return
             if result is None:
                 continue
@@ -96,9 +96,9 @@ async def compress(
             done.append(result)
             await asyncio.sleep(0)
 
-    await asyncio.gather(*(serve(queues[name]) for name in names for _ in range(widths[name])))
-    if errors:
-        raise errors[0]
+    await run_all([serve(name, queues[name]) for name in names for _ in range(widths[name])])
+    for error in errors.values():
+        raise error
     return done
 
 

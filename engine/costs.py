@@ -125,9 +125,31 @@ class Budget:
             await self._settled.wait()
         if self.max_requests is not None and self.requests >= self.max_requests:
             raise CapReached(f"the cap of {self.max_requests} requests is reached; what came in is kept")
+        return self.count(amount)
+
+    def take(self, worst: Decimal | None) -> Decimal:
+        """Reserve at once, without waiting for anything in flight.
+
+        Raises:
+            CapReached: if the request could pass a cap.
+        """
+        amount = worst or Decimal(0)
+        if self.max_cost is not None and self.spent + self._reserved + amount > self.max_cost:
+            raise CapReached(f"the next request could pass the cap of ${self.max_cost}; what was asked is kept")
+        if self.max_requests is not None and self.requests >= self.max_requests:
+            raise CapReached(f"the cap of {self.max_requests} requests is reached; what was asked is kept")
+        return self.count(amount)
+
+    def count(self, worst: Decimal) -> Decimal:
+        """Reserve for a request that is under way already, whatever the cap."""
         self.requests += 1
-        self._reserved += amount
-        return amount
+        self._reserved += worst
+        return worst
+
+    def give_back(self, reserved: Decimal) -> None:
+        """Take a reservation back: the request was not sent after all."""
+        self.requests -= 1
+        self.settle(reserved, Decimal(0))
 
     def settle(self, reserved: Decimal, cost: Decimal | None) -> None:
         """Replace a reservation by what the request cost; by the whole reservation where that is unknown."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from engine.errors import CapReached, ErrorKind, TeacherError
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import Prompt
 from engine.teachers.calling import About, Caller, Outcome, Stopped, journal
 from engine.types import ParsedReply, Purpose, Query, Reply, SampleKey, TeacherSpec, hash_id
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ async def label(work: LabelWork, sink: EventSink, caller: Caller | None = None) 
         CapReached: once nothing is in flight, if the budget let no further request start.
     """
     caller = caller or Caller()
-    tallies = await asyncio.gather(*(_ask_all(work, teacher, sink, caller) for teacher in work.teachers))
+    tallies = await run_all([_ask_all(work, teacher, sink, caller) for teacher in work.teachers])
     for tally in tallies:
         if tally.cap is not None:
             raise tally.cap
@@ -95,8 +97,17 @@ async def _ask_all(work: LabelWork, teacher: Teacher, sink: EventSink, caller: C
                     sink.emit("teacher_stopped", teacher=teacher.spec.name, error=error.kind, message=str(error))
             await asyncio.sleep(0)
 
-    await asyncio.gather(*(serve() for _ in range(teacher.spec.concurrency)))
+    await run_all([serve() for _ in range(teacher.spec.concurrency)])
     return tally
+
+
+async def run_all(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run side by side; all come to their end before the first error of any is raised."""
+    found = await asyncio.gather(*parts, return_exceptions=True)
+    for result in found:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in found if not isinstance(result, BaseException)]
 
 
 def sample_ids(work: LabelWork, teacher: Teacher) -> dict[str, str]:

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from engine.costs import Budget, cost_of, worst_cost
 from engine.errors import CapReached, ErrorKind, TeacherError
 from engine.label import LabelWork, missing_requests, read_sample
 from engine.ports import EventSink
 from engine.teachers.calling import About, Outcome, journal
-from engine.teachers.hosted import BatchResult, HostedTeacher, as_reply, batch_line, explain
-from engine.types import Event, Query, SampleKey, Usage
+from engine.teachers.hosted import BatchResult, BatchState, HostedTeacher, as_reply, batch_line, explain
+from engine.types import Event, Query, SampleKey, TeacherSpec, Usage
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 90 * 2**20
 """Per batch file: below the limits of both providers."""
 DISCOUNT = Decimal("0.5")
 POLL_S = 30.0
+MOST_FAILURES = 40
+"""So many polls in a row may fail in a way that may pass."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Chunk:
 
     name: str
     teacher: str
+    purpose: str
     file: Path
     batch_id: str | None = None
     collected: bool = False
@@ -45,13 +50,11 @@ def read_chunks(events: Sequence[Event]) -> dict[str, Chunk]:
     for event in events:
         data = event.data
         if event.type == "batch_prepared":
-            chunks[data["name"]] = Chunk(data["name"], data["teacher"], Path(data["file"]))
+            chunks[data["name"]] = Chunk(data["name"], data["teacher"], data["purpose"], Path(data["file"]))
         elif event.type == "batch_submitted":
-            old = chunks[data["name"]]
-            chunks[old.name] = Chunk(old.name, old.teacher, old.file, data["batch_id"])
+            chunks[data["name"]] = replace(chunks[data["name"]], batch_id=data["batch_id"])
         elif event.type == "batch_collected":
-            old = chunks[data["name"]]
-            chunks[old.name] = Chunk(old.name, old.teacher, old.file, old.batch_id, True)
+            chunks[data["name"]] = replace(chunks[data["name"]], collected=True)
     return chunks
 
 
@@ -68,6 +71,25 @@ class BatchWork:
     poll_s: float = POLL_S
     most_requests: int = MOST_REQUESTS
 
+    @property
+    def chunks(self) -> list[Chunk]:
+        """This teacher's chunks of this work that the journal tells of."""
+        mine = (self.teacher.spec.name, self.work.purpose)
+        return [chunk for chunk in read_chunks(self.events).values() if (chunk.teacher, chunk.purpose) == mine]
+
+
+def restore_budget(budget: Budget, events: Sequence[Event], specs: Mapping[str, TeacherSpec]) -> None:
+    """Count into a budget what an earlier process of the same job spent and has under way."""
+    for event in events:
+        if event.type == "reply" and event.data["teacher"] in specs:
+            cost = event.data["cost"]
+            worst = worst_cost(specs[event.data["teacher"]], "") or Decimal(0)
+            budget.settle(budget.count(Decimal(0)), worst * DISCOUNT if cost is None else Decimal(cost))
+    for chunk in read_chunks(events).values():
+        if not chunk.collected and chunk.teacher in specs:
+            for line in _lines(chunk):
+                budget.count(_worst(specs[chunk.teacher], line))
+
 
 async def label_in_batches(todo: BatchWork, sink: EventSink) -> None:
     """Hand in what is missing, wait, and journal what comes back; goes on with what an earlier process handed in.
@@ -78,9 +100,8 @@ async def label_in_batches(todo: BatchWork, sink: EventSink) -> None:
         TeacherError: if the provider does not take a batch, or fails it as a whole.
         CapReached: once all is collected, if the budget let not every request be handed in.
     """
-    name = todo.teacher.spec.name
-    chunks = [chunk for chunk in read_chunks(todo.events).values() if chunk.teacher == name]
-    pending = set().union(*(_ids(chunk) for chunk in chunks if not chunk.collected), set())
+    chunks = todo.chunks
+    pending = {line["custom_id"] for chunk in chunks if not chunk.collected for line in _lines(chunk)}
     capped: CapReached | None = None
     try:
         for chunk in _prepare(todo, pending, len(chunks), sink):
@@ -94,9 +115,14 @@ async def label_in_batches(todo: BatchWork, sink: EventSink) -> None:
         raise capped
 
 
-def _ids(chunk: Chunk) -> set[str]:
+def _lines(chunk: Chunk) -> list[dict[str, Any]]:
     with chunk.file.open(encoding="utf-8") as file:
-        return {json.loads(line)["custom_id"] for line in file}
+        return [json.loads(line) for line in file]
+
+
+def _worst(spec: TeacherSpec, line: Mapping[str, Any]) -> Decimal:
+    prompt = "\n".join(str(message["content"]) for message in line["body"]["messages"])
+    return (worst_cost(spec, prompt) or Decimal(0)) * DISCOUNT
 
 
 def _prepare(todo: BatchWork, pending: set[str], number: int, sink: EventSink) -> Iterator[Chunk]:
@@ -106,31 +132,28 @@ def _prepare(todo: BatchWork, pending: set[str], number: int, sink: EventSink) -
         CapReached: where the next request could pass the cap; what fits before is written.
     """
     lines: list[str] = []
-    size, worst, capped = 0, Decimal(0), False
+    size = 0
+    capped: CapReached | None = None
     spec = todo.teacher.spec
     for _, key, request in missing_requests(todo.work, spec):
         if key.id in pending:
             continue
-        line = json.dumps(batch_line(key.id, spec, todo.teacher.capabilities, request), ensure_ascii=False)
-        worst += (worst_cost(spec, f"{request.system}\n{request.user}") or Decimal(0)) * DISCOUNT
-        if not _affords(todo.budget, worst):
-            capped = True
+        line = batch_line(key.id, spec, todo.teacher.capabilities, request)
+        try:
+            todo.budget.take(_worst(spec, line))
+        except CapReached as error:
+            capped = error
             break
-        if lines and (len(lines) >= todo.most_requests or size + len(line) > MOST_BYTES):
+        text = json.dumps(line, ensure_ascii=False)
+        if lines and (len(lines) >= todo.most_requests or size + len(text.encode()) > MOST_BYTES):
             yield _write(todo, lines, number, sink)
             number, lines, size = number + 1, [], 0
-        lines.append(line)
-        size += len(line.encode())
-        todo.budget.requests += 1
+        lines.append(text)
+        size += len(text.encode()) + 1
     if lines:
         yield _write(todo, lines, number, sink)
-    if capped:
-        raise CapReached("the cap lets no further request into a batch; what was handed in is kept")
-
-
-def _affords(budget: Budget, worst: Decimal) -> bool:
-    within = budget.max_cost is None or budget.spent + worst <= budget.max_cost
-    return within and (budget.max_requests is None or budget.requests < budget.max_requests)
+    if capped is not None:
+        raise capped
 
 
 def _write(todo: BatchWork, lines: list[str], number: int, sink: EventSink) -> Chunk:
@@ -139,8 +162,9 @@ def _write(todo: BatchWork, lines: list[str], number: int, sink: EventSink) -> C
     part = file.with_suffix(".part")
     part.write_text("\n".join(lines) + "\n", "utf-8")
     part.replace(file)
-    sink.emit("batch_prepared", name=name, teacher=todo.teacher.spec.name, file=str(file), requests=len(lines))
-    return Chunk(name, todo.teacher.spec.name, file)
+    about = {"teacher": todo.teacher.spec.name, "purpose": todo.work.purpose, "file": str(file)}
+    sink.emit("batch_prepared", name=name, requests=len(lines), **about)
+    return Chunk(name, todo.teacher.spec.name, todo.work.purpose, file)
 
 
 async def _bring_home(todo: BatchWork, chunk: Chunk, sink: EventSink) -> bool:
@@ -153,38 +177,64 @@ async def _bring_home(todo: BatchWork, chunk: Chunk, sink: EventSink) -> bool:
         batch_id = await chat.submit_batch(chunk.file, todo.teacher.spec.model, chunk.name)
     if chunk.batch_id is None:
         sink.emit("batch_submitted", name=chunk.name, teacher=chunk.teacher, batch_id=batch_id)
-    done = -1
-    while not (state := await chat.batch_state(batch_id)).over:
-        if state.done != done:
-            done = state.done
-            sink.emit("batch_progress", name=chunk.name, teacher=chunk.teacher, done=done)
-        until = asyncio.get_running_loop().time() + todo.poll_s
-        while asyncio.get_running_loop().time() < until:
-            if todo.stop():
-                return False
-            await asyncio.sleep(min(0.2, todo.poll_s))
+    state = await _wait_for(todo, chunk, batch_id, sink)
+    if state is None:
+        return False
     if state.failed:
         sink.emit("batch_collected", name=chunk.name, teacher=chunk.teacher, replies=0, message=state.failed)
         raise TeacherError(ErrorKind.BAD_REQUEST, state.failed)
     results = await chat.batch_results(batch_id)
-    told = _journal_all(todo, results, sink)
-    sink.emit("batch_collected", name=chunk.name, teacher=chunk.teacher, replies=told, message="")
+    _journal_all(todo, chunk, results, sink)
+    sink.emit("batch_collected", name=chunk.name, teacher=chunk.teacher, replies=len(results), message="")
     return True
 
 
-def _journal_all(todo: BatchWork, results: Sequence[BatchResult], sink: EventSink) -> int:
-    """Journal each result once; returns how many there are. Requests without a result stay to be asked."""
-    known = {event.data["sample_id"] for event in todo.events if event.type == "reply"}
-    wanted = {key.id: (query, key) for query, key, _ in missing_requests(todo.work, todo.teacher.spec)}
+async def _wait_for(todo: BatchWork, chunk: Chunk, batch_id: str, sink: EventSink) -> BatchState | None:
+    """Poll until a batch is over, through failures that may pass; None if the job is to stop."""
+    done, failures = -1, 0
+    while True:
+        try:
+            state = await todo.teacher.chat.batch_state(batch_id)
+            failures = 0
+        except TeacherError as error:
+            failures += 1
+            if not error.kind.may_pass or failures > MOST_FAILURES:
+                raise
+            state = BatchState(False, done)
+        if state.over:
+            return state
+        if state.done != done:
+            done = state.done
+            sink.emit("batch_progress", name=chunk.name, teacher=chunk.teacher, done=done)
+        until = time.monotonic() + todo.poll_s
+        while time.monotonic() < until:
+            if todo.stop():
+                return None
+            await asyncio.sleep(min(0.2, todo.poll_s))
+
+
+def _journal_all(todo: BatchWork, chunk: Chunk, results: Sequence[BatchResult], sink: EventSink) -> None:
+    """Journal each result of a chunk once. Requests without a result stay to be asked."""
+    known = {
+        event.data["sample_id"]
+        for event in todo.events
+        if event.type == "reply" and event.data.get("chunk") == chunk.name
+    }
+    every = replace(todo.work, known=frozenset(), only=None)
+    wanted = {key.id: (query, key) for query, key, _ in missing_requests(every, todo.teacher.spec)}
+    worst = {line["custom_id"]: _worst(todo.teacher.spec, line) for line in _lines(chunk)}
     for result in results:
         if result.sample_id in wanted and result.sample_id not in known:
-            query, key = wanted[result.sample_id]
-            _journal_one(todo, query, key, result, sink)
-    return len(results)
+            known.add(result.sample_id)
+            cost = _journal_one(todo, chunk, wanted[result.sample_id], result, sink)
+            todo.budget.settle(worst.get(result.sample_id, Decimal(0)), cost)
 
 
-def _journal_one(todo: BatchWork, query: Query, key: SampleKey, result: BatchResult, sink: EventSink) -> None:
-    spec = todo.teacher.spec
+def _journal_one(
+    todo: BatchWork, chunk: Chunk, asked: tuple[Query, SampleKey], result: BatchResult, sink: EventSink
+) -> Decimal | None:
+    """Journal one result; returns what it cost."""
+    spec, (query, key) = todo.teacher.spec, asked
     about = About(key.id, query.id, spec.name, todo.work.purpose, key.prompt_hash, key.draw)
     try:
         if result.status >= 400:
@@ -192,15 +242,18 @@ def _journal_one(todo: BatchWork, query: Query, key: SampleKey, result: BatchRes
         reply = as_reply(todo.teacher.chat.read(result.body))
     except TeacherError as error:
         usage = Usage(*error.tokens) if error.tokens else Usage()
-        cost = Decimal(0) if error.kind.free else cost_of(spec, usage)
-        outcome = Outcome(None, error, usage, None if cost is None else cost * DISCOUNT, None)
-        journal(sink, about, outcome, error.kind, str(error))
-        return
-    cost = cost_of(spec, reply.usage)
-    outcome = Outcome(reply, None, reply.usage, None if cost is None else cost * DISCOUNT, None)
-    todo.budget.spent += outcome.cost or Decimal(0)
+        cost = Decimal(0) if error.kind.free else _half(cost_of(spec, usage))
+        journal(sink, about, Outcome(None, error, usage, cost, None), error.kind, str(error), chunk=chunk.name)
+        return cost
+    cost = _half(cost_of(spec, reply.usage))
+    outcome = Outcome(reply, None, reply.usage, cost, None)
     sample = read_sample(todo.work.task, query, key.draw, reply)
     if isinstance(sample, ErrorKind):
-        journal(sink, about, outcome, sample, "the reply holds no label")
+        journal(sink, about, outcome, sample, "the reply holds no label", chunk=chunk.name)
     else:
-        journal(sink, about, outcome, None, "", sample=sample)
+        journal(sink, about, outcome, None, "", sample=sample, chunk=chunk.name)
+    return cost
+
+
+def _half(cost: Decimal | None) -> Decimal | None:
+    return None if cost is None else cost * DISCOUNT

@@ -82,6 +82,8 @@ def _encoding(path: Path) -> str:
         raise InputError(f"{path.name} can't be read: {error}") from error
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    if len(head) == _SNIFF_BYTES:
+        head = head[: _whole_characters(head)]
     lines = head.splitlines()
     good = sum(_is_utf8(line) for line in lines)
     if good >= _MOSTLY * max(1, len(lines)):
@@ -91,6 +93,16 @@ def _encoding(path: Path) -> str:
         return "cp1252"
     best = likely.best()
     return best.encoding if best else "utf-8-sig"
+
+
+def _whole_characters(head: bytes) -> int:
+    """Where the last character begins that may be cut off, if these bytes are UTF-8; else their number."""
+    for back in range(1, min(4, len(head)) + 1):
+        if head[-back] & 0xC0 == 0xC0:  # the first byte of a character of several bytes
+            return len(head) - back
+        if head[-back] < 0x80:
+            break
+    return len(head)
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -222,5 +234,5 @@ def _read_parquet(path: Path) -> Iterator[Record]:
                 for values in batch.to_pylist():
                     row += 1
                     yield check_row(row, values)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise InputError(f"{path.name} is no readable Parquet file: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,26 +46,44 @@ def build(frame: Frame) -> None:
     errors = gr.HTML(padding=False)
     shown = [said, rows, lengths, errors, take]
 
-    def preview(project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
-        found = services.preview.look(project, _source(file, dataset), _overrides(names), share)
+    do = _Handlers(frame)
+    inputs = [frame.project, file, dataset, share, *columns]
+    private: dict[str, Any] = {"api_visibility": "private"}
+    look.click(guard(do.preview), inputs, [*columns, *shown], **private)
+    file.upload(guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **private)
+    take.click(guard(do.store), inputs, [said, held, take], **private)
+    for changed in (dataset.input, share.release, file.clear, *(column.input for column in columns)):
+        changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **private)
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the page's events do."""
+
+    frame: Frame
+
+    def preview(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
+        found = self.frame.services.preview.look(project, _source(file, dataset), _overrides(names), share)
         guessed = [found.columns.get(role) or _NONE for role in _ROLES]
         choices = [_NONE, *found.names]
         drawn = [gr.Dropdown(choices, value=value) for value in guessed]
         return [*drawn, *_draw(found)]
 
-    def store(project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
-        told = services.data.import_queries(project, _source(file, dataset), _overrides(names), share)
+    def store(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
+        told = self.frame.services.data.import_queries(project, _source(file, dataset), _overrides(names), share)
         leaked = f" {told.leaked} of them stand in the other split, where they stay." if told.leaked else ""
         message = (
             f"{told.added:,} queries added, {told.duplicates:,} repeated, {told.present:,} were there already, "
             f"{told.rejected:,} rows left out.{leaked}"
         )
-        return [told_html(message), _held(services, frame.open(project)), gr.Button(interactive=False)]
+        errors = table_html([{"row": e.row or "-", "what is wrong": e.message} for e in told.errors[:20]], "left out")
+        broke = any(error.row == 0 for error in told.errors)
+        shown = told_html(message, bad=broke) + errors
+        return [shown, _held(self.frame.services, self.frame.open(project)), gr.Button(interactive=False)]
 
-    inputs = [frame.project, file, dataset, share, *columns]
-    for event in (look.click, file.upload):
-        event(guard(preview), inputs, [*columns, *shown], api_visibility="private")
-    take.click(guard(store), inputs, [said, held, take], api_visibility="private")
+    def arrive(self, project: str, file: str, share: float) -> list[Any]:
+        found = self.preview(project, file, "", share, *[""] * len(_ROLES))
+        return [gr.Textbox(""), *found]
 
 
 def _source(file: str | None, dataset: str) -> str | Path:
@@ -77,7 +96,10 @@ def _source(file: str | None, dataset: str) -> str | Path:
 
 
 def _overrides(names: tuple[str, ...]) -> dict[str, str]:
-    return {role: name for role, name in zip(_ROLES, names, strict=True) if name and name != _NONE}
+    """The mapping that the page shows; before anything was looked at there is none, and columns are guessed."""
+    if not any(name and name != _NONE for name in names):
+        return {}
+    return {role: "" if name == _NONE else name for role, name in zip(_ROLES, names, strict=True) if name}
 
 
 def _held(services: Services, project: Project | None) -> str:

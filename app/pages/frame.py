@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -97,6 +98,6 @@ def guard(work: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return work(*values)
         except TacitError as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from error
+            raise gr.Error(escape(str(error)), duration=None, print_exception=False) from error
 
     return run

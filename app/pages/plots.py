@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import plotly.graph_objects as go
 
 from app.theme import TEACHER_COLOURS, teacher_colour
@@ -19,7 +21,7 @@ def histogram(shares: dict[str, list[int]], threshold: float) -> go.Figure:
         width = 1 / len(counts)
         places = [width * (place + 0.5) for place in range(len(counts))]
         figure.add_bar(
-            x=places, y=counts, name=teacher, marker_color=teacher_colour(list(shares), teacher), width=width
+            x=places, y=counts, name=escape(teacher), marker_color=teacher_colour(list(shares), teacher), width=width
         )
     figure.add_vline(x=threshold, line_dash="dash", line_color="#64748b")
     figure.update_layout(
@@ -45,7 +47,7 @@ def lengths(values: list[int], unit: str) -> go.Figure:
 
 def heatmap(found: Detail) -> go.Figure:
     """Cosine similarity of a query's rationales, the chosen pair outlined."""
-    names = [f"{place}. {row['teacher']}" for place, row in enumerate(found.samples, 1)]
+    names = [f"{place}. {escape(row['teacher'])}" for place, row in enumerate(found.samples, 1)]
     figure = go.Figure(
         go.Heatmap(
             z=found.cosines,

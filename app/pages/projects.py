@@ -42,7 +42,7 @@ def build(frame: Frame) -> None:
         config = read_config(ProjectConfig, {"name": name.strip(), "task": task, "embedder": embedder})
         return services.data.create_project(config).name
 
-    made = gr.State("")
+    made = gr.Textbox(visible=False)
     create.click(guard(make), [name, task, embedder], made, api_visibility="private").success(
         None, made, None, js=_GO, api_visibility="private"
     )

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.console import difference_lines, kinds_lines, report_lines
-from app.pages.frame import Frame
+from app.pages.frame import Frame, guard
 from app.services import Services
 from app.view import table_html, told_html
 from engine.types import Difference, ReportRow
@@ -24,7 +24,7 @@ def build(frame: Frame) -> None:
     shown = gr.HTML(padding=False)
 
     frame.fill_once([chosen, shown], lambda project: _open(services, project))
-    chosen.input(lambda run: _show(services, run), chosen, shown, api_visibility="private")
+    chosen.input(guard(lambda run: _show(services, run)), chosen, shown, api_visibility="private")
 
 
 def _open(services: Services, project: Project | None) -> list[Any]:

@@ -55,10 +55,9 @@ def build(frame: Frame) -> None:
             sample = gr.Dropdown([], label="Sample to decide on", interactive=True)
             with gr.Row():
                 keep, drop = gr.Button("Keep"), gr.Button("Drop", variant="stop")
-    settings = [threshold, method, disagree, *weights]
-    page, one = [queries, chosen, after], [detail, matrix, sample]
-
-    do = _Handlers(services)
+    few = gr.Textbox(visible=False)
+    settings = [threshold, method, disagree, few, *weights]
+    page, one, do = [queries, chosen, after], [detail, matrix, sample], _Handlers(services)
     frame.fill_once([said, bins, *settings, *page], do.start)
     private: dict[str, Any] = {"api_visibility": "private"}
     for part in (threshold.release, *(field.input for field in (method, disagree, *weights))):
@@ -123,16 +122,17 @@ class _Handlers:
 
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
-            return [told_html("Make a project first, on the page Projects."), *[gr.update()] * (4 + len(_FACTORS) + 3)]
+            return [told_html("Make a project first, on the page Projects."), *[gr.update()] * (5 + len(_FACTORS) + 3)]
         config = _stored(self.services, project)
         values = _values(project, config)
         return [*self.numbers(project.name, *values), *values, *self.turn(project.name, "", "all", 0)]
 
 
-def _config(threshold: float, method: str, disagree: str, *weights: float) -> SelectionConfig:
-    given = {name: weight for name, weight in zip(_FACTORS, weights, strict=True) if weight}
-    values = {"threshold": threshold, "method": method or "confidence", "disagreement": disagree, "weights": given}
-    return read_config(SelectionConfig, values)
+def _config(threshold: float, method: str, disagree: str, few: str, *weights: float) -> SelectionConfig:
+    named = dict(zip(_FACTORS, weights, strict=True))
+    given = {name: weight for name, weight in named.items() if weight} or dict.fromkeys(_FACTORS[:1], 0.0)
+    values = {"threshold": threshold, "method": method, "disagreement": disagree, "few": few or "keep"}
+    return read_config(SelectionConfig, values | {"weights": given})
 
 
 def _stored(services: Services, project: Project) -> SelectionConfig:
@@ -144,7 +144,13 @@ def _stored(services: Services, project: Project) -> SelectionConfig:
 
 def _values(project: Project, config: SelectionConfig) -> list[Any]:
     weights = config.weights or dict.fromkeys(get_task(project.config.task).factors, 1.0)
-    return [config.threshold, config.method, config.disagreement, *(weights.get(name, 0.0) for name in _FACTORS)]
+    return [
+        config.threshold,
+        config.method,
+        config.disagreement,
+        config.few,
+        *(weights.get(name, 0.0) for name in _FACTORS),
+    ]
 
 
 def _numbers(counts: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from app.usecases.context import Context
 from app.usecases.selecting import SelectService
 from engine.errors import NotFound, StateError
+from storage.projects import Project
 
 _PAGE = 50
 _FILTERS = {
@@ -79,7 +80,7 @@ class BrowseService:
             "WHERE s.project_id = ? AND s.query_id = ? ORDER BY s.teacher, s.draw, s.id",
             [self._selection_id(project.id), project.id, query_id],
         )
-        return Detail(row["text"], samples, self._cosines(project.id, [s["text_hash"] for s in samples]))
+        return Detail(row["text"], samples, self._cosines(project, [s["text_hash"] for s in samples]))
 
     def _selection_id(self, project_id: str) -> str:
         try:
@@ -87,8 +88,8 @@ class BrowseService:
         except NotFound:
             return ""
 
-    def _cosines(self, project_id: str, hashes: list[str]) -> list[list[float]] | None:
-        for model, revision, dimension in self.context.samples.embedders(project_id):
+    def _cosines(self, project: Project, hashes: list[str]) -> list[list[float]] | None:
+        for model, revision, dimension in self.select.embedders(project):
             rows = self.context.db.rows(
                 f"SELECT text_hash, vector FROM embeddings_{int(dimension)} WHERE model = ? AND revision = ? "
                 "AND text_hash IN (SELECT unnest(?::VARCHAR[]))",

@@ -92,7 +92,7 @@ class DataService:
         self.create_project(config)
         try:
             return self.import_queries(config.name, source, columns, heldout, strict)
-        except InputError:
+        except BaseException:
             self.context.projects.remove(config.name)
             raise
 
@@ -127,7 +127,7 @@ class DataService:
                 tally["present"] += len(old)
                 tally["leaked"] += sum(q.id in old and known[q.id][1] is not q.split for q in block.queries)
                 tally["duplicates"] += block.duplicates + len(known) - len(old)
-                tally["golds"] += len(block.golds)
+                tally["golds"] += sum(query_id not in known for query_id in block.golds)
                 tally["rejected"] += len(block.errors)
                 errors += block.errors[: MOST_ERRORS - len(errors)]
                 tally["added"] += self.context.queries.add(project.id, block.queries, block.golds)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, cast, get_args
 
-from app.usecases.asking import Asking
+from app.usecases.asking import Asking, Reach
 from app.usecases.context import Context
 from app.usecases.placing import Placing
 from app.usecases.teaching import probe_teacher
 from engine.compress import CompressWork, compress
 from engine.costs import Budget, find_price
 from engine.dataset import Example
-from engine.errors import ConfigError, ErrorKind, InputError, StateError
+from engine.errors import ConfigError, ErrorKind, InputError, StateError, TeacherError
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
-from engine.label import LabelWork, count_missing, label, read_sample, sample_ids
+from engine.label import LabelWork, count_missing, label, read_sample, run_all, sample_ids
 from engine.label_batch import POLL_S as POLL_BATCH_S
-from engine.label_batch import BatchWork, label_in_batches, read_chunks
+from engine.label_batch import BatchWork, label_in_batches, read_chunks, restore_budget
 from engine.ports import Task, Teacher
 from engine.prompts import load_prompt
 from engine.tasks import get_task
+from engine.teachers.calling import Stopped
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.opening import HOSTED
 from engine.teachers.scripted import SCRIPTED_TEACHERS
@@ -114,6 +116,37 @@ class LabelService:
         unknown = [kind for kind in order.retry if kind != "all" and kind not in set(ErrorKind)]
         if unknown:
             raise ConfigError(f"no kind of error is named {', '.join(unknown)}; there are {', '.join(ErrorKind)}")
+        self._check(chosen, order)
+        busy = [
+            job for job in self.context.jobs.unfinished_jobs() if job.project_id == project.id and job.kind in _ASKING
+        ]
+        if busy:
+            raise StateError(f"{project.name!r} is being labelled already; wait for that job, or cancel it")
+        asked: dict[str, Any] = {
+            "teachers": [spec.name for spec in chosen],
+            "splits": [split.value for split in order.splits],
+            "max_cost": None if order.max_cost is None else str(order.max_cost),
+            "max_requests": order.max_requests,
+            "retry": list(order.retry),
+            "limit": order.limit,
+        }
+        left = self._left_batches(project, asked["teachers"]) if order.engine == "batch" else None
+        if left is not None:
+            spec_now = {**left.spec, "max_cost": asked["max_cost"], "max_requests": asked["max_requests"]}
+            self.context.jobs.update_job(left.id, spec=json.dumps(spec_now), status=JobStatus.QUEUED)
+            return left
+        kind = {"process": "label", "batch": "batch", "ray": "ray-label"}[order.engine]
+        return self.context.submit(project.id, kind, asked)
+
+    def _check(self, chosen: Sequence[TeacherSpec], order: LabelOrder) -> None:
+        """Whether these teachers can be asked in this way.
+
+        Raises:
+            ConfigError: if not.
+            KeyMissing: if a key is not there.
+        """
+        if order.max_requests is not None and any(spec.provider == "local" for spec in chosen):
+            raise ConfigError("a cap on requests does not reach a local model; leave it or the model out")
         for spec in chosen:
             if order.max_cost is not None and find_price(spec) is None:
                 raise ConfigError(
@@ -126,30 +159,12 @@ class LabelService:
                 raise ConfigError(f"{spec.name} is a {spec.provider} teacher: only hosted ones go by {order.engine}")
         if order.engine == "ray" and (order.max_cost is not None or order.max_requests is not None):
             raise ConfigError("a cap can't hold over several machines: leave it out, or ask from this process")
-        busy = [
-            job for job in self.context.jobs.unfinished_jobs() if job.project_id == project.id and job.kind in _ASKING
-        ]
-        if busy:
-            raise StateError(f"{project.name!r} is being labelled already; wait for that job, or cancel it")
-        left = self._left_batches(project) if order.engine == "batch" else None
-        if left is not None:
-            self.context.jobs.update_job(left.id, status=JobStatus.QUEUED)
-            return left
-        asked: dict[str, Any] = {
-            "teachers": [spec.name for spec in chosen],
-            "splits": [split.value for split in order.splits],
-            "max_cost": None if order.max_cost is None else str(order.max_cost),
-            "max_requests": order.max_requests,
-            "retry": list(order.retry),
-            "limit": order.limit,
-        }
-        kind = {"process": "label", "batch": "batch", "ray": "ray-label"}[order.engine]
-        return self.context.submit(project.id, kind, asked)
 
-    def _left_batches(self, project: Project) -> Job | None:
+    def _left_batches(self, project: Project, names: Sequence[str]) -> Job | None:
         """A batch job that was left before it had collected everything: it goes on rather than paying again."""
         for job in self.context.jobs.jobs_of(project.id):
-            if job.kind == "batch" and job.status.over and job.status is not JobStatus.FINISHED:
+            same = set(job.spec.get("teachers", ())) == set(names)
+            if job.kind == "batch" and same and job.status.over and job.status is not JobStatus.FINISHED:
                 chunks = read_chunks(read_events(Path(job.folder) / EVENTS_FILE).events)
                 if any(not chunk.collected for chunk in chunks.values()):
                     return job
@@ -183,22 +198,45 @@ class LabelService:
         cap = job.spec.get("max_cost")
         budget = Budget(None if cap is None else Decimal(cap), job.spec.get("max_requests"))
         async with self.asking.open(project, job.spec["teachers"], stop, budget) as reach:
-            teachers = [
-                await probe_teacher(teacher, reach.caller, log) if self._is_new(teacher) else teacher
-                for teacher in reach.teachers
-            ]
+            teachers = await self._probed(reach, log)
             for split in (Split(value) for value in job.spec["splits"]):
-                for spec in self._elsewhere(job, project):
-                    locally = self.plan_work(project, task, (), split, job.spec)
-                    await self.placing.label_locally(project, spec, locally, log, stop)
                 work = self.plan_work(project, task, teachers, split, {**job.spec, "nonce": job.id})
                 requests = sum(count_missing(work, teacher.spec) for teacher in teachers)
                 log.emit("label_started", split=split, queries=len(work.queries), requests=requests)
                 for teacher in teachers:
                     if not teacher.live:
                         self.context.samples.replace_recorded(project.id, teacher.spec.name, sample_ids(work, teacher))
-                counts = await label(work, log, reach.caller)
-                log.emit("label_ended", split=split, **counts._asdict())
+                local = [
+                    self.placing.label_locally(project, spec, work, log, stop) for spec in self._elsewhere(job, project)
+                ]
+                counts, *_ = await run_all([label(work, log, reach.caller), *local])
+                log.emit("label_ended", split=split, **(counts._asdict() if counts else {}))
+
+    async def _probed(self, reach: Reach, log: EventLog) -> list[Teacher]:
+        """The teachers that can be asked, each as probing found it. One that can't be is told and left out.
+
+        Raises:
+            TeacherError: if that leaves nobody.
+        """
+        errors: list[TeacherError] = []
+
+        async def one(teacher: Teacher) -> Teacher | None:
+            if not self._is_new(teacher):
+                return teacher
+            try:
+                return await probe_teacher(teacher, reach.caller, log)
+            except Stopped:
+                return None
+            except TeacherError as error:
+                errors.append(error)
+                log.emit("teacher_stopped", teacher=teacher.spec.name, error=error.kind, message=str(error))
+                return None
+
+        found = await run_all([one(teacher) for teacher in reach.teachers])
+        teachers = [teacher for teacher in found if teacher is not None]
+        if errors and not teachers:
+            raise errors[0]
+        return teachers
 
     def _elsewhere(self, job: Job, project: Project) -> list[TeacherSpec]:
         """Teachers of a job that are not asked from this process."""
@@ -213,11 +251,12 @@ class LabelService:
         prompt = load_prompt("teacher", task.name)
         self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
         async with self.asking.open(project, job.spec["teachers"], stop) as reach:
-            for teacher in reach.teachers:
-                if self._is_new(teacher):
-                    await probe_teacher(teacher, reach.caller, log)
+            able = {teacher.spec.name for teacher in await self._probed(reach, log)}
         self.context.watch.take_in(job)
         for spec in self._elsewhere(job, project):
+            if spec.name not in able:
+                continue
+            await self.placing.take_in_left(project, spec, stop)
             for split in (Split(value) for value in job.spec["splits"]):
                 work = self.plan_work(project, task, (), split, {**job.spec, "nonce": job.id})
                 await self.placing.label_on_ray(project, spec, work, log, stop)
@@ -231,18 +270,15 @@ class LabelService:
         cap = job.spec.get("max_cost")
         budget = Budget(None if cap is None else Decimal(cap), job.spec.get("max_requests"))
         folder = Path(job.folder)
+        specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
+        restore_budget(budget, read_events(folder / EVENTS_FILE).events, specs)
         async with self.asking.open(project, job.spec["teachers"], stop, budget) as reach:
-            for teacher in reach.teachers:
-                if not isinstance(teacher, HostedTeacher):
-                    continue
-                asked = await probe_teacher(teacher, reach.caller, log) if self._is_new(teacher) else teacher
-                for split in (Split(value) for value in job.spec["splits"]):
-                    work = self.plan_work(project, task, (), split, {**job.spec, "nonce": job.id})
-                    events = read_events(folder / EVENTS_FILE).events
-                    todo = BatchWork(
-                        work, asked, folder, events, budget, stop, poll_s=job.spec.get("poll_s", POLL_BATCH_S)
-                    )
-                    await label_in_batches(todo, log)
+            teachers = [teacher for teacher in await self._probed(reach, log) if isinstance(teacher, HostedTeacher)]
+            for split in (Split(value) for value in job.spec["splits"]):
+                work = self.plan_work(project, task, (), split, {**job.spec, "nonce": job.id})
+                events = read_events(folder / EVENTS_FILE).events
+                todo = [BatchWork(work, t, folder, events, budget, stop, poll_s=POLL_BATCH_S) for t in teachers]
+                await run_all([label_in_batches(part, log) for part in todo])
 
     def _is_new(self, teacher: Teacher) -> TypeGuard[HostedTeacher]:
         return isinstance(teacher, HostedTeacher) and self.asking.capabilities(teacher.spec) is None

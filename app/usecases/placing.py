@@ -12,7 +12,7 @@ from app.usecases.asking import Asking, key_variable
 from app.usecases.context import POLL_S, Context
 from engine.errors import KeyMissing, WorkerFailed
 from engine.jobs.events import EventLog
-from engine.jobs.spec import SPEC_FILE, write_atomically, write_lines
+from engine.jobs.spec import SPEC_FILE, STOP_FILE, write_atomically, write_lines
 from engine.label import LabelWork, list_requests
 from engine.types import Job, JobStatus, TeacherSpec
 from storage.projects import Project
@@ -62,6 +62,15 @@ class Placing:
             "nonce": work.nonce,
         }
         await self._run(project, spec, "ray", work, payload, log, stop)
+
+    async def take_in_left(self, project: Project, spec: TeacherSpec, stop: Callable[[], bool]) -> None:
+        """Journal the shards of Ray jobs that were killed before they could: they were paid for."""
+        for job in self.context.jobs.jobs_of(project.id):
+            left = job.kind == "ray" and job.spec["teacher"] == spec.name and job.status.over
+            if left and job.status is not JobStatus.FINISHED and any(Path(job.folder).rglob("*.parquet")):
+                (Path(job.folder) / STOP_FILE).touch()
+                self.context.jobs.update_job(job.id, status=JobStatus.QUEUED)
+                await self._wait_for(job.id, stop)
 
     async def _run(
         self,

@@ -54,7 +54,7 @@ class PreviewService:
         names = list(dict.fromkeys(name for record in records[:1000] for name in record.values))
         if not names:
             raise InputError("no row of this file can be read")
-        known = {role: name for role, name in overrides.items() if name in names}
+        known = {role: name for role, name in overrides.items() if name in names or not name}
         blocks = list(read_queries(iter(records), known, heldout, project.config.task == "choice"))
         queries = {query.id: query for block in blocks for query in block.queries}
         found = sum(len(block.queries) for block in blocks)

@@ -14,6 +14,7 @@ from engine.types import Query
 
 _BLOCK = 2048
 MOST_PAIRS = 1000
+MOST_FOUND = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,17 @@ class ResembleService:
 
 
 def close_pairs(vectors_ND: NDArray[np.float32], threshold: float) -> list[tuple[int, int, float]]:
-    """Pairs i < j of unit vectors with cosine similarity at least `threshold`, in blocks of rows."""
+    """Pairs i < j of unit vectors with cosine similarity at least `threshold`, in blocks of rows.
+
+    Raises:
+        StateError: if there are more than a million of them.
+    """
     found: list[tuple[int, int, float]] = []
     for begin in range(0, len(vectors_ND), _BLOCK):
         block_BN = vectors_ND[begin : begin + _BLOCK] @ vectors_ND[begin:].T
         rows, columns = np.nonzero((block_BN >= threshold) & np.triu(np.ones(block_BN.shape, dtype=bool), 1))
+        if len(found) + len(rows) > MOST_FOUND:
+            raise StateError(f"more than {MOST_FOUND:,} pairs are that close; raise the threshold")
         found += [(begin + int(i), begin + int(j), float(block_BN[i, j])) for i, j in zip(rows, columns, strict=True)]
     return found
 

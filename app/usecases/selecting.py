@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,7 @@ class SelectService:
 
     context: Context
     held: dict[str, Held] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def select(
         self, project_name: str, config: SelectionConfig, on_event: Callable[[Event], None] = lambda event: None
@@ -70,15 +72,21 @@ class SelectService:
         project = self.context.projects.get(project_name)
         if config.method != "none":
             self._embed(project, on_event)
+        with self.lock:
+            return self._store(project, config, self.context.overrules.current(project.id))
+
+    def _store(self, project: Project, config: SelectionConfig, decided: dict[str, str]) -> StoredSelection:
+        """Select and store. Other decisions make another selection: what a run was built on stays as it was."""
         held = self._hold(project, config)
-        chosen = self._choose(project, held, config)
+        chosen = self._choose(project, held, config, decided)
         arrays, embedder = held.arrays, held.embedder
+        by_hand = [sorted(decided.items())] if decided else []
         stored = StoredSelection(
-            id=hash_id("selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids)),
+            id=hash_id("selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids), *by_hand),
             project_id=project.id,
             config=config,
             fingerprint=hash_id("selected", sorted(np.array(arrays.ids)[chosen.kept].tolist())),
-            counts={**_count(arrays, chosen, config), "embedder": embedder},
+            counts={**_count(arrays, chosen, config), "embedder": embedder, "state": list(held.state)},
         )
         self.context.selections.add(stored, _rows(arrays, chosen))
         return stored
@@ -92,7 +100,7 @@ class SelectService:
         """
         project = self.context.projects.get(project_name)
         held = self._hold(project, config)
-        chosen = self._choose(project, held, config)
+        chosen = self._choose(project, held, config, self.context.overrules.current(project.id))
         teachers = sorted(set(held.arrays.teachers))
         shares: dict[str, list[int]] = {}
         for code, teacher in enumerate(teachers):
@@ -100,7 +108,7 @@ class SelectService:
             shares[teacher] = np.histogram(values[~np.isnan(values)], _BINS, (0.0, 1.0))[0].tolist()
         return SelectionPreview(_count(held.arrays, chosen, config), shares)
 
-    def _choose(self, project: Project, held: Held, config: SelectionConfig) -> Selection:
+    def _choose(self, project: Project, held: Held, config: SelectionConfig, decided: dict[str, str]) -> Selection:
         arrays = held.arrays
         columns = self._factor_columns(project, arrays, config)
         samples = SelectionInput(
@@ -112,12 +120,12 @@ class SelectService:
             names=tuple(columns),
             embeddings=held.vectors,
         )
-        return _overrule(arrays, select(samples, config), self.context.overrules.current(project.id))
+        return _overrule(arrays, select(samples, config), decided)
 
     def _hold(self, project: Project, config: SelectionConfig) -> Held:
         """The project's samples and vectors as arrays, read anew only where something changed."""
         state = self.context.samples.state(project.id)
-        key = f"{project.id} {config.method == 'none'} {self._embedders(project)}"
+        key = f"{project.id} {config.method == 'none'} {self.embedders(project)}"
         held = self.held.get(key)
         if held is not None and held.state == state:
             return held
@@ -134,24 +142,35 @@ class SelectService:
         return held
 
     def _find_vectors(self, project: Project) -> tuple[NDArray[np.float32], str]:
-        for embedder in self._embedders(project):
+        for embedder in self.embedders(project):
             vectors = self.context.samples.vectors(project.id, embedder)
             if not np.isnan(vectors[:, 0]).any():
                 return vectors, f"{embedder[0]} ({embedder[1]})"
         raise StateError("some rationales have no vector yet; selecting embeds them")
 
     def overrule(self, project_name: str, sample_ids: Sequence[str], action: Literal["keep", "drop"]) -> None:
-        """Decide for samples, whatever the selection said; the newest stored selection is made anew with it."""
+        """Decide for samples, whatever the selection said; the newest stored selection is made anew with it.
+
+        Raises:
+            NotFound: if nothing was selected yet; then nothing is decided.
+            StateError: if there are samples that were not embedded yet; likewise.
+        """
         project = self.context.projects.get(project_name)
-        self.context.overrules.add(project.id, sample_ids, action)
-        self.select(project.name, self.context.selections.latest(project.id).config)
+        with self.lock:
+            config = self.context.selections.latest(project.id).config
+            decided = self.context.overrules.current(project.id) | dict.fromkeys(sample_ids, action)
+            self._store(project, config, decided)
+            self.context.overrules.add(project.id, sample_ids, action)
 
     def undo(self, project_name: str) -> dict[str, Any] | None:
         """Take the newest decision back; what it was, or None where there is nothing to undo."""
         project = self.context.projects.get(project_name)
-        undone = self.context.overrules.undo(project.id)
-        if undone is not None:
-            self.select(project.name, self.context.selections.latest(project.id).config)
+        with self.lock:
+            config = self.context.selections.latest(project.id).config
+            self._hold(project, config)
+            undone = self.context.overrules.undo(project.id)
+            if undone is not None:
+                self._store(project, config, self.context.overrules.current(project.id))
         return undone
 
     def _factor_columns(
@@ -190,7 +209,7 @@ class SelectService:
                 raise StateError(
                     f"{project.name!r} has no samples yet; `tacit label` or `tacit import-outputs` makes them"
                 )
-            known = self._embedders(project)
+            known = self.embedders(project)
             missing = [self.context.samples.missing_texts(project.id, *embedder) for embedder in known]
             if any(not texts for texts in missing):
                 return
@@ -198,7 +217,7 @@ class SelectService:
             self._run_embedder(project, texts, on_event)
         raise StateError("some rationales got no vector; run the selection again")
 
-    def _embedders(self, project: Project) -> list[tuple[str, str, int]]:
+    def embedders(self, project: Project) -> list[tuple[str, str, int]]:
         """Embedders with vectors of this project's texts that are what the project asks for."""
         asked = project.config.embedder
         wanted = {"packaged": (PACKAGED_EMBEDDER,), "auto": (PAPER_EMBEDDER, PACKAGED_EMBEDDER)}.get(asked, (asked,))

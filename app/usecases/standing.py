@@ -87,10 +87,7 @@ class StandingService:
             selection = self.context.selections.latest(project.id)
         except NotFound:
             return Mark("Select", "/select", "todo", "")
-        row = self.context.db.row(
-            "SELECT count(*) AS n FROM samples WHERE project_id = ? AND split = 'distill'", [project.id]
-        )
-        stale = row is not None and row["n"] != selection.counts["samples"]
+        stale = list(self.context.samples.state(project.id)) != selection.counts.get("state")
         return Mark("Select", "/select", "stale" if stale else "done", f"{selection.counts['kept']:,} kept")
 
     def _jobs(self) -> list[Job]:

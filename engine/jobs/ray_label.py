@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterator
-from collections.abc import Set as AbstractSet
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import pyarrow.parquet as pq
 
 from engine.config import read_config
 from engine.errors import KeyMissing, MissingPart
-from engine.jobs.spec import RayLabelJob, read_lines
+from engine.jobs.spec import STOP_FILE, RayLabelJob, read_lines
 from engine.label import LabelWork, label
 from engine.ports import EventSink
 from engine.prompts import load_prompt
@@ -35,9 +37,11 @@ ADDRESS = "TACIT_RAY_ADDRESS"
 
 
 def answer_on_ray(
-    job: RayLabelJob, folder: Path, told: AbstractSet[str], sink: EventSink, stop: Callable[[], bool]
+    job: RayLabelJob, folder: Path, told: Mapping[str, int], sink: EventSink, stop: Callable[[], bool]
 ) -> bool:
-    """Ask what has neither an event in `told` nor a row in a shard yet, then journal all shards; False if stopped.
+    """Ask what has neither a row in a shard nor an event yet, then journal all shards; False if stopped.
+
+    `told` counts the events of each sample that are journaled. A file named `stop` in the folder keeps it from asking.
 
     Raises:
         MissingPart: if Ray is not installed.
@@ -48,16 +52,48 @@ def answer_on_ray(
     shards = folder / "shards"
     shards.mkdir(exist_ok=True)
     written = {event["sample_id"] for event in _read_shards(shards)}
-    items = [item for item in read_lines(job.file) if item["sample_id"] not in written | told]
-    if items and not stop():
-        _ask_on_ray(job, items, shards)
-    for event in _read_shards(shards):
-        if event["sample_id"] not in told:
-            sink.emit("reply", **event)
+    items = [item for item in read_lines(job.file) if item["sample_id"] not in written.union(told)]
+    flag = folder / STOP_FILE
+    try:
+        if items and not stop() and not flag.exists():
+            with _flagging(flag, stop):
+                _ask_on_ray(job, items, shards, flag)
+    finally:
+        _journal_shards(shards, told, sink)
     return not stop()
 
 
-def _ask_on_ray(job: RayLabelJob, items: list[dict[str, Any]], shards: Path) -> None:
+def _journal_shards(shards: Path, told: Mapping[str, int], sink: EventSink) -> None:
+    """Journal what stands in the shards, leaving out as many attempts of a sample as were journaled before."""
+    left = Counter(told)
+    for event in _read_shards(shards):
+        if left[event["sample_id"]] > 0:
+            left[event["sample_id"]] -= 1
+        else:
+            sink.emit("reply", **event)
+
+
+@contextmanager
+def _flagging(flag: Path, stop: Callable[[], bool]) -> Iterator[None]:
+    """Raise a flag for the askers once the job is to stop: what is in flight comes home, nothing more is asked."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.3):
+            if stop():
+                flag.touch()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _ask_on_ray(job: RayLabelJob, items: list[dict[str, Any]], shards: Path, flag: Path) -> None:
     try:
         import ray  # noqa: PLC0415 - an extra: `pip install tacit-studio[ray]`
         from ray.data import ActorPoolStrategy  # noqa: PLC0415
@@ -73,7 +109,7 @@ def _ask_on_ray(job: RayLabelJob, items: list[dict[str, Any]], shards: Path) -> 
             ray.data.from_items(lines, override_num_blocks=blocks)
             .map_batches(
                 Asker,
-                fn_constructor_args=(job.model_dump_json(),),
+                fn_constructor_args=(job.model_dump_json(), str(flag)),
                 compute=ActorPoolStrategy(size=job.workers),
                 batch_size=job.block,
                 num_cpus=1,
@@ -87,8 +123,12 @@ def _ask_on_ray(job: RayLabelJob, items: list[dict[str, Any]], shards: Path) -> 
 class Asker:
     """Asks one block of requests after another, within one process of the cluster."""
 
-    def __init__(self, job: str) -> None:
-        """From a `RayLabelJob` as JSON; its key comes from the environment here."""
+    def __init__(self, job: str, flag: str) -> None:
+        """From a `RayLabelJob` as JSON; its key comes from the environment here.
+
+        Nothing is asked any more once the file `flag` exists.
+        """
+        self._flag = Path(flag)
         self._job = read_config(RayLabelJob, json.loads(job))
         teacher = dict(self._job.teacher)
         self._spec = TeacherSpec(**{**teacher, "sampling": Sampling(**teacher["sampling"])})
@@ -119,7 +159,7 @@ class Asker:
         limiter = Limiter(self._spec.concurrency)
         limiter.set_rates(*(_share(rate, self._job.workers) for rate in self._rates()))
         try:
-            await label(work, rows, Caller(limiters={self._spec.name: limiter}))
+            await label(work, rows, Caller(limiters={self._spec.name: limiter}, stop=self._flag.exists))
         finally:
             await chat.close()
 

@@ -16,6 +16,8 @@ from engine.types import Purpose
 SPEC_FILE = "spec.json"
 STATUS_FILE = "status.json"
 LOG_FILE = "log.txt"
+STOP_FILE = "stop"
+"""In a Ray job's folder: journal what there is, ask nothing more."""
 
 
 class WorkerStep(Config):

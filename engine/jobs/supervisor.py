@@ -74,14 +74,16 @@ class Supervisor:
         for future in self._futures.values():
             with suppress(Exception):
                 future.result(timeout=10)
+        if self._threads:
+            with suppress(Exception):
+                asyncio.run_coroutine_threadsafe(_cancel_rest(), self._loop).result(timeout=10)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._threads[0].join()
         for job in self._store.unfinished_jobs():
             if job.id in self._futures:
                 self.take_in(job)
                 self._store.update_job(job.id, status=JobStatus.INTERRUPTED, message="the app was closed")
                 self._on_over(self._store.get_job(job.id))
-        if self._threads:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._threads[0].join()
         self._loop.close()
 
     def cancel(self, job_id: str) -> None:
@@ -192,6 +194,14 @@ class Supervisor:
         (Path(job.folder) / STATUS_FILE).unlink(missing_ok=True)
         pid = self._backend.start(Path(job.folder), self._devices)
         self._store.update_job(job.id, status=JobStatus.RUNNING, **_identity(pid))
+
+
+async def _cancel_rest() -> None:
+    """End what still runs on this loop; requests in flight journal that they were cut off."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 def _last_words(log: Path) -> str:

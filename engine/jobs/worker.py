@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -114,9 +115,9 @@ def run_job(spec: dict[str, Any], folder: Path, sink: EventSink, stop: Stop) -> 
         _embed(read_config(EmbedJob, spec["payload"]), sink)
         return True
     journal = read_events(folder / EVENTS_FILE).events
-    told = {event.data["sample_id"] for event in journal if event.type == "reply"}
+    told = Counter(event.data["sample_id"] for event in journal if event.type == "reply")
     if spec["kind"] == "local":
-        return answer_locally(read_config(LocalLabelJob, spec["payload"]), told, sink, stop)
+        return answer_locally(read_config(LocalLabelJob, spec["payload"]), set(told), sink, stop)
     if spec["kind"] == "ray":
         return answer_on_ray(read_config(RayLabelJob, spec["payload"]), folder, told, sink, stop)
     job = read_config(StudentJob, spec["payload"])

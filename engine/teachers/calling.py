@@ -133,10 +133,13 @@ class Caller:
 
     async def _sent(self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell) -> Reply:
         reserved = await self.budget.reserve(worst_cost(spec, prompt))
+        if self.stop():
+            self.budget.give_back(reserved)
+            raise Stopped
         cost: Decimal | None = None
         started = time.perf_counter()
         try:
-            reply = await ask()
+            reply = await _read_reply(ask)
             cost = cost_of(spec, reply.usage)
             tell(Outcome(reply, None, reply.usage, cost, reply.latency_s))
             return reply
@@ -144,6 +147,10 @@ class Caller:
             usage = Usage(*error.tokens) if error.tokens else Usage()
             cost = Decimal(0) if error.kind.free else cost_of(spec, usage)
             tell(Outcome(None, error, usage, cost, time.perf_counter() - started))
+            raise
+        except asyncio.CancelledError:
+            cut = TeacherError(ErrorKind.CONNECTION, "cut off while it was in flight; it may have been billed")
+            tell(Outcome(None, cut, Usage(), None, time.perf_counter() - started))
             raise
         finally:
             self.budget.settle(reserved, cost)
@@ -175,3 +182,13 @@ class Caller:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self.stop():
             await asyncio.sleep(min(left, _SLICE_S))
+
+
+async def _read_reply(ask: Sending) -> Reply:
+    """The reply; whatever else goes wrong in reading it is a failed attempt, not the end of the job."""
+    try:
+        return await ask()
+    except TeacherError:
+        raise
+    except Exception as error:  # what an SDK raises on an answer that it does not expect
+        raise TeacherError(ErrorKind.UNPARSABLE, f"the answer can't be read: {type(error).__name__}") from error

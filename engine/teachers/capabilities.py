@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -58,7 +59,11 @@ async def _send(teacher: HostedTeacher, found: Capabilities, caller: Caller, tel
     spec = replace(teacher.spec, sampling=replace(teacher.spec.sampling, max_tokens=_REPLY_TOKENS))
 
     async def ask() -> Reply:
-        answer = await teacher.chat.complete(_request(spec, found))
+        try:
+            async with asyncio.timeout(spec.timeout_s):
+                answer = await teacher.chat.complete(_request(spec, found))
+        except TimeoutError:
+            raise TeacherError(ErrorKind.TIMEOUT, f"no complete answer within {spec.timeout_s:g} s") from None
         answers.append(answer)
         return Reply(as_text(answer), as_text(answer), answer.usage, answer.finish_reason)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ from engine.ports import Request
 from engine.types import Reply, TeacherSpec, Usage
 
 Structured = Literal["json_schema", "json_object", "text"]
+_NO_CREDIT = ("insufficient_quota", "billing_hard_limit", "billing_not_active")
+_LONGEST_ASKED_S = 600.0
 MAX_ERROR = 500
 """Characters of a provider's error that are shown."""
 
@@ -236,7 +239,7 @@ def explain(status: int, body: str, retry_after: str | None = None) -> TeacherEr
     after = read_retry_after(retry_after)
     if status in (401, 403):
         return TeacherError(ErrorKind.AUTH, f"the key was not accepted (HTTP {status}): {told}", body)
-    if status == 429 and ("insufficient_quota" in lowered or "billing" in lowered):
+    if status == 429 and any(code in lowered for code in _NO_CREDIT):
         return TeacherError(ErrorKind.QUOTA, f"the account has no credit left: {told}", body)
     if status == 402:
         return TeacherError(ErrorKind.QUOTA, f"the provider wants payment (HTTP 402): {told}", body)
@@ -264,17 +267,20 @@ def not_json(body: str) -> TeacherError:
 
 
 def read_retry_after(value: str | None) -> float | None:
-    """Seconds that a Retry-After header asks to wait, as a number or a date (RFC 9110, 10.2.3); None without one."""
+    """Seconds that a Retry-After header asks to wait, as a number or a date (RFC 9110, 10.2.3), at most ten minutes.
+
+    None where there is none.
+    """
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        asked = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+        try:
+            asked = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return None if math.isnan(asked) else min(max(0.0, asked), _LONGEST_ASKED_S)
 
 
 def redact(text: str, key: str | None) -> str:

@@ -154,16 +154,18 @@ class OpenAIChat:
             data = json.loads(text)
             choice = data["choices"][0]
             message = choice["message"]
-        except (ValueError, LookupError, TypeError):
+            content, refusal = message.get("content") or "", message.get("refusal") or ""
+            usage = _read_usage(data.get("usage"))
+        except (ValueError, LookupError, TypeError, AttributeError):
             raise not_json(text) from None
         field = next((name for name in _REASONING_FIELDS if isinstance(message.get(name), str) and message[name]), None)
         return Answer(
-            content=message.get("content") or "",
-            finish_reason=choice.get("finish_reason") or "stop",
+            content=content if isinstance(content, str) else json.dumps(content, ensure_ascii=False),
+            finish_reason=str(choice.get("finish_reason") or "stop"),
             reasoning=message[field] if field else "",
             reasoning_field=field,
-            refusal=message.get("refusal") or "",
-            usage=_read_usage(data.get("usage")),
+            refusal=str(refusal),
+            usage=usage,
             logprobs=bool(choice.get("logprobs")),
         )
 
@@ -183,5 +185,10 @@ def _read_usage(usage: Any) -> Usage:
     """Token counts as they are billed; None where the endpoint tells none."""
     if not isinstance(usage, dict):
         return Usage()
-    details = usage.get("prompt_tokens_details") or {}
-    return Usage(usage.get("prompt_tokens"), usage.get("completion_tokens"), details.get("cached_tokens"))
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return Usage(*(_whole(number) for number in (usage.get("prompt_tokens"), usage.get("completion_tokens"), cached)))
+
+
+def _whole(number: Any) -> int | None:
+    return int(number) if isinstance(number, (int, float)) and number >= 0 else None
