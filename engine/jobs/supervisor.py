@@ -68,6 +68,8 @@ class Supervisor:
 
     def close(self) -> None:
         """Stop watching. Coroutine jobs are interrupted after their journal; worker processes go on by themselves."""
+        if self._loop.is_closed():
+            return
         self._stopping.set()
         self._threads[-1].join() if self._threads else None
         self._cancelled.update(self._futures)

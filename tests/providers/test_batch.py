@@ -17,7 +17,7 @@ from app.usecases.labelling import LabelOrder
 from engine import label_batch
 from engine.config import ProjectConfig
 from engine.errors import ConfigError, KeyMissing, WorkerFailed
-from engine.types import Choice, Job, JobStatus, make_query
+from engine.types import Choice, Job, JobStatus, Split, make_query
 from tests.fakes.provider import KEY, Provider, run_provider
 
 CHOICES = (Choice("A", "x"), Choice("B", "y"))
@@ -175,3 +175,45 @@ def test_only_hosted_teachers_go_by_batch(workspace: Path, provider: Provider) -
         services.label.add_scripted_teachers(services.context.projects.get("p").id)
         with pytest.raises(ConfigError, match="only hosted ones"):
             start(services)
+
+
+def test_a_restart_brings_home_held_out_batches_too(workspace: Path, provider: Provider) -> None:
+    provider.batch_status = "running"
+    splits = (Split.DISTILL, Split.HELDOUT)
+    with open_services(workspace) as services:
+        fill(services, provider)
+        project = services.context.projects.get("p")
+        held = [make_query(f"query {n}?", CHOICES, split=Split.HELDOUT) for n in (6, 7)]
+        services.data.add_queries(project.id, held, {})
+        job = start(services, splits=splits)
+        until(services, job, "batch_submitted")
+        provider.batch_status = "done"
+        until(services, job, "batch_collected")
+        provider.batch_status = "running"
+        stop_at = time.monotonic() + 20
+        while len(services.context.jobs.events(job.id, kinds=("batch_submitted",))) < 2:
+            assert time.monotonic() < stop_at
+            time.sleep(0.05)
+            if services.context.jobs.get_job(job.id).status.over:
+                break
+    provider.batch_status = "done"
+    with open_services(workspace) as services:
+        if services.context.jobs.get_job(job.id).status is not JobStatus.FINISHED:
+            assert end(services, start(services, splits=splits)).status is JobStatus.FINISHED
+        rows = services.context.db.rows("SELECT split, count(*) AS n FROM samples GROUP BY split ORDER BY split")
+    assert rows == [{"split": "distill", "n": 6}, {"split": "heldout", "n": 2}]
+    assert len(provider.batches) == 2
+
+
+def test_a_cap_on_money_counts_what_an_earlier_process_handed_in(workspace: Path, provider: Provider) -> None:
+    provider.batch_status = "running"
+    with open_services(workspace) as services:
+        fill(services, provider)
+        job = start(services, max_requests=4)
+        until(services, job, "batch_submitted")
+    provider.batch_status = "done"
+    with open_services(workspace) as services:
+        ended = end(services, start(services, max_requests=4))
+        assert ended.id == job.id and ended.status is JobStatus.CAPPED
+        assert samples(services)[0]["samples"] == 3
+    assert len(provider.batches) == 1

@@ -277,3 +277,30 @@ def test_the_command_line_from_teacher_to_ledger(workspace: Path, provider: Prov
     assert "unread replies" in tacit("label", "p", "--parse-again")
     tacit("teachers", "remove", "p", "ann")
     assert "no live teacher" in tacit("label", "p", code=3)
+
+
+def test_one_teacher_that_can_not_be_reached_does_not_end_the_job(services: Services, provider: Provider) -> None:
+    add(services, provider, "ann")
+    with run_provider(key="sk-another-key-0000") as locked:
+        add(services, locked, "eve")
+        assert label(services) == JobStatus.FINISHED
+    counts = {row["teacher"]: row["samples"] for row in services.context.samples.counts(services_id(services))}
+    assert counts == {"ann": 8}
+    job = services.context.jobs.jobs_of(services_id(services))[0]
+    (stopped,) = services.context.jobs.events(job.id, kinds=("teacher_stopped",))
+    assert stopped.data["teacher"] == "eve" and stopped.data["error"] == "auth"
+
+
+def test_closing_the_app_journals_what_was_in_flight(services: Services, provider: Provider) -> None:
+    add(services, provider, "ann", timeout_s=60, concurrency=4)
+    services.context.wait(services.teachers.test("p", "ann").id)
+    provider.faults = {"query 0?": ["slow"], "query 1?": ["slow"]}
+    job = services.label.start("p")
+    until = time.monotonic() + 20
+    while services.context.samples.counts(services_id(services)) == [] or len(provider.seen) < 9:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    services.context.watch.close()
+    assert services.context.jobs.get_job(job.id).status is JobStatus.INTERRUPTED
+    rows = services.context.db.rows("SELECT message, cost FROM attempts WHERE error = 'connection'")
+    assert len(rows) == 2 and all("cut off" in row["message"] and row["cost"] is None for row in rows)
