@@ -47,8 +47,8 @@ FULL = Recipe(
 
 FAST = Recipe(
     project="demo-fast",
-    queries=60,
-    heldout=30,
+    queries=48,
+    heldout=24,
     plan=with_standard_kd(twt_plan(_student(96), (_stage(1), _stage(1), _stage(2)), shots=2)),
     selection=_SELECTION,
 )
