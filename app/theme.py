@@ -1,11 +1,10 @@
-"""Look and feel in one place: theme, style sheet, and the colours of teachers and stages in every plot."""
+"""Look and feel in one place: theme, style sheet, and the colours of teachers in every plot."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 TEACHER_COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891b2", "#65a30d", "#db2777")
-STAGE_COLOURS = {"stage1": "#1d4ed8", "stage2": "#7c3aed", "stage3": "#be185d"}
 
 
 def teacher_colour(names: list[str], name: str) -> str:
@@ -41,6 +40,7 @@ CSS = """
 .plain table { border-collapse: collapse; width: 100%; font-size: .9em; border: 0 !important; margin: 0; }
 .plain th, .plain td { text-align: left; padding: .3rem .5rem; vertical-align: top; overflow-wrap: break-word;
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
+.plain tr, .plain thead, .plain tbody { border: 0 !important; }
 .plain td.wide { min-width: 16rem; }
 .plain thead th { position: sticky; top: 0; background: var(--background-fill-primary); }
 .plain th { color: var(--body-text-color-subdued); font-weight: 600; white-space: nowrap; }

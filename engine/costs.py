@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import cache
 from importlib.metadata import version
 
-from engine.errors import CapReached, ConfigError
+from engine.errors import CapReached, ConfigError, TeacherError
 from engine.types import TeacherSpec, Usage
 
 _FREE_PROVIDERS = ("scripted", "recorded", "local")
@@ -80,6 +80,12 @@ def _table_cost(spec: TeacherSpec, usage: Usage) -> Decimal | None:
     return found.total_price
 
 
+def cost_of_failure(spec: TeacherSpec, error: TeacherError) -> tuple[Usage, Decimal | None]:
+    """The tokens and the cost of a request that gave no usable reply: nothing where it was turned away."""
+    usage = Usage(*error.tokens) if error.tokens else Usage()
+    return usage, Decimal(0) if error.kind.free else cost_of(spec, usage)
+
+
 def worst_cost(spec: TeacherSpec, prompt: str) -> Decimal | None:
     """No request with this prompt can cost more: a token is at least a byte, and `max_tokens` bounds the reply."""
     return cost_of(spec, Usage(input_bound(prompt), spec.sampling.max_tokens))
@@ -115,17 +121,10 @@ class Budget:
             CapReached: if the request could pass a cap whatever those in flight come to.
         """
         amount = worst or Decimal(0)
-        while self.max_cost is not None and self.spent + self._reserved + amount > self.max_cost:
-            if self.spent + amount > self.max_cost:
-                raise CapReached(
-                    f"the next request could pass the cap of ${self.max_cost}: ${_round(self.spent)} are spent and "
-                    f"it may cost up to ${_round(amount)}; what came in is kept"
-                )
+        while self._full(self._reserved + amount) and not self._full(amount):
             self._settled.clear()
             await self._settled.wait()
-        if self.max_requests is not None and self.requests >= self.max_requests:
-            raise CapReached(f"the cap of {self.max_requests} requests is reached; what came in is kept")
-        return self.count(amount)
+        return self.take(amount)
 
     def take(self, worst: Decimal | None) -> Decimal:
         """Reserve at once, without waiting for anything in flight.
@@ -134,11 +133,17 @@ class Budget:
             CapReached: if the request could pass a cap.
         """
         amount = worst or Decimal(0)
-        if self.max_cost is not None and self.spent + self._reserved + amount > self.max_cost:
-            raise CapReached(f"the next request could pass the cap of ${self.max_cost}; what was asked is kept")
+        if self._full(self._reserved + amount):
+            raise CapReached(
+                f"the next request could pass the cap of ${self.max_cost}: ${_round(self.spent + self._reserved)} are "
+                f"spent or in flight and it may cost up to ${_round(amount)}; what came in is kept"
+            )
         if self.max_requests is not None and self.requests >= self.max_requests:
-            raise CapReached(f"the cap of {self.max_requests} requests is reached; what was asked is kept")
+            raise CapReached(f"the cap of {self.max_requests} requests is reached; what came in is kept")
         return self.count(amount)
+
+    def _full(self, more: Decimal) -> bool:
+        return self.max_cost is not None and self.spent + more > self.max_cost
 
     def count(self, worst: Decimal) -> Decimal:
         """Reserve for a request that is under way already, whatever the cap."""

@@ -168,14 +168,9 @@ async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleK
         if outcome.error is not None:
             if outcome.error.kind is not ErrorKind.UNKNOWN_QUERY:
                 journal(told.sink, about, outcome, outcome.error.kind, str(outcome.error))
-        elif outcome.reply is not None:
-            read = read_sample(work.task, query, key.draw, outcome.reply)
-            if isinstance(read, ErrorKind):
-                result.append("failures")
-                journal(told.sink, about, outcome, read, "the reply holds no label")
-            else:
-                result.append("samples")
-                journal(told.sink, about, outcome, None, "", sample=read)
+        else:
+            failed = journal_reply(told.sink, work.task, query, about, outcome)
+            result.append("failures" if failed else "samples")
 
     try:
         await told.caller.call(teacher, render_request(work, query, key), tell)
@@ -184,6 +179,20 @@ async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleK
             return "declined"
         raise
     return result[-1]
+
+
+def journal_reply(
+    sink: EventSink, task: Task, query: Query, about: About, outcome: Outcome, **more: Any
+) -> ErrorKind | None:
+    """Journal a reply with the sample that it holds; what is wrong with it if it holds none."""
+    if outcome.reply is None:
+        raise ValueError("this outcome has no reply")
+    read = read_sample(task, query, about.draw, outcome.reply)
+    if isinstance(read, ErrorKind):
+        journal(sink, about, outcome, read, "the reply holds no label", **more)
+        return read
+    journal(sink, about, outcome, None, "", sample=read, **more)
+    return None
 
 
 def read_sample(task: Task, query: Query, draw: int, reply: Reply) -> dict[str, Any] | ErrorKind:

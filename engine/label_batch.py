@@ -15,13 +15,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from engine.costs import Budget, cost_of, worst_cost
+from engine.costs import Budget, cost_of, cost_of_failure, worst_cost
 from engine.errors import CapReached, ErrorKind, TeacherError
-from engine.label import LabelWork, missing_requests, read_sample
+from engine.label import LabelWork, journal_reply, missing_requests
 from engine.ports import EventSink
 from engine.teachers.calling import About, Outcome, journal
 from engine.teachers.hosted import BatchResult, BatchState, HostedTeacher, as_reply, batch_line, explain
-from engine.types import Event, Query, SampleKey, TeacherSpec, Usage
+from engine.types import Event, Query, SampleKey, TeacherSpec
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 90 * 2**20
@@ -69,7 +69,6 @@ class BatchWork:
     budget: Budget
     stop: Callable[[], bool]
     poll_s: float = POLL_S
-    most_requests: int = MOST_REQUESTS
 
     @property
     def chunks(self) -> list[Chunk]:
@@ -145,7 +144,7 @@ def _prepare(todo: BatchWork, pending: set[str], number: int, sink: EventSink) -
             capped = error
             break
         text = json.dumps(line, ensure_ascii=False)
-        if lines and (len(lines) >= todo.most_requests or size + len(text.encode()) > MOST_BYTES):
+        if lines and (len(lines) >= MOST_REQUESTS or size + len(text.encode()) > MOST_BYTES):
             yield _write(todo, lines, number, sink)
             number, lines, size = number + 1, [], 0
         lines.append(text)
@@ -241,17 +240,13 @@ def _journal_one(
             raise explain(result.status, result.body)
         reply = as_reply(todo.teacher.chat.read(result.body))
     except TeacherError as error:
-        usage = Usage(*error.tokens) if error.tokens else Usage()
-        cost = Decimal(0) if error.kind.free else _half(cost_of(spec, usage))
+        usage, whole = cost_of_failure(spec, error)
+        cost = _half(whole)
         journal(sink, about, Outcome(None, error, usage, cost, None), error.kind, str(error), chunk=chunk.name)
         return cost
     cost = _half(cost_of(spec, reply.usage))
     outcome = Outcome(reply, None, reply.usage, cost, None)
-    sample = read_sample(todo.work.task, query, key.draw, reply)
-    if isinstance(sample, ErrorKind):
-        journal(sink, about, outcome, sample, "the reply holds no label", chunk=chunk.name)
-    else:
-        journal(sink, about, outcome, None, "", sample=sample, chunk=chunk.name)
+    journal_reply(sink, todo.work.task, query, about, outcome, chunk=chunk.name)
     return cost
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from engine.errors import ErrorKind
-
 
 def hash_id(*parts: object) -> str:
     """96 bits of SHA-256 over the JSON form of the parts, as 24 hex digits."""
@@ -204,23 +202,6 @@ class Sample:
     factors: Mapping[str, float]
     draw: int = 0
     split: Split = Split.DISTILL
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One request, whether it worked or not. `error` is None exactly where a sample came of it."""
-
-    id: str
-    sample_id: str
-    query_id: str
-    teacher: str
-    purpose: Purpose
-    prompt_hash: str
-    error: ErrorKind | None
-    message: str
-    raw: str
-    usage: Usage
-    latency_s: float | None
 
 
 @dataclass(frozen=True)

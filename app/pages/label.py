@@ -78,9 +78,7 @@ class _Handlers:
 
     def stop(self, project: str) -> str:
         found = self.frame.open(project)
-        jobs = [
-            job for job in self.frame.services.context.jobs.unfinished_jobs() if found and job.project_id == found.id
-        ]
+        jobs = self.frame.services.label.running(found) if found else []
         for job in jobs:
             self.frame.services.standing.cancel(job.id)
         told = "Pausing: requests in flight come to their end; Start goes on." if jobs else "Nothing is running."

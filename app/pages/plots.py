@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 from app.theme import TEACHER_COLOURS, teacher_colour
 from app.usecases.browsing import Detail
 
-_SMALL = {"l": 40, "r": 10, "t": 10, "b": 40}
+_SMALL = {"l": 40, "r": 10, "t": 36, "b": 40}
 _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font_color": "#64748b"}
 """Readable on light and on dark."""
+_GRID = "rgba(100, 116, 139, 0.3)"
 
 
 def histogram(shares: dict[str, list[int]], threshold: float) -> go.Figure:
@@ -34,7 +35,8 @@ def histogram(shares: dict[str, list[int]], threshold: float) -> go.Figure:
         **_QUIET,
     )
     figure.update_traces(opacity=0.6)
-    figure.update_xaxes(range=[0, 1.02])
+    figure.update_xaxes(range=[0, 1.02], gridcolor=_GRID)
+    figure.update_yaxes(gridcolor=_GRID)
     return figure
 
 
@@ -42,6 +44,7 @@ def lengths(values: list[int], unit: str) -> go.Figure:
     """How long queries are."""
     figure = go.Figure(go.Histogram(x=values, nbinsx=40, marker_color=TEACHER_COLOURS[0]))
     figure.update_layout(height=260, margin=_SMALL, xaxis_title=unit, yaxis_title="queries", **_QUIET)
+    figure.update_yaxes(gridcolor=_GRID)
     return figure
 
 
@@ -66,6 +69,6 @@ def heatmap(found: Detail) -> go.Figure:
             figure.add_shape(
                 type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line={"color": "#dc2626", "width": 3}
             )
-    margin = {"l": 90, "r": 10, "t": 10, "b": 60}
+    margin = {"l": 90, "r": 10, "t": 36, "b": 60}
     figure.update_layout(height=300, margin=margin, yaxis={"autorange": "reversed"}, **_QUIET)
     return figure

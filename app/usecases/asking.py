@@ -58,7 +58,10 @@ class Keys:
             return None
         key = self._typed.get(variable) or os.environ.get(variable, "").strip()
         if not key:
-            raise KeyMissing(f"{spec.name} needs a key: set {variable} in the environment, and start again")
+            raise KeyMissing(
+                f"{spec.name} needs a key: set {variable} in the environment and start again, or type it on the page "
+                "Teachers"
+            )
         return key
 
 

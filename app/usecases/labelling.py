@@ -111,16 +111,14 @@ class LabelService:
         """
         project = self.context.projects.get(project_name)
         chosen = self.choose(project, order.teachers)
-        if not any(self.context.queries.get(project.id, split) for split in order.splits):
+        counts = self.context.queries.counts(project.id)
+        if not any(counts.get(split.value) for split in order.splits):
             raise StateError(f"{project.name!r} has no queries yet; bring them with `tacit import-queries`")
         unknown = [kind for kind in order.retry if kind != "all" and kind not in set(ErrorKind)]
         if unknown:
             raise ConfigError(f"no kind of error is named {', '.join(unknown)}; there are {', '.join(ErrorKind)}")
         self._check(chosen, order)
-        busy = [
-            job for job in self.context.jobs.unfinished_jobs() if job.project_id == project.id and job.kind in _ASKING
-        ]
-        if busy:
+        if self.running(project):
             raise StateError(f"{project.name!r} is being labelled already; wait for that job, or cancel it")
         asked: dict[str, Any] = {
             "teachers": [spec.name for spec in chosen],
@@ -137,6 +135,11 @@ class LabelService:
             return left
         kind = {"process": "label", "batch": "batch", "ray": "ray-label"}[order.engine]
         return self.context.submit(project.id, kind, asked)
+
+    def running(self, project: Project) -> list[Job]:
+        """The project's jobs that ask teachers for samples at this moment."""
+        unfinished = self.context.jobs.unfinished_jobs()
+        return [job for job in unfinished if job.project_id == project.id and job.kind in _ASKING]
 
     def _check(self, chosen: Sequence[TeacherSpec], order: LabelOrder) -> None:
         """Whether these teachers can be asked in this way.
@@ -189,14 +192,18 @@ class LabelService:
             )
         return [known[name] for name in chosen]
 
-    async def run_label(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
-        """The coroutine of a labelling job."""
+    def _open(self, job: Job) -> tuple[Project, Task]:
+        """The project and task of a labelling job; the prompt's text is kept, so that its samples stay explainable."""
         project = self.context.projects.get(job.project_id)
         task = get_task(project.config.task)
         prompt = load_prompt("teacher", task.name)
         self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
-        cap = job.spec.get("max_cost")
-        budget = Budget(None if cap is None else Decimal(cap), job.spec.get("max_requests"))
+        return project, task
+
+    async def run_label(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        """The coroutine of a labelling job."""
+        project, task = self._open(job)
+        budget = _read_budget(job)
         async with self.asking.open(project, job.spec["teachers"], stop, budget) as reach:
             teachers = await self._probed(reach, log)
             for split in (Split(value) for value in job.spec["splits"]):
@@ -246,10 +253,7 @@ class LabelService:
 
     async def run_ray(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a labelling by Ray: probes from here, then hands the requests to a worker."""
-        project = self.context.projects.get(job.project_id)
-        task = get_task(project.config.task)
-        prompt = load_prompt("teacher", task.name)
-        self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
+        project, task = self._open(job)
         async with self.asking.open(project, job.spec["teachers"], stop) as reach:
             able = {teacher.spec.name for teacher in await self._probed(reach, log)}
         self.context.watch.take_in(job)
@@ -263,12 +267,8 @@ class LabelService:
 
     async def run_batch(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a labelling by batches."""
-        project = self.context.projects.get(job.project_id)
-        task = get_task(project.config.task)
-        prompt = load_prompt("teacher", task.name)
-        self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
-        cap = job.spec.get("max_cost")
-        budget = Budget(None if cap is None else Decimal(cap), job.spec.get("max_requests"))
+        project, task = self._open(job)
+        budget = _read_budget(job)
         folder = Path(job.folder)
         specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
         restore_budget(budget, read_events(folder / EVENTS_FILE).events, specs)
@@ -356,6 +356,11 @@ class LabelService:
         flags += [flag for result in results for flag in result.flags]
         kept = sum(flag.startswith("kept original") for flag in flags)
         log.emit("step_finished", step=step, result={"rationales": len(done) + len(results), "kept_original": kept})
+
+
+def _read_budget(job: Job) -> Budget:
+    cap = job.spec.get("max_cost")
+    return Budget(None if cap is None else Decimal(cap), job.spec.get("max_requests"))
 
 
 def _compressor(run: Run, teachers: dict[str, Teacher], name: str) -> Teacher:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,17 @@ from engine.jobs.spec import SPEC_FILE, STOP_FILE, write_atomically, write_lines
 from engine.label import LabelWork, list_requests
 from engine.types import Job, JobStatus, TeacherSpec
 from storage.projects import Project
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """What one worker is to ask of one teacher."""
+
+    project: Project
+    spec: TeacherSpec
+    kind: str
+    work: LabelWork
+    payload: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ class Placing:
             "batch": spec.concurrency,
             **asdict(spec.sampling),
         }
-        await self._run(project, spec, "local", work, payload, log, stop)
+        await self._run(_Errand(project, spec, "local", work, payload), log, stop)
 
     async def label_on_ray(
         self, project: Project, spec: TeacherSpec, work: LabelWork, log: EventLog, stop: Callable[[], bool]
@@ -61,7 +72,7 @@ class Placing:
             "purpose": work.purpose,
             "nonce": work.nonce,
         }
-        await self._run(project, spec, "ray", work, payload, log, stop)
+        await self._run(_Errand(project, spec, "ray", work, payload), log, stop)
 
     async def take_in_left(self, project: Project, spec: TeacherSpec, stop: Callable[[], bool]) -> None:
         """Journal the shards of Ray jobs that were killed before they could: they were paid for."""
@@ -72,23 +83,15 @@ class Placing:
                 self.context.jobs.update_job(job.id, status=JobStatus.QUEUED)
                 await self._wait_for(job.id, stop)
 
-    async def _run(
-        self,
-        project: Project,
-        spec: TeacherSpec,
-        kind: str,
-        work: LabelWork,
-        payload: dict[str, Any],
-        log: EventLog,
-        stop: Callable[[], bool],
-    ) -> None:
-        requests = list(list_requests(work, spec))
+    async def _run(self, errand: _Errand, log: EventLog, stop: Callable[[], bool]) -> None:
+        spec, kind = errand.spec, errand.kind
+        requests = list(list_requests(errand.work, spec))
         if not requests or stop():
             return
         log.emit("placed", kind=kind, teacher=spec.name, requests=len(requests))
-        child = self.context.prepare(project.id, kind, {"teacher": spec.name})
+        child = self.context.prepare(errand.project.id, kind, {"teacher": spec.name})
         folder = Path(child.folder)
-        payload["file"] = write_lines(folder / "requests.jsonl", requests)
+        payload = {**errand.payload, "file": write_lines(folder / "requests.jsonl", requests)}
         write_atomically(folder / SPEC_FILE, {"kind": kind, "payload": payload})
         ended = await self._wait_for(self.context.queue(child).id, stop)
         if ended.status is JobStatus.NEEDS_KEY:

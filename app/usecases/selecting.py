@@ -131,7 +131,7 @@ class SelectService:
             return held
         arrays = self.context.samples.arrays(project.id, get_task(project.config.task).factors)
         if not arrays.ids:
-            raise StateError(f"{project.name!r} has no samples yet; `tacit label` or `tacit import-outputs` makes them")
+            raise _no_samples(project)
         if config.method == "none":
             held = Held(state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
         else:
@@ -206,9 +206,7 @@ class SelectService:
         """See to it that all distillation samples have vectors of one embedder, in a worker where some lack one."""
         for attempt in range(3):
             if not self.context.samples.known_ids(project.id):
-                raise StateError(
-                    f"{project.name!r} has no samples yet; `tacit label` or `tacit import-outputs` makes them"
-                )
+                raise _no_samples(project)
             known = self.embedders(project)
             missing = [self.context.samples.missing_texts(project.id, *embedder) for embedder in known]
             if any(not texts for texts in missing):
@@ -257,6 +255,11 @@ def _overrule(arrays: SampleArrays, chosen: Selection, decided: dict[str, str]) 
             by_hand = Reason.KEPT_BY_HAND if action == "keep" else Reason.DROPPED_BY_HAND
             reason[places[sample_id]] = REASONS.index(by_hand)
     return chosen._replace(reason=reason)
+
+
+def _no_samples(project: Project) -> StateError:
+    told = "has no samples yet; label its queries first, or bring outputs with `tacit import-outputs`"
+    return StateError(f"{project.name!r} {told}")
 
 
 def run_embedder(

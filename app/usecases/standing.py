@@ -7,12 +7,11 @@ from typing import Any, Literal
 
 from app.usecases.context import Context
 from engine.errors import NotFound
-from engine.types import Job, JobStatus, RunStatus, Split
+from engine.types import Job, RunStatus
 from storage.projects import Project
 
 State = Literal["todo", "running", "done", "stale"]
 _STEP_OF = {"label": "Label", "batch": "Label", "ray-label": "Label", "local": "Label", "ray": "Label"}
-_SPLITS = (Split.DISTILL.value, Split.HELDOUT.value)
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,3 @@ def _run_state(statuses: list[RunStatus]) -> State:
     if any(status in (RunStatus.RUNNING, RunStatus.WAITING) for status in statuses):
         return "running"
     return "done" if statuses else "todo"
-
-
-def over(status: str) -> bool:
-    """Whether a job with this status has ended."""
-    return JobStatus(status).over

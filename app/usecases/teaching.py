@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from engine.costs import Price, find_price
 from engine.errors import ConfigError, InputError, KeyMissing, NotFound
 from engine.jobs.events import EventLog
 from engine.ports import EventSink
-from engine.teachers.calling import About, Caller, Outcome, Tell, journal
+from engine.teachers.calling import About, Caller, Outcome, Stopped, Tell, journal
 from engine.teachers.capabilities import probe
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.opening import HOSTED, open_chat
@@ -140,7 +141,8 @@ class TeacherService:
             reach.caller.attempts = 1
             for teacher in reach.teachers:
                 if isinstance(teacher, HostedTeacher):
-                    await probe_teacher(teacher, reach.caller, log)
+                    with suppress(Stopped):
+                        await probe_teacher(teacher, reach.caller, log)
 
 
 async def probe_teacher(teacher: HostedTeacher, caller: Caller, sink: EventSink) -> HostedTeacher:

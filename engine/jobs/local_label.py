@@ -11,13 +11,12 @@ import torch
 
 from engine.config import StudentConfig
 from engine.dataset import encode_prompt
-from engine.errors import ErrorKind
 from engine.infer import Ask, Writer, load_base, load_tokenizer, pick_device
 from engine.jobs.spec import LocalLabelJob, read_lines
-from engine.label import read_sample
+from engine.label import journal_reply
 from engine.ports import EventSink
 from engine.tasks import get_task
-from engine.teachers.calling import About, Outcome, journal
+from engine.teachers.calling import About, Outcome
 from engine.types import Generation, Reply, Usage, query_from_json
 
 
@@ -57,8 +56,4 @@ def _tell(job: LocalLabelJob, item: dict[str, Any], wrote: Generation, read_toke
     reply = Reply(wrote.text, wrote.text, Usage(read_tokens, wrote.tokens), finish, round(wrote.latency_s, 4))
     about = About(item["sample_id"], item["query"]["id"], job.teacher, job.purpose, item["prompt_hash"], item["draw"])
     outcome = Outcome(reply, None, reply.usage, Decimal(0), reply.latency_s)
-    sample = read_sample(get_task(job.task), query_from_json(item["query"]), item["draw"], reply)
-    if isinstance(sample, ErrorKind):
-        journal(sink, about, outcome, sample, "the reply holds no label")
-    else:
-        journal(sink, about, outcome, None, "", sample=sample)
+    journal_reply(sink, get_task(job.task), query_from_json(item["query"]), about, outcome)

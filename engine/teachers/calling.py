@@ -11,7 +11,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from engine.costs import Budget, cost_of, input_bound, worst_cost
+from engine.costs import Budget, cost_of, cost_of_failure, input_bound, worst_cost
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import EventSink, Request, Teacher
 from engine.teachers.limits import Limiter
@@ -21,7 +21,6 @@ MAX_RAW = 100_000
 """Characters of a raw reply that are kept."""
 ATTEMPTS = 7
 _LONGEST_WAIT_S = 60.0
-_LONGEST_ASKED_S = 600.0
 _SLICE_S = 0.2
 
 
@@ -144,8 +143,7 @@ class Caller:
             tell(Outcome(reply, None, reply.usage, cost, reply.latency_s))
             return reply
         except TeacherError as error:
-            usage = Usage(*error.tokens) if error.tokens else Usage()
-            cost = Decimal(0) if error.kind.free else cost_of(spec, usage)
+            usage, cost = cost_of_failure(spec, error)
             tell(Outcome(None, error, usage, cost, time.perf_counter() - started))
             raise
         except asyncio.CancelledError:
@@ -175,7 +173,7 @@ class Caller:
         first = self.first_wait_s
         grown = wait_exponential_jitter(multiplier=first, max=_LONGEST_WAIT_S, jitter=first)(state)
         asked = error.retry_after_s if isinstance(error, TeacherError) else None
-        return grown if asked is None else min(asked + grown / 10, _LONGEST_ASKED_S)
+        return grown if asked is None else asked + grown / 10
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but no longer than until the job is asked to stop."""

@@ -186,10 +186,15 @@ def as_reply(answer: Answer, latency_s: float | None = None) -> Reply:
     return Reply(text, text, answer.usage, answer.finish_reason, latency_s)
 
 
+def chat_messages(system: str, user: str) -> list[Any]:
+    """The turns of one request as chat APIs write them."""
+    turns = [("system", system), ("user", user)] if system else [("user", user)]
+    return [{"role": role, "content": content} for role, content in turns]
+
+
 def batch_line(sample_id: str, spec: TeacherSpec, found: Capabilities, request: Request) -> dict[str, Any]:
     """One request as it stands in a batch file."""
-    messages = [{"role": "system", "content": request.system}] if request.system else []
-    body = {"model": spec.model, "messages": [*messages, {"role": "user", "content": request.user}]}
+    body: dict[str, Any] = {"model": spec.model, "messages": chat_messages(request.system, request.user)}
     body |= build_options(spec, found, request.schema)
     return {"custom_id": sample_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
 

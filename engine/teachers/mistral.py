@@ -16,6 +16,7 @@ from engine.teachers.hosted import (
     Ask,
     BatchResult,
     BatchState,
+    chat_messages,
     explain,
     not_json,
     read_batch_results,
@@ -40,13 +41,10 @@ class MistralChat:
         Raises:
             TeacherError: with its kind.
         """
-        messages: list[Any] = [{"role": "user", "content": ask.user}]
-        if ask.system:
-            messages.insert(0, {"role": "system", "content": ask.system})
         try:
             response = await self._client.chat.complete_async(
                 model=ask.model,
-                messages=messages,
+                messages=chat_messages(ask.system, ask.user),
                 timeout_ms=int(ask.timeout_s * 1000),
                 http_headers={"Idempotency-Key": ask.key} if ask.key else None,
                 **ask.options,
@@ -167,7 +165,9 @@ class MistralChat:
                 return not_json(body)
             return explain(error.status_code, body, error.headers.get("retry-after"))
         cause = redact(str(error) or type(error).__name__, self._key)
-        return TeacherError(ErrorKind.CONNECTION, f"the endpoint can't be reached: {cause}")
+        return TeacherError(
+            ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}"
+        )
 
 
 def _split_chunks(content: Any) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from engine.teachers.hosted import (
     Ask,
     BatchResult,
     BatchState,
+    chat_messages,
     explain,
     not_json,
     read_batch_results,
@@ -48,13 +49,10 @@ class OpenAIChat:
         Raises:
             TeacherError: with its kind.
         """
-        messages: list[Any] = [{"role": "user", "content": ask.user}]
-        if ask.system:
-            messages.insert(0, {"role": "system", "content": ask.system})
         try:
             response = await self._create(
                 model=ask.model,
-                messages=messages,
+                messages=chat_messages(ask.system, ask.user),
                 timeout=ask.timeout_s,
                 extra_headers={**self._headers, **({"Idempotency-Key": ask.key} if ask.key else {})},
                 extra_body=dict(ask.options),  # as it stands: the SDK would walk through the whole schema each time
@@ -177,7 +175,9 @@ class OpenAIChat:
             return explain(error.status_code, redact(error.response.text, self._key), headers.get("retry-after"))
         if isinstance(error, openai.APIConnectionError):
             cause = redact(str(error.__cause__ or error), self._key)
-            return TeacherError(ErrorKind.CONNECTION, f"the endpoint can't be reached: {cause}")
+            return TeacherError(
+                ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}"
+            )
         return TeacherError(ErrorKind.NOT_JSON, f"the endpoint's answer can't be read: {redact(str(error), self._key)}")
 
 

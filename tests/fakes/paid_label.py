@@ -11,7 +11,8 @@ from pathlib import Path
 from app.services import open_services
 from engine.config import ProjectConfig
 from engine.errors import NotFound
-from engine.types import JobStatus, make_query
+from engine.types import make_query
+from tests.fakes.slow_label import finish
 
 PROJECT = "paid"
 IN_FLIGHT = 4
@@ -27,11 +28,7 @@ def main(workspace: Path, url: str, queries: int) -> None:
             teacher = {"name": "ann", "provider": "openai", "model": "m", "endpoint": f"{url}/v1"}
             more = {"key_variable": "LOOPBACK_KEY", "concurrency": IN_FLIGHT, "input_price": 1, "output_price": 2}
             services.teachers.add(PROJECT, teacher | more)
-        left = [job for job in services.context.jobs.jobs_of(project.id) if job.status is JobStatus.INTERRUPTED]
-        if left:
-            services.context.jobs.update_job(left[0].id, status=JobStatus.QUEUED)
-        job = left[0] if left else services.label.start(PROJECT)
-        services.context.wait(job.id)
+        finish(services, project)
     print("done", flush=True)
 
 

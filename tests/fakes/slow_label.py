@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.services import open_services
+from app.services import Services, open_services
 from app.usecases import asking
 from engine.config import ProjectConfig
 from engine.errors import NotFound
@@ -18,6 +18,7 @@ from engine.ports import Request
 from engine.puzzles import generate_puzzles
 from engine.teachers.scripted import SCRIPTED_TEACHERS, ScriptedTeacher
 from engine.types import JobStatus, Reply, make_query
+from storage.projects import Project
 
 PROJECT = "kill"
 
@@ -43,12 +44,16 @@ def main(workspace: Path, queries: int, pause: float) -> None:
             puzzles = generate_puzzles(queries, seed=5)
             services.data.add_queries(project.id, [make_query(p.text, kind=p.kind) for p in puzzles], {})
             services.label.add_scripted_teachers(project.id)
-        left = [job for job in services.context.jobs.jobs_of(project.id) if job.status is JobStatus.INTERRUPTED]
-        if left:
-            services.context.jobs.update_job(left[0].id, status=JobStatus.QUEUED)
-        job = left[0] if left else services.label.start(PROJECT)
-        services.context.wait(job.id)
+        finish(services, project)
     print("done", flush=True)
+
+
+def finish(services: Services, project: Project) -> None:
+    """Take up the labelling that an earlier process left, or start one, and wait for its end."""
+    left = [job for job in services.context.jobs.jobs_of(project.id) if job.status is JobStatus.INTERRUPTED]
+    if left:
+        services.context.jobs.update_job(left[0].id, status=JobStatus.QUEUED)
+    services.context.wait(left[0].id if left else services.label.start(project.name).id)
 
 
 if __name__ == "__main__":
