@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from app.pages import data, label, projects, runs, select, teachers
-from app.pages.frame import frame
+from app.pages.frame import Visibility, frame
 from app.services import Services
 
 _PAGES = (
@@ -17,11 +17,14 @@ _PAGES = (
 )
 
 
-def build_app(services: Services) -> gr.Blocks:
-    """The app over an open workspace. Everything shown is read from the store when the page asks for it."""
-    with gr.Blocks(title="Tacit") as app, frame(services, app, "Projects") as made:
+def build_app(services: Services, visibility: Visibility = "private") -> gr.Blocks:
+    """The app over an open workspace. Everything shown is read from the store when the page asks for it.
+
+    Handlers answer to the pages only; with `undocumented` clients may call them too, as tests do.
+    """
+    with gr.Blocks(title="Tacit") as app, frame(services, app, "Projects", visibility) as made:
         projects.build(made)
     for name, path, build in _PAGES:
-        with app.route(name, path), frame(services, app, name) as made:
+        with app.route(name, path), frame(services, app, name, visibility) as made:
             build(made)
     return app

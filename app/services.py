@@ -21,6 +21,7 @@ from app.usecases.resembling import ResembleService
 from app.usecases.running import RunService
 from app.usecases.selecting import SelectService
 from app.usecases.standing import StandingService
+from app.usecases.surveying import SurveyService
 from app.usecases.teaching import TeacherService
 from engine.jobs.backends.local import LocalBackend
 from engine.jobs.supervisor import Supervisor
@@ -43,6 +44,7 @@ class Services:
     standing: StandingService
     preview: PreviewService
     browse: BrowseService
+    survey: SurveyService
     reading: ReadService
 
 
@@ -88,6 +90,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
             StandingService(context),
             PreviewService(context),
             BrowseService(context, selecting),
+            SurveyService(context, selecting),
             ReadService(context, run),
         )
     finally:

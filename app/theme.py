@@ -56,9 +56,13 @@ CSS = """
   white-space: pre-wrap; overflow-wrap: anywhere; }
 ins { background: #bbf7d0; color: #14532d; text-decoration: none; }
 del { background: #fecaca; color: #7f1d1d; text-decoration: none; }
+.beside { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
+button.open { all: unset; cursor: pointer; text-decoration: underline dotted; }
+button.open:hover { color: var(--color-accent); }
+button.open:focus-visible { outline: 2px solid var(--color-accent); }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
 @media (max-width: 640px) {
-  .pair { grid-template-columns: 1fr; }
+  .pair, .beside { grid-template-columns: 1fr; }
   .gradio-container .row { flex-wrap: wrap; }
   .gradio-container .column { min-width: 100% !important; }
 }

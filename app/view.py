@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from html import escape
 from typing import Any
@@ -33,7 +34,11 @@ def table_html(rows: Sequence[Mapping[str, Any]], caption: str = "", empty: str 
 def _side(values: Sequence[Any]) -> str:
     if _is_number(values[0]):
         return " class='right'"
-    return " class='wide'" if any(isinstance(value, str) and len(value) > _LONG for value in values) else ""
+    return " class='wide'" if any(len(_text(value)) > _LONG for value in values) else ""
+
+
+def _text(value: Any) -> str:
+    return value.text if isinstance(value, Opener) else value if isinstance(value, str) else ""
 
 
 def _is_number(value: Any) -> bool:
@@ -43,6 +48,8 @@ def _is_number(value: Any) -> bool:
 def _cell(value: Any) -> str:
     if isinstance(value, Link):
         return f"<a href='{escape(value.href)}'>{escape(value.text)}</a>"
+    if isinstance(value, Opener):
+        return f"<button class='open' data-open='{escape(value.id)}'>{escape(value.text)}</button>"
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -59,6 +66,14 @@ class Link:
         """`path` of a page, for a project."""
         self.text = text
         self.href = page_url(path, project)
+
+
+@dataclass(frozen=True)
+class Opener:
+    """A cell that opens a record on the same page; the table's component tells its id to whoever listens."""
+
+    text: str
+    id: str
 
 
 def page_url(path: str, project: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
@@ -16,6 +16,8 @@ from engine.types import Choice, Query, Split, hash_id, make_query
 
 _HEAD = 1000
 _BLOCK = 10_000
+MOST_ERRORS = 1000
+"""Rejected rows that are told one by one."""
 _QUERY_COLUMNS = ("query_id", "id", "qid", "query", "question")
 _GUESSES = {
     "query": ("query", "question", "prompt", "problem", "instruction", "input", "text"),
@@ -166,44 +168,53 @@ def _read_choices(value: Any) -> tuple[Choice, ...]:
     return tuple(Choice(str(letter), str(text)) for letter, text in value.items() if text is not None)
 
 
-@dataclass(frozen=True)
-class ImportedOutputs:
-    """Recordings by teacher and query id, rows left out, and rows whose query the project doesn't have."""
+@dataclass
+class OutputTally:
+    """What became of a file's rows: recordings by teacher, rows left out (the first are told), unknown queries."""
 
-    recordings: dict[str, dict[str, Recording]]
-    errors: list[RowError]
-    unmatched: int
+    teachers: dict[str, int] = field(default_factory=dict)
+    errors: list[RowError] = field(default_factory=list)
+    rejected: int = 0
+    unmatched: int = 0
+
+    def reject(self, row: int, message: str) -> None:
+        """Leave a row out."""
+        self.rejected += 1
+        if self.rejected <= MOST_ERRORS:
+            self.errors.append(RowError(row, message))
 
 
-def read_outputs(records: Iterable[Record], queries: Sequence[Query], teacher: str | None) -> ImportedOutputs:
+Keep = Callable[[str, str, Recording], None]
+
+
+def read_outputs(records: Iterable[Record], queries: Sequence[Query], teacher: str | None, keep: Keep) -> OutputTally:
     """Turn rows with `query_id` (or the query's text), `rationale`, `answer`, `raw`, `scores` into recordings.
 
-    `teacher` names the teacher where the file has no such column.
+    `teacher` names the teacher where the file has no such column. `keep` is given each teacher, query id and recording
+    as they are read, so that no more than one row is held.
     """
     by_key = _index(queries)
-    recordings: dict[str, dict[str, Recording]] = {}
-    errors: list[RowError] = []
-    unmatched = 0
+    tally = OutputTally()
+    seen: set[tuple[str, str]] = set()
     for record in records:
         values = {name.lower(): value for name, value in record.values.items()}
         problem = record.error or _output_problem(values, teacher)
-        if problem:
-            errors.append(RowError(record.row, problem))
-            continue
         asked = [str(values[name]) for name in _QUERY_COLUMNS if values.get(name) not in (None, "")]
         matches = next((by_key[key] for text in asked for key in (text, text.strip()) if key in by_key), ())
-        if not matches:
-            unmatched += 1
-            continue
-        if len(matches) > 1:
-            errors.append(RowError(record.row, f"{asked[0][:40]!r} stands for {len(matches)} queries of the project"))
-            continue
-        own = recordings.setdefault(str(values.get("teacher") or teacher), {})
-        if matches[0] in own:
-            errors.append(RowError(record.row, "repeats a query of the same teacher; the first one counts"))
-            continue
-        own[matches[0]] = _read_recording(values)
-    return ImportedOutputs(recordings, errors, unmatched)
+        own = str(values.get("teacher") or teacher)
+        if problem:
+            tally.reject(record.row, problem)
+        elif not matches:
+            tally.unmatched += 1
+        elif len(matches) > 1:
+            tally.reject(record.row, f"{asked[0][:40]!r} stands for {len(matches)} queries of the project")
+        elif (own, matches[0]) in seen:
+            tally.reject(record.row, "repeats a query of the same teacher; the first one counts")
+        else:
+            seen.add((own, matches[0]))
+            tally.teachers[own] = tally.teachers.get(own, 0) + 1
+            keep(own, matches[0], _read_recording(values))
+    return tally
 
 
 def _index(queries: Sequence[Query]) -> dict[str, tuple[str, ...]]:

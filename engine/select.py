@@ -172,7 +172,7 @@ def _least_similar(samples: SelectionInput, rows: Ints, group: Ints) -> _Pairs:
     if not len(rows):
         return _Pairs(rows, rows, np.empty(0))
     lefts, rights, cosines = [], [], []
-    for left, right in _pairs(samples.teacher[rows], group):
+    for left, right in pairs_within(samples.teacher[rows], group):
         lefts.append(left)
         rights.append(right)
         cosines.append(cosine_of_pairs(samples.embeddings, rows[left], rows[right]))
@@ -182,7 +182,7 @@ def _least_similar(samples: SelectionInput, rows: Ints, group: Ints) -> _Pairs:
     return _Pairs(rows[left[first]], rows[right[first]], cosine[first].astype(np.float64))
 
 
-def _pairs(teacher: Ints, group: Ints) -> Iterator[tuple[Ints, Ints]]:
+def pairs_within(teacher: Ints, group: Ints) -> Iterator[tuple[Ints, Ints]]:
     """Positions of all unordered pairs of different teachers within a group, distance by distance."""
     candidates = np.arange(len(group))
     distance = 0

@@ -232,7 +232,7 @@ class SampleKey:
 
 @dataclass(frozen=True)
 class SelectionRow:
-    """What selection decided for one sample."""
+    """What selection decided for one sample. `edit` numbers the edit that stands in place of its rationale."""
 
     sample_id: str
     query_id: str
@@ -241,6 +241,7 @@ class SelectionRow:
     renormalised: bool
     reason: Reason
     pair_similarity: float | None = None
+    edit: int | None = None
 
 
 @dataclass(frozen=True)

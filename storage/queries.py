@@ -66,6 +66,15 @@ class Queries:
         )
         return {row["id"]: (row["position"], Split(row["split"])) for row in rows}
 
+    def starts(self, project_id: str, ids: Sequence[str]) -> dict[str, str]:
+        """The first 80 characters of some queries, by id."""
+        rows = self._db.rows(
+            "SELECT id, left(text, 80) AS text FROM queries WHERE project_id = ? "
+            "AND id IN (SELECT unnest(?::VARCHAR[]))",
+            [project_id, list(ids)],
+        )
+        return {row["id"]: row["text"] for row in rows}
+
     def last_position(self, project_id: str) -> int:
         """The position of the newest query; 0 where there is none."""
         row = self._db.row("SELECT coalesce(max(position), 0) AS n FROM queries WHERE project_id = ?", [project_id])

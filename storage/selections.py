@@ -61,6 +61,7 @@ class Selections:
                         "renormalised": [row.renormalised for row in rows],
                         "reason": [row.reason.value for row in rows],
                         "similarity": pa.array([row.pair_similarity for row in rows], pa.float64()),
+                        "edit": pa.array([row.edit for row in rows], pa.int64()),
                     }
                 ),
             )
@@ -82,11 +83,12 @@ class Selections:
         return StoredSelection(row["id"], row["project_id"], config, row["fingerprint"], json.loads(row["counts"]))
 
     def kept(self, selection_id: str) -> list[dict[str, Any]]:
-        """The kept samples with their texts: G, by query and sample."""
+        """The kept samples with their texts, as edited where they were: G, by query and sample."""
         return self._db.rows(
-            "SELECT r.sample_id, r.query_id, r.teacher, r.reason, s.rationale, s.label FROM selection_rows r "
-            "JOIN selections x ON x.id = r.selection_id "
+            "SELECT r.sample_id, r.query_id, r.teacher, r.reason, coalesce(o.text, s.rationale) AS rationale, s.label "
+            "FROM selection_rows r JOIN selections x ON x.id = r.selection_id "
             "JOIN samples s ON s.project_id = x.project_id AND s.id = r.sample_id "
+            "LEFT JOIN overrules o ON o.number = r.edit "
             "WHERE r.selection_id = ? AND r.reason LIKE 'kept%' ORDER BY r.query_id, r.sample_id",
             [selection_id],
         )

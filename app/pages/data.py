@@ -48,12 +48,11 @@ def build(frame: Frame) -> None:
 
     do = _Handlers(frame)
     inputs = [frame.project, file, dataset, share, *columns]
-    private: dict[str, Any] = {"api_visibility": "private"}
-    look.click(guard(do.preview), inputs, [*columns, *shown], **private)
-    file.upload(guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **private)
-    take.click(guard(do.store), inputs, [said, held, take], **private)
+    look.click(guard(do.preview), inputs, [*columns, *shown], **frame.quiet)
+    file.upload(guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
+    take.click(guard(do.store), inputs, [said, held, take], **frame.quiet)
     for changed in (dataset.input, share.release, file.clear, *(column.input for column in columns)):
-        changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **private)
+        changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -16,6 +16,7 @@ from engine.errors import TacitError
 from storage.projects import Project
 
 TICK_S = 2.0
+Visibility = Literal["private", "undocumented"]
 Filler = tuple[Callable[[Project | None], Any], Sequence[Any]]
 
 
@@ -23,16 +24,23 @@ Filler = tuple[Callable[[Project | None], Any], Sequence[Any]]
 class Frame:
     """What a page hangs its handlers on.
 
-    `project` is the state that holds the current project's name ("" where there is none). `refreshers` are functions of
-    the project that fill components on load and whenever a job that ran has gone on.
+    `project` holds the current project's name ("" where there is none); it lives in the browser, so that an open tab
+    goes on where the server was started again. `refreshers` are functions of the project that fill components on load
+    and whenever a job that ran has gone on. `visibility` is who may call handlers: only the pages do.
     """
 
     services: Services
     app: gr.Blocks
-    project: gr.State
+    project: gr.Textbox
     timer: gr.Timer
+    visibility: Visibility
     refreshers: list[Filler] = field(default_factory=list)
     openers: list[Filler] = field(default_factory=list)
+
+    @property
+    def quiet(self) -> dict[str, Any]:
+        """What every handler is bound with."""
+        return {"api_visibility": self.visibility}
 
     def fill_once(self, components: Sequence[Any], work: Callable[[Project | None], Any]) -> None:
         """Fill components when the page is opened, and leave them to the person from then on."""
@@ -48,10 +56,10 @@ class Frame:
 
 
 @contextmanager
-def frame(services: Services, app: gr.Blocks, here: str) -> Iterator[Frame]:
+def frame(services: Services, app: gr.Blocks, here: str, visibility: Visibility) -> Iterator[Frame]:
     """Lay a page out; its handlers are bound when the block ends."""
     gr.Navbar(visible=False)
-    made = Frame(services, app, gr.State(""), gr.Timer(TICK_S, active=False))
+    made = Frame(services, app, gr.Textbox("", visible=False), gr.Timer(TICK_S, active=False), visibility)
     with gr.Row(elem_classes="body-row"):
         with gr.Column(scale=1, min_width=200):
             rail = gr.HTML(rail_html([], "", here), padding=False)
@@ -75,8 +83,8 @@ def frame(services: Services, app: gr.Blocks, here: str) -> Iterator[Frame]:
         return draw(services.standing.find_project(name))
 
     opened = [made.project, *outputs, *_parts(made.openers)]
-    app.load(load, outputs=opened, api_visibility="private", show_progress="hidden")
-    made.timer.tick(tick, made.project, outputs, api_visibility="private", show_progress="hidden")
+    app.load(load, outputs=opened, show_progress="hidden", **made.quiet)
+    made.timer.tick(tick, made.project, outputs, show_progress="hidden", **made.quiet)
 
 
 def _parts(fillers: Sequence[Filler]) -> list[Any]:

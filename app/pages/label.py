@@ -46,10 +46,10 @@ def build(frame: Frame) -> None:
     order = [frame.project, teachers, heldout, engine, cap, most]
 
     do = _Handlers(frame)
-    quote.click(guard(do.ask_quote), order, quoted, api_visibility="private")
+    quote.click(guard(do.ask_quote), order, quoted, **frame.quiet)
     for button, work in ((start, do.begin), (pilot, do.begin_pilot), (retry, do.begin_retry)):
-        button.click(guard(work), order, [said, frame.timer], api_visibility="private")
-    pause.click(guard(do.stop), frame.project, said, api_visibility="private")
+        button.click(guard(work), order, [said, frame.timer], **frame.quiet)
+    pause.click(guard(do.stop), frame.project, said, **frame.quiet)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,12 @@ import plotly.graph_objects as go
 
 from app.theme import TEACHER_COLOURS, teacher_colour
 from app.usecases.browsing import Detail
+from app.usecases.surveying import Points, Survey
 
 _SMALL = {"l": 40, "r": 10, "t": 36, "b": 40}
+_WIDE = {"l": 90, "r": 10, "t": 36, "b": 60}
+"""Room for names of teachers."""
+ACCENT, SECOND = TEACHER_COLOURS[0], "#64748b"
 _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font_color": "#64748b"}
 """Readable on light and on dark."""
 _GRID = "rgba(100, 116, 139, 0.3)"
@@ -69,6 +73,68 @@ def heatmap(found: Detail) -> go.Figure:
             figure.add_shape(
                 type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line={"color": "#dc2626", "width": 3}
             )
-    margin = {"l": 90, "r": 10, "t": 36, "b": 60}
-    figure.update_layout(height=300, margin=margin, yaxis={"autorange": "reversed"}, **_QUIET)
+    figure.update_layout(height=300, margin=_WIDE, yaxis={"autorange": "reversed"}, **_QUIET)
+    return figure
+
+
+def likeness(found: Survey) -> go.Figure:
+    """How alike two teachers' rationales are on average."""
+    names = [escape(name) for name in found.teachers]
+    figure = go.Figure(
+        go.Heatmap(
+            z=found.likeness.mean.round(4).tolist(),
+            customdata=found.likeness.shared.tolist(),
+            x=names,
+            y=names,
+            zmin=0,
+            zmax=1,
+            colorscale="Blues",
+            texttemplate="%{z:.2f}",
+            hovertemplate="%{y} and %{x}: %{z:.3f} over %{customdata:,} pairs<extra></extra>",
+        )
+    )
+    figure.update_layout(height=300, margin=_WIDE, yaxis={"autorange": "reversed"}, **_QUIET)
+    return figure
+
+
+def sweep(found: Survey) -> go.Figure:
+    """What share of the queries keeps a sample, and how often those agree, by threshold; where one stands is marked."""
+    x = found.sweep.threshold.tolist()
+    figure = go.Figure()
+    figure.add_scatter(x=x, y=found.sweep.coverage.tolist(), name="queries with a sample", line_color=ACCENT)
+    agreement = [None if value != value else value for value in found.sweep.agreement.tolist()]
+    figure.add_scatter(x=x, y=agreement, name="of those with several, agreeing", line_color=SECOND)
+    figure.add_vline(x=found.threshold, line_dash="dash", line_color="#64748b", annotation_text="you are here")
+    legend = {"orientation": "h", "y": -0.35}
+    figure.update_layout(height=300, margin=_SMALL, xaxis_title="threshold", legend=legend, **_QUIET)
+    figure.update_xaxes(gridcolor=_GRID)
+    figure.update_yaxes(gridcolor=_GRID, range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def rationale_map(points: Points) -> go.Figure:
+    """Rationales in a plane, a colour a teacher; hollow ones are not kept."""
+    figure = go.Figure()
+    teachers = sorted(set(points.teachers))
+    for teacher in teachers:
+        for kept in (True, False):
+            rows = [n for n, row in enumerate(points.teachers) if row == teacher and points.kept[n] is kept]
+            colour = teacher_colour(teachers, teacher)
+            figure.add_scattergl(
+                x=[points.x[n] for n in rows],
+                y=[points.y[n] for n in rows],
+                text=[escape(points.queries[n]) for n in rows],
+                name=f"{escape(teacher)}, {'kept' if kept else 'not kept'}",
+                mode="markers",
+                marker={"color": colour, "symbol": "circle" if kept else "circle-open", "size": 7 if kept else 5},
+                hovertemplate="%{text}<extra>%{fullData.name}</extra>",
+            )
+    part = (
+        f"{len(points.x):,} of {points.of:,} rationales" if len(points.x) < points.of else f"{points.of:,} rationales"
+    )
+    title = {"text": f"{part}; two principal components, {points.shown:.0%} of the variance", "font_size": 13}
+    legend = {"orientation": "h", "y": -0.1}
+    figure.update_layout(height=420, margin=_SMALL, title=title, legend=legend, **_QUIET)
+    figure.update_xaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
+    figure.update_yaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
     return figure

@@ -43,8 +43,8 @@ def build(frame: Frame) -> None:
         return services.data.create_project(config).name
 
     made = gr.Textbox(visible=False)
-    create.click(guard(make), [name, task, embedder], made, api_visibility="private").success(
-        None, made, None, js=_GO, api_visibility="private"
+    create.click(guard(make), [name, task, embedder], made, **frame.quiet).success(
+        None, made, None, js=_GO, **frame.quiet
     )
 
 

@@ -24,7 +24,7 @@ def build(frame: Frame) -> None:
     shown = gr.HTML(padding=False)
 
     frame.fill_once([chosen, shown], lambda project: _open(services, project))
-    chosen.input(guard(lambda run: _show(services, run)), chosen, shown, api_visibility="private")
+    chosen.input(guard(lambda run: _show(services, run)), chosen, shown, **frame.quiet)
 
 
 def _open(services: Services, project: Project | None) -> list[Any]:

@@ -44,11 +44,11 @@ def build(frame: Frame) -> None:
     do = _Handlers(frame)
     frame.fill_once([chosen], lambda project: _names(services, project.name if project else "", _NEW))
     name = fields["name"]
-    chosen.input(guard(do.choose), [frame.project, chosen], parts, api_visibility="private")
-    save.click(guard(do.store), [frame.project, key, *parts], [said, listed, chosen, key], api_visibility="private")
-    test.click(guard(do.probe), [frame.project, name], [said, listed], api_visibility="private")
-    models.click(guard(do.offer), [frame.project, name], said, api_visibility="private")
-    remove.click(guard(do.drop), [frame.project, name], [said, listed, chosen], api_visibility="private")
+    chosen.input(guard(do.choose), [frame.project, chosen], parts, **frame.quiet)
+    save.click(guard(do.store), [frame.project, key, *parts], [said, listed, chosen, key], **frame.quiet)
+    test.click(guard(do.probe), [frame.project, name], [said, listed], **frame.quiet)
+    models.click(guard(do.offer), [frame.project, name], said, **frame.quiet)
+    remove.click(guard(do.drop), [frame.project, name], [said, listed, chosen], **frame.quiet)
 
 
 def _lay_fields() -> dict[str, Any]:

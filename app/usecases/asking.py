@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from app.usecases.context import Context
 from engine.costs import Budget
 from engine.errors import ConfigError, KeyMissing
-from engine.jobs.spec import read_lines
 from engine.ports import Teacher
 from engine.teachers.calling import Caller
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher
 from engine.teachers.limits import Limiter, Limiters
 from engine.teachers.opening import DEFAULT_VARIABLES, HOSTED, open_chat
-from engine.teachers.recorded import RecordedTeacher, Recording
+from engine.teachers.recorded import RecordedTeacher, RecordingFile
 from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.types import TeacherSpec, hash_id
 from storage.projects import Project
@@ -133,11 +132,6 @@ class Asking:
         if spec.provider == "scripted":
             return next(teacher for teacher in SCRIPTED_TEACHERS if teacher.spec.name == spec.name)
         if spec.provider == "recorded":
-            lines = read_lines(str(self.context.workspace / "recordings" / f"{spec.endpoint}.jsonl"))
-            recordings = {
-                line["query_id"]: Recording(line["rationale"], line["answer"], line["raw"], line["factors"])
-                for line in lines
-                if line["teacher"] == spec.name
-            }
-            return RecordedTeacher(spec.name, recordings, spec.endpoint)
+            held = RecordingFile(self.context.recordings / f"{spec.endpoint}.jsonl", spec.name)
+            return RecordedTeacher(spec.name, held, spec.endpoint)
         raise ConfigError(f"the provider {spec.provider!r} of {spec.name} is not known to this version")

@@ -13,17 +13,33 @@ from engine.errors import NotFound, StateError
 from storage.projects import Project
 
 _PAGE = 50
-_FILTERS = {
+FILTERS = {
     "all": "TRUE",
     "labels differ": "labels > 1",
     "by hand": "by_hand > 0",
+    "edited": "edited > 0",
     "nothing kept": "kept = 0",
+    "all kept": "kept = samples",
 }
+"""Which queries are shown, by name; the conditions are on the columns of `_LISTED`."""
+_LISTED = """
+    SELECT q.position, q.id, left(q.text, 160) AS query,
+        count(*) FILTER (WHERE r.reason LIKE 'kept%') AS kept, count(*) AS samples,
+        string_agg(s.label, ', ' ORDER BY s.teacher, s.draw) AS answers, min(r.similarity) AS "pair's cosine",
+        count(DISTINCT s.label_key) AS labels, count(*) FILTER (WHERE r.reason LIKE '%by_hand') AS by_hand,
+        count(r.edit) AS edited
+    FROM queries q JOIN samples s ON s.project_id = q.project_id AND s.query_id = q.id
+    LEFT JOIN selection_rows r ON r.selection_id = ? AND r.sample_id = s.id
+    WHERE q.project_id = ? AND q.split = 'distill' AND q.position > ? AND contains(lower(q.text), lower(?))
+    GROUP BY q.position, q.id, q.text
+"""
 
 
 @dataclass(frozen=True)
 class Detail:
-    """One query with all its samples; `cosines` (k, k) in their order, None where vectors are missing."""
+    """One query with all its samples, their rationales as edited; `cosines` (k, k) of what the teachers wrote, in
+    their order, None where vectors are missing.
+    """
 
     query: str
     samples: list[dict[str, Any]]
@@ -43,26 +59,30 @@ class BrowseService:
         Raises:
             StateError: if there is no such filter.
         """
-        if which not in _FILTERS:
-            raise StateError(f"there is no filter {which!r}; there are {', '.join(_FILTERS)}")
-        project = self.context.projects.get(project_name)
-        selection = self._selection_id(project.id)
-        return self.context.db.rows(
-            f"""
-            SELECT * EXCLUDE (labels, by_hand) FROM (
-                SELECT q.position, q.id, left(q.text, 160) AS query,
-                    count(*) FILTER (WHERE r.reason LIKE 'kept%') AS kept, count(*) AS samples,
-                    string_agg(s.label, ', ' ORDER BY s.teacher, s.draw) AS answers,
-                    min(r.similarity) AS "pair's cosine",
-                    count(DISTINCT s.label_key) AS labels, count(*) FILTER (WHERE r.reason LIKE '%by_hand') AS by_hand
-                FROM queries q JOIN samples s ON s.project_id = q.project_id AND s.query_id = q.id
-                LEFT JOIN selection_rows r ON r.selection_id = ? AND r.sample_id = s.id
-                WHERE q.project_id = ? AND q.split = 'distill' AND q.position > ? AND contains(lower(q.text), lower(?))
-                GROUP BY q.position, q.id, q.text
-            ) WHERE {_FILTERS[which]} ORDER BY position LIMIT {_PAGE}
-            """,
-            [selection, project.id, after, search.strip()],
+        _, condition, values = self._found(project_name, search, which, after)
+        sql = f"SELECT * EXCLUDE (labels, by_hand, edited) FROM ({_LISTED}) WHERE {condition}"
+        return self.context.db.rows(f"{sql} ORDER BY position LIMIT {_PAGE}", values)
+
+    def matching(self, project_name: str, search: str, which: str, teacher: str | None) -> list[str]:
+        """All samples of the queries that a search and a filter find, of one teacher or (None) all.
+
+        Raises:
+            StateError: if there is no such filter.
+        """
+        project, condition, values = self._found(project_name, search, which, 0)
+        rows = self.context.db.rows(
+            f"SELECT s.id FROM samples s JOIN (SELECT id FROM ({_LISTED}) WHERE {condition}) f ON f.id = s.query_id "
+            "WHERE s.project_id = ? AND s.split = 'distill' AND (? IS NULL OR s.teacher = ?) ORDER BY s.id",
+            [*values, project.id, teacher, teacher],
         )
+        return [row["id"] for row in rows]
+
+    def _found(self, project_name: str, search: str, which: str, after: int) -> tuple[Project, str, list[Any]]:
+        """The project, the filter's condition and the values of `_LISTED`."""
+        if which not in FILTERS:
+            raise StateError(f"there is no filter {which!r}; there are {', '.join(FILTERS)}")
+        project = self.context.projects.get(project_name)
+        return project, FILTERS[which], [self._selection_id(project.id), project.id, after, search.strip()]
 
     def detail(self, project_name: str, query_id: str) -> Detail:
         """One query with all its samples, reasons and similarities.
@@ -75,8 +95,10 @@ class BrowseService:
         if row is None:
             raise NotFound(f"there is no query {query_id} in {project.name!r}")
         samples = self.context.db.rows(
-            "SELECT s.id, s.teacher, s.draw, s.label, s.rationale, s.text_hash, r.confidence, r.reason, r.similarity "
+            "SELECT s.id, s.teacher, s.draw, s.label, coalesce(o.text, s.rationale) AS rationale, s.text_hash, "
+            "s.rationale AS original, coalesce(r.edit, 0) AS edit, r.confidence, r.reason, r.similarity "
             "FROM samples s LEFT JOIN selection_rows r ON r.sample_id = s.id AND r.selection_id = ? "
+            "LEFT JOIN overrules o ON o.number = r.edit "
             "WHERE s.project_id = ? AND s.query_id = ? ORDER BY s.teacher, s.draw, s.id",
             [self._selection_id(project.id), project.id, query_id],
         )

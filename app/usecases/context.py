@@ -43,6 +43,11 @@ class Context:
     supervisor: Supervisor | None = None
 
     @property
+    def recordings(self) -> Path:
+        """The folder of recorded outputs."""
+        return self.workspace / "recordings"
+
+    @property
     def watch(self) -> Supervisor:
         """The supervisor.
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.usecases.context import Context
-from engine.columns import ImportedQueries, RowError, read_outputs, read_queries
+from engine.columns import MOST_ERRORS, ImportedQueries, OutputTally, RowError, read_outputs, read_queries
 from engine.config import ProjectConfig, read_config
 from engine.errors import InputError
 from engine.hub import open_records
-from engine.jobs.spec import write_lines
 from engine.records import read_records
-from engine.types import Query, Split, TeacherSpec, hash_id
+from engine.teachers.recorded import RecordingWriter
+from engine.types import Query, Split, TeacherSpec
 from storage.projects import Project
 
 _BLOCK = 10_000
-MOST_ERRORS = 1000
-"""Rejected rows that are told one by one."""
 RESERVED = ("student", "vanilla", "vanilla-fewshot", "standard-kd", "standard-kd-equal-updates")
 
 
@@ -43,11 +41,12 @@ class QueryImport:
 
 @dataclass(frozen=True)
 class OutputImport:
-    """What importing a file of outputs prepared: the job that takes them in."""
+    """What importing a file of outputs prepared: the job that takes them in. `errors` are the first `rejected` rows."""
 
     job_id: str
     teachers: dict[str, int]
     unmatched: int
+    rejected: int
     errors: list[RowError]
 
 
@@ -161,34 +160,31 @@ class DataService:
         """
         project = self.context.projects.get(project_name)
         queries = self.context.queries.get(project.id)
-        found = read_outputs(read_records(path), queries, teacher)
-        if not found.recordings:
+        with RecordingWriter(self.context.recordings) as writer:
+            found = read_outputs(read_records(path), queries, teacher, writer.keep)
+            self._check_recorded(project, path, found)
+            source = writer.commit()
+        for name in found.teachers:
+            self.context.projects.put_teacher(project.id, TeacherSpec(name, "recorded", name, endpoint=source))
+        spec = {"teachers": sorted(found.teachers), "splits": ["distill", "heldout"]}
+        job = self.context.submit(project.id, "label", spec)
+        return OutputImport(job.id, found.teachers, found.unmatched, found.rejected, found.errors)
+
+    def _check_recorded(self, project: Project, path: Path, found: OutputTally) -> None:
+        if not found.teachers:
             raise InputError(
                 f"{path.name}: none of its rows belongs to a query of {project.name!r} "
-                f"({found.unmatched} name unknown queries, {len(found.errors)} can't be used). Nothing was stored."
+                f"({found.unmatched} name unknown queries, {found.rejected} can't be used). Nothing was stored."
             )
         live = {spec.name for spec in self.context.projects.teachers(project.id) if spec.provider != "recorded"}
-        clash = live & found.recordings.keys()
+        clash = live & found.teachers.keys()
         if clash:
             raise InputError(f"{', '.join(sorted(clash))} is a live teacher of this project; rename the recorded one")
-        reserved = [name for name in found.recordings if name in RESERVED or name.startswith("stage")]
+        reserved = [name for name in found.teachers if name in RESERVED or name.startswith("stage")]
         if reserved:
             raise InputError(
                 f"{', '.join(reserved)}: a teacher can't have the name of a student; rename it in the file"
             )
-        lines = [
-            {"teacher": name, "query_id": query_id, **asdict(recording)}
-            for name, by_query in found.recordings.items()
-            for query_id, recording in by_query.items()
-        ]
-        source = hash_id("recordings", lines)
-        write_lines(self.context.workspace / "recordings" / f"{source}.jsonl", lines)
-        for name in found.recordings:
-            self.context.projects.put_teacher(project.id, TeacherSpec(name, "recorded", name, endpoint=source))
-        spec = {"teachers": sorted(found.recordings), "splits": ["distill", "heldout"]}
-        job = self.context.submit(project.id, "label", spec)
-        counts = {name: len(by_query) for name, by_query in found.recordings.items()}
-        return OutputImport(job.id, counts, found.unmatched, found.errors)
 
 
 def _nothing_stored(source: str | Path, errors: Sequence[RowError], count: int | None = None) -> str:

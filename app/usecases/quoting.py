@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,6 +14,7 @@ from engine.costs import cost_of, find_price
 from engine.label import LabelWork, count_missing
 from engine.prompts import Prompt, load_prompt
 from engine.tasks import get_task
+from engine.teachers.tokens import find_counter
 from engine.types import TeacherSpec, Usage
 from storage.projects import Project
 
@@ -22,6 +24,10 @@ _CHARACTERS_A_TOKEN = (2.5, 5.0)
 """Of texts in European languages and code, under the tokenizers in use: between few and many."""
 _SECONDS = (1.0, 30.0)
 _SPREAD = 0.15
+_COUNTED = 500
+"""Prompts of a split that are counted."""
+_ROLES = 20
+"""Tokens that a chat format puts around a system and a user message, at most."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,8 @@ class QuoteService:
             reading, writing = _measured(measured)
             basis = f"measured on {measured['n']} replies"
         else:
-            reading, writing = _bounds(works, spec)
-            basis = f"bounds; a pilot of {PILOT} queries measures"
+            reading, writing, counted = _estimate(works, spec)
+            basis = f"{counted}; a pilot of {PILOT} queries measures replies"
         seconds = _times(spec, requests, measured)
         low = Usage(round(requests * reading.low), round(requests * writing.low))
         high = Usage(round(requests * reading.high), round(requests * writing.high))
@@ -130,18 +136,23 @@ def _measured(row: dict[str, Any]) -> tuple[_Range, _Range]:
     return _Range(reads * (1 - _SPREAD), reads * (1 + _SPREAD)), _Range(writes * (1 - spread), high)
 
 
-def _bounds(works: list[LabelWork], spec: TeacherSpec) -> tuple[_Range, _Range]:
+def _estimate(works: list[LabelWork], spec: TeacherSpec) -> tuple[_Range, _Range, str]:
+    """Tokens of a middling prompt and of a reply, and what the prompts were counted by."""
+    writing = _Range(20, spec.sampling.max_tokens)
+    prompts = [prompt for work in works for prompt in _some_prompts(work)]
+    counter = find_counter(spec)
+    if counter is not None and prompts:
+        mean = sum(counter.count(prompt) for prompt in prompts) / len(prompts)
+        return _Range(mean, mean + _ROLES), writing, f"prompts counted by {counter.name}, replies by their bound"
     few, many = _CHARACTERS_A_TOKEN
-    lengths = [_length(work) for work in works if work.queries]
-    queries = sum(len(work.queries) for work in works)
-    mean = sum(lengths) / queries if queries else 0.0
-    return _Range(mean / many, mean / few), _Range(20, spec.sampling.max_tokens)
+    mean = sum(map(len, prompts)) / len(prompts) if prompts else 0.0
+    return _Range(mean / many, mean / few), writing, "bounds"
 
 
-def _length(work: LabelWork) -> int:
-    """Characters of all prompts of a work."""
-    system, user = work.prompt.render(query="", factors=", ".join(work.task.factors))
-    return sum(len(system) + len(user) + len(work.task.render(query)) for query in work.queries)
+def _some_prompts(work: LabelWork) -> Iterator[str]:
+    """Prompts of a work, evenly out of all: enough of them to know the middling one by."""
+    for query in work.queries[:: max(1, len(work.queries) // _COUNTED)]:
+        yield "\n".join(work.prompt.render(query=work.task.render(query), factors=", ".join(work.task.factors)))
 
 
 def _times(spec: TeacherSpec, requests: int, measured: dict[str, Any]) -> _Range:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from app.usecases.context import Context
 from engine.agreement import dawid_skene, plain_agreement
 from engine.config import COMPUTED_FACTORS, SelectionConfig
-from engine.errors import ConfigError, StateError
+from engine.errors import ConfigError, InputError, StateError
 from engine.evaluate import auroc
 from engine.jobs.spec import SPEC_FILE, write_atomically, write_lines
 from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
+from engine.records import MAX_CELL
 from engine.select import REASONS, TOLERANCE, Selection, SelectionInput, select, weigh
 from engine.tasks import get_task
 from engine.types import Event, Reason, SelectionRow, Split, hash_id
+from storage.overrules import Decision
 from storage.projects import Project
 from storage.samples import SampleArrays
 from storage.selections import StoredSelection
@@ -36,6 +38,7 @@ _OPEN_LABELS = 100
 class Held:
     """A project's samples and vectors in memory; `state` tells whether they are still what is stored."""
 
+    project_id: str
     state: tuple[int, int]
     arrays: SampleArrays
     vectors: NDArray[np.float32]
@@ -73,22 +76,27 @@ class SelectService:
         if config.method != "none":
             self._embed(project, on_event)
         with self.lock:
-            return self._store(project, config, self.context.overrules.current(project.id))
+            return self._store(project, config)
 
-    def _store(self, project: Project, config: SelectionConfig, decided: dict[str, str]) -> StoredSelection:
+    def _store(self, project: Project, config: SelectionConfig) -> StoredSelection:
         """Select and store. Other decisions make another selection: what a run was built on stays as it was."""
+        decided = self.context.overrules.current(project.id)
         held = self._hold(project, config)
-        chosen = self._choose(project, held, config, decided)
+        chosen = self._choose(project, held, config, decided.actions)
         arrays, embedder = held.arrays, held.embedder
-        by_hand = [sorted(decided.items())] if decided else []
+        edits = {sample_id: edit.number for sample_id, edit in decided.edits.items()}
+        by_hand = [sorted(found.items()) for found in (decided.actions, edits) if found]
+        kept = sorted(np.array(arrays.ids)[chosen.kept].tolist())
+        edited = [edits[sample_id] for sample_id in kept if sample_id in edits]
+        counts = {**_count(arrays, chosen, config), "embedder": embedder, "state": list(held.state)}
         stored = StoredSelection(
             id=hash_id("selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids), *by_hand),
             project_id=project.id,
             config=config,
-            fingerprint=hash_id("selected", sorted(np.array(arrays.ids)[chosen.kept].tolist())),
-            counts={**_count(arrays, chosen, config), "embedder": embedder, "state": list(held.state)},
+            fingerprint=hash_id("selected", kept, *([edited] if edited else [])),
+            counts=counts | {"edited": len(edited)},
         )
-        self.context.selections.add(stored, _rows(arrays, chosen))
+        self.context.selections.add(stored, _rows(arrays, chosen, edits))
         return stored
 
     def preview(self, project_name: str, config: SelectionConfig) -> SelectionPreview:
@@ -98,15 +106,23 @@ class SelectService:
             StateError: if there are no samples, or some rationales have no vector yet.
             ConfigError: if a weight names no factor of the task.
         """
-        project = self.context.projects.get(project_name)
-        held = self._hold(project, config)
-        chosen = self._choose(project, held, config, self.context.overrules.current(project.id))
+        held, chosen = self.choose(project_name, config)
         teachers = sorted(set(held.arrays.teachers))
         shares: dict[str, list[int]] = {}
         for code, teacher in enumerate(teachers):
             values = chosen.confidence[held.arrays.teacher == code]
             shares[teacher] = np.histogram(values[~np.isnan(values)], _BINS, (0.0, 1.0))[0].tolist()
         return SelectionPreview(_count(held.arrays, chosen, config), shares)
+
+    def choose(self, project_name: str, config: SelectionConfig) -> tuple[Held, Selection]:
+        """The samples and what is decided for each, a person's decisions over it. Raises as `preview`."""
+        project = self.context.projects.get(project_name)
+        held = self._hold(project, config)
+        return held, self._choose(project, held, config, self.context.overrules.current(project.id).actions)
+
+    def apply(self, project_name: str, held: Held, config: SelectionConfig) -> Selection:
+        """What other settings decide for samples in memory, whatever a person decided."""
+        return self._choose(self.context.projects.get(project_name), held, config, {})
 
     def _choose(self, project: Project, held: Held, config: SelectionConfig, decided: dict[str, str]) -> Selection:
         arrays = held.arrays
@@ -133,10 +149,10 @@ class SelectService:
         if not arrays.ids:
             raise _no_samples(project)
         if config.method == "none":
-            held = Held(state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
+            held = Held(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
         else:
             vectors, embedder = self._find_vectors(project)
-            held = Held(state, arrays, vectors, embedder)
+            held = Held(project.id, state, arrays, vectors, embedder)
         self.held.clear()
         self.held[key] = held
         return held
@@ -149,18 +165,49 @@ class SelectService:
         raise StateError("some rationales have no vector yet; selecting embeds them")
 
     def overrule(self, project_name: str, sample_ids: Sequence[str], action: Literal["keep", "drop"]) -> None:
-        """Decide for samples, whatever the selection said; the newest stored selection is made anew with it.
+        """Keep or drop samples, whatever the selection said. Raises as `decide`."""
+        self.decide(project_name, [Decision(sample_id, action) for sample_id in sample_ids])
+
+    def swap(self, project_name: str, sample_id: str, instead_of: str) -> None:
+        """Keep one sample in the place of another. Raises as `decide`.
+
+        Raises:
+            InputError: if both are the same.
+        """
+        if sample_id == instead_of:
+            raise InputError("a sample can't take its own place; choose which one it stands in for")
+        self.decide(project_name, [Decision(sample_id, "keep"), Decision(instead_of, "drop")])
+
+    def edit(self, project_name: str, sample_id: str, text: str, seen: int) -> None:
+        """Put a rationale of one's own in the place of the teacher's, which stays; the pair is not chosen anew by it.
+
+        `seen` is the number of the edit that was shown (0: the teacher's own text). Raises as `decide`.
+
+        Raises:
+            InputError: if the text is empty or too long.
+            Conflict: if the sample was edited since; then nothing is stored.
+        """
+        if not text.strip():
+            raise InputError("the rationale is empty; drop the sample if it is not to be taught")
+        if len(text) > MAX_CELL:
+            raise InputError(f"the rationale has {len(text):,} characters; {MAX_CELL:,} are the most")
+        self.decide(project_name, [Decision(sample_id, "edit", text.strip())], seen)
+
+    def decide(self, project_name: str, decisions: Sequence[Decision], seen: int | None = None) -> None:
+        """Record decisions that go together; the newest stored selection is made anew with them.
 
         Raises:
             NotFound: if nothing was selected yet; then nothing is decided.
             StateError: if there are samples that were not embedded yet; likewise.
         """
         project = self.context.projects.get(project_name)
+        if not decisions:
+            raise StateError("no sample matches, so nothing was decided")
         with self.lock:
             config = self.context.selections.latest(project.id).config
-            decided = self.context.overrules.current(project.id) | dict.fromkeys(sample_ids, action)
-            self._store(project, config, decided)
-            self.context.overrules.add(project.id, sample_ids, action)
+            self._hold(project, config)
+            self.context.overrules.add(project.id, decisions, seen)
+            self._store(project, config)
 
     def undo(self, project_name: str) -> dict[str, Any] | None:
         """Take the newest decision back; what it was, or None where there is nothing to undo."""
@@ -170,7 +217,7 @@ class SelectService:
             self._hold(project, config)
             undone = self.context.overrules.undo(project.id)
             if undone is not None:
-                self._store(project, config, self.context.overrules.current(project.id))
+                self._store(project, config)
         return undone
 
     def _factor_columns(
@@ -279,7 +326,7 @@ def run_embedder(
     return folder / "vectors.npy"
 
 
-def _rows(arrays: SampleArrays, chosen: Selection) -> list[SelectionRow]:
+def _rows(arrays: SampleArrays, chosen: Selection, edits: Mapping[str, int]) -> list[SelectionRow]:
     return [
         SelectionRow(
             sample_id,
@@ -289,6 +336,7 @@ def _rows(arrays: SampleArrays, chosen: Selection) -> list[SelectionRow]:
             bool(renormalised),
             REASONS[reason],
             None if np.isnan(similarity) else float(similarity),
+            edits.get(sample_id),
         )
         for sample_id, query_id, teacher, confidence, renormalised, reason, similarity in zip(
             arrays.ids, arrays.query_ids, arrays.teachers, *chosen[:4], strict=True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -101,7 +102,9 @@ def _ask_on_ray(job: RayLabelJob, items: list[dict[str, Any]], shards: Path, fla
         raise MissingPart(f"Ray is not installed ({error}); `pip install 'tacit-studio[ray]'` brings it") from None
     address = os.environ.get(ADDRESS)
     local = {"num_cpus": job.workers, "_node_ip_address": "127.0.0.1", "include_dashboard": False}
+    on_stop = signal.getsignal(signal.SIGTERM)
     ray.init(address=address, **({} if address else local), log_to_driver=False, configure_logging=False)
+    signal.signal(signal.SIGTERM, on_stop)  # Ray's own would leave at once, with what is in flight
     try:
         lines = [{"item": json.dumps(item, ensure_ascii=False)} for item in items]
         blocks = max(job.workers, -(-len(items) // job.block))

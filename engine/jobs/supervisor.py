@@ -29,6 +29,9 @@ from engine.types import Job, JobStatus
 Runner = Callable[[Job, EventLog, Callable[[], bool]], Awaitable[None]]
 _STATUS_OF = ((CapReached, JobStatus.CAPPED), (KeyMissing, JobStatus.NEEDS_KEY))
 TICK_S = 0.4
+_REST = 10
+"""After a round of taking a journal in, the next waits this many times as long as the round took: a busy job's rounds
+become few and large."""
 GRACE_S = 60.0
 
 
@@ -53,6 +56,7 @@ class Supervisor:
         self._grace = grace_s
         self._futures: dict[str, Future[None]] = {}
         self._cancelled: set[str] = set()
+        self._rest_until: dict[str, float] = {}
         self._loop = asyncio.new_event_loop()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -137,7 +141,10 @@ class Supervisor:
 
     def _look_after(self, job: Job) -> None:
         over = self._futures[job.id].done() if job.id in self._futures else not _alive(job)
-        self.take_in(job)
+        if over or time.monotonic() >= self._rest_until.get(job.id, 0.0):
+            started = time.monotonic()
+            self.take_in(job)
+            self._rest_until[job.id] = time.monotonic() + _REST * (time.monotonic() - started)
         if over:
             self._end(job)
         elif job.cancel_at is not None and time.time() - job.cancel_at > self._grace:
@@ -156,6 +163,7 @@ class Supervisor:
     def _end(self, job: Job) -> None:
         status, message = self._outcome(job)
         self._futures.pop(job.id, None)
+        self._rest_until.pop(job.id, None)
         self._store.update_job(job.id, status=status, message=message, pid=None, cancel_at=None)
         self._on_over(self._store.get_job(job.id))
 
@@ -241,6 +249,8 @@ def _alive(job: Job) -> bool:
 
 
 def _signal(job: Job, number: signal.Signals) -> None:
+    """Ask a worker to stop, which lets what it started come to an end; or kill it with all that it started."""
     if _alive(job) and job.pid is not None and job.pid != os.getpid():
         with suppress(ProcessLookupError):
-            os.killpg(job.pid, number)
+            send = os.killpg if number is signal.SIGKILL else os.kill
+            send(job.pid, number)

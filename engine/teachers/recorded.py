@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
 
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
@@ -56,3 +60,65 @@ class RecordedTeacher:
             ensure_ascii=False,
         )
         return Reply(text, recording.raw or text)
+
+
+class RecordingWriter:
+    """Writes recordings to a file that is named after what it holds; nothing stays unless it is committed."""
+
+    def __init__(self, folder: Path) -> None:
+        """In a folder, which is made."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._part = folder / f"{uuid.uuid4().hex}.part"
+        self._digest = hashlib.sha256()
+
+    def __enter__(self) -> RecordingWriter:
+        self._file = self._part.open("wb")
+        return self
+
+    def keep(self, teacher: str, query_id: str, recording: Recording) -> None:
+        """Append one recording."""
+        line = {"teacher": teacher, "query_id": query_id, **asdict(recording)}
+        data = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        self._digest.update(data)
+        self._file.write(data)
+
+    def commit(self) -> str:
+        """Keep the file as SOURCE.jsonl; returns the source."""
+        self._file.close()
+        source = self._digest.hexdigest()[:24]
+        self._part.replace(self._part.with_name(f"{source}.jsonl"))
+        return source
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+class RecordingFile(Mapping[str, Recording]):
+    """One teacher's recordings in such a file. Only their places are held; a recording is read when it is asked for."""
+
+    def __init__(self, path: Path, teacher: str) -> None:
+        """Find the teacher's lines."""
+        self._path = path
+        self._places: dict[str, int] = {}
+        place = 0
+        with path.open("rb") as file:
+            for line in file:
+                data = json.loads(line)
+                if data["teacher"] == teacher:
+                    self._places[data["query_id"]] = place
+                place += len(line)
+
+    def __getitem__(self, query_id: str) -> Recording:
+        with self._path.open("rb") as file:
+            file.seek(self._places[query_id])
+            data = json.loads(file.readline())
+        return Recording(data["rationale"], data["answer"], data["raw"], data["factors"])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)

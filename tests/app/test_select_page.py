@@ -2,69 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.demo import make_puzzles
 from app.recipe import FAST
-from app.services import Services, open_services
-from app.usecases.labelling import LabelOrder
+from app.services import Services
 from app.view import marked_html, table_html
-from engine.config import ProjectConfig, SelectionConfig
-from engine.errors import NotFound, StateError
+from engine.config import SelectionConfig
+from engine.errors import Conflict, InputError, NotFound, StateError
 from engine.types import make_query
 
 
-@pytest.fixture
-def services(workspace: Path) -> Iterator[Services]:
-    with open_services(workspace) as opened:
-        project = opened.data.create_project(ProjectConfig(name="p", task="custom", embedder="packaged"))
-        train, _ = make_puzzles(FAST)
-        opened.data.add_queries(project.id, [make_query(p.text, kind=p.kind) for p in train[:18]], {})
-        opened.label.add_scripted_teachers(project.id)
-        opened.context.wait(opened.label.start("p", LabelOrder()).id)
-        yield opened
-
-
-def test_a_preview_stores_nothing_and_equals_what_is_stored_then(services: Services) -> None:
+def test_a_preview_stores_nothing_and_equals_what_is_stored_then(selected: Services) -> None:
     config = SelectionConfig(threshold=0.96)
-    with pytest.raises(StateError, match="no vector yet"):
-        services.select.preview("p", config)
-    services.select.select("p", SelectionConfig())
-    preview = services.select.preview("p", config)
+    preview = selected.select.preview("p", config)
     with pytest.raises(NotFound):
-        services.browse.detail("p", "nonsense")
-    stored = services.select.select("p", config)
-    assert {k: v for k, v in stored.counts.items() if k not in ("embedder", "state")} == preview.counts
+        selected.browse.detail("p", "nonsense")
+    stored = selected.select.select("p", config)
+    assert {k: v for k, v in stored.counts.items() if k not in ("embedder", "state", "edited")} == preview.counts
     assert sum(map(sum, preview.histogram.values())) == preview.counts["samples"]
 
 
-def test_decisions_go_over_the_selection_and_can_be_undone(services: Services) -> None:
-    first = services.select.select("p", SelectionConfig())
-    rows = services.browse.queries("p")
+def test_decisions_go_over_the_selection_and_can_be_undone(selected: Services) -> None:
+    first = selected.select.select("p", SelectionConfig())
+    rows = selected.browse.queries("p")
     assert len(rows) == 18 and rows[0]["samples"] <= 3
-    before = services.browse.detail("p", rows[0]["id"])
+    before = selected.browse.detail("p", rows[0]["id"])
     kept = [row["id"] for row in before.samples if row["reason"].startswith("kept")]
-    services.select.overrule("p", [kept[0]], "drop")
-    after = services.browse.detail("p", rows[0]["id"])
+    selected.select.overrule("p", [kept[0]], "drop")
+    after = selected.browse.detail("p", rows[0]["id"])
     assert {row["id"]: row["reason"] for row in after.samples}[kept[0]] == "dropped_by_hand"
-    assert services.context.selections.latest(first.project_id).counts["kept"] == first.counts["kept"] - 1
-    assert [row["id"] for row in services.browse.queries("p", which="by hand")] == [rows[0]["id"]]
-    services.select.select("p", SelectionConfig(threshold=1.0))
-    assert services.browse.detail("p", rows[0]["id"]).samples != before.samples
-    services.select.select("p", SelectionConfig())
-    assert services.select.undo("p") == {"action": "drop", "samples": [kept[0]]}
-    assert services.select.undo("p") is None
-    assert services.browse.detail("p", rows[0]["id"]).samples == before.samples
+    assert selected.context.selections.latest(first.project_id).counts["kept"] == first.counts["kept"] - 1
+    assert [row["id"] for row in selected.browse.queries("p", which="by hand")] == [rows[0]["id"]]
+    selected.select.select("p", SelectionConfig(threshold=1.0))
+    assert selected.browse.detail("p", rows[0]["id"]).samples != before.samples
+    selected.select.select("p", SelectionConfig())
+    assert selected.select.undo("p") == {"action": "drop", "samples": [kept[0]]}
+    assert selected.select.undo("p") is None
+    assert selected.browse.detail("p", rows[0]["id"]).samples == before.samples
 
 
-def test_a_detail_shows_the_true_cosines(services: Services) -> None:
-    services.select.select("p", SelectionConfig())
-    query = services.browse.queries("p")[0]["id"]
-    found = services.browse.detail("p", query)
+def test_a_detail_shows_the_true_cosines(selected: Services) -> None:
+    query = selected.browse.queries("p")[0]["id"]
+    found = selected.browse.detail("p", query)
     assert found.cosines is not None
     matrix = np.array(found.cosines)
     assert np.allclose(np.diag(matrix), 1, atol=1e-3) and np.allclose(matrix, matrix.T)
@@ -73,15 +58,14 @@ def test_a_detail_shows_the_true_cosines(services: Services) -> None:
         assert abs(matrix[pair[0], pair[1]] - found.samples[pair[0]]["similarity"]) < 1e-3
 
 
-def test_queries_are_searched_and_paged_by_position(services: Services) -> None:
-    services.select.select("p", SelectionConfig())
-    every = services.browse.queries("p")
-    assert services.browse.queries("p", after=every[9]["position"]) == every[10:]
+def test_queries_are_searched_and_paged_by_position(selected: Services) -> None:
+    every = selected.browse.queries("p")
+    assert selected.browse.queries("p", after=every[9]["position"]) == every[10:]
     word = every[3]["query"].split()[0].lower()
-    assert every[3]["id"] in {row["id"] for row in services.browse.queries("p", search=word)}
-    assert services.browse.queries("p", search="%' OR 1=1 --") == []
+    assert every[3]["id"] in {row["id"] for row in selected.browse.queries("p", search=word)}
+    assert selected.browse.queries("p", search="%' OR 1=1 --") == []
     with pytest.raises(StateError):
-        services.browse.queries("p", which="1=1")
+        selected.browse.queries("p", which="1=1")
 
 
 @pytest.mark.parametrize(
@@ -92,14 +76,113 @@ def test_what_models_write_stays_text(text: str) -> None:
     assert "<script" not in shown and "<img" not in shown and "<i>" not in shown and "<a " not in shown
 
 
-def test_standing_tells_what_is_done_and_what_is_stale(services: Services) -> None:
-    project = services.standing.find_project("p")
-    marks = {mark.name: mark for mark in services.standing.marks(project)}
-    assert marks["Data"].number == "18 queries" and marks["Label"].state == "done" and marks["Select"].state == "todo"
-    services.select.select("p", SelectionConfig())
-    assert {m.name: m.state for m in services.standing.marks(project)}["Select"] == "done"
+def test_standing_tells_what_is_done_and_what_is_stale(selected: Services) -> None:
+    project = selected.standing.find_project("p")
+    marks = {mark.name: mark for mark in selected.standing.marks(project)}
+    assert marks["Data"].number == "18 queries" and marks["Label"].state == "done"
+    assert {m.name: m.state for m in selected.standing.marks(project)}["Select"] == "done"
     assert project is not None
-    services.data.add_queries(project.id, [make_query(p.text) for p in make_puzzles(FAST)[0][18:20]], {})
-    services.context.wait(services.label.start("p").id)
-    assert {m.name: m.state for m in services.standing.marks(project)}["Select"] == "stale"
-    assert services.standing.running() == []
+    selected.data.add_queries(project.id, [make_query(p.text) for p in make_puzzles(FAST)[0][18:20]], {})
+    selected.context.wait(selected.label.start("p").id)
+    assert {m.name: m.state for m in selected.standing.marks(project)}["Select"] == "stale"
+    assert selected.standing.running() == []
+
+
+def first_query(services: Services) -> tuple[str, list[dict[str, Any]]]:
+    """A query with a pair and a sample beside it."""
+    for row in services.browse.queries("p"):
+        samples = services.browse.detail("p", row["id"]).samples
+        if sorted(str(s["reason"]) for s in samples) == ["kept_pair", "kept_pair", "not_in_pair"]:
+            return row["id"], samples
+    raise AssertionError("no query has three retained samples")
+
+
+def reasons(services: Services, query_id: str) -> dict[str, str]:
+    return {row["id"]: row["reason"] for row in services.browse.detail("p", query_id).samples}
+
+
+def test_a_swap_is_one_decision_and_one_undoing(selected: Services) -> None:
+    query_id, samples = first_query(selected)
+    third = next(s["id"] for s in samples if s["reason"] == "not_in_pair")
+    out = next(s["id"] for s in samples if s["reason"] == "kept_pair")
+    before = reasons(selected, query_id)
+    with pytest.raises(InputError, match="its own place"):
+        selected.select.swap("p", third, third)
+    selected.select.swap("p", third, out)
+    assert reasons(selected, query_id) == before | {third: "kept_by_hand", out: "dropped_by_hand"}
+    undone = selected.select.undo("p")
+    assert (
+        undone is not None and undone["action"] == "drop and keep" and sorted(undone["samples"]) == sorted([third, out])
+    )
+    assert reasons(selected, query_id) == before
+
+
+def test_an_edit_is_taught_and_exported_and_the_teachers_text_stays(selected: Services, tmp_path: Path) -> None:
+    query_id, samples = first_query(selected)
+    sample = next(s for s in samples if s["reason"] == "kept_pair")
+    project = selected.context.projects.get("p")
+    built_on = selected.context.selections.latest(project.id)
+    selected.select.edit("p", sample["id"], "  In my own words.  ", seen=0)
+    now = next(s for s in selected.browse.detail("p", query_id).samples if s["id"] == sample["id"])
+    assert (now["rationale"], now["original"]) == ("In my own words.", sample["rationale"])
+    newest = selected.context.selections.latest(project.id)
+    taught = {row["sample_id"]: row["rationale"] for row in selected.context.selections.kept(newest.id)}
+    assert taught[sample["id"]] == "In my own words." and newest.fingerprint != built_on.fingerprint
+    old = {row["sample_id"]: row["rationale"] for row in selected.context.selections.kept(built_on.id)}
+    assert old[sample["id"]] == sample["rationale"], "what a run was built on stays as it was"
+    selected.export.write("p", tmp_path / "g.jsonl", None, None, None)
+    rows = {row["sample_id"]: row for row in map(json.loads, (tmp_path / "g.jsonl").read_text().splitlines())}
+    assert rows[sample["id"]]["rationale"] == "In my own words." and rows[sample["id"]]["edited"] is True
+    assert [row["id"] for row in selected.browse.queries("p", which="edited")] == [query_id]
+    selected.select.undo("p")
+    assert selected.context.selections.latest(project.id).fingerprint == built_on.fingerprint
+
+
+def test_the_second_of_two_editors_is_told_and_overwrites_nothing(selected: Services) -> None:
+    query_id, samples = first_query(selected)
+    sample = samples[0]["id"]
+    selected.select.edit("p", sample, "first", seen=samples[0]["edit"])
+    with pytest.raises(Conflict, match="Nothing was overwritten"):
+        selected.select.edit("p", sample, "second", seen=samples[0]["edit"])
+    shown = next(s for s in selected.browse.detail("p", query_id).samples if s["id"] == sample)
+    assert shown["rationale"] == "first"
+    selected.select.edit("p", sample, "second", seen=shown["edit"])
+    again = next(s for s in selected.browse.detail("p", query_id).samples if s["id"] == sample)
+    assert again["rationale"] == "second"
+    selected.select.undo("p")
+    back = next(s for s in selected.browse.detail("p", query_id).samples if s["id"] == sample)
+    assert back["rationale"] == "first", "undo brings back what stood before"
+    with pytest.raises(InputError, match="empty"):
+        selected.select.edit("p", sample, "  ", seen=back["edit"])
+
+
+def test_many_are_decided_at_once_and_taken_back_at_once(selected: Services) -> None:
+    project = selected.context.projects.get("p")
+    before = selected.context.selections.latest(project.id).counts
+    teacher = sorted(before["kept_by_teacher"])[0]
+    own = selected.browse.matching("p", "", "all", teacher)
+    assert 0 < len(own) <= 18 and set(own) < set(selected.browse.matching("p", "", "all", None))
+    selected.select.overrule("p", own, "drop")
+    after = selected.context.selections.latest(project.id).counts
+    assert after["kept_by_teacher"][teacher] == 0 and after["reasons"]["dropped_by_hand"] == len(own)
+    selected.select.undo("p")
+    assert selected.context.selections.latest(project.id).counts["kept"] == before["kept"]
+    with pytest.raises(StateError, match="nothing was decided"):
+        selected.select.overrule("p", selected.browse.matching("p", "no query says this", "all", None), "drop")
+
+
+def test_overviews_are_computed_from_the_samples(selected: Services) -> None:
+    found = selected.survey.survey("p", SelectionConfig(threshold=0.9))
+    assert len(found.teachers) == 3 and np.allclose(found.likeness.mean, found.likeness.mean.T)
+    by_name = {row["way"]: row for row in found.other_ways}
+    assert by_name["keep all"]["samples kept"] == by_name["keep all"]["queries kept"] + sum(
+        row["samples"] - 1 for row in selected.browse.queries("p")
+    )
+    assert (
+        by_name["as set above"]["samples kept"]
+        == selected.select.preview("p", SelectionConfig(threshold=0.9)).counts["kept"]
+    )
+    assert found.sweep.coverage[0] == 1 and (np.diff(found.sweep.coverage) <= 1e-12).all()
+    points = selected.survey.draw_map("p", SelectionConfig(threshold=0.9))
+    assert len(points.x) == points.of == by_name["keep all"]["samples kept"] and 0 < points.shown <= 1
+    assert sum(points.kept) == by_name["as set above"]["samples kept"]

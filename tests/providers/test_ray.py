@@ -2,29 +2,103 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from app.services import open_services
+from app.services import Services, open_services
 from app.usecases.labelling import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import ConfigError, WorkerFailed
 from engine.types import Choice, JobStatus, make_query
-from tests.fakes.provider import KEY, query_of, run_provider
+from tests.fakes.provider import KEY, Provider, query_of, run_provider
 
 CHOICES = (Choice("A", "x"), Choice("B", "y"))
+
+
+def make_project(services: Services, provider: Provider, queries: int) -> str:
+    project = services.data.create_project(ProjectConfig(name="p", task="choice"))
+    services.data.add_queries(project.id, [make_query(f"query {n}?", CHOICES) for n in range(queries)], {})
+    teacher = {"name": "ann", "provider": "openai", "model": "m", "endpoint": f"{provider.url}/v1", "concurrency": 4}
+    services.teachers.add("p", {**teacher, "key_variable": "LOOPBACK_KEY", "input_price": 1, "output_price": 2})
+    return project.id
+
+
+def asked_queries(provider: Provider) -> Counter[str]:
+    return Counter(query_of(user) for user in provider.asked if "query" in user)
+
+
+def wait_until(what: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_cancelling_keeps_all_that_was_answered_and_going_on_asks_only_the_rest(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    with run_provider(latency_s=0.2) as provider, open_services(workspace) as services:
+        project_id = make_project(services, provider, 150)
+        job = services.label.start("p", LabelOrder(engine="ray"))
+        wait_until(lambda: len(asked_queries(provider)) > 10)
+        services.context.watch.cancel(job.id)
+        with pytest.raises(WorkerFailed, match="cancelled"):
+            services.context.wait(job.id)
+        asked = asked_queries(provider)
+        assert 10 < len(asked) < 150
+        assert services.context.samples.counts(project_id)[0]["samples"] == len(asked)
+        provider.latency_s = 0
+        services.context.wait(services.label.start("p", LabelOrder(engine="ray")).id)
+        assert services.context.samples.counts(project_id)[0]["samples"] == 150
+        assert set(asked_queries(provider).values()) == {1}
+
+
+@pytest.mark.slow
+def test_shards_of_a_killed_worker_are_taken_in_and_not_asked_again(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    with run_provider(latency_s=0.1) as provider, open_services(workspace) as services:
+        project_id = make_project(services, provider, 300)
+        job = services.label.start("p", LabelOrder(engine="ray"))
+        wait_until(lambda: any(path.stat().st_size for path in workspace.rglob("*.parquet")))
+        (child,) = (j for j in services.context.jobs.unfinished_jobs() if j.kind == "ray")
+        assert child.pid is not None
+        os.killpg(child.pid, signal.SIGKILL)
+        with pytest.raises(WorkerFailed):
+            services.context.wait(job.id)
+        time.sleep(1)  # what was in flight on the cluster that died with its driver
+        in_shards = {event["query_id"] for event in read_shards(workspace)}
+        assert in_shards and not services.context.samples.counts(project_id)
+        provider.latency_s = 0
+        services.context.wait(services.label.start("p", LabelOrder(engine="ray")).id)
+        assert services.context.samples.counts(project_id)[0]["samples"] == 300
+        queries = {query.id: query.text.removesuffix("?") for query in services.context.queries.get(project_id)}
+        asked = asked_queries(provider)
+        assert {asked[queries[query_id]] for query_id in in_shards} == {1}
+
+
+def read_shards(workspace: Path) -> list[dict[str, Any]]:
+    files = [path for path in workspace.rglob("*.parquet") if path.stat().st_size]
+    return [json.loads(line) for file in files for line in pq.read_table(file, columns=["event"])["event"].to_pylist()]
 
 
 def test_a_cluster_writes_shards_that_the_app_takes_in(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOPBACK_KEY", KEY)
     with run_provider() as provider, open_services(workspace) as services:
-        project = services.data.create_project(ProjectConfig(name="p", task="choice"))
-        services.data.add_queries(project.id, [make_query(f"query {n}?", CHOICES) for n in range(12)], {})
-        teacher = {"name": "ann", "provider": "openai", "model": "m", "endpoint": f"{provider.url}/v1"}
-        services.teachers.add("p", {**teacher, "key_variable": "LOOPBACK_KEY", "input_price": 1, "output_price": 2})
+        project_id = make_project(services, provider, 12)
         provider.faults = {"query 3?": ["500"], "query 5?": ["prose"]}
         with pytest.raises(ConfigError, match="a cap can't hold"):
             services.label.start("p", LabelOrder(engine="ray", max_requests=3))
@@ -33,8 +107,8 @@ def test_a_cluster_writes_shards_that_the_app_takes_in(workspace: Path, monkeypa
             services.context.wait(job.id)
         ended = services.context.jobs.get_job(job.id)
         assert ended.status is JobStatus.FINISHED, ended.message
-        assert services.context.samples.counts(project.id) == [{"teacher": "ann", "samples": 11, "failures": 1}]
-        asked = Counter(query_of(user) for user in provider.asked if "query" in user)
+        assert services.context.samples.counts(project_id) == [{"teacher": "ann", "samples": 11, "failures": 1}]
+        asked = asked_queries(provider)
         assert sum(asked.values()) == 13 and asked["query 3"] == 2
         shards = list(workspace.rglob("*.parquet"))
         assert shards

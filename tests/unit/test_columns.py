@@ -1,14 +1,21 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from engine import columns
-from engine.columns import Columns, ImportedQueries, guess_columns, read_outputs
+from engine.columns import Columns, ImportedQueries, RowError, guess_columns
 from engine.errors import InputError
 from engine.records import Record
+from engine.teachers.recorded import Recording
 from engine.types import Choice, Query, Split, make_query
+
+
+class Outputs(NamedTuple):
+    recordings: dict[str, dict[str, Recording]]
+    errors: list[RowError]
+    unmatched: int
 
 
 def records(*rows: dict[str, Any]) -> list[Record]:
@@ -165,6 +172,16 @@ def test_the_held_out_share_is_stable_and_about_what_was_asked() -> None:
 
 
 QUERIES = [make_query("first?", key="k1"), make_query("second?", key="2"), make_query("third?")]
+
+
+def read_outputs(rows: Any, queries: list[Query], teacher: str | None) -> Outputs:
+    recordings: dict[str, dict[str, Recording]] = {}
+    tally = columns.read_outputs(
+        rows, queries, teacher, lambda name, query_id, said: recordings.setdefault(name, {}).update({query_id: said})
+    )
+    assert tally.teachers == {name: len(by_query) for name, by_query in recordings.items()}
+    assert tally.rejected == len(tally.errors)
+    return Outputs(recordings, tally.errors, tally.unmatched)
 
 
 def test_outputs_find_their_query_by_id_key_or_text() -> None:

@@ -1,0 +1,226 @@
+"""The lower half of Select: the queries, one of them in full, and a person's decisions over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gradio as gr
+
+from app.pages.frame import Frame, guard
+from app.pages.plots import heatmap
+from app.pages.selection import draw_numbers, say_reason
+from app.services import Services
+from app.usecases.browsing import FILTERS, Detail
+from app.view import Opener, marked_html, table_html, told_html
+from engine.errors import StateError
+from storage.projects import Project
+
+_EVERY = "every teacher"
+_PICK = """element.addEventListener('click', (event) => {
+  const row = event.target.closest('[data-open]');
+  if (row) trigger('click', {id: row.dataset.open});
+});"""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The list of queries: its components, and what fills them with the first page."""
+
+    parts: list[Any]
+    first: Any
+
+
+def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
+    """Lay this half out and bind its handlers. `numbers` are the components that decisions change above."""
+    do = _Handlers(frame.services)
+    find, turns, page = _lay_list()
+    opened = gr.Textbox(visible=False)
+    one, buttons = _lay_detail()
+    query_rows, after = page
+    sample, instead, text, seen = one[2:]
+    for event, start_at in ((turns[0].click, 0), (find[0].submit, 0), (find[1].change, 0), (turns[1].click, None)):
+        first = after if start_at is None else gr.State(0)
+        event(guard(do.turn), [frame.project, *find[:2], first], page, **frame.quiet)
+    picked = query_rows.click(_opened_id, None, opened, show_progress="hidden", **frame.quiet)
+    picked.success(guard(do.look), [frame.project, opened], one, **frame.quiet)
+    sample.input(guard(do.pick), [frame.project, opened, sample], [text, seen], **frame.quiet)
+
+    def bind(event: Any, work: Any, inputs: list[Any]) -> None:
+        """A decision, then the numbers, the list and the open query as they are after it."""
+        decided = event(guard(work), [frame.project, *inputs], buttons["said"], **frame.quiet)
+        counted = decided.success(
+            do.numbers, [frame.project, *settings], numbers, show_progress="hidden", **frame.quiet
+        )
+        turned = counted.success(do.turn, [frame.project, *find[:2], gr.State(0)], page, **frame.quiet)
+        turned.success(do.look, [frame.project, opened, sample], one, **frame.quiet)
+
+    bind(buttons["keep"].click, do.keep, [sample])
+    bind(buttons["drop"].click, do.drop, [sample])
+    bind(buttons["swap"].click, do.swap, [sample, instead])
+    bind(buttons["save"].click, do.edit, [sample, text, seen])
+    bind(buttons["undo"].click, do.undo, [])
+    bind(turns[2].click, do.keep_all, find)
+    bind(turns[3].click, do.drop_all, find)
+    frame.fill_once([find[2], *page], do.start)
+    return Listed(page, lambda project: do.turn(project, "", "all", 0))
+
+
+def _opened_id(event: gr.EventData) -> str:
+    return str(event.id)
+
+
+def _lay_list() -> tuple[list[Any], list[Any], list[Any]]:
+    """What finds queries, what turns pages and decides for all found, and the list with its place."""
+    with gr.Row():
+        search = gr.Textbox(label="Search the queries", max_length=200)
+        which = gr.Dropdown(list(FILTERS), value="all", label="Show")
+        first, forward = gr.Button("First page"), gr.Button("Next page")
+    with gr.Accordion("Decide for all samples that the search and the filter find", open=False), gr.Row():
+        teacher = gr.Dropdown([_EVERY], value=_EVERY, label="Of")
+        keep, drop = gr.Button("Keep them all"), gr.Button("Drop them all", variant="stop")
+    queries = gr.HTML(padding=False, js_on_load=_PICK)
+    return [search, which, teacher], [first, forward, keep, drop], [queries, gr.State(0)]
+
+
+def _lay_detail() -> tuple[list[Any], dict[str, Any]]:
+    """What shows one query, and what decides over it."""
+    with gr.Row():
+        with gr.Column(scale=3, min_width=320):
+            detail = gr.HTML(padding=False)
+        with gr.Column(scale=2, min_width=320):
+            matrix = gr.Plot(label="cosine similarity of its rationales", visible=False)
+            sample = gr.Dropdown([], label="Sample to decide on", interactive=True)
+            text = gr.Textbox(label="Its rationale", lines=5, max_lines=14, interactive=True)
+            with gr.Row():
+                save = gr.Button("Save the edit")
+                keep, drop = gr.Button("Keep"), gr.Button("Drop", variant="stop")
+            with gr.Row():
+                instead = gr.Dropdown([], label="in the place of", interactive=True)
+                swap = gr.Button("Swap")
+            undo = gr.Button("Undo the last decision")
+            said = gr.HTML(padding=False)
+    buttons = {"save": save, "keep": keep, "drop": drop, "swap": swap, "undo": undo, "said": said}
+    return [detail, matrix, sample, instead, text, gr.Textbox("0", visible=False)], buttons
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the events do; each returns the values of its components in their order."""
+
+    services: Services
+
+    def start(self, project: Project | None) -> list[Any]:
+        if project is None:
+            return [gr.update(), "", 0]
+        teachers = [spec.name for spec in self.services.context.projects.teachers(project.id)]
+        return [gr.Dropdown([_EVERY, *teachers], value=_EVERY), *self.turn(project.name, "", "all", 0)]
+
+    def numbers(self, project: str, *values: Any) -> list[Any]:
+        return draw_numbers(self.services, project, values)
+
+    def turn(self, project: str, search: str, which: str, after: int) -> list[Any]:
+        rows = self.services.browse.queries(project, search, which, after)
+        shown = [
+            {"query": Opener(row["query"], row["id"]), **{k: v for k, v in row.items() if k not in _HIDDEN}}
+            for row in rows
+        ]
+        table = table_html(shown, empty="No query here. Select first, or search for something else.")
+        return [table, rows[-1]["position"] if rows else 0]
+
+    def look(self, project: str, query_id: str | None, chosen: str | None = None) -> list[Any]:
+        if not query_id:
+            return ["", gr.Plot(visible=False), gr.Dropdown([], value=None), gr.Dropdown([], value=None), "", "0"]
+        found = self.services.browse.detail(project, query_id)
+        names = [(f"{place}. {row['teacher']}: {row['label']}", row["id"]) for place, row in _numbered(found)]
+        row = next((row for row in found.samples if row["id"] == chosen), found.samples[0] if found.samples else None)
+        kept = [(name, i) for (name, i), row in zip(names, found.samples, strict=True) if _is_kept(row)]
+        return [
+            _detail_html(found),
+            gr.Plot(heatmap(found), visible=True) if found.cosines is not None else gr.Plot(visible=False),
+            gr.Dropdown(names, value=row["id"] if row else None),
+            gr.Dropdown(kept, value=kept[-1][1] if kept else None),
+            *(self._shown(row) if row else ["", "0"]),
+        ]
+
+    def pick(self, project: str, query_id: str, sample_id: str | None) -> list[Any]:
+        found = self.services.browse.detail(project, query_id)
+        return next(self._shown(row) for row in found.samples if row["id"] == sample_id)
+
+    def _shown(self, row: dict[str, Any]) -> list[Any]:
+        return [row["rationale"], str(row["edit"])]
+
+    def keep(self, project: str, sample_id: str | None) -> str:
+        return self._overrule(project, sample_id, "keep")
+
+    def drop(self, project: str, sample_id: str | None) -> str:
+        return self._overrule(project, sample_id, "drop")
+
+    def _overrule(self, project: str, sample_id: str | None, action: Literal["keep", "drop"]) -> str:
+        self.services.select.overrule(project, [_chosen(sample_id)], action)
+        return told_html("kept by hand" if action == "keep" else "dropped by hand")
+
+    def swap(self, project: str, sample_id: str | None, instead_of: str | None) -> str:
+        self.services.select.swap(project, _chosen(sample_id), _chosen(instead_of))
+        return told_html("swapped: one is kept by hand, the other dropped")
+
+    def edit(self, project: str, sample_id: str | None, text: str, seen: str) -> str:
+        self.services.select.edit(project, _chosen(sample_id), text, int(seen))
+        return told_html("saved; the teacher's own text stays, and undo brings it back")
+
+    def keep_all(self, project: str, search: str, which: str, teacher: str) -> str:
+        return self._decide_all(project, (search, which, teacher), "keep")
+
+    def drop_all(self, project: str, search: str, which: str, teacher: str) -> str:
+        return self._decide_all(project, (search, which, teacher), "drop")
+
+    def _decide_all(self, project: str, find: tuple[str, str, str], action: Literal["keep", "drop"]) -> str:
+        search, which, teacher = find
+        found = self.services.browse.matching(project, search, which, None if teacher == _EVERY else teacher)
+        self.services.select.overrule(project, found, action)
+        return told_html(f"{action}: {len(found):,} samples, by hand; undo takes all of them back")
+
+    def undo(self, project: str) -> str:
+        undone = self.services.select.undo(project)
+        told = f"undone: {undone['action']} of {len(undone['samples']):,} samples" if undone else "nothing to undo"
+        return told_html(told)
+
+
+_HIDDEN = ("position", "id", "query")
+
+
+def _chosen(sample_id: str | None) -> str:
+    if not sample_id:
+        raise StateError("Open a query and choose a sample first.")
+    return sample_id
+
+
+def _is_kept(row: dict[str, Any]) -> bool:
+    return str(row["reason"]).startswith("kept")
+
+
+def _numbered(found: Detail) -> Sequence[tuple[int, dict[str, Any]]]:
+    return list(enumerate(found.samples, 1))
+
+
+def _detail_html(found: Detail) -> str:
+    rows = [
+        {
+            "": place,
+            "teacher": row["teacher"],
+            "label": row["label"],
+            "confidence": row["confidence"],
+            "why": say_reason(row["reason"]) + (", edited" if row["edit"] else ""),
+        }
+        for place, row in _numbered(found)
+    ]
+    pair = [row for row in found.samples if _is_kept(row)][:2]
+    beside = marked_html(*((row["teacher"], row["rationale"]) for row in pair)) if len(pair) == 2 else ""
+    others = [
+        {"teacher": row["teacher"], "rationale": row["rationale"]}
+        for row in found.samples
+        if row not in pair or not beside
+    ]
+    own = [{"teacher": row["teacher"], "before the edit": row["original"]} for row in found.samples if row["edit"]]
+    return told_html(found.query) + table_html(rows) + beside + table_html(others) + table_html(own)

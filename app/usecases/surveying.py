@@ -1,0 +1,112 @@
+"""Views over all samples of a project: likeness of teachers, what a threshold costs, other ways to select, a map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.usecases.context import Context
+from app.usecases.selecting import Held, SelectService
+from engine.config import SELECTION_PRESETS, SelectionConfig
+from engine.survey import Likeness, Sweep, compare_teachers, flatten, sweep_threshold
+
+MOST_POINTS = 2_000
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The overviews at once. `teachers` name the rows of `likeness`; `other_ways` is a table, a way to select a row."""
+
+    teachers: list[str]
+    likeness: Likeness
+    sweep: Sweep
+    threshold: float
+    other_ways: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Rationales in a plane: places, teacher, whether kept, and the query's beginning; `shown` of the variance."""
+
+    x: list[float]
+    y: list[float]
+    teachers: list[str]
+    kept: list[bool]
+    queries: list[str]
+    shown: float
+    of: int
+
+
+@dataclass(frozen=True)
+class SurveyService:
+    """Use cases of looking at everything at once."""
+
+    context: Context
+    select: SelectService
+
+    def survey(self, project_name: str, config: SelectionConfig) -> Survey:
+        """All overviews but the map. Raises as `SelectService.preview`."""
+        held, chosen = self.select.choose(project_name, _with_vectors(config))
+        arrays = held.arrays
+        return Survey(
+            sorted(set(arrays.teachers)),
+            compare_teachers(arrays.query, arrays.teacher, held.vectors),
+            sweep_threshold(chosen.confidence, arrays.query, arrays.label),
+            config.threshold,
+            self._other_ways(project_name, held, config),
+        )
+
+    def _other_ways(self, project_name: str, held: Held, config: SelectionConfig) -> list[dict[str, Any]]:
+        """What other settings would keep of the same samples, without what was decided by hand."""
+        ways = {
+            "as set above": config,
+            "the same, the majority's labels": config.model_copy(update={"disagreement": "majority"}),
+            "the same, no query whose labels differ": config.model_copy(update={"disagreement": "drop"}),
+            "the paper's settings": SelectionConfig(),
+            "agreement in place of scores": SELECTION_PRESETS["recordings"],
+            "keep all": SELECTION_PRESETS["none"],
+        }
+        rows = []
+        for name, way in ways.items():
+            chosen = self.select.apply(project_name, held, way)
+            kept = chosen.kept
+            pairs = chosen.similarity[kept & ~np.isnan(chosen.similarity)]
+            rows.append(
+                {
+                    "way": name,
+                    "samples kept": int(kept.sum()),
+                    "queries kept": len(np.unique(held.arrays.query[kept])),
+                    "labels differ in": chosen.disagreements,
+                    "mean cosine of a pair": float(pairs.mean()) if len(pairs) else None,
+                }
+            )
+        return rows
+
+    def draw_map(self, project_name: str, config: SelectionConfig) -> Points:
+        """Up to 2,000 rationales, evenly out of all, by their two principal components.
+
+        Raises:
+            StateError: as `SelectService.preview`.
+        """
+        held, chosen = self.select.choose(project_name, _with_vectors(config))
+        arrays = held.arrays
+        rows = np.unique(np.linspace(0, len(arrays.ids) - 1, min(MOST_POINTS, len(arrays.ids))).round().astype(int))
+        found = flatten(held.vectors[rows])
+        texts = self.context.queries.starts(held.project_id, sorted({arrays.query_ids[row] for row in rows}))
+        kept = chosen.kept
+        return Points(
+            found.points[:, 0].round(4).tolist(),
+            found.points[:, 1].round(4).tolist(),
+            [arrays.teachers[row] for row in rows],
+            [bool(kept[row]) for row in rows],
+            [texts.get(arrays.query_ids[row], "") for row in rows],
+            found.shown,
+            len(arrays.ids),
+        )
+
+
+def _with_vectors(config: SelectionConfig) -> SelectionConfig:
+    """The settings, as of a method that looks at vectors."""
+    return config.model_copy(update={"method": "confidence"})

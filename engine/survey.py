@@ -1,0 +1,87 @@
+"""Views over a whole set of samples: which teachers reason alike, what a threshold costs, where rationales lie.
+
+Pure functions on arrays. Shapes: N samples, T sources, D dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.select import Floats, Ints, cosine_of_pairs, pairs_within
+
+
+class Likeness(NamedTuple):
+    """Mean cosine of rationales by pair of teachers, (T, T), NaN where they share none; pairs compared, (T, T)."""
+
+    mean: Floats
+    shared: Ints
+
+
+class Sweep(NamedTuple):
+    """For each threshold: the share of queries that keep a sample, and of those with several the share that agree."""
+
+    threshold: Floats
+    coverage: Floats
+    agreement: Floats
+
+
+def compare_teachers(query: Ints, teacher: Ints, embeddings: NDArray[np.float32]) -> Likeness:
+    """How alike two teachers' rationales to the same query are on average; the diagonal is 1 by definition."""
+    size = int(teacher.max()) + 1
+    total, count = np.zeros((size, size)), np.zeros((size, size), dtype=np.int64)
+    rows = np.argsort(query, kind="stable")
+    for left, right in pairs_within(teacher[rows], query[rows]):
+        cosine = cosine_of_pairs(embeddings, rows[left], rows[right]).astype(np.float64)
+        a, b = teacher[rows[left]], teacher[rows[right]]
+        np.add.at(total, (np.minimum(a, b), np.maximum(a, b)), cosine)
+        np.add.at(count, (np.minimum(a, b), np.maximum(a, b)), 1)
+    total, count = total + total.T, count + count.T
+    with np.errstate(invalid="ignore"):
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    np.fill_diagonal(mean, 1.0)
+    return Likeness(mean, count)
+
+
+def sweep_threshold(confidence: Floats, query: Ints, label: Ints, steps: int = 41) -> Sweep:
+    """What keeping all samples from a threshold on would mean, at even steps from 0 to 1."""
+    thresholds = np.linspace(0.0, 1.0, steps)
+    known = ~np.isnan(confidence)
+    value, group, label = confidence[known], query[known], label[known]
+    queries = len(np.unique(query))
+    coverage, agreement = np.zeros(steps), np.full(steps, np.nan)
+    for place, threshold in enumerate(thresholds):
+        held = value >= threshold - 1e-9
+        if not held.any():
+            continue
+        _, inverse, size = np.unique(group[held], return_inverse=True, return_counts=True)
+        low = np.full(len(size), np.iinfo(np.int64).max)
+        high = np.full(len(size), -1)
+        np.minimum.at(low, inverse, label[held])
+        np.maximum.at(high, inverse, label[held])
+        coverage[place] = len(size) / queries
+        several = size > 1
+        if several.any():
+            agreement[place] = float((low == high)[several].mean())
+    return Sweep(thresholds, coverage, agreement)
+
+
+class Map(NamedTuple):
+    """Points in a plane, (N, 2), and the share of the variance that the plane shows."""
+
+    points: Floats
+    shown: float
+
+
+def flatten(embeddings: NDArray[np.float32]) -> Map:
+    """The two principal components of some vectors, (N, D) with N of at least 2."""
+    from sklearn.decomposition import PCA  # noqa: PLC0415 - only where a map is drawn
+
+    model = PCA(n_components=min(2, *embeddings.shape), random_state=0)
+    points = model.fit_transform(embeddings.astype(np.float64))
+    shown = np.zeros((len(embeddings), 2))
+    shown[:, : points.shape[1]] = points
+    ratio = model.explained_variance_ratio_
+    return Map(shown, float(np.nan_to_num(ratio).sum()))

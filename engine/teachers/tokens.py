@@ -1,0 +1,68 @@
+"""Counts a prompt's tokens with the model's own tokenizer, where that is at hand.
+
+OpenAI's models by tiktoken, which fetches a vocabulary once and keeps it; others by the `tokenizer.json` of their
+folder or of the Hugging Face cache. Nothing else is known before a pilot has measured it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.types import TeacherSpec
+
+_PATIENCE_S = 8.0
+"""tiktoken waits for the network as long as it takes; a quote does not."""
+
+
+class Counter(NamedTuple):
+    """A tokenizer: its name, and how many tokens it makes of a text."""
+
+    name: str
+    count: Callable[[str], int]
+
+
+def find_counter(spec: TeacherSpec) -> Counter | None:
+    """The tokenizer of a teacher's model; None where it is not at hand."""
+    if spec.provider == "openai" and not spec.endpoint:
+        return _find_within(spec.model)
+    return _find_in_files(spec.model)
+
+
+@cache
+def _find_within(model: str) -> Counter | None:
+    """As `_find_at_openai`, for as long as a quote may wait."""
+    found: list[Counter | None] = []
+    thread = threading.Thread(target=lambda: found.append(_find_at_openai(model)), daemon=True)
+    thread.start()
+    thread.join(_PATIENCE_S)
+    return found[0] if found else None
+
+
+def _find_at_openai(model: str) -> Counter | None:
+    import tiktoken  # noqa: PLC0415 - only where one of OpenAI's models is quoted
+
+    try:
+        encoding = tiktoken.encoding_for_model(model)
+    except (KeyError, ValueError, OSError):  # a model that it does not know, or no way to the vocabulary
+        return None
+    return Counter(encoding.name, lambda text: len(encoding.encode_ordinary(text)))
+
+
+@cache
+def _find_in_files(model: str) -> Counter | None:
+    import tokenizers  # noqa: PLC0415 - only where a model is quoted whose tokenizer is here
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
+
+    folder = Path(model)
+    try:
+        file = folder / "tokenizer.json" if folder.is_dir() else try_to_load_from_cache(model, "tokenizer.json")
+    except ValueError:  # no name of a model on the Hub
+        return None
+    if not isinstance(file, (str, Path)) or not Path(file).is_file():
+        return None
+    tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    return Counter("the model's own tokenizer", lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))
