@@ -10,6 +10,7 @@ import typer
 from typer._click.exceptions import ClickException
 from typer.exceptions import Abort
 
+from app.project_commands import projects_app
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
 from app.teacher_commands import label, spend, teachers_app
 from engine.errors import InputError, MissingPart, StateError, StoreError, TacitError, WorkerFailed
@@ -33,6 +34,7 @@ app = typer.Typer(
 runs_app = typer.Typer(help="List, show, resume and cancel runs.", invoke_without_command=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(teachers_app, name="teachers")
+app.add_typer(projects_app, name="projects")
 
 RunId = Annotated[str, typer.Argument(help="Id of the run, or how it begins.")]
 

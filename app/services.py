@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.usecases.asking import Asking
 from app.usecases.browsing import BrowseService
+from app.usecases.carrying import CarryService
 from app.usecases.context import Context, open_context
 from app.usecases.data import DataService
 from app.usecases.exporting import ExportService
@@ -45,6 +46,7 @@ class Services:
     preview: PreviewService
     browse: BrowseService
     survey: SurveyService
+    carry: CarryService
     reading: ReadService
 
 
@@ -91,6 +93,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
             PreviewService(context),
             BrowseService(context, selecting),
             SurveyService(context, selecting),
+            CarryService(context),
             ReadService(context, run),
         )
     finally:

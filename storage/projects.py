@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from engine.config import ProjectConfig, read_config
-from engine.errors import InputError, NotFound
+from engine.errors import Conflict, InputError, NotFound
 from engine.types import Sampling, TeacherSpec, hash_id
-from storage.db import Database
+from storage.db import Database, Row
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Project:
 
     id: str
     config: ProjectConfig
+    archived: bool = False
 
     @property
     def name(self) -> str:
@@ -48,7 +49,8 @@ class Projects:
             if writer.run("SELECT 1 FROM projects WHERE name = ?", [config.name]):
                 raise InputError(f"there is a project {config.name!r} already; choose another name")
             writer.run(
-                "INSERT INTO projects VALUES (?, ?, ?, ?)", [project.id, config.name, config.model_dump_json(), now()]
+                "INSERT INTO projects (id, name, config, created_at) VALUES (?, ?, ?, ?)",
+                [project.id, config.name, config.model_dump_json(), now()],
             )
         return project
 
@@ -58,25 +60,41 @@ class Projects:
         Raises:
             NotFound: if there is none.
         """
-        row = self._db.row("SELECT id, config FROM projects WHERE name = ? OR id = ?", [name, name])
+        row = self._db.row(f"SELECT {_PROJECT} FROM projects WHERE name = ? OR id = ?", [name, name])
         if row is None:
             known = ", ".join(project.name for project in self.all()) or "none"
             raise NotFound(f"there is no project {name!r}; this workspace has: {known}")
-        return Project(row["id"], read_config(ProjectConfig, json.loads(row["config"])))
+        return _project(row)
 
     def all(self) -> list[Project]:
         """All projects, oldest first."""
-        rows = self._db.rows("SELECT id, config FROM projects ORDER BY created_at")
-        return [Project(row["id"], read_config(ProjectConfig, json.loads(row["config"]))) for row in rows]
+        return [_project(row) for row in self._db.rows(f"SELECT {_PROJECT} FROM projects ORDER BY created_at")]
+
+    def archive(self, project_id: str, away: bool) -> None:
+        """Put a project away, or bring it back."""
+        with self._db.write() as writer:
+            writer.run("UPDATE projects SET archived = ? WHERE id = ?", [away, project_id])
 
     def remove(self, name: str) -> None:
         """Take back a project that nothing was put into yet."""
         with self._db.write() as writer:
             writer.run("DELETE FROM projects WHERE name = ? AND id NOT IN (SELECT project_id FROM queries)", [name])
 
-    def put_teacher(self, project_id: str, spec: TeacherSpec) -> None:
-        """Add or replace a teacher. The spec names a key's variable, never a key."""
+    def put_teacher(self, project_id: str, spec: TeacherSpec, seen: str | None = None) -> None:
+        """Add or replace a teacher. The spec names a key's variable, never a key.
+
+        `seen` is the mark of what was there when whoever changes it looked ("": nothing); None where it doesn't matter.
+
+        Raises:
+            Conflict: if that has changed since; then nothing is stored.
+        """
         with self._db.write() as writer:
+            found = writer.run("SELECT spec FROM teachers WHERE project_id = ? AND name = ?", [project_id, spec.name])
+            if seen is not None and seen != (_mark(found[0][0]) if found else ""):
+                raise Conflict(
+                    f"{spec.name} was changed elsewhere after you opened it, or is there already. Nothing was "
+                    "overwritten: choose it above to see it as it is now."
+                )
             writer.run(
                 "INSERT OR REPLACE INTO teachers VALUES (?, ?, ?)", [project_id, spec.name, json.dumps(asdict(spec))]
             )
@@ -87,6 +105,11 @@ class Projects:
         specs = [json.loads(row["spec"]) for row in rows]
         return [TeacherSpec(**{**spec, "sampling": Sampling(**spec["sampling"])}) for spec in specs]
 
+    def teacher_mark(self, project_id: str, name: str) -> str:
+        """What tells one state of a teacher's settings from another; "" where there is none of that name."""
+        row = self._db.row("SELECT spec FROM teachers WHERE project_id = ? AND name = ?", [project_id, name])
+        return _mark(row["spec"]) if row else ""
+
     def remove_teacher(self, project_id: str, name: str) -> None:
         """Take a teacher off the list; its samples stay."""
         with self._db.write() as writer:
@@ -96,3 +119,14 @@ class Projects:
         """Keep the text of a prompt by its hash, so that an old sample stays explainable."""
         with self._db.write() as writer:
             writer.run("INSERT INTO prompts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [hash_, name, text])
+
+
+_PROJECT = "id, config, coalesce(archived, FALSE) AS archived"
+
+
+def _mark(spec: str) -> str:
+    return hash_id("teacher", spec)
+
+
+def _project(row: Row) -> Project:
+    return Project(row["id"], read_config(ProjectConfig, json.loads(row["config"])), row["archived"])

@@ -64,7 +64,7 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
     bind(turns[2].click, do.keep_all, find)
     bind(turns[3].click, do.drop_all, find)
     frame.fill_once([find[2], *page], do.start)
-    return Listed(page, lambda project: do.turn(project, "", "all", 0))
+    return Listed(page, do.first)
 
 
 def _opened_id(event: gr.EventData) -> str:
@@ -128,6 +128,9 @@ class _Handlers:
         ]
         table = table_html(shown, empty="No query here. Select first, or search for something else.")
         return [table, rows[-1]["position"] if rows else 0]
+
+    def first(self, project: str) -> list[Any]:
+        return self.turn(project, "", "all", 0)
 
     def look(self, project: str, query_id: str | None, chosen: str | None = None) -> list[Any]:
         if not query_id:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from html import escape
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ from engine.errors import TacitError
 from storage.projects import Project
 
 TICK_S = 2.0
+_NAMED = "() => new URLSearchParams(window.location.search).get('project') || ''"
+"""The project that the address names."""
 Visibility = Literal["private", "undocumented"]
 Filler = tuple[Callable[[Project | None], Any], Sequence[Any]]
 
@@ -75,15 +78,15 @@ def frame(services: Services, app: gr.Blocks, here: str, visibility: Visibility)
         values.append(gr.Timer(active=bool(jobs)))
         return values + _run(made.refreshers, project)
 
-    def load(request: gr.Request) -> list[Any]:
-        project = services.standing.find_project(request.query_params.get("project"))
+    def load(name: str) -> list[Any]:
+        project = services.standing.find_project(name)
         return [project.name if project else "", *draw(project), *_run(made.openers, project)]
 
     def tick(name: str) -> list[Any]:
         return draw(services.standing.find_project(name))
 
     opened = [made.project, *outputs, *_parts(made.openers)]
-    app.load(load, outputs=opened, show_progress="hidden", **made.quiet)
+    app.load(load, made.project, opened, js=_NAMED, show_progress="hidden", **made.quiet)
     made.timer.tick(tick, made.project, outputs, show_progress="hidden", **made.quiet)
 
 
@@ -102,6 +105,7 @@ def _run(fillers: Sequence[Filler], project: Project | None) -> list[Any]:
 def guard(work: Callable[..., Any]) -> Callable[..., Any]:
     """A handler whose expected errors become a message on the page instead of a stack trace."""
 
+    @wraps(work)
     def run(*values: Any) -> Any:
         try:
             return work(*values)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.pages.frame import Frame, guard
 from app.services import Services
-from app.view import Link, table_html
+from app.view import Link, table_html, told_html
 from engine.config import ProjectConfig, read_config
-from storage.projects import Project
+from engine.errors import InputError
 
 _GO = "(name) => { window.location.href = '/data?project=' + encodeURIComponent(name); }"
 _TASKS = [
@@ -23,10 +27,17 @@ _TASKS = [
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    services = frame.services
     gr.Markdown("## Projects\nA project holds queries, teachers, what they answered, and the students made from it.")
     listed = gr.HTML(padding=False)
-    frame.fill([listed], lambda project: _list(services, project))
+    away = gr.Checkbox(False, label="show those that are put away")
+    do = _Handlers(frame)
+    frame.fill_once([listed], lambda project: do.show(False))
+    away.input(guard(do.show), away, listed, **frame.quiet)
+    _lay_new(frame, do)
+    _lay_whole(frame, do, listed)
+
+
+def _lay_new(frame: Frame, do: _Handlers) -> None:
     with gr.Group():
         name = gr.Textbox(label="Name of a new project", max_length=100, placeholder="support tickets")
         with gr.Row():
@@ -37,27 +48,98 @@ def build(frame: Frame) -> None:
                 label="Embedder of rationales",
             )
         create = gr.Button("Create the project", variant="primary")
-
-    def make(name: str, task: str, embedder: str) -> str:
-        config = read_config(ProjectConfig, {"name": name.strip(), "task": task, "embedder": embedder})
-        return services.data.create_project(config).name
-
     made = gr.Textbox(visible=False)
-    create.click(guard(make), [name, task, embedder], made, **frame.quiet).success(
-        None, made, None, js=_GO, **frame.quiet
-    )
+    created = create.click(guard(do.create), [name, task, embedder], made, **frame.quiet)
+    created.success(None, made, None, js=_GO, **frame.quiet)
 
 
-def _list(services: Services, project: Project | None) -> str:
-    rows: list[dict[str, Any]] = [
-        {
-            "project": Link(row["name"], "/data", row["name"]),
-            "task": row["task"],
-            "queries": row["queries"],
-            "samples": row["samples"],
-            "spent": f"${row['cost']:.2f}",
-            "runs": row["runs"],
-        }
-        for row in services.standing.overview()
-    ]
-    return table_html(rows, empty="No project yet. Make one below, or run `tacit demo` for one that is finished.")
+def _lay_whole(frame: Frame, do: _Handlers, listed: gr.HTML) -> None:
+    """What is done with a project as a whole."""
+    with gr.Accordion("Duplicate, export, import, put away", open=False):
+        with gr.Row():
+            chosen = gr.Dropdown([], label="Project", interactive=True)
+            export = gr.Button("Export it to a file")
+            put, bring = gr.Button("Put it away"), gr.Button("Bring it back")
+        with gr.Row():
+            new_name = gr.Textbox(label="Name of the copy, or of what is imported", max_length=100)
+            duplicate = gr.Button("Duplicate it")
+        file = gr.File(label="An exported project, to import", file_types=[".zip"], type="filepath")
+        take = gr.Button("Import the file")
+        said = gr.HTML(padding=False)
+        written = gr.File(label="The export", visible=False, interactive=False)
+    frame.fill_once([chosen], lambda project: do.names(project.name if project else None))
+    shown = [said, listed, chosen]
+    export.click(guard(do.export), chosen, [said, written], **frame.quiet)
+    put.click(guard(do.put_away), chosen, shown, **frame.quiet)
+    bring.click(guard(do.bring_back), chosen, shown, **frame.quiet)
+    duplicate.click(guard(do.duplicate), [chosen, new_name], shown, **frame.quiet)
+    take.click(guard(do.take), [file, new_name], shown, **frame.quiet)
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the page's events do."""
+
+    frame: Frame
+
+    @property
+    def services(self) -> Services:
+        return self.frame.services
+
+    def create(self, name: str, task: str, embedder: str) -> str:
+        config = read_config(ProjectConfig, {"name": name.strip(), "task": task, "embedder": embedder})
+        return self.services.data.create_project(config).name
+
+    def show(self, away: bool) -> str:
+        rows = [_line(row) for row in self.services.standing.overview(away)]
+        nothing = "Nothing is put away." if away else "No project yet. Make one below, or run `tacit demo` for one."
+        return table_html(rows, empty=nothing)
+
+    def names(self, chosen: str | None) -> Any:
+        return gr.Dropdown([project.name for project in self.services.context.projects.all()], value=chosen)
+
+    def _told(self, message: str, chosen: str) -> list[Any]:
+        return [told_html(message), self.show(False), self.names(chosen)]
+
+    def export(self, name: str | None) -> list[Any]:
+        chosen = _named(name)
+        safe = re.sub(r"[^\w\- ]+", "_", chosen)
+        path = self.services.carry.export(chosen, Path(tempfile.mkdtemp()) / f"{safe}.tacit.zip")
+        told = "It holds queries, labels, teachers, samples, ledger and decisions; never a key, and no runs."
+        return [told_html(told), gr.File(str(path), visible=True)]
+
+    def put_away(self, name: str | None) -> list[Any]:
+        self.services.carry.archive(_named(name), away=True)
+        return self._told(f"{name} is put away; nothing of it is lost.", _named(name))
+
+    def bring_back(self, name: str | None) -> list[Any]:
+        self.services.carry.archive(_named(name), away=False)
+        return self._told(f"{name} is back in the list.", _named(name))
+
+    def duplicate(self, name: str | None, new_name: str) -> list[Any]:
+        made = self.services.carry.duplicate(_named(name), new_name)
+        return self._told(f"{made.name} has the same queries, teachers, samples and decisions; no runs.", made.name)
+
+    def take(self, file: str | None, new_name: str) -> list[Any]:
+        if not file:
+            raise InputError("Drop a file first that was exported here or elsewhere.")
+        made = self.services.carry.bring(Path(file), new_name)
+        unkeyed = f" Name the variable of the key again for {', '.join(made.unkeyed)}." if made.unkeyed else ""
+        return self._told(f"{made.name} is imported.{unkeyed}", made.name)
+
+
+def _named(name: str | None) -> str:
+    if not name:
+        raise InputError("Choose a project first.")
+    return name
+
+
+def _line(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "project": Link(row["name"], "/data", row["name"]),
+        "task": row["task"],
+        "queries": row["queries"],
+        "samples": row["samples"],
+        "spent": f"${row['cost']:.2f}",
+        "runs": row["runs"],
+    }

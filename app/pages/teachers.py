@@ -32,6 +32,7 @@ def build(frame: Frame) -> None:
     chosen = gr.Dropdown([_NEW], value=_NEW, label="Teacher to change", interactive=True)
     frame.fill([listed], lambda project: _list(services, project))
     fields = _lay_fields()
+    seen = gr.Textbox("", visible=False)
     key = gr.Textbox(label="Key", type="password", info="kept in this server's memory only, gone on restart")
     with gr.Row():
         save = gr.Button("Save", variant="primary")
@@ -44,8 +45,9 @@ def build(frame: Frame) -> None:
     do = _Handlers(frame)
     frame.fill_once([chosen], lambda project: _names(services, project.name if project else "", _NEW))
     name = fields["name"]
-    chosen.input(guard(do.choose), [frame.project, chosen], parts, **frame.quiet)
-    save.click(guard(do.store), [frame.project, key, *parts], [said, listed, chosen, key], **frame.quiet)
+    chosen.input(guard(do.choose), [frame.project, chosen], [*parts, seen], **frame.quiet)
+    inputs = [frame.project, key, chosen, seen, *parts]
+    save.click(guard(do.store), inputs, [said, listed, chosen, key, seen], **frame.quiet)
     test.click(guard(do.probe), [frame.project, name], [said, listed], **frame.quiet)
     models.click(guard(do.offer), [frame.project, name], said, **frame.quiet)
     remove.click(guard(do.drop), [frame.project, name], [said, listed, chosen], **frame.quiet)
@@ -92,14 +94,16 @@ class _Handlers:
 
     def choose(self, project: str, name: str) -> list[Any]:
         if name == _NEW:
-            return [gr.update() for _ in _FIELDS]
+            return [*(gr.update() for _ in _FIELDS), ""]
         row = next(row for row in self.frame.services.teachers.list_all(project) if row["name"] == name)
         flat = {**row, **row["sampling"]}
-        return ["" if flat[field] is None else flat[field] for field in _FIELDS]
+        shown = ["" if flat[field] is None else flat[field] for field in _FIELDS]
+        return [*shown, self.frame.services.teachers.mark(project, name)]
 
-    def store(self, project: str, key: str, *values: Any) -> list[Any]:
+    def store(self, project: str, key: str, chosen: str, seen: str, *values: Any) -> list[Any]:
         given = {field: value for field, value in zip(_FIELDS, values, strict=True) if value not in ("", None)}
-        spec = self.frame.services.teachers.add(project, given)
+        same = given.get("name") == chosen
+        spec = self.frame.services.teachers.add(project, given, seen if same else "")
         variable = key_variable(spec) if spec.provider in ("openai", "mistral") else None
         if key.strip():
             if variable is None:
@@ -111,6 +115,7 @@ class _Handlers:
             _list(self.frame.services, self.frame.open(project)),
             _names(self.frame.services, project, spec.name),
             "",
+            self.frame.services.teachers.mark(project, spec.name),
         ]
 
     def probe(self, project: str, name: str) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from engine.errors import StateError, WorkerFailed
 from engine.jobs.supervisor import Supervisor
 from engine.types import Event, Job, JobStatus, hash_id
+from storage.copies import Copies
 from storage.db import Database
 from storage.jobs import Jobs
 from storage.ledger import Ledger
@@ -40,6 +41,7 @@ class Context:
     jobs: Jobs
     ledger: Ledger
     overrules: Overrules
+    copies: Copies
     supervisor: Supervisor | None = None
 
     @property
@@ -115,4 +117,5 @@ def open_context(workspace: Path) -> Context:
         jobs=Jobs(db, samples),
         ledger=Ledger(db),
         overrules=Overrules(db),
+        copies=Copies(db),
     )

@@ -113,10 +113,12 @@ class StandingService:
         """Ask a job to stop; what it journaled is kept."""
         self.context.watch.cancel(job_id)
 
-    def overview(self) -> list[dict[str, Any]]:
-        """All projects, oldest first, with their sizes and what they cost."""
+    def overview(self, archived: bool = False) -> list[dict[str, Any]]:
+        """Projects, oldest first, with their sizes and what they cost: those that are put away, or the others."""
         rows = []
         for project in self.context.projects.all():
+            if project.archived is not archived:
+                continue
             numbers = self.context.db.row(
                 "SELECT (SELECT count(*) FROM queries WHERE project_id = ?) AS queries, "
                 "(SELECT count(*) FROM samples WHERE project_id = ?) AS samples, "

@@ -33,10 +33,13 @@ class TeacherService:
     context: Context
     asking: Asking
 
-    def add(self, project_name: str, values: Mapping[str, Any]) -> TeacherSpec:
+    def add(self, project_name: str, values: Mapping[str, Any], seen: str | None = None) -> TeacherSpec:
         """Add a teacher to a project, or change the one of that name.
 
+        `seen` is its mark when whoever changes it looked ("": it is to be a new one); None where that doesn't matter.
+
         Raises:
+            Conflict: if it has changed since.
             ConfigError: what is wrong, one line a setting.
             InputError: if the name is a student's or a recording's.
         """
@@ -51,8 +54,12 @@ class TeacherService:
         if config.provider == "scripted" and config.name not in {t.spec.name for t in SCRIPTED_TEACHERS}:
             raise ConfigError(f"the scripted teachers are {', '.join(t.spec.name for t in SCRIPTED_TEACHERS)}")
         find_price(spec)
-        self.context.projects.put_teacher(project.id, spec)
+        self.context.projects.put_teacher(project.id, spec, seen)
         return spec
+
+    def mark(self, project_name: str, name: str) -> str:
+        """What tells one state of a teacher's settings from another; "" where there is none of that name."""
+        return self.context.projects.teacher_mark(self.context.projects.get(project_name).id, name)
 
     def get(self, project_name: str, name: str) -> TeacherSpec:
         """One teacher of a project.

@@ -57,6 +57,7 @@ class Provider:
     latency_s: float = 0.0
     style: str = "plain"
     answer: Callable[[str], str] = lambda user: "B"
+    reason: Callable[[str], str] = lambda label: f"It must be {label}."
     seen: list[Seen] = field(default_factory=list)
     busy: int = 0
     most_busy: int = 0
@@ -93,7 +94,7 @@ def _error(status: int, code: str, message: str, **headers: str) -> Response:
 def _completion(provider: Provider, user: str, **changes: Any) -> dict[str, Any]:
     label = provider.answer(user)
     scores = {"reasoning": 0.9, "answer": 0.95, "clarity": 0.97}
-    content = json.dumps({"rationale": f"It must be {label}.", "label": label, "scores": scores})
+    content = json.dumps({"rationale": provider.reason(label), "label": label, "scores": scores})
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if provider.style == "think":
         message["content"] = f"<think>Let me see.</think>{content}"

@@ -1,0 +1,81 @@
+"""The commands about whole projects: `tacit projects`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
+
+projects_app = typer.Typer(help="List, duplicate, put away, export and import projects.", no_args_is_help=True)
+
+
+@projects_app.command("list")
+def list_projects(
+    archived: Annotated[bool, typer.Option("--archived", help="Those that are put away.")] = False,
+    as_json: Json = False,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """List the projects with what they hold and what they cost."""
+    from app.console import print_table
+
+    with open_workspace(workspace) as services:
+        rows = [{**row, "cost": float(row["cost"])} for row in services.standing.overview(archived)]
+    show(as_json, rows, lambda: print_table("projects", rows))
+
+
+@projects_app.command()
+def duplicate(
+    project: ProjectName,
+    new_name: Annotated[str, typer.Argument(help="Name of the copy.")],
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Make a project with the same queries, teachers, samples and decisions."""
+    with open_workspace(workspace) as services:
+        made = services.carry.duplicate(project, new_name)
+    sys.stdout.write(f"{made.name} is made; it has no runs and has cost nothing\n")
+
+
+@projects_app.command()
+def archive(project: ProjectName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
+    """Put a project away; nothing of it is lost."""
+    with open_workspace(workspace) as services:
+        services.carry.archive(project)
+    sys.stdout.write(f"{project} is put away; `tacit projects restore` brings it back\n")
+
+
+@projects_app.command()
+def restore(project: ProjectName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
+    """Bring a project back that was put away."""
+    with open_workspace(workspace) as services:
+        services.carry.archive(project, away=False)
+    sys.stdout.write(f"{project} is back\n")
+
+
+@projects_app.command("export")
+def export_project(
+    project: ProjectName,
+    to: Annotated[Path, typer.Argument(help="File to write, as tickets.tacit.zip.")],
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Write a project to one file: queries, labels, teachers, samples, ledger, decisions; never a key, and no runs."""
+    with open_workspace(workspace) as services:
+        path = services.carry.export(project, to)
+    sys.stdout.write(f"{project} is written to {path}\n")
+
+
+@projects_app.command("import")
+def import_project(
+    file: Annotated[Path, typer.Argument(help="A file that `tacit projects export` wrote.")],
+    name: Annotated[str, typer.Option(help="Another name than the project had.")] = "",
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Make a project from an exported file."""
+    with open_workspace(workspace) as services:
+        made = services.carry.bring(file, name)
+    sys.stdout.write(f"{made.name} is imported\n")
+    if made.unkeyed:
+        sys.stdout.write(f"name the variable of the key again for {', '.join(made.unkeyed)}\n")

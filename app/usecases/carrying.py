@@ -1,0 +1,161 @@
+"""A project as a whole: duplicated, put away, written to one file, brought from one."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.usecases.context import Context
+from engine.config import ProjectConfig, read_config
+from engine.errors import InputError, StateError
+from engine.records import MAX_FILE
+from storage.copies import TABLES
+from storage.projects import Project
+
+_MANIFEST = "tacit.json"
+_FORMAT = 1
+_SOURCE = re.compile(r"[0-9a-f]{24}")
+_PARTS = frozenset({_MANIFEST, *(f"{table}.parquet" for table in (*TABLES, "prompts"))})
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A project that came from a file. `unkeyed` teachers must be given the variable of their key again."""
+
+    name: str
+    unkeyed: list[str]
+
+
+@dataclass(frozen=True)
+class CarryService:
+    """Use cases of whole projects."""
+
+    context: Context
+
+    def duplicate(self, name: str, new_name: str) -> Project:
+        """A project of another name with the same queries, teachers, samples and decisions; no runs, and no spend.
+
+        Raises:
+            InputError: if the name is taken or none.
+        """
+        source = self.context.projects.get(name)
+        config = read_config(ProjectConfig, {**source.config.model_dump(), "name": new_name.strip()})
+        made = self.context.projects.create(config)
+        try:
+            self.context.copies.copy(source.id, made.id, [table for table in TABLES if table != "attempts"])
+        except BaseException:
+            self.context.copies.purge(made.id)
+            raise
+        return made
+
+    def archive(self, name: str, away: bool = True) -> None:
+        """Put a project away, or bring it back. Nothing of it is lost.
+
+        Raises:
+            StateError: if a job of it is running.
+        """
+        project = self.context.projects.get(name)
+        if away and any(job.project_id == project.id for job in self.context.jobs.unfinished_jobs()):
+            raise StateError(f"{project.name!r} has a job that runs; wait for it, or cancel it")
+        self.context.projects.archive(project.id, away)
+
+    def export(self, name: str, to: Path) -> Path:
+        """Write a project to one file: settings, queries, labels, teachers (never a key), samples, ledger, decisions.
+
+        Raises:
+            InputError: if the file is there.
+        """
+        project = self.context.projects.get(name)
+        if to.exists():
+            raise InputError(f"{to} exists already; nothing was written")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        part = to.with_name(f"{to.name}.part")
+        try:
+            with tempfile.TemporaryDirectory(dir=to.parent) as made, zipfile.ZipFile(part, "w") as file:
+                folder = Path(made)
+                self.context.copies.write_files(project.id, folder)
+                manifest = {
+                    "format": _FORMAT,
+                    "schema": self.context.copies.schema,
+                    "config": project.config.model_dump(),
+                }
+                (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2), "utf-8")
+                for path in sorted(folder.iterdir()):
+                    file.write(path, path.name)
+                for source in self._recordings(project):
+                    file.write(self.context.recordings / f"{source}.jsonl", f"recordings/{source}.jsonl")
+            part.replace(to)
+        finally:
+            part.unlink(missing_ok=True)
+        return to
+
+    def _recordings(self, project: Project) -> set[str]:
+        return {spec.endpoint for spec in self.context.projects.teachers(project.id) if spec.provider == "recorded"}
+
+    def bring(self, path: Path, name: str = "") -> Brought:
+        """Make a project from such a file, under its own name or another.
+
+        The variables of keys are left out where the teacher is behind an address of its own: whoever made the file must
+        not choose who gets a key of this machine.
+
+        Raises:
+            InputError: if it is no such file, or the name is taken; then nothing is stored.
+        """
+        with tempfile.TemporaryDirectory(dir=self.context.workspace) as made:
+            folder = Path(made)
+            config = self._unpack(path, folder, name)
+            project = self.context.projects.create(config)
+            try:
+                self.context.copies.read_files(project.id, folder)
+                unkeyed = self._check_teachers(project, folder)
+            except BaseException:
+                self.context.copies.purge(project.id)
+                raise
+            for file in (folder / "recordings").glob("*.jsonl"):
+                self.context.recordings.mkdir(exist_ok=True)
+                shutil.move(file, self.context.recordings / file.name)
+        return Brought(project.name, unkeyed)
+
+    def _unpack(self, path: Path, folder: Path, name: str) -> ProjectConfig:
+        """Take the known parts out, and read the settings."""
+        try:
+            with zipfile.ZipFile(path) as file:
+                known = [item for item in file.infolist() if item.filename in _PARTS or _is_recording(item.filename)]
+                if sum(item.file_size for item in known) > MAX_FILE:
+                    raise InputError(f"{path.name} unpacks to more than {MAX_FILE // 2**30} GiB. Nothing was stored.")
+                for item in known:
+                    file.extract(item, folder)
+            manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+            schema, values = int(manifest["schema"]), dict(manifest["config"])
+        except (zipfile.BadZipFile, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
+            raise InputError(f"{path.name} is no export of a project ({error}). Nothing was stored.") from None
+        if manifest.get("format") != _FORMAT or schema > self.context.copies.schema:
+            raise InputError(f"{path.name} was made by a newer version of Tacit. Nothing was stored.")
+        return read_config(ProjectConfig, {**values, "name": name.strip() or values.get("name", "")})
+
+    def _check_teachers(self, project: Project, folder: Path) -> list[str]:
+        """See that the teachers can be read; take variables of keys off those behind an address of their own."""
+        try:
+            specs = self.context.projects.teachers(project.id)
+        except (TypeError, ValueError, LookupError) as error:
+            raise InputError(f"its teachers can't be read ({error}). Nothing was stored.") from None
+        unkeyed = []
+        for spec in specs:
+            if spec.provider == "recorded" and not (
+                _SOURCE.fullmatch(spec.endpoint) and (folder / "recordings" / f"{spec.endpoint}.jsonl").is_file()
+            ):
+                raise InputError(f"the recording of {spec.name} is not in the file. Nothing was stored.")
+            if spec.endpoint and spec.key_variable:
+                self.context.projects.put_teacher(project.id, replace(spec, key_variable=None))
+                unkeyed.append(spec.name)
+        return unkeyed
+
+
+def _is_recording(name: str) -> bool:
+    folder, _, rest = name.partition("/")
+    return folder == "recordings" and rest.endswith(".jsonl") and bool(_SOURCE.fullmatch(rest.removesuffix(".jsonl")))

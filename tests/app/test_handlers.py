@@ -1,0 +1,211 @@
+"""Every handler of every page, called over HTTP as a page calls it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from app.main import build_app
+from app.pages.selection import FACTORS
+from app.pages.teachers import _FIELDS
+from app.services import Services, open_services
+from tests.fakes.provider import KEY, Provider, run_provider
+
+BROWSER_ONLY = {"_opened_id"}
+"""Handlers that need a click's own data; the browser stories click."""
+SETTINGS = [0.95, "confidence", "keep", "", 0.4, 0.4, 0.2, *[0.0] * (len(FACTORS) - 3)]
+CHOICES = json.dumps({"A": "x", "B": "y"})
+PAGES = ("projects", "data", "teachers", "label", "select", "runs")
+Place = tuple[str, str]
+
+
+@dataclass
+class Studio:
+    client: Client
+    app: gr.Blocks
+    services: Services
+    provider: Provider
+    called: set[Place] = field(default_factory=set)
+
+    def places(self) -> dict[str, Place]:
+        """Where each endpoint's handler is written: module and name."""
+        found = [fn for fn in self.app.fns.values() if fn.fn is not None]
+        return {str(fn.api_name): (fn.fn.__module__.rpartition(".")[2], fn.fn.__name__) for fn in found}
+
+    def __call__(self, module: str, name: str, *values: Any) -> Any:
+        place = (module, name)
+        self.called.add(place)
+        endpoint = next(api_name for api_name, found in self.places().items() if found == place)
+        return self.client.predict(*values, api_name=f"/{endpoint}")
+
+    def open(self, page: str, project: str) -> Any:
+        """Open a page in this session, which fills its choices."""
+        self.called.add(("frame", "load"))
+        place = PAGES.index(page)
+        return self.client.predict(project, api_name=f"/load_{place}" if place else "/load")
+
+    def refused(self, *call: Any) -> str:
+        with pytest.raises(AppError) as caught:
+            self(*call)
+        return str(caught.value)
+
+    def finish(self) -> None:
+        end = time.monotonic() + 60
+        while self.services.context.jobs.unfinished_jobs():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def studio(embedded_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    folder = tmp_path_factory.mktemp("studio") / "workspace"
+    shutil.copytree(embedded_workspace, folder)
+    with run_provider() as provider, open_services(folder) as services:
+        app = build_app(services, "undocumented")
+        _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, run_history=False, server_name="127.0.0.1")
+        try:
+            yield Studio(Client(url, verbose=False), app, services, provider)
+        finally:
+            app.close()
+
+
+def test_projects(studio: Studio) -> None:
+    assert studio("projects", "create", "tickets", "choice", "packaged") == "tickets"
+    assert "already" in studio.refused("projects", "create", "tickets", "choice", "packaged")
+    assert "tickets" in studio("projects", "show", False)
+    studio.open("projects", "p")
+    said, listed, _ = studio("projects", "duplicate", "p", "twin")
+    assert "twin" in said and "twin" in listed
+    assert "twin" not in studio("projects", "put_away", "twin")[1]
+    assert "twin" in studio("projects", "bring_back", "twin")[1]
+    said, written = studio("projects", "export", "twin")
+    written = written["value"]
+    assert "never a key" in said and Path(written).stat().st_size > 1000
+    assert "again is imported" in studio("projects", "take", handle_file(written), "again")[0]
+    assert "Choose a project" in studio.refused("projects", "export", None)
+
+
+def test_data(studio: Studio, tmp_path: Path) -> None:
+    path = tmp_path / "up.csv"
+    good = [f'"query {n}?","{CHOICES.replace(chr(34), chr(34) * 2)}",B' for n in range(6)]
+    path.write_text("\n".join(["question,choices,answerKey", *good, '"",x,A', '"query 9?",no json,A']) + "\n")
+    file, none = handle_file(str(path)), ["- none -"] * 5
+    columns = studio("data", "arrive", "tickets", file, 0.0)
+    assert [c["value"] for c in columns[1:4]] == ["question", "choices", "answerKey"]
+    assert "6 queries ready" in columns[6] and "2 rows need you" in columns[6]
+    looked = studio("data", "preview", "tickets", file, "", 0.0, "question", "choices", *none[:3])
+    assert "6 queries ready" in looked[5]
+    assert "Drop a file first" in studio.refused("data", "preview", "tickets", None, "", 0.0, *none)
+    said, held = studio("data", "store", "tickets", file, "", 0.0, "question", "choices", "answerKey", *none[:2])
+    assert "6 queries added" in said and "6 queries to distill from" in held
+    studio("data", "<lambda>")
+
+
+def teacher(url: str, **changes: Any) -> list[Any]:
+    values = {
+        "name": "ann",
+        "provider": "openai",
+        "model": "fake-small",
+        "endpoint": f"{url}/v1",
+        "key_variable": "STUDIO_KEY",
+        "temperature": 0,
+        "top_p": 0.95,
+        "max_tokens": 100,
+        "concurrency": 2,
+        "draws": 1,
+        "requests_per_minute": "",
+        "tokens_per_minute": "",
+        "timeout_s": 20,
+        "input_price": 1,
+        "output_price": "2",
+    }
+    return [(values | changes)[name] for name in _FIELDS]
+
+
+def test_teachers(studio: Studio) -> None:
+    studio.open("teachers", "tickets")
+    new, url = "- a new one -", studio.provider.url
+    said, listed, _, key, seen = studio("teachers", "store", "tickets", KEY, new, "", *teacher(url))
+    assert "ann is saved" in said and "STUDIO_KEY is set" in listed and key == "" and KEY not in listed + said + seen
+    shown = studio("teachers", "choose", "tickets", "ann")
+    assert shown[_FIELDS.index("model")] == "fake-small" and shown[-1] == seen
+    assert "answers" in studio("teachers", "probe", "tickets", "ann")[0]
+    assert "fake-large" in studio("teachers", "offer", "tickets", "ann")
+    saved = studio("teachers", "store", "tickets", "", "ann", seen, *teacher(url, max_tokens=200))
+    assert saved[-1] != seen
+    told = studio.refused("teachers", "store", "tickets", "", "ann", seen, *teacher(url, max_tokens=300))
+    assert "Nothing was overwritten" in told
+    assert studio.services.teachers.get("tickets", "ann").sampling.max_tokens == 200
+    studio("teachers", "store", "tickets", "", new, "", *teacher(url, name="bob", key_variable=""))
+    assert "bob" not in studio("teachers", "drop", "tickets", "bob")[1]
+
+
+def test_label(studio: Studio) -> None:
+    studio.open("label", "tickets")
+    order = ["tickets", ["ann"], False, "process"]
+    assert "ann" in studio("label", "ask_quote", *order, "", "")
+    assert "give a cap in US dollars" in studio.refused("label", "begin", *order, "lots", "")
+    assert "at least one teacher" in studio.refused("label", "begin", "tickets", [], False, "process", "", "")
+    assert "Started" in studio("label", "begin_pilot", *order, "5", "")[0]
+    studio.finish()
+    assert "measured on 5" in studio("label", "ask_quote", *order, "", "")
+    studio.provider.faults = {"query 5?": ["prose"]}
+    studio("label", "begin", *order, "5", "100")
+    studio.finish()
+    project = studio.services.context.projects.get("tickets")
+    assert studio.services.context.samples.counts(project.id)[0] == {"teacher": "ann", "samples": 5, "failures": 1}
+    studio("label", "begin_retry", *order, "5", "")
+    studio.finish()
+    assert studio.services.context.samples.counts(project.id)[0]["failures"] == 0
+    assert "Nothing is running" in studio("label", "stop", "tickets")
+
+
+def test_select(studio: Studio) -> None:
+    studio.open("select", "p")
+    assert "kept" in studio("select", "choose", "p", *SETTINGS)[0]
+    assert "kept 52 of 52" in studio("select", "numbers", "p", 0.0, "none", *SETTINGS[2:])[0]
+    assert "not selected" not in studio("decide", "turn", "p", "", "all")
+    ways, *plots = studio("select", "survey", "p", *SETTINGS)
+    assert "keep all" in ways and len(plots) == 3
+    query = studio.services.browse.queries("p")[0]["id"]
+    samples = studio.services.browse.detail("p", query).samples
+    detail, _, _, _, text, seen = studio("decide", "look", "p", query)
+    assert samples[0]["teacher"] in detail and text == samples[0]["rationale"] and seen == "0"
+    assert studio("decide", "pick", "p", query, samples[1]["id"])[0] == samples[1]["rationale"]
+    assert "kept by hand" in studio("decide", "keep", "p", samples[0]["id"])
+    assert "dropped by hand" in studio("decide", "drop", "p", samples[0]["id"])
+    assert "swapped" in studio("decide", "swap", "p", samples[0]["id"], samples[1]["id"])
+    evil = "<img src=x onerror=alert(1)>"
+    assert "saved" in studio("decide", "edit", "p", samples[0]["id"], evil, "0")
+    assert "Nothing was overwritten" in studio.refused("decide", "edit", "p", samples[0]["id"], "mine", "0")
+    assert "<img" not in studio("decide", "look", "p", query)[0]
+    assert "17 samples" in studio("decide", "keep_all", "p", "", "all", samples[0]["teacher"])
+    assert "17 samples" in studio("decide", "drop_all", "p", "", "all", samples[0]["teacher"])
+    for _ in range(6):
+        assert "undone" in studio("decide", "undo", "p")
+    assert "nothing to undo" in studio("decide", "undo", "p")
+    assert "kept" in studio("decide", "numbers", "p", *SETTINGS)[0]
+    assert "data-open" in studio("decide", "first", "p")
+    assert "Open a query" in studio.refused("decide", "keep", "p", None)
+
+
+def test_runs_and_the_frame(studio: Studio) -> None:
+    assert "No run yet" in studio("runs", "<lambda>", None)
+    assert "Data" in studio.open("runs", "p")[1]
+    rail, strip, *_ = studio("frame", "tick", "p")
+    assert "Select" in rail and strip == ""
+
+
+def test_every_handler_was_called(studio: Studio) -> None:
+    known = set(studio.places().values())
+    assert {place for place in known - studio.called if place[1] not in BROWSER_ONLY} == set()

@@ -1,0 +1,113 @@
+"""Whole projects: duplicated, put away, exported and imported; what a hostile file can't do."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from app.services import Services
+from engine.config import SelectionConfig
+from engine.errors import InputError
+
+
+def sizes(services: Services, name: str) -> tuple[object, ...]:
+    project = services.context.projects.get(name)
+    counts = services.context.queries.counts(project.id)
+    samples = services.context.samples.state(project.id)
+    teachers = [spec.name for spec in services.context.projects.teachers(project.id)]
+    return counts, samples, teachers, services.context.overrules.current(project.id).actions
+
+
+def decide_something(services: Services) -> None:
+    query = services.browse.queries("p")[0]["id"]
+    sample = services.browse.detail("p", query).samples[0]
+    services.select.overrule("p", [sample["id"]], "drop")
+    services.select.edit("p", sample["id"], "my words", seen=0)
+
+
+def test_a_copy_has_all_but_runs_and_spend_and_goes_its_own_way(selected: Services) -> None:
+    decide_something(selected)
+    selected.carry.duplicate("p", "copy")
+    assert sizes(selected, "copy") == sizes(selected, "p")
+    before = selected.context.selections.latest(selected.context.projects.get("p").id)
+    chosen = selected.select.select("copy", before.config)
+    assert chosen.counts["kept"] == before.counts["kept"] and chosen.counts["edited"] == before.counts["edited"]
+    selected.select.undo("copy")
+    assert selected.context.selections.latest(selected.context.projects.get("p").id) == before
+    assert selected.quote.spend("copy")["rows"] == []
+    with pytest.raises(InputError, match="already"):
+        selected.carry.duplicate("p", "copy")
+
+
+def test_a_project_that_is_put_away_is_out_of_the_list_and_comes_back(selected: Services) -> None:
+    held = sizes(selected, "p")
+    selected.carry.archive("p")
+    assert selected.standing.overview() == [] and [r["name"] for r in selected.standing.overview(True)] == ["p"]
+    selected.carry.archive("p", away=False)
+    assert [row["name"] for row in selected.standing.overview()] == ["p"] and sizes(selected, "p") == held
+
+
+def test_what_is_exported_is_imported(selected: Services, tmp_path: Path) -> None:
+    decide_something(selected)
+    outputs = tmp_path / "outputs.jsonl"
+    text = selected.browse.queries("p")[0]["query"]
+    outputs.write_text(json.dumps({"query": text, "teacher": "old", "rationale": "so", "answer": "7"}))
+    selected.context.wait(selected.data.import_outputs("p", outputs).job_id)
+    path = selected.carry.export("p", tmp_path / "p.zip")
+    with pytest.raises(InputError, match="exists already"):
+        selected.carry.export("p", path)
+    made = selected.carry.bring(path, "again")
+    assert (made.name, made.unkeyed) == ("again", [])
+    assert sizes(selected, "again") == sizes(selected, "p")
+    assert selected.quote.spend("again")["rows"] == selected.quote.spend("p")["rows"]
+    chosen = selected.select.select("again", SelectionConfig())
+    again = {row["sample_id"]: row["rationale"] for row in selected.context.selections.kept(chosen.id)}
+    first = selected.select.select("p", SelectionConfig())
+    assert again == {row["sample_id"]: row["rationale"] for row in selected.context.selections.kept(first.id)}
+    with pytest.raises(InputError, match="already"):
+        selected.carry.bring(path)
+
+
+def rewrite(source: Path, to: Path, **parts: bytes | None) -> Path:
+    """The export with parts replaced, added or (None) left out."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(to, "w") as new:
+        for name in old.namelist():
+            if name not in parts:
+                new.writestr(name, old.read(name))
+        for name, data in parts.items():
+            if data is not None:
+                new.writestr(name, data)
+    return to
+
+
+def test_a_file_that_is_no_export_stores_nothing(selected: Services, tmp_path: Path) -> None:
+    good = selected.carry.export("p", tmp_path / "p.zip")
+    manifest = json.loads(zipfile.ZipFile(good).read("tacit.json"))
+    bad = [
+        rewrite(good, tmp_path / "1.zip", **{"samples.parquet": None}),
+        rewrite(good, tmp_path / "2.zip", **{"samples.parquet": b"no parquet"}),
+        rewrite(good, tmp_path / "3.zip", **{"tacit.json": b"{"}),
+        rewrite(good, tmp_path / "4.zip", **{"tacit.json": json.dumps({**manifest, "schema": 999}).encode()}),
+        rewrite(good, tmp_path / "5.zip", **{"queries.parquet": zipfile.ZipFile(good).read("golds.parquet")}),
+    ]
+    (tmp_path / "6.zip").write_bytes(b"hello")
+    before = selected.context.db.rows("SELECT count(*) AS n FROM samples")
+    for path in (*bad, tmp_path / "6.zip"):
+        with pytest.raises(InputError, match="Nothing was stored"):
+            selected.carry.bring(path, "bad")
+    assert [row["name"] for row in selected.standing.overview()] == ["p"]
+    assert selected.context.db.rows("SELECT count(*) AS n FROM samples") == before
+
+
+def test_an_import_can_neither_leave_its_folder_nor_aim_a_key(selected: Services, tmp_path: Path) -> None:
+    address = {"provider": "openai", "model": "m", "endpoint": "https://example.org/v1"}
+    selected.teachers.add("p", {"name": "ann", **address, "key_variable": "OPENAI_API_KEY"})
+    good = selected.carry.export("p", tmp_path / "p.zip")
+    names = {"../escaped.jsonl": b"x", "recordings/../../escaped.jsonl": b"x", "/tmp/escaped.jsonl": b"x"}
+    made = selected.carry.bring(rewrite(good, tmp_path / "1.zip", **names), "brought")
+    assert made.unkeyed == ["ann"] and selected.teachers.get("brought", "ann").key_variable is None
+    assert selected.teachers.get("p", "ann").key_variable == "OPENAI_API_KEY"
+    assert not list(tmp_path.rglob("escaped*")) and not Path("/tmp/escaped.jsonl").exists()
