@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-kill test-slow check format bench lock clean
+.PHONY: install demo test test-kill test-slow test-browser check format bench lock clean
 
 install: $(STAMP)
 
@@ -23,6 +23,10 @@ test-kill: $(STAMP)
 
 test-slow: $(STAMP)
 	@$(BIN)/python -m pytest -m slow --timeout 1200
+
+test-browser: $(STAMP)
+	@scripts/browser.sh
+	@$(BIN)/python -m pytest -m browser
 
 check: $(STAMP)
 	@scripts/check.sh $(BIN)

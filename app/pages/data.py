@@ -50,8 +50,8 @@ def build(frame: Frame) -> None:
     inputs = [frame.project, file, dataset, share, *columns]
     look.click(guard(do.preview), inputs, [*columns, *shown], **frame.quiet)
     file.upload(guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
-    take.click(guard(do.store), inputs, [said, held, take], **frame.quiet)
-    for changed in (dataset.input, share.release, file.clear, *(column.input for column in columns)):
+    frame.follow(take.click(guard(do.store), inputs, [said, held, take], **frame.quiet))
+    for changed in (dataset.input, share.input, file.clear, *(column.input for column in columns)):
         changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
 
 

@@ -40,6 +40,7 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
     one, buttons = _lay_detail()
     query_rows, after = page
     sample, instead, text, seen = one[2:]
+    few = [*one[:2], instead]
     for event, start_at in ((turns[0].click, 0), (find[0].submit, 0), (find[1].change, 0), (turns[1].click, None)):
         first = after if start_at is None else gr.State(0)
         event(guard(do.turn), [frame.project, *find[:2], first], page, **frame.quiet)
@@ -47,20 +48,25 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
     picked.success(guard(do.look), [frame.project, opened], one, **frame.quiet)
     sample.input(guard(do.pick), [frame.project, opened, sample], [text, seen], **frame.quiet)
 
-    def bind(event: Any, work: Any, inputs: list[Any]) -> None:
-        """A decision, then the numbers, the list and the open query as they are after it."""
-        decided = event(guard(work), [frame.project, *inputs], buttons["said"], **frame.quiet)
-        counted = decided.success(
-            do.numbers, [frame.project, *settings], numbers, show_progress="hidden", **frame.quiet
+    def bind(event: Any, work: Any, inputs: list[Any], told: Sequence[Any] = (), anew: bool = False) -> None:
+        """A decision, then the numbers, the list and the open query as they are after it.
+
+        What a person may be typing into is left alone, unless it is to be shown `anew`.
+        """
+        quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
+        decided = event(guard(work), [frame.project, *inputs], [buttons["said"], *told], **frame.quiet)
+        counted = decided.success(do.numbers, [frame.project, *settings], numbers, **quiet)
+        turned = counted.success(do.turn, [frame.project, *find[:2], gr.State(0)], page, **quiet)
+        shown = turned.success(
+            do.look if anew else do.redraw, [frame.project, opened, sample], one if anew else few, **quiet
         )
-        turned = counted.success(do.turn, [frame.project, *find[:2], gr.State(0)], page, **frame.quiet)
-        turned.success(do.look, [frame.project, opened, sample], one, **frame.quiet)
+        frame.follow(shown)
 
     bind(buttons["keep"].click, do.keep, [sample])
     bind(buttons["drop"].click, do.drop, [sample])
     bind(buttons["swap"].click, do.swap, [sample, instead])
-    bind(buttons["save"].click, do.edit, [sample, text, seen])
-    bind(buttons["undo"].click, do.undo, [])
+    bind(buttons["save"].click, do.edit, [sample, text, seen], told=[seen])
+    bind(buttons["undo"].click, do.undo, [], anew=True)
     bind(turns[2].click, do.keep_all, find)
     bind(turns[3].click, do.drop_all, find)
     frame.fill_once([find[2], *page], do.start)
@@ -147,6 +153,10 @@ class _Handlers:
             *(self._shown(row) if row else ["", "0"]),
         ]
 
+    def redraw(self, project: str, query_id: str | None, chosen: str | None) -> list[Any]:
+        detail, drawn, _, instead, *_ = self.look(project, query_id, chosen)
+        return [detail, drawn, instead]
+
     def pick(self, project: str, query_id: str, sample_id: str | None) -> list[Any]:
         found = self.services.browse.detail(project, query_id)
         return next(self._shown(row) for row in found.samples if row["id"] == sample_id)
@@ -168,9 +178,9 @@ class _Handlers:
         self.services.select.swap(project, _chosen(sample_id), _chosen(instead_of))
         return told_html("swapped: one is kept by hand, the other dropped")
 
-    def edit(self, project: str, sample_id: str | None, text: str, seen: str) -> str:
-        self.services.select.edit(project, _chosen(sample_id), text, int(seen))
-        return told_html("saved; the teacher's own text stays, and undo brings it back")
+    def edit(self, project: str, sample_id: str | None, text: str, seen: str) -> list[Any]:
+        number = self.services.select.edit(project, _chosen(sample_id), text, int(seen))
+        return [told_html("saved; the teacher's own text stays, and undo brings it back"), str(number)]
 
     def keep_all(self, project: str, search: str, which: str, teacher: str) -> str:
         return self._decide_all(project, (search, which, teacher), "keep")

@@ -39,6 +39,7 @@ class Frame:
     visibility: Visibility
     refreshers: list[Filler] = field(default_factory=list)
     openers: list[Filler] = field(default_factory=list)
+    followed: list[Any] = field(default_factory=list)
 
     @property
     def quiet(self) -> dict[str, Any]:
@@ -52,6 +53,10 @@ class Frame:
     def fill(self, components: Sequence[Any], work: Callable[[Project | None], Any]) -> None:
         """Fill components on load and while jobs run; `work` returns a value a component."""
         self.refreshers.append((work, components))
+
+    def follow(self, event: Any) -> None:
+        """Draw the steps and what is filled anew once this event has succeeded."""
+        self.followed.append(event)
 
     def open(self, name: str | None) -> Project | None:
         """The project of a name, if it is there."""
@@ -87,6 +92,8 @@ def frame(services: Services, app: gr.Blocks, here: str, visibility: Visibility)
 
     opened = [made.project, *outputs, *_parts(made.openers)]
     app.load(load, made.project, opened, js=_NAMED, show_progress="hidden", **made.quiet)
+    for event in made.followed:
+        event.success(tick, made.project, outputs, show_progress="hidden", **made.quiet)
     made.timer.tick(tick, made.project, outputs, show_progress="hidden", **made.quiet)
 
 

@@ -38,15 +38,16 @@ def build(frame: Frame) -> None:
     do = _Handlers(frame.services)
     weights = settings[-len(FACTORS) :]
     numbers = {"fn": guard(do.numbers), "inputs": [frame.project, *settings], "outputs": [said, bins]}
-    for part in (settings[0].release, settings[1].input, settings[2].input):
-        part(**numbers, show_progress="hidden", **frame.quiet)
+    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
+    for part in settings[:3]:
+        part.input(**numbers, **last)
     for place, weight in enumerate(weights):
         script = _REBALANCE % (place, place, place)
-        balanced = weight.release(None, weights, weights, js=script, show_progress="hidden", **frame.quiet)
-        balanced.then(**numbers, show_progress="hidden", **frame.quiet)
+        balanced = weight.input(None, weights, weights, js=script, **last)
+        balanced.then(**numbers, **last)
     listed = decide.build(frame, settings, [said, bins])
     stored = store.click(guard(do.choose), [frame.project, *settings], [said, bins], **frame.quiet)
-    stored.success(guard(listed.first), frame.project, listed.parts, **frame.quiet)
+    frame.follow(stored.success(guard(listed.first), frame.project, listed.parts, **frame.quiet))
     survey.click(guard(do.survey), [frame.project, *settings], drawn, **frame.quiet)
     frame.fill_once([said, bins, *settings], do.start)
 

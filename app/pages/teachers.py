@@ -47,7 +47,7 @@ def build(frame: Frame) -> None:
     name = fields["name"]
     chosen.input(guard(do.choose), [frame.project, chosen], [*parts, seen], **frame.quiet)
     inputs = [frame.project, key, chosen, seen, *parts]
-    save.click(guard(do.store), inputs, [said, listed, chosen, key, seen], **frame.quiet)
+    frame.follow(save.click(guard(do.store), inputs, [said, listed, chosen, key, seen], **frame.quiet))
     test.click(guard(do.probe), [frame.project, name], [said, listed], **frame.quiet)
     models.click(guard(do.offer), [frame.project, name], said, **frame.quiet)
     remove.click(guard(do.drop), [frame.project, name], [said, listed, chosen], **frame.quiet)

@@ -178,10 +178,11 @@ class SelectService:
             raise InputError("a sample can't take its own place; choose which one it stands in for")
         self.decide(project_name, [Decision(sample_id, "keep"), Decision(instead_of, "drop")])
 
-    def edit(self, project_name: str, sample_id: str, text: str, seen: int) -> None:
+    def edit(self, project_name: str, sample_id: str, text: str, seen: int) -> int:
         """Put a rationale of one's own in the place of the teacher's, which stays; the pair is not chosen anew by it.
 
-        `seen` is the number of the edit that was shown (0: the teacher's own text). Raises as `decide`.
+        `seen` is the number of the edit that was shown (0: the teacher's own text); returns the new edit's. Raises as
+        `decide`.
 
         Raises:
             InputError: if the text is empty or too long.
@@ -192,6 +193,8 @@ class SelectService:
         if len(text) > MAX_CELL:
             raise InputError(f"the rationale has {len(text):,} characters; {MAX_CELL:,} are the most")
         self.decide(project_name, [Decision(sample_id, "edit", text.strip())], seen)
+        project = self.context.projects.get(project_name)
+        return self.context.overrules.current(project.id).edits[sample_id].number
 
     def decide(self, project_name: str, decisions: Sequence[Decision], seen: int | None = None) -> None:
         """Record decisions that go together; the newest stored selection is made anew with them.

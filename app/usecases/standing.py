@@ -50,7 +50,7 @@ class StandingService:
                 return self.context.projects.get(name)
             except NotFound:
                 pass
-        projects = self.context.projects.all()
+        projects = [project for project in self.context.projects.all() if not project.archived]
         return projects[-1] if projects else None
 
     def marks(self, project: Project | None) -> list[Mark]:
@@ -79,7 +79,7 @@ class StandingService:
         ) or {"samples": 0, "cost": 0}
         state: State = "running" if running else "done" if row["samples"] else "todo"
         money = f", ${row['cost']:.2f}" if row["cost"] else ""
-        return Mark("Label", "/label", state, f"{row['samples']:,}{money}" if row["samples"] else "")
+        return Mark("Label", "/label", state, f"{row['samples']:,} samples{money}" if row["samples"] else "")
 
     def _select_mark(self, project: Project) -> Mark:
         try:

@@ -186,7 +186,8 @@ def test_select(studio: Studio) -> None:
     assert "dropped by hand" in studio("decide", "drop", "p", samples[0]["id"])
     assert "swapped" in studio("decide", "swap", "p", samples[0]["id"], samples[1]["id"])
     evil = "<img src=x onerror=alert(1)>"
-    assert "saved" in studio("decide", "edit", "p", samples[0]["id"], evil, "0")
+    assert "saved" in studio("decide", "edit", "p", samples[0]["id"], evil, "0")[0]
+    assert len(studio("decide", "redraw", "p", query, samples[0]["id"])) == 3
     assert "Nothing was overwritten" in studio.refused("decide", "edit", "p", samples[0]["id"], "mine", "0")
     assert "<img" not in studio("decide", "look", "p", query)[0]
     assert "17 samples" in studio("decide", "keep_all", "p", "", "all", samples[0]["teacher"])

@@ -1,0 +1,207 @@
+"""What one person does in the browser, from a file of queries to a curated set, and what two tabs do to one record."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.conftest import Server, Tab
+from tests.fakes.provider import KEY, Provider, query_of, run_provider
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+PROJECT = "tickets"
+QUERIES = 16
+REASONS = {
+    "careful": lambda label: f"Each option is weighed in turn, and of them {label} alone fits what is asked.",
+    "brief": lambda label: f"{label} is meant, since the other one is plainly wrong here.",
+    "odd": lambda label: f"Suppose it were not {label}: then the question would make no sense, so it is {label}.",
+}
+
+
+def write_queries(path: Path) -> Path:
+    choices = '"{""A"": ""left"", ""B"": ""right""}"'
+    rows = [f"query {n}: which way?,{choices}" for n in range(QUERIES)]
+    rows[3:3] = [f",{choices}"]
+    rows[7:7] = ["query 99: which way?,not json"]
+    path.write_text("\n".join(["question,choices", *rows, rows[0]]) + "\n")
+    return path
+
+
+def open_tab(browser: Browser, server: Server, width: int = 1280) -> Tab:
+    return Tab(browser.new_page(viewport={"width": width, "height": 900}), server.url).listen()
+
+
+def add_teacher(tab: Tab, name: str, provider: Provider) -> None:
+    tab.fill("Name", name)
+    tab.fill("Model", f"{name}-1")
+    tab.fill("Base URL", f"{provider.url}/v1")
+    tab.fill("Most in flight", "1")
+    tab.fill("US $ a million tokens in", "1")
+    tab.fill("US $ a million tokens out", "2")
+    if provider.key:
+        tab.fill("Variable of the key", "TICKETS_KEY")
+        tab.fill("Key", KEY)
+    tab.press("Save")
+    tab.see(f"{name} is saved")
+
+
+def count_samples(tab: Tab) -> int:
+    found = re.search(r"([\d,]+) samples", tab.page.locator(".rail a", has_text="Label").inner_text())
+    return int(found[1].replace(",", "")) if found else 0
+
+
+def set_slider(tab: Tab, label: str, value: str) -> None:
+    box = tab.page.get_by_label(f"number input for {label}")
+    box.fill(value)
+    box.press("Enter")
+
+
+def test_from_a_file_to_a_curated_set(browser: Browser, server: Server, tmp_path: Path) -> None:
+    tab = open_tab(browser, server)
+    tab.open("")
+    tab.fill("Name of a new project", PROJECT)
+    with tab.leave():
+        tab.press("Create the project")
+        tab.page.wait_for_url(f"**/data?project={PROJECT}")
+    tab.page.locator(".rail .project", has_text=PROJECT).wait_for()
+    tab.page.set_input_files("input[type=file]", write_queries(tmp_path / "up.csv"))
+    tab.see(f"{QUERIES} queries ready")
+    tab.see("rows that need you")
+    set_slider(tab, "share held out for scoring, by hash (1: the whole file)", "0")
+    tab.press("Look at it")
+    tab.press("Take the good rows")
+    tab.see(f"{QUERIES} queries added")
+    with (
+        run_provider(key=None, latency_s=0.25) as careful,
+        run_provider(key=None, latency_s=0.25) as brief,
+        run_provider(latency_s=0.25) as odd,
+    ):
+        providers = {"careful": careful, "brief": brief, "odd": odd}
+        for name, provider in providers.items():
+            provider.reason = REASONS[name]
+        odd.answer = lambda user: "A" if "query 5" in user else "B"
+        label_with_a_kill(tab, server, providers)
+        assert tab.errors == []
+    curate(tab)
+    assert tab.errors == []
+
+
+def label_with_a_kill(tab: Tab, server: Server, providers: dict[str, Provider]) -> None:
+    tab.open("teachers", PROJECT)
+    tab.page.get_by_text("Sampling, limits and prices").click()
+    for name, provider in providers.items():
+        add_teacher(tab, name, provider)
+    tab.press("Test connection")
+    tab.see("odd answers")
+    tab.open("label", PROJECT)
+    tab.page.get_by_label("odd", exact=True).wait_for()
+    tab.press("Quote")
+    tab.see("Quote, low to high")
+    tab.fill("Cap in US $", "1.50")
+    tab.press("Start")
+    tab.see("Started.")
+    end = time.monotonic() + 60
+    while count_samples(tab) < 6:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    server.kill()
+    tab.page.close()
+    server.start()
+    tab.page = tab.page.context.browser.new_page(viewport={"width": 1280, "height": 900})  # type: ignore[union-attr]
+    tab.listen()
+    tab.open("label", PROJECT)
+    tab.press("Start")
+    tab.see("odd needs a key")
+    tab.errors.clear()
+    tab.open("teachers", PROJECT)
+    tab.page.get_by_label("Teacher to change").click()
+    tab.page.get_by_role("option", name="odd").click()
+    expect(tab.field("Model")).to_have_value("odd-1")
+    tab.fill("Key", KEY)
+    tab.press("Save")
+    tab.see("odd is saved")
+    tab.open("label", PROJECT)
+    tab.fill("Cap in US $", "1.50")
+    tab.press("Start")
+    tab.see(f"{QUERIES * 3} samples", timeout_s=60)
+    for name, provider in providers.items():
+        asked = Counter(query_of(user) for user in provider.asked if "query" in user)
+        assert len(asked) == QUERIES and sum(asked.values()) <= QUERIES + 1, f"{name}: paid twice at most what flew"
+
+
+def curate(tab: Tab) -> None:
+    tab.open("select", PROJECT)
+    tab.press("Select")
+    tab.see("kept 0 of 48 samples", timeout_s=120)
+    tab.see("the threshold separates nothing")
+    set_slider(tab, "Threshold of confidence", "0.94")
+    tab.see("kept 32 of 48 samples")
+    set_slider(tab, "reasoning", "0.4")
+    tab.see("kept 0 of 48 samples")
+    set_slider(tab, "reasoning", "0.2")
+    tab.see("kept 32 of 48 samples")
+    expect(tab.page.get_by_label("number input for clarity")).to_have_value("0.4")
+    tab.press("Select")
+    tab.page.locator("td", has_text="kept pair").first.wait_for()
+    tab.page.locator("button.open", has_text="query 5").click()
+    tab.page.locator(".js-plotly-plot", has_text="careful").last.wait_for()
+    heatmap = tab.page.locator(".js-plotly-plot .heatmaplayer text")
+    expect(heatmap).to_have_count(9)
+    assert heatmap.all_text_contents().count("1.00") == 3
+    assert tab.page.locator(".pair del").count() and tab.page.locator(".pair ins").count()
+    tab.press("Drop")
+    tab.see("dropped by hand")
+    tab.page.locator("td", has_text="dropped by hand").first.wait_for()
+    edit = tab.field("Its rationale")
+    edit.fill("What I would say <b>myself</b>.")
+    tab.press("Save the edit")
+    tab.see("the teacher's own text stays")
+    expect(
+        tab.page.locator("td", has_text="What I would say <b>myself</b>.")
+        .or_(tab.page.locator(".pair p", has_text="What I would say <b>myself</b>."))
+        .first
+    ).to_be_visible()
+    tab.press("Undo the last decision")
+    tab.see("undone: edit of 1 samples")
+    tab.press("Undo the last decision")
+    tab.see("undone: drop of 1 samples")
+    tab.see("kept 32 of 48 samples")
+    tab.page.get_by_text("Overviews: likeness of teachers").click()
+    tab.press("Draw the overviews")
+    tab.see("the same samples, selected otherwise")
+
+
+def test_the_second_of_two_tabs_is_told(browser: Browser, server: Server) -> None:
+    first, second = open_tab(browser, server), open_tab(browser, server)
+    for tab in (first, second):
+        tab.open("select", PROJECT)
+        tab.page.locator("button.open", has_text="query 7").click()
+        expect(tab.field("Its rationale")).not_to_have_value("")
+    for tab, text in ((first, "the first says"), (second, "the second says")):
+        tab.field("Its rationale").fill(text)
+        tab.press("Save the edit")
+        tab.see("the teacher's own text stays" if tab is first else "Nothing was overwritten")
+    expect(second.field("Its rationale")).to_have_value("the second says")
+    second.page.locator("button.open", has_text="query 7").click()
+    expect(second.field("Its rationale")).to_have_value("the first says")
+    assert first.errors == []
+
+
+@pytest.mark.parametrize("page", ["", "data", "teachers", "label", "select", "runs"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_logs_an_error_or_is_wider_than_the_screen(
+    browser: Browser, server: Server, page: str, width: int
+) -> None:
+    for project in ("", PROJECT) if width == 1280 else (PROJECT,):
+        tab = open_tab(browser, server, width)
+        tab.open(page, project)
+        tab.page.wait_for_timeout(400)
+        assert tab.errors == []
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+        tab.page.close()
