@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-kill test-slow test-browser check format bench lock clean
+.PHONY: install demo test test-kill test-slow test-browser screenshots check format bench lock clean
 
 install: $(STAMP)
 
@@ -27,6 +27,13 @@ test-slow: $(STAMP)
 test-browser: $(STAMP)
 	@scripts/browser.sh
 	@$(BIN)/python -m pytest -m browser
+
+# Of a finished project: `make demo` leaves one in `workspace`.
+WORKSPACE ?= workspace
+PROJECT ?= demo
+screenshots: $(STAMP)
+	@scripts/browser.sh
+	@$(BIN)/python -m scripts.screenshots $(WORKSPACE) $(PROJECT)
 
 check: $(STAMP)
 	@scripts/check.sh $(BIN)

@@ -282,13 +282,16 @@ def serve(
     host: Annotated[str, typer.Option(help="Any other than this machine's own needs --auth.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 7860,
     auth: Annotated[str | None, typer.Option(help="user:password, or a file with one such line a user.")] = None,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Offer the read-only endpoints as tools of an MCP server.")
+    ] = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Open the studio in the browser."""
     from app.main import build_app
     from app.serving import launch_options
 
-    options = launch_options(host, port, auth)
+    options = launch_options(host, port, auth, mcp)
     with open_workspace(workspace) as services:
         build_app(services).launch(**options)
 
@@ -329,5 +332,6 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # `python -m app` alone opens the studio
+    sys.argv += ["serve"] if len(sys.argv) == 1 else []
     main()

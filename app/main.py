@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from app.pages import data, label, projects, runs, select, teachers
+from app.pages import data, endpoints, label, projects, runs, select, teachers
 from app.pages.frame import Visibility, frame
 from app.services import Services
 
@@ -24,6 +24,7 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
     """
     with gr.Blocks(title="Tacit") as app, frame(services, app, "Projects", visibility) as made:
         projects.build(made)
+        endpoints.build(services)
     for name, path, build in _PAGES:
         with app.route(name, path), frame(services, app, name, visibility) as made:
             build(made)

@@ -16,6 +16,7 @@ from app.usecases.data import DataService
 from app.usecases.exporting import ExportService
 from app.usecases.labelling import LabelService
 from app.usecases.previewing import PreviewService
+from app.usecases.prompting import PromptService
 from app.usecases.quoting import QuoteService
 from app.usecases.reading import ReadService
 from app.usecases.resembling import ResembleService
@@ -47,6 +48,7 @@ class Services:
     browse: BrowseService
     survey: SurveyService
     carry: CarryService
+    prompt: PromptService
     reading: ReadService
 
 
@@ -94,6 +96,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
             BrowseService(context, selecting),
             SurveyService(context, selecting),
             CarryService(context),
+            PromptService(context),
             ReadService(context, run),
         )
     finally:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from app.theme import CSS, make_theme
-from engine.errors import InputError
+from engine.errors import InputError, MissingPart
 
 MOST_UPLOAD = "2gb"
 
 
-def launch_options(host: str, port: int, auth: str | None) -> dict[str, Any]:
-    """What gradio's `launch` is given.
+def launch_options(host: str, port: int, auth: str | None, mcp: bool = False) -> dict[str, Any]:
+    """What gradio's `launch` is given. With `mcp` the public endpoints are tools of an MCP server too.
 
     Raises:
+        MissingPart: if the package that speaks MCP is not installed.
         InputError: if another host than this machine's own is named without a login, or the login can't be read.
     """
+    if mcp and find_spec("mcp") is None:
+        raise MissingPart("the package mcp is not installed; `pip install 'tacit-studio[mcp]'` brings it")
     users = _read_users(auth) if auth else None
     if users is None and not _is_own(host):
         raise InputError(
@@ -29,7 +33,7 @@ def launch_options(host: str, port: int, auth: str | None) -> dict[str, Any]:
         "server_port": port,
         "auth": users,
         "share": False,
-        "mcp_server": False,
+        "mcp_server": mcp,
         "run_history": False,
         "max_file_size": MOST_UPLOAD,
         "theme": make_theme(),

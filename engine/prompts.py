@@ -59,6 +59,23 @@ class Prompt:
         return fill(system), fill(user)
 
 
+def make_prompt(role: str, task: str, version: int, text: str) -> Prompt:
+    """A person's own version of a prompt: it has the holes of the published one, all of them and no other.
+
+    Raises:
+        ConfigError: if it lacks one, or has one that nothing fills.
+    """
+    variables = load_prompt(role, task).variables
+    holes = set(_HOLE.findall(text))
+    lacking, unknown = sorted(set(variables) - holes), sorted(holes - set(variables))
+    if lacking or unknown:
+        told = [f"lacks {{{{ {name} }}}}" for name in lacking] + [
+            f"has {{{{ {n} }}}}, which nothing fills" for n in unknown
+        ]
+        raise ConfigError(f"the prompt {'; it '.join(told)}. Nothing was stored.")
+    return Prompt(role, task, version, variables, text)
+
+
 @cache
 def load_prompt(role: str, task: str, version: int = 1) -> Prompt:
     """Read one prompt file.

@@ -11,7 +11,7 @@ from engine.errors import InputError
 from storage.db import Database, Writer
 from storage.migrate import read_migrations
 
-TABLES = ("queries", "golds", "teachers", "samples", "attempts", "overrules")
+TABLES = ("queries", "golds", "teachers", "samples", "attempts", "overrules", "project_prompts")
 """What a project is, besides its settings: without selections (made anew at once) and runs (exported by themselves)."""
 _OWN = ("project_id", "number")
 """Columns that are given anew."""

@@ -115,6 +115,29 @@ class Projects:
         with self._db.write() as writer:
             writer.run("DELETE FROM teachers WHERE project_id = ? AND name = ?", [project_id, name])
 
+    def prompts(self, project_id: str) -> list[tuple[int, str]]:
+        """The project's own versions of the teachers' prompt, oldest first."""
+        rows = self._db.rows(
+            "SELECT version, text FROM project_prompts WHERE project_id = ? ORDER BY version", [project_id]
+        )
+        return [(row["version"], row["text"]) for row in rows]
+
+    def add_prompt(self, project_id: str, text: str, seen: int) -> int:
+        """Add the version after `seen`; returns its number.
+
+        Raises:
+            Conflict: if there is one already; then nothing is stored.
+        """
+        with self._db.write() as writer:
+            sql = "SELECT coalesce(max(version), 1) FROM project_prompts WHERE project_id = ?"
+            if writer.run(sql, [project_id])[0][0] != seen:
+                raise Conflict(
+                    "The prompt was changed elsewhere after you opened it. Nothing was overwritten and your text is "
+                    "still in its box: open the newest version to see theirs."
+                )
+            writer.run("INSERT INTO project_prompts VALUES (?, ?, ?, ?)", [project_id, seen + 1, text, now()])
+        return seen + 1
+
     def keep_prompt(self, hash_: str, name: str, text: str) -> None:
         """Keep the text of a prompt by its hash, so that an old sample stays explainable."""
         with self._db.write() as writer:

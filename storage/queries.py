@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from engine.errors import NotFound
 from engine.types import Choice, Query, Split
 from storage.db import Database
 
@@ -89,6 +90,20 @@ class Queries:
             values,
         )
         return [_query(row) for row in rows]
+
+    def find_one(self, project_id: str, query_id: str) -> Query:
+        """One query.
+
+        Raises:
+            NotFound: if there is none of that id.
+        """
+        row = self._db.row(
+            "SELECT id, key, text, choices, kind, split FROM queries WHERE project_id = ? AND id = ?",
+            [project_id, query_id],
+        )
+        if row is None:
+            raise NotFound(f"there is no query {query_id}")
+        return _query(row)
 
     def counts(self, project_id: str) -> dict[str, int]:
         """Number of queries a split."""

@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from app.usecases.context import open_context
+from app.usecases.context import Context, open_context
 from app.usecases.data import DataService
-from engine.config import SelectionConfig
+from app.usecases.selecting import SelectService
+from engine.config import ProjectConfig, SelectionConfig
+from engine.packaged import PACKAGED_EMBEDDER
 from engine.select import SelectionInput, select
 
 QUERIES, TEACHERS, DIMENSIONS = 100_000, 3, 384
@@ -37,7 +39,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench_import(Path(folder))
         bench_paging(Path(folder))
+        for samples in (9_999, 300_000):
+            bench_preview(Path(folder) / str(samples), samples)
     bench_labelling()
+    subprocess.run([sys.executable, "-m", "tests.bench_paint"], check=True)
 
 
 def bench_labelling() -> None:
@@ -166,6 +171,45 @@ def bench_paging(folder: Path) -> None:
         after = f"{where:024x}"
         measure(f"page of 50 of {SAMPLES:,} behind {where:,}", lambda a=after: context.samples.page("p", a))
     context.db.close()
+
+
+def bench_preview(folder: Path, count: int) -> None:
+    """What moving a slider on the page Select takes, from the store's arrays in memory to numbers and histogram."""
+    context = open_context(folder)
+    project = context.projects.create(ProjectConfig(name="p", task="custom", embedder="packaged"))
+    fill_samples(context, project.id, count)
+    service = SelectService(context)
+    measure(
+        f"first numbers of {count:,} samples (read from the store)", lambda: service.preview("p", SelectionConfig())
+    )
+    for threshold in (0.95, 0.93):
+        config = SelectionConfig(threshold=threshold, weights={"reasoning": 1, "answer": 2, "agreement": 1})
+        measure(f"numbers of {count:,} samples at {threshold}", lambda c=config: service.preview("p", c))
+    context.db.close()
+
+
+def fill_samples(context: Context, project_id: str, count: int) -> None:
+    """Queries with a sample of each of three teachers, embedded, in bulk."""
+    rng = np.random.default_rng(0)
+    ids, queries = [f"{n:024x}" for n in range(count)], [f"{n // TEACHERS:024x}" for n in range(count)]
+    scores = rng.uniform(0.9, 1, (count, 3)).round(3).tolist()
+    factors = [list(zip(("reasoning", "answer", "clarity"), row, strict=True)) for row in scores]
+    labels = [str(n) for n in rng.integers(0, 3, count)]
+    columns = {"id": ids, "query_id": queries, "label": labels, "label_key": labels, "text_hash": ids}
+    same = {"project_id": project_id, "rationale": "because " * 20, "split": "distill"}
+    table = pa.table(
+        {
+            **columns,
+            "teacher": [f"t{n % TEACHERS}" for n in range(count)],
+            "draw": pa.array(np.zeros(count, dtype=np.int32)),
+            "factors": pa.array(factors, pa.map_(pa.string(), pa.float64())),
+            **{name: [value] * count for name, value in same.items()},
+        }
+    )
+    with context.db.write() as writer:
+        writer.insert("samples", table)
+    vectors = rng.standard_normal((count, DIMENSIONS), dtype=np.float32)
+    context.samples.add_vectors(PACKAGED_EMBEDDER, "1", ids, vectors)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from storage.projects import Project
 
 _ROLES = ("query", "choices", "gold", "kind", "id")
 _NONE = "- none -"
-_KINDS = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz"]
+KINDS = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz"]
 
 
 def build(frame: Frame) -> None:
@@ -31,7 +31,7 @@ def build(frame: Frame) -> None:
     held = gr.HTML(padding=False)
     frame.fill([held], lambda project: _held(services, project))
     with gr.Row():
-        file = gr.File(label="A file of queries", file_types=_KINDS, type="filepath")
+        file = gr.File(label="A file of queries", file_types=KINDS, type="filepath")
         dataset = gr.Textbox(label="or a dataset of the Hub", placeholder="hf:openai/gsm8k:main@train")
     with gr.Row():
         columns = [gr.Dropdown([_NONE], value=_NONE, label=f"column of {role}") for role in _ROLES]
@@ -42,7 +42,7 @@ def build(frame: Frame) -> None:
     said = gr.HTML(padding=False)
     with gr.Row():
         rows = gr.HTML(padding=False)
-        lengths = gr.Plot(label="length of queries, in characters", visible=False)
+        lengths = gr.Plot(label="length of queries", visible=False)
     errors = gr.HTML(padding=False)
     shown = [said, rows, lengths, errors, take]
 
@@ -116,7 +116,7 @@ def _draw(found: Preview) -> list[Any]:
     return [
         told_html(told, bad=not found.good),
         table_html(found.rows, "first rows, as a teacher will see them"),
-        gr.Plot(length_plot(found.lengths, "characters"), visible=bool(found.lengths)),
+        gr.Plot(length_plot(found.lengths, found.unit), visible=bool(found.lengths)),
         table_html(errors, "rows that need you: they are left out"),
         gr.Button(interactive=found.good > 0),
     ]

@@ -12,10 +12,11 @@ from app.services import Services
 from app.usecases.labelling import LabelOrder, read_money
 from app.usecases.quoting import PILOT, Quote
 from app.view import replies_html, table_html, told_html
-from engine.errors import InputError
+from engine.errors import ErrorKind, InputError
 from engine.types import Split
 from storage.projects import Project
 
+_ANY = "any"
 _ENGINES = [("from this machine", "process"), ("half price, within a day (batch API)", "batch")]
 
 
@@ -35,6 +36,8 @@ def build(frame: Frame) -> None:
         start = gr.Button("Start", variant="primary")
         pause = gr.Button("Pause")
         retry = gr.Button("Retry failed")
+        kind = gr.Dropdown([_ANY, *ErrorKind], value=_ANY, label="of kind", min_width=120)
+        again = gr.Button("Parse again")
     said = gr.HTML(padding=False)
     quoted = gr.HTML(padding=False)
     table = gr.HTML(padding=False)
@@ -47,8 +50,13 @@ def build(frame: Frame) -> None:
 
     do = _Handlers(frame)
     quote.click(guard(do.ask_quote), order, quoted, **frame.quiet)
-    for button, work in ((start, do.begin), (pilot, do.begin_pilot), (retry, do.begin_retry)):
-        button.click(guard(work), order, [said, frame.timer], **frame.quiet)
+    for button, work, inputs in (
+        (start, do.begin, order),
+        (pilot, do.begin_pilot, order),
+        (retry, do.begin_retry, [*order, kind]),
+    ):
+        button.click(guard(work), inputs, [said, frame.timer], **frame.quiet)
+    frame.follow(again.click(guard(do.parse_again), frame.project, said, **frame.quiet))
     pause.click(guard(do.stop), frame.project, said, **frame.quiet)
 
 
@@ -74,7 +82,13 @@ class _Handlers:
         return self.begin(*values, limit=PILOT)
 
     def begin_retry(self, *values: Any) -> list[Any]:
-        return self.begin(*values, retry=("all",))
+        *order, kind = values
+        return self.begin(*order, retry=("all" if kind == _ANY else kind,))
+
+    def parse_again(self, project: str) -> str:
+        found = self.frame.services.label.parse_again(project)
+        told = [f"{name}: {row['read_now']:,} of {row['unread']:,} can be read now" for name, row in found.items()]
+        return told_html("; ".join(told) or "Every reply could be read; nothing to parse again.")
 
     def stop(self, project: str) -> str:
         found = self.frame.open(project)

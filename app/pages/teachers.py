@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from app.pages import prompts
+from app.pages.data import KINDS
 from app.pages.frame import Frame, guard
 from app.services import Services
 from app.usecases.asking import key_variable
@@ -40,11 +43,20 @@ def build(frame: Frame) -> None:
         models = gr.Button("List models")
         remove = gr.Button("Remove", variant="stop")
     said = gr.HTML(padding=False)
+    prompts.build(frame)
+    with gr.Accordion("Recorded outputs: answers that teachers gave earlier, from a file", open=False):
+        file = gr.File(label="Rows with query_id (or query), teacher, rationale, answer, raw, scores", file_types=KINDS)
+        with gr.Row():
+            recorded = gr.Textbox(label="Name of the teacher", info="where the file has no such column", max_length=60)
+            bring = gr.Button("Bring the recorded outputs")
+        brought = gr.HTML(padding=False)
     parts = list(fields.values())
 
     do = _Handlers(frame)
     frame.fill_once([chosen], lambda project: _names(services, project.name if project else "", _NEW))
     name = fields["name"]
+    taken = bring.click(guard(do.bring), [frame.project, file, recorded], [brought, listed, chosen], **frame.quiet)
+    frame.follow(taken)
     chosen.input(guard(do.choose), [frame.project, chosen], [*parts, seen], **frame.quiet)
     inputs = [frame.project, key, chosen, seen, *parts]
     frame.follow(save.click(guard(do.store), inputs, [said, listed, chosen, key, seen], **frame.quiet))
@@ -126,6 +138,22 @@ class _Handlers:
         found = self.frame.services.teachers.models(project, name)
         return told_html(f"{len(found)} models: {', '.join(found)}")
 
+    def bring(self, project: str, file: str | None, teacher: str) -> list[Any]:
+        if not file:
+            raise InputError("Drop a file of recorded outputs first.")
+        found = self.frame.services.data.import_outputs(project, Path(file), teacher.strip() or None)
+        self.frame.services.context.wait(found.job_id)
+        told = ", ".join(f"{name}: {count:,}" for name, count in found.teachers.items())
+        message = (
+            f"{told} outputs; {found.unmatched:,} rows name no query of the project, {found.rejected:,} are left out"
+        )
+        errors = table_html([{"row": e.row, "what is wrong": e.message} for e in found.errors[:20]], "left out")
+        return [
+            told_html(message) + errors,
+            _list(self.frame.services, self.frame.open(project)),
+            _names(self.frame.services, project, _NEW),
+        ]
+
     def drop(self, project: str, name: str) -> list[Any]:
         self.frame.services.teachers.remove(project, name)
         told = told_html(f"{name} is no teacher of this project any more; its samples and its ledger stay.")
@@ -141,7 +169,7 @@ def _list(services: Services, project: Project | None) -> str:
     if project is None:
         return told_html("Make a project first, on the page Projects.")
     rows = [_line(services, project.name, row) for row in services.teachers.list_all(project.name)]
-    return table_html(rows, empty="No teacher yet. Add one below; recorded outputs come by `tacit import-outputs`.")
+    return table_html(rows, empty="No teacher yet. Add one below, or bring recorded outputs.")
 
 
 def _line(services: Services, project: str, row: dict[str, Any]) -> dict[str, Any]:

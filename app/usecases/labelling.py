@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeGuard, cast, get_args
 from app.usecases.asking import Asking, Reach
 from app.usecases.context import Context
 from app.usecases.placing import Placing
+from app.usecases.prompting import teacher_prompt
 from app.usecases.teaching import probe_teacher
 from engine.compress import CompressWork, compress
 from engine.costs import Budget, find_price
@@ -196,7 +197,7 @@ class LabelService:
         """The project and task of a labelling job; the prompt's text is kept, so that its samples stay explainable."""
         project = self.context.projects.get(job.project_id)
         task = get_task(project.config.task)
-        prompt = load_prompt("teacher", task.name)
+        prompt = teacher_prompt(self.context, project)
         self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
         return project, task
 
@@ -292,7 +293,7 @@ class LabelService:
         kinds = [] if "all" in retry else retry
         return LabelWork(
             task=task,
-            prompt=load_prompt("teacher", task.name),
+            prompt=teacher_prompt(self.context, project),
             queries=queries,
             teachers=teachers,
             known=self.context.samples.known_ids(project.id),

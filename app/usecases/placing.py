@@ -69,6 +69,8 @@ class Placing:
             "teacher": {**asdict(spec), "key_variable": variable},
             "capabilities": {} if found is None else asdict(found),
             "task": work.task.name,
+            "prompt": work.prompt.text,
+            "prompt_version": work.prompt.version,
             "purpose": work.purpose,
             "nonce": work.nonce,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,16 +12,23 @@ from app.usecases.context import Context
 from engine.columns import RowError, guess_columns, read_queries
 from engine.errors import InputError
 from engine.hub import open_records
+from engine.packaged import packaged_student_folder
 from engine.tasks import get_task
+from engine.teachers.tokens import find_in_files
 
 LOOKED_AT = 20_000
 _SHOWN = 5
 _ERRORS = 20
+_MEASURED = 5_000
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What the first rows of a file would give. `rows` are queries as a teacher reads them; lengths in characters."""
+    """What the first rows of a file would give.
+
+    `rows` are queries as a teacher reads them. `lengths` are of up to 5,000 queries, in `unit`: tokens of the packaged
+    student where its tokenizer is on this machine, else characters.
+    """
 
     names: list[str]
     columns: dict[str, str | None]
@@ -32,6 +39,7 @@ class Preview:
     looked_at: int
     rows: list[dict[str, Any]]
     lengths: list[int]
+    unit: str
     errors: list[RowError]
 
 
@@ -64,6 +72,8 @@ class PreviewService:
             {"query": task.render(query), "split": query.split.value, "label": golds.get(query.id, "-")}
             for query in list(queries.values())[:_SHOWN]
         ]
+        texts = [task.render(query) for query in queries.values()]
+        lengths, unit = _measure(texts[:: max(1, len(texts) // _MEASURED)])
         return Preview(
             names=names,
             columns=vars(guess_columns(names, known)),
@@ -73,6 +83,14 @@ class PreviewService:
             partly=partly,
             looked_at=len(records),
             rows=rows,
-            lengths=[len(task.render(query)) for query in queries.values()],
+            lengths=lengths,
+            unit=unit,
             errors=errors[:_ERRORS],
         )
+
+
+def _measure(texts: Sequence[str]) -> tuple[list[int], str]:
+    counter = find_in_files(str(packaged_student_folder()))
+    if counter is None:
+        return [len(text) for text in texts], "characters"
+    return [counter.count(text) for text in texts], "tokens of the packaged student"

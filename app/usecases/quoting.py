@@ -10,9 +10,10 @@ from typing import Any
 
 from app.usecases.context import Context
 from app.usecases.labelling import LabelOrder, LabelService
+from app.usecases.prompting import teacher_prompt
 from engine.costs import cost_of, find_price
 from engine.label import LabelWork, count_missing
-from engine.prompts import Prompt, load_prompt
+from engine.prompts import Prompt
 from engine.tasks import get_task
 from engine.teachers.tokens import find_counter
 from engine.types import TeacherSpec, Usage
@@ -77,7 +78,7 @@ class QuoteService:
         """
         project = self.context.projects.get(project_name)
         task = get_task(project.config.task)
-        prompt = load_prompt("teacher", task.name)
+        prompt = teacher_prompt(self.context, project)
         settings = {"limit": order.limit, "retry": list(order.retry)}
         works = [self.label.plan_work(project, task, (), split, settings) for split in order.splits]
         return [self._quote(project, spec, works, prompt) for spec in self.label.choose(project, order.teachers)]

@@ -63,6 +63,8 @@ class RayLabelJob(Config):
     teacher: dict[str, Any]
     capabilities: dict[str, Any]
     task: str
+    prompt: str
+    prompt_version: int
     purpose: Purpose
     file: str
     nonce: str

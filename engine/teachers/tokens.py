@@ -29,7 +29,7 @@ def find_counter(spec: TeacherSpec) -> Counter | None:
     """The tokenizer of a teacher's model; None where it is not at hand."""
     if spec.provider == "openai" and not spec.endpoint:
         return _find_within(spec.model)
-    return _find_in_files(spec.model)
+    return find_in_files(spec.model)
 
 
 @cache
@@ -53,7 +53,8 @@ def _find_at_openai(model: str) -> Counter | None:
 
 
 @cache
-def _find_in_files(model: str) -> Counter | None:
+def find_in_files(model: str) -> Counter | None:
+    """The tokenizer in a model's folder, or of a model in the Hugging Face cache; None where there is none."""
     import tokenizers  # noqa: PLC0415 - only where a model is quoted whose tokenizer is here
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
 

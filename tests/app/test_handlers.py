@@ -150,6 +150,23 @@ def test_teachers(studio: Studio) -> None:
     assert "bob" not in studio("teachers", "drop", "tickets", "bob")[1]
 
 
+def test_recorded_outputs_and_prompts(studio: Studio, tmp_path: Path) -> None:
+    outputs = tmp_path / "old.jsonl"
+    rows = [{"query": f"query {n}?", "rationale": "so it is", "answer": "B"} for n in range(4)]
+    outputs.write_text("\n".join(map(json.dumps, [*rows, {"query": "nobody asks"}])))
+    studio.open("teachers", "tickets")
+    assert "Drop a file" in studio.refused("teachers", "bring", "tickets", None, "")
+    said, listed, _ = studio("teachers", "bring", "tickets", handle_file(str(outputs)), "old")
+    assert "old: 4 outputs" in said and "1 are left out" in said and "recorded" in listed
+    assert "lacks {{ query }}" in studio.refused("prompts", "save", "tickets", "{{ factors }}", "1")
+    text = "Be brief; score {{ factors }}.\n=====\n{{ query }}"
+    assert "Version 2 counts" in studio("prompts", "save", "tickets", text, "1")[0]
+    assert "Nothing was overwritten" in studio.refused("prompts", "save", "tickets", f"{text} Please.", "1")
+    assert "query 0?" in studio("prompts", "preview", "tickets", text)
+    assert studio("prompts", "pick", "tickets", 2)[0] == text
+    assert studio.services.prompt.versions("tickets")[2] == text
+
+
 def test_label(studio: Studio) -> None:
     studio.open("label", "tickets")
     order = ["tickets", ["ann"], False, "process"]
@@ -164,7 +181,11 @@ def test_label(studio: Studio) -> None:
     studio.finish()
     project = studio.services.context.projects.get("tickets")
     assert studio.services.context.samples.counts(project.id)[0] == {"teacher": "ann", "samples": 5, "failures": 1}
-    studio("label", "begin_retry", *order, "5", "")
+    assert "1 of 1 can be read now" not in studio("label", "parse_again", "tickets")
+    assert "no kind" not in studio("label", "begin_retry", *order, "5", "", "timeout")[0]
+    studio.finish()
+    assert studio.services.context.samples.counts(project.id)[0]["failures"] == 1
+    studio("label", "begin_retry", *order, "5", "", "any")
     studio.finish()
     assert studio.services.context.samples.counts(project.id)[0]["failures"] == 0
     assert "Nothing is running" in studio("label", "stop", "tickets")
@@ -205,6 +226,15 @@ def test_runs_and_the_frame(studio: Studio) -> None:
     assert "Data" in studio.open("runs", "p")[1]
     rail, strip, *_ = studio("frame", "tick", "p")
     assert "Select" in rail and strip == ""
+
+
+def test_programs_may_read(studio: Studio) -> None:
+    assert "p" in {row["name"] for row in studio("endpoints", "projects")}
+    assert {row["step"] for row in studio("endpoints", "standing", "p")} > {"Data", "Label"}
+    assert studio("endpoints", "quote", "tickets")[0]["teacher"] == "ann"
+    assert studio("endpoints", "selection", "p", 0.0)["samples"] == 52
+    query = studio.services.browse.queries("p")[0]
+    assert studio("endpoints", "query", "p", query["id"])["query"].startswith(query["query"])
 
 
 def test_every_handler_was_called(studio: Studio) -> None:

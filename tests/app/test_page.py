@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import urllib.request
 from pathlib import Path
 
 import pytest
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
 
 from app.main import build_app
 from app.pages.runs import _show
@@ -29,9 +32,30 @@ def test_every_page_serves_and_is_small(workspace: Path) -> None:
                 answer = urllib.request.urlopen(f"{url}{page}", timeout=10)
                 body = answer.read()
                 assert answer.status == 200 and b"Tacit" in body and len(body) < 2_000_000
-            assert all(fn.api_visibility == "private" for fn in app.fns.values())
+            public = {fn.api_name for fn in app.fns.values() if fn.api_visibility != "private"}
+            assert public == {"projects", "standing", "quote", "selection", "query"}
+            config = app.get_config_file()
+            for page in config["page"].values():
+                assert len(page["components"]) <= 150
         finally:
             app.close()
+
+
+def test_programs_find_the_public_endpoints_as_mcp_tools(workspace: Path) -> None:
+    async def list_tools(url: str) -> set[str]:
+        async with streamablehttp_client(url) as (read, write, _), ClientSession(read, write) as session:
+            await session.initialize()
+            return {tool.name for tool in (await session.list_tools()).tools}
+
+    with open_services(workspace) as services:
+        app = build_app(services)
+        try:
+            options = launch_options("127.0.0.1", 0, None, mcp=True) | {"server_port": None}
+            _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
+            names = asyncio.run(list_tools(f"{url}gradio_api/mcp/"))
+        finally:
+            app.close()
+    assert names == {"projects", "standing", "quote", "selection", "query"}
 
 
 def test_the_page_of_runs_shows_reports_as_text(workspace: Path) -> None:

@@ -1,0 +1,78 @@
+"""The part of Teachers that shows and changes what they are asked with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app.pages.frame import Frame, guard
+from app.services import Services
+from app.view import told_html
+from storage.projects import Project
+
+
+def build(frame: Frame) -> None:
+    """Lay this part out and bind its handlers."""
+    do = _Handlers(frame.services)
+    with gr.Accordion("Prompt: what every teacher of this project is asked with", open=False):
+        with gr.Row():
+            with gr.Column(scale=3, min_width=320):
+                version = gr.Dropdown([], label="Version (the newest counts)", interactive=True)
+                text = gr.Textbox(
+                    label="Prompt",
+                    info="the system part, a line =====, the user part; {{ query }} and {{ factors }} are filled",
+                    lines=10,
+                    max_lines=24,
+                )
+                with gr.Row():
+                    save = gr.Button("Save as a new version")
+                    look = gr.Button("See it on a query")
+            with gr.Column(scale=2, min_width=320):
+                shown = gr.HTML(padding=False)
+        said = gr.HTML(padding=False)
+    seen = gr.Textbox("1", visible=False)
+    frame.fill_once([version, text, seen, shown], do.start)
+    version.input(guard(do.pick), [frame.project, version], [text, seen, shown], **frame.quiet)
+    look.click(guard(do.preview), [frame.project, text], shown, **frame.quiet)
+    saved = save.click(guard(do.save), [frame.project, text, seen], [said, version, seen], **frame.quiet)
+    saved.success(guard(do.preview), [frame.project, text], shown, **frame.quiet)
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the events do; each returns the values of its components in their order."""
+
+    services: Services
+
+    def start(self, project: Project | None) -> list[Any]:
+        if project is None:
+            return [gr.Dropdown([], value=None), "", "1", ""]
+        versions = self.services.prompt.versions(project.name)
+        newest = max(versions)
+        return [_choices(versions, newest), versions[newest], str(newest), self.preview(project.name, versions[newest])]
+
+    def pick(self, project: str, version: int) -> list[Any]:
+        versions = self.services.prompt.versions(project)
+        text = versions[int(version)]
+        return [text, str(max(versions)), self.preview(project, text)]
+
+    def preview(self, project: str, text: str) -> str:
+        found = self.services.prompt.preview(project, text)
+        return f"<b>system</b>{_quoted(found.system)}<b>user</b>{_quoted(found.user)}"
+
+    def save(self, project: str, text: str, seen: str) -> list[Any]:
+        number = self.services.prompt.save(project, text, int(seen))
+        told = f"Version {number} counts. Samples are asked for with it from now on; those that are there keep theirs."
+        return [told_html(told), _choices(self.services.prompt.versions(project), number), str(number)]
+
+
+def _choices(versions: dict[int, str], chosen: int) -> Any:
+    names = [(f"{number}" + (" (the program's own)" if number == 1 else ""), number) for number in versions]
+    return gr.Dropdown(names, value=chosen)
+
+
+def _quoted(text: str) -> str:
+    return f"<div class='reply'>{escape(text)}</div>"
