@@ -32,6 +32,9 @@ CSS = """
 .rail a:hover, .rail a:focus-visible { background: var(--background-fill-secondary);
   outline: 2px solid var(--color-accent); }
 .rail a[aria-current=page] { background: var(--background-fill-secondary); font-weight: 600; }
+.rail a span { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.gradio-container button.stop { color: #dc2626; }
+.dark button.stop { color: #f87171; }
 .rail .number { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; font-size: .85em; }
 .rail .project { padding: .35rem .5rem; border-bottom: 1px solid var(--border-color-primary); margin-bottom: .4rem;
   overflow-wrap: anywhere; }
@@ -41,6 +44,7 @@ CSS = """
 .plain th, .plain td { text-align: left; padding: .3rem .5rem; vertical-align: top; overflow-wrap: break-word;
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
 .plain tr, .plain thead, .plain tbody { border: 0 !important; }
+.plain td.short { white-space: nowrap; }
 .plain td.wide { min-width: 16rem; }
 .plain thead th { position: sticky; top: 0; background: var(--background-fill-primary); }
 .plain th { color: var(--body-text-color-subdued); font-weight: 600; white-space: nowrap; }

@@ -14,6 +14,8 @@ from app.usecases.standing import Mark, RunningJob
 _RINGS = {"todo": "&#9675;", "running": "&#9680;", "done": "&#9679;", "stale": "&#9676;"}
 _LONG = 40
 """Characters from which on a column of text is kept wide."""
+_SHORT = 24
+"""Characters up to which a column of text stays on one line."""
 _SAID = {"todo": "to do", "running": "running", "done": "done", "stale": "stale"}
 
 
@@ -32,8 +34,11 @@ def table_html(rows: Sequence[Mapping[str, Any]], caption: str = "", empty: str 
 
 
 def _side(values: Sequence[Any]) -> str:
-    if _is_number(values[0]):
+    known = [value for value in values if value is not None]
+    if known and all(_is_number(value) for value in known):
         return " class='right'"
+    if all(len(_text(value)) <= _SHORT for value in values):
+        return " class='short'"
     return " class='wide'" if any(len(_text(value)) > _LONG for value in values) else ""
 
 

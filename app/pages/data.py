@@ -19,6 +19,7 @@ from storage.projects import Project
 
 _ROLES = ("query", "choices", "gold", "kind", "id")
 _NONE = "- none -"
+_PAIRS = 100
 KINDS = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz"]
 
 
@@ -44,6 +45,11 @@ def build(frame: Frame) -> None:
         rows = gr.HTML(padding=False)
         lengths = gr.Plot(label="length of queries", visible=False)
     errors = gr.HTML(padding=False)
+    with gr.Accordion("Near duplicates among the project's queries, and leaks between the splits", open=False):
+        with gr.Row():
+            close = gr.Slider(0.5, 1, 0.95, step=0.01, label="cosine similarity that counts as near")
+            find = gr.Button("Find them")
+        near = gr.HTML(padding=False)
     shown = [said, rows, lengths, errors, take]
 
     do = _Handlers(frame)
@@ -51,6 +57,7 @@ def build(frame: Frame) -> None:
     look.click(guard(do.preview), inputs, [*columns, *shown], **frame.quiet)
     file.upload(guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
     frame.follow(take.click(guard(do.store), inputs, [said, held, take], **frame.quiet))
+    find.click(guard(do.resemble), [frame.project, close], near, **frame.quiet)
     for changed in (dataset.input, share.input, file.clear, *(column.input for column in columns)):
         changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
 
@@ -79,6 +86,17 @@ class _Handlers:
         broke = any(error.row == 0 for error in told.errors)
         shown = told_html(message, bad=broke) + errors
         return [shown, _held(self.frame.services, self.frame.open(project)), gr.Button(interactive=False)]
+
+    def resemble(self, project: str, threshold: float) -> str:
+        found = self.frame.services.resemble.find(project, threshold)
+        leaks = sum(pair.leak for pair in found)
+        told = f"{len(found):,} pairs are that close, {leaks:,} of them across the splits (a leak)."
+        shown = [
+            {"": "leak" if pair.leak else "", "cosine": pair.similarity, "query": pair.first, "and": pair.second}
+            for pair in found[:_PAIRS]
+        ]
+        more = f" The closest {_PAIRS} are shown; `tacit duplicates` lists all." if len(found) > _PAIRS else ""
+        return told_html(told + more, bad=leaks > 0) + table_html(shown)
 
     def arrive(self, project: str, file: str, share: float) -> list[Any]:
         found = self.preview(project, file, "", share, *[""] * len(_ROLES))

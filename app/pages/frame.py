@@ -69,7 +69,7 @@ def frame(services: Services, app: gr.Blocks, here: str, visibility: Visibility)
     gr.Navbar(visible=False)
     made = Frame(services, app, gr.Textbox("", visible=False), gr.Timer(TICK_S, active=False), visibility)
     with gr.Row(elem_classes="body-row"):
-        with gr.Column(scale=1, min_width=200):
+        with gr.Column(scale=1, min_width=240):
             rail = gr.HTML(rail_html([], "", here), padding=False)
         with gr.Column(scale=5, min_width=320):
             yield made

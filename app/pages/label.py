@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import gradio as gr
@@ -34,6 +35,7 @@ def build(frame: Frame) -> None:
         cap = gr.Textbox(label="Cap in US $", placeholder="none", max_length=20)
         most = gr.Textbox(label="Cap on requests", placeholder="none", max_length=20)
         start = gr.Button("Start", variant="primary")
+    with gr.Row():
         pause = gr.Button("Pause")
         retry = gr.Button("Retry failed")
         kind = gr.Dropdown([_ANY, *ErrorKind], value=_ANY, label="of kind", min_width=120)
@@ -131,14 +133,31 @@ def quote_html(quotes: list[Quote]) -> str:
             "requests": q.requests,
             "tokens in": f"{q.input_low:,} - {q.input_high:,}",
             "tokens out": f"{q.output_low:,} - {q.output_high:,}",
-            "US $": "unknown" if q.cost_low is None else f"{q.cost_low:.4f} - {q.cost_high:.4f}",
+            "US $": _range(q.cost_low, q.cost_high),
             "minutes": f"{q.seconds_low / 60:.1f} - {q.seconds_high / 60:.1f}",
             "tokens": q.basis,
             "price": q.price,
         }
         for q in quotes
     ]
+    sums = {"requests": sum(q.requests for q in quotes), "US $": _sum(quotes)}
+    if len(quotes) > 1:
+        rows.append({**dict.fromkeys(rows[0], ""), "teacher": "together", **sums})
     return table_html(rows, "Quote, low to high; requests that fail are not in it")
+
+
+def _range(low: Decimal | None, high: Decimal | None) -> str:
+    if low is None or high is None:
+        return "unknown"
+    return "0" if high == 0 else f"{low:.4f} - {high:.4f}" if high < 1 else f"{low:.2f} - {high:.2f}"
+
+
+def _sum(quotes: list[Quote]) -> str:
+    """The whole; unknown as soon as one part is."""
+    lows, highs = [q.cost_low for q in quotes], [q.cost_high for q in quotes]
+    if None in lows or None in highs:
+        return "unknown"
+    return _range(sum(filter(None, lows), Decimal(0)), sum(filter(None, highs), Decimal(0)))
 
 
 def _progress(services: Services, project: Project | None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+import numpy as np
 import plotly.graph_objects as go
 
 from app.theme import TEACHER_COLOURS, teacher_colour
@@ -39,9 +40,14 @@ def histogram(shares: dict[str, list[int]], threshold: float) -> go.Figure:
         **_QUIET,
     )
     figure.update_traces(opacity=0.6)
-    figure.update_xaxes(range=[0, 1.02], gridcolor=_GRID)
+    low = min((int(used[0]) for counts in shares.values() if (used := np.flatnonzero(counts)).size), default=0)
+    figure.update_xaxes(range=[min(low / _bins(shares), threshold) - 0.02, 1.02], gridcolor=_GRID)
     figure.update_yaxes(gridcolor=_GRID)
     return figure
+
+
+def _bins(shares: dict[str, list[int]]) -> int:
+    return len(next(iter(shares.values()), [0]))
 
 
 def lengths(values: list[int], unit: str) -> go.Figure:

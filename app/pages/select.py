@@ -56,10 +56,15 @@ def _lay_settings() -> tuple[list[Any], gr.Button]:
     """The components of the settings, in the order of `read_settings`, and the button that selects."""
     threshold = gr.Slider(0, 1, 0.95, step=0.005, label="Threshold of confidence")
     with gr.Accordion("Weights of the factors (they sum to 1)", open=True):
-        weights = [gr.Slider(0, 1, 0.0, step=0.001, label=name.replace("_ds", ", Dawid-Skene")) for name in FACTORS]
-    with gr.Row():
-        method = gr.Dropdown(_METHODS, label="Method")
-        disagree = gr.Dropdown(_DISAGREE, value="keep", label="Where labels differ")
+        weights = []
+        for pair in zip(FACTORS[::2], FACTORS[1::2], strict=True):
+            with gr.Row():
+                weights += [
+                    gr.Slider(0, 1, 0.0, step=0.001, label=name.replace("_ds", ", Dawid-Skene"), min_width=130)
+                    for name in pair
+                ]
+    method = gr.Dropdown(_METHODS, label="Method")
+    disagree = gr.Dropdown(_DISAGREE, value="keep", label="Where labels differ")
     store = gr.Button("Select", variant="primary")
     return [threshold, method, disagree, gr.Textbox(visible=False), *weights], store
 

@@ -19,7 +19,7 @@ from engine.errors import InputError
 from storage.projects import Project
 
 _PROVIDERS = [
-    ("OpenAI, or a server that speaks its protocol", "openai"),
+    ("OpenAI or compatible", "openai"),
     ("Mistral", "mistral"),
     ("a model on this machine", "local"),
 ]

@@ -166,5 +166,7 @@ def _times(spec: TeacherSpec, requests: int, measured: dict[str, Any]) -> _Range
 def _tell(price: Any) -> str:
     if price is None:
         return "unknown"
+    if price.input_usd == price.output_usd == 0:
+        return str(price.source)
     told = f"${price.input_usd.normalize():f} in, ${price.output_usd.normalize():f} out a million"
     return f"{told} ({price.source}, read {date.today().isoformat()})"

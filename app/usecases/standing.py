@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,8 @@ from engine.errors import NotFound
 from engine.types import Job, RunStatus
 from storage.projects import Project
 
+_FEW = 5
+"""Replies from which on a pace can be told."""
 State = Literal["todo", "running", "done", "stale"]
 _STEP_OF = {"label": "Label", "batch": "Label", "ray-label": "Label", "local": "Label", "ray": "Label"}
 
@@ -103,6 +106,7 @@ class StandingService:
             if event.type == "label_started":
                 told, of = f"label {event.data['split']}", event.data["requests"]
                 done = min(of, self.context.jobs.count_replies(job.id, event.seq))
+                told += _pace(done, of, time.time() - event.at)
             elif event.type == "metric":
                 told, done, of = event.data["step"], event.data["update"], event.data["of"]
             else:
@@ -128,6 +132,16 @@ class StandingService:
             runs = self.context.runs.all(project.id)
             rows.append({"name": project.name, "task": project.config.task, **(numbers or {}), "runs": len(runs)})
         return rows
+
+
+def _pace(done: int, of: int, seconds: float) -> str:
+    """How fast it goes and how long it will take, once that can be said."""
+    if done < _FEW or seconds < 1:
+        return ""
+    rate = done / seconds
+    left = (of - done) / rate
+    span = f"{left / 3600:.1f} h" if left > 5400 else f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s"
+    return f" · {rate:.1f} a second, {span} left ·"
 
 
 def _run_state(statuses: list[RunStatus]) -> State:

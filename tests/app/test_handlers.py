@@ -109,6 +109,7 @@ def test_data(studio: Studio, tmp_path: Path) -> None:
     said, held = studio("data", "store", "tickets", file, "", 0.0, "question", "choices", "answerKey", *none[:2])
     assert "6 queries added" in said and "6 queries to distill from" in held
     studio("data", "<lambda>")
+    assert "pairs are that close" in studio("data", "resemble", "tickets", 0.6)
 
 
 def teacher(url: str, **changes: Any) -> list[Any]:
