@@ -40,6 +40,7 @@ class OpenAIChat:
             api_key=key or "none",
             base_url=endpoint or "https://api.openai.com/v1",
             max_retries=0,
+            http_client=openai.DefaultAioHttpClient(),  # half the processor time a request of the default transport
         )
         self._headers: dict[str, Any] = {} if key else {"Authorization": openai.Omit()}
 
@@ -169,7 +170,7 @@ class OpenAIChat:
         )
 
     def _explain(self, error: openai.OpenAIError) -> TeacherError:
-        if isinstance(error, openai.APITimeoutError):
+        if isinstance(error, openai.APITimeoutError) and not _is_unreachable(error):
             return TeacherError(ErrorKind.TIMEOUT, "the endpoint did not answer in time")
         if isinstance(error, openai.APIStatusError):
             headers = error.response.headers
@@ -180,6 +181,13 @@ class OpenAIChat:
                 ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}"
             )
         return TeacherError(ErrorKind.NOT_JSON, f"the endpoint's answer can't be read: {redact(str(error), self._key)}")
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    """Whether no connection came about: the transport calls a refused one a timeout too."""
+    cause = error.__cause__ or error.__context__
+    refused = isinstance(error, OSError) and not isinstance(error, TimeoutError)
+    return refused or (cause is not None and _is_unreachable(cause))
 
 
 def _read_usage(usage: Any) -> Usage:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -53,20 +54,43 @@ def provider() -> Iterator[Provider]:
         yield running
 
 
-MAKERS: list[Callable[[Provider], Teacher]] = [
+@pytest.fixture(scope="module")
+def local_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that answers whatever it is asked with the same words."""
+    from tests.fakes.local_teacher import teach
+    from tests.fakes.tiny_student import make_tiny_student
+
+    return teach(make_tiny_student(tmp_path_factory.mktemp("local")))
+
+
+def make_local(folder: Path) -> Teacher:
+    from tests.fakes.local_teacher import LocalTeacher
+
+    return LocalTeacher(TeacherSpec("own", "local", str(folder)))
+
+
+MAKERS: list[Callable[[Provider], Teacher] | None] = [
     lambda provider: ScriptedTeacher("forward"),
     lambda provider: ScriptedTeacher("eliminate"),
     lambda provider: ScriptedTeacher("tabulate"),
     lambda provider: recorded(),
     lambda provider: Hosted(TeacherSpec("ann", "openai", "m", f"{provider.url}/v1")),
     lambda provider: Hosted(TeacherSpec("mia", "mistral", "m", provider.url)),
+    None,
 ]
 
 
-@pytest.fixture(params=MAKERS, ids=["forward", "eliminate", "tabulate", "recorded", "openai", "mistral"])
+@pytest.fixture(params=MAKERS, ids=["forward", "eliminate", "tabulate", "recorded", "openai", "mistral", "local"])
 def teacher(request: pytest.FixtureRequest, provider: Provider) -> Teacher:
+    if request.param is None:
+        return make_local(request.getfixturevalue("local_model"))
     made: Teacher = request.param(provider)
     return made
+
+
+def asked_of(teacher: Teacher) -> list[Query]:
+    """Enough queries; a local model is loaded anew for each."""
+    return QUERIES[:6] if teacher.spec.provider == "local" else QUERIES
 
 
 def knows_only_its_own(teacher: Teacher) -> bool:
@@ -104,14 +128,15 @@ def test_a_spec_names_the_teacher_and_holds_no_key(teacher: Teacher) -> None:
 
 
 def test_most_replies_are_read_as_label_and_rationale(teacher: Teacher) -> None:
-    parsed = [TASK.parse(query, ask(teacher, query).text) for query in QUERIES]
+    queries = asked_of(teacher)
+    parsed = [TASK.parse(query, ask(teacher, query).text) for query in queries]
     good = [reply for reply in parsed if reply is not None]
-    assert len(good) >= 25
+    assert len(good) >= len(queries) * 5 // 6
     assert all(reply.rationale and reply.label for reply in good)
 
 
 def test_the_same_request_gets_the_same_reply(teacher: Teacher) -> None:
-    for query in QUERIES:
+    for query in asked_of(teacher):
         first, second = ask(teacher, query), ask(teacher, query)
         assert (first.text, first.raw, first.finish_reason) == (second.text, second.raw, second.finish_reason)
 
@@ -143,11 +168,12 @@ def test_only_a_live_teacher_answers_what_it_has_not_seen(teacher: Teacher, purp
 
 def test_a_teacher_labels_a_set_and_declines_what_is_not_its_own(teacher: Teacher) -> None:
     journal = Journal()
-    work = LabelWork(TASK, load_prompt("teacher", "custom"), [*QUERIES, make_query("Who wrote Faust?")], [teacher])
+    queries = [*asked_of(teacher), make_query("Who wrote Faust?")]
+    work = LabelWork(TASK, load_prompt("teacher", "custom"), queries, [teacher])
     counts = asyncio.run(label(work, journal))
     declined = int(knows_only_its_own(teacher))
     assert counts.declined == declined
-    assert counts.samples + counts.failures == len(QUERIES) + 1 - declined == len(set(journal.seen))
+    assert counts.samples + counts.failures == len(queries) - declined == len(set(journal.seen))
     again = dataclasses.replace(work, known=frozenset(journal.seen))
     assert asyncio.run(label(again, Journal())) == LabelCounts(0, 0, declined)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -236,7 +237,11 @@ def test_kill_at_any_moment_pays_twice_at_most_what_was_in_flight(workspace: Pat
         process.wait()
         kills += 1
     time.sleep(0.2)
-    out, _ = start(workspace, provider, queries).communicate(timeout=60)
+    finish_and_check(workspace, provider, queries, kills)
+
+
+def finish_and_check(workspace: Path, provider: Provider, queries: int, kills: int) -> None:
+    out, _ = start(workspace, provider, queries).communicate(timeout=120)
     assert b"done" in out
     with open_services(workspace) as services:
         project = services.context.projects.get(PROJECT)
@@ -246,6 +251,20 @@ def test_kill_at_any_moment_pays_twice_at_most_what_was_in_flight(workspace: Pat
     assert good == {"n": queries}
     asked = Counter(query_of(user) for user in provider.asked if "query" in user)
     assert sum(asked.values()) - queries <= kills * IN_FLIGHT
+
+
+@pytest.mark.kill
+def test_a_hundred_kills_of_a_paid_labelling(workspace: Path, provider: Provider) -> None:
+    rng, queries = random.Random(2), 300
+    provider.latency_s = 0.2
+    for _ in range(100):
+        process = start(workspace, provider, queries)
+        time.sleep(rng.uniform(0.5, 2.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    time.sleep(0.5)
+    assert provider.seen, "some were asked before the last kill"
+    finish_and_check(workspace, provider, queries, kills=100)
 
 
 def test_the_command_line_from_teacher_to_ledger(workspace: Path, provider: Provider, tmp_path: Path) -> None:
