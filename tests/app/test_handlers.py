@@ -224,7 +224,9 @@ def test_select(studio: Studio) -> None:
 
 def test_runs_and_the_frame(studio: Studio) -> None:
     assert "No run yet" in studio("runs", "<lambda>", None)
-    assert "Data" in studio.open("runs", "p")[1]
+    for page in PAGES:
+        shown = studio.open(page, "p")
+        assert "Data" in shown[1] and len(json.dumps(shown)) < 1_000_000, "a page's first view stays small"
     rail, strip, *_ = studio("frame", "tick", "p")
     assert "Select" in rail and strip == ""
 

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import json
+from html import escape
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services
-from app.view import marked_html, table_html
+from app.view import Opener, marked_html, replies_html, table_html
 from engine.config import SelectionConfig
 from engine.errors import Conflict, InputError, NotFound, StateError
 from engine.types import make_query
+
+
+class Elements(HTMLParser):
+    """What a browser would make of a piece of HTML."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+REPLY = {"teacher": "ann", "error": None}
 
 
 def test_a_preview_stores_nothing_and_equals_what_is_stored_then(selected: Services) -> None:
@@ -69,11 +88,35 @@ def test_queries_are_searched_and_paged_by_position(selected: Services) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[a](javascript:alert(1))"]
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "[a](javascript:alert(1))",
+        "' onclick='alert(1)",
+        "=HYPERLINK(A1)",
+    ],
 )
-def test_what_models_write_stays_text(text: str) -> None:
-    shown = table_html([{"a": text, "<b>": 1}]) + marked_html(("x", text), ("<i>", f"{text} more"))
-    assert "<script" not in shown and "<img" not in shown and "<i>" not in shown and "<a " not in shown
+def test_what_models_write_is_shown_and_exported_as_text(text: str, selected: Services, tmp_path: Path) -> None:
+    row = {"a": text, "<b>": 1, "open": Opener(text, text)}
+    shown = (
+        table_html([row]) + marked_html(("x", text), ("<i>", f"{text} more")) + replies_html([REPLY | {"raw": text}])
+    )
+    elements = Elements()
+    elements.feed(shown)
+    assert not elements.tags & {"script", "img", "i", "a"} and not [
+        a for a in elements.attributes if a.startswith("on")
+    ]
+    assert escape(text) in shown
+    _, samples = first_query(selected)
+    kept = next(s["id"] for s in samples if s["reason"] == "kept_pair")
+    selected.select.edit("p", kept, text, seen=0)
+    for name in ("g.jsonl", "g.parquet"):
+        selected.export.write("p", tmp_path / name, None, None, None)
+    lines = map(json.loads, (tmp_path / "g.jsonl").read_text().splitlines())
+    assert {row["sample_id"]: row["rationale"] for row in lines}[kept] == text
+    table = pq.read_table(tmp_path / "g.parquet", columns=["sample_id", "rationale"]).to_pylist()
+    assert {row["sample_id"]: row["rationale"] for row in table}[kept] == text
 
 
 def test_standing_tells_what_is_done_and_what_is_stale(selected: Services) -> None:
