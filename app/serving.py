@@ -20,6 +20,8 @@ def launch_options(host: str, port: int, auth: str | None, mcp: bool = False) ->
         MissingPart: if the package that speaks MCP is not installed.
         InputError: if another host than this machine's own is named without a login, or the login can't be read.
     """
+    if mcp and auth:
+        raise InputError("--mcp has no login: leave --auth out and serve this machine only, or leave --mcp out")
     if mcp and find_spec("mcp") is None:
         raise MissingPart("the package mcp is not installed; `pip install 'tacit-studio[mcp]'` brings it")
     users = _read_users(auth) if auth else None

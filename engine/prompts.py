@@ -73,6 +73,12 @@ def make_prompt(role: str, task: str, version: int, text: str) -> Prompt:
             f"has {{{{ {n} }}}}, which nothing fills" for n in unknown
         ]
         raise ConfigError(f"the prompt {'; it '.join(told)}. Nothing was stored.")
+    parts = text.split("\n=====\n")
+    if len(parts) != 2 or not parts[1].strip():
+        raise ConfigError(
+            "the prompt needs one line of five equals signs (=====) between the system part and the user part, and a "
+            "user part behind it. Nothing was stored."
+        )
     return Prompt(role, task, version, variables, text)
 
 

@@ -49,7 +49,7 @@ class Copies:
 
     def write_files(self, project_id: str, folder: Path) -> None:
         """Write TABLE.parquet for each table, and the texts of the prompts that its samples were asked with."""
-        with self._db.write() as writer:
+        with self._db.read() as writer:
             for table in TABLES:
                 names = _names(_columns(writer, table))
                 sql = f"SELECT {names} FROM {table} WHERE project_id = ? ORDER BY {_order(table)}"
@@ -76,7 +76,9 @@ class Copies:
                     writer.run(sql, [project_id, file])
                 prompts = str(folder / "prompts.parquet")
                 writer.run(
-                    "INSERT INTO prompts SELECT hash, name, text FROM read_parquet(?) ON CONFLICT DO NOTHING", [prompts]
+                    "INSERT INTO prompts SELECT hash, name, text FROM read_parquet(?) "
+                    "WHERE left(sha256(text), 24) = hash ON CONFLICT DO NOTHING",
+                    [prompts],
                 )
         except duckdb.Error as error:
             told = str(error).splitlines()[0][:200]

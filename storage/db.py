@@ -80,6 +80,16 @@ class Database:
                 raise
             cursor.execute("COMMIT")
 
+    @contextmanager
+    def read(self) -> Iterator[Writer]:
+        """One view of the store for several statements that change nothing; nobody waits for it."""
+        with self._connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                yield Writer(cursor)
+            finally:
+                cursor.execute("ROLLBACK")
+
 
 class Writer:
     """Statements inside one transaction."""

@@ -45,8 +45,8 @@ class Overrules:
         """On an open database."""
         self._db = db
 
-    def add(self, project_id: str, decisions: Sequence[Decision], seen: int | None = None) -> None:
-        """Record what was decided at once, in one go with one undoing.
+    def add(self, project_id: str, decisions: Sequence[Decision], seen: int | None = None) -> int:
+        """Record what was decided at once, in one go with one undoing; returns the number of the last decision.
 
         `seen` is the number of the edit that whoever decided had before them (0: the teacher's own text); None where
         that does not matter.
@@ -69,6 +69,27 @@ class Overrules:
                     "still in its box: open the query again to see theirs."
                 )
             writer.insert("overrules", pa.table(rows))
+            newest = writer.run("SELECT max(number) FROM overrules WHERE project_id = ?", [project_id])
+        return int(newest[0][0])
+
+    def mark(self, project_id: str) -> tuple[int, int]:
+        """What tells one state of a project's decisions from another, at little cost."""
+        row = self._db.row(
+            "SELECT coalesce(max(number), 0) AS newest, count(*) FILTER (WHERE undone) AS undone FROM overrules "
+            "WHERE project_id = ?",
+            [project_id],
+        )
+        return (int(row["newest"]), int(row["undone"])) if row else (0, 0)
+
+    def edits(self, project_id: str, sample_ids: Sequence[str]) -> dict[str, Edit]:
+        """The edits that count of some samples."""
+        rows = self._db.rows(
+            "SELECT sample_id, number, text FROM overrules WHERE project_id = ? AND NOT undone AND action = 'edit' "
+            "AND sample_id IN (SELECT unnest(?::VARCHAR[])) "
+            "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY number DESC) = 1",
+            [project_id, list(sample_ids)],
+        )
+        return {row["sample_id"]: Edit(row["number"], row["text"]) for row in rows}
 
     def current(self, project_id: str) -> Decided:
         """The decisions that count: of each sample and sort the newest that was not undone."""

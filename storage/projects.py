@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from engine.config import ProjectConfig, read_config
 from engine.errors import Conflict, InputError, NotFound
@@ -98,6 +99,11 @@ class Projects:
             writer.run(
                 "INSERT OR REPLACE INTO teachers VALUES (?, ?, ?)", [project_id, spec.name, json.dumps(asdict(spec))]
             )
+
+    def teacher_rows(self, project_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """The teachers as they are stored: the name of the row, and the settings unchecked."""
+        rows = self._db.rows("SELECT name, spec FROM teachers WHERE project_id = ? ORDER BY name", [project_id])
+        return [(row["name"], json.loads(row["spec"])) for row in rows]
 
     def teachers(self, project_id: str) -> list[TeacherSpec]:
         """The project's teachers by name."""

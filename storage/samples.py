@@ -142,14 +142,18 @@ class Samples:
                 [project_id, list(found)],
             )
 
-    def failed_ids(self, project_id: str, kinds: Sequence[str]) -> set[str]:
-        """Samples that were asked for and failed, of some kinds of error or (none given) all."""
-        rows = self._db.rows(
-            "SELECT DISTINCT sample_id FROM attempts WHERE project_id = ? AND error IS NOT NULL "
-            "AND purpose IN ('label', 'evaluate') AND (len(?) = 0 OR list_contains(?, error))",
+    def failed(self, project_id: str, kinds: Sequence[str]) -> list[dict[str, Any]]:
+        """(query_id, teacher, draw) of what failed, by some kinds of error or (none given) any, and has no sample."""
+        return self._db.rows(
+            """
+            SELECT DISTINCT a.query_id, a.teacher, coalesce(a.draw, 0) AS draw FROM attempts a WHERE a.project_id = ?
+                AND a.error IS NOT NULL AND a.purpose IN ('label', 'evaluate')
+                AND (len(?) = 0 OR list_contains(?, error))
+                AND NOT EXISTS (SELECT 1 FROM samples s WHERE s.project_id = a.project_id AND s.query_id = a.query_id
+                    AND s.teacher = a.teacher AND s.draw = coalesce(a.draw, 0))
+            """,
             [project_id, list(kinds), list(kinds)],
         )
-        return {row["sample_id"] for row in rows}
 
     def replace_recorded(self, project_id: str, teacher: str, current: Mapping[str, str]) -> None:
         """Remove a recorded teacher's samples of an earlier file for queries that its present file may answer.

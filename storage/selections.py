@@ -35,8 +35,17 @@ class Selections:
         self._db = db
 
     def add(self, selection: StoredSelection, rows: Sequence[SelectionRow]) -> None:
-        """Store a selection; the same settings on the same samples replace their earlier result."""
+        """Store a selection; the same settings on the same samples replace their earlier result.
+
+        Earlier ones of the project go, unless a run was built on them.
+        """
         with self._db.write() as writer:
+            left = "SELECT id FROM selections WHERE project_id = ? AND id NOT IN (SELECT selection_id FROM runs)"
+            for sql in (
+                f"DELETE FROM selection_rows WHERE selection_id IN ({left})",
+                f"DELETE FROM selections WHERE id IN ({left})",
+            ):
+                writer.run(sql, [selection.project_id])
             writer.run("DELETE FROM selection_rows WHERE selection_id = ?", [selection.id])
             writer.run(
                 "INSERT OR REPLACE INTO selections VALUES (?, ?, ?, ?, ?, ?)",

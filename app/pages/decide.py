@@ -26,8 +26,9 @@ _PICK = """element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True)
 class Listed:
-    """The list of queries: its components, and what fills them with the first page."""
+    """The list of queries: what finds them, its components, and what fills these with the first page."""
 
+    asked: list[Any]
     parts: list[Any]
     first: Any
 
@@ -41,12 +42,14 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
     query_rows, after = page
     sample, instead, text, seen = one[2:]
     few = [*one[:2], instead]
-    for event, start_at in ((turns[0].click, 0), (find[0].submit, 0), (find[1].change, 0), (turns[1].click, None)):
-        first = after if start_at is None else gr.State(0)
-        event(guard(do.turn), [frame.project, *find[:2], first], page, **frame.quiet)
+    asked = [frame.project, *find[:2]]
+    for event in (turns[0].click, find[0].submit, find[1].change):
+        event(guard(do.first), asked, page, **frame.quiet)
+    turns[1].click(guard(do.turn), [*asked, after], page, **frame.quiet)
     picked = query_rows.click(_opened_id, None, opened, show_progress="hidden", **frame.quiet)
-    picked.success(guard(do.look), [frame.project, opened], one, **frame.quiet)
-    sample.input(guard(do.pick), [frame.project, opened, sample], [text, seen], **frame.quiet)
+    last: dict[str, Any] = {"trigger_mode": "always_last", **frame.quiet}
+    picked.success(guard(do.look), [frame.project, opened], one, **last)
+    sample.input(guard(do.pick), [frame.project, opened, sample], [text, seen], **last)
 
     def bind(event: Any, work: Any, inputs: list[Any], told: Sequence[Any] = (), anew: bool = False) -> None:
         """A decision, then the numbers, the list and the open query as they are after it.
@@ -56,7 +59,7 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
         quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
         decided = event(guard(work), [frame.project, *inputs], [buttons["said"], *told], **frame.quiet)
         counted = decided.success(do.numbers, [frame.project, *settings], numbers, **quiet)
-        turned = counted.success(do.turn, [frame.project, *find[:2], gr.State(0)], page, **quiet)
+        turned = counted.success(do.stay, [*asked, after], page, **quiet)
         shown = turned.success(
             do.look if anew else do.redraw, [frame.project, opened, sample], one if anew else few, **quiet
         )
@@ -70,7 +73,7 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
     bind(turns[2].click, do.keep_all, find)
     bind(turns[3].click, do.drop_all, find)
     frame.fill_once([find[2], *page], do.start)
-    return Listed(page, do.first)
+    return Listed(asked, page, do.first)
 
 
 def _opened_id(event: gr.EventData) -> str:
@@ -87,7 +90,7 @@ def _lay_list() -> tuple[list[Any], list[Any], list[Any]]:
         teacher = gr.Dropdown([_EVERY], value=_EVERY, label="Of")
         keep, drop = gr.Button("Keep them all"), gr.Button("Drop them all", variant="stop")
     queries = gr.HTML(padding=False, js_on_load=_PICK)
-    return [search, which, teacher], [first, forward, keep, drop], [queries, gr.State(0)]
+    return [search, which, teacher], [first, forward, keep, drop], [queries, gr.State([0, 0])]
 
 
 def _lay_detail() -> tuple[list[Any], dict[str, Any]]:
@@ -119,24 +122,31 @@ class _Handlers:
 
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
-            return [gr.update(), "", 0]
+            return [gr.update(), "", [0, 0]]
         teachers = [spec.name for spec in self.services.context.projects.teachers(project.id)]
-        return [gr.Dropdown([_EVERY, *teachers], value=_EVERY), *self.turn(project.name, "", "all", 0)]
+        return [gr.Dropdown([_EVERY, *teachers], value=_EVERY), *self.first(project.name, "", "all")]
 
     def numbers(self, project: str, *values: Any) -> list[Any]:
         return draw_numbers(self.services, project, values)
 
-    def turn(self, project: str, search: str, which: str, after: int) -> list[Any]:
-        rows = self.services.browse.queries(project, search, which, after)
+    def first(self, project: str, search: str, which: str) -> list[Any]:
+        return self._page(project, search, which, 0)
+
+    def turn(self, project: str, search: str, which: str, place: list[int]) -> list[Any]:
+        return self._page(project, search, which, place[1])
+
+    def stay(self, project: str, search: str, which: str, place: list[int]) -> list[Any]:
+        return self._page(project, search, which, place[0])
+
+    def _page(self, project: str, search: str, which: str, begin: int) -> list[Any]:
+        """The list behind a position, and where it begins and ends."""
+        rows = self.services.browse.queries(project, search, which, begin)
         shown = [
             {"query": Opener(row["query"], row["id"]), **{k: v for k, v in row.items() if k not in _HIDDEN}}
             for row in rows
         ]
         table = table_html(shown, empty="No query here. Select first, or search for something else.")
-        return [table, rows[-1]["position"] if rows else 0]
-
-    def first(self, project: str) -> list[Any]:
-        return self.turn(project, "", "all", 0)
+        return [table, [begin, rows[-1]["position"] if rows else 0]]
 
     def look(self, project: str, query_id: str | None, chosen: str | None = None) -> list[Any]:
         if not query_id:
@@ -159,10 +169,14 @@ class _Handlers:
 
     def pick(self, project: str, query_id: str, sample_id: str | None) -> list[Any]:
         found = self.services.browse.detail(project, query_id)
-        return next(self._shown(row) for row in found.samples if row["id"] == sample_id)
+        row = next((row for row in found.samples if row["id"] == sample_id), None)
+        if row is None:
+            raise StateError("This sample is not there any more; open the query again.")
+        return self._shown(row)
 
     def _shown(self, row: dict[str, Any]) -> list[Any]:
-        return [row["rationale"], str(row["edit"])]
+        """A sample's text, and whose text and which edit of it that is."""
+        return [row["rationale"], f"{row['id']} {row['edit']}"]
 
     def keep(self, project: str, sample_id: str | None) -> str:
         return self._overrule(project, sample_id, "keep")
@@ -179,8 +193,11 @@ class _Handlers:
         return told_html("swapped: one is kept by hand, the other dropped")
 
     def edit(self, project: str, sample_id: str | None, text: str, seen: str) -> list[Any]:
-        number = self.services.select.edit(project, _chosen(sample_id), text, int(seen))
-        return [told_html("saved; the teacher's own text stays, and undo brings it back"), str(number)]
+        shown, _, number = seen.partition(" ")
+        if shown != _chosen(sample_id):
+            raise StateError("The text in the box is another sample's: choose the sample again. Nothing was stored.")
+        made = self.services.select.edit(project, shown, text, int(number))
+        return [told_html("saved; the teacher's own text stays, and undo brings it back"), f"{shown} {made}"]
 
     def keep_all(self, project: str, search: str, which: str, teacher: str) -> str:
         return self._decide_all(project, (search, which, teacher), "keep")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,8 @@ class _Handlers:
     """What the page's events do."""
 
     frame: Frame
+    exports: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
+    """What was exported for a download, for as long as the server runs."""
 
     @property
     def services(self) -> Services:
@@ -104,7 +106,7 @@ class _Handlers:
     def export(self, name: str | None) -> list[Any]:
         chosen = _named(name)
         safe = re.sub(r"[^\w\- ]+", "_", chosen)
-        path = self.services.carry.export(chosen, Path(tempfile.mkdtemp()) / f"{safe}.tacit.zip")
+        path = self.services.carry.export(chosen, Path(tempfile.mkdtemp(dir=self.exports.name)) / f"{safe}.tacit.zip")
         told = "It holds queries, labels, teachers, samples, ledger and decisions; never a key, and no runs."
         return [told_html(told), gr.File(str(path), visible=True)]
 

@@ -11,6 +11,7 @@ import gradio as gr
 from app.pages.frame import Frame, guard
 from app.services import Services
 from app.view import told_html
+from engine.errors import TacitError
 from storage.projects import Project
 
 
@@ -52,7 +53,11 @@ class _Handlers:
             return [gr.Dropdown([], value=None), "", "1", ""]
         versions = self.services.prompt.versions(project.name)
         newest = max(versions)
-        return [_choices(versions, newest), versions[newest], str(newest), self.preview(project.name, versions[newest])]
+        try:
+            shown = self.preview(project.name, versions[newest])
+        except TacitError as error:
+            shown = told_html(str(error), bad=True)
+        return [_choices(versions, newest), versions[newest], str(newest), shown]
 
     def pick(self, project: str, version: int) -> list[Any]:
         versions = self.services.prompt.versions(project)
@@ -65,7 +70,10 @@ class _Handlers:
 
     def save(self, project: str, text: str, seen: str) -> list[Any]:
         number = self.services.prompt.save(project, text, int(seen))
-        told = f"Version {number} counts. Samples are asked for with it from now on; those that are there keep theirs."
+        told = (
+            f"Version {number} counts: Start asks every query again with it. Samples of earlier versions stay, and are "
+            "selected from as well."
+        )
         return [told_html(told), _choices(self.services.prompt.versions(project), number), str(number)]
 
 

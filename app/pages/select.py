@@ -47,7 +47,7 @@ def build(frame: Frame) -> None:
         balanced.then(**numbers, **last)
     listed = decide.build(frame, settings, [said, bins])
     stored = store.click(guard(do.choose), [frame.project, *settings], [said, bins], **frame.quiet)
-    frame.follow(stored.success(guard(listed.first), frame.project, listed.parts, **frame.quiet))
+    frame.follow(stored.success(guard(listed.first), listed.asked, listed.parts, **frame.quiet))
     survey.click(guard(do.survey), [frame.project, *settings], drawn, **frame.quiet)
     frame.fill_once([said, bins, *settings], do.start)
 

@@ -107,6 +107,7 @@ class _Handlers:
     def choose(self, project: str, name: str) -> list[Any]:
         if name == _NEW:
             return [*(gr.update() for _ in _FIELDS), ""]
+        self.frame.services.teachers.get(project, name)
         row = next(row for row in self.frame.services.teachers.list_all(project) if row["name"] == name)
         flat = {**row, **row["sampling"]}
         shown = ["" if flat[field] is None else flat[field] for field in _FIELDS]

@@ -95,13 +95,16 @@ class BrowseService:
         if row is None:
             raise NotFound(f"there is no query {query_id} in {project.name!r}")
         samples = self.context.db.rows(
-            "SELECT s.id, s.teacher, s.draw, s.label, coalesce(o.text, s.rationale) AS rationale, s.text_hash, "
-            "s.rationale AS original, coalesce(r.edit, 0) AS edit, r.confidence, r.reason, r.similarity "
+            "SELECT s.id, s.teacher, s.draw, s.label, s.rationale, s.text_hash, s.rationale AS original, "
+            "r.confidence, r.reason, r.similarity "
             "FROM samples s LEFT JOIN selection_rows r ON r.sample_id = s.id AND r.selection_id = ? "
-            "LEFT JOIN overrules o ON o.number = r.edit "
             "WHERE s.project_id = ? AND s.query_id = ? ORDER BY s.teacher, s.draw, s.id",
             [self._selection_id(project.id), project.id, query_id],
         )
+        edits = self.context.overrules.edits(project.id, [sample["id"] for sample in samples])
+        for sample in samples:
+            number, text = edits.get(sample["id"], (0, sample["rationale"]))
+            sample |= {"edit": number, "rationale": text}
         return Detail(row["text"], samples, self._cosines(project, [s["text_hash"] for s in samples]))
 
     def _selection_id(self, project_id: str) -> str:

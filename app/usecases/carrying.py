@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
+import lzma
 import re
 import shutil
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from app.usecases.context import Context
-from engine.config import ProjectConfig, read_config
-from engine.errors import InputError, StateError
+from engine.config import ProjectConfig, TeacherConfig, read_config
+from engine.errors import ConfigError, InputError, StateError
+from engine.prompts import make_prompt
 from engine.records import MAX_FILE
+from engine.tasks import get_task
+from engine.types import TeacherSpec
 from storage.copies import TABLES
 from storage.projects import Project
 
 _MANIFEST = "tacit.json"
 _FORMAT = 1
+_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 _SOURCE = re.compile(r"[0-9a-f]{24}")
 _PARTS = frozenset({_MANIFEST, *(f"{table}.parquet" for table in (*TABLES, "prompts"))})
 
@@ -113,13 +121,21 @@ class CarryService:
             try:
                 self.context.copies.read_files(project.id, folder)
                 unkeyed = self._check_teachers(project, folder)
+                for _, text in self.context.projects.prompts(project.id):
+                    make_prompt("teacher", get_task(config.task).name, 0, text)
+                self._take_recordings(project, folder)
             except BaseException:
                 self.context.copies.purge(project.id)
                 raise
-            for file in (folder / "recordings").glob("*.jsonl"):
-                self.context.recordings.mkdir(exist_ok=True)
-                shutil.move(file, self.context.recordings / file.name)
         return Brought(project.name, unkeyed)
+
+    def _take_recordings(self, project: Project, folder: Path) -> None:
+        """Take the recordings that a teacher names; one that is here already stays as it is."""
+        self.context.recordings.mkdir(exist_ok=True)
+        for source in self._recordings(project):
+            target = self.context.recordings / f"{source}.jsonl"
+            if not target.exists():
+                shutil.move(folder / "recordings" / target.name, target)
 
     def _unpack(self, path: Path, folder: Path, name: str) -> ProjectConfig:
         """Take the known parts out, and read the settings."""
@@ -132,28 +148,44 @@ class CarryService:
                     file.extract(item, folder)
             manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
             schema, values = int(manifest["schema"]), dict(manifest["config"])
-        except (zipfile.BadZipFile, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
+        except (*_BROKEN, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
             raise InputError(f"{path.name} is no export of a project ({error}). Nothing was stored.") from None
         if manifest.get("format") != _FORMAT or schema > self.context.copies.schema:
             raise InputError(f"{path.name} was made by a newer version of Tacit. Nothing was stored.")
         return read_config(ProjectConfig, {**values, "name": name.strip() or values.get("name", "")})
 
     def _check_teachers(self, project: Project, folder: Path) -> list[str]:
-        """See that the teachers can be read; take variables of keys off those behind an address of their own."""
-        try:
-            specs = self.context.projects.teachers(project.id)
-        except (TypeError, ValueError, LookupError) as error:
-            raise InputError(f"its teachers can't be read ({error}). Nothing was stored.") from None
+        """See that the teachers are such as can be made here; take keys off those behind an address of their own."""
         unkeyed = []
-        for spec in specs:
-            if spec.provider == "recorded" and not (
-                _SOURCE.fullmatch(spec.endpoint) and (folder / "recordings" / f"{spec.endpoint}.jsonl").is_file()
+        for name, spec in self.context.projects.teacher_rows(project.id):
+            try:
+                known = _check_spec(name, spec)
+            except (TypeError, ValueError, LookupError, AttributeError, ConfigError) as error:
+                raise InputError(f"its teacher {name} can't be read ({error}). Nothing was stored.") from None
+            if known.provider == "recorded" and not (
+                _SOURCE.fullmatch(known.endpoint) and (folder / "recordings" / f"{known.endpoint}.jsonl").is_file()
             ):
-                raise InputError(f"the recording of {spec.name} is not in the file. Nothing was stored.")
-            if spec.endpoint and spec.key_variable:
-                self.context.projects.put_teacher(project.id, replace(spec, key_variable=None))
-                unkeyed.append(spec.name)
+                raise InputError(f"the recording of {name} is not in the file. Nothing was stored.")
+            if known.endpoint and known.key_variable:
+                self.context.projects.put_teacher(project.id, replace(known, key_variable=None))
+                unkeyed.append(name)
         return unkeyed
+
+
+def _check_spec(name: str, spec: Mapping[str, Any]) -> TeacherSpec:
+    """A teacher's settings, checked as those that a person types are.
+
+    Raises:
+        ConfigError: what is wrong.
+        TypeError: if they are no settings of a teacher.
+    """
+    flat = {**spec, **spec["sampling"]}
+    flat.pop("sampling")
+    if spec["name"] != name:
+        raise ConfigError(f"it is named {spec['name']!r} inside")
+    if spec["provider"] != "recorded":
+        return read_config(TeacherConfig, flat).to_spec()
+    return TeacherSpec(name, "recorded", str(spec["model"]), endpoint=str(spec["endpoint"]), concurrency=1)
 
 
 def _is_recording(name: str) -> bool:

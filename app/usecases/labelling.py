@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeGuard, cast, get_args
 from app.usecases.asking import Asking, Reach
 from app.usecases.context import Context
 from app.usecases.placing import Placing
-from app.usecases.prompting import teacher_prompt
+from app.usecases.prompting import freeze_prompt, job_prompt
 from app.usecases.teaching import probe_teacher
 from engine.compress import CompressWork, compress
 from engine.costs import Budget, find_price
@@ -23,13 +23,13 @@ from engine.label import LabelWork, count_missing, label, read_sample, run_all, 
 from engine.label_batch import POLL_S as POLL_BATCH_S
 from engine.label_batch import BatchWork, label_in_batches, read_chunks, restore_budget
 from engine.ports import Task, Teacher
-from engine.prompts import load_prompt
+from engine.prompts import Prompt, load_prompt
 from engine.tasks import get_task
 from engine.teachers.calling import Stopped
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.opening import HOSTED
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.types import Job, JobStatus, Purpose, Query, Reply, Split, TeacherSpec
+from engine.types import Job, JobStatus, Purpose, Query, Reply, SampleKey, Split, TeacherSpec
 from storage.projects import Project
 from storage.runs import Run
 
@@ -128,6 +128,7 @@ class LabelService:
             "max_requests": order.max_requests,
             "retry": list(order.retry),
             "limit": order.limit,
+            "prompt": freeze_prompt(self.context, project),
         }
         left = self._left_batches(project, asked["teachers"]) if order.engine == "batch" else None
         if left is not None:
@@ -197,7 +198,7 @@ class LabelService:
         """The project and task of a labelling job; the prompt's text is kept, so that its samples stay explainable."""
         project = self.context.projects.get(job.project_id)
         task = get_task(project.config.task)
-        prompt = teacher_prompt(self.context, project)
+        prompt = job_prompt(self.context, project, job.spec)
         self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
         return project, task
 
@@ -290,17 +291,28 @@ class LabelService:
         """What a labelling job has to ask of one split."""
         queries = self.context.queries.get(project.id, split)[: spec.get("limit")]
         retry = spec.get("retry") or []
-        kinds = [] if "all" in retry else retry
+        prompt = job_prompt(self.context, project, spec)
         return LabelWork(
             task=task,
-            prompt=teacher_prompt(self.context, project),
+            prompt=prompt,
             queries=queries,
             teachers=teachers,
             known=self.context.samples.known_ids(project.id),
             purpose=Purpose.LABEL if split is Split.DISTILL else Purpose.EVALUATE,
-            only=self.context.samples.failed_ids(project.id, kinds) if retry else None,
+            only=self._failed(project, prompt, [] if "all" in retry else retry) if retry else None,
             nonce=str(spec.get("nonce", "")),
         )
+
+    def _failed(self, project: Project, prompt: Prompt, kinds: Sequence[str]) -> set[str]:
+        """Samples to ask for again: of each failed one without a sample, the id that it has under this prompt."""
+        specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
+        found = set()
+        for row in self.context.samples.failed(project.id, kinds):
+            spec = specs.get(row["teacher"])
+            if spec is not None:
+                key = SampleKey(row["query_id"], spec.endpoint, spec.model, prompt.hash, spec.sampling, row["draw"])
+                found.add(key.id)
+        return found
 
     def parse_again(self, project_name: str) -> dict[str, dict[str, int]]:
         """Read the replies again that could not be read, with the parser of this version. Nobody is asked.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.usecases.context import Context
 from engine.errors import InputError
@@ -26,6 +27,20 @@ def teacher_prompt(context: Context, project: Project) -> Prompt:
     task = get_task(project.config.task)
     found = context.projects.prompts(project.id)
     return make_prompt("teacher", task.name, *found[-1]) if found else load_prompt("teacher", task.name)
+
+
+def freeze_prompt(context: Context, project: Project) -> dict[str, Any]:
+    """The prompt that counts now, for a job that keeps to it whatever is saved meanwhile."""
+    prompt = teacher_prompt(context, project)
+    return {"version": prompt.version, "text": prompt.text}
+
+
+def job_prompt(context: Context, project: Project, spec: Mapping[str, Any]) -> Prompt:
+    """The prompt that a job was started with."""
+    own = spec.get("prompt")
+    if not own:
+        return teacher_prompt(context, project)
+    return make_prompt("teacher", get_task(project.config.task).name, own["version"], own["text"])
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from engine.records import MAX_CELL
 from engine.select import REASONS, TOLERANCE, Selection, SelectionInput, select, weigh
 from engine.tasks import get_task
 from engine.types import Event, Reason, SelectionRow, Split, hash_id
-from storage.overrules import Decision
+from storage.overrules import Decided, Decision
 from storage.projects import Project
 from storage.samples import SampleArrays
 from storage.selections import StoredSelection
@@ -59,6 +59,7 @@ class SelectService:
 
     context: Context
     held: dict[str, Held] = field(default_factory=dict)
+    decided: dict[tuple[str, int, int], Decided] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def select(
@@ -80,7 +81,7 @@ class SelectService:
 
     def _store(self, project: Project, config: SelectionConfig) -> StoredSelection:
         """Select and store. Other decisions make another selection: what a run was built on stays as it was."""
-        decided = self.context.overrules.current(project.id)
+        decided = self._decided(project)
         held = self._hold(project, config)
         chosen = self._choose(project, held, config, decided.actions)
         arrays, embedder = held.arrays, held.embedder
@@ -118,7 +119,17 @@ class SelectService:
         """The samples and what is decided for each, a person's decisions over it. Raises as `preview`."""
         project = self.context.projects.get(project_name)
         held = self._hold(project, config)
-        return held, self._choose(project, held, config, self.context.overrules.current(project.id).actions)
+        return held, self._choose(project, held, config, self._decided(project).actions)
+
+    def _decided(self, project: Project) -> Decided:
+        """The decisions that count, read anew only where there are others."""
+        mark = (project.id, *self.context.overrules.mark(project.id))
+        found = self.decided.get(mark)
+        if found is None:
+            found = self.context.overrules.current(project.id)
+            self.decided.clear()
+            self.decided[mark] = found
+        return found
 
     def apply(self, project_name: str, held: Held, config: SelectionConfig) -> Selection:
         """What other settings decide for samples in memory, whatever a person decided."""
@@ -192,12 +203,12 @@ class SelectService:
             raise InputError("the rationale is empty; drop the sample if it is not to be taught")
         if len(text) > MAX_CELL:
             raise InputError(f"the rationale has {len(text):,} characters; {MAX_CELL:,} are the most")
-        self.decide(project_name, [Decision(sample_id, "edit", text.strip())], seen)
-        project = self.context.projects.get(project_name)
-        return self.context.overrules.current(project.id).edits[sample_id].number
+        return self.decide(project_name, [Decision(sample_id, "edit", text.strip())], seen)
 
-    def decide(self, project_name: str, decisions: Sequence[Decision], seen: int | None = None) -> None:
+    def decide(self, project_name: str, decisions: Sequence[Decision], seen: int | None = None) -> int:
         """Record decisions that go together; the newest stored selection is made anew with them.
+
+        Returns the number of the last decision.
 
         Raises:
             NotFound: if nothing was selected yet; then nothing is decided.
@@ -209,8 +220,9 @@ class SelectService:
         with self.lock:
             config = self.context.selections.latest(project.id).config
             self._hold(project, config)
-            self.context.overrules.add(project.id, decisions, seen)
+            number = self.context.overrules.add(project.id, decisions, seen)
             self._store(project, config)
+        return number
 
     def undo(self, project_name: str) -> dict[str, Any] | None:
         """Take the newest decision back; what it was, or None where there is nothing to undo."""
@@ -298,12 +310,11 @@ def _overrule(arrays: SampleArrays, chosen: Selection, decided: dict[str, str]) 
     """The selection with a person's decisions over it."""
     if not decided:
         return chosen
-    reason = chosen.reason.copy()
-    places = {sample_id: place for place, sample_id in enumerate(arrays.ids)}
-    for sample_id, action in decided.items():
-        if sample_id in places:
-            by_hand = Reason.KEPT_BY_HAND if action == "keep" else Reason.DROPPED_BY_HAND
-            reason[places[sample_id]] = REASONS.index(by_hand)
+    reason, ids = chosen.reason.copy(), np.array(arrays.ids)  # in their order
+    for action, by_hand in (("keep", Reason.KEPT_BY_HAND), ("drop", Reason.DROPPED_BY_HAND)):
+        own = np.array([sample_id for sample_id, what in decided.items() if what == action], dtype=ids.dtype)
+        places = np.minimum(np.searchsorted(ids, own), len(ids) - 1)
+        reason[places[ids[places] == own]] = REASONS.index(by_hand)
     return chosen._replace(reason=reason)
 
 

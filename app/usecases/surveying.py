@@ -61,7 +61,7 @@ class SurveyService:
     def _other_ways(self, project_name: str, held: Held, config: SelectionConfig) -> list[dict[str, Any]]:
         """What other settings would keep of the same samples, without what was decided by hand."""
         ways = {
-            "as set above": config,
+            "as set above, nothing by hand": config,
             "the same, the majority's labels": config.model_copy(update={"disagreement": "majority"}),
             "the same, no query whose labels differ": config.model_copy(update={"disagreement": "drop"}),
             "the paper's settings": SelectionConfig(),

@@ -25,7 +25,7 @@ from engine.errors import KeyMissing, MissingPart
 from engine.jobs.spec import STOP_FILE, RayLabelJob, read_lines
 from engine.label import LabelWork, label
 from engine.ports import EventSink
-from engine.prompts import make_prompt
+from engine.prompts import Prompt, load_prompt, make_prompt
 from engine.tasks import get_task
 from engine.teachers.calling import Caller
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher
@@ -152,7 +152,7 @@ class Asker:
         queries: dict[str, Query] = {item["query"]["id"]: query_from_json(item["query"]) for item in items}
         work = LabelWork(
             task=self._task,
-            prompt=make_prompt("teacher", self._task.name, self._job.prompt_version, self._job.prompt),
+            prompt=self._prompt(),
             queries=list(queries.values()),
             teachers=[teacher],
             purpose=self._job.purpose,
@@ -165,6 +165,12 @@ class Asker:
             await label(work, rows, Caller(limiters={self._spec.name: limiter}, stop=self._flag.exists))
         finally:
             await chat.close()
+
+    def _prompt(self) -> Prompt:
+        job = self._job
+        if not job.prompt:
+            return load_prompt("teacher", self._task.name)
+        return make_prompt("teacher", self._task.name, job.prompt_version, job.prompt)
 
     def _rates(self) -> tuple[int | None, int | None]:
         return self._spec.requests_per_minute, self._spec.tokens_per_minute

@@ -63,8 +63,8 @@ class RayLabelJob(Config):
     teacher: dict[str, Any]
     capabilities: dict[str, Any]
     task: str
-    prompt: str
-    prompt_version: int
+    prompt: str = ""
+    prompt_version: int = 1
     purpose: Purpose
     file: str
     nonce: str

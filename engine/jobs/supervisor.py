@@ -29,7 +29,7 @@ from engine.types import Job, JobStatus
 Runner = Callable[[Job, EventLog, Callable[[], bool]], Awaitable[None]]
 _STATUS_OF = ((CapReached, JobStatus.CAPPED), (KeyMissing, JobStatus.NEEDS_KEY))
 TICK_S = 0.4
-_REST = 10
+_REST, _LONGEST_REST_S = 10, 5.0
 """After a round of taking a journal in, the next waits this many times as long as the round took: a busy job's rounds
 become few and large."""
 GRACE_S = 60.0
@@ -144,7 +144,8 @@ class Supervisor:
         if over or time.monotonic() >= self._rest_until.get(job.id, 0.0):
             started = time.monotonic()
             self.take_in(job)
-            self._rest_until[job.id] = time.monotonic() + _REST * (time.monotonic() - started)
+            took = time.monotonic() - started
+            self._rest_until[job.id] = time.monotonic() + min(_REST * took, _LONGEST_REST_S)
         if over:
             self._end(job)
         elif job.cancel_at is not None and time.time() - job.cancel_at > self._grace:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 
@@ -184,9 +185,9 @@ class OpenAIChat:
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    """Whether no connection came about: the transport calls a refused one a timeout too."""
+    """Whether no connection came about or it broke: the transport calls these timeouts too."""
     cause = error.__cause__ or error.__context__
-    refused = isinstance(error, OSError) and not isinstance(error, TimeoutError)
+    refused = isinstance(error, (OSError, aiohttp.ClientConnectionError)) and not isinstance(error, TimeoutError)
     return refused or (cause is not None and _is_unreachable(cause))
 
 

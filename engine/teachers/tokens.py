@@ -58,12 +58,15 @@ def find_in_files(model: str) -> Counter | None:
     import tokenizers  # noqa: PLC0415 - only where a model is quoted whose tokenizer is here
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
 
-    folder = Path(model)
     try:
+        folder = Path(model)
         file = folder / "tokenizer.json" if folder.is_dir() else try_to_load_from_cache(model, "tokenizer.json")
-    except ValueError:  # no name of a model on the Hub
+    except (ValueError, OSError):  # no name of a model on the Hub, nor of a folder
         return None
     if not isinstance(file, (str, Path)) or not Path(file).is_file():
         return None
-    tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    try:
+        tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    except Exception:  # noqa: BLE001 - the library raises nothing finer on a file that it can't read
+        return None
     return Counter("the model's own tokenizer", lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))

@@ -182,9 +182,11 @@ def test_label(studio: Studio) -> None:
     studio.finish()
     project = studio.services.context.projects.get("tickets")
     assert studio.services.context.samples.counts(project.id)[0] == {"teacher": "ann", "samples": 5, "failures": 1}
-    assert "1 of 1 can be read now" not in studio("label", "parse_again", "tickets")
-    assert "no kind" not in studio("label", "begin_retry", *order, "5", "", "timeout")[0]
+    assert "ann: 0 of 1 can be read now" in studio("label", "parse_again", "tickets")
+    asked = len(studio.provider.seen)
+    studio("label", "begin_retry", *order, "5", "", "timeout")
     studio.finish()
+    assert len(studio.provider.seen) == asked, "what failed otherwise is not asked again"
     assert studio.services.context.samples.counts(project.id)[0]["failures"] == 1
     studio("label", "begin_retry", *order, "5", "", "any")
     studio.finish()
@@ -196,21 +198,26 @@ def test_select(studio: Studio) -> None:
     studio.open("select", "p")
     assert "kept" in studio("select", "choose", "p", *SETTINGS)[0]
     assert "kept 52 of 52" in studio("select", "numbers", "p", 0.0, "none", *SETTINGS[2:])[0]
-    assert "not selected" not in studio("decide", "turn", "p", "", "all")
+    assert "data-open" in studio("decide", "first", "p", "", "all")
+    assert "No query here" in studio("decide", "first", "p", "nobody asks this", "all")
+    assert "data-open" in studio("decide", "first", "p", "", "all")
+    assert "No query here" in studio("decide", "turn", "p", "", "all"), "eighteen queries fill one page"
+    assert "No query here" in studio("decide", "stay", "p", "", "all")
     ways, *plots = studio("select", "survey", "p", *SETTINGS)
     assert "keep all" in ways and len(plots) == 3
     query = studio.services.browse.queries("p")[0]["id"]
     samples = studio.services.browse.detail("p", query).samples
     detail, _, _, _, text, seen = studio("decide", "look", "p", query)
-    assert samples[0]["teacher"] in detail and text == samples[0]["rationale"] and seen == "0"
+    assert samples[0]["teacher"] in detail and text == samples[0]["rationale"] and seen == f"{samples[0]['id']} 0"
     assert studio("decide", "pick", "p", query, samples[1]["id"])[0] == samples[1]["rationale"]
     assert "kept by hand" in studio("decide", "keep", "p", samples[0]["id"])
     assert "dropped by hand" in studio("decide", "drop", "p", samples[0]["id"])
     assert "swapped" in studio("decide", "swap", "p", samples[0]["id"], samples[1]["id"])
     evil = "<img src=x onerror=alert(1)>"
-    assert "saved" in studio("decide", "edit", "p", samples[0]["id"], evil, "0")[0]
+    assert "saved" in studio("decide", "edit", "p", samples[0]["id"], evil, seen)[0]
     assert len(studio("decide", "redraw", "p", query, samples[0]["id"])) == 3
-    assert "Nothing was overwritten" in studio.refused("decide", "edit", "p", samples[0]["id"], "mine", "0")
+    assert "Nothing was overwritten" in studio.refused("decide", "edit", "p", samples[0]["id"], "mine", seen)
+    assert "Nothing was stored" in studio.refused("decide", "edit", "p", samples[1]["id"], "mine", seen)
     assert "<img" not in studio("decide", "look", "p", query)[0]
     assert "17 samples" in studio("decide", "keep_all", "p", "", "all", samples[0]["teacher"])
     assert "17 samples" in studio("decide", "drop_all", "p", "", "all", samples[0]["teacher"])
@@ -218,7 +225,6 @@ def test_select(studio: Studio) -> None:
         assert "undone" in studio("decide", "undo", "p")
     assert "nothing to undo" in studio("decide", "undo", "p")
     assert "kept" in studio("decide", "numbers", "p", *SETTINGS)[0]
-    assert "data-open" in studio("decide", "first", "p")
     assert "Open a query" in studio.refused("decide", "keep", "p", None)
 
 

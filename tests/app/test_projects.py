@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
+from datetime import datetime
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from app.services import Services
@@ -111,3 +116,53 @@ def test_an_import_can_neither_leave_its_folder_nor_aim_a_key(selected: Services
     assert made.unkeyed == ["ann"] and selected.teachers.get("brought", "ann").key_variable is None
     assert selected.teachers.get("p", "ann").key_variable == "OPENAI_API_KEY"
     assert not list(tmp_path.rglob("escaped*")) and not Path("/tmp/escaped.jsonl").exists()
+
+
+def with_teacher(source: Path, to: Path, row: str, spec: dict[str, Any]) -> Path:
+    """The export with one more row of teachers."""
+    with zipfile.ZipFile(source) as old:
+        table = pq.read_table(BytesIO(old.read("teachers.parquet")))
+    settings = {**json.loads(table["spec"][0].as_py()), "provider": "openai", **spec}
+    columns = {"name": [*table["name"].to_pylist(), row], "spec": [*table["spec"].to_pylist(), json.dumps(settings)]}
+    written = BytesIO()
+    pq.write_table(pa.table(columns), written)
+    return rewrite(source, to, **{"teachers.parquet": written.getvalue()})
+
+
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        ("zz", {"name": "forward", "endpoint": "https://example.org/v1", "key_variable": "OPENAI_API_KEY"}),
+        ("zz", {"name": "zz", "concurrency": 10**9}),
+        ("zz", {"name": "zz", "endpoint": "file:///etc/passwd"}),
+        ("zz", {"name": "zz", "provider": "recorded", "endpoint": "../../outside"}),
+        ("zz", {"name": "zz", "sampling": None}),
+    ],
+)
+def test_a_teacher_that_could_not_be_made_here_is_not_imported(
+    selected: Services, tmp_path: Path, name: str, spec: dict[str, Any]
+) -> None:
+    good = selected.carry.export("p", tmp_path / "p.zip")
+    with pytest.raises(InputError, match="Nothing was stored"):
+        selected.carry.bring(with_teacher(good, tmp_path / "bad.zip", name, spec), "bad")
+    assert [row["name"] for row in selected.standing.overview()] == ["p"]
+
+
+def test_an_import_replaces_no_recording_and_no_broken_prompt_comes_in(selected: Services, tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs.jsonl"
+    row = {"query": selected.browse.queries("p")[0]["query"], "teacher": "old", "rationale": "so", "answer": "7"}
+    outputs.write_text(json.dumps(row))
+    selected.context.wait(selected.data.import_outputs("p", outputs).job_id)
+    (held,) = selected.context.recordings.glob("*.jsonl")
+    before = held.read_bytes()
+    good = selected.carry.export("p", tmp_path / "p.zip")
+    forged = before.replace(b'"7"', b'"8"')
+    selected.carry.bring(rewrite(good, tmp_path / "forged.zip", **{f"recordings/{held.name}": forged}), "forged")
+    assert held.read_bytes() == before
+    prompts = BytesIO()
+    columns = {"version": [2], "text": ["no holes"], "created_at": [datetime(2026, 1, 1)]}
+    pq.write_table(pa.table(columns), prompts)
+    bad = rewrite(good, tmp_path / "prompt.zip", **{"project_prompts.parquet": prompts.getvalue()})
+    with pytest.raises(InputError, match="Nothing was stored"):
+        selected.carry.bring(bad, "bad")
+    assert {row["name"] for row in selected.standing.overview()} == {"p", "forged"}

@@ -16,9 +16,10 @@ from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services
 from app.view import Opener, marked_html, replies_html, table_html
-from engine.config import SelectionConfig
+from engine.config import Plan, SelectionConfig, Step
 from engine.errors import Conflict, InputError, NotFound, StateError
-from engine.types import make_query
+from engine.types import RunStatus, make_query
+from storage.runs import Run
 
 
 class Elements(HTMLParser):
@@ -165,6 +166,8 @@ def test_an_edit_is_taught_and_exported_and_the_teachers_text_stays(selected: Se
     sample = next(s for s in samples if s["reason"] == "kept_pair")
     project = selected.context.projects.get("p")
     built_on = selected.context.selections.latest(project.id)
+    plan = Plan(name="twt", steps=(Step(kind="evaluate", name="vanilla"),))
+    selected.context.runs.add(Run("r" * 24, project.id, built_on.id, plan, str(tmp_path), RunStatus.FINISHED, ""))
     selected.select.edit("p", sample["id"], "  In my own words.  ", seen=0)
     now = next(s for s in selected.browse.detail("p", query_id).samples if s["id"] == sample["id"])
     assert (now["rationale"], now["original"]) == ("In my own words.", sample["rationale"])
@@ -222,10 +225,10 @@ def test_overviews_are_computed_from_the_samples(selected: Services) -> None:
         row["samples"] - 1 for row in selected.browse.queries("p")
     )
     assert (
-        by_name["as set above"]["samples kept"]
+        by_name["as set above, nothing by hand"]["samples kept"]
         == selected.select.preview("p", SelectionConfig(threshold=0.9)).counts["kept"]
     )
     assert found.sweep.coverage[0] == 1 and (np.diff(found.sweep.coverage) <= 1e-12).all()
     points = selected.survey.draw_map("p", SelectionConfig(threshold=0.9))
     assert len(points.x) == points.of == by_name["keep all"]["samples kept"] and 0 < points.shown <= 1
-    assert sum(points.kept) == by_name["as set above"]["samples kept"]
+    assert sum(points.kept) == by_name["as set above, nothing by hand"]["samples kept"]

@@ -22,7 +22,8 @@ from app.services import Services, open_services
 from app.usecases.labelling import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import ConfigError, InputError, KeyMissing, WorkerFailed
-from engine.types import Choice, JobStatus, make_query
+from engine.tasks import get_task
+from engine.types import Choice, JobStatus, Split, make_query
 from tests.fakes.paid_label import IN_FLIGHT, PROJECT
 from tests.fakes.provider import KEY, Provider, query_of, run_provider
 
@@ -265,6 +266,23 @@ def test_a_hundred_kills_of_a_paid_labelling(workspace: Path, provider: Provider
     time.sleep(0.5)
     assert provider.seen, "some were asked before the last kill"
     finish_and_check(workspace, provider, queries, kills=100)
+
+
+def test_what_failed_is_retried_with_a_better_prompt_and_a_job_keeps_the_prompt_it_was_started_with(
+    services: Services, provider: Provider
+) -> None:
+    add(services, provider)
+    provider.faults = {"query 3?": ["prose"]}
+    assert label(services) == JobStatus.FINISHED
+    job = services.context.jobs.jobs_of(services.context.projects.get("p").id)[0]
+    own = services.prompt.versions("p")[1]
+    assert services.prompt.save("p", f"Take your time. {own}") == 2
+    project, task = services.context.projects.get("p"), get_task("choice")
+    assert services.label.plan_work(project, task, (), Split.DISTILL, job.spec).prompt.version == 1
+    asked = len(provider.seen)
+    assert label(services, retry=("all",)) == JobStatus.FINISHED
+    assert len(provider.seen) == asked + 1 and "Take your time." in str(provider.seen[-1].body)
+    assert services.context.samples.counts(project.id)[0]["samples"] == 8
 
 
 def test_the_command_line_from_teacher_to_ledger(workspace: Path, provider: Provider, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from engine.errors import ConfigError, NotFound
-from engine.prompts import PROMPT_FOLDER, UNSOUND, Prompt, load_prompt
+from engine.prompts import PROMPT_FOLDER, UNSOUND, Prompt, load_prompt, make_prompt
 
 LOCK = Path(__file__).parent / "prompts.lock.json"
 
@@ -64,3 +65,21 @@ def test_the_hash_follows_the_text_alone() -> None:
 
 def test_the_mark_of_an_unsound_rationale_is_stable() -> None:
     assert UNSOUND == "(not sound: "
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{{ query }} {{ factors }}", "====="),
+        ("{{ factors }}\n=====\n{{ query }}\n=====\n", "====="),
+        ("{{ factors }} {{ query }}\n=====\n ", "====="),
+        ("{{ factors }}\n====\n{{ query }}", "====="),
+        ("{{ factors }}\n=====\nsay it", "lacks {{ query }}"),
+        ("{{ factors }} {{ gold }}\n=====\n{{ query }}", "{{ gold }}"),
+    ],
+)
+def test_a_prompt_of_ones_own_has_the_published_holes_and_two_parts(text: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(why)):
+        make_prompt("teacher", "custom", 2, text)
+    own = make_prompt("teacher", "custom", 2, "Score {{ factors }}.\n=====\n{{ query }}")
+    assert own.render(query="why?", factors="clarity") == ("Score clarity.", "why?")
