@@ -21,6 +21,8 @@ from app.pages.teachers import _FIELDS
 from app.services import Services, open_services
 from tests.fakes.provider import KEY, Provider, run_provider
 
+pytestmark = pytest.mark.xdist_group("studio")  # one session, step by step
+
 BROWSER_ONLY = {"_opened_id"}
 """Handlers that need a click's own data; the browser stories click."""
 SETTINGS = [0.95, "confidence", "keep", "", 0.4, 0.4, 0.2, *[0.0] * (len(FACTORS) - 3)]
