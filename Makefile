@@ -16,7 +16,7 @@ demo: $(STAMP)
 	@$(BIN)/tacit demo --fast
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-kill: $(STAMP)
 	@$(BIN)/python -m pytest -m kill --timeout 1200

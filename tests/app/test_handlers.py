@@ -1,4 +1,4 @@
-"""Every handler of every page, called over HTTP as a page calls it."""
+"""Every handler of every page, called over HTTP as a page calls it: one session, step by step through this file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from app.pages.selection import FACTORS
 from app.pages.teachers import _FIELDS
 from app.services import Services, open_services
 from tests.fakes.provider import KEY, Provider, run_provider
-
-pytestmark = pytest.mark.xdist_group("studio")  # one session, step by step
 
 BROWSER_ONLY = {"_opened_id"}
 """Handlers that need a click's own data; the browser stories click."""
