@@ -30,7 +30,7 @@ test-browser: $(STAMP)
 
 # Of a finished project: `make demo` leaves one in `workspace`.
 WORKSPACE ?= workspace
-PROJECT ?= demo
+PROJECT ?= demo-fast
 screenshots: $(STAMP)
 	@scripts/browser.sh
 	@$(BIN)/python -m scripts.screenshots $(WORKSPACE) $(PROJECT)

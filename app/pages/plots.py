@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -61,44 +62,30 @@ def lengths(values: list[int], unit: str) -> go.Figure:
 def heatmap(found: Detail) -> go.Figure:
     """Cosine similarity of a query's rationales, the chosen pair outlined."""
     names = [f"{place}. {escape(row['teacher'])}" for place, row in enumerate(found.samples, 1)]
-    figure = go.Figure(
-        go.Heatmap(
-            z=found.cosines,
-            x=names,
-            y=names,
-            zmin=0,
-            zmax=1,
-            colorscale="Blues",
-            texttemplate="%{z:.2f}",
-            hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
-        )
-    )
+    figure = _matrix(names, z=found.cosines, hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>")
     kept = [place for place, row in enumerate(found.samples) if row["reason"] == "kept_pair"]
     if len(kept) == 2:
         for x, y in (kept, kept[::-1]):
             figure.add_shape(
                 type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line={"color": "#dc2626", "width": 3}
             )
-    figure.update_layout(height=300, margin=_WIDE, yaxis={"autorange": "reversed"}, **_QUIET)
     return figure
 
 
 def likeness(found: Survey) -> go.Figure:
     """How alike two teachers' rationales are on average."""
-    names = [escape(name) for name in found.teachers]
-    figure = go.Figure(
-        go.Heatmap(
-            z=found.likeness.mean.round(4).tolist(),
-            customdata=found.likeness.shared.tolist(),
-            x=names,
-            y=names,
-            zmin=0,
-            zmax=1,
-            colorscale="Blues",
-            texttemplate="%{z:.2f}",
-            hovertemplate="%{y} and %{x}: %{z:.3f} over %{customdata:,} pairs<extra></extra>",
-        )
+    return _matrix(
+        [escape(name) for name in found.teachers],
+        z=found.likeness.mean.round(4).tolist(),
+        customdata=found.likeness.shared.tolist(),
+        hovertemplate="%{y} and %{x}: %{z:.3f} over %{customdata:,} pairs<extra></extra>",
     )
+
+
+def _matrix(names: list[str], **cells: Any) -> go.Figure:
+    """Cosines of all pairs, the first row on top."""
+    scale = {"zmin": 0, "zmax": 1, "colorscale": "Blues", "texttemplate": "%{z:.2f}"}
+    figure = go.Figure(go.Heatmap(x=names, y=names, **scale, **cells))
     figure.update_layout(height=300, margin=_WIDE, yaxis={"autorange": "reversed"}, **_QUIET)
     return figure
 
