@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-kill test-slow test-browser screenshots check format bench lock clean
+.PHONY: install demo shipped-demo test test-kill test-slow test-browser screenshots check format bench lock clean
 
 install: $(STAMP)
 
@@ -12,8 +12,14 @@ $(STAMP): requirements.lock pyproject.toml scripts/install.sh
 	@scripts/install.sh $(PYTHON) $(VENV)
 	@touch $@
 
+# The studio on the demo project; `tacit demo` and `tacit demo --fast` compute one without a browser.
 demo: $(STAMP)
-	@$(BIN)/tacit demo --fast
+	@$(BIN)/tacit serve --port 0
+
+# Computes the demo project anew and writes app/shipped/demo.tacit.zip (about half an hour on two cores).
+DEMO_WORKSPACE ?= build/demo
+shipped-demo: $(STAMP)
+	@$(BIN)/python -m scripts.ship_demo $(DEMO_WORKSPACE)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile

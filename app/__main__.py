@@ -168,19 +168,47 @@ def train(
     stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",
     review: Annotated[bool, typer.Option(help="Wait for a person after compression (`tacit compress`).")] = False,
     check_level: Annotated[int, typer.Option(min=1, max=2, help="2 asks a teacher whether the answer follows.")] = 1,
+    rank: Annotated[int | None, typer.Option(help="Rank of the adapter.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Instead of the preset's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Rows that are longer are left out and counted.")] = None,
+    compress_cap: Annotated[str | None, typer.Option(help="US dollars that compressing may cost.")] = None,
+    forecast: Annotated[bool, typer.Option("--forecast", help="Measure time and memory; start nothing.")] = False,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Run a plan on the newest selection: train the stages, compress between them, evaluate each."""
     from app.console import EventBars
-    from app.showing import show_run
-    from app.usecases.planning import adjust_plan, make_plan
+    from app.showing import show_forecast, show_run
+    from app.usecases.labelling import read_money
+    from app.usecases.planning import PlanOrder, make_plan
+    from engine.config import read_config
 
+    asked = {
+        "plan": plan,
+        "preset": preset,
+        "student": student,
+        "compressor": compressor,
+        "stages": stages,
+        "review": review,
+        "check_level": check_level,
+        "compress_cap": read_money(compress_cap),
+        "rank": rank,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "max_tokens": max_tokens,
+    }
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
-        chosen = make_plan(services.context, project, plan, preset, student, compressor, stages)
-        run = services.run.start(project, adjust_plan(chosen, review, check_level))
-        data = services.reading.run(services.run.wait(run.id, bars).id)
-    show(as_json, data, lambda: show_run(data))
+        chosen = make_plan(services.context, project, read_config(PlanOrder, asked))
+        if forecast:
+            services.context.wait(services.forecast.ask(project, chosen).id, bars)
+            found = services.forecast.find(project, chosen)
+        else:
+            data = services.reading.run(services.run.wait(services.run.start(project, chosen).id, bars).id)
+    if forecast:
+        show(as_json, found, lambda: show_forecast(found))
+    else:
+        show(as_json, data, lambda: show_run(data))
 
 
 @app.command()
@@ -198,10 +226,10 @@ def compress(
 
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         if edit is not None:
-            services.run.edit_rationale(run, edit, text or "")
+            services.review.edit(run, edit, text or "")
         if approve:
             services.run.wait(services.run.approve(run).id, bars)
-        data = services.reading.compression(run)
+        data = services.review.rows(run)
     show(as_json, data, lambda: show_compression(data))
 
 
@@ -269,31 +297,38 @@ def export(
     run: Annotated[str | None, typer.Option(help="Run whose stage is exported.")] = None,
     stage: Annotated[str | None, typer.Option(help="Train step whose adapter is copied.")] = None,
     dataset: Annotated[str | None, typer.Option(help="full, compressed or label: the rows a stage trains on.")] = None,
+    merged: Annotated[bool, typer.Option("--merged", help="The stage merged into its base model.")] = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
-    """Write the distillation set, the rows of a stage, or the adapter of a stage."""
+    """Write the distillation set, the rows of a stage, or the student of a stage with its card."""
     with open_workspace(workspace) as services:
-        told = services.export.write(project, to, run, stage, dataset)
+        told = services.export.write(project, to, run, stage, dataset, merged)
     sys.stdout.write(f"{told}\n")
 
 
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Any other than this machine's own needs --auth.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: the first free one from 7860 on.")] = 7860,
     auth: Annotated[str | None, typer.Option(help="user:password, or a file with one such line a user.")] = None,
     mcp: Annotated[
         bool, typer.Option("--mcp", help="Offer the read-only endpoints as tools of an MCP server.")
     ] = False,
+    with_demo: Annotated[
+        bool, typer.Option("--with-demo/--no-demo", help="Whether a workspace without projects gets the demo project.")
+    ] = True,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Open the studio in the browser."""
     from app.main import build_app
-    from app.serving import launch_options
+    from app.serving import launch_options, serve_app
+    from app.shipping import bring_demo
 
     options = launch_options(host, port, auth, mcp)
     with open_workspace(workspace) as services:
-        build_app(services).launch(**options)
+        if with_demo:
+            bring_demo(services)
+        serve_app(build_app(services), options)
 
 
 @app.command()

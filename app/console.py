@@ -65,7 +65,7 @@ def report_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
         {
             "system": row.name,
             "n": row.n,
-            "acc.": f"{row.accuracy:.2f}",
+            row.measure: f"{row.accuracy:.2f}",
             "95%": f"{row.ci_low:.2f}-{row.ci_high:.2f}",
             "parsed": f"{row.parse_rate:.2f}",
             "tokens": f"{row.mean_output_tokens:.1f}",

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import gradio as gr
 
-from app.pages import data, endpoints, label, projects, runs, select, teachers
+from app.pages import (
+    compress,
+    data,
+    endpoints,
+    evaluate,
+    exports,
+    jobs,
+    label,
+    playground,
+    projects,
+    select,
+    teachers,
+    train,
+)
 from app.pages.frame import Visibility, frame
 from app.services import Services
 
@@ -13,7 +26,12 @@ _PAGES = (
     ("Teachers", "/teachers", teachers.build),
     ("Label", "/label", label.build),
     ("Select", "/select", select.build),
-    ("Runs", "/runs", runs.build),
+    ("Compress", "/compress", compress.build),
+    ("Train", "/train", train.build),
+    ("Evaluate", "/evaluate", evaluate.build),
+    ("Playground", "/playground", playground.build),
+    ("Exports", "/exports", exports.build),
+    ("Jobs and spend", "/jobs", jobs.build),
 )
 
 

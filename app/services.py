@@ -11,20 +11,28 @@ from pathlib import Path
 from app.usecases.asking import Asking
 from app.usecases.browsing import BrowseService
 from app.usecases.carrying import CarryService
+from app.usecases.comparing import CompareService
+from app.usecases.compressing import AGAIN, CompressService
 from app.usecases.context import Context, open_context
 from app.usecases.data import DataService
 from app.usecases.exporting import ExportService
+from app.usecases.forecasting import ForecastService
+from app.usecases.keeping import KeepService
 from app.usecases.labelling import LabelService
+from app.usecases.playing import PLAY, PlayService
 from app.usecases.previewing import PreviewService
 from app.usecases.prompting import PromptService
+from app.usecases.publishing import PUSH, PublishService
 from app.usecases.quoting import QuoteService
 from app.usecases.reading import ReadService
 from app.usecases.resembling import ResembleService
+from app.usecases.reviewing import ReviewService
 from app.usecases.running import RunService
 from app.usecases.selecting import SelectService
 from app.usecases.standing import StandingService
 from app.usecases.surveying import SurveyService
 from app.usecases.teaching import TeacherService
+from app.usecases.watching import WatchService
 from engine.jobs.backends.local import LocalBackend
 from engine.jobs.supervisor import Supervisor
 from engine.ports import Backend
@@ -50,6 +58,14 @@ class Services:
     carry: CarryService
     prompt: PromptService
     reading: ReadService
+    compress: CompressService
+    review: ReviewService
+    forecast: ForecastService
+    watch: WatchService
+    compare: CompareService
+    play: PlayService
+    publish: PublishService
+    keep: KeepService
 
 
 def _devices() -> int:
@@ -66,39 +82,68 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         StoreError: if its database can't be used.
     """
     context = open_context(workspace.resolve())
-    asking = Asking(context)
-    label, run, teachers = LabelService(context, asking), RunService(context), TeacherService(context, asking)
-    selecting = SelectService(context)
+    services = _compose(context)
     runners = {
-        "label": label.run_label,
-        "batch": label.run_batch,
-        "ray-label": label.run_ray,
-        "compress": label.run_compress,
-        "probe": teachers.run_probe,
+        "label": services.label.run_label,
+        "batch": services.label.run_batch,
+        "ray-label": services.label.run_ray,
+        "compress": services.compress.run_compress,
+        AGAIN: services.compress.run_again,
+        "probe": services.teachers.run_probe,
+        PLAY: services.play.run_play,
+        PUSH: services.publish.run_push,
     }
-    context.supervisor = Supervisor(context.jobs, backend or LocalBackend(), runners, run.job_over, _devices())
+    context.supervisor = Supervisor(
+        context.jobs,
+        backend or LocalBackend(),
+        runners,
+        services.run.job_over,
+        _devices(),
+        before_worker=services.play.resident.end,
+    )
     try:
         context.supervisor.recover()
-        run.stop_cut_off()
+        services.run.stop_cut_off()
         context.supervisor.start()
-        yield Services(
-            context,
-            DataService(context),
-            teachers,
-            label,
-            QuoteService(context, label),
-            selecting,
-            run,
-            ExportService(context),
-            ResembleService(context),
-            StandingService(context),
-            PreviewService(context),
-            BrowseService(context, selecting),
-            SurveyService(context, selecting),
-            CarryService(context),
-            PromptService(context),
-            ReadService(context, run),
-        )
+        yield services
     finally:
+        services.play.resident.end()
         context.supervisor.close()
         context.db.close()
+
+
+def _compose(context: Context) -> Services:
+    """All use cases over an open workspace."""
+    asking = Asking(context)
+    label, compressing, selecting = (
+        LabelService(context, asking),
+        CompressService(context, asking),
+        SelectService(context),
+    )
+    run, exporting = RunService(context, compressing), ExportService(context)
+    return Services(
+        context=context,
+        data=DataService(context),
+        teachers=TeacherService(context, asking),
+        label=label,
+        quote=QuoteService(context, label),
+        select=selecting,
+        run=run,
+        export=exporting,
+        resemble=ResembleService(context),
+        standing=StandingService(context),
+        preview=PreviewService(context),
+        browse=BrowseService(context, selecting),
+        survey=SurveyService(context, selecting),
+        carry=CarryService(context),
+        prompt=PromptService(context),
+        reading=ReadService(context, run),
+        compress=compressing,
+        review=ReviewService(context),
+        forecast=ForecastService(context),
+        watch=WatchService(context),
+        compare=CompareService(context),
+        play=PlayService(context, asking, label),
+        publish=PublishService(context, asking.keys, exporting),
+        keep=KeepService(context),
+    )

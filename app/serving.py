@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import gradio as gr
 
 from app.theme import CSS, make_theme
 from engine.errors import InputError, MissingPart
@@ -32,7 +35,7 @@ def launch_options(host: str, port: int, auth: str | None, mcp: bool = False) ->
         )
     return {
         "server_name": host,
-        "server_port": port,
+        "server_port": port or None,
         "auth": users,
         "share": False,
         "mcp_server": mcp,
@@ -43,6 +46,17 @@ def launch_options(host: str, port: int, auth: str | None, mcp: bool = False) ->
         "footer_links": [],
         "show_error": True,
     }
+
+
+def serve_app(app: gr.Blocks, options: dict[str, Any]) -> None:
+    """Serve until Ctrl-C, and say where."""
+    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
+    sys.stdout.write(f"Tacit is open at {url}\n")
+    sys.stdout.flush()
+    try:
+        app.block_thread()
+    finally:
+        app.close()
 
 
 def _is_own(host: str) -> bool:

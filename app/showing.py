@@ -193,10 +193,25 @@ def show_run(data: dict[str, Any]) -> None:
         )
 
 
+def show_forecast(found: Any) -> None:
+    """What a plan will take."""
+    if found is None:
+        out.print("nothing was measured")
+        return
+    rows = [{**vars(stage), "seconds": round(stage.seconds)} for stage in found.stages]
+    print_table(f"forecast on {found.device} in {found.dtype}", rows)
+    out.print(
+        f"training {found.training_s / 60:.0f} min, writing {found.writing_low / 60:.0f} to "
+        f"{found.writing_high / 60:.0f} min, "
+        f"{found.peak_bytes / 1e9:.1f} GB; guessed: the step's rows are made by the run itself"
+    )
+    print_table("rows that are too long, left out", found.too_long)
+
+
 def show_compression(rows: Sequence[dict[str, Any]]) -> None:
     """Compressed rationales beside their originals."""
     for row in rows:
-        out.rule(Text(plain(f"{row['sample']} · {row['teacher']} · {row['flags']}")), align="left")
+        out.rule(Text(plain(f"{row['sample']} · {row['teacher']} · {', '.join(row['flags'])}")), align="left")
         for name in ("original", "student", "compressed"):
             out.print(Text(plain(f"{name:>10}: {row[name]}")))
 

@@ -1,4 +1,4 @@
-"""Look and feel in one place: theme, style sheet, and the colours of teachers in every plot."""
+"""Look and feel in one place: theme, style sheet, and the colours of teachers and stages in every plot."""
 
 from __future__ import annotations
 
@@ -10,6 +10,22 @@ TEACHER_COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891
 def teacher_colour(names: list[str], name: str) -> str:
     """The colour of a teacher: by its place among the project's teachers in order of name."""
     return TEACHER_COLOURS[sorted(names).index(name) % len(TEACHER_COLOURS)]
+
+
+_STAGES = {
+    "vanilla": "#94a3b8",
+    "vanilla-fewshot": "#64748b",
+    "stage1": "#2563eb",
+    "stage2": "#0891b2",
+    "stage3": "#059669",
+    "standard-kd": "#d97706",
+    "standard-kd-equal-updates": "#b45309",
+}
+
+
+def stage_colour(name: str) -> str:
+    """The colour of a stage or a baseline, the same in every plot; teachers and whatever else are violet."""
+    return _STAGES.get(name, "#9333ea")
 
 
 def make_theme() -> gr.themes.Base:
@@ -65,6 +81,20 @@ button.open { all: unset; cursor: pointer; text-decoration: underline dotted; }
 button.open:hover { color: var(--color-accent); }
 button.open:focus-visible { outline: 2px solid var(--color-accent); }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
+.spark { width: 80px; height: 20px; vertical-align: middle; }
+.spark polyline { fill: none; stroke: var(--color-accent); stroke-width: 1.5; }
+.log { max-height: 20rem; overflow: auto; font-size: .8em; white-space: pre-wrap; overflow-wrap: anywhere; }
+.stages { list-style: none; display: flex; flex-wrap: wrap; gap: .3rem .3rem; padding: 0; margin: .5rem 0; }
+.stages li { background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary);
+  border-radius: 4px; padding: .2rem .5rem; font-size: .85em; }
+.stages li:not(:last-child)::after { content: ' \\2192'; color: var(--body-text-color-subdued); }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: 1rem; margin: .6rem 0; }
+.columns p { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0 0; }
+.pane { border: 1px solid var(--border-color-primary); border-radius: 4px; padding: .5rem .7rem; }
+.facts { color: var(--body-text-color-subdued); font-size: .85em; margin-top: .4rem;
+  font-variant-numeric: tabular-nums; }
+.item { border-bottom: 1px solid var(--border-color-primary); padding: .5rem 0; }
+.told { white-space: pre-wrap; }
 @media (max-width: 640px) {
   .pair, .beside { grid-template-columns: 1fr; }
   .gradio-container .row { flex-wrap: wrap; }

@@ -9,7 +9,9 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from app.usecases.playing import Pane
 from app.usecases.standing import Mark, RunningJob
+from engine.config import Plan, Step
 
 _RINGS = {"todo": "&#9675;", "running": "&#9680;", "done": "&#9679;", "stale": "&#9676;"}
 _LONG = 40
@@ -43,6 +45,8 @@ def _side(values: Sequence[Any]) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Spark):
+        return " " * (_SHORT - 1)
     return value.text if isinstance(value, Opener) else value if isinstance(value, str) else ""
 
 
@@ -53,6 +57,8 @@ def _is_number(value: Any) -> bool:
 def _cell(value: Any) -> str:
     if isinstance(value, Link):
         return f"<a href='{escape(value.href)}'>{escape(value.text)}</a>"
+    if isinstance(value, Spark):
+        return spark_html(value.values)
     if isinstance(value, Opener):
         return f"<button class='open' data-open='{escape(value.id)}'>{escape(value.text)}</button>"
     if value is None:
@@ -79,6 +85,64 @@ class Opener:
 
     text: str
     id: str
+
+
+@dataclass(frozen=True)
+class Spark:
+    """A cell that draws a few numbers as a line, with the last one beside it."""
+
+    values: Sequence[float]
+
+
+def spark_html(values: Sequence[float]) -> str:
+    """Numbers as a small line, and the last of them."""
+    if not values:
+        return "-"
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    step = 80 / max(1, len(values) - 1)
+    points = " ".join(f"{n * step:.1f},{18 - 16 * (value - low) / span:.1f}" for n, value in enumerate(values))
+    said = "class='spark' viewBox='0 0 80 20' role='img' aria-label='loss by update'"
+    return f"<svg {said}><polyline points='{points}'/></svg> {values[-1]:.3f}"
+
+
+def span_text(seconds: float) -> str:
+    """A span of time as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def log_html(text: str) -> str:
+    """Lines of a log as they are."""
+    return (
+        f"<pre class='log'>{escape(text)}</pre>" if text else told_html("No worker of this run has printed anything.")
+    )
+
+
+def stages_html(plan: Plan) -> str:
+    """A plan as the stages it goes through."""
+    parts = ["<li>select</li>"] + [
+        f"<li title='{escape(step.name)}'>{escape(_say_step(step))}</li>" for step in plan.steps
+    ]
+    return f"<ol class='stages' aria-label='Steps of the plan'>{''.join(parts)}</ol>"
+
+
+def _say_step(step: Step) -> str:
+    if step.kind == "train":
+        size = f"{step.train.updates} updates" if step.train.updates else f"{step.train.epochs:g} epochs"
+        size = "equal updates" if step.equal_updates_to else size
+        return f"{step.name}: {_TAUGHT[step.dataset]}, {size}, rate {step.train.learning_rate:g}"
+    said = {
+        "answer": "the student answers",
+        "compress": "the teacher compresses",
+        "evaluate": f"score {step.start or step.name}",
+    }
+    review = "you review" if step.approve == "person" else "all are approved"
+    return said.get(step.kind, review)
+
+
+_TAUGHT = {"full": "full reasoning", "compressed": "compressed reasoning", "label": "answers only"}
 
 
 def page_url(path: str, project: str) -> str:
@@ -142,6 +206,31 @@ def marked_html(first: tuple[str, str], second: tuple[str, str]) -> str:
     sides = ((name, left), (other_name, right))
     parts = [f"<div><b>{escape(who)}</b><p>{' '.join(filter(None, said))}</p></div>" for who, said in sides]
     return f"<div class='pair'>{''.join(parts)}</div>"
+
+
+def columns_html(columns: Sequence[tuple[str, str]]) -> str:
+    """Texts side by side, each below its head; on a narrow screen one below the other."""
+    parts = [f"<div><b>{escape(head)}</b><p>{escape(text)}</p></div>" for head, text in columns]
+    return f"<div class='columns'>{''.join(parts)}</div>"
+
+
+def panes_html(panes: Sequence[Pane]) -> str:
+    """Answers side by side, with tokens, time and money under each."""
+    parts = []
+    for pane in panes:
+        facts = [
+            None if pane.tokens is None else f"{pane.tokens:,} tokens",
+            None if pane.seconds is None else f"{pane.seconds:.1f} s",
+            None if pane.cost is None else f"${pane.cost:.4f}",
+            None if pane.over else "...",
+        ]
+        under = " · ".join(filter(None, facts))
+        told = told_html(pane.told) if pane.told else ""
+        parts.append(
+            f"<div class='pane'><b>{escape(pane.name)}</b><p>{escape(pane.text)}</p>{told}"
+            f"<div class='facts'>{escape(under)}</div></div>"
+        )
+    return f"<div class='columns' aria-live='polite'>{''.join(parts)}</div>"
 
 
 def replies_html(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -23,11 +23,16 @@ _LOOP_TIMES = 4
 
 @dataclass(frozen=True)
 class CompressWork:
-    """One compression: the sample chosen, the teacher who rewrites, and what the student wrote (None: nothing)."""
+    """One compression: the sample chosen, the teacher who rewrites, and what the student wrote (None: nothing).
+
+    With a `note` of whoever reviews it, the teacher is asked to write its `previous` short form anew.
+    """
 
     example: Example
     teacher: Teacher
     student: Generation | None
+    previous: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ def _compressed_event(item: CompressWork, result: Compressed) -> Mapping[str, An
         "query_id": item.example.query.id,
         "rationale": result.rationale,
         "flags": list(result.flags),
+        **({"note": item.note} if item.note else {}),
     }
 
 
@@ -130,7 +136,8 @@ async def compress_one(
     }
     flags = (f"student:{flaw}",) if flaw else ()
     asker = _Asker(task, work, sink, caller)
-    reply = await asker.ask(Purpose.COMPRESS, "guided", variables)
+    asked = variables | {"previous": work.previous, "note": work.note} if work.note else variables
+    reply = await asker.ask(Purpose.COMPRESS, "again" if work.note else "guided", asked)
     if reply is None:
         return None
     if isinstance(reply, str):

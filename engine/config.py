@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -159,6 +160,12 @@ class Plan(Config):
     steps: tuple[Step, ...]
     compressor: str | None = Field(None, description="a live teacher that compresses for recorded ones")
     check_level: Literal[1, 2] = 1
+    compress_cap: Decimal | None = Field(None, ge=0, description="US dollars that one start of compressing may cost")
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether a person approves what stage 2 is taught."""
+        return any(step.kind == "review" and step.approve == "person" for step in self.steps)
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -31,8 +32,10 @@ def score_item(task: Task, query: Query, gold: str, item: EvalItem, read: bool =
     return EvalItem(item.system, item.query_id, query.kind, item.text, label, item.tokens, item.latency_s, correct)
 
 
-def summarise(items: Sequence[EvalItem]) -> list[ReportRow]:
+def summarise(items: Sequence[EvalItem], measure: str = "accuracy") -> list[ReportRow]:
     """One row a system and kind, and one over all kinds, in the order the systems first appear.
+
+    `measure` names what the items were scored against: gold labels (accuracy), or teachers (agreement).
 
     Raises:
         StateError: if an item has not been scored.
@@ -43,10 +46,10 @@ def summarise(items: Sequence[EvalItem]) -> list[ReportRow]:
         kinds["all"].append(item)
         if item.kind is not None:
             kinds.setdefault(item.kind, []).append(item)
-    return [_row(name, kind, members) for name, kinds in groups.items() for kind, members in kinds.items()]
+    return [_row(name, kind, members, measure) for name, kinds in groups.items() for kind, members in kinds.items()]
 
 
-def _row(name: str, kind: str, items: Sequence[EvalItem]) -> ReportRow:
+def _row(name: str, kind: str, items: Sequence[EvalItem], measure: str) -> ReportRow:
     if any(item.correct is None for item in items):
         raise StateError(f"{name}: some held-out queries have no gold label to score against")
     hits = sum(bool(item.correct) for item in items)
@@ -64,6 +67,7 @@ def _row(name: str, kind: str, items: Sequence[EvalItem]) -> ReportRow:
         mean_output_tokens=float(tokens.mean()),
         p95_output_tokens=float(np.percentile(tokens, 95)),
         mean_latency_s=float(np.mean(latencies)) if latencies else None,
+        measure=measure,
     )
 
 
@@ -87,6 +91,30 @@ def compare(items: Sequence[EvalItem], name: str, baseline: str) -> Difference |
     return Difference(name, baseline, n, (wins - losses) / n, max(-1.0, centre - half), min(1.0, centre + half))
 
 
+def find_consensus(labels: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The label that most teachers give, by query; left out where fewer than two answered, or two labels tie.
+
+    Args:
+        labels: by query, then by teacher.
+    """
+    found = {}
+    for query_id, given in labels.items():
+        counts = Counter(given.values()).most_common(2)
+        alone = len(counts) == 1 or (len(counts) == 2 and counts[0][1] > counts[1][1])
+        if len(given) >= 2 and alone:
+            found[query_id] = counts[0][0]
+    return found
+
+
+def break_even(cost: float, teacher_cost: float, student_cost: float) -> float | None:
+    """After how many queries a student has paid back what it cost to make; None if a query saves nothing.
+
+    All in one currency: the cost of making it, and of one answer of the teacher and of the student.
+    """
+    saved = teacher_cost - student_cost
+    return cost / saved if saved > 0 else None
+
+
 def auroc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
     """Chance that a right answer scores above a wrong one, ties counted half. None where one class is empty."""
     score, truth = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=bool)
@@ -98,9 +126,9 @@ def auroc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
     return float((rank[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def recommend(rows: Sequence[ReportRow], stages: Sequence[str]) -> str | None:
+def recommend(rows: Sequence[ReportRow], stages: Sequence[str], kind: str = "all") -> str | None:
     """The stage to ship: the one with the fewest mean output tokens whose interval reaches the best stage's score."""
-    overall: Mapping[str, ReportRow] = {row.name: row for row in rows if row.kind == "all" and row.name in stages}
+    overall: Mapping[str, ReportRow] = {row.name: row for row in rows if row.kind == kind and row.name in stages}
     if not overall:
         return None
     best = max(overall.values(), key=lambda row: row.accuracy)

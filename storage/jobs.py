@@ -97,6 +97,11 @@ class Jobs:
         )
         return int(row["n"]) if row else 0
 
+    def count_events(self, job_id: str, kind: str) -> int:
+        """How many events of a type a job has journaled."""
+        row = self._db.row("SELECT count(*) AS n FROM events WHERE job_id = ? AND type = ?", [job_id, kind])
+        return int(row["n"]) if row else 0
+
     def ingest(self, job: Job, events: Iterable[Event], offset: int) -> None:
         """Take events in, each (job, seq) once, with all they mean, in one transaction."""
         events = list(events)
@@ -194,21 +199,7 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
     ]
     if answers:
         writer.insert("answers", pa.Table.from_pylist(answers, schema=_ANSWER_SCHEMA), "ON CONFLICT DO NOTHING")
-    rationales = [
-        {
-            "project_id": job.project_id,
-            "run_id": run_id,
-            "sample_id": event.data["sample_id"],
-            "origin": RationaleOrigin.COMPRESSED.value,
-            "version": 1,
-            "text": event.data["rationale"],
-            "flags": json.dumps(event.data["flags"]),
-            "created_at": now(),
-        }
-        for event in events
-        if event.type == "compressed"
-    ]
-    _insert(writer, "rationales", rationales)
+    _take_rationales(writer, job, run_id, [event for event in events if event.type == "compressed"])
     for event in events:
         if event.type in ("step_started", "step_finished"):
             status = JobStatus.RUNNING if event.type == "step_started" else JobStatus.FINISHED
@@ -216,6 +207,40 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
                 "UPDATE steps SET status = ?, job_id = ?, result = ? WHERE run_id = ? AND name = ?",
                 [status.value, job.id, json.dumps(event.data.get("result", {})), run_id, event.data["step"]],
             )
+
+
+def _take_rationales(writer: Writer, job: Job, run_id: str, events: list[Event]) -> None:
+    """Each becomes the next version of its sample's rationale; in a step each sample has but one."""
+    versions = dict(
+        writer.run(
+            "SELECT sample_id, max(version) FROM rationales WHERE run_id = ? "
+            "AND sample_id IN (SELECT unnest(?::VARCHAR[])) GROUP BY sample_id",
+            [run_id, [event.data["sample_id"] for event in events]],
+        )
+        if events
+        else []
+    )
+    rows = []
+    for event in events:
+        again = bool(event.data.get("note"))
+        if event.data["sample_id"] in versions and not again:
+            continue
+        version = versions.get(event.data["sample_id"], 0) + 1
+        versions[event.data["sample_id"]] = version
+        rows.append(
+            {
+                "project_id": job.project_id,
+                "run_id": run_id,
+                "sample_id": event.data["sample_id"],
+                "origin": RationaleOrigin.COMPRESSED.value,
+                "version": version,
+                "text": event.data["rationale"],
+                "flags": json.dumps(event.data["flags"]),
+                "created_at": now(),
+                "note": event.data.get("note"),
+            }
+        )
+    _insert(writer, "rationales", rows)
 
 
 def _job(row: Mapping[str, Any]) -> Job:

@@ -53,5 +53,6 @@ _ROWS = pa.schema(
         ("kind", pa.string()),
         ("n", pa.int64()),
         *((name, pa.float64()) for name in _NUMBERS),
+        ("measure", pa.string()),
     ]
 )

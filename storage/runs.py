@@ -1,4 +1,4 @@
-"""Runs of plans: their steps, metrics, rationales and answers."""
+"""Runs of plans: their steps, metrics and answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from engine.config import Plan, read_config
 from engine.errors import NotFound
-from engine.types import EvalItem, Generation, JobStatus, RationaleOrigin, RunStatus
+from engine.types import EvalItem, Generation, JobStatus, RunStatus
 from storage.db import Database
 from storage.projects import now
 
@@ -130,29 +130,6 @@ class Runs:
                     "WHERE run_id = ? AND name = ?",
                     [run_id, name],
                 )
-
-    def rationales(self, run_id: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """The newest rewritten rationale (compressed or edited) and its flags, by sample id."""
-        rows = self._db.rows(
-            "SELECT sample_id, text, flags FROM rationales WHERE run_id = ? "
-            "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY version DESC) = 1",
-            [run_id],
-        )
-        return {row["sample_id"]: (row["text"], tuple(json.loads(row["flags"]))) for row in rows}
-
-    def add_rationale(self, run: Run, sample_id: str, origin: RationaleOrigin, text: str) -> int:
-        """Add a version of a sample's rationale; earlier versions stay. Returns its number."""
-        with self._db.write() as writer:
-            found = writer.run(
-                "SELECT coalesce(max(version), 0) + 1 FROM rationales WHERE run_id = ? AND sample_id = ?",
-                [run.id, sample_id],
-            )
-            version = int(found[0][0])
-            writer.run(
-                "INSERT INTO rationales VALUES (?, ?, ?, ?, ?, ?, '[]', ?)",
-                [run.project_id, run.id, sample_id, origin.value, version, text, now()],
-            )
-        return version
 
     def generations(self, run_id: str, step: str) -> dict[str, Generation]:
         """What the student wrote in one step, by query id."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from engine.config import SelectionConfig, read_config
 from engine.errors import NotFound
 from engine.types import SelectionRow
-from storage.db import Database
+from storage.db import Database, Row
 from storage.projects import now
 
 
@@ -88,8 +88,20 @@ class Selections:
         )
         if row is None:
             raise NotFound("nothing has been selected in this project yet; run `tacit select` first")
-        config = read_config(SelectionConfig, json.loads(row["config"]))
-        return StoredSelection(row["id"], row["project_id"], config, row["fingerprint"], json.loads(row["counts"]))
+        return _selection(row)
+
+    def get(self, selection_id: str) -> StoredSelection:
+        """One selection.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        row = self._db.row(
+            "SELECT id, project_id, config, fingerprint, counts FROM selections WHERE id = ?", [selection_id]
+        )
+        if row is None:
+            raise NotFound(f"there is no selection {selection_id}")
+        return _selection(row)
 
     def kept(self, selection_id: str) -> list[dict[str, Any]]:
         """The kept samples with their texts, as edited where they were: G, by query and sample."""
@@ -109,3 +121,8 @@ class Selections:
             "ORDER BY sample_id LIMIT ?",
             [selection_id, after, size],
         )
+
+
+def _selection(row: Row) -> StoredSelection:
+    config = read_config(SelectionConfig, json.loads(row["config"]))
+    return StoredSelection(row["id"], row["project_id"], config, row["fingerprint"], json.loads(row["counts"]))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from app.pages.frame import Frame, guard
+from app.pages.picking import PICK, opened_id
 from app.pages.plots import heatmap
 from app.pages.selection import draw_numbers, say_reason
 from app.services import Services
@@ -18,10 +19,6 @@ from engine.errors import StateError
 from storage.projects import Project
 
 _EVERY = "every teacher"
-_PICK = """element.addEventListener('click', (event) => {
-  const row = event.target.closest('[data-open]');
-  if (row) trigger('click', {id: row.dataset.open});
-});"""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
     for event in (turns[0].click, find[0].submit, find[1].change):
         event(guard(do.first), asked, page, **frame.quiet)
     turns[1].click(guard(do.turn), [*asked, after], page, **frame.quiet)
-    picked = query_rows.click(_opened_id, None, opened, show_progress="hidden", **frame.quiet)
+    picked = query_rows.click(opened_id, None, opened, show_progress="hidden", **frame.quiet)
     last: dict[str, Any] = {"trigger_mode": "always_last", **frame.quiet}
     picked.success(guard(do.look), [frame.project, opened], one, **last)
     sample.input(guard(do.pick), [frame.project, opened, sample], [text, seen], **last)
@@ -76,10 +73,6 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
     return Listed(asked, page, do.first)
 
 
-def _opened_id(event: gr.EventData) -> str:
-    return str(event.id)
-
-
 def _lay_list() -> tuple[list[Any], list[Any], list[Any]]:
     """What finds queries, what turns pages and decides for all found, and the list with its place."""
     with gr.Row():
@@ -89,7 +82,7 @@ def _lay_list() -> tuple[list[Any], list[Any], list[Any]]:
     with gr.Accordion("Decide for all samples that the search and the filter find", open=False), gr.Row():
         teacher = gr.Dropdown([_EVERY], value=_EVERY, label="Of")
         keep, drop = gr.Button("Keep them all"), gr.Button("Drop them all", variant="stop")
-    queries = gr.HTML(padding=False, js_on_load=_PICK)
+    queries = gr.HTML(padding=False, js_on_load=PICK)
     return [search, which, teacher], [first, forward, keep, drop], [queries, gr.State([0, 0])]
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
@@ -21,6 +21,14 @@ _NAMED = "() => new URLSearchParams(window.location.search).get('project') || ''
 """The project that the address names."""
 Visibility = Literal["private", "undocumented"]
 Filler = tuple[Callable[[Project | None], Any], Sequence[Any]]
+
+
+class Live(NamedTuple):
+    """What fills components from the project's name and what other components hold."""
+
+    work: Callable[..., Any]
+    inputs: Sequence[Any]
+    components: Sequence[Any]
 
 
 @dataclass
@@ -40,6 +48,7 @@ class Frame:
     refreshers: list[Filler] = field(default_factory=list)
     openers: list[Filler] = field(default_factory=list)
     followed: list[Any] = field(default_factory=list)
+    live: list[Live] = field(default_factory=list)
 
     @property
     def quiet(self) -> dict[str, Any]:
@@ -53,6 +62,10 @@ class Frame:
     def fill(self, components: Sequence[Any], work: Callable[[Project | None], Any]) -> None:
         """Fill components on load and while jobs run; `work` returns a value a component."""
         self.refreshers.append((work, components))
+
+    def fill_live(self, components: Sequence[Any], inputs: Sequence[Any], work: Callable[..., Any]) -> None:
+        """As `fill`, for what also depends on what a person chose: `work` is given the project's name and inputs."""
+        self.live.append(Live(work, inputs, components))
 
     def follow(self, event: Any) -> None:
         """Draw the steps and what is filled anew once this event has succeeded."""
@@ -91,10 +104,15 @@ def frame(services: Services, app: gr.Blocks, here: str, visibility: Visibility)
         return draw(services.standing.find_project(name))
 
     opened = [made.project, *outputs, *_parts(made.openers)]
-    app.load(load, made.project, opened, js=_NAMED, show_progress="hidden", **made.quiet)
+    quiet: dict[str, Any] = {"show_progress": "hidden", **made.quiet}
+    loaded = app.load(load, made.project, opened, js=_NAMED, **quiet)
+    for live in made.live:
+        asked = {"fn": guard(live.work), "inputs": [made.project, *live.inputs], "outputs": list(live.components)}
+        loaded.success(**asked, **quiet)
+        made.timer.tick(**asked, **quiet)
     for event in made.followed:
-        event.success(tick, made.project, outputs, show_progress="hidden", **made.quiet)
-    made.timer.tick(tick, made.project, outputs, show_progress="hidden", **made.quiet)
+        event.success(tick, made.project, outputs, **quiet)
+    made.timer.tick(tick, made.project, outputs, **quiet)
 
 
 def _parts(fillers: Sequence[Filler]) -> list[Any]:
@@ -107,6 +125,19 @@ def _run(fillers: Sequence[Filler], project: Project | None) -> list[Any]:
         found = work(project)
         values += list(found) if len(parts) > 1 else [found]
     return values
+
+
+def guard_stream(work: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """As `guard`, for a handler that gives values out one after the other."""
+
+    @wraps(work)
+    def run(*values: Any) -> Iterator[Any]:
+        try:
+            yield from work(*values)
+        except TacitError as error:
+            raise gr.Error(escape(str(error)), duration=None, print_exception=False) from error
+
+    return run
 
 
 def guard(work: Callable[..., Any]) -> Callable[..., Any]:

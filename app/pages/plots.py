@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from app.theme import TEACHER_COLOURS, teacher_colour
+from app.theme import TEACHER_COLOURS, stage_colour, teacher_colour
 from app.usecases.browsing import Detail
+from app.usecases.comparing import System
 from app.usecases.surveying import Points, Survey
+from app.usecases.watching import Curve
 
 _SMALL = {"l": 40, "r": 10, "t": 36, "b": 40}
 _WIDE = {"l": 90, "r": 10, "t": 36, "b": 60}
@@ -130,4 +133,72 @@ def rationale_map(points: Points) -> go.Figure:
     figure.update_layout(height=420, margin=_SMALL, title=title, legend=legend, **_QUIET)
     figure.update_xaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
     figure.update_yaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
+    return figure
+
+
+_DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
+"""A dash a run, where several are drawn side by side."""
+
+
+def curves_plot(curves: Sequence[Curve], held: Sequence[Curve], title: str) -> go.Figure:
+    """Metrics by update, a colour a stage and a dash a run; what was measured on withheld rows as marks."""
+    figure = go.Figure()
+    runs = list(dict.fromkeys(curve.run for curve in curves))
+    for curve in (*curves, *held):
+        marks = curve in held
+        name = f"{curve.step}{' withheld' if marks else ''}"
+        if len(runs) > 1:
+            name = f"{curve.run[:8]} {name}"
+        colour = stage_colour(curve.step)
+        figure.add_scatter(
+            x=[curve.offset + update for update in curve.updates],
+            y=curve.values,
+            name=escape(name),
+            mode="markers" if marks else "lines",
+            line={
+                "color": colour,
+                "dash": _DASHES[runs.index(curve.run) % len(_DASHES)] if curve.run in runs else "solid",
+            },
+            marker={"color": colour, "size": 8, "symbol": "diamond"},
+        )
+    legend = {"orientation": "h", "y": -0.35}
+    figure.update_layout(height=280, margin=_SMALL, xaxis_title="update", yaxis_title=title, legend=legend, **_QUIET)
+    figure.update_xaxes(gridcolor=_GRID)
+    figure.update_yaxes(gridcolor=_GRID)
+    return figure
+
+
+def tradeoff(systems: Sequence[System]) -> go.Figure:
+    """Score against mean output tokens, a dot a system with its interval; up and to the left is better."""
+    figure = go.Figure()
+    for system in systems:
+        row = system.report
+        symbol = {"teacher": "diamond", "stage": "circle", "baseline": "square", "untrained": "x"}[system.group]
+        figure.add_scatter(
+            x=[row.mean_output_tokens],
+            y=[row.accuracy],
+            name=escape(row.name),
+            mode="markers",
+            marker={"color": stage_colour(row.name), "size": 14 if system.ship else 10, "symbol": symbol},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [row.ci_high - row.accuracy],
+                "arrayminus": [row.accuracy - row.ci_low],
+                "thickness": 1,
+            },
+            hovertemplate="%{y:.2f} with %{x:.1f} tokens<extra>%{fullData.name}</extra>",
+        )
+    measure = systems[0].report.measure if systems else "score"
+    legend = {"orientation": "h", "y": -0.3}
+    figure.update_layout(
+        height=360,
+        margin=_SMALL,
+        xaxis_title="mean output tokens (student's tokenizer, log)",
+        yaxis_title=measure,
+        legend=legend,
+        **_QUIET,
+    )
+    figure.update_xaxes(type="log", gridcolor=_GRID)
+    figure.update_yaxes(range=[-0.02, 1.02], gridcolor=_GRID)
     return figure

@@ -17,6 +17,9 @@ from engine.config import ProjectConfig, read_config
 from engine.errors import InputError
 
 _GO = "(name) => { window.location.href = '/data?project=' + encodeURIComponent(name); }"
+_GO_LABEL = _GO.replace("/data", "/label")
+_FRESH = (48, 24)
+"""Queries of a fresh copy: few enough to go through all steps in minutes."""
 _TASKS = [
     ("multiple choice", "choice"),
     ("math: a number or an expression", "math"),
@@ -33,6 +36,7 @@ def build(frame: Frame) -> None:
     do = _Handlers(frame)
     frame.fill_once([listed], lambda project: do.show(False))
     away.input(guard(do.show), away, listed, **frame.quiet)
+    _lay_afresh(frame, do)
     _lay_new(frame, do)
     _lay_whole(frame, do, listed)
 
@@ -53,12 +57,25 @@ def _lay_new(frame: Frame, do: _Handlers) -> None:
     created.success(None, made, None, js=_GO, **frame.quiet)
 
 
+def _lay_afresh(frame: Frame, do: _Handlers) -> None:
+    """What makes a fresh copy of the project that is open."""
+    again = gr.Button("Run it yourself", variant="primary")
+    gr.Markdown(
+        f"A fresh project with {_FRESH[0]} queries to distill from, {_FRESH[1]} held out, and the teachers of the one "
+        "that is open: label, select, train and score it live."
+    )
+    made = gr.Textbox(visible=False)
+    begun = again.click(guard(do.begin_afresh), frame.project, made, **frame.quiet)
+    begun.success(None, made, None, js=_GO_LABEL, **frame.quiet)
+
+
 def _lay_whole(frame: Frame, do: _Handlers, listed: gr.HTML) -> None:
     """What is done with a project as a whole."""
     with gr.Accordion("Duplicate, export, import, put away", open=False):
         with gr.Row():
             chosen = gr.Dropdown([], label="Project", interactive=True)
             export = gr.Button("Export it to a file")
+            runs = gr.Checkbox(False, label="with its runs and adapters", min_width=160)
             put, bring = gr.Button("Put it away"), gr.Button("Bring it back")
         with gr.Row():
             new_name = gr.Textbox(label="Name of the copy, or of what is imported", max_length=100)
@@ -69,7 +86,7 @@ def _lay_whole(frame: Frame, do: _Handlers, listed: gr.HTML) -> None:
         written = gr.File(label="The export", visible=False, interactive=False)
     frame.fill_once([chosen], lambda project: do.names(project.name if project else None))
     shown = [said, listed, chosen]
-    export.click(guard(do.export), chosen, [said, written], **frame.quiet)
+    export.click(guard(do.export), [chosen, runs], [said, written], **frame.quiet)
     put.click(guard(do.put_away), chosen, shown, **frame.quiet)
     bring.click(guard(do.bring_back), chosen, shown, **frame.quiet)
     duplicate.click(guard(do.duplicate), [chosen, new_name], shown, **frame.quiet)
@@ -92,6 +109,12 @@ class _Handlers:
         config = read_config(ProjectConfig, {"name": name.strip(), "task": task, "embedder": embedder})
         return self.services.data.create_project(config).name
 
+    def begin_afresh(self, name: str) -> str:
+        chosen = _named(name)
+        taken = {project.name for project in self.services.context.projects.all()}
+        names = (f"{chosen}, run {number}" for number in range(1, len(taken) + 2))
+        return self.services.carry.begin_afresh(chosen, next(n for n in names if n not in taken), *_FRESH).name
+
     def show(self, away: bool) -> str:
         rows = [_line(row) for row in self.services.standing.overview(away)]
         nothing = "Nothing is put away." if away else "No project yet. Make one below, or run `tacit demo` for one."
@@ -103,11 +126,13 @@ class _Handlers:
     def _told(self, message: str, chosen: str) -> list[Any]:
         return [told_html(message), self.show(False), self.names(chosen)]
 
-    def export(self, name: str | None) -> list[Any]:
+    def export(self, name: str | None, runs: bool = False) -> list[Any]:
         chosen = _named(name)
         safe = re.sub(r"[^\w\- ]+", "_", chosen)
-        path = self.services.carry.export(chosen, Path(tempfile.mkdtemp(dir=self.exports.name)) / f"{safe}.tacit.zip")
-        told = "It holds queries, labels, teachers, samples, ledger and decisions; never a key, and no runs."
+        folder = Path(tempfile.mkdtemp(dir=self.exports.name))
+        path = self.services.carry.export(chosen, folder / f"{safe}.tacit.zip", runs)
+        more = "runs, reports and adapters; never a key." if runs else "decisions; never a key, and no runs."
+        told = f"It holds queries, labels, teachers, samples, ledger, {more}"
         return [told_html(told), gr.File(str(path), visible=True)]
 
     def put_away(self, name: str | None) -> list[Any]:

@@ -43,6 +43,10 @@ class Keys:
         else:
             self._typed.pop(variable, None)
 
+    def of(self, variable: str) -> str:
+        """The key of a variable, as it was typed in or stands in the environment; "" where there is none."""
+        return self._typed.get(variable) or os.environ.get(variable, "").strip()
+
     def find(self, spec: TeacherSpec) -> str | None:
         """The key of a hosted teacher; None where its endpoint needs none.
 
@@ -55,7 +59,7 @@ class Keys:
         variable = key_variable(spec)
         if variable is None:
             return None
-        key = self._typed.get(variable) or os.environ.get(variable, "").strip()
+        key = self.of(variable)
         if not key:
             raise KeyMissing(
                 f"{spec.name} needs a key: set {variable} in the environment and start again, or type it on the page "

@@ -1,4 +1,4 @@
-"""A project as a whole: duplicated, put away, written to one file, brought from one."""
+"""A project as a whole: duplicated, begun afresh, put away, written to one file, brought from one."""
 
 from __future__ import annotations
 
@@ -14,21 +14,44 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import safetensors
+
+from app.usecases.carding import base_name
 from app.usecases.context import Context
+from app.usecases.exporting import named_config
 from engine.config import ProjectConfig, TeacherConfig, read_config
 from engine.errors import ConfigError, InputError, StateError
 from engine.prompts import make_prompt
 from engine.records import MAX_FILE
 from engine.tasks import get_task
-from engine.types import TeacherSpec
-from storage.copies import TABLES
+from engine.types import JobStatus, RunStatus, Split, TeacherSpec
+from storage.copies import RUN_PARTS, TABLES, remade_id
 from storage.projects import Project
+from storage.runs import Run
 
 _MANIFEST = "tacit.json"
 _FORMAT = 1
 _BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 _SOURCE = re.compile(r"[0-9a-f]{24}")
-_PARTS = frozenset({_MANIFEST, *(f"{table}.parquet" for table in (*TABLES, "prompts"))})
+_PARTS = frozenset({_MANIFEST, *(f"{table}.parquet" for table in (*TABLES, "prompts", *(p.table for p in RUN_PARTS)))})
+_VECTORS = re.compile(r"vectors_\d{1,5}\.parquet")
+_ADAPTER = re.compile(
+    r"adapters/[0-9a-f]{24}/[\w.\-]{1,100}/(adapter_config\.json|adapter_model\.safetensors|result\.json)"
+)
+_TOKENIZER = re.compile(
+    r"tokenizer/(tokenizer\.json|tokenizer_config\.json|chat_template\.jinja|special_tokens_map\.json)"
+)
+_LORA = (
+    "peft_type",
+    "r",
+    "lora_alpha",
+    "lora_dropout",
+    "target_modules",
+    "bias",
+    "task_type",
+    "base_model_name_or_path",
+)
+"""What an adapter's settings may say that came from elsewhere; all else is left to its default."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +84,23 @@ class CarryService:
             raise
         return made
 
+    def begin_afresh(self, name: str, new_name: str, distill: int, heldout: int) -> Project:
+        """A project of another name with some of the queries, evenly out of all, and the teachers; nobody is asked yet.
+
+        Raises:
+            InputError: if the name is taken or none.
+        """
+        source = self.context.projects.get(name)
+        config = read_config(ProjectConfig, {**source.config.model_dump(), "name": new_name.strip()})
+        made = self.context.projects.create(config)
+        try:
+            most = {Split.DISTILL.value: distill, Split.HELDOUT.value: heldout}
+            self.context.copies.copy_queries(source.id, made.id, most)
+        except BaseException:
+            self.context.copies.purge(made.id)
+            raise
+        return made
+
     def archive(self, name: str, away: bool = True) -> None:
         """Put a project away, or bring it back. Nothing of it is lost.
 
@@ -72,13 +112,20 @@ class CarryService:
             raise StateError(f"{project.name!r} has a job that runs; wait for it, or cancel it")
         self.context.projects.archive(project.id, away)
 
-    def export(self, name: str, to: Path) -> Path:
+    def export(self, name: str, to: Path, with_runs: bool = False) -> Path:
         """Write a project to one file: settings, queries, labels, teachers (never a key), samples, ledger, decisions.
+
+        With runs: selections, runs, reports, rationales, vectors and adapters too.
 
         Raises:
             InputError: if the file is there.
+            StateError: if a run is going on that is to be exported.
         """
         project = self.context.projects.get(name)
+        runs = self.context.runs.all(project.id) if with_runs else []
+        going = [run for run in runs if run.status is RunStatus.RUNNING]
+        if going:
+            raise StateError(f"run {going[0].id} is going on; export when it is over. Nothing was written.")
         if to.exists():
             raise InputError(f"{to} exists already; nothing was written")
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +133,7 @@ class CarryService:
         try:
             with tempfile.TemporaryDirectory(dir=to.parent) as made, zipfile.ZipFile(part, "w") as file:
                 folder = Path(made)
-                self.context.copies.write_files(project.id, folder)
+                self.context.copies.write_files(project.id, folder, with_runs)
                 manifest = {
                     "format": _FORMAT,
                     "schema": self.context.copies.schema,
@@ -95,6 +142,8 @@ class CarryService:
                 (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2), "utf-8")
                 for path in sorted(folder.iterdir()):
                     file.write(path, path.name)
+                for run in runs:
+                    _write_adapters(run, file)
                 for source in self._recordings(project):
                     file.write(self.context.recordings / f"{source}.jsonl", f"recordings/{source}.jsonl")
             part.replace(to)
@@ -124,6 +173,7 @@ class CarryService:
                 for _, text in self.context.projects.prompts(project.id):
                     make_prompt("teacher", get_task(config.task).name, 0, text)
                 self._take_recordings(project, folder)
+                self._take_adapters(project, folder)
             except BaseException:
                 self.context.copies.purge(project.id)
                 raise
@@ -137,11 +187,27 @@ class CarryService:
             if not target.exists():
                 shutil.move(folder / "recordings" / target.name, target)
 
+    def _take_adapters(self, project: Project, folder: Path) -> None:
+        """Put the adapters of the runs that were brought where runs have them; what was running there is cut off."""
+        named = {remade_id(project.id, old.name): old for old in (folder / "adapters").glob("*")}
+        for run in self.context.runs.all(project.id):
+            target = self.context.workspace / "runs" / run.id
+            for step in sorted(named[run.id].iterdir()) if run.id in named else ():
+                _take_adapter(step, target / step.name / "adapter", folder / "tokenizer")
+            if run.status in (RunStatus.RUNNING, RunStatus.WAITING):
+                self.context.runs.set_status(run.id, RunStatus.STOPPED, "it was brought from elsewhere")
+        self.context.copies.relocate(self.context.workspace)
+        for job in self.context.jobs.jobs_of(project.id):
+            if not job.status.over:
+                self.context.jobs.update_job(
+                    job.id, status=JobStatus.INTERRUPTED, message="it was brought from elsewhere"
+                )
+
     def _unpack(self, path: Path, folder: Path, name: str) -> ProjectConfig:
         """Take the known parts out, and read the settings."""
         try:
             with zipfile.ZipFile(path) as file:
-                known = [item for item in file.infolist() if item.filename in _PARTS or _is_recording(item.filename)]
+                known = [item for item in file.infolist() if _is_known(item.filename)]
                 if sum(item.file_size for item in known) > MAX_FILE:
                     raise InputError(f"{path.name} unpacks to more than {MAX_FILE // 2**30} GiB. Nothing was stored.")
                 for item in known:
@@ -186,6 +252,50 @@ def _check_spec(name: str, spec: Mapping[str, Any]) -> TeacherSpec:
     if spec["provider"] != "recorded":
         return read_config(TeacherConfig, flat).to_spec()
     return TeacherSpec(name, "recorded", str(spec["model"]), endpoint=str(spec["endpoint"]), concurrency=1)
+
+
+def _is_known(name: str) -> bool:
+    patterns = (_VECTORS, _ADAPTER, _TOKENIZER)
+    return name in _PARTS or _is_recording(name) or any(pattern.fullmatch(name) for pattern in patterns)
+
+
+def _write_adapters(run: Run, file: zipfile.ZipFile) -> None:
+    """Put a run's adapters into a file, and once for all of them the tokenizer; no path of this machine."""
+    for step in run.plan.steps:
+        source = Path(run.folder) / step.name / "adapter"
+        if step.kind != "train" or not (source / "adapter_model.safetensors").is_file():
+            continue
+        place = f"adapters/{run.id}/{step.name}"
+        file.writestr(f"{place}/adapter_config.json", named_config(source, base_name(run)), zipfile.ZIP_DEFLATED)
+        file.write(source / "adapter_model.safetensors", f"{place}/adapter_model.safetensors", zipfile.ZIP_DEFLATED)
+        file.write(source / "result.json", f"{place}/result.json")
+        there = set(file.namelist())
+        for path in sorted(source.iterdir()):
+            name = f"tokenizer/{path.name}"
+            if _TOKENIZER.fullmatch(name) and name not in there:
+                file.write(path, name, zipfile.ZIP_DEFLATED)
+
+
+def _take_adapter(source: Path, target: Path, tokenizer: Path) -> None:
+    """Put one adapter where a run has it. Of its settings only the known ones are taken; its weights are safetensors.
+
+    Raises:
+        InputError: if it is not whole.
+    """
+    weights, result = source / "adapter_model.safetensors", source / "result.json"
+    try:
+        settings = json.loads((source / "adapter_config.json").read_text("utf-8"))
+        kept = {name: settings[name] for name in _LORA if name in settings}
+        json.loads(result.read_text("utf-8"))
+        with safetensors.safe_open(weights, "numpy") as tensors:
+            if not list(tensors.keys()) or kept["peft_type"] != "LORA":
+                raise ValueError("no LoRA weights")
+    except (OSError, ValueError, LookupError, TypeError, safetensors.SafetensorError) as error:
+        raise InputError(f"the adapter {source.name} can't be read ({error}). Nothing was stored.") from None
+    target.mkdir(parents=True)
+    (target / "adapter_config.json").write_text(json.dumps(kept, indent=2), "utf-8")
+    for path in (weights, result, *(tokenizer.glob("*") if tokenizer.is_dir() else ())):
+        shutil.copyfile(path, target / path.name)
 
 
 def _is_recording(name: str) -> bool:

@@ -18,10 +18,12 @@ from storage.ledger import Ledger
 from storage.overrules import Overrules
 from storage.projects import Projects
 from storage.queries import Queries
+from storage.rationales import Rationales
 from storage.reports import Reports
 from storage.runs import Runs
 from storage.samples import Samples
 from storage.selections import Selections
+from storage.votes import Votes
 
 POLL_S = 0.3
 
@@ -37,11 +39,13 @@ class Context:
     samples: Samples
     selections: Selections
     runs: Runs
+    rationales: Rationales
     reports: Reports
     jobs: Jobs
     ledger: Ledger
     overrules: Overrules
     copies: Copies
+    votes: Votes
     supervisor: Supervisor | None = None
 
     @property
@@ -104,7 +108,8 @@ def open_context(workspace: Path) -> Context:
         WorkspaceBusy: if another process has it open.
     """
     db = Database(workspace / "tacit.duckdb")
-    samples = Samples(db)
+    samples, copies = Samples(db), Copies(db)
+    copies.relocate(workspace)
     return Context(
         workspace=workspace,
         db=db,
@@ -113,9 +118,11 @@ def open_context(workspace: Path) -> Context:
         samples=samples,
         selections=Selections(db),
         runs=Runs(db),
+        rationales=Rationales(db),
         reports=Reports(db),
         jobs=Jobs(db, samples),
         ledger=Ledger(db),
         overrules=Overrules(db),
-        copies=Copies(db),
+        copies=copies,
+        votes=Votes(db),
     )

@@ -1,4 +1,4 @@
-"""Asking teachers: the labelling and compression jobs, which run in the app process."""
+"""Asking teachers for samples: the labelling jobs, which run in the app process."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ from typing import Any, Literal, TypeGuard, cast, get_args
 from app.usecases.asking import Asking, Reach
 from app.usecases.context import Context
 from app.usecases.placing import Placing
-from app.usecases.prompting import freeze_prompt, job_prompt
+from app.usecases.prompting import freeze_prompt, job_prompt, teacher_prompt
 from app.usecases.teaching import probe_teacher
-from engine.compress import CompressWork, compress
 from engine.costs import Budget, find_price
-from engine.dataset import Example
 from engine.errors import ConfigError, ErrorKind, InputError, StateError, TeacherError
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
 from engine.label import LabelWork, count_missing, label, read_sample, run_all, sample_ids
 from engine.label_batch import POLL_S as POLL_BATCH_S
 from engine.label_batch import BatchWork, label_in_batches, read_chunks, restore_budget
 from engine.ports import Task, Teacher
-from engine.prompts import Prompt, load_prompt
+from engine.prompts import Prompt
 from engine.tasks import get_task
 from engine.teachers.calling import Stopped
 from engine.teachers.hosted import HostedTeacher
@@ -31,7 +29,6 @@ from engine.teachers.opening import HOSTED
 from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.types import Job, JobStatus, Purpose, Query, Reply, SampleKey, Split, TeacherSpec
 from storage.projects import Project
-from storage.runs import Run
 
 Engine = Literal["process", "batch", "ray"]
 _ASKING = ("label", "batch", "ray-label", "local", "ray")
@@ -303,6 +300,18 @@ class LabelService:
             nonce=str(spec.get("nonce", "")),
         )
 
+    def plan_one(self, project: Project, query: Query, teachers: Sequence[Teacher], nonce: str) -> LabelWork:
+        """One query of the playground to some teachers, whatever is known of it."""
+        return LabelWork(
+            task=get_task(project.config.task),
+            prompt=teacher_prompt(self.context, project),
+            queries=[query],
+            teachers=teachers,
+            known=set(),
+            purpose=Purpose.PLAY,
+            nonce=nonce,
+        )
+
     def _failed(self, project: Project, prompt: Prompt, kinds: Sequence[str]) -> set[str]:
         """Samples to ask for again: of each failed one without a sample, the id that it has under this prompt."""
         specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
@@ -340,59 +349,7 @@ class LabelService:
         self.context.samples.add_read(project.id, found)
         return told
 
-    async def run_compress(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
-        """The coroutine of a compression job: one step of a run."""
-        run = self.context.runs.get(str(job.run_id))
-        project = self.context.projects.get(run.project_id)
-        step = job.spec["step"]
-        log.emit("step_started", step=step)
-        for prompt in (load_prompt("compress", "guided"), load_prompt("compress", "check")):
-            self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
-        done = self.context.runs.rationales(run.id)
-        students = self.context.runs.generations(run.id, job.spec["answers"])
-        async with self.asking.open(project, None, stop) as reach:
-            teachers = {t.spec.name: t for t in reach.teachers}
-            work = [
-                CompressWork(example, _compressor(run, teachers, teacher), students.get(example.query.id))
-                for example, teacher in kept_examples(self.context, run)
-                if example.sample_id not in done
-            ]
-            results = await compress(get_task(project.config.task), work, run.plan.check_level, log, reach.caller)
-        if len(results) < len(work):
-            if stop():
-                return
-            raise StateError(
-                f"{len(work) - len(results)} of {len(work)} rationales could not be compressed now, since a teacher "
-                "failed; what came in is kept, and resuming asks for the rest"
-            )
-        flags = [flag for _, flags in self.context.runs.rationales(run.id).values() for flag in flags]
-        flags += [flag for result in results for flag in result.flags]
-        kept = sum(flag.startswith("kept original") for flag in flags)
-        log.emit("step_finished", step=step, result={"rationales": len(done) + len(results), "kept_original": kept})
-
 
 def _read_budget(job: Job) -> Budget:
     cap = job.spec.get("max_cost")
     return Budget(None if cap is None else Decimal(cap), job.spec.get("max_requests"))
-
-
-def _compressor(run: Run, teachers: dict[str, Teacher], name: str) -> Teacher:
-    own = teachers.get(name)
-    if own is not None and own.live:
-        return own
-    named = teachers.get(run.plan.compressor or "")
-    if named is None or not named.live:
-        raise ConfigError(
-            f"{name} can't rewrite here, being a recording or without its key; name a live teacher of the project as "
-            "compressor"
-        )
-    return named
-
-
-def kept_examples(context: Context, run: Run) -> list[tuple[Example, str]]:
-    """G of a run's selection: each kept sample as an example, with the name of its teacher."""
-    queries: dict[str, Query] = {query.id: query for query in context.queries.get(run.project_id)}
-    return [
-        (Example(queries[row["query_id"]], row["sample_id"], row["rationale"], row["label"]), row["teacher"])
-        for row in context.selections.kept(run.selection_id)
-    ]

@@ -2,35 +2,64 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field
+
 from app.usecases.context import Context
-from engine.config import Plan, Step, StudentConfig, TrainConfig, read_config
+from engine.config import Config, LoraSettings, Plan, Step, StudentConfig, TrainConfig, read_config
 from engine.errors import ConfigError
 from engine.train.plan import TRAIN_PRESETS, standard_kd_plan, twt_plan, with_standard_kd
 
-PLANS = ("twt", "twt+standard-kd", "standard-kd")
+PLANS = ("twt+standard-kd", "twt", "standard-kd")
+_GENERATED = {"paper": 2048, "small-student": 256, "smoke": 64}
+"""Tokens that a student may write, by preset."""
 
 
-def make_plan(
-    context: Context, project_name: str, name: str, preset: str, student: str, compressor: str | None, stages: str
-) -> Plan:
-    """A plan by name. Where the teachers are recordings and no live compressor is named, it has no stage 2.
+class PlanOrder(Config):
+    """What somebody asks of a run. What is None comes from the preset.
+
+    `stages` are EPOCHS or EPOCHS@RATE of the three stages, by comma. `compress_cap` in US dollars.
+    """
+
+    plan: str = PLANS[0]
+    preset: str = "small-student"
+    student: str = Field("packaged", min_length=1, max_length=300)
+    compressor: str | None = None
+    stages: str = ""
+    rank: int | None = Field(None, ge=1, le=512)
+    learning_rate: float | None = Field(None, gt=0, le=1)
+    batch_size: int | None = Field(None, ge=1, le=1024)
+    max_tokens: int | None = Field(None, ge=16, le=200_000)
+    review: bool = False
+    check_level: Literal[1, 2] = 1
+    compress_cap: Decimal | None = Field(None, ge=0)
+
+
+def make_plan(context: Context, project_name: str, order: PlanOrder) -> Plan:
+    """A plan as ordered. Where the teachers are recordings and no live compressor is named, it has no stage 2.
 
     Raises:
         ConfigError: if a name is unknown or the stages can't be read.
     """
-    if name not in PLANS:
-        raise ConfigError(f"there is no plan {name!r}; the plans are {', '.join(PLANS)}")
-    if preset not in TRAIN_PRESETS:
-        raise ConfigError(f"there is no preset {preset!r}; the presets are {', '.join(TRAIN_PRESETS)}")
-    config = StudentConfig(model=student, generate_tokens=256 if preset != "paper" else 2048)
-    settings = read_stages(stages, TRAIN_PRESETS[preset])
-    if name == "standard-kd":
-        return standard_kd_plan(config, settings[2])
+    if order.plan not in PLANS:
+        raise ConfigError(f"there is no plan {order.plan!r}; the plans are {', '.join(PLANS)}")
+    if order.preset not in TRAIN_PRESETS:
+        raise ConfigError(f"there is no preset {order.preset!r}; the presets are {', '.join(TRAIN_PRESETS)}")
+    lora = LoraSettings() if order.rank is None else LoraSettings(rank=order.rank, alpha=2 * order.rank)
+    student = StudentConfig(model=order.student, lora=lora, generate_tokens=_GENERATED[order.preset])
+    changes = {name: getattr(order, name) for name in ("learning_rate", "batch_size", "max_tokens")}
+    given = {name: value for name, value in changes.items() if value is not None}
+    settings = read_stages(order.stages, read_config(TrainConfig, TRAIN_PRESETS[order.preset].model_dump() | given))
+    if order.plan == "standard-kd":
+        return standard_kd_plan(student, settings[2])
     project = context.projects.get(project_name)
     providers = {spec.provider for spec in context.projects.teachers(project.id)}
-    can_compress = compressor is not None or "recorded" not in providers
-    plan = twt_plan(config, settings, compressor=compressor, compressed=can_compress)
-    return with_standard_kd(plan) if name == "twt+standard-kd" else plan
+    can_compress = order.compressor is not None or "recorded" not in providers
+    plan = twt_plan(student, settings, compressor=order.compressor, compressed=can_compress)
+    whole = with_standard_kd(plan) if order.plan == "twt+standard-kd" else plan
+    return adjust_plan(whole, order.review, order.check_level, order.compress_cap)
 
 
 def read_stages(text: str, preset: TrainConfig) -> tuple[TrainConfig, TrainConfig, TrainConfig]:
@@ -39,12 +68,12 @@ def read_stages(text: str, preset: TrainConfig) -> tuple[TrainConfig, TrainConfi
     Raises:
         ConfigError: if there are not three parts, or one is no number.
     """
-    if not text:
+    if not text.strip():
         return preset, preset, preset
     parts = text.split(",")
     if len(parts) != 3:
-        raise ConfigError(f"--stages {text}: give three parts, one a stage")
-    return tuple(_read_stage(part, preset) for part in parts)  # type: ignore[return-value]
+        raise ConfigError(f"stages {text}: give three parts, one a stage, as 2,1,4")
+    return tuple(_read_stage(part.strip(), preset) for part in parts)  # type: ignore[return-value]
 
 
 def _read_stage(part: str, preset: TrainConfig) -> TrainConfig:
@@ -53,10 +82,10 @@ def _read_stage(part: str, preset: TrainConfig) -> TrainConfig:
     return read_config(TrainConfig, values | ({"learning_rate": rate} if rate else {}))
 
 
-def adjust_plan(plan: Plan, review: bool, check_level: int = 1) -> Plan:
-    """The same plan with another check of compressions, and waiting for a person after them where `review` says so."""
+def adjust_plan(plan: Plan, review: bool, check_level: int = 1, compress_cap: Decimal | None = None) -> Plan:
+    """The same plan with another check and cap of compressions, and waiting for a person after them with `review`."""
     approve = "person" if review else "all"
     steps: tuple[Step, ...] = tuple(
         step.model_copy(update={"approve": approve}) if step.kind == "review" else step for step in plan.steps
     )
-    return plan.model_copy(update={"steps": steps, "check_level": check_level})
+    return plan.model_copy(update={"steps": steps, "check_level": check_level, "compress_cap": compress_cap})

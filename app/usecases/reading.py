@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.usecases.context import Context
-from app.usecases.labelling import kept_examples
 from app.usecases.running import RunService
 from engine.config import Plan
+from engine.errors import NotFound, StateError
 from engine.evaluate import recommend
 from engine.types import ReportRow
+from storage.runs import Run
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,21 @@ class ReadService:
             )
         return listed
 
+    def run_of(self, project_name: str, run_id: str | None) -> Run:
+        """A run, which must be one of the project.
+
+        Raises:
+            StateError: if none is named.
+            NotFound: if it is another project's, or nobody's.
+        """
+        if not run_id:
+            raise StateError("Choose a run first; the page Train starts one.")
+        project = self.context.projects.get(project_name)
+        run = self.context.runs.get(run_id)
+        if run.project_id != project.id:
+            raise NotFound(f"{project.name!r} has no run {run_id}")
+        return run
+
     def run(self, run_id: str) -> dict[str, Any]:
         """A run with its steps, which of them are stale, its report, and the stage to ship."""
         run = self.context.runs.get(run_id)
@@ -65,25 +81,6 @@ class ReadService:
             "notes": report_notes(rows, run.plan),
         }
 
-    def compression(self, run_id: str) -> list[dict[str, Any]]:
-        """Original, student's and compressed rationale of every kept sample that was compressed."""
-        run = self.context.runs.get(run_id)
-        answers = [step.name for step in run.plan.steps if step.kind == "answer"]
-        students = self.context.runs.generations(run.id, answers[-1]) if answers else {}
-        texts = self.context.runs.rationales(run.id)
-        return [
-            {
-                "sample": example.sample_id,
-                "teacher": teacher,
-                "original": example.rationale,
-                "student": students[example.query.id].text if example.query.id in students else None,
-                "compressed": texts[example.sample_id][0],
-                "flags": ", ".join(texts[example.sample_id][1]),
-            }
-            for example, teacher in kept_examples(self.context, run)
-            if example.sample_id in texts
-        ]
-
 
 def report_notes(rows: Sequence[ReportRow], plan: Plan) -> list[str]:
     """What a reader of the table must know beside its numbers."""
@@ -91,6 +88,11 @@ def report_notes(rows: Sequence[ReportRow], plan: Plan) -> list[str]:
     trained = {step.dataset for step in plan.steps if step.kind == "train"}
     if "full" in trained and "compressed" not in trained:
         notes.append("stage 2 is absent: the teachers are recordings, and no live one was named to compress")
+    if any(row.measure == "agreement" for row in rows):
+        notes.append(
+            "no held-out query has a gold label: scores are agreement with what most teachers say, not accuracy; "
+            "teachers are left out, being part of it"
+        )
     if len({row.kind for row in rows}) > 2:
         notes.append("kinds are mixed: the method's authors report it on one task at a time; look at each kind")
     return notes

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.usecases.compressing import AGAIN, CompressService
 from app.usecases.context import POLL_S, Context
 from app.usecases.scoring import score_run
 from app.usecases.stages import StageBuilder
 from engine.config import Plan, Step
-from engine.errors import ConfigError, InputError, StateError, TacitError, WorkerFailed
+from engine.errors import StateError, TacitError, WorkerFailed
 from engine.jobs.spec import SPEC_FILE, StudentJob, write_atomically
-from engine.types import Event, Job, JobStatus, RationaleOrigin, RunStatus, Split, hash_id
+from engine.types import Event, Job, JobStatus, RunStatus, Split, hash_id
 from storage.runs import Run, StepState
 
 _RESUMABLE = (
@@ -28,6 +29,7 @@ class RunService:
     """Use cases of training and everything around it."""
 
     context: Context
+    compressing: CompressService
 
     def start(self, project_name: str, plan: Plan) -> Run:
         """Start a run of a plan on the project's newest selection.
@@ -41,7 +43,7 @@ class RunService:
         selection = self.context.selections.latest(project.id)
         kinds = {step.kind for step in plan.steps}
         if "compress" in kinds:
-            self._check_compressor(project.id, plan)
+            self.compressing.check_compressor(project.id, plan.compressor, plan.compress_cap is not None)
         if "evaluate" in kinds and not self.context.queries.get(project.id, Split.HELDOUT):
             raise StateError(f"{project.name!r} has no held-out queries to evaluate on; import some with --heldout")
         run_id = hash_id("run", project.id, selection.id, plan.fingerprint, time.time_ns())
@@ -51,15 +53,6 @@ class RunService:
         self.context.runs.add(run)
         self.advance(run)
         return run
-
-    def _check_compressor(self, project_id: str, plan: Plan) -> None:
-        providers = {spec.name: spec.provider for spec in self.context.projects.teachers(project_id)}
-        recorded = [name for name, provider in providers.items() if provider == "recorded"]
-        if recorded and providers.get(plan.compressor or "", "recorded") == "recorded":
-            raise ConfigError(
-                f"{', '.join(recorded)} can't rewrite rationales; name a live teacher as compressor, or "
-                "leave stage 2 out"
-            )
 
     def advance(self, run: Run) -> None:
         """Submit what comes next, or finish the run; a step that can't be built stops the run with the reason."""
@@ -84,9 +77,7 @@ class RunService:
                 run.id, RunStatus.WAITING, f"step {ahead[0].name} waits for a person to approve"
             )
         elif ahead[0].kind == "compress":
-            answers = [step.name for step in run.plan.steps if step.kind == "answer"]
-            spec = {"step": ahead[0].name, "answers": answers[-1] if answers else ""}
-            self.context.submit(run.project_id, "compress", spec, run.id)
+            self.context.submit(run.project_id, "compress", {"step": ahead[0].name}, run.id)
         else:
             self._submit_student_steps(run, _together(ahead, states))
 
@@ -104,24 +95,31 @@ class RunService:
         write_atomically(folder / SPEC_FILE, {"kind": "student", "payload": payload})
         self.context.queue(job)
 
-    def approve(self, run_id: str) -> Run:
-        """Approve the review that a run waits for, and go on.
+    def approve(self, run_id: str, rest: bool = True) -> Run:
+        """End the review that a run waits for, and go on with what is approved; with `rest` all else is approved too.
 
         Raises:
-            StateError: if it waits for none.
+            StateError: if it waits for none, or nothing is approved.
         """
         run = self.context.runs.get(run_id)
         waiting = next((s for s in self.context.runs.steps(run.id) if s.status is not JobStatus.FINISHED), None)
         if run.status is not RunStatus.WAITING or waiting is None:
             raise StateError(f"run {run.id} waits for no review; it is {run.status}")
-        self.context.runs.set_step(run.id, waiting.name, status=JobStatus.FINISHED.value, result={"approved": "person"})
+        if rest:
+            listed = self.context.rationales.listed(run.id, "")
+            self.context.rationales.approve(run.id, [(row["sample"], row["version"]) for row in listed])
+        approved = len(self.context.rationales.approved(run.id))
+        if not approved:
+            raise StateError("no rationale is approved yet, so stage 2 would have nothing to learn from; approve some")
+        result = {"approved": approved}
+        self.context.runs.set_step(run.id, waiting.name, status=JobStatus.FINISHED.value, result=result)
         self.context.runs.set_status(run.id, RunStatus.RUNNING)
         self.advance(run)
         return self.context.runs.get(run.id)
 
     def job_over(self, job: Job) -> None:
         """The supervisor's word that a job ended: go on, or stop with what happened."""
-        if job.run_id is None:
+        if job.run_id is None or job.kind == AGAIN:
             return
         run = self.context.runs.get(job.run_id)
         if job.status is JobStatus.FINISHED:
@@ -140,10 +138,13 @@ class RunService:
                 self.context.runs.set_status(run.id, RunStatus.STOPPED, "cut off between two steps")
 
     def cancel(self, run_id: str) -> Run:
-        """Stop a run: its job checkpoints and ends."""
+        """Stop a run: its job checkpoints and ends; one that waits for a person is stopped at once."""
         run = self.context.runs.get(run_id)
+        if run.status is RunStatus.WAITING:
+            self.context.runs.set_status(run.id, RunStatus.STOPPED, "cancelled while it waited for a review")
+            return self.context.runs.get(run.id)
         for job in self.context.jobs.unfinished_jobs():
-            if job.run_id == run.id:
+            if job.run_id == run.id and job.kind != AGAIN:
                 self.context.watch.cancel(job.id)
         return run
 
@@ -163,29 +164,34 @@ class RunService:
                 f"run {run.id} is {run.status}; only a stopped run, or one with stale steps, can be resumed"
             )
         self.context.runs.set_status(run.id, RunStatus.RUNNING)
-        cut = [job for job in self.context.jobs.jobs_of(run.project_id) if job.run_id == run.id]
+        jobs = self.context.jobs.jobs_of(run.project_id)
+        cut = [job for job in jobs if job.run_id == run.id and job.kind != AGAIN]
         if cut and cut[0].status in _RESUMABLE:
             self.context.jobs.update_job(cut[0].id, status=JobStatus.QUEUED, message="")
         else:
             self.advance(run)
         return self.context.runs.get(run.id)
 
+    def rerun(self, run_id: str, step_name: str) -> Run:
+        """Do a step and all behind it again; what stood before it stays, compressed rationales too.
+
+        Raises:
+            StateError: if the run is going on, or has no such step.
+        """
+        run = self.context.runs.get(run_id)
+        names = [step.name for step in run.plan.steps]
+        if run.status in (RunStatus.RUNNING, RunStatus.WAITING):
+            raise StateError(f"run {run.id} is {run.status}; cancel it first, or let it come to its end")
+        if step_name not in names:
+            raise StateError(f"run {run.id} has no step {step_name!r}; it has {', '.join(names)}")
+        self._reset(run, names[names.index(step_name) :])
+        self.context.runs.set_status(run.id, RunStatus.RUNNING)
+        self.advance(run)
+        return self.context.runs.get(run.id)
+
     def score(self, run_id: str) -> None:
         """Score a run's answers anew and store the report."""
         score_run(self.context, self.context.runs.get(run_id))
-
-    def edit_rationale(self, run_id: str, sample_id: str, text: str) -> int:
-        """Write a new version of a compressed rationale by hand; earlier versions stay.
-
-        Raises:
-            InputError: if the text is empty, or the run has no rationale of that sample.
-        """
-        run = self.context.runs.get(run_id)
-        if sample_id not in self.context.runs.rationales(run.id):
-            raise InputError(f"run {run.id} has no compressed rationale of sample {sample_id!r}")
-        if not text.strip():
-            raise InputError("the new text is empty; nothing was changed")
-        return self.context.runs.add_rationale(run, sample_id, RationaleOrigin.EDITED, text.strip())
 
     def wait_over(self, run_id: str) -> None:
         """Wait until none of a run's jobs is queued or running."""
@@ -199,10 +205,13 @@ class RunService:
         first = next((place for place, name in enumerate(names) if name in stale), None)
         if first is None:
             return False
-        for name in names[first:]:
-            shutil.rmtree(Path(run.folder) / name, ignore_errors=True)
-        self.context.runs.reset_steps(run.id, names[first:])
+        self._reset(run, names[first:])
         return True
+
+    def _reset(self, run: Run, names: Sequence[str]) -> None:
+        for name in names:
+            shutil.rmtree(Path(run.folder) / name, ignore_errors=True)
+        self.context.runs.reset_steps(run.id, names)
 
     def stale_steps(self, run_id: str) -> list[str]:
         """Finished train steps whose inputs have changed since, as after an edit of a rationale."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.usecases.compressing import kept_examples
 from app.usecases.context import Context
-from app.usecases.labelling import kept_examples
 from engine.config import ReplaySource, Step
 from engine.dataset import Example, fingerprint_rows, label_rows, rationale_rows, row_to_json, student_prompt
 from engine.errors import StateError
@@ -34,13 +34,17 @@ class StageBuilder:
         return [example for example, _ in kept_examples(self.context, self.run)]
 
     def rows(self, dataset: str) -> list[StageRow]:
-        """The rows of a dataset: full [x; r; y], compressed [x; r^T; y] or label [x; y]."""
+        """The rows of a dataset: full [x; r; y], compressed [x; r^T; y] or label [x; y].
+
+        Where a person reviews the run, only what is approved is taught as compressed.
+        """
         task = get_task(self.context.projects.get(self.run.project_id).config.task)
         examples = self.examples()
         if dataset == "label":
             return label_rows(task, examples)
         if dataset == "compressed":
-            texts = self.context.runs.rationales(self.run.id)
+            held = self.context.rationales
+            texts = held.approved(self.run.id) if self.run.plan.reviewed else held.newest(self.run.id)
             examples = [
                 replace(e, rationale=texts[e.sample_id][0], flags=texts[e.sample_id][1])
                 for e in examples
@@ -100,15 +104,15 @@ class StageBuilder:
         if step.kind == "answer":
             wanted = {example.query.id for example in self.examples()}
             queries = [q for q in self.context.queries.get(self.run.project_id, Split.DISTILL) if q.id in wanted]
-            return [_ask(query, STUDENT, student_prompt(task, query)) for query in queries]
+            return [ask_of(query, STUDENT, student_prompt(task, query)) for query in queries]
         queries = self.context.queries.get(self.run.project_id, Split.HELDOUT)
         if not queries:
             raise StateError("the project has no held-out queries to evaluate on; import some with --heldout")
         system = step.start or step.name
         if step.start is not None:
-            return [_ask(query, system, student_prompt(task, query)) for query in queries]
+            return [ask_of(query, system, student_prompt(task, query)) for query in queries]
         shots = pick_shots(self.examples(), step.shots)
-        return [_ask(query, system, student_prompt(task, query, "vanilla", shots)) for query in queries]
+        return [ask_of(query, system, student_prompt(task, query, "vanilla", shots)) for query in queries]
 
     def fingerprint(self, step: Step) -> str:
         """Hash of everything the step's result depends on, through all steps it starts from."""
@@ -121,7 +125,8 @@ class StageBuilder:
         return hash_id("step", *parts)
 
 
-def _ask(query: Query, system: str, prompt: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+def ask_of(query: Query, system: str, prompt: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """A prompt for the worker's student, and under which system's name it answers."""
     return {"query_id": query.id, "system": system, "prompt": [list(turn) for turn in prompt]}
 
 

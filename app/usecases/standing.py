@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.usecases.context import Context
 from engine.errors import NotFound
-from engine.types import Job, RunStatus
+from engine.types import Job, JobStatus, RunStatus
 from storage.projects import Project
+from storage.runs import Run
 
 _FEW = 5
 """Replies from which on a pace can be told."""
@@ -59,7 +61,7 @@ class StandingService:
     def marks(self, project: Project | None) -> list[Mark]:
         """The steps in the order of the work."""
         if project is None:
-            return [Mark("Projects", "/", "todo", "none yet")]
+            return [Mark("Projects", "/", "todo", "none yet"), Mark("Jobs and spend", "/jobs", "todo", "")]
         counts = self.context.queries.counts(project.id)
         queries = sum(counts.values())
         teachers = self.context.projects.teachers(project.id)
@@ -71,7 +73,12 @@ class StandingService:
             Mark("Teachers", "/teachers", "done" if teachers else "todo", str(len(teachers) or "")),
             self._label_mark(project, "Label" in running),
             self._select_mark(project),
-            Mark("Runs", "/runs", _run_state([run.status for run in runs]), str(len(runs) or "")),
+            self._compress_mark(project),
+            Mark("Train", "/train", _run_state([run.status for run in runs]), _runs_told(runs)),
+            self._evaluate_mark(project),
+            self._play_mark(project),
+            self._export_mark(project),
+            Mark("Jobs and spend", "/jobs", "running" if self._jobs() else "todo", ""),
         ]
 
     def _label_mark(self, project: Project, running: bool) -> Mark:
@@ -92,6 +99,39 @@ class StandingService:
         stale = list(self.context.samples.state(project.id)) != selection.counts.get("state")
         return Mark("Select", "/select", "stale" if stale else "done", f"{selection.counts['kept']:,} kept")
 
+    def _compress_mark(self, project: Project) -> Mark:
+        row = self.context.db.row(
+            "SELECT count(DISTINCT (run_id, sample_id)) AS done, (SELECT count(*) FROM runs WHERE project_id = ? AND "
+            "status = 'waiting') AS waiting FROM rationales WHERE project_id = ?",
+            [project.id, project.id],
+        ) or {"done": 0, "waiting": 0}
+        asking = any(job.kind in ("compress", "again") and job.project_id == project.id for job in self._jobs())
+        state: State = "running" if asking or row["waiting"] else "done" if row["done"] else "todo"
+        told = "waits for you" if row["waiting"] else f"{row['done']:,} short" if row["done"] else ""
+        return Mark("Compress", "/compress", state, told)
+
+    def _evaluate_mark(self, project: Project) -> Mark:
+        row = self.context.db.row(
+            "SELECT r.name, r.accuracy FROM report_rows r JOIN runs u ON u.id = r.run_id WHERE u.project_id = ? "
+            "AND r.kind = 'all' AND starts_with(r.name, 'stage') ORDER BY u.created_at DESC, r.accuracy DESC LIMIT 1",
+            [project.id],
+        )
+        told = f"{row['name']} {row['accuracy']:.2f}" if row else ""
+        return Mark("Evaluate", "/evaluate", "done" if row else "todo", told)
+
+    def _play_mark(self, project: Project) -> Mark:
+        row = self.context.db.row("SELECT count(*) AS n FROM votes WHERE project_id = ?", [project.id]) or {"n": 0}
+        return Mark(
+            "Playground", "/playground", "done" if row["n"] else "todo", f"{row['n']:,} votes" if row["n"] else ""
+        )
+
+    def _export_mark(self, project: Project) -> Mark:
+        made = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in ("merge", "push")]
+        running = any(not job.status.over for job in made)
+        done = sum(job.status is JobStatus.FINISHED for job in made)
+        state: State = "running" if running else "done" if done else "todo"
+        return Mark("Exports", "/exports", state, f"{done} made" if done else "")
+
     def _jobs(self) -> list[Job]:
         return self.context.jobs.unfinished_jobs()
 
@@ -111,6 +151,7 @@ class StandingService:
                 told, done, of = event.data["step"], event.data["update"], event.data["of"]
             else:
                 told, done, of = event.data["step"], event.data["done"], event.data["of"]
+                done += self.context.jobs.count_events(job.id, "compressed")
         return RunningJob(job.id, project, job.kind, job.status.value, told, done, of)
 
     def cancel(self, job_id: str) -> None:
@@ -142,6 +183,10 @@ def _pace(done: int, of: int, seconds: float) -> str:
     left = (of - done) / rate
     span = f"{left / 3600:.1f} h" if left > 5400 else f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s"
     return f" · {rate:.1f} a second, {span} left ·"
+
+
+def _runs_told(runs: Sequence[Run]) -> str:
+    return "" if not runs else f"{len(runs)} run" if len(runs) == 1 else f"{len(runs)} runs"
 
 
 def _run_state(statuses: list[RunStatus]) -> State:

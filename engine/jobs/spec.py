@@ -43,6 +43,34 @@ class StudentJob(Config):
     steps: tuple[WorkerStep, ...]
 
 
+class ForecastStep(Config):
+    """A train step whose rows are measured: `file` as of a `WorkerStep` of kind train."""
+
+    name: str
+    file: str
+    train: TrainConfig
+
+
+class ForecastJob(Config):
+    """How long and how large a training would be: measured by a few updates and words on the device itself.
+
+    `asks`: a file of prompts as of a `WorkerStep` of kind write.
+    """
+
+    student: StudentConfig
+    steps: tuple[ForecastStep, ...]
+    asks: str
+
+
+class MergeJob(Config):
+    """An adapter to be merged into its base model, in the folder `output`; `notes` are texts by file name beside it."""
+
+    student: StudentConfig
+    adapter: str
+    output: str
+    notes: dict[str, str] = Field(default_factory=dict)
+
+
 class LocalLabelJob(Config):
     """Requests to a model on this machine: `file` holds one JSON object a line, as `engine.jobs.local_label` writes."""
 

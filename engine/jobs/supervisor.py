@@ -46,14 +46,19 @@ class Supervisor:
         on_over: Callable[[Job], None] = lambda job: None,
         devices: int = 1,
         grace_s: float = GRACE_S,
+        before_worker: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_over` is told of every job that ended, after its last event was taken in."""
+        """`on_over` is told of every job that ended, after its last event was taken in.
+
+        `before_worker` is called before a worker takes the device: whoever holds it then gives way.
+        """
         self._store = store
         self._backend = backend
         self._runners = runners
         self._on_over = on_over
         self._devices = devices
         self._grace = grace_s
+        self._before_worker = before_worker
         self._futures: dict[str, Future[None]] = {}
         self._cancelled: set[str] = set()
         self._rest_until: dict[str, float] = {}
@@ -151,6 +156,11 @@ class Supervisor:
         elif job.cancel_at is not None and time.time() - job.cancel_at > self._grace:
             _signal(job, signal.SIGKILL)
 
+    def holder(self) -> Job | None:
+        """The job whose worker has the device, or that is about to take it."""
+        jobs = [job for job in self._store.unfinished_jobs() if job.kind not in self._runners]
+        return jobs[0] if jobs else None
+
     def take_in(self, job: Job) -> None:
         """Ingest what a job has journaled so far."""
         with self._tick_lock:
@@ -203,6 +213,7 @@ class Supervisor:
 
     def _start_worker(self, job: Job) -> None:
         (Path(job.folder) / STATUS_FILE).unlink(missing_ok=True)
+        self._before_worker()
         pid = self._backend.start(Path(job.folder), self._devices)
         self._store.update_job(job.id, status=JobStatus.RUNNING, **_identity(pid))
 

@@ -29,13 +29,17 @@ from engine.embed import open_embedder
 from engine.errors import KeyMissing, TacitError
 from engine.infer import Ask, Writer, load_student, load_tokenizer, pick_device
 from engine.jobs.events import EVENTS_FILE, EventLog, SilentLog, read_events
+from engine.jobs.forecast import measure
 from engine.jobs.local_label import answer_locally
+from engine.jobs.merge import merge
 from engine.jobs.ray_label import answer_on_ray
 from engine.jobs.spec import (
     SPEC_FILE,
     STATUS_FILE,
     EmbedJob,
+    ForecastJob,
     LocalLabelJob,
+    MergeJob,
     RayLabelJob,
     StudentJob,
     WorkerStep,
@@ -120,6 +124,12 @@ def run_job(spec: dict[str, Any], folder: Path, sink: EventSink, stop: Stop) -> 
         return answer_locally(read_config(LocalLabelJob, spec["payload"]), set(told), sink, stop)
     if spec["kind"] == "ray":
         return answer_on_ray(read_config(RayLabelJob, spec["payload"]), folder, told, sink, stop)
+    if spec["kind"] == "forecast":
+        measure(read_config(ForecastJob, spec["payload"]), sink)
+        return True
+    if spec["kind"] == "merge":
+        merge(read_config(MergeJob, spec["payload"]), sink)
+        return True
     job = read_config(StudentJob, spec["payload"])
     done = {event.data["step"] for event in journal if event.type == "step_finished"}
     answered = {(e.data["step"], e.data["query_id"], e.data["system"]) for e in journal if e.type == "answer"}

@@ -52,21 +52,24 @@ def _find_at_openai(model: str) -> Counter | None:
     return Counter(encoding.name, lambda text: len(encoding.encode_ordinary(text)))
 
 
-@cache
 def find_in_files(model: str) -> Counter | None:
-    """The tokenizer in a model's folder, or of a model in the Hugging Face cache; None where there is none."""
-    import tokenizers  # noqa: PLC0415 - only where a model is quoted whose tokenizer is here
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
+    """The tokenizer in a model's folder, or of a model in the Hugging Face cache; None where there is none (yet)."""
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 - only where a model is counted by its own
 
     try:
         folder = Path(model)
         file = folder / "tokenizer.json" if folder.is_dir() else try_to_load_from_cache(model, "tokenizer.json")
     except (ValueError, OSError):  # no name of a model on the Hub, nor of a folder
         return None
-    if not isinstance(file, (str, Path)) or not Path(file).is_file():
-        return None
+    return _read_file(str(file)) if isinstance(file, (str, Path)) and Path(file).is_file() else None
+
+
+@cache
+def _read_file(file: str) -> Counter | None:
+    import tokenizers  # noqa: PLC0415 - only where a model is counted whose tokenizer is here
+
     try:
-        tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        tokenizer = tokenizers.Tokenizer.from_file(file)
     except Exception:  # noqa: BLE001 - the library raises nothing finer on a file that it can't read
         return None
     return Counter("the model's own tokenizer", lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))

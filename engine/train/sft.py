@@ -118,7 +118,7 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     tokenizer = load_tokenizer(job.student)
     rows = _encode_rows(job, tokenizer)
     sink.emit("rows", step=job.name, train=len(rows.train), validation=len(rows.held), dropped=rows.dropped)
-    model = _open_adapter(job, device)
+    model = open_adapter(job, device)
     updates = job.train.updates or math.ceil(job.train.epochs * len(rows.train) / job.train.batch_size)
     lengths = [len(row.input_ids) for row in rows.train]
     order = order_rows(lengths, job.train.batch_size, updates, job.student.seed)
@@ -184,7 +184,8 @@ def _as_dataset(rows: Sequence[Encoded]) -> Dataset:
     return Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})
 
 
-def _open_adapter(job: StageJob, device: Device) -> Any:
+def open_adapter(job: StageJob, device: Device) -> Any:
+    """The base model with the adapter that the stage goes on from, or a new one, ready to be trained."""
     base = load_base(job.student, device, device.training_attention)
     if job.start is not None:
         return PeftModel.from_pretrained(base, str(job.start), is_trainable=True)

@@ -4,79 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
+from gradio_client import handle_file
 
-from app.main import build_app
 from app.pages.selection import FACTORS
 from app.pages.teachers import _FIELDS
-from app.services import Services, open_services
-from tests.fakes.provider import KEY, Provider, run_provider
+from tests.app.studio import PAGES, Studio, open_studio
+from tests.fakes.provider import KEY
 
-BROWSER_ONLY = {"_opened_id"}
-"""Handlers that need a click's own data; the browser stories click."""
 SETTINGS = [0.95, "confidence", "keep", "", 0.4, 0.4, 0.2, *[0.0] * (len(FACTORS) - 3)]
 CHOICES = json.dumps({"A": "x", "B": "y"})
-PAGES = ("projects", "data", "teachers", "label", "select", "runs")
-Place = tuple[str, str]
-
-
-@dataclass
-class Studio:
-    client: Client
-    app: gr.Blocks
-    services: Services
-    provider: Provider
-    called: set[Place] = field(default_factory=set)
-
-    def places(self) -> dict[str, Place]:
-        """Where each endpoint's handler is written: module and name."""
-        found = [fn for fn in self.app.fns.values() if fn.fn is not None]
-        return {str(fn.api_name): (fn.fn.__module__.rpartition(".")[2], fn.fn.__name__) for fn in found}
-
-    def __call__(self, module: str, name: str, *values: Any) -> Any:
-        place = (module, name)
-        self.called.add(place)
-        endpoint = next(api_name for api_name, found in self.places().items() if found == place)
-        return self.client.predict(*values, api_name=f"/{endpoint}")
-
-    def open(self, page: str, project: str) -> Any:
-        """Open a page in this session, which fills its choices."""
-        self.called.add(("frame", "load"))
-        place = PAGES.index(page)
-        return self.client.predict(project, api_name=f"/load_{place}" if place else "/load")
-
-    def refused(self, *call: Any) -> str:
-        with pytest.raises(AppError) as caught:
-            self(*call)
-        return str(caught.value)
-
-    def finish(self) -> None:
-        end = time.monotonic() + 60
-        while self.services.context.jobs.unfinished_jobs():
-            assert time.monotonic() < end
-            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
 def studio(embedded_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     folder = tmp_path_factory.mktemp("studio") / "workspace"
     shutil.copytree(embedded_workspace, folder)
-    with run_provider() as provider, open_services(folder) as services:
-        app = build_app(services, "undocumented")
-        _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, run_history=False, server_name="127.0.0.1")
-        try:
-            yield Studio(Client(url, verbose=False), app, services, provider)
-        finally:
-            app.close()
+    with open_studio(folder) as opened:
+        yield opened
 
 
 def test_projects(studio: Studio) -> None:
@@ -88,11 +37,12 @@ def test_projects(studio: Studio) -> None:
     assert "twin" in said and "twin" in listed
     assert "twin" not in studio("projects", "put_away", "twin")[1]
     assert "twin" in studio("projects", "bring_back", "twin")[1]
-    said, written = studio("projects", "export", "twin")
+    said, written = studio("projects", "export", "twin", False)
     written = written["value"]
     assert "never a key" in said and Path(written).stat().st_size > 1000
     assert "again is imported" in studio("projects", "take", handle_file(written), "again")[0]
-    assert "Choose a project" in studio.refused("projects", "export", None)
+    assert studio("projects", "begin_afresh", "again") == "again, run 1"
+    assert "Choose a project" in studio.refused("projects", "export", None, False)
 
 
 def test_data(studio: Studio, tmp_path: Path) -> None:
@@ -228,8 +178,7 @@ def test_select(studio: Studio) -> None:
     assert "Open a query" in studio.refused("decide", "keep", "p", None)
 
 
-def test_runs_and_the_frame(studio: Studio) -> None:
-    assert "No run yet" in studio("runs", "<lambda>", None)
+def test_the_frame(studio: Studio) -> None:
     for page in PAGES:
         shown = studio.open(page, "p")
         assert "Data" in shown[1] and len(json.dumps(shown)) < 1_000_000, "a page's first view stays small"
@@ -247,5 +196,4 @@ def test_programs_may_read(studio: Studio) -> None:
 
 
 def test_every_handler_was_called(studio: Studio) -> None:
-    known = set(studio.places().values())
-    assert {place for place in known - studio.called if place[1] not in BROWSER_ONLY} == set()
+    assert studio.missing(first_half=True) == set()

@@ -11,16 +11,13 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
 from app.main import build_app
-from app.pages.runs import _show
 from app.services import open_services
 from app.serving import launch_options
-from engine.config import Plan, ProjectConfig, SelectionConfig, Step
 from engine.errors import InputError
-from engine.types import ReportRow, RunStatus
-from storage.runs import Run
-from storage.selections import StoredSelection
 
-PAGES = ("", "data", "teachers", "label", "select", "runs")
+PAGES = (
+    *("", "data", "teachers", "label", "select", "compress", "train", "evaluate", "playground", "exports", "jobs"),
+)
 
 
 def test_every_page_serves_and_is_small(workspace: Path) -> None:
@@ -56,19 +53,6 @@ def test_programs_find_the_public_endpoints_as_mcp_tools(workspace: Path) -> Non
         finally:
             app.close()
     assert names == {"projects", "standing", "quote", "selection", "query"}
-
-
-def test_the_page_of_runs_shows_reports_as_text(workspace: Path) -> None:
-    with open_services(workspace) as services:
-        context = services.context
-        project = services.data.create_project(ProjectConfig(name="shown", task="custom"))
-        context.selections.add(StoredSelection("sel", project.id, SelectionConfig(), "f", {"kept": 0}), [])
-        plan = Plan(name="twt", steps=(Step(kind="evaluate", name="vanilla"),))
-        context.runs.add(Run("r" * 24, project.id, "sel", plan, str(workspace), RunStatus.FINISHED, "<b>done</b>"))
-        context.reports.put("r" * 24, [ReportRow("vanilla", "all", 4, 0.5, 0.15, 0.85, 1.0, 12.0, 20.0)], [])
-        shown = _show(services, "r" * 24)
-    assert "&lt;b&gt;done&lt;/b&gt;" in shown and "0.15-0.85" in shown and "<b>" not in shown
-    assert "No run yet" in _show(services, None)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "::"])

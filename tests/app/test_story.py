@@ -103,16 +103,16 @@ def test_a_review_waits_an_edit_makes_the_next_stage_stale_and_exports_hold_what
     run = services.run.start("tiny", adjust_plan(twt_plan(student, (stage, stage, stage)), review=True, check_level=2))
     run = services.run.wait(run.id)
     assert run.status is RunStatus.WAITING and "review" in run.message
-    sample = services.reading.compression(run.id)[0]["sample"]
+    sample = services.review.rows(run.id)[0]["sample"]
     with pytest.raises(InputError, match="empty"):
-        services.run.edit_rationale(run.id, sample, "  ")
-    assert services.run.edit_rationale(run.id, sample, "because I say so") == 2
+        services.review.edit(run.id, sample, "  ")
+    assert services.review.edit(run.id, sample, "because I say so") == 2
     run = services.run.wait(services.run.approve(run.id).id)
     assert run.status is RunStatus.FINISHED and services.run.stale_steps(run.id) == []
     with pytest.raises(StateError, match="only a stopped run"):
         services.run.resume(run.id)
     assert any("because I say so" in row.completion for row in _rows(services, run.id))
-    services.run.edit_rationale(run.id, sample, "or not")
+    services.review.edit(run.id, sample, "or not")
     assert services.run.stale_steps(run.id) == ["stage2", "stage3"]
     run = services.run.wait(services.run.resume(run.id).id)
     assert run.status is RunStatus.FINISHED and services.run.stale_steps(run.id) == []

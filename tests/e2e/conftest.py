@@ -35,7 +35,17 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "app", "serve", "--port", str(self.port), "--workspace", str(self.workspace)]
+        command = [
+            sys.executable,
+            "-m",
+            "app",
+            "serve",
+            "--no-demo",
+            "--port",
+            str(self.port),
+            "--workspace",
+            str(self.workspace),
+        ]
         log = (self.workspace.parent / "serve.log").open("ab")
         self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=os.environ)
         end = time.monotonic() + 60

@@ -11,6 +11,7 @@ import pytest
 from engine.types import Event, Job, JobStatus, RationaleOrigin, Split
 from storage.db import Database
 from storage.jobs import Jobs
+from storage.rationales import Rationales
 from storage.runs import Run, Runs
 from storage.samples import Samples
 
@@ -73,7 +74,7 @@ def test_a_journal_becomes_rows_of_every_kind(
     assert (generations["q1"].finished, generations["q2"].finished) == (True, False)
     assert (generations["q1"].latency_s, generations["q2"].latency_s) == (0.0, 0.5)
     assert [(item.query_id, item.label) for item in runs.answers("run1", "ev")] == [("q1", None), ("q2", "C")]
-    assert runs.rationales("run1") == {"s1": ("short", ("answer preserved",))}
+    assert Rationales(db).newest("run1") == {"s1": ("short", ("answer preserved",))}
     step = runs.steps("run1")[0]
     assert (step.status, step.job_id, step.result) == (JobStatus.FINISHED, "job1", {"updates": 1})
     assert jobs.get_job("job1").offset == 777
@@ -118,12 +119,12 @@ def test_a_later_sample_does_not_overwrite_an_earlier_one(
 
 
 def test_an_edited_rationale_survives_taking_the_journal_in_again(
-    runs: Runs, jobs: Jobs, run: Run, job: Job, journal: list[Event]
+    db: Database, jobs: Jobs, run: Run, job: Job, journal: list[Event]
 ) -> None:
     jobs.ingest(job, journal, 1)
-    runs.add_rationale(run, "s1", RationaleOrigin.EDITED, "by hand")
+    Rationales(db).add(run, "s1", RationaleOrigin.EDITED, "by hand")
     jobs.ingest(job, journal, 1)
-    assert runs.rationales("run1")["s1"][0] == "by hand"
+    assert Rationales(db).newest("run1")["s1"][0] == "by hand"
 
 
 def test_an_old_batch_taken_in_again_does_not_set_a_step_back(

@@ -17,16 +17,21 @@ class LocalBackend:
 
     def start(self, run_dir: Path, devices: int) -> int:
         """Start the worker of a folder; its output goes to log.txt there. Returns the process id."""
-        command = worker_command(run_dir, devices)
-        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
-        if devices <= 1:
-            environment.setdefault("CUDA_VISIBLE_DEVICES", os.environ.get("TACIT_DEVICE", "0"))
+        command, environment = worker_command(run_dir, devices), worker_environment(devices)
         with (run_dir / LOG_FILE).open("ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
             )
         return process.pid
+
+
+def worker_environment(devices: int = 1) -> dict[str, str]:
+    """The environment of a worker: this package is found from any folder, and one device is seen unless it has more."""
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+    if devices <= 1:
+        environment.setdefault("CUDA_VISIBLE_DEVICES", os.environ.get("TACIT_DEVICE", "0"))
+    return environment
 
 
 def worker_command(run_dir: Path, devices: int) -> list[str]:

@@ -1,0 +1,154 @@
+"""Exports: what do I take with me?"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.pages.frame import Frame, guard
+from app.pages.picking import run_choices
+from app.services import Services
+from app.usecases.carding import write_card
+from app.usecases.exporting import MERGE
+from app.usecases.publishing import PUSH, TOKEN
+from app.view import log_html, table_html, told_html
+from engine.errors import InputError
+from storage.projects import Project
+from storage.runs import Run
+
+_SETS = [
+    ("the distillation set as JSONL", "set.jsonl"),
+    ("the distillation set as Parquet", "set.parquet"),
+    ("rows of stage 1: full reasoning", "rows-full"),
+    ("rows of stage 2: compressed reasoning", "rows-compressed"),
+    ("rows of stage 3: answers only", "rows-label"),
+]
+
+
+def build(frame: Frame) -> None:
+    """Lay the page out and bind its handlers."""
+    gr.Markdown("## Exports\nThe set, and the student of a stage, each with what it was made from.")
+    do = _Handlers(frame.services)
+    run = gr.Dropdown([], label="Run", interactive=True)
+    with gr.Row():
+        with gr.Column(min_width=320):
+            which = gr.Dropdown(_SETS, value="set.jsonl", label="Data")
+            make = gr.Button("Make the file", variant="primary")
+        with gr.Column(min_width=320):
+            stage = gr.Dropdown([], label="Student of stage", interactive=True)
+            with gr.Row():
+                adapter = gr.Button("Adapter as zip", variant="primary")
+                merge = gr.Button("Merge into the base model")
+                merged = gr.Button("Merged model as zip")
+    said = gr.HTML(padding=False)
+    file = gr.File(label="Your file", visible=False, interactive=False)
+    state = gr.HTML(padding=False)
+    with gr.Accordion("Card and load snippet", open=False):
+        card = gr.HTML(padding=False)
+    with gr.Accordion("Serve it, push it to the Hub", open=False):
+        serve = gr.HTML(padding=False)
+        with gr.Row():
+            repository = gr.Textbox(label="Repository of the Hub", placeholder="owner/name", max_length=200)
+            token = gr.Textbox(label=f"Token, kept in memory only (else {TOKEN} is read)", type="password")
+            private = gr.Checkbox(True, label="private")
+        push = gr.Button("Push the adapter")
+    frame.fill_once([run], do.choices)
+    frame.fill([state], do.state)
+    chosen = [frame.project, run, stage]
+    run.change(guard(do.stages), [frame.project, run], stage, show_progress="hidden", **frame.quiet)
+    stage.change(guard(do.show), chosen, [card, serve], show_progress="hidden", **frame.quiet)
+    make.click(guard(do.make), [frame.project, run, which], [said, file], **frame.quiet)
+    adapter.click(guard(do.adapter), chosen, [said, file], **frame.quiet)
+    frame.follow(merge.click(guard(do.merge), chosen, [said, frame.timer], **frame.quiet))
+    merged.click(guard(do.merged), chosen, [said, file], **frame.quiet)
+    inputs = [*chosen, repository, private, token]
+    frame.follow(push.click(guard(do.push), inputs, [said, token, frame.timer], **frame.quiet))
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the page's events do; each is given the project and the run first."""
+
+    services: Services
+    made: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
+    """What was made for a download, for as long as the server runs."""
+
+    def _run(self, project: str, run: str | None) -> Run:
+        return self.services.reading.run_of(project, run)
+
+    def choices(self, project: Project | None) -> Any:
+        return run_choices(self.services.context.runs.all(project.id) if project else [])
+
+    def stages(self, project: str, run: str | None) -> Any:
+        if not run:
+            return gr.Dropdown([], value=None)
+        found = self._run(project, run)
+        names = self.services.export.stages(found)
+        ship = self.services.reading.run(found.id)["ship"]
+        return gr.Dropdown(names, value=ship if ship in names else names[-1] if names else None)
+
+    def state(self, project: Project | None) -> str:
+        """How merging and pushing went."""
+        if project is None:
+            return told_html("Make a project first, on the page Projects.")
+        jobs = [job for job in self.services.context.jobs.jobs_of(project.id) if job.kind in (MERGE, PUSH)][:5]
+        lines = []
+        for job in jobs:
+            pushed = self.services.context.jobs.last_events(job.id, ("pushed",))
+            where = pushed[0].data["url"] if pushed else job.spec.get("output", job.spec.get("repository"))
+            what = f"{job.kind} {job.spec['step']}"
+            lines.append({"what": what, "status": job.status.value, "where": where, "message": job.message})
+        return table_html(lines, "merged and pushed")
+
+    def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:
+        if not run or not stage:
+            return ["", ""]
+        found = self._run(project, run)
+        card = write_card(self.services.context, found, stage, "adapter").readme
+        told = f"tacit serve-student {found.id[:8]} --stage {stage}"
+        more = "An OpenAI-compatible server of this student, by transformers serve:"
+        return [log_html(card), told_html(more) + log_html(told)]
+
+    def _folder(self) -> Path:
+        return Path(tempfile.mkdtemp(dir=self.made.name))
+
+    def _file(self, project: str, what: str, run: str | None, stage: str | None) -> list[Any]:
+        path = self.services.export.pack(project, what, run, stage or "", self._folder())
+        size = path.stat().st_size
+        return [told_html(f"{path.name}: {size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
+
+    def make(self, project: str, run: str | None, which: str) -> list[Any]:
+        return self._file(project, which, run, None)
+
+    def adapter(self, project: str, run: str | None, stage: str | None) -> list[Any]:
+        return self._file(project, "adapter", self._run(project, run).id, _named(stage))
+
+    def merge(self, project: str, run: str | None, stage: str | None) -> list[Any]:
+        job = self.services.export.merge(self._run(project, run).id, _named(stage))
+        over = job.status.over
+        told = (
+            "It is merged already." if over else "Merging, in float32 on the CPU; the state below says when it is done."
+        )
+        return [told_html(told), gr.Timer(active=True)]
+
+    def merged(self, project: str, run: str | None, stage: str | None) -> list[Any]:
+        return self._file(project, "merged", self._run(project, run).id, _named(stage))
+
+    def push(
+        self, project: str, run: str | None, stage: str | None, repository: str, private: bool, token: str
+    ) -> list[Any]:
+        found = self._run(project, run)
+        if token.strip():
+            self.services.publish.keys.put(TOKEN, token)
+        self.services.publish.push(found.id, _named(stage), repository, private)
+        return [told_html("Pushing; the state above says when it is done."), "", gr.Timer(active=True)]
+
+
+def _named(stage: str | None) -> str:
+    if not stage:
+        raise InputError("Choose a stage first; this run has trained none yet if there is nothing to choose.")
+    return stage

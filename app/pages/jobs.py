@@ -1,0 +1,149 @@
+"""Jobs and spend: what runs and ran, what it cost, over all projects; removing for good, backup."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.pages.frame import Frame, guard
+from app.services import Services
+from app.view import span_text, table_html, told_html
+from engine.errors import InputError
+from engine.types import JobStatus
+from storage.projects import Project
+
+_ALL = "all projects"
+
+
+def build(frame: Frame) -> None:
+    """Lay the page out and bind its handlers."""
+    gr.Markdown(
+        "## Jobs and spend\nOver all projects. Each request to a teacher stands on the ledger, failed ones too."
+    )
+    do = _Handlers(frame.services)
+    only = gr.Dropdown([_ALL], value=_ALL, label="Of", interactive=True)
+    with gr.Row():
+        job = gr.Dropdown([], label="A job that runs", interactive=True)
+        cancel = gr.Button("Cancel it", variant="stop", visible=False)
+    said = gr.HTML(padding=False)
+    jobs = gr.HTML(padding=False)
+    with gr.Row():
+        first, older = gr.Button("Newest jobs"), gr.Button("Older jobs")
+    spend = gr.HTML(padding=False)
+    place = gr.State(None)
+    with gr.Accordion("Remove a project for good", open=False):
+        gr.Markdown("Its queries, samples, ledger, runs and adapters. Putting it away, on Projects, loses nothing.")
+        with gr.Row():
+            project = gr.Dropdown([], label="Project", interactive=True)
+            typed = gr.Textbox(label="Its name again", max_length=100)
+            purge = gr.Button("Remove it for good", variant="stop")
+        gone = gr.HTML(padding=False)
+    with gr.Accordion("Back the workspace up", open=False):
+        gr.Markdown(
+            "One file with everything but keys. `tacit restore FILE --workspace NEW_FOLDER` unpacks it; the folder "
+            "that is open here can't be replaced while it is."
+        )
+        back_up = gr.Button("Make a backup")
+        kept = gr.HTML(padding=False)
+        file = gr.File(label="The backup", visible=False, interactive=False)
+    frame.fill_once([only, project, place], do.open)
+    frame.fill([job, cancel], do.running)
+    frame.fill_live([jobs, spend], [only, place], do.show)
+    only.input(guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet)
+    first.click(guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet)
+    older.click(guard(do.older), [frame.project, only, place], [jobs, spend, place], **frame.quiet)
+    frame.follow(cancel.click(guard(do.cancel), [frame.project, job], [said, frame.timer], **frame.quiet))
+    purged = purge.click(guard(do.purge), [frame.project, project, typed], [gone, only, project], **frame.quiet)
+    frame.follow(purged.success(guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet))
+    back_up.click(guard(do.back_up), frame.project, [kept, file], **frame.quiet)
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the page's events do; each is given the project of the address first."""
+
+    services: Services
+    made: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
+    """Backups that were made for a download, for as long as the server runs."""
+
+    def open(self, project: Project | None) -> list[Any]:
+        names = [project.name for project in self.services.context.projects.all()]
+        return [gr.Dropdown([_ALL, *names], value=_ALL), gr.Dropdown(names, value=None), None]
+
+    def running(self, project: Project | None) -> list[Any]:
+        jobs = self.services.standing.running()
+        names = [(f"{job.project}: {job.kind} {job.status}", job.id) for job in jobs]
+        chosen = gr.Dropdown(names, value=names[0][1] if names else None, visible=bool(names))
+        return [chosen, gr.Button(visible=bool(names))]
+
+    def _only(self, only: str | None) -> str | None:
+        return None if only in (None, _ALL) else self.services.context.projects.get(str(only)).id
+
+    def show(self, project: str, only: str | None, place: int | None) -> list[Any]:
+        rows = self.services.keep.jobs(place, self._only(only))
+        spent = self.services.keep.spend(self._only(only))
+        total = sum(row["cost"] for row in spent)
+        unknown = sum(row["unknown"] for row in spent)
+        told = f"${total:.4f} in all" + (f", and {unknown:,} requests whose cost is not known" if unknown else "")
+        table = table_html([_line(row) for row in rows], "jobs, newest first", empty="No job here yet.")
+        spend = table_html([_spent(row) for row in spent], "spend by teacher and purpose")
+        return [table, told_html(told) + spend]
+
+    def newest(self, project: str, only: str | None) -> list[Any]:
+        return [*self.show(project, only, None), None]
+
+    def older(self, project: str, only: str | None, place: int | None) -> list[Any]:
+        rows = self.services.keep.jobs(place, self._only(only))
+        behind = rows[-1]["number"] if rows else place
+        return [*self.show(project, only, behind), behind]
+
+    def cancel(self, project: str, job: str | None) -> list[Any]:
+        if not job:
+            raise InputError("No job runs.")
+        self.services.keep.cancel(job)
+        return [told_html("Asked to stop; what it journaled is kept."), gr.Timer(active=True)]
+
+    def purge(self, project: str, name: str | None, typed: str) -> list[Any]:
+        if not name:
+            raise InputError("Choose a project first.")
+        self.services.keep.purge(name, typed)
+        names = [project.name for project in self.services.context.projects.all()]
+        told = told_html(f"{name} is removed for good.")
+        return [told, gr.Dropdown([_ALL, *names], value=_ALL), gr.Dropdown(names, value=None)]
+
+    def back_up(self, project: str) -> list[Any]:
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M")
+        folder = Path(tempfile.mkdtemp(dir=self.made.name))
+        path = self.services.keep.back_up(folder / f"tacit-{stamp}.backup.zip")
+        return [told_html(f"{path.stat().st_size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
+
+
+def _line(row: dict[str, Any]) -> dict[str, Any]:
+    over = JobStatus(row["status"]).over
+    return {
+        "project": row["project"] or "(removed)",
+        "job": row["kind"],
+        "status": row["status"],
+        "started": f"{row['started']:%Y-%m-%d %H:%M} UTC",
+        "took": "-" if row["seconds"] is None or not over else span_text(row["seconds"]),
+        "US $": "unknown" if row["cost"] is None else f"{row['cost']:.4f}",
+        "what happened": row["message"],
+    }
+
+
+def _spent(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "project": row["project"],
+        "teacher": row["teacher"],
+        "for": row["purpose"],
+        "requests": row["requests"],
+        "failed": row["failed"],
+        "tokens in": row["tokens_in"],
+        "tokens out": row["tokens_out"],
+        "US $": f"{row['cost']:.4f}" + (" and unknown" if row["unknown"] else ""),
+    }

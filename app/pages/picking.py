@@ -1,0 +1,33 @@
+"""What pages share that open a record by a click, or work on a chosen run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from storage.runs import Run
+
+PICK = """element.addEventListener('click', (event) => {
+  const row = event.target.closest('[data-open]');
+  if (row) trigger('click', {id: row.dataset.open});
+});"""
+"""For `js_on_load` of a table: a click on an `Opener` tells its id."""
+
+
+def opened_id(event: gr.EventData) -> str:
+    """The id of the record that was clicked."""
+    return str(event.id)
+
+
+def run_name(run: Run) -> str:
+    """A run as choices name it."""
+    return f"{run.id[:8]} · {run.plan.name} · {run.status.value}"
+
+
+def run_choices(runs: Sequence[Run], chosen: str | None = None) -> Any:
+    """A dropdown of runs, the newest chosen unless another is named."""
+    names = [(run_name(run), run.id) for run in runs]
+    value = chosen if any(run.id == chosen for run in runs) else runs[0].id if runs else None
+    return gr.Dropdown(names, value=value, visible=bool(names))

@@ -1,0 +1,144 @@
+"""Playground: what does it say to me?"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from app.pages.frame import Frame, guard, guard_stream
+from app.services import Services
+from app.usecases.playing import Pane
+from app.view import panes_html, table_html, told_html
+from engine.errors import InputError
+from engine.tasks import get_task
+from storage.projects import Project
+from storage.votes import Verdict, Vote
+
+_BLIND = ("A", "B")
+_MOST = 6
+_VERDICTS: tuple[tuple[str, Verdict], ...] = (
+    *(("A is better", "first"), ("B is better", "second")),
+    *(("Both are good", "both"), ("Neither is", "neither")),
+)
+
+
+def build(frame: Frame) -> None:
+    """Lay the page out and bind its handlers."""
+    gr.Markdown(
+        "## Playground\nOne query, side by side. Students answer from a process that stays loaded and gives way to "
+        "runs; a hosted teacher's answer costs what it always costs and stands on the ledger."
+    )
+    do = _Handlers(frame.services)
+    query = gr.Textbox(label="Query", lines=3, max_lines=12, max_length=20_000)
+    with gr.Row():
+        chosen = gr.CheckboxGroup([], label="Who is asked")
+        blind = gr.Checkbox(False, label="blind: two of them, unnamed, until you have voted", min_width=200)
+    with gr.Row():
+        ask = gr.Button("Ask", variant="primary")
+        some = gr.Button("Take a query of the project")
+    said, panes = gr.HTML(padding=False), gr.HTML(padding=False)
+    held = gr.State([])
+    with gr.Row(visible=False) as votes:
+        buttons = [gr.Button(name) for name, _ in _VERDICTS]
+    tally = gr.HTML(padding=False)
+    frame.fill_once([chosen, query, tally], do.open)
+    frame.fill([said], do.state)
+    asked = ask.click(
+        guard_stream(do.ask),
+        [frame.project, query, chosen, blind],
+        [panes, held, votes],
+        show_progress="minimal",
+        concurrency_limit=8,
+        **frame.quiet,
+    )
+    frame.follow(asked)
+    some.click(guard(do.pick), frame.project, query, **frame.quiet)
+    work = (do.vote_first, do.vote_second, do.vote_both, do.vote_neither)
+    for button, vote in zip(buttons, work, strict=True):
+        button.click(guard(vote), [frame.project, held], [panes, tally, votes, held], **frame.quiet)
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the page's events do; each is given the project first."""
+
+    services: Services
+
+    def _project(self, name: str) -> Project:
+        return self.services.context.projects.get(name)
+
+    def open(self, project: Project | None) -> list[Any]:
+        if project is None:
+            return [gr.CheckboxGroup([], value=[]), "", told_html("Make a project first, on the page Projects.")]
+        systems = self.services.play.systems(project)
+        first = list(systems.values())[:4]
+        query = self.services.play.pick(project, 0.0)
+        text = get_task(project.config.task).render(query) if query else ""
+        return [gr.CheckboxGroup(list(systems.items()), value=first), text, self._tally(project)]
+
+    def state(self, project: Project | None) -> str:
+        told = self.services.play.busy()
+        if project is not None and not self.services.play.systems(project):
+            told = "Nobody can be asked yet: add teachers, or train a student."
+        return told_html(told)
+
+    def pick(self, project: str) -> str:
+        found = self._project(project)
+        query = self.services.play.pick(found, random.random())
+        if query is None:
+            raise InputError("The project has no queries yet; the page Data brings them.")
+        return get_task(found.config.task).render(query)
+
+    def ask(self, project: str, text: str, ids: list[str], blind: bool) -> Iterator[list[Any]]:
+        found = self._project(project)
+        query = self.services.play.read_query(found, text)
+        if not ids or len(ids) > _MOST:
+            raise InputError(f"Choose one to {_MOST} of those who can be asked.")
+        if blind and len(ids) < 2:
+            raise InputError("Blind mode compares two: choose at least two of those who can be asked.")
+        asked = random.sample(ids, 2) if blind else ids
+        panes: list[Pane] = []
+        yield [told_html("Asking..."), [], gr.Row(visible=False)]
+        for panes in self.services.play.ask(found, query, asked):
+            yield [panes_html(_hidden(panes) if blind else panes), [], gr.skip()]
+        ready = blind and all(pane.text for pane in panes)
+        held = [text, *map(asdict, panes)] if ready else []
+        shown = panes_html(_hidden(panes) if blind else panes)
+        if blind and not ready:
+            shown += told_html("One of them gave no answer, so there is nothing to vote on.")
+        yield [shown, held, gr.Row(visible=ready)]
+
+    def vote_first(self, project: str, held: list[Any]) -> list[Any]:
+        return self._vote(project, held, "first")
+
+    def vote_second(self, project: str, held: list[Any]) -> list[Any]:
+        return self._vote(project, held, "second")
+
+    def vote_both(self, project: str, held: list[Any]) -> list[Any]:
+        return self._vote(project, held, "both")
+
+    def vote_neither(self, project: str, held: list[Any]) -> list[Any]:
+        return self._vote(project, held, "neither")
+
+    def _vote(self, project: str, held: list[Any], verdict: Verdict) -> list[Any]:
+        if len(held) != 3:
+            raise InputError("Ask in blind mode first; then vote.")
+        found = self._project(project)
+        text, first, second = held[0], Pane(**held[1]), Pane(**held[2])
+        self.services.play.vote(found, Vote(text, first.name, second.name, first.text, second.text, verdict))
+        return [panes_html([first, second]), self._tally(found), gr.Row(visible=False), []]
+
+    def _tally(self, project: Project) -> str:
+        return table_html(self.services.context.votes.tally(project.id), "blind votes")
+
+
+def _hidden(panes: Sequence[Pane]) -> list[Pane]:
+    """Without names, and without what gives them away."""
+    return [
+        replace(pane, name=letter, tokens=None, seconds=None, cost=None)
+        for pane, letter in zip(panes, _BLIND, strict=True)
+    ]

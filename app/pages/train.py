@@ -1,0 +1,243 @@
+"""Train: what will run, and is it learning?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.pages.frame import Frame, guard
+from app.pages.picking import run_choices, run_name
+from app.pages.plots import curves_plot
+from app.services import Services
+from app.usecases.forecasting import Forecast
+from app.usecases.labelling import read_money
+from app.usecases.planning import PLANS, PlanOrder, make_plan
+from app.usecases.watching import Progress
+from app.view import Spark, log_html, span_text, stages_html, table_html, told_html
+from engine.config import Plan, read_config
+from engine.errors import InputError, NotFound, StateError, TacitError
+from storage.projects import Project
+
+_PRESETS = [("small student", "small-student"), ("paper", "paper"), ("smoke test: four updates", "smoke")]
+_NOBODY = "- its own teacher -"
+_SHOWN = 3
+"""Runs that are drawn side by side when the page is opened."""
+
+
+def build(frame: Frame) -> None:
+    """Lay the page out and bind its handlers."""
+    gr.Markdown("## Train\nThe stages of a plan, one after the other, on this machine's device and in the background.")
+    do = _Handlers(frame)
+    order, preset = _lay_order()
+    with gr.Row():
+        measure = gr.Button("Forecast")
+        start = gr.Button("Start", variant="primary")
+    said, drawn = gr.HTML(padding=False), gr.HTML(padding=False)
+    forecast = gr.HTML(padding=False)
+    gr.Markdown("### Runs")
+    listed = gr.HTML(padding=False)
+    with gr.Row():
+        run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=240)
+        cancel, resume = gr.Button("Cancel", variant="stop"), gr.Button("Resume")
+        step = gr.Dropdown([], label="Step", interactive=True, min_width=140)
+        again = gr.Button("Do it and the rest again")
+    beside = gr.Dropdown([], label="Drawn side by side", multiselect=True, max_choices=6, interactive=True)
+    with gr.Row():
+        losses = gr.Plot(label="loss by update", visible=False)
+        speeds = gr.Plot(label="tokens a second by update", visible=False)
+    with gr.Accordion("Last lines of the worker's log", open=False):
+        log = gr.HTML(padding=False)
+
+    asked = [frame.project, *order]
+    frame.fill([listed], do.list_runs)
+    frame.fill_once([run, step, beside, order[3], drawn], do.open)
+    frame.fill_live([losses, speeds, log], [beside, run], do.draw)
+    for part in (*order[:3], preset):
+        part.input(guard(do.plan), asked, [drawn, forecast], show_progress="hidden", **frame.quiet)
+    measure.click(guard(do.ask_forecast), asked, [said, frame.timer], **frame.quiet)
+    frame.fill_live([forecast], order, do.show_forecast)
+    started = start.click(guard(do.start), asked, [said, run, beside, frame.timer], **frame.quiet)
+    frame.follow(started)
+    run.change(guard(do.steps), [frame.project, run], step, show_progress="hidden", **frame.quiet)
+    beside.input(guard(do.draw), [frame.project, beside, run], [losses, speeds, log], **frame.quiet)
+    frame.follow(cancel.click(guard(do.cancel), [frame.project, run], [said, frame.timer], **frame.quiet))
+    frame.follow(resume.click(guard(do.resume), [frame.project, run], [said, frame.timer], **frame.quiet))
+    frame.follow(again.click(guard(do.rerun), [frame.project, run, step], [said, frame.timer], **frame.quiet))
+
+
+def _lay_order() -> tuple[list[Any], gr.Dropdown]:
+    """The components of an order, in the order of `_FIELDS`."""
+    with gr.Row():
+        plan = gr.Dropdown(list(PLANS), value=PLANS[0], label="Plan")
+        preset = gr.Dropdown(_PRESETS, value="small-student", label="Preset")
+        student = gr.Textbox("packaged", label="Student", info="packaged, a folder or a Hub id", max_length=300)
+        compressor = gr.Dropdown([_NOBODY], value=_NOBODY, label="Who compresses for recordings")
+    with gr.Row():
+        review = gr.Checkbox(False, label="wait for my review of compressed rationales")
+        level = gr.Dropdown(
+            [("the teacher says it", 1), ("it follows when asked anew", 2)], value=1, label="Answer kept if"
+        )
+        cap = gr.Textbox(label="Cap on compressing in US $", placeholder="none", max_length=20)
+    with gr.Accordion("Settings in place of the preset's", open=False), gr.Row():
+        stages = gr.Textbox(label="Epochs of the stages", placeholder="2,1,4 or 2@1e-4,1,4", max_length=100)
+        rank = gr.Textbox(label="Rank", placeholder="8", max_length=10, min_width=90)
+        rate = gr.Textbox(label="Learning rate", placeholder="preset's", max_length=20, min_width=90)
+        batch = gr.Textbox(label="Batch", placeholder="8", max_length=10, min_width=90)
+        most = gr.Textbox(label="Longest row in tokens", placeholder="preset's", max_length=10, min_width=110)
+    return [plan, preset, student, compressor, review, level, cap, stages, rank, rate, batch, most], preset
+
+
+_FIELDS = (
+    *("plan", "preset", "student", "compressor", "review", "check_level", "compress_cap"),
+    *("stages", "rank", "learning_rate", "batch_size", "max_tokens"),
+)
+
+
+def read_order(values: tuple[Any, ...]) -> PlanOrder:
+    """The order that the components hold, in the order of `_FIELDS`.
+
+    Raises:
+        ConfigError: by field, what can't be.
+    """
+    named = dict(zip(_FIELDS, values, strict=True))
+    named["compressor"] = None if named["compressor"] in (_NOBODY, "", None) else named["compressor"]
+    named["compress_cap"] = read_money(named["compress_cap"])
+    for name in ("rank", "learning_rate", "batch_size", "max_tokens"):
+        named[name] = (named[name] or "").strip() or None
+    return read_config(PlanOrder, named | {"student": (named["student"] or "").strip()})
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the page's events do; each is given the project first."""
+
+    frame: Frame
+
+    @property
+    def services(self) -> Services:
+        return self.frame.services
+
+    def _plan(self, project: str, values: tuple[Any, ...]) -> Plan:
+        return make_plan(self.services.context, project, read_order(values))
+
+    def open(self, project: Project | None) -> list[Any]:
+        if project is None:
+            told = told_html("Make a project first, on the page Projects.")
+            return [run_choices([]), gr.Dropdown([], value=None), gr.Dropdown([], value=[]), gr.skip(), told]
+        runs = self.services.context.runs.all(project.id)
+        names = [(run_name(run), run.id) for run in runs]
+        beside = gr.Dropdown(names, value=[run.id for run in runs[:1]])
+        live = [s.name for s in self.services.context.projects.teachers(project.id) if s.provider != "recorded"]
+        step = self.steps(project.name, runs[0].id) if runs else gr.Dropdown([], value=None)
+        drawn = stages_html(make_plan(self.services.context, project.name, PlanOrder()))
+        return [run_choices(runs), step, beside, gr.Dropdown([_NOBODY, *live], value=_NOBODY), drawn]
+
+    def plan(self, project: str, *values: Any) -> list[Any]:
+        return [stages_html(self._plan(project, values)), self.show_forecast(project, *values)]
+
+    def show_forecast(self, project: str, *values: Any) -> str:
+        try:
+            found = self.services.forecast.find(project, self._plan(project, values))
+        except StateError as error:
+            return told_html(str(error), bad=True)
+        except TacitError:  # nothing selected yet, or half a number typed: the buttons say so
+            return ""
+        return forecast_html(found) if found else ""
+
+    def ask_forecast(self, project: str, *values: Any) -> list[Any]:
+        plan = self._plan(project, values)
+        try:
+            if self.services.forecast.find(project, plan) is not None:
+                return [told_html("Measured already; it stands below."), gr.skip()]
+        except StateError:  # it failed: measure again
+            pass
+        self.services.forecast.ask(project, plan)
+        return [
+            told_html("Measuring a few updates and words on the device; the forecast comes below."),
+            gr.Timer(active=True),
+        ]
+
+    def start(self, project: str, *values: Any) -> list[Any]:
+        try:
+            run = self.services.run.start(project, self._plan(project, values))
+        except NotFound as error:
+            raise InputError(f"{error}: select samples on the page Select first.") from error
+        runs = self.services.context.runs.all(run.project_id)
+        if self.services.context.runs.get(run.id).status == "stopped":
+            raise StateError(f"The run could not start: {self.services.context.runs.get(run.id).message}")
+        names = [(run_name(one), one.id) for one in runs]
+        told = told_html(f"Run {run.id[:8]} is queued. It goes on when this tab is closed or the server ends.")
+        return [told, run_choices(runs, run.id), gr.Dropdown(names, value=[run.id]), gr.Timer(active=True)]
+
+    def steps(self, project: str, run: str | None) -> Any:
+        if not run:
+            return gr.Dropdown([], value=None)
+        names = [step.name for step in self.services.reading.run_of(project, run).plan.steps]
+        return gr.Dropdown(names, value=names[0])
+
+    def list_runs(self, project: Project | None) -> str:
+        rows = [_line(found) for found in self.services.watch.progress(project.id)] if project else []
+        return table_html(rows, empty="No run yet. Choose a plan above and start it.")
+
+    def draw(self, project: str, beside: list[str] | None, run: str | None) -> list[Any]:
+        named = [self.services.reading.run_of(project, one).id for one in beside or []]
+        watch = self.services.watch
+        loss = curves_plot(watch.curves(named, "loss"), watch.curves(named, "validation_loss"), "loss")
+        speed = curves_plot(watch.curves(named, "tokens_per_second"), [], "tokens a second")
+        known = any(watch.curves(named, "loss"))
+        text = watch.log_tail(self.services.reading.run_of(project, run).id) if run else ""
+        return [gr.Plot(loss, visible=known), gr.Plot(speed, visible=known), log_html(text)]
+
+    def cancel(self, project: str, run: str | None) -> list[Any]:
+        found = self.services.run.cancel(self.services.reading.run_of(project, run).id)
+        return [told_html(f"Run {found.id[:8]} is asked to stop; it saves a checkpoint first."), gr.Timer(active=True)]
+
+    def resume(self, project: str, run: str | None) -> list[Any]:
+        found = self.services.run.resume(self.services.reading.run_of(project, run).id)
+        return [told_html(f"Run {found.id[:8]} goes on where it was."), gr.Timer(active=True)]
+
+    def rerun(self, project: str, run: str | None, step: str | None) -> list[Any]:
+        found = self.services.run.rerun(self.services.reading.run_of(project, run).id, step or "")
+        return [told_html(f"Run {found.id[:8]} does {step} and what follows again."), gr.Timer(active=True)]
+
+
+def _line(found: Progress) -> dict[str, Any]:
+    run = found.run
+    status = "queued" if found.queued and run.status == "running" else run.status.value
+    where = "" if found.update is None else f" · {found.update:,} of {found.of:,}"
+    return {
+        "run": run.id[:8],
+        "plan": run.plan.name,
+        "status": status,
+        "steps": f"{found.steps_done} of {found.steps}",
+        "now": f"{found.step}{where}",
+        "loss": Spark(found.losses),
+        "tokens/s": round(found.tokens_per_second) if found.tokens_per_second else None,
+        "left": span_text(found.left_s) if found.left_s is not None else "-",
+        "what happened": run.message,
+    }
+
+
+def forecast_html(found: Forecast) -> str:
+    """The forecast: the whole in a line, the stages, and the rows that are too long."""
+    low, high = found.training_s + found.writing_low, found.training_s + found.writing_high
+    told = (
+        f"{span_text(low)} to {span_text(high)} ({span_text(found.training_s)} of it training), up to "
+        f"{found.peak_bytes / 1e9:.1f} GB, on {found.device} in {found.dtype}; measured by a few updates and words here"
+    )
+    rows = [
+        {
+            "stage": stage.name,
+            "rows": stage.rows,
+            "updates": stage.updates,
+            "longest row": stage.longest,
+            "too long": stage.dropped,
+            "time": span_text(stage.seconds),
+            "": "its rows are made by the run: reckoned with stage 1's" if stage.guessed else "",
+        }
+        for stage in found.stages
+    ]
+    long = table_html([{"tokens": row["tokens"], "query": row["query"]} for row in found.too_long], "rows left out")
+    return told_html(told, bad=bool(found.too_long)) + table_html(rows, "forecast") + long

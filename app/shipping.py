@@ -1,0 +1,19 @@
+"""The finished demo project that comes with the program, so that every page has something true to show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.services import Services
+
+SHIPPED = Path(__file__).parent / "shipped" / "demo.tacit.zip"
+"""Made by `make shipped-demo`."""
+NAME = "demo"
+
+
+def bring_demo(services: Services) -> bool:
+    """Put the demo project into a workspace that never had a project; whether it did."""
+    if services.context.projects.all() or not SHIPPED.is_file():
+        return False
+    services.carry.bring(SHIPPED, NAME)
+    return True

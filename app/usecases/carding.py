@@ -1,0 +1,170 @@
+"""The card of an exported student: where it comes from, what it scored, and a snippet that loads it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Literal
+
+import yaml
+
+from app.usecases.comparing import CompareService
+from app.usecases.context import Context
+from engine.costs import find_price
+from engine.dataset import student_prompt
+from engine.packaged import PACKAGED_STUDENT
+from engine.prompts import load_prompt
+from engine.tasks import get_task
+from engine.types import Query, Split, make_query
+from storage.projects import Project
+from storage.runs import Run
+
+Form = Literal["adapter", "merged"]
+_LOAD = {
+    "adapter": (
+        "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n",
+        "base = AutoModelForCausalLM.from_pretrained({base!r})\nmodel = PeftModel.from_pretrained(base, folder)\n",
+    ),
+    "merged": (
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n",
+        "model = AutoModelForCausalLM.from_pretrained(folder)\n",
+    ),
+}
+
+
+def base_name(run: Run) -> str:
+    """What a run's base model is called outside this machine."""
+    model = run.plan.student.model
+    return PACKAGED_STUDENT if model == "packaged" else model
+
+
+@dataclass(frozen=True)
+class Card:
+    """What goes with an exported student: a model card in Markdown, and the same as JSON."""
+
+    readme: str
+    provenance: dict[str, Any]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Both, by file name."""
+        return {"README.md": self.readme, "tacit.json": json.dumps(self.provenance, indent=2, default=str)}
+
+
+def write_card(context: Context, run: Run, step: str, form: Form) -> Card:
+    """The card of one stage of a run."""
+    project = context.projects.get(run.project_id)
+    provenance = _provenance(context, project, run, step)
+    front = {
+        "base_model": base_name(run),
+        "library_name": "peft" if form == "adapter" else "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["reasoning-distillation", "tacit"],
+    }
+    parts = [
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n",
+        f"# {project.name}: {step}\n\nA student of {base_name(run)}, distilled from "
+        f"{', '.join(t['name'] for t in provenance['teachers']) or 'no teacher'} with the plan `{run.plan.name}` "
+        f"(Thinking without Tokens, arXiv 2503.24198). Task: {project.config.task}. "
+        f"Written on {date.today().isoformat()}.\n",
+        _scores(context, run, step),
+        "## Load it\n\n```python\n" + snippet(context, project, run, form) + "```\n",
+        _origin(provenance),
+    ]
+    return Card("\n".join(filter(None, parts)), provenance)
+
+
+def _provenance(context: Context, project: Project, run: Run, step: str) -> dict[str, Any]:
+    selection = context.selections.get(run.selection_id)
+    kept = context.selections.kept(run.selection_id)
+    taught = {row["teacher"] for row in kept}
+    prompts = context.db.rows(
+        "SELECT DISTINCT p.name, p.hash FROM prompts p JOIN attempts a ON a.prompt_hash = p.hash "
+        "WHERE a.project_id = ? AND a.purpose IN ('label', 'compress', 'check') ORDER BY ALL",
+        [project.id],
+    )
+    teachers = []
+    for spec in context.projects.teachers(project.id):
+        price = find_price(spec)
+        teachers.append(
+            {
+                "name": spec.name,
+                "provider": spec.provider,
+                "model": spec.model,
+                "sampling": asdict(spec.sampling),
+                "price": price.source if price else "unknown",
+                "taught": spec.name in taught,
+            }
+        )
+    return {
+        "project": project.name,
+        "run": run.id,
+        "step": step,
+        "base_model": base_name(run),
+        "teachers": teachers,
+        "prompts": prompts,
+        "selection": {"id": selection.id, **selection.config.model_dump(mode="json"), "kept": len(kept)},
+        "spent": context.ledger.totals(project.id),
+        "plan": run.plan.model_dump(mode="json"),
+        "report": [asdict(row) for row in context.reports.rows(run.id) if row.name == step],
+    }
+
+
+def _scores(context: Context, run: Run, step: str) -> str:
+    systems = CompareService(context).systems(run)
+    if not systems:
+        return "No score: there were no held-out queries with labels or teachers' answers.\n"
+    measure = systems[0].report.measure
+    lines = [f"| on {systems[0].report.n} held-out queries | {measure} (95 %) | output tokens |", "|---|---|---|"]
+    for system in systems:
+        row = system.report
+        name = f"**{row.name}** (this one)" if row.name == step else row.name
+        score = f"{row.accuracy:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]"
+        lines.append(f"| {name} | {score} | {row.mean_output_tokens:.1f} |")
+    note = ""
+    if measure == "agreement":
+        note = "\nAgreement with what most teachers say; nobody knows the accuracy.\n"
+    return "## Scores\n\n" + "\n".join(lines) + "\n" + note
+
+
+def _origin(found: dict[str, Any]) -> str:
+    lines = [
+        f"- {t['name']}: {t['model']} by {t['provider']}{'' if t['taught'] else ' (nothing of it was kept)'}"
+        for t in found["teachers"]
+    ]
+    prompts = ", ".join(f"{row['name']} ({row['hash']})" for row in found["prompts"]) or "none"
+    kept, config = found["selection"]["kept"], found["selection"]
+    return (
+        "## Where it comes from\n\nTeachers:\n" + "\n".join(lines or ["- none"]) + f"\n\nPrompts, by hash: {prompts}.\n"
+        f"Selection: {kept} samples, {config['method']}, threshold {config['threshold']}. Plan, prices and spend stand "
+        "in `tacit.json`.\n\n## Licence\n\nThe weights follow the licence of the base model. Whether a provider's "
+        "answers may train another model is up to that provider's terms: look at those of each teacher above before "
+        "you pass this on.\n"
+    )
+
+
+def snippet(context: Context, project: Project, run: Run, form: Form) -> str:
+    """Python that loads the exported folder and answers a query of the project."""
+    task = get_task(project.config.task)
+    queries = context.queries.page(project.id, size=1)
+    found = context.queries.find_one(project.id, queries[0]["id"]) if queries else make_query("What is 2 + 2?")
+    example = Query(found.id, found.text, found.choices, found.kind, None, Split.DISTILL)
+    messages = [{"role": role, "content": text} for role, text in student_prompt(task, example)]
+    imports, load = _LOAD[form]
+    tokens = min(run.plan.student.generate_tokens, 256)
+    turns = "\n".join(f"    {message!r}," for message in messages)
+    return (
+        f'{imports}\nfolder = "."  # where this card lies\ntokenizer = AutoTokenizer.from_pretrained(folder)\n'
+        f"{load.format(base=base_name(run))}messages = [\n{turns}\n]\n"
+        "text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)\n"
+        'inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False)\n'
+        f"written = model.generate(**inputs, max_new_tokens={tokens}, do_sample=False)\n"
+        'print(tokenizer.decode(written[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))\n'
+    )
+
+
+def system_prompt() -> str:
+    """What a student was trained with as its system message; a served student needs it too."""
+    system, _ = load_prompt("student", "answer").render(query="")
+    return system

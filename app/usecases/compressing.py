@@ -1,0 +1,157 @@
+"""Compressing rationales: the job of a run's step, and asking a teacher for one of them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from app.usecases.asking import Asking
+from app.usecases.context import Context
+from engine.compress import CompressWork, compress
+from engine.costs import Budget, find_price
+from engine.dataset import Example
+from engine.errors import ConfigError, InputError, StateError
+from engine.jobs.events import EventLog
+from engine.ports import Teacher
+from engine.prompts import load_prompt
+from engine.tasks import get_task
+from engine.types import Job, Query
+from storage.runs import Run
+
+AGAIN = "again"
+"""The kind of a job that asks for some rationales of a run again; the run does not wait for it."""
+_PROMPTS = ("guided", "again", "check")
+
+
+@dataclass(frozen=True)
+class CompressService:
+    """Use cases of compression."""
+
+    context: Context
+    asking: Asking
+
+    async def run_compress(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        """The coroutine of a compression job: one step of a run."""
+        run = self.context.runs.get(str(job.run_id))
+        step = job.spec["step"]
+        log.emit("step_started", step=step)
+        done = self.context.rationales.newest(run.id)
+        log.emit("progress", step=step, done=len(done), of=len(kept_examples(self.context, run)))
+        asked, answered = await self._ask(job, run, log, stop, {}, set(done))
+        if answered < asked:
+            if stop():
+                return
+            raise StateError(
+                f"{asked - answered} of {asked} rationales could not be compressed now, since a teacher failed; what "
+                "came in is kept, and resuming asks for the rest"
+            )
+        self.context.watch.take_in(job)
+        flags = [flag for _, flags in self.context.rationales.newest(run.id).values() for flag in flags]
+        kept = sum(flag.startswith("kept original") for flag in flags)
+        log.emit("step_finished", step=step, result={"rationales": len(done) + answered, "kept_original": kept})
+
+    async def run_again(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        """The coroutine of a job that asks for some rationales again, each with its reviewer's note."""
+        run = self.context.runs.get(str(job.run_id))
+        done = self.context.rationales.newest(run.id).keys() - job.spec["notes"].keys()
+        asked, answered = await self._ask(job, run, log, stop, job.spec["notes"], done)
+        if answered < asked and not stop():
+            raise StateError("the teacher could not answer now; what was there is kept, ask again later")
+
+    async def _ask(
+        self,
+        job: Job,
+        run: Run,
+        log: EventLog,
+        stop: Callable[[], bool],
+        notes: Mapping[str, str],
+        done: set[str],
+    ) -> tuple[int, int]:
+        """Compress what is not done; how many were asked for, and how many came in."""
+        project = self.context.projects.get(run.project_id)
+        for name in _PROMPTS:
+            prompt = load_prompt("compress", name)
+            self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
+        students = self.context.runs.generations(run.id, answer_step(run))
+        texts = self.context.rationales.newest(run.id) if notes else {}
+        budget = Budget(run.plan.compress_cap)
+        async with self.asking.open(project, None, stop, budget) as reach:
+            teachers = {t.spec.name: t for t in reach.teachers}
+            work = [
+                CompressWork(
+                    example,
+                    _compressor(run, teachers, teacher),
+                    students.get(example.query.id),
+                    texts.get(str(example.sample_id), ("",))[0],
+                    notes.get(str(example.sample_id), ""),
+                )
+                for example, teacher in kept_examples(self.context, run)
+                if example.sample_id not in done
+            ]
+            results = await compress(get_task(project.config.task), work, run.plan.check_level, log, reach.caller)
+        return len(work), len(results)
+
+    def ask_again(self, run_id: str, sample_id: str, note: str) -> Job:
+        """Ask the teacher to write a short form anew, as the note says; a job that the run does not wait for.
+
+        Raises:
+            InputError: if there is no note, or the run has no rationale of that sample.
+            StateError: if this rationale is being asked for already.
+        """
+        run = self.context.runs.get(run_id)
+        if not note.strip():
+            raise InputError("Say what should be different; without a note the teacher would write the same again.")
+        if sample_id not in self.context.rationales.newest(run.id):
+            raise InputError(f"run {run.id} has no compressed rationale of sample {sample_id!r}")
+        for job in self.context.jobs.unfinished_jobs():
+            if job.kind == AGAIN and job.run_id == run.id and sample_id in job.spec["notes"]:
+                raise StateError("This rationale is being asked for already; wait for it.")
+        return self.context.submit(run.project_id, AGAIN, {"notes": {sample_id: note.strip()}}, run.id)
+
+    def check_compressor(self, project_id: str, compressor: str | None, capped: bool) -> None:
+        """Whether a project's rationales can be compressed.
+
+        Raises:
+            ConfigError: if its teachers are recordings and no live one is named, or a cap on money can't hold.
+        """
+        specs = {spec.name: spec for spec in self.context.projects.teachers(project_id)}
+        recorded = [name for name, spec in specs.items() if spec.provider == "recorded"]
+        named = specs.get(compressor or "")
+        if recorded and (named is None or named.provider == "recorded"):
+            raise ConfigError(
+                f"{', '.join(recorded)} can't rewrite rationales; name a live teacher as compressor, or "
+                "leave stage 2 out"
+            )
+        unpriced = [name for name, spec in specs.items() if spec.provider != "recorded" and find_price(spec) is None]
+        if capped and unpriced:
+            raise ConfigError(
+                f"the price of {', '.join(unpriced)} is unknown, so a cap on compression can't hold; give the teacher "
+                "its prices, or leave the cap out"
+            )
+
+
+def _compressor(run: Run, teachers: dict[str, Teacher], name: str) -> Teacher:
+    own = teachers.get(name)
+    if own is not None and own.live:
+        return own
+    named = teachers.get(run.plan.compressor or "")
+    if named is None or not named.live:
+        raise ConfigError(
+            f"{name} can't rewrite here, being a recording or without its key; name a live teacher of the project as "
+            "compressor"
+        )
+    return named
+
+
+def answer_step(run: Run) -> str:
+    """The step in which the student wrote its own rationales; "" where there is none."""
+    return next((step.name for step in reversed(run.plan.steps) if step.kind == "answer"), "")
+
+
+def kept_examples(context: Context, run: Run) -> list[tuple[Example, str]]:
+    """G of a run's selection: each kept sample as an example, with the name of its teacher."""
+    queries: dict[str, Query] = {query.id: query for query in context.queries.get(run.project_id)}
+    return [
+        (Example(queries[row["query_id"]], row["sample_id"], row["rationale"], row["label"]), row["teacher"])
+        for row in context.selections.kept(run.selection_id)
+    ]

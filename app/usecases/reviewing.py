@@ -1,0 +1,207 @@
+"""Reviewing compressed rationales: look, edit, approve, restore, approve by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import median
+from typing import Any
+
+from app.usecases.compressing import AGAIN, answer_step
+from app.usecases.context import Context
+from engine.errors import ConfigError, InputError, NotFound
+from engine.packaged import packaged_student_folder
+from engine.teachers.tokens import find_in_files
+from engine.types import RationaleOrigin, RunStatus
+from storage.runs import Run
+
+PAGE = 50
+FILTERS = ("all", "not approved", "not preserved", "by hand", "approved")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How compression went. Tokens are the student's own, medians; None where its tokenizer is not at hand.
+
+    `preserved` counts rewrites after which the answer was the same, `checked` those that were checked at all.
+    `reviewed`: a person approves what stage 2 is taught.
+    """
+
+    rationales: int
+    approved: int
+    original_tokens: float | None
+    compressed_tokens: float | None
+    preserved: int
+    checked: int
+    level: int
+    kept_original: int
+    reviewed: bool
+    waiting: bool
+    asking: int
+
+
+@dataclass(frozen=True)
+class ReviewService:
+    """Use cases of a person who reviews compressed rationales."""
+
+    context: Context
+
+    def runs(self, project_id: str) -> list[Run]:
+        """The project's runs that compress, newest first."""
+        return [run for run in self.context.runs.all(project_id) if any(s.kind == "compress" for s in run.plan.steps)]
+
+    def rows(self, run_id: str) -> list[Row]:
+        """All compressed rationales of a run beside their originals, measured in the student's tokens.
+
+        Keys as of `Rationales.listed`, and tokens (original, student, compressed; None: not known), check (what was
+        checked, as text), preserved (None: not checked).
+        """
+        run = self.context.runs.get(run_id)
+        return [self._measured(run, row) for row in self.context.rationales.listed(run.id, answer_step(run))]
+
+    def _measured(self, run: Run, row: Row) -> Row:
+        texts = (row["original"], row["student"], row["compressed"])
+        tokens = tuple(None if text is None else count_student_tokens(run.plan.student.model, text) for text in texts)
+        flags: tuple[str, ...] = row["flags"]
+        check = next((flag for flag in flags if flag.startswith(("answer preserved", "kept original"))), "")
+        by_hand = row["origin"] != RationaleOrigin.COMPRESSED.value
+        preserved = None if by_hand or not check else check.startswith("answer preserved")
+        return {**row, "tokens": tokens, "check": check or f"{row['origin']}, not checked", "preserved": preserved}
+
+    def page(self, run_id: str, which: str = "all", begin: int = 0) -> list[Row]:
+        """Fifty of them from a place on, of those that a filter finds.
+
+        Raises:
+            ConfigError: if there is no such filter.
+        """
+        if which not in FILTERS:
+            raise ConfigError(f"there is no filter {which!r}; there are {', '.join(FILTERS)}")
+        found = [row for row in self.rows(run_id) if _passes(row, which)]
+        return found[begin : begin + PAGE]
+
+    def summary(self, run_id: str) -> Summary:
+        """How compression went over all of a run."""
+        run = self.context.runs.get(run_id)
+        rows = self.rows(run.id)
+        asking = [job for job in self.context.jobs.unfinished_jobs() if job.kind == AGAIN and job.run_id == run.id]
+        checked = [row["preserved"] for row in rows if row["preserved"] is not None]
+        return Summary(
+            rationales=len(rows),
+            approved=sum(row["approved"] for row in rows),
+            original_tokens=_median([row["tokens"][0] for row in rows]),
+            compressed_tokens=_median([row["tokens"][2] for row in rows]),
+            preserved=sum(checked),
+            checked=len(checked),
+            level=run.plan.check_level,
+            kept_original=sum(row["check"].startswith("kept original") for row in rows),
+            reviewed=run.plan.reviewed,
+            waiting=run.status is RunStatus.WAITING,
+            asking=len(asking),
+        )
+
+    def one(self, run_id: str, sample_id: str) -> Row:
+        """One of them in full, with `versions`, the teacher's own text first as version 0.
+
+        Raises:
+            NotFound: if the run has no rationale of that sample.
+        """
+        run = self.context.runs.get(run_id)
+        rows = self.context.rationales.listed(run.id, answer_step(run), sample_id)
+        if not rows:
+            raise NotFound(f"run {run.id} has no compressed rationale of sample {sample_id!r}")
+        row = self._measured(run, rows[0])
+        first = {"version": 0, "origin": "the teacher's own", "text": row["original"], "flags": (), "approved": False}
+        return row | {"versions": [first, *self.context.rationales.versions(run.id, sample_id)]}
+
+    def edit(self, run_id: str, sample_id: str, text: str, seen: int | None = None) -> int:
+        """Write a new version by hand, which approves it; earlier versions stay.
+
+        Raises:
+            InputError: if the text is empty, or the run has no rationale of that sample.
+            Conflict: if there is a newer version than `seen`.
+        """
+        run = self._known(run_id, sample_id)
+        if not text.strip():
+            raise InputError("the new text is empty; nothing was changed")
+        return self.context.rationales.add(run, sample_id, RationaleOrigin.EDITED, text.strip(), seen=seen)
+
+    def restore(self, run_id: str, sample_id: str, version: int, seen: int | None = None) -> int:
+        """Bring an earlier version back as the newest (0: the teacher's own text), which approves it.
+
+        Raises:
+            InputError: if there is no such version.
+            Conflict: if there is a newer version than `seen`.
+        """
+        run = self._known(run_id, sample_id)
+        row = next((row for row in self.one(run.id, sample_id)["versions"] if row["version"] == version), None)
+        if row is None:
+            raise InputError(f"there is no version {version} of this rationale; nothing was changed")
+        add = self.context.rationales.add
+        return add(run, sample_id, RationaleOrigin.RESTORED, row["text"], row["flags"], seen)
+
+    def approve(self, run_id: str, sample_id: str, seen: int) -> None:
+        """Approve the version that a person looks at.
+
+        Raises:
+            InputError: if the run has no rationale of that sample.
+        """
+        run = self._known(run_id, sample_id)
+        self.context.rationales.approve(run.id, [(sample_id, seen)])
+
+    def withdraw(self, run_id: str, sample_id: str) -> None:
+        """Take the approval of a rationale back; a run with a review then leaves it out.
+
+        Raises:
+            InputError: if the run has no rationale of that sample.
+        """
+        run = self._known(run_id, sample_id)
+        self.context.rationales.withdraw(run.id, sample_id)
+
+    def approve_by_rule(self, run_id: str, most_tokens: int) -> int:
+        """Approve every rewrite that preserved the answer in fewer than so many student tokens. Returns how many.
+
+        Raises:
+            InputError: if the student's tokenizer is not at hand, so that nothing can be counted.
+        """
+        rows = self.rows(run_id)
+        if any(row["tokens"][2] is None for row in rows):
+            raise InputError("the student's tokenizer is not on this machine yet, so tokens can't be counted")
+        fit = [row for row in rows if row["preserved"] and row["tokens"][2] < most_tokens and not row["approved"]]
+        run = self.context.runs.get(run_id)
+        return self.context.rationales.approve(run.id, [(row["sample"], row["version"]) for row in fit])
+
+    def _known(self, run_id: str, sample_id: str) -> Run:
+        run = self.context.runs.get(run_id)
+        if sample_id not in self.context.rationales.newest(run.id):
+            raise InputError(f"run {run.id} has no compressed rationale of sample {sample_id!r}")
+        return run
+
+
+def count_student_tokens(model: str, text: str) -> int | None:
+    """A text's length in a student's tokens; None where its tokenizer is not on this machine."""
+    folder = str(packaged_student_folder()) if model == "packaged" else model
+    return None if find_in_files(folder) is None else _count(folder, text)
+
+
+@lru_cache(maxsize=100_000)
+def _count(folder: str, text: str) -> int | None:
+    counter = find_in_files(folder)
+    return None if counter is None else counter.count(text)
+
+
+def _median(values: Sequence[int | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(median(known)) if known else None
+
+
+def _passes(row: Row, which: str) -> bool:
+    conditions: dict[str, bool] = {
+        "all": True,
+        "not approved": not row["approved"],
+        "not preserved": row["preserved"] is False,
+        "by hand": row["origin"] != RationaleOrigin.COMPRESSED.value,
+        "approved": bool(row["approved"]),
+    }
+    return conditions[which]

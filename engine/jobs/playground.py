@@ -1,0 +1,159 @@
+"""The playground's resident worker: students answer one prompt, token by token, over lines of JSON (worker only).
+
+Reads requests from standard input, one a line: {"id", "student" (a StudentConfig), "prompt" ([[role, text], ...]),
+"adapter" (a folder, or null: the student without any)}. Writes {"id", "text"} as the text grows and in the end {"id",
+"text", "tokens", "finished", "seconds"}, or {"id", "error"}. The base model stays loaded from one request to the next.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from peft import PeftModel
+from transformers.generation.streamers import BaseStreamer
+
+from engine.config import StudentConfig, read_config
+from engine.dataset import encode_prompt, end_token
+from engine.errors import TacitError
+from engine.infer import load_base, load_tokenizer, pick_device
+from engine.packaged import count_processors
+from engine.types import hash_id
+
+_MOST_ADAPTERS = 8
+
+
+class Growing(BaseStreamer):  # type: ignore[misc]
+    """Told each token by `generate`; tells the whole text so far."""
+
+    def __init__(self, tokenizer: Any, tell: Callable[[str], None]) -> None:
+        """`tell` is called with the text after each token."""
+        self._tokenizer = tokenizer
+        self._tell = tell
+        self._ids: list[int] = []
+        self._prompt = True
+
+    def put(self, value: Any) -> None:
+        """Take tokens in; the first call brings the prompt."""
+        if self._prompt:
+            self._prompt = False
+            return
+        self._ids += value.reshape(-1).tolist()
+        self._tell(self._tokenizer.decode(self._ids, skip_special_tokens=True).strip())
+
+    def end(self) -> None:
+        """Nothing is left to tell."""
+
+
+@dataclass
+class Resident:
+    """One student on its device, with the adapters that were asked for so far."""
+
+    student: StudentConfig
+    tokenizer: Any
+    base: Any
+    model: Any = None
+    names: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def wearing(self, adapter: Path | None) -> Iterator[Any]:
+        """The model with this adapter on; without any where it is None, whatever was asked for before."""
+        if adapter is None and self.model is None:
+            yield self.base
+        elif adapter is None:
+            with self.model.disable_adapter():
+                yield self.model
+        else:
+            self._put_on(adapter)
+            yield self.model
+
+    def _put_on(self, adapter: Path) -> None:
+        weights = adapter / "adapter_model.safetensors"
+        key = hash_id(str(adapter), weights.stat().st_mtime_ns if weights.is_file() else 0)
+        if self.model is None:
+            self.model = PeftModel.from_pretrained(self.base, str(adapter), adapter_name=f"a{key}")
+        elif key not in self.names:
+            self.model.load_adapter(str(adapter), adapter_name=f"a{key}")
+        self.names[key] = f"a{key}"
+        self.model.set_adapter(f"a{key}")
+        self.model.eval()
+        while len(self.names) > _MOST_ADAPTERS:
+            oldest = next(name for name in self.names if name != key)
+            self.model.delete_adapter(self.names.pop(oldest))
+
+    def answer(
+        self, prompt: list[tuple[str, str]], adapter: Path | None, tell: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """Answer greedily, as evaluations do. Tokens count the end token too."""
+        ids = torch.tensor([encode_prompt(self.tokenizer, tuple(prompt))], device=self.base.device)
+        stops = sorted({end_token(self.tokenizer), int(self.tokenizer.eos_token_id)})
+        began = time.perf_counter()
+        with torch.inference_mode(), self.wearing(adapter) as model:
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=self.student.generate_tokens,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                eos_token_id=stops,
+                pad_token_id=self.tokenizer.pad_token_id,
+                streamer=Growing(self.tokenizer, tell),
+            )
+        wrote = out[0, ids.shape[1] :].tolist()
+        text = self.tokenizer.decode(wrote, skip_special_tokens=True).strip()
+        seconds = time.perf_counter() - began
+        return {"text": text, "tokens": len(wrote), "finished": bool(wrote) and wrote[-1] in stops, "seconds": seconds}
+
+
+def open_resident(student: StudentConfig) -> Resident:
+    """Load a student.
+
+    Raises:
+        MissingPart: if it can't be loaded.
+    """
+    base = load_base(student, pick_device())
+    base.eval()
+    return Resident(student, load_tokenizer(student), base)
+
+
+def serve(requests: TextIO, replies: TextIO) -> None:
+    """Answer request after request until there are no more."""
+    resident: Resident | None = None
+
+    def say(**data: Any) -> None:
+        replies.write(json.dumps(data, ensure_ascii=False) + "\n")
+        replies.flush()
+
+    for line in requests:
+        asked = json.loads(line)
+        number = asked["id"]
+        try:
+            student = read_config(StudentConfig, asked["student"])
+            if resident is None or resident.student != student:
+                resident = None
+                resident = open_resident(student)
+            adapter = Path(asked["adapter"]) if asked["adapter"] else None
+            prompt = [(str(role), str(text)) for role, text in asked["prompt"]]
+            say(id=number, over=True, **resident.answer(prompt, adapter, partial(_tell, say, number)))
+        except (TacitError, OSError, ValueError, RuntimeError) as error:
+            say(id=number, over=True, error=str(error) or type(error).__name__)
+
+
+def _tell(say: Callable[..., None], number: int, text: str) -> None:
+    say(id=number, text=text)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(max(1, count_processors()))
+    own, sys.stdout = sys.stdout, sys.stderr  # what libraries print must not stand between the replies
+    serve(sys.stdin, own)

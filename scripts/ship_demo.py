@@ -1,0 +1,57 @@
+"""Writes app/shipped/demo.tacit.zip: the demo project as the demo's own recipe computes it, with its stages' adapters.
+
+`make shipped-demo` runs the whole recipe first (31 minutes on two cores); a workspace that has run it is used as it is.
+Adapters are kept in float16, and those of the baselines are left out: their scores stay.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import safetensors.torch
+
+from app.console import EventBars, err
+from app.demo import STAGES, run_demo
+from app.recipe import FULL
+from app.services import open_services
+from app.shipping import SHIPPED
+
+MOST_BYTES = 20_000_000
+
+
+def main(workspace: Path) -> None:
+    """Run the recipe, or go on with it, then write the file."""
+    with open_services(workspace) as services, EventBars() as bars, tempfile.TemporaryDirectory() as folder:
+        found = next((run for run in services.context.runs.all() if run.plan == FULL.plan), None)
+        if found is None or found.status != "finished":
+            run_demo(services, FULL, lambda line: err.print(line), bars)
+        whole = services.carry.export(FULL.project, Path(folder) / "whole.zip", with_runs=True)
+        small = Path(folder) / "small.zip"
+        shrink(whole, small)
+        if small.stat().st_size > MOST_BYTES:
+            sys.exit(f"it has {small.stat().st_size:,} bytes; at most {MOST_BYTES:,} are shipped")
+        SHIPPED.parent.mkdir(exist_ok=True)
+        shutil.copyfile(small, SHIPPED)
+    err.print(f"{SHIPPED}: {SHIPPED.stat().st_size:,} bytes")
+
+
+def shrink(whole: Path, small: Path) -> None:
+    """Leave the adapters of baselines out, and write the others' weights in float16."""
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
+        for item in source.infolist():
+            parts = item.filename.split("/")
+            if parts[0] == "adapters" and parts[2] not in STAGES:
+                continue
+            data = source.read(item)
+            if item.filename.endswith(".safetensors"):
+                weights = {name: weight.half() for name, weight in safetensors.torch.load(data).items()}
+                data = safetensors.torch.save(weights, metadata={"format": "pt"})
+            target.writestr(item.filename, data)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

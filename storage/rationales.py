@@ -1,0 +1,137 @@
+"""Rewritten rationales: every version of each, who wrote it, and which of them a person approved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from engine.errors import Conflict
+from engine.types import RationaleOrigin
+from storage.db import Database
+from storage.projects import now
+from storage.runs import Run
+
+Texts = dict[str, tuple[str, tuple[str, ...]]]
+_NEWEST = (
+    "SELECT *, EXISTS (SELECT 1 FROM approvals a WHERE a.run_id = v.run_id AND a.sample_id = v.sample_id "
+    "AND a.version = v.version) AS approved FROM rationales v WHERE run_id = ? "
+    "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY version DESC) = 1"
+)
+_LISTED = f"""
+    SELECT n.sample_id AS sample, n.version, n.origin, n.text AS compressed, n.flags, n.approved, s.teacher, s.label,
+        s.query_id, q.text AS query, coalesce(o.text, s.rationale) AS original, a.text AS student
+    FROM ({_NEWEST}) n JOIN runs u ON u.id = n.run_id
+    JOIN selection_rows k ON k.selection_id = u.selection_id AND k.sample_id = n.sample_id AND k.reason LIKE 'kept%'
+    JOIN samples s ON s.project_id = u.project_id AND s.id = n.sample_id
+    LEFT JOIN overrules o ON o.number = k.edit
+    JOIN queries q ON q.project_id = u.project_id AND q.id = s.query_id
+    LEFT JOIN answers a ON a.run_id = n.run_id AND a.step = ? AND a.query_id = s.query_id
+"""
+
+
+class Rationales:
+    """Table family of rewritten rationales and their approvals."""
+
+    def __init__(self, db: Database) -> None:
+        """On an open database."""
+        self._db = db
+
+    def newest(self, run_id: str) -> Texts:
+        """The newest version (compressed, edited or restored) and its flags, by sample id."""
+        return _texts(self._db.rows(_NEWEST, [run_id]))
+
+    def approved(self, run_id: str) -> Texts:
+        """The newest version that a person approved, by sample id."""
+        return _texts(
+            self._db.rows(
+                "SELECT v.sample_id, v.text, v.flags FROM rationales v "
+                "JOIN approvals a USING (run_id, sample_id, version) "
+                "WHERE v.run_id = ? QUALIFY row_number() OVER (PARTITION BY v.sample_id ORDER BY v.version DESC) = 1",
+                [run_id],
+            )
+        )
+
+    def listed(self, run_id: str, answers: str, sample_id: str | None = None) -> list[dict[str, Any]]:
+        """Rewritten rationales of what the run's selection keeps, each beside the original and the student's own.
+
+        `answers` is the step in which the student wrote. Keys: sample, version, origin, compressed, flags, approved,
+        teacher, label, query_id, query, original, student (None: it wrote none).
+        """
+        rows = self._db.rows(
+            f"{_LISTED} WHERE ? IS NULL OR n.sample_id = ? ORDER BY q.position, n.sample_id",
+            [run_id, answers, sample_id, sample_id],
+        )
+        return [{**row, "flags": tuple(json.loads(row["flags"]))} for row in rows]
+
+    def versions(self, run_id: str, sample_id: str) -> list[dict[str, Any]]:
+        """All versions of one, oldest first. Keys: version, origin, text, flags, note, created_at, approved."""
+        rows = self._db.rows(
+            "SELECT version, origin, text, flags, note, created_at, EXISTS (SELECT 1 FROM approvals a WHERE "
+            "a.run_id = v.run_id AND a.sample_id = v.sample_id AND a.version = v.version) AS approved "
+            "FROM rationales v WHERE run_id = ? AND sample_id = ? ORDER BY version",
+            [run_id, sample_id],
+        )
+        return [{**row, "flags": tuple(json.loads(row["flags"]))} for row in rows]
+
+    def add(
+        self,
+        run: Run,
+        sample_id: str,
+        origin: RationaleOrigin,
+        text: str,
+        flags: Sequence[str] = (),
+        seen: int | None = None,
+    ) -> int:
+        """Add a version that a person wrote or chose, which approves it; earlier versions stay. Returns its number.
+
+        `seen` is the newest version when the person looked; None where it doesn't matter.
+
+        Raises:
+            Conflict: if there is a newer one; then nothing is stored.
+        """
+        with self._db.write() as writer:
+            found = writer.run(
+                "SELECT coalesce(max(version), 0) FROM rationales WHERE run_id = ? AND sample_id = ?",
+                [run.id, sample_id],
+            )
+            newest = int(found[0][0])
+            if seen is not None and seen != newest:
+                raise Conflict(
+                    "This rationale was changed elsewhere after you opened it. Nothing was overwritten and your text "
+                    "is still in its box: open it again to see theirs."
+                )
+            row = [run.project_id, run.id, sample_id, origin.value, newest + 1, text, json.dumps(list(flags)), now()]
+            writer.run(
+                "INSERT INTO rationales (project_id, run_id, sample_id, origin, version, text, flags, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            writer.run("INSERT INTO approvals VALUES (?, ?, ?, ?)", [run.id, sample_id, newest + 1, now()])
+        return newest + 1
+
+    def approve(self, run_id: str, versions: Sequence[tuple[str, int]]) -> int:
+        """Approve versions, each named by its sample and number; those approved before stay so. Returns how many."""
+        table = pa.table(
+            {
+                "run_id": pa.array([run_id] * len(versions), pa.string()),
+                "sample_id": pa.array([sample for sample, _ in versions], pa.string()),
+                "version": pa.array([version for _, version in versions], pa.int32()),
+                "created_at": pa.array([now()] * len(versions), pa.timestamp("us")),
+            }
+        )
+        with self._db.write() as writer:
+            if versions:
+                writer.insert("approvals", table, "ON CONFLICT DO NOTHING")
+        return len(versions)
+
+    def withdraw(self, run_id: str, sample_id: str) -> None:
+        """Take the approvals of a sample's versions back."""
+        with self._db.write() as writer:
+            writer.run("DELETE FROM approvals WHERE run_id = ? AND sample_id = ?", [run_id, sample_id])
+
+
+def _texts(rows: Sequence[dict[str, Any]]) -> Texts:
+    return {row["sample_id"]: (row["text"], tuple(json.loads(row["flags"]))) for row in rows}

@@ -1,0 +1,247 @@
+"""Every handler of the second half, called over HTTP as a page does it: one session, step by step through this file."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import handle_file
+
+from app.demo import make_puzzles
+from app.recipe import FAST
+from app.usecases.labelling import LabelOrder
+from engine.types import Split, make_query
+from tests.app.studio import Studio, open_studio
+
+ORDER: list[Any] = ["twt+standard-kd", "smoke", "packaged", "- its own teacher -", True, 1, "", "", "", "", "", ""]
+
+
+@pytest.fixture(scope="module")
+def studio(embedded_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    folder = tmp_path_factory.mktemp("students") / "workspace"
+    shutil.copytree(embedded_workspace, folder)
+    with open_studio(folder) as opened:
+        project = opened.services.context.projects.get("p")
+        _, held = make_puzzles(FAST)
+        golds = {make_query(p.text).id: p.answer for p in held[:6]}
+        queries = [make_query(p.text, kind=p.kind, split=Split.HELDOUT) for p in held[:6]]
+        opened.services.data.add_queries(project.id, queries, golds)
+        opened.services.context.wait(opened.services.label.start("p", LabelOrder(splits=(Split.HELDOUT,))).id)
+        yield opened
+
+
+def until(found: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 60
+    while not (value := found()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return value
+
+
+def run_id(studio: Studio) -> str:
+    return studio.services.context.runs.all(studio.services.context.projects.get("p").id)[0].id
+
+
+def status(studio: Studio) -> str:
+    return studio.services.context.runs.get(run_id(studio)).status.value
+
+
+def test_train(studio: Studio) -> None:
+    studio.open("train", "p")
+    drawn, forecast = studio("train", "plan", "p", *ORDER)
+    assert "you review" in drawn and "full reasoning" in drawn and forecast == ""
+    assert "give three parts" in studio.refused("train", "plan", "p", *ORDER[:7], "1,2", *ORDER[8:])
+    assert "learning_rate" in studio.refused("train", "start", "p", *ORDER[:9], "fast", "", "")
+    assert "Measuring" in studio("train", "ask_forecast", "p", *ORDER)[0]
+    studio.finish()
+    found = studio("train", "show_forecast", "p", *ORDER)
+    assert "2.0 GB" in found and "too long" in found and "5,000" in found and "the long one" in found
+    assert "Measured already" in studio("train", "ask_forecast", "p", *ORDER)[0]
+    said, _, _, _ = studio("train", "start", "p", *ORDER)
+    assert "is queued" in said
+    until(lambda: status(studio) == "waiting")
+    assert studio("train", "draw", "p", [run_id(studio)], run_id(studio))[2].count("trained stage1") == 1
+    assert any(name == "stage2" for name, _ in studio("train", "steps", "p", run_id(studio))["choices"])
+
+
+def test_compress(studio: Studio) -> None:
+    studio.open("compress", "p")
+    run = run_id(studio)
+    summary, *_, listed = studio("compress", "first", "p", run, "all")
+    assert "the run waits for you" in summary and "data-open" in listed
+    assert "No rationale here" in studio("compress", "turn", "p", run, "all")[-1]
+    sample = studio.services.review.rows(run)[0]["sample"]
+    three, text, history, _, seen = studio("compress", "look", "p", run, sample)
+    assert "the student, on its own" in three and seen == "1" and "the teacher" in history
+    assert "no rationale is approved yet" in studio.refused("compress", "go_on", "p", run)
+    evil = "<script>alert(1)</script>"
+    assert "Saved" in studio("compress", "edit", "p", run, sample, evil, seen)
+    assert "Nothing was overwritten" in studio.refused("compress", "edit", "p", run, sample, "mine", seen)
+    assert "<script>" not in "".join(map(str, studio("compress", "look", "p", run, sample)[:1]))
+    assert "Say what should be different" in studio.refused("compress", "ask_again", "p", run, sample, " ")
+    assert "Asked" in studio("compress", "ask_again", "p", run, sample, "shorter")
+    until(lambda: studio.services.review.one(run, sample)["version"] == 3)
+    one = studio.services.review.one(run, sample)
+    assert [v["note"] for v in one["versions"][1:]] == [None, None, "shorter"] and not one["approved"]
+    assert "newest again" in studio("compress", "restore", "p", run, sample, 1, "3")
+    assert studio.services.review.one(run, sample)["compressed"] == text
+    assert "Not approved any more" in studio("compress", "withdraw", "p", run, sample)
+    assert "Approved" in studio("compress", "approve", "p", run, sample, "4")
+    assert "1 of" not in studio("compress", "stay", "p", run, "approved")[0]
+    assert "Open a rationale" in studio.refused("compress", "approve", "p", run, "", "1")
+    told = studio("compress", "by_rule", "p", run, 1000) if _counts(studio, run) else "more are approved"
+    assert "more are approved" in told
+    assert "The run goes on" in studio("compress", "approve_rest", "p", run)
+    until(lambda: status(studio) == "finished")
+    assert "waits for no review" in studio.refused("compress", "go_on", "p", run)
+
+
+def _counts(studio: Studio, run: str) -> bool:
+    return studio.services.review.rows(run)[0]["tokens"][2] is not None
+
+
+def test_only_what_was_approved_is_taught(studio: Studio) -> None:
+    started = studio.services.context.runs.get(run_id(studio))
+    run = studio.services.run.start("p", started.plan)
+    until(lambda: studio.services.context.runs.get(run.id).status == "waiting")
+    rows = studio.services.review.rows(run.id)
+    studio.open("compress", "p")
+    assert "nothing to learn from" in studio.refused("compress", "go_on", "p", run.id)
+    studio.services.review.approve(run.id, rows[0]["sample"], 1)
+    assert "1 approved" in studio("compress", "go_on", "p", run.id)
+    until(lambda: studio.services.context.runs.get(run.id).status == "finished")
+    steps = {step.name: step.result for step in studio.services.context.runs.steps(run.id)}
+    assert steps["stage2"]["train_rows"] == 1 < len(rows) == steps["stage1"]["train_rows"]
+
+
+def test_train_again(studio: Studio) -> None:
+    run = run_id(studio)
+    studio.open("train", "p")
+    studio("train", "steps", "p", run)
+    assert "does stage3" in studio("train", "rerun", "p", run, "stage3")[0]
+    until(lambda: status(studio) == "finished")
+    assert "no step" in studio.refused("train", "rerun", "p", run, None)
+    assert "asked to stop" in studio("train", "cancel", "p", run)[0]
+    assert "can be resumed" in studio.refused("train", "resume", "p", run)
+    sample = studio.services.review.rows(run)[0]["sample"]
+    studio.services.review.edit(run, sample, "by hand, afterwards")
+    assert studio.services.run.stale_steps(run) == ["stage2", "stage3"]
+    assert "goes on" in studio("train", "resume", "p", run)[0]
+    until(lambda: status(studio) == "finished")
+    studio.services.carry.duplicate("p", "other")
+    assert "has no run" in studio.refused("train", "cancel", "other", run)
+
+
+def test_evaluate(studio: Studio) -> None:
+    studio.open("evaluate", "p")
+    run = run_id(studio)
+    said, table, plot, kinds, *_ = studio("evaluate", "show", "p", run, "0.60")
+    assert "Ship" in said and "6 held-out queries" in table and "forward" in table and plot and kinds
+    assert "give an amount" in studio.refused("evaluate", "show", "p", run, "cheap")
+    paid = studio("evaluate", "pay_back", "p", run, "0.60", "stage3", "forward", "")
+    assert "does not pay back" in paid, "scripted teachers bill nothing"
+    paid = studio("evaluate", "pay_back", "p", run, "0.60", "stage3", "forward", "2.50")
+    assert "Pays back after" in paid
+    assert "not known" in studio("evaluate", "pay_back", "p", run, "", "stage3", "forward", "2.50")
+    differing = studio("evaluate", "first", "p", run, "stage3", "forward", "either")
+    assert "forward:" in differing
+    assert "No such query" in studio("evaluate", "turn", "p", run, "stage3", "forward", "either")
+    assert "Scored again" in studio("evaluate", "score", "p", run)
+
+
+def test_playground(studio: Studio) -> None:
+    studio.open("playground", "p")
+    query = studio("playground", "pick", "p")
+    teachers = ["teacher forward", "teacher eliminate"]
+    panes = studio("playground", "ask", "p", query, teachers, False)
+    assert "forward" in panes and "eliminate" in panes
+    assert "Type a query" in studio.refused("playground", "ask", "p", " ", teachers, False)
+    declined = studio("playground", "ask", "p", "What is love?", teachers, False)
+    assert declined.count("does not know this query") == 2
+    spent = studio.services.keep.spend(studio.services.context.projects.get("p").id)
+    assert {row["purpose"] for row in spent} >= {"play", "label", "compress"}
+    assert "at least two" in studio.refused("playground", "ask", "p", query, teachers[:1], True)
+    for name in ("vote_first", "vote_second", "vote_both", "vote_neither"):
+        panes = studio("playground", "ask", "p", query, teachers, True)
+        assert "forward" not in panes and "eliminate" not in panes and "tokens" not in panes
+        panes, tally = studio("playground", name, "p")
+        assert "forward" in panes
+    assert "4" in tally
+    assert "Ask in blind mode first" in studio.refused("playground", "vote_first", "p")
+
+
+def test_exports(studio: Studio, tmp_path: Path) -> None:
+    studio.open("exports", "p")
+    run = run_id(studio)
+    assert studio("exports", "stages", "p", run)["value"]
+    card, serve = studio("exports", "show", "p", run, "stage3")
+    assert "Load it" in card and "serve-student" in serve and "/a/path" not in card
+    for what in ("set.jsonl", "set.parquet", "rows-compressed"):
+        assert "MB" in studio("exports", "make", "p", run, what)[0]
+    _, file = studio("exports", "adapter", "p", run, "stage3")
+    with zipfile.ZipFile(file["value"]) as archive:
+        assert "SmolLM2" in archive.read("stage3-adapter/adapter_config.json").decode()
+        assert "/a/path" not in "".join(archive.read(n).decode("latin-1") for n in archive.namelist())
+    assert "not merged yet" in studio.refused("exports", "merged", "p", run, "stage3")
+    studio("exports", "merge", "p", run, "stage3")
+    studio.finish()
+    assert "merged already" in studio("exports", "merge", "p", run, "stage3")[0]
+    assert "MB" in studio("exports", "merged", "p", run, "stage3")[0]
+    push = ["p", run, "stage3"]
+    assert "OWNER/NAME" in studio.refused("exports", "push", *push, "nobody", True, "")
+    assert "HF_TOKEN" in studio.refused("exports", "push", *push, "me/mine", True, "")
+    studio.services.publish.keys.put("HF_TOKEN", "hf_secret")
+    studio("exports", "push", *push, "me/mine", True, "hf_secret_typed")
+    studio.finish()
+    state = studio("frame", "tick", "p")
+    assert "hf_secret" not in str(state)
+    assert "Choose a stage" in studio.refused("exports", "adapter", "p", run, None)
+
+
+def test_projects_with_runs_are_carried_and_begun_afresh(studio: Studio) -> None:
+    studio.open("projects", "p")
+    said, written = studio("projects", "export", "p", True)
+    assert "never a key" in said
+    assert "twin is imported" in studio("projects", "take", handle_file(written["value"]), "twin")[0]
+    services = studio.services
+    old, new = (services.context.projects.get(name) for name in ("p", "twin"))
+    runs = services.context.runs.all(new.id)
+    assert len(runs) == len(services.context.runs.all(old.id)) and runs[0].id != run_id(studio)
+    assert vars(services.compare)["context"] is services.context
+    mine = [vars(s.report) for s in services.compare.systems(services.context.runs.get(run_id(studio)))]
+    assert [vars(s.report) for s in services.compare.systems(runs[0])] == mine
+    assert [m.state for m in services.standing.marks(new)][:8] == [m.state for m in services.standing.marks(old)][:8]
+    assert services.export.stages(runs[0]) == services.export.stages(services.context.runs.get(run_id(studio)))
+    listed = services.review.rows(runs[0].id)
+    assert [r["compressed"] for r in listed] == [r["compressed"] for r in services.review.rows(run_id(studio))]
+    assert services.browse.detail("twin", services.browse.queries("twin")[0]["id"]).cosines is not None
+    assert studio("projects", "begin_afresh", "p") == "p, run 1"
+    fresh = services.context.projects.get("p, run 1")
+    assert services.context.queries.counts(fresh.id) == {"distill": 18, "heldout": 6}
+    assert len(services.context.projects.teachers(fresh.id)) == 3 and not services.context.samples.counts(fresh.id)
+
+
+def test_jobs(studio: Studio) -> None:
+    studio.open("jobs", "p")
+    jobs, spend = studio("jobs", "newest", "p", "all projects")
+    assert "student" in jobs and "compress" in jobs and "in all" in spend
+    assert "No job here" in studio("jobs", "older", "p", "p")[0]
+    assert len(studio("jobs", "show", "p", "p")) == 2
+    assert "No job runs" in studio.refused("jobs", "cancel", "p", None)
+    said, file = studio("jobs", "back_up", "p")
+    assert "MB" in said and zipfile.is_zipfile(file["value"])
+    assert "to remove it for good" in studio.refused("jobs", "purge", "p", "twin", "twi")
+    runs = [Path(r.folder) for r in studio.services.context.runs.all(studio.services.context.projects.get("twin").id)]
+    assert all(folder.is_dir() for folder in runs)
+    assert "removed for good" in studio("jobs", "purge", "p", "twin", "twin")[0]
+    assert not any(folder.exists() for folder in runs)
+    assert "twin" not in {p.name for p in studio.services.context.projects.all()}
+
+
+def test_every_handler_was_called(studio: Studio) -> None:
+    assert studio.missing(first_half=False) == set()
