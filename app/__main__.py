@@ -317,15 +317,21 @@ def serve(
     with_demo: Annotated[
         bool, typer.Option("--with-demo/--no-demo", help="Whether a workspace without projects gets the demo project.")
     ] = True,
+    hosted: Annotated[
+        bool, typer.Option("--demo", help="For strangers: the demo to look at, a copy for each visitor, no keys.")
+    ] = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Open the studio in the browser."""
     from app.main import build_app
-    from app.serving import launch_options, serve_app
+    from app.serving import launch_options, serve_app, serve_hosted
     from app.shipping import bring_demo
 
-    options = launch_options(host, port, auth, mcp)
+    options = launch_options(host, port, auth, mcp, hosted)
     with open_workspace(workspace) as services:
+        if hosted:
+            serve_hosted(services, options)
+            return
         if with_demo:
             bring_demo(services)
         serve_app(build_app(services), options)

@@ -17,9 +17,11 @@ from app.pages import (
     select,
     teachers,
     train,
+    welcome,
 )
 from app.pages.frame import Visibility, frame
 from app.services import Services
+from app.visiting import Own, Visitors
 
 _PAGES = (
     ("Data", "/data", data.build),
@@ -31,8 +33,8 @@ _PAGES = (
     ("Evaluate", "/evaluate", evaluate.build),
     ("Playground", "/playground", playground.build),
     ("Exports", "/exports", exports.build),
-    ("Jobs and spend", "/jobs", jobs.build),
 )
+_KEEP_UPLOADS_S = (600, 3600)
 
 
 def build_app(services: Services, visibility: Visibility = "private") -> gr.Blocks:
@@ -40,10 +42,22 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
 
     Handlers answer to the pages only; with `undocumented` clients may call them too, as tests do.
     """
-    with gr.Blocks(title="Tacit") as app, frame(services, app, "Projects", visibility) as made:
+    policy = Own(services)
+    with gr.Blocks(title="Tacit") as app, frame(policy, services, app, "Projects", visibility) as made:
         projects.build(made)
         endpoints.build(services)
+    for name, path, build in (*_PAGES, ("Jobs and spend", "/jobs", jobs.build)):
+        with app.route(name, path), frame(policy, services, app, name, visibility) as made:
+            build(made)
+    return app
+
+
+def build_demo(services: Services, visitors: Visitors, visibility: Visibility = "private") -> gr.Blocks:
+    """The hosted demo: the same pages under the policy for visitors, a page of welcome first, no public endpoints."""
+    blocks = gr.Blocks(title="Tacit", delete_cache=_KEEP_UPLOADS_S)
+    with blocks as app, frame(visitors, services, app, "Welcome", visibility) as made:
+        welcome.build(made, visitors)
     for name, path, build in _PAGES:
-        with app.route(name, path), frame(services, app, name, visibility) as made:
+        with app.route(name, path), frame(visitors, services, app, name, visibility) as made:
             build(made)
     return app

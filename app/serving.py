@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from app.main import build_demo
+from app.services import Services
 from app.theme import CSS, make_theme
+from app.visiting import Visitors
 from engine.errors import InputError, MissingPart
 
 MOST_UPLOAD = "2gb"
+MOST_HOSTED_UPLOAD = "1mb"
 
 
-def launch_options(host: str, port: int, auth: str | None, mcp: bool = False) -> dict[str, Any]:
+def launch_options(host: str, port: int, auth: str | None, mcp: bool = False, hosted: bool = False) -> dict[str, Any]:
     """What gradio's `launch` is given. With `mcp` the public endpoints are tools of an MCP server too.
+
+    `hosted`: the demo for visitors, which needs no login anywhere.
 
     Raises:
         MissingPart: if the package that speaks MCP is not installed.
@@ -28,7 +35,9 @@ def launch_options(host: str, port: int, auth: str | None, mcp: bool = False) ->
     if mcp and find_spec("mcp") is None:
         raise MissingPart("the package mcp is not installed; `pip install 'tacit-studio[mcp]'` brings it")
     users = _read_users(auth) if auth else None
-    if users is None and not _is_own(host):
+    if hosted and (auth or mcp):
+        raise InputError("--demo is open to everybody and has no public endpoints: leave --auth and --mcp out")
+    if users is None and not hosted and not _is_own(host):
         raise InputError(
             f"{host} can be reached from other machines: give a login with --auth user:password, or a file of such "
             "lines. Nothing was started."
@@ -40,7 +49,7 @@ def launch_options(host: str, port: int, auth: str | None, mcp: bool = False) ->
         "share": False,
         "mcp_server": mcp,
         "run_history": False,
-        "max_file_size": MOST_UPLOAD,
+        "max_file_size": MOST_HOSTED_UPLOAD if hosted else MOST_UPLOAD,
         "theme": make_theme(),
         "css": CSS,
         "footer_links": [],
@@ -57,6 +66,17 @@ def serve_app(app: gr.Blocks, options: dict[str, Any]) -> None:
         app.block_thread()
     finally:
         app.close()
+
+
+def serve_hosted(services: Services, options: dict[str, Any]) -> None:
+    """Serve the demo for visitors until Ctrl-C, and remove their copies when their time is over."""
+    visitors, stopped = Visitors(services), threading.Event()
+    visitors.prepare()
+    visitors.keep_sweeping(stopped)
+    try:
+        serve_app(build_demo(services, visitors), options)
+    finally:
+        stopped.set()
 
 
 def _is_own(host: str) -> bool:

@@ -15,5 +15,14 @@ def bring_demo(services: Services) -> bool:
     """Put the demo project into a workspace that never had a project; whether it did."""
     if services.context.projects.all() or not SHIPPED.is_file():
         return False
-    services.carry.bring(SHIPPED, NAME)
+    bring_shipped(services, NAME)
     return True
+
+
+def bring_shipped(services: Services, name: str) -> None:
+    """Put the demo project into a workspace under a name.
+
+    Raises:
+        InputError: if the name is taken.
+    """
+    services.carry.bring(SHIPPED, name)

@@ -156,9 +156,9 @@ def told_html(message: str, bad: bool = False) -> str:
     return f"<div class='told{' bad' if bad else ''}' role='{role}'>{escape(message)}</div>" if message else ""
 
 
-def rail_html(marks: Sequence[Mark], project: str, here: str) -> str:
-    """The steps of the work, the page one is on marked."""
-    lines = [f"<div class='project'>{escape(project)}</div>" if project else ""]
+def rail_html(marks: Sequence[Mark], project: str, here: str, title: str = "") -> str:
+    """The steps of the work, the page one is on marked. `title`: what the project is called above them."""
+    lines = [f"<div class='project'>{escape(title or project)}</div>" if project else ""]
     for mark in marks:
         current = " aria-current='page'" if mark.name == here else ""
         href = escape(page_url(mark.path, project) if project else mark.path)

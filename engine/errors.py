@@ -7,6 +7,7 @@ TacitError                   a message for the user: what was wrong, what was ke
 +-- StateError               the action does not fit the state of things (no samples yet, run already finished)
 |   +-- WorkspaceBusy        another process holds the workspace
 |   +-- Conflict             somebody else changed the record since it was read
+|   +-- Forbidden            a visitor of the hosted demo may not do this
 |   +-- CapReached           the next request could pass the cap on money or requests; a job ends as `capped`
 +-- MissingPart              a package, model or key is not on this machine
 |   +-- KeyMissing           a teacher's key is in neither memory nor environment; a job ends as `needs key`
@@ -46,6 +47,10 @@ class WorkspaceBusy(StateError):
 
 class Conflict(StateError):
     """The record changed since it was read."""
+
+
+class Forbidden(StateError):
+    """A visitor of the hosted demo may not do this."""
 
 
 class CapReached(StateError):

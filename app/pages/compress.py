@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.pages.picking import PICK, opened_id, run_choices
 from app.services import Services
 from app.usecases.reviewing import FILTERS, PAGE, Summary
@@ -46,19 +46,19 @@ def build(frame: Frame) -> None:
     listing = [summary, go_on, all_on, rows, begin]
     page = [frame.project, run, which]
     frame.fill([summary], do.follow)
-    run.change(guard(do.first), page, listing, **frame.quiet)
+    run.change(frame.guard(do.first), page, listing, **frame.quiet)
     for event in (first.click, which.input):
-        event(guard(do.first), page, listing, **frame.quiet)
-    forward.click(guard(do.turn), [*page, begin], listing, **frame.quiet)
+        event(frame.guard(do.first), page, listing, **frame.quiet)
+    forward.click(frame.guard(do.turn), [*page, begin], listing, **frame.quiet)
     picked = rows.click(opened_id, None, opened, show_progress="hidden", **frame.quiet)
     one = [three, text, versions, version, seen]
     chosen = [frame.project, run, opened]
-    picked.success(guard(do.look), chosen, one, trigger_mode="always_last", **frame.quiet)
+    picked.success(frame.guard(do.look), chosen, one, trigger_mode="always_last", **frame.quiet)
 
     def bind(button: gr.Button, work: Any, inputs: list[Any]) -> None:
-        done = button.click(guard(work), inputs, said, **frame.quiet)
-        shown = done.success(guard(do.stay), [*page, begin], listing, show_progress="hidden", **frame.quiet)
-        frame.follow(shown.success(guard(do.look), chosen, one, show_progress="hidden", **frame.quiet))
+        done = button.click(frame.guard(work), inputs, said, **frame.quiet)
+        shown = done.success(frame.guard(do.stay), [*page, begin], listing, show_progress="hidden", **frame.quiet)
+        frame.follow(shown.success(frame.guard(do.look), chosen, one, show_progress="hidden", **frame.quiet))
 
     for button, work, more in (
         (buttons["save"], do.edit, [text, seen]),

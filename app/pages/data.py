@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.pages.plots import lengths as length_plot
 from app.services import Services
 from app.usecases.previewing import Preview
@@ -54,10 +54,10 @@ def build(frame: Frame) -> None:
 
     do = _Handlers(frame)
     inputs = [frame.project, file, dataset, share, *columns]
-    look.click(guard(do.preview), inputs, [*columns, *shown], **frame.quiet)
-    file.upload(guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
-    frame.follow(take.click(guard(do.store), inputs, [said, held, take], **frame.quiet))
-    find.click(guard(do.resemble), [frame.project, close], near, **frame.quiet)
+    look.click(frame.guard(do.preview), inputs, [*columns, *shown], **frame.quiet)
+    file.upload(frame.guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
+    frame.follow(take.click(frame.guard(do.store), inputs, [said, held, take], **frame.quiet))
+    find.click(frame.guard(do.resemble), [frame.project, close], near, **frame.quiet)
     for changed in (dataset.input, share.input, file.clear, *(column.input for column in columns)):
         changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.pages.picking import PICK, opened_id
 from app.pages.plots import heatmap
 from app.pages.selection import draw_numbers, say_reason
@@ -41,12 +41,12 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
     few = [*one[:2], instead]
     asked = [frame.project, *find[:2]]
     for event in (turns[0].click, find[0].submit, find[1].change):
-        event(guard(do.first), asked, page, **frame.quiet)
-    turns[1].click(guard(do.turn), [*asked, after], page, **frame.quiet)
+        event(frame.guard(do.first), asked, page, **frame.quiet)
+    turns[1].click(frame.guard(do.turn), [*asked, after], page, **frame.quiet)
     picked = query_rows.click(opened_id, None, opened, show_progress="hidden", **frame.quiet)
     last: dict[str, Any] = {"trigger_mode": "always_last", **frame.quiet}
-    picked.success(guard(do.look), [frame.project, opened], one, **last)
-    sample.input(guard(do.pick), [frame.project, opened, sample], [text, seen], **last)
+    picked.success(frame.guard(do.look), [frame.project, opened], one, **last)
+    sample.input(frame.guard(do.pick), [frame.project, opened, sample], [text, seen], **last)
 
     def bind(event: Any, work: Any, inputs: list[Any], told: Sequence[Any] = (), anew: bool = False) -> None:
         """A decision, then the numbers, the list and the open query as they are after it.
@@ -54,11 +54,11 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
         What a person may be typing into is left alone, unless it is to be shown `anew`.
         """
         quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
-        decided = event(guard(work), [frame.project, *inputs], [buttons["said"], *told], **frame.quiet)
-        counted = decided.success(do.numbers, [frame.project, *settings], numbers, **quiet)
-        turned = counted.success(do.stay, [*asked, after], page, **quiet)
+        decided = event(frame.guard(work), [frame.project, *inputs], [buttons["said"], *told], **frame.quiet)
+        counted = decided.success(frame.guard(do.numbers), [frame.project, *settings], numbers, **quiet)
+        turned = counted.success(frame.guard(do.stay), [*asked, after], page, **quiet)
         shown = turned.success(
-            do.look if anew else do.redraw, [frame.project, opened, sample], one if anew else few, **quiet
+            frame.guard(do.look if anew else do.redraw), [frame.project, opened, sample], one if anew else few, **quiet
         )
         frame.follow(shown)
 

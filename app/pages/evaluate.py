@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.console import kinds_lines
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.pages.picking import run_choices
 from app.pages.plots import tradeoff
 from app.services import Services
@@ -53,12 +53,12 @@ def build(frame: Frame) -> None:
 
     report = [said, table, plot, kinds, student, teacher, first, second, alone]
     frame.fill_once([run], do.choices)
-    run.change(guard(do.show), [frame.project, run, hour], report, **frame.quiet)
-    hour.change(guard(do.show), [frame.project, run, hour], report[:4], show_progress="hidden", **frame.quiet).success(
-        guard(do.pay_back), [frame.project, run, hour, student, teacher, price], paid, **frame.quiet
-    )
-    scored = again.click(guard(do.score), [frame.project, run], said, **frame.quiet)
-    scored.success(guard(do.show), [frame.project, run, hour], report, **frame.quiet)
+    run.change(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet)
+    hour.change(
+        frame.guard(do.show), [frame.project, run, hour], report[:4], show_progress="hidden", **frame.quiet
+    ).success(frame.guard(do.pay_back), [frame.project, run, hour, student, teacher, price], paid, **frame.quiet)
+    scored = again.click(frame.guard(do.score), [frame.project, run], said, **frame.quiet)
+    scored.success(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet)
     back: dict[str, Any] = {
         "inputs": [frame.project, run, hour, student, teacher, price],
         "outputs": paid,
@@ -66,11 +66,11 @@ def build(frame: Frame) -> None:
         **frame.quiet,
     }
     for part in (student, teacher, price):
-        part.change(guard(do.pay_back), **back)
+        part.change(frame.guard(do.pay_back), **back)
     asked = [frame.project, run, first, second, alone]
     for event in (first.change, second.change, alone.change, start.click):
-        event(guard(do.first), asked, [items, begin], show_progress="hidden", **frame.quiet)
-    forward.click(guard(do.turn), [*asked, begin], [items, begin], **frame.quiet)
+        event(frame.guard(do.first), asked, [items, begin], show_progress="hidden", **frame.quiet)
+    forward.click(frame.guard(do.turn), [*asked, begin], [items, begin], **frame.quiet)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.pages.picking import run_choices
 from app.services import Services
 from app.usecases.carding import write_card
@@ -20,6 +21,8 @@ from engine.errors import InputError
 from storage.projects import Project
 from storage.runs import Run
 
+_KEPT = 20
+"""Downloads that stay on this disk."""
 _SETS = [
     ("the distillation set as JSONL", "set.jsonl"),
     ("the distillation set as Parquet", "set.parquet"),
@@ -59,14 +62,14 @@ def build(frame: Frame) -> None:
     frame.fill_once([run], do.choices)
     frame.fill([state], do.state)
     chosen = [frame.project, run, stage]
-    run.change(guard(do.stages), [frame.project, run], stage, show_progress="hidden", **frame.quiet)
-    stage.change(guard(do.show), chosen, [card, serve], show_progress="hidden", **frame.quiet)
-    make.click(guard(do.make), [frame.project, run, which], [said, file], **frame.quiet)
-    adapter.click(guard(do.adapter), chosen, [said, file], **frame.quiet)
-    frame.follow(merge.click(guard(do.merge), chosen, [said, frame.timer], **frame.quiet))
-    merged.click(guard(do.merged), chosen, [said, file], **frame.quiet)
+    run.change(frame.guard(do.stages), [frame.project, run], stage, show_progress="hidden", **frame.quiet)
+    stage.change(frame.guard(do.show), chosen, [card, serve], show_progress="hidden", **frame.quiet)
+    make.click(frame.guard(do.make), [frame.project, run, which], [said, file], **frame.quiet)
+    adapter.click(frame.guard(do.adapter), chosen, [said, file], **frame.quiet)
+    frame.follow(merge.click(frame.guard(do.merge), chosen, [said, frame.timer], **frame.quiet))
+    merged.click(frame.guard(do.merged), chosen, [said, file], **frame.quiet)
     inputs = [*chosen, repository, private, token]
-    frame.follow(push.click(guard(do.push), inputs, [said, token, frame.timer], **frame.quiet))
+    frame.follow(push.click(frame.guard(do.push), inputs, [said, token, frame.timer], **frame.quiet))
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,10 @@ class _Handlers:
         return [log_html(card), told_html(more) + log_html(told)]
 
     def _folder(self) -> Path:
+        """A new folder for a download; of the earlier ones only the newest stay."""
+        earlier = sorted(Path(self.made.name).iterdir(), key=lambda folder: folder.stat().st_mtime)
+        for folder in earlier[:-_KEPT]:
+            shutil.rmtree(folder, ignore_errors=True)
         return Path(tempfile.mkdtemp(dir=self.made.name))
 
     def _file(self, project: str, what: str, run: str | None, stage: str | None) -> list[Any]:

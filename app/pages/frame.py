@@ -13,6 +13,7 @@ import gradio as gr
 
 from app.services import Services
 from app.view import rail_html, strip_html
+from app.visiting import Policy
 from engine.errors import TacitError
 from storage.projects import Project
 
@@ -37,7 +38,8 @@ class Frame:
 
     `project` holds the current project's name ("" where there is none); it lives in the browser, so that an open tab
     goes on where the server was started again. `refreshers` are functions of the project that fill components on load
-    and whenever a job that ran has gone on. `visibility` is who may call handlers: only the pages do.
+    and whenever a job that ran has gone on. `visibility` is who may call handlers: only the pages do. `policy` says
+    what a visitor may see and do.
     """
 
     services: Services
@@ -45,6 +47,7 @@ class Frame:
     project: gr.Textbox
     timer: gr.Timer
     visibility: Visibility
+    policy: Policy
     refreshers: list[Filler] = field(default_factory=list)
     openers: list[Filler] = field(default_factory=list)
     followed: list[Any] = field(default_factory=list)
@@ -54,6 +57,31 @@ class Frame:
     def quiet(self) -> dict[str, Any]:
         """What every handler is bound with."""
         return {"api_visibility": self.visibility}
+
+    def guard(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """A handler that is asked for only where it may be, and whose expected errors become a message on the page."""
+
+        @wraps(work)
+        def run(*values: Any) -> Any:
+            with _told():
+                self._check(work, values)
+                return work(*values)
+
+        return run
+
+    def guard_stream(self, work: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        """As `guard`, for a handler that gives values out one after the other."""
+
+        @wraps(work)
+        def run(*values: Any) -> Iterator[Any]:
+            with _told():
+                self._check(work, values)
+                yield from work(*values)
+
+        return run
+
+    def _check(self, work: Callable[..., Any], values: Sequence[Any]) -> None:
+        self.policy.check(work.__module__.rpartition(".")[2], work.__name__, values)
 
     def fill_once(self, components: Sequence[Any], work: Callable[[Project | None], Any]) -> None:
         """Fill components when the page is opened, and leave them to the person from then on."""
@@ -73,14 +101,14 @@ class Frame:
 
     def open(self, name: str | None) -> Project | None:
         """The project of a name, if it is there."""
-        return self.services.standing.find_project(name)
+        return self.policy.find(name)
 
 
 @contextmanager
-def frame(services: Services, app: gr.Blocks, here: str, visibility: Visibility) -> Iterator[Frame]:
+def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibility: Visibility) -> Iterator[Frame]:
     """Lay a page out; its handlers are bound when the block ends."""
     gr.Navbar(visible=False)
-    made = Frame(services, app, gr.Textbox("", visible=False), gr.Timer(TICK_S, active=False), visibility)
+    made = Frame(services, app, gr.Textbox("", visible=False), gr.Timer(TICK_S, active=False), visibility, policy)
     with gr.Row(elem_classes="body-row"):
         with gr.Column(scale=1, min_width=240):
             rail = gr.HTML(rail_html([], "", here), padding=False)
@@ -90,29 +118,39 @@ def frame(services: Services, app: gr.Blocks, here: str, visibility: Visibility)
     outputs = [rail, strip, made.timer, *_parts(made.refreshers)]
 
     def draw(project: Project | None) -> list[Any]:
-        jobs = services.standing.running()
         name = project.name if project else ""
-        values: list[Any] = [rail_html(services.standing.marks(project), name, here), strip_html(jobs)]
+        jobs = [job for job in services.standing.running() if policy.sees(name, job.project)]
+        marks = policy.choose_marks(services.standing.marks(project))
+        values: list[Any] = [rail_html(marks, name, here, policy.title(name)), strip_html(jobs)]
         values.append(gr.Timer(active=bool(jobs)))
         return values + _run(made.refreshers, project)
 
     def load(name: str) -> list[Any]:
-        project = services.standing.find_project(name)
+        project = policy.find(name)
         return [project.name if project else "", *draw(project), *_run(made.openers, project)]
 
     def tick(name: str) -> list[Any]:
-        return draw(services.standing.find_project(name))
+        return draw(policy.find(name))
 
     opened = [made.project, *outputs, *_parts(made.openers)]
     quiet: dict[str, Any] = {"show_progress": "hidden", **made.quiet}
     loaded = app.load(load, made.project, opened, js=_NAMED, **quiet)
     for live in made.live:
-        asked = {"fn": guard(live.work), "inputs": [made.project, *live.inputs], "outputs": list(live.components)}
+        asked = {"fn": made.guard(live.work), "inputs": [made.project, *live.inputs], "outputs": list(live.components)}
         loaded.success(**asked, **quiet)
         made.timer.tick(**asked, **quiet)
     for event in made.followed:
         event.success(tick, made.project, outputs, **quiet)
     made.timer.tick(tick, made.project, outputs, **quiet)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Expected errors become a message on the page instead of a stack trace."""
+    try:
+        yield
+    except TacitError as error:
+        raise gr.Error(escape(str(error)), duration=None, print_exception=False) from error
 
 
 def _parts(fillers: Sequence[Filler]) -> list[Any]:
@@ -125,29 +163,3 @@ def _run(fillers: Sequence[Filler], project: Project | None) -> list[Any]:
         found = work(project)
         values += list(found) if len(parts) > 1 else [found]
     return values
-
-
-def guard_stream(work: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """As `guard`, for a handler that gives values out one after the other."""
-
-    @wraps(work)
-    def run(*values: Any) -> Iterator[Any]:
-        try:
-            yield from work(*values)
-        except TacitError as error:
-            raise gr.Error(escape(str(error)), duration=None, print_exception=False) from error
-
-    return run
-
-
-def guard(work: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler whose expected errors become a message on the page instead of a stack trace."""
-
-    @wraps(work)
-    def run(*values: Any) -> Any:
-        try:
-            return work(*values)
-        except TacitError as error:
-            raise gr.Error(escape(str(error)), duration=None, print_exception=False) from error
-
-    return run

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.services import Services
 from app.view import span_text, table_html, told_html
 from engine.errors import InputError
@@ -54,13 +54,13 @@ def build(frame: Frame) -> None:
     frame.fill_once([only, project, place], do.open)
     frame.fill([job, cancel], do.running)
     frame.fill_live([jobs, spend], [only, place], do.show)
-    only.input(guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet)
-    first.click(guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet)
-    older.click(guard(do.older), [frame.project, only, place], [jobs, spend, place], **frame.quiet)
-    frame.follow(cancel.click(guard(do.cancel), [frame.project, job], [said, frame.timer], **frame.quiet))
-    purged = purge.click(guard(do.purge), [frame.project, project, typed], [gone, only, project], **frame.quiet)
-    frame.follow(purged.success(guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet))
-    back_up.click(guard(do.back_up), frame.project, [kept, file], **frame.quiet)
+    only.input(frame.guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet)
+    first.click(frame.guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet)
+    older.click(frame.guard(do.older), [frame.project, only, place], [jobs, spend, place], **frame.quiet)
+    frame.follow(cancel.click(frame.guard(do.cancel), [frame.project, job], [said, frame.timer], **frame.quiet))
+    purged = purge.click(frame.guard(do.purge), [frame.project, project, typed], [gone, only, project], **frame.quiet)
+    frame.follow(purged.success(frame.guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet))
+    back_up.click(frame.guard(do.back_up), frame.project, [kept, file], **frame.quiet)
 
 
 @dataclass(frozen=True)

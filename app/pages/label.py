@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.services import Services
 from app.usecases.labelling import LabelOrder, read_money
 from app.usecases.quoting import PILOT, Quote
@@ -51,15 +51,15 @@ def build(frame: Frame) -> None:
     order = [frame.project, teachers, heldout, engine, cap, most]
 
     do = _Handlers(frame)
-    quote.click(guard(do.ask_quote), order, quoted, **frame.quiet)
+    quote.click(frame.guard(do.ask_quote), order, quoted, **frame.quiet)
     for button, work, inputs in (
         (start, do.begin, order),
         (pilot, do.begin_pilot, order),
         (retry, do.begin_retry, [*order, kind]),
     ):
-        button.click(guard(work), inputs, [said, frame.timer], **frame.quiet)
-    frame.follow(again.click(guard(do.parse_again), frame.project, said, **frame.quiet))
-    pause.click(guard(do.stop), frame.project, said, **frame.quiet)
+        button.click(frame.guard(work), inputs, [said, frame.timer], **frame.quiet)
+    frame.follow(again.click(frame.guard(do.parse_again), frame.project, said, **frame.quiet))
+    pause.click(frame.guard(do.stop), frame.project, said, **frame.quiet)
 
 
 @dataclass(frozen=True)

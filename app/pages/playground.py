@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame, guard, guard_stream
+from app.pages.frame import Frame
 from app.services import Services
 from app.usecases.playing import Pane
 from app.view import panes_html, table_html, told_html
@@ -48,7 +48,7 @@ def build(frame: Frame) -> None:
     frame.fill_once([chosen, query, tally], do.open)
     frame.fill([said], do.state)
     asked = ask.click(
-        guard_stream(do.ask),
+        frame.guard_stream(do.ask),
         [frame.project, query, chosen, blind],
         [panes, held, votes],
         show_progress="minimal",
@@ -56,10 +56,10 @@ def build(frame: Frame) -> None:
         **frame.quiet,
     )
     frame.follow(asked)
-    some.click(guard(do.pick), frame.project, query, **frame.quiet)
+    some.click(frame.guard(do.pick), frame.project, query, **frame.quiet)
     work = (do.vote_first, do.vote_second, do.vote_both, do.vote_neither)
     for button, vote in zip(buttons, work, strict=True):
-        button.click(guard(vote), [frame.project, held], [panes, tally, votes, held], **frame.quiet)
+        button.click(frame.guard(vote), [frame.project, held], [panes, tally, votes, held], **frame.quiet)
 
 
 @dataclass(frozen=True)

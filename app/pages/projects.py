@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.services import Services
 from app.view import Link, table_html, told_html
 from engine.config import ProjectConfig, read_config
@@ -35,7 +35,7 @@ def build(frame: Frame) -> None:
     away = gr.Checkbox(False, label="show those that are put away")
     do = _Handlers(frame)
     frame.fill_once([listed], lambda project: do.show(False))
-    away.input(guard(do.show), away, listed, **frame.quiet)
+    away.input(frame.guard(do.show), away, listed, **frame.quiet)
     _lay_afresh(frame, do)
     _lay_new(frame, do)
     _lay_whole(frame, do, listed)
@@ -53,7 +53,7 @@ def _lay_new(frame: Frame, do: _Handlers) -> None:
             )
         create = gr.Button("Create the project", variant="primary")
     made = gr.Textbox(visible=False)
-    created = create.click(guard(do.create), [name, task, embedder], made, **frame.quiet)
+    created = create.click(frame.guard(do.create), [name, task, embedder], made, **frame.quiet)
     created.success(None, made, None, js=_GO, **frame.quiet)
 
 
@@ -65,7 +65,7 @@ def _lay_afresh(frame: Frame, do: _Handlers) -> None:
         "that is open: label, select, train and score it live."
     )
     made = gr.Textbox(visible=False)
-    begun = again.click(guard(do.begin_afresh), frame.project, made, **frame.quiet)
+    begun = again.click(frame.guard(do.begin_afresh), frame.project, made, **frame.quiet)
     begun.success(None, made, None, js=_GO_LABEL, **frame.quiet)
 
 
@@ -86,11 +86,11 @@ def _lay_whole(frame: Frame, do: _Handlers, listed: gr.HTML) -> None:
         written = gr.File(label="The export", visible=False, interactive=False)
     frame.fill_once([chosen], lambda project: do.names(project.name if project else None))
     shown = [said, listed, chosen]
-    export.click(guard(do.export), [chosen, runs], [said, written], **frame.quiet)
-    put.click(guard(do.put_away), chosen, shown, **frame.quiet)
-    bring.click(guard(do.bring_back), chosen, shown, **frame.quiet)
-    duplicate.click(guard(do.duplicate), [chosen, new_name], shown, **frame.quiet)
-    take.click(guard(do.take), [file, new_name], shown, **frame.quiet)
+    export.click(frame.guard(do.export), [chosen, runs], [said, written], **frame.quiet)
+    put.click(frame.guard(do.put_away), chosen, shown, **frame.quiet)
+    bring.click(frame.guard(do.bring_back), chosen, shown, **frame.quiet)
+    duplicate.click(frame.guard(do.duplicate), [chosen, new_name], shown, **frame.quiet)
+    take.click(frame.guard(do.take), [file, new_name], shown, **frame.quiet)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.services import Services
 from app.view import told_html
 from engine.errors import TacitError
@@ -36,10 +36,10 @@ def build(frame: Frame) -> None:
         said = gr.HTML(padding=False)
     seen = gr.Textbox("1", visible=False)
     frame.fill_once([version, text, seen, shown], do.start)
-    version.input(guard(do.pick), [frame.project, version], [text, seen, shown], **frame.quiet)
-    look.click(guard(do.preview), [frame.project, text], shown, **frame.quiet)
-    saved = save.click(guard(do.save), [frame.project, text, seen], [said, version, seen], **frame.quiet)
-    saved.success(guard(do.preview), [frame.project, text], shown, **frame.quiet)
+    version.input(frame.guard(do.pick), [frame.project, version], [text, seen, shown], **frame.quiet)
+    look.click(frame.guard(do.preview), [frame.project, text], shown, **frame.quiet)
+    saved = save.click(frame.guard(do.save), [frame.project, text, seen], [said, version, seen], **frame.quiet)
+    saved.success(frame.guard(do.preview), [frame.project, text], shown, **frame.quiet)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.pages import decide
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.pages.plots import likeness, rationale_map, sweep
 from app.pages.selection import FACTORS, draw_numbers, read_settings, stored_settings
 from app.services import Services
@@ -37,7 +37,7 @@ def build(frame: Frame) -> None:
     survey, drawn = _lay_overviews()
     do = _Handlers(frame.services)
     weights = settings[-len(FACTORS) :]
-    numbers = {"fn": guard(do.numbers), "inputs": [frame.project, *settings], "outputs": [said, bins]}
+    numbers = {"fn": frame.guard(do.numbers), "inputs": [frame.project, *settings], "outputs": [said, bins]}
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
     for part in settings[:3]:
         part.input(**numbers, **last)
@@ -46,9 +46,9 @@ def build(frame: Frame) -> None:
         balanced = weight.input(None, weights, weights, js=script, **last)
         balanced.then(**numbers, **last)
     listed = decide.build(frame, settings, [said, bins])
-    stored = store.click(guard(do.choose), [frame.project, *settings], [said, bins], **frame.quiet)
-    frame.follow(stored.success(guard(listed.first), listed.asked, listed.parts, **frame.quiet))
-    survey.click(guard(do.survey), [frame.project, *settings], drawn, **frame.quiet)
+    stored = store.click(frame.guard(do.choose), [frame.project, *settings], [said, bins], **frame.quiet)
+    frame.follow(stored.success(frame.guard(listed.first), listed.asked, listed.parts, **frame.quiet))
+    survey.click(frame.guard(do.survey), [frame.project, *settings], drawn, **frame.quiet)
     frame.fill_once([said, bins, *settings], do.start)
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.pages import prompts
 from app.pages.data import KINDS
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.services import Services
 from app.usecases.asking import key_variable
 from app.view import table_html, told_html
@@ -55,14 +55,16 @@ def build(frame: Frame) -> None:
     do = _Handlers(frame)
     frame.fill_once([chosen], lambda project: _names(services, project.name if project else "", _NEW))
     name = fields["name"]
-    taken = bring.click(guard(do.bring), [frame.project, file, recorded], [brought, listed, chosen], **frame.quiet)
+    taken = bring.click(
+        frame.guard(do.bring), [frame.project, file, recorded], [brought, listed, chosen], **frame.quiet
+    )
     frame.follow(taken)
-    chosen.input(guard(do.choose), [frame.project, chosen], [*parts, seen], **frame.quiet)
+    chosen.input(frame.guard(do.choose), [frame.project, chosen], [*parts, seen], **frame.quiet)
     inputs = [frame.project, key, chosen, seen, *parts]
-    frame.follow(save.click(guard(do.store), inputs, [said, listed, chosen, key, seen], **frame.quiet))
-    test.click(guard(do.probe), [frame.project, name], [said, listed], **frame.quiet)
-    models.click(guard(do.offer), [frame.project, name], said, **frame.quiet)
-    remove.click(guard(do.drop), [frame.project, name], [said, listed, chosen], **frame.quiet)
+    frame.follow(save.click(frame.guard(do.store), inputs, [said, listed, chosen, key, seen], **frame.quiet))
+    test.click(frame.guard(do.probe), [frame.project, name], [said, listed], **frame.quiet)
+    models.click(frame.guard(do.offer), [frame.project, name], said, **frame.quiet)
+    remove.click(frame.guard(do.drop), [frame.project, name], [said, listed, chosen], **frame.quiet)
 
 
 def _lay_fields() -> dict[str, Any]:

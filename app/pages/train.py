@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame, guard
+from app.pages.frame import Frame
 from app.pages.picking import run_choices, run_name
 from app.pages.plots import curves_plot
 from app.services import Services
@@ -55,16 +55,16 @@ def build(frame: Frame) -> None:
     frame.fill_once([run, step, beside, order[3], drawn], do.open)
     frame.fill_live([losses, speeds, log], [beside, run], do.draw)
     for part in (*order[:3], preset):
-        part.input(guard(do.plan), asked, [drawn, forecast], show_progress="hidden", **frame.quiet)
-    measure.click(guard(do.ask_forecast), asked, [said, frame.timer], **frame.quiet)
+        part.input(frame.guard(do.plan), asked, [drawn, forecast], show_progress="hidden", **frame.quiet)
+    measure.click(frame.guard(do.ask_forecast), asked, [said, frame.timer], **frame.quiet)
     frame.fill_live([forecast], order, do.show_forecast)
-    started = start.click(guard(do.start), asked, [said, run, beside, frame.timer], **frame.quiet)
+    started = start.click(frame.guard(do.start), asked, [said, run, beside, frame.timer], **frame.quiet)
     frame.follow(started)
-    run.change(guard(do.steps), [frame.project, run], step, show_progress="hidden", **frame.quiet)
-    beside.input(guard(do.draw), [frame.project, beside, run], [losses, speeds, log], **frame.quiet)
-    frame.follow(cancel.click(guard(do.cancel), [frame.project, run], [said, frame.timer], **frame.quiet))
-    frame.follow(resume.click(guard(do.resume), [frame.project, run], [said, frame.timer], **frame.quiet))
-    frame.follow(again.click(guard(do.rerun), [frame.project, run, step], [said, frame.timer], **frame.quiet))
+    run.change(frame.guard(do.steps), [frame.project, run], step, show_progress="hidden", **frame.quiet)
+    beside.input(frame.guard(do.draw), [frame.project, beside, run], [losses, speeds, log], **frame.quiet)
+    frame.follow(cancel.click(frame.guard(do.cancel), [frame.project, run], [said, frame.timer], **frame.quiet))
+    frame.follow(resume.click(frame.guard(do.resume), [frame.project, run], [said, frame.timer], **frame.quiet))
+    frame.follow(again.click(frame.guard(do.rerun), [frame.project, run, step], [said, frame.timer], **frame.quiet))
 
 
 def _lay_order() -> tuple[list[Any], gr.Dropdown]:

@@ -1,0 +1,93 @@
+"""Welcome: the hosted demo's first page, which says in three minutes what this is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from app.pages.frame import Frame
+from app.pages.plots import tradeoff
+from app.shipping import NAME
+from app.usecases.comparing import System
+from app.view import Link, table_html, told_html
+from app.visiting import Visitors
+
+_GO = "(name) => { window.location.href = '/evaluate?project=' + encodeURIComponent(name); }"
+_GO_LABEL = _GO.replace("/evaluate", "/label")
+_WAY = (
+    ("Label", "/label", "three teachers answered unlabeled queries, each with its reasoning and a price"),
+    ("Select", "/select", "the confident samples were kept, and of each query the two that reason least alike"),
+    ("Compress", "/compress", "teachers shortened their reasoning to what the student could follow"),
+    ("Train", "/train", "a small student learned full reasoning, short reasoning, then answers only"),
+    ("Evaluate", "/evaluate", "students, teachers and baselines on queries that nobody trained on"),
+    ("Playground", "/playground", "ask them yourself, side by side"),
+)
+
+
+def build(frame: Frame, visitors: Visitors) -> None:
+    """Lay the page out and bind its handlers."""
+    gr.Markdown(
+        "## Thinking without tokens\nReasoning tokens cost money on every call. Tacit moves that cost to training: "
+        "teachers reason once, a small student learns to answer directly."
+    )
+    do = _Handlers(frame, visitors)
+    with gr.Row():
+        with gr.Column(scale=3, min_width=320):
+            said = gr.HTML(padding=False)
+            way = gr.HTML(padding=False)
+        with gr.Column(scale=2, min_width=320):
+            plot = gr.Plot(label="score against output tokens", visible=False)
+    with gr.Row():
+        copy = gr.Button("Make a copy of my own", variant="primary")
+        fresh = gr.Button("Run it yourself")
+    gr.Markdown(
+        "A copy is finished like the demo, and yours to change: select otherwise, edit rationales, vote. 'Run it "
+        "yourself' starts with a few queries: label, select, train a smoke test live. Copies live for three hours at "
+        "most, or one hour unused; their address is their key."
+    )
+    demo = gr.Textbox(NAME, visible=False)
+    made, begun = gr.Textbox(visible=False), gr.Textbox(visible=False)
+    frame.fill_once([said, way, plot], lambda project: do.show())
+    copied = copy.click(frame.guard(do.copy), demo, made, **frame.quiet)
+    copied.success(None, made, None, js=_GO, **frame.quiet)
+    afresh = fresh.click(frame.guard(do.begin_afresh), demo, begun, **frame.quiet)
+    afresh.success(None, begun, None, js=_GO_LABEL, **frame.quiet)
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the page's events do."""
+
+    frame: Frame
+    visitors: Visitors
+
+    def show(self) -> list[object]:
+        """The demo's own figures, and the way through the pages."""
+        services = self.frame.services
+        project = services.context.projects.get(NAME)
+        runs = services.context.runs.all(project.id)
+        systems = services.compare.systems(runs[0]) if runs else []
+        way = [{"page": Link(name, path, NAME), "what happened there": told} for name, path, told in _WAY]
+        drawn = gr.Plot(tradeoff(systems), visible=bool(systems))
+        return [told_html(_headline(systems)), table_html(way, "the way through"), drawn]
+
+    def copy(self, project: str) -> str:
+        return self.visitors.copy()
+
+    def begin_afresh(self, project: str) -> str:
+        return self.visitors.begin_afresh()
+
+
+def _headline(systems: list[System]) -> str:
+    by_name = {system.report.name: system.report for system in systems}
+    ship = next((system.report for system in systems if system.ship), None)
+    before, first = by_name.get("vanilla-fewshot"), by_name.get("stage1")
+    if ship is None or before is None or first is None:
+        return "The demo project is being looked at; its pages show every step."
+    return (
+        f"Here: a student of 135 million weights, {ship.n} unseen puzzles. Untrained, with worked examples: "
+        f"{before.accuracy:.0%} right in {before.mean_output_tokens:.0f} tokens. After full reasoning (stage 1): "
+        f"{first.accuracy:.0%} in {first.mean_output_tokens:.0f}. Answering directly ({ship.name}): {ship.accuracy:.0%} "
+        f"in {ship.mean_output_tokens:.0f}. What it does not beat, the page Evaluate says too."
+    )

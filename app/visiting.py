@@ -1,0 +1,290 @@
+"""Who may do what: everything on one's own machine; on the hosted demo, look at one project and play with a copy of it.
+
+A visitor's copy is named by 128 random bits that only the visitor's address bar holds: whoever does not know the name
+can neither see the copy nor reach anything of it. What is allowed is listed; everything else is refused.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from app.services import Services
+from app.shipping import NAME, bring_demo, bring_shipped
+from app.usecases.standing import Mark
+from engine.errors import Forbidden, StateError
+from storage.projects import Project
+
+PREFIX = "try-"
+_READS = {
+    "teachers": {"choose"},
+    "prompts": {"pick", "preview"},
+    "label": {"ask_quote"},
+    "select": {"numbers", "survey"},
+    "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
+    "compress": {"first", "turn", "stay", "look"},
+    "train": {"plan", "show_forecast", "steps", "draw"},
+    "evaluate": {"show", "pay_back", "first", "turn"},
+    "playground": {"ask", "pick"},
+    "exports": {"stages", "show", "make", "adapter"},
+    "welcome": {"copy", "begin_afresh"},
+}
+_WRITES = {
+    "data": {"resemble"},
+    "prompts": {"save"},
+    "label": {"begin", "begin_pilot", "begin_retry", "stop", "parse_again"},
+    "select": {"choose"},
+    "decide": {"keep", "drop", "swap", "edit", "keep_all", "drop_all", "undo"},
+    "compress": {"edit", "approve", "withdraw", "ask_again", "restore", "by_rule", "go_on", "approve_rest"},
+    "train": {"ask_forecast", "start", "cancel", "resume", "rerun"},
+    "evaluate": {"score"},
+    "playground": {"vote_first", "vote_second", "vote_both", "vote_neither"},
+}
+_ON_DEVICE = {("data", "resemble"), *(("train", name) for name in ("ask_forecast", "start", "resume", "rerun"))}
+_FRESH = (24, 12)
+_MOST_QUERY = 1_000
+
+
+class Policy(Protocol):
+    """What handlers ask before they work."""
+
+    @property
+    def hosted(self) -> bool:
+        """Whether strangers visit."""
+        ...
+
+    def find(self, name: str | None) -> Project | None:
+        """The project of a name, as far as whoever names it may see it; else one that may be shown."""
+        ...
+
+    def title(self, name: str) -> str:
+        """What a project is called above its steps."""
+        ...
+
+    def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
+        """Of a project's steps those that have a page here."""
+        ...
+
+    def sees(self, project: str, of: str) -> bool:
+        """Whether somebody who looks at `project` may see what runs in the project `of`."""
+        ...
+
+    def check(self, module: str, handler: str, values: Sequence[Any]) -> None:
+        """Before a handler works on values, of which the first is the project's name.
+
+        Raises:
+            Forbidden: if this is not allowed here.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Own:
+    """On one's own machine everything is allowed."""
+
+    services: Services
+    hosted: bool = False
+
+    def find(self, name: str | None) -> Project | None:
+        """The project of that name, else the newest."""
+        return self.services.standing.find_project(name)
+
+    def title(self, name: str) -> str:
+        """Its name."""
+        return name
+
+    def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
+        """All."""
+        return list(marks)
+
+    def sees(self, project: str, of: str) -> bool:
+        """All."""
+        return True
+
+    def check(self, module: str, handler: str, values: Sequence[Any]) -> None:
+        """Nothing is refused."""
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """What visitors together and one copy may take. Times in seconds."""
+
+    copies: int = 40
+    lifetime_s: float = 3 * 3600.0
+    idle_s: float = 3600.0
+    may_go_s: float = 300.0
+    runs: int = 3
+    waiting: int = 5
+
+
+@dataclass
+class Visitors:
+    """The policy of the hosted demo, and the copies that live at this moment."""
+
+    services: Services
+    quotas: Quotas = Quotas()
+    clock: Callable[[], float] = time.monotonic
+    hosted: bool = True
+    _made: dict[str, float] = field(default_factory=dict)
+    _used: dict[str, float] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def prepare(self) -> None:
+        """See that the workspace holds the demo project and nothing else; copies of an earlier start go.
+
+        Raises:
+            StateError: if it holds other projects: strangers must not be let in there.
+        """
+        for project in self.services.context.projects.all():
+            if project.name.startswith(PREFIX):
+                self._remove(project.name)
+        others = [project.name for project in self.services.context.projects.all() if project.name != NAME]
+        if others:
+            raise StateError(
+                f"this workspace holds {len(others)} projects of its own; give the hosted demo a folder of its own "
+                "with --workspace. Nothing was started."
+            )
+        bring_demo(self.services)
+        if self.services.standing.find_project(NAME) is None:
+            raise StateError("the demo project is not in this installation; `make shipped-demo` makes it")
+
+    def find(self, name: str | None) -> Project | None:
+        """The visitor's own copy, else the demo project."""
+        with self._lock:
+            alive = name in self._made
+        return self.services.standing.find_project(name if alive else NAME)
+
+    def title(self, name: str) -> str:
+        """Whose it is; the name of a copy is its key."""
+        return "demo, to look at" if name == NAME else "your own copy"
+
+    def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
+        """Without what is of all projects."""
+        first = [replace(mark, name="Welcome", number="") for mark in marks if mark.path == "/"]
+        return first + [mark for mark in marks if mark.path not in ("/", "/jobs")]
+
+    def sees(self, project: str, of: str) -> bool:
+        """One's own copy only."""
+        return project == of and project != NAME
+
+    def check(self, module: str, handler: str, values: Sequence[Any]) -> None:
+        """Reading, on the demo project; reading and the listed changes, on a copy that lives."""
+        name = values[0] if values else None
+        reads = handler in _READS.get(module, ())
+        with self._lock:
+            own = isinstance(name, str) and name in self._made
+            if own:
+                self._used[str(name)] = self.clock()
+        if not own and name != NAME:
+            raise Forbidden("This copy is gone: copies live for a few hours. Make a new one on the first page.")
+        if not reads and not (own and handler in _WRITES.get(module, ())):
+            if own:
+                raise Forbidden(
+                    "This demo leaves that out: install Tacit to do it with your own data, teachers and keys."
+                )
+            raise Forbidden(
+                "The demo project is shared, so it can only be looked at: make your own copy on the first page."
+            )
+        if module == "playground" and handler == "ask":
+            self._check_play(own, values)
+        if (module, handler) in _ON_DEVICE:
+            self._check_device(str(name))
+        if (module, handler) == ("train", "start"):
+            _check_order(values)
+
+    def _check_play(self, own: bool, values: Sequence[Any]) -> None:
+        if len(str(values[1])) > _MOST_QUERY:
+            raise Forbidden(f"Queries of at most {_MOST_QUERY:,} characters are answered here.")
+        if not own and any(not str(id_).startswith("student ") for id_ in values[2] or ()):
+            raise Forbidden("Teachers answer in your own copy; the students of the demo project answer here.")
+
+    def _check_device(self, name: str) -> None:
+        jobs = self.services.standing.running()
+        mine = [job for job in jobs if job.project == name]
+        if mine:
+            raise Forbidden("Something of yours runs already; wait for it, or cancel it.")
+        if len([job for job in jobs if job.kind in ("student", "forecast", "embed")]) >= self.quotas.waiting:
+            raise Forbidden("Other visitors' runs are waiting for the device; try again in a few minutes.")
+        project = self.services.context.projects.get(name)
+        if len(self.services.context.runs.all(project.id)) >= self.quotas.runs:
+            raise Forbidden(f"A copy has {self.quotas.runs} runs at most. Make a new one, or install Tacit.")
+
+    def copy(self) -> str:
+        """A copy of the finished demo project, for one visitor. Returns its name.
+
+        Raises:
+            Forbidden: if there are too many copies that are in use.
+        """
+        name = self._reserve()
+        return self._fill(name, lambda: bring_shipped(self.services, name))
+
+    def begin_afresh(self) -> str:
+        """A fresh project with some of the demo's queries, for one visitor. Returns its name.
+
+        Raises:
+            Forbidden: if there are too many copies that are in use.
+        """
+        name = self._reserve()
+        return self._fill(name, lambda: self.services.carry.begin_afresh(NAME, name, *_FRESH))
+
+    def _fill(self, name: str, make: Callable[[], Any]) -> str:
+        try:
+            make()
+        except BaseException:
+            with self._lock:
+                self._made.pop(name, None)
+                self._used.pop(name, None)
+            raise
+        return name
+
+    def _reserve(self) -> str:
+        self.sweep()
+        with self._lock:
+            if len(self._made) >= self.quotas.copies:
+                idlest = min(self._used, key=lambda name: self._used[name])
+                if self.clock() - self._used[idlest] < self.quotas.may_go_s or not self._remove(idlest):
+                    raise Forbidden("The demo is full at this moment; look around, and try again in a few minutes.")
+            name = f"{PREFIX}{secrets.token_hex(16)}"
+            self._made[name] = self._used[name] = self.clock()
+            return name
+
+    def sweep(self) -> list[str]:
+        """Remove copies that are too old or idle; those with a job have it cancelled first. Returns who is gone."""
+        with self._lock:
+            now = self.clock()
+            old = [name for name, made in self._made.items() if now - made > self.quotas.lifetime_s]
+            idle = [name for name, used in self._used.items() if now - used > self.quotas.idle_s]
+            return [name for name in dict.fromkeys((*old, *idle)) if self._remove(name)]
+
+    def _remove(self, name: str) -> bool:
+        """Remove a copy for good; False while a job of it comes to its end."""
+        jobs = [job for job in self.services.standing.running() if job.project == name]
+        for job in jobs:
+            self.services.keep.cancel(job.id)
+        if jobs:
+            return False
+        self.services.keep.purge(name, name)
+        self._made.pop(name, None)
+        self._used.pop(name, None)
+        return True
+
+    def keep_sweeping(self, stopped: threading.Event, every_s: float = 60.0) -> None:
+        """Sweep until `stopped`, in a thread of its own."""
+
+        def run() -> None:
+            while not stopped.wait(every_s):
+                self.sweep()
+
+        threading.Thread(target=run, daemon=True).start()
+
+
+def _check_order(values: Sequence[Any]) -> None:
+    """Only the smoke preset on the packaged student, without changes: four updates a stage."""
+    plan, preset, student, *_ = values[1:]
+    changed = [value for value in values[8:] if str(value or "").strip()]
+    if preset != "smoke" or str(student).strip() != "packaged" or changed or not plan:
+        raise Forbidden("Here only the smoke test runs, on the packaged student: choose the preset 'smoke test'.")

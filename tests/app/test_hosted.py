@@ -1,0 +1,181 @@
+"""The hosted demo: strangers look at one project, play with copies of their own, and can't reach each other's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import visiting
+from app.main import build_demo
+from app.pages.frame import Frame
+from app.services import Services, open_services
+from app.serving import launch_options
+from app.shipping import NAME
+from app.visiting import PREFIX, Quotas, Visitors
+from engine.config import ProjectConfig
+from engine.errors import Forbidden, InputError, StateError
+from tests.fakes.student_worker import StudentBackend
+
+ORDER: list[Any] = ["twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""]
+UNGUARDED = {"load", "tick", "opened_id", "<lambda>"}
+"""They ask the policy themselves, or reach no service."""
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def services(workspace: Path) -> Iterator[Services]:
+    with open_services(workspace, StudentBackend()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def visitors(services: Services) -> Visitors:
+    made = Visitors(services, Quotas(copies=2), Clock())
+    made.prepare()
+    return made
+
+
+def places(services: Services, visitors: Visitors) -> set[tuple[str, str]]:
+    app = build_demo(services, visitors)
+    return {(f.fn.__module__.rpartition(".")[2], f.fn.__name__) for f in app.fns.values() if f.fn is not None}
+
+
+def test_the_shared_project_can_only_be_looked_at(services: Services, visitors: Visitors) -> None:
+    found = places(services, visitors)
+    assert len(found) > 60
+    for module, name in found:
+        if name in UNGUARDED:
+            continue
+        if name in visiting._READS.get(module, ()):
+            visitors.check(module, name, [NAME, "", []])
+        else:
+            with pytest.raises(Forbidden):
+                visitors.check(module, name, [NAME, "", []])
+    named = {(module, name) for part in (visiting._READS, visiting._WRITES) for module in part for name in part[module]}
+    assert named <= found, "what is allowed is there"
+
+
+def test_every_handler_of_the_demo_asks_the_policy(services: Services, visitors: Visitors) -> None:
+    app = build_demo(services, visitors)
+    wild = {f.fn.__name__ for f in app.fns.values() if f.fn is not None and not hasattr(f.fn, "__wrapped__")}
+    assert wild <= UNGUARDED
+    assert {f.api_visibility for f in app.fns.values()} == {"private"}, "no public endpoint reads over all projects"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("teachers", "store"),
+        ("teachers", "probe"),
+        ("data", "store"),
+        ("exports", "push"),
+        ("exports", "merge"),
+        ("jobs", "purge"),
+    ],
+)
+def test_even_in_a_copy_no_key_no_upload_no_address_is_taken(visitors: Visitors, module: str, name: str) -> None:
+    with pytest.raises(Forbidden):
+        visitors.check(module, name, [visitors.copy()])
+
+
+def test_visitors_neither_see_nor_reach_each_others_copies(services: Services, visitors: Visitors) -> None:
+    first, second = visitors.copy(), visitors.begin_afresh()
+    assert len({first, second}) == 2 and len(first) == len(PREFIX) + 32
+    assert visitors.find(first).name == first  # type: ignore[union-attr]
+    for guess in ("try-", first[:-1], "", None, "anything"):
+        assert visitors.find(guess).name == NAME  # type: ignore[union-attr]
+        with pytest.raises(Forbidden):
+            visitors.check("train", "cancel", [guess, "run"])
+    assert not visitors.sees(NAME, first) and not visitors.sees(second, first) and visitors.sees(first, first)
+    runs = services.context.runs.all(services.context.projects.get(first).id)
+    with pytest.raises(InputError, match="has no run"):
+        services.reading.run_of(second, runs[0].id)
+    fresh = services.context.projects.get(second)
+    assert services.context.queries.counts(fresh.id) == {"distill": 24, "heldout": 12}
+    frame = Frame(services, None, None, None, "private", visitors)  # type: ignore[arg-type]
+    marks = visitors.choose_marks(services.standing.marks(fresh))
+    assert "/jobs" not in {mark.path for mark in marks} and second not in str([visitors.title(second), marks])
+    assert frame.open(first).name == first  # type: ignore[union-attr]
+
+
+def test_copies_are_few_and_live_for_a_while(services: Services, visitors: Visitors) -> None:
+    clock = visitors.clock
+    assert isinstance(clock, Clock)
+    first, second = visitors.copy(), visitors.begin_afresh()
+    folders = [Path(run.folder) for run in services.context.runs.all(services.context.projects.get(first).id)]
+    assert all(folder.is_dir() for folder in folders)
+    with pytest.raises(Forbidden, match="full"):
+        visitors.copy()
+    clock.now = 400
+    visitors.check("select", "numbers", [second])
+    third = visitors.begin_afresh()
+    assert visitors.find(first).name == NAME, "the one that nobody used made room"  # type: ignore[union-attr]
+    assert not any(folder.exists() for folder in folders)
+    with pytest.raises(Forbidden, match="is gone"):
+        visitors.check("select", "numbers", [first])
+    clock.now = 3900
+    visitors.check("select", "numbers", [third])
+    clock.now = 4050
+    assert visitors.sweep() == [second]
+    for step in range(5, 30):
+        clock.now = step * 1000
+        if clock.now < 400 + 3 * 3600:
+            visitors.check("select", "numbers", [third])
+    assert visitors.sweep() == [third]
+    assert [project.name for project in services.context.projects.all()] == [NAME]
+
+
+def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visitors: Visitors) -> None:
+    mine, other = visitors.copy(), visitors.copy()
+    visitors.check("train", "start", [mine, *ORDER])
+    for place, value in ((1, "small-student"), (2, "/etc"), (7, "9,9,9"), (8, "512"), (11, "100000")):
+        with pytest.raises(Forbidden, match="smoke"):
+            visitors.check("train", "start", [mine, *ORDER[:place], value, *ORDER[place + 1 :]])
+    stopped = threading.Event()
+    project = services.context.projects.get(mine)
+    for _ in range(2):
+        services.context.submit(project.id, "student", {"steps": []})
+    with pytest.raises(Forbidden, match="of yours runs already"):
+        visitors.check("train", "start", [mine, *ORDER])
+    visitors.quotas = Quotas(waiting=0)
+    with pytest.raises(Forbidden, match="waiting for the device"):
+        visitors.check("train", "start", [other, *ORDER])
+    stopped.set()
+
+
+def test_long_queries_and_teachers_are_not_asked_on_the_shared_project(visitors: Visitors) -> None:
+    visitors.check("playground", "ask", [NAME, "short", ["student r stage1"], False])
+    with pytest.raises(Forbidden, match="your own copy"):
+        visitors.check("playground", "ask", [NAME, "short", ["student r stage1", "teacher forward"], False])
+    with pytest.raises(Forbidden, match="1,000 characters"):
+        visitors.check("playground", "ask", [NAME, "x" * 1001, ["student r stage1"], False])
+
+
+def test_strangers_are_not_let_into_a_workspace_of_ones_own(services: Services) -> None:
+    services.data.create_project(ProjectConfig(name="secret plans", task="custom"))
+    with pytest.raises(StateError, match="folder of its own"):
+        Visitors(services).prepare()
+
+
+def test_copies_of_an_earlier_start_are_gone_after_the_next(services: Services, visitors: Visitors) -> None:
+    visitors.copy()
+    again = Visitors(services)
+    again.prepare()
+    assert [project.name for project in services.context.projects.all()] == [NAME]
+
+
+def test_the_demo_is_open_to_everybody_but_takes_little() -> None:
+    options = launch_options("0.0.0.0", 7860, None, hosted=True)
+    assert options["auth"] is None and options["max_file_size"] == "1mb"
+    with pytest.raises(InputError, match="open to everybody"):
+        launch_options("0.0.0.0", 7860, "a:b", hosted=True)
