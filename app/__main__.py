@@ -11,7 +11,8 @@ from typer._click.exceptions import ClickException
 from typer.exceptions import Abort
 
 from app.project_commands import projects_app
-from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
+from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
+from app.student_commands import backup, export, push, restore_backup, serve_student
 from app.teacher_commands import label, spend, teachers_app
 from engine.errors import InputError, MissingPart, StateError, StoreError, TacitError, WorkerFailed
 
@@ -35,8 +36,6 @@ runs_app = typer.Typer(help="List, show, resume and cancel runs.", invoke_withou
 app.add_typer(runs_app, name="runs")
 app.add_typer(teachers_app, name="teachers")
 app.add_typer(projects_app, name="projects")
-
-RunId = Annotated[str, typer.Argument(help="Id of the run, or how it begins.")]
 
 
 @app.command()
@@ -277,6 +276,22 @@ def resume(run: RunId, as_json: Json = False, workspace: Workspace = DEFAULT_WOR
     show(as_json, data, lambda: show_run(data))
 
 
+@runs_app.command("rerun")
+def rerun(
+    run: RunId,
+    step: Annotated[str, typer.Argument(help="Step that is done again, with all behind it.")],
+    as_json: Json = False,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Do a step of a run and all behind it again."""
+    from app.console import EventBars
+    from app.showing import show_run
+
+    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+        data = services.reading.run(services.run.wait(services.run.rerun(run, step).id, bars).id)
+    show(as_json, data, lambda: show_run(data))
+
+
 @runs_app.command("cancel")
 def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """Stop a run whose worker goes on after its starter has gone; it saves a checkpoint first."""
@@ -290,20 +305,11 @@ def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     sys.stdout.write(f"run {stopped.id} is {status}{goes_on}\n")
 
 
-@app.command()
-def export(
-    project: ProjectName,
-    to: Annotated[Path, typer.Argument(help="File .jsonl or .parquet for the set, or a folder for an adapter.")],
-    run: Annotated[str | None, typer.Option(help="Run whose stage is exported.")] = None,
-    stage: Annotated[str | None, typer.Option(help="Train step whose adapter is copied.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="full, compressed or label: the rows a stage trains on.")] = None,
-    merged: Annotated[bool, typer.Option("--merged", help="The stage merged into its base model.")] = False,
-    workspace: Workspace = DEFAULT_WORKSPACE,
-) -> None:
-    """Write the distillation set, the rows of a stage, or the student of a stage with its card."""
-    with open_workspace(workspace) as services:
-        told = services.export.write(project, to, run, stage, dataset, merged)
-    sys.stdout.write(f"{told}\n")
+app.command()(export)
+app.command("serve-student")(serve_student)
+app.command()(push)
+app.command()(backup)
+app.command("restore")(restore_backup)
 
 
 @app.command()

@@ -35,6 +35,8 @@ _PAGES = (
     ("Exports", "/exports", exports.build),
 )
 _KEEP_UPLOADS_S = (600, 3600)
+_AT_ONCE = 16
+"""How many tabs may wait for one and the same handler without waiting for each other."""
 
 
 def build_app(services: Services, visibility: Visibility = "private") -> gr.Blocks:
@@ -49,7 +51,7 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
     for name, path, build in (*_PAGES, ("Jobs and spend", "/jobs", jobs.build)):
         with app.route(name, path), frame(policy, services, app, name, visibility) as made:
             build(made)
-    return app
+    return app.queue(default_concurrency_limit=_AT_ONCE)
 
 
 def build_demo(services: Services, visitors: Visitors, visibility: Visibility = "private") -> gr.Blocks:
@@ -60,4 +62,4 @@ def build_demo(services: Services, visitors: Visitors, visibility: Visibility = 
     for name, path, build in _PAGES:
         with app.route(name, path), frame(visitors, services, app, name, visibility) as made:
             build(made)
-    return app
+    return app.queue(default_concurrency_limit=_AT_ONCE)

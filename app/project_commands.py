@@ -55,15 +55,42 @@ def restore(project: ProjectName, workspace: Workspace = DEFAULT_WORKSPACE) -> N
     sys.stdout.write(f"{project} is back\n")
 
 
+@projects_app.command()
+def fresh(
+    project: ProjectName,
+    new_name: Annotated[str, typer.Argument(help="Name of the fresh project.")],
+    queries: Annotated[int, typer.Option(min=1, help="To distill from, evenly out of all.")] = 48,
+    heldout: Annotated[int, typer.Option(min=0, help="Held out, evenly out of all.")] = 24,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Make a project with some of another's queries and its teachers, nothing asked yet: to run it yourself."""
+    with open_workspace(workspace) as services:
+        made = services.carry.begin_afresh(project, new_name, queries, heldout)
+    sys.stdout.write(f"{made.name} is made; `tacit label {made.name!r} --heldout` is next\n")
+
+
+@projects_app.command()
+def purge(
+    project: ProjectName,
+    confirm: Annotated[str, typer.Option(help="The project's name again.")],
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Remove a project for good: queries, samples, ledger, runs, adapters."""
+    with open_workspace(workspace) as services:
+        services.keep.purge(project, confirm)
+    sys.stdout.write(f"{project} is removed for good\n")
+
+
 @projects_app.command("export")
 def export_project(
     project: ProjectName,
     to: Annotated[Path, typer.Argument(help="File to write, as tickets.tacit.zip.")],
+    with_runs: Annotated[bool, typer.Option("--with-runs", help="Runs, reports and adapters too.")] = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
-    """Write a project to one file: queries, labels, teachers, samples, ledger, decisions; never a key, and no runs."""
+    """Write a project to one file: queries, labels, teachers, samples, ledger, decisions; never a key."""
     with open_workspace(workspace) as services:
-        path = services.carry.export(project, to)
+        path = services.carry.export(project, to, with_runs)
     sys.stdout.write(f"{project} is written to {path}\n")
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from app.main import build_demo
+from app.opening import PageCache, open_lean_sessions
 from app.services import Services
 from app.theme import CSS, make_theme
 from app.visiting import Visitors
@@ -49,6 +51,7 @@ def launch_options(host: str, port: int, auth: str | None, mcp: bool = False, ho
         "share": False,
         "mcp_server": mcp,
         "run_history": False,
+        "enable_monitoring": False,
         "max_file_size": MOST_HOSTED_UPLOAD if hosted else MOST_UPLOAD,
         "theme": make_theme(),
         "css": CSS,
@@ -57,9 +60,19 @@ def launch_options(host: str, port: int, auth: str | None, mcp: bool = False, ho
     }
 
 
+def launch_lean(app: gr.Blocks, options: dict[str, Any]) -> str:
+    """Begin to serve, with sessions and pages that cost little; returns the address."""
+    if options["auth"] is None:
+        paths = frozenset(f"/{path}" for path, _, _ in app.pages)
+        options = {**options, "app_kwargs": {"middleware": [Middleware(PageCache, paths=paths)]}}
+    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
+    open_lean_sessions(app)
+    return str(url)
+
+
 def serve_app(app: gr.Blocks, options: dict[str, Any]) -> None:
     """Serve until Ctrl-C, and say where."""
-    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
+    url = launch_lean(app, options)
     sys.stdout.write(f"Tacit is open at {url}\n")
     sys.stdout.flush()
     try:

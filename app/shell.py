@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Workspace = Annotated[Path, typer.Option(envvar="TACIT_WORKSPACE", help="Folder that holds everything.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output and nothing else there.")]
 ProjectName = Annotated[str, typer.Argument(help="Name of the project.")]
+RunId = Annotated[str, typer.Argument(help="Id of the run, or how it begins.")]
 DEFAULT_WORKSPACE = Path("workspace")
 
 

@@ -16,7 +16,7 @@ from engine.config import Plan, Step
 _RINGS = {"todo": "&#9675;", "running": "&#9680;", "done": "&#9679;", "stale": "&#9676;"}
 _LONG = 40
 """Characters from which on a column of text is kept wide."""
-_SHORT = 24
+_SHORT = 26
 """Characters up to which a column of text stays on one line."""
 _SAID = {"todo": "to do", "running": "running", "done": "done", "stale": "stale"}
 

@@ -17,9 +17,9 @@ from app.services import Services
 from app.shipping import NAME, bring_demo, bring_shipped
 from app.usecases.standing import Mark
 from engine.errors import Forbidden, StateError
-from storage.projects import Project
+from storage.projects import SECRET, Project
 
-PREFIX = "try-"
+PREFIX = SECRET
 _READS = {
     "teachers": {"choose"},
     "prompts": {"pick", "preview"},

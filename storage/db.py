@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,16 @@ from engine.errors import StoreError, WorkspaceBusy
 from storage.migrate import migrate, read_migrations
 
 Row = dict[str, Any]
+_MOST_REMEMBERED = 300
+
+
+@dataclass
+class _Memory:
+    """One remembered answer, and how many writes there had been when it was computed."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    version: int = -1
+    rows: list[Row] = field(default_factory=list)
 
 
 class Database:
@@ -37,6 +49,9 @@ class Database:
         except duckdb.Error as error:
             raise StoreError(f"{file} can't be opened: {error}") from error
         self._write_lock = threading.RLock()
+        self._version = 0
+        self._memory: OrderedDict[str, _Memory] = OrderedDict()
+        self._memory_lock = threading.Lock()
         try:
             migrate(self._connection, file, read_migrations())
         except BaseException:
@@ -53,6 +68,23 @@ class Database:
             cursor.execute(sql, values)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def remembered(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """As `rows`, for questions that are dear and asked again and again: answered once between two writes.
+
+        Whoever asks while another computes the same answer waits for it instead of computing it too.
+        """
+        key = f"{sql} {list(values)!r}"
+        with self._memory_lock:
+            memory = self._memory.setdefault(key, _Memory())
+            self._memory.move_to_end(key)
+            while len(self._memory) > _MOST_REMEMBERED:
+                self._memory.popitem(last=False)
+        with memory.lock:
+            version = self._version
+            if memory.version != version:
+                memory.rows, memory.version = self.rows(sql, values), version
+            return [dict(row) for row in memory.rows]
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """The first row, or None."""
@@ -78,7 +110,10 @@ class Database:
             except BaseException:
                 cursor.execute("ROLLBACK")
                 raise
-            cursor.execute("COMMIT")
+            try:
+                cursor.execute("COMMIT")
+            finally:
+                self._version += 1
 
     @contextmanager
     def alone(self) -> Iterator[Writer]:

@@ -53,12 +53,14 @@ class Jobs:
         """Queued and running jobs, oldest first."""
         return [
             _job(row)
-            for row in self._db.rows(f"SELECT {_JOB} FROM jobs WHERE status IN ('queued', 'running') ORDER BY number")
+            for row in self._db.remembered(
+                f"SELECT {_JOB} FROM jobs WHERE status IN ('queued', 'running') ORDER BY number"
+            )
         ]
 
     def jobs_of(self, project_id: str) -> list[Job]:
         """All jobs of a project, newest first."""
-        rows = self._db.rows(f"SELECT {_JOB} FROM jobs WHERE project_id = ? ORDER BY number DESC", [project_id])
+        rows = self._db.remembered(f"SELECT {_JOB} FROM jobs WHERE project_id = ? ORDER BY number DESC", [project_id])
         return [_job(row) for row in rows]
 
     def update_job(self, job_id: str, **changes: Any) -> None:

@@ -24,7 +24,7 @@ class Ledger:
 
     def totals(self, project_id: str) -> list[dict[str, Any]]:
         """Requests, tokens, US dollars by teacher and purpose; `unknown_cost` counts requests without a known cost."""
-        return self._db.rows(
+        return self._db.remembered(
             f"SELECT teacher, purpose, {_SUMS} FROM attempts WHERE project_id = ? GROUP BY teacher, purpose "
             "ORDER BY teacher, purpose",
             [project_id],

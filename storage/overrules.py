@@ -74,12 +74,12 @@ class Overrules:
 
     def mark(self, project_id: str) -> tuple[int, int]:
         """What tells one state of a project's decisions from another, at little cost."""
-        row = self._db.row(
+        row = self._db.remembered(
             "SELECT coalesce(max(number), 0) AS newest, count(*) FILTER (WHERE undone) AS undone FROM overrules "
             "WHERE project_id = ?",
             [project_id],
-        )
-        return (int(row["newest"]), int(row["undone"])) if row else (0, 0)
+        )[0]
+        return int(row["newest"]), int(row["undone"])
 
     def edits(self, project_id: str, sample_ids: Sequence[str]) -> dict[str, Edit]:
         """The edits that count of some samples."""

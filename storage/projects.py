@@ -12,6 +12,9 @@ from engine.errors import Conflict, InputError, NotFound
 from engine.types import Sampling, TeacherSpec, hash_id
 from storage.db import Database, Row
 
+SECRET = "try-"
+"""Names that begin so are keys to what they name: they are never told to anybody else."""
+
 
 @dataclass(frozen=True)
 class Project:
@@ -61,15 +64,16 @@ class Projects:
         Raises:
             NotFound: if there is none.
         """
-        row = self._db.row(f"SELECT {_PROJECT} FROM projects WHERE name = ? OR id = ?", [name, name])
-        if row is None:
-            known = ", ".join(project.name for project in self.all()) or "none"
+        rows = self._db.remembered(f"SELECT {_PROJECT} FROM projects WHERE name = ? OR id = ?", [name, name])
+        if not rows:
+            names = [project.name for project in self.all() if not project.name.startswith(SECRET)]
+            known = ", ".join(names) or "none"
             raise NotFound(f"there is no project {name!r}; this workspace has: {known}")
-        return _project(row)
+        return _project(rows[0])
 
     def all(self) -> list[Project]:
         """All projects, oldest first."""
-        return [_project(row) for row in self._db.rows(f"SELECT {_PROJECT} FROM projects ORDER BY created_at")]
+        return [_project(row) for row in self._db.remembered(f"SELECT {_PROJECT} FROM projects ORDER BY created_at")]
 
     def archive(self, project_id: str, away: bool) -> None:
         """Put a project away, or bring it back."""
@@ -107,7 +111,7 @@ class Projects:
 
     def teachers(self, project_id: str) -> list[TeacherSpec]:
         """The project's teachers by name."""
-        rows = self._db.rows("SELECT spec FROM teachers WHERE project_id = ? ORDER BY name", [project_id])
+        rows = self._db.remembered("SELECT spec FROM teachers WHERE project_id = ? ORDER BY name", [project_id])
         specs = [json.loads(row["spec"]) for row in rows]
         return [TeacherSpec(**{**spec, "sampling": Sampling(**spec["sampling"])}) for spec in specs]
 

@@ -107,7 +107,7 @@ class Queries:
 
     def counts(self, project_id: str) -> dict[str, int]:
         """Number of queries a split."""
-        rows = self._db.rows(
+        rows = self._db.remembered(
             "SELECT split, count(*) AS n FROM queries WHERE project_id = ? GROUP BY split ORDER BY split", [project_id]
         )
         return {row["split"]: row["n"] for row in rows}

@@ -87,7 +87,10 @@ class Runs:
     def all(self, project_id: str | None = None) -> list[Run]:
         """Runs, newest first, of one project or all."""
         where, values = ("", []) if project_id is None else ("WHERE project_id = ?", [project_id])
-        return [_run(row) for row in self._db.rows(f"SELECT {_RUN} FROM runs {where} ORDER BY created_at DESC", values)]
+        return [
+            _run(row)
+            for row in self._db.remembered(f"SELECT {_RUN} FROM runs {where} ORDER BY created_at DESC", values)
+        ]
 
     def set_status(self, run_id: str, status: RunStatus, message: str = "") -> None:
         """Change where a run stands."""

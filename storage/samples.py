@@ -71,16 +71,16 @@ class Samples:
 
     def state(self, project_id: str) -> tuple[int, int]:
         """Number and hash of a project's distillation samples: another pair means that something changed."""
-        row = self._db.row(
+        row = self._db.remembered(
             "SELECT count(*) AS n, coalesce(bit_xor(hash(id, label_key, text_hash)), 0)::HUGEINT AS mark FROM samples "
             "WHERE project_id = ? AND split = 'distill'",
             [project_id],
-        )
-        return (int(row["n"]), int(row["mark"])) if row else (0, 0)
+        )[0]
+        return int(row["n"]), int(row["mark"])
 
     def counts(self, project_id: str) -> list[dict[str, Any]]:
         """Per teacher: samples, and failed attempts that no sample followed."""
-        return self._db.rows(
+        return self._db.remembered(
             """
             SELECT teacher, count(*) FILTER (WHERE good) AS samples, count(*) FILTER (WHERE NOT good) AS failures
             FROM (
@@ -93,7 +93,7 @@ class Samples:
 
     def failures(self, project_id: str) -> list[dict[str, Any]]:
         """Replies to queries that gave no sample, by teacher and kind of error; one asked again counts once."""
-        return self._db.rows(
+        return self._db.remembered(
             "SELECT teacher, error, count(DISTINCT sample_id) AS n FROM attempts WHERE project_id = ? "
             "AND error IS NOT NULL AND purpose IN ('label', 'evaluate') GROUP BY ALL ORDER BY ALL",
             [project_id],
@@ -101,7 +101,7 @@ class Samples:
 
     def last_replies(self, project_id: str, size: int = 8) -> list[dict[str, Any]]:
         """The newest attempts, clipped, newest first."""
-        return self._db.rows(
+        return self._db.remembered(
             "SELECT teacher, error, left(raw, 600) AS raw FROM attempts WHERE project_id = ? "
             "AND purpose IN ('label', 'evaluate') ORDER BY \"at\" DESC NULLS LAST, id LIMIT ?",
             [project_id, size],
@@ -216,7 +216,7 @@ class Samples:
         """(model, revision, dimension) of every embedder that has vectors for this project's samples."""
         found = []
         for dimension in self._dimensions():
-            rows = self._db.rows(
+            rows = self._db.remembered(
                 f"SELECT DISTINCT e.model, e.revision FROM embeddings_{dimension} e JOIN samples s "
                 "ON s.text_hash = e.text_hash WHERE s.project_id = ? ORDER BY ALL",
                 [project_id],

@@ -81,14 +81,14 @@ class Selections:
         Raises:
             NotFound: if there is none.
         """
-        row = self._db.row(
+        rows = self._db.remembered(
             "SELECT id, project_id, config, fingerprint, counts FROM selections WHERE project_id = ? "
             "ORDER BY created_at DESC LIMIT 1",
             [project_id],
         )
-        if row is None:
+        if not rows:
             raise NotFound("nothing has been selected in this project yet; run `tacit select` first")
-        return _selection(row)
+        return _selection(rows[0])
 
     def get(self, selection_id: str) -> StoredSelection:
         """One selection.

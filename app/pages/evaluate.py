@@ -104,7 +104,7 @@ class _Handlers:
         pair = _pair(systems)
         return [
             _told(systems, data, self.services.compare.ship_by_kind(found)),
-            table_html([_line(system) for system in systems], f"{systems[0].report.n:,} held-out queries"),
+            table_html([_line(system) for system in systems], _caption(systems)),
             gr.Plot(tradeoff(systems), visible=True),
             table_html(
                 kinds_lines(self.services.context.reports.rows(found.id)), f"{systems[0].report.measure} by kind"
@@ -195,16 +195,22 @@ def _told(systems: list[System], data: dict[str, Any], by_kind: dict[str, str]) 
 def _line(system: System) -> dict[str, Any]:
     row, gained = system.report, system.gained
     return {
-        "system": row.name,
-        "": "ship this" if system.ship else "",
+        "system": f"{row.name}, ship this" if system.ship else row.name,
         f"{row.measure} (95%)": f"{row.accuracy:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]",
-        "student tokens mean / p95": f"{row.mean_output_tokens:.1f} / {row.p95_output_tokens:.0f}",
-        "billed tokens": "-" if system.billed_tokens is None else f"{system.billed_tokens:.0f}",
+        "over few-shot vanilla": "-" if gained is None else _gain(gained.difference, gained.ci_low, gained.ci_high),
+        "tokens, p95": f"{row.mean_output_tokens:.1f}, {row.p95_output_tokens:.0f}",
+        "billed": "-" if system.billed_tokens is None else f"{system.billed_tokens:.0f}",
         "seconds": "-" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}",
         "$ / 1,000": "unknown" if system.cost_per_1000 is None else f"{system.cost_per_1000:.4f}",
-        "could be read": f"{row.parse_rate:.0%}",
-        "against few-shot vanilla": "-" if gained is None else _gain(gained.difference, gained.ci_low, gained.ci_high),
+        "read": f"{row.parse_rate:.0%}",
     }
+
+
+def _caption(systems: list[System]) -> str:
+    return (
+        f"{systems[0].report.n:,} held-out queries; tokens are the student tokenizer's, for length; billed ones are "
+        "the provider's, for money; read: answers that could be"
+    )
 
 
 def _gain(difference: float, low: float, high: float) -> str:

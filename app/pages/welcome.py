@@ -36,7 +36,7 @@ def build(frame: Frame, visitors: Visitors) -> None:
         with gr.Column(scale=3, min_width=320):
             said = gr.HTML(padding=False)
             way = gr.HTML(padding=False)
-        with gr.Column(scale=2, min_width=320):
+        with gr.Column(scale=3, min_width=320):
             plot = gr.Plot(label="score against output tokens", visible=False)
     with gr.Row():
         copy = gr.Button("Make a copy of my own", variant="primary")
@@ -88,6 +88,6 @@ def _headline(systems: list[System]) -> str:
     return (
         f"Here: a student of 135 million weights, {ship.n} unseen puzzles. Untrained, with worked examples: "
         f"{before.accuracy:.0%} right in {before.mean_output_tokens:.0f} tokens. After full reasoning (stage 1): "
-        f"{first.accuracy:.0%} in {first.mean_output_tokens:.0f}. Answering directly ({ship.name}): {ship.accuracy:.0%} "
-        f"in {ship.mean_output_tokens:.0f}. What it does not beat, the page Evaluate says too."
+        f"{first.accuracy:.0%} in {first.mean_output_tokens:.0f}. Answering directly ({ship.name}): "
+        f"{ship.accuracy:.0%} in {ship.mean_output_tokens:.0f}. What it does not beat, the page Evaluate says too."
     )

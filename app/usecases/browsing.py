@@ -61,7 +61,7 @@ class BrowseService:
         """
         _, condition, values = self._found(project_name, search, which, after)
         sql = f"SELECT * EXCLUDE (labels, by_hand, edited) FROM ({_LISTED}) WHERE {condition}"
-        return self.context.db.rows(f"{sql} ORDER BY position LIMIT {_PAGE}", values)
+        return self.context.db.remembered(f"{sql} ORDER BY position LIMIT {_PAGE}", values)
 
     def matching(self, project_name: str, search: str, which: str, teacher: str | None) -> list[str]:
         """All samples of the queries that a search and a filter find, of one teacher or (None) all.

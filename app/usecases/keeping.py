@@ -46,7 +46,7 @@ class KeepService:
         Keys: project, teacher, purpose, requests, failed, tokens_in, tokens_out, cost, unknown (requests without a
         known cost).
         """
-        return self.context.db.rows(
+        return self.context.db.remembered(
             "SELECT p.name AS project, a.teacher, a.purpose, count(*) AS requests, "
             "count(*) FILTER (WHERE a.error IS NOT NULL) AS failed, sum(a.input_tokens)::BIGINT AS tokens_in, "
             "sum(a.output_tokens)::BIGINT AS tokens_out, coalesce(sum(a.cost), 0) AS cost, "

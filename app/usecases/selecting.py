@@ -29,9 +29,8 @@ from storage.selections import StoredSelection
 
 _SAME_SIDE = 0.02
 """A threshold that passes less than this share of a teacher's samples, or all but this share, separates nothing."""
-_BINS = 50
-_OPEN_LABELS = 100
-"""How many labels an open answer space is taken to have in Dawid-Skene: agreement by chance is rare there."""
+_BINS, _PREVIEWS, _OPEN_LABELS = 50, 20, 100
+"""The last: how many labels an open answer space is taken to have in Dawid-Skene; agreement by chance is rare there."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class SelectService:
     context: Context
     held: dict[str, Held] = field(default_factory=dict)
     decided: dict[tuple[str, int, int], Decided] = field(default_factory=dict)
+    previews: dict[str, SelectionPreview] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def select(
@@ -107,6 +107,16 @@ class SelectService:
             StateError: if there are no samples, or some rationales have no vector yet.
             ConfigError: if a weight names no factor of the task.
         """
+        project = self.context.projects.get(project_name)
+        marks = (*self.context.samples.state(project.id), *self.context.overrules.mark(project.id))
+        key = f"{project.id} {config.fingerprint} {marks} {self.embedders(project)}"
+        with self.lock:
+            if key not in self.previews:
+                self.previews.pop(next(iter(self.previews))) if len(self.previews) >= _PREVIEWS else None
+                self.previews[key] = self._preview(project_name, config)
+            return self.previews[key]
+
+    def _preview(self, project_name: str, config: SelectionConfig) -> SelectionPreview:
         held, chosen = self.choose(project_name, config)
         teachers = sorted(set(held.arrays.teachers))
         shares: dict[str, list[int]] = {}

@@ -82,11 +82,11 @@ class StandingService:
         ]
 
     def _label_mark(self, project: Project, running: bool) -> Mark:
-        row = self.context.db.row(
+        row = self.context.db.remembered(
             "SELECT count(*) AS samples, (SELECT coalesce(sum(cost), 0) FROM attempts WHERE project_id = ?) AS cost "
             "FROM samples WHERE project_id = ?",
             [project.id, project.id],
-        ) or {"samples": 0, "cost": 0}
+        )[0]
         state: State = "running" if running else "done" if row["samples"] else "todo"
         money = f", ${row['cost']:.2f}" if row["cost"] else ""
         return Mark("Label", "/label", state, f"{row['samples']:,} samples{money}" if row["samples"] else "")
@@ -100,27 +100,27 @@ class StandingService:
         return Mark("Select", "/select", "stale" if stale else "done", f"{selection.counts['kept']:,} kept")
 
     def _compress_mark(self, project: Project) -> Mark:
-        row = self.context.db.row(
+        row = self.context.db.remembered(
             "SELECT count(DISTINCT (run_id, sample_id)) AS done, (SELECT count(*) FROM runs WHERE project_id = ? AND "
             "status = 'waiting') AS waiting FROM rationales WHERE project_id = ?",
             [project.id, project.id],
-        ) or {"done": 0, "waiting": 0}
+        )[0]
         asking = any(job.kind in ("compress", "again") and job.project_id == project.id for job in self._jobs())
         state: State = "running" if asking or row["waiting"] else "done" if row["done"] else "todo"
         told = "waits for you" if row["waiting"] else f"{row['done']:,} short" if row["done"] else ""
         return Mark("Compress", "/compress", state, told)
 
     def _evaluate_mark(self, project: Project) -> Mark:
-        row = self.context.db.row(
+        rows = self.context.db.remembered(
             "SELECT r.name, r.accuracy FROM report_rows r JOIN runs u ON u.id = r.run_id WHERE u.project_id = ? "
             "AND r.kind = 'all' AND starts_with(r.name, 'stage') ORDER BY u.created_at DESC, r.accuracy DESC LIMIT 1",
             [project.id],
         )
-        told = f"{row['name']} {row['accuracy']:.2f}" if row else ""
-        return Mark("Evaluate", "/evaluate", "done" if row else "todo", told)
+        told = f"{rows[0]['name']} {rows[0]['accuracy']:.2f}" if rows else ""
+        return Mark("Evaluate", "/evaluate", "done" if rows else "todo", told)
 
     def _play_mark(self, project: Project) -> Mark:
-        row = self.context.db.row("SELECT count(*) AS n FROM votes WHERE project_id = ?", [project.id]) or {"n": 0}
+        row = self.context.db.remembered("SELECT count(*) AS n FROM votes WHERE project_id = ?", [project.id])[0]
         return Mark(
             "Playground", "/playground", "done" if row["n"] else "todo", f"{row['n']:,} votes" if row["n"] else ""
         )
@@ -164,14 +164,14 @@ class StandingService:
         for project in self.context.projects.all():
             if project.archived is not archived:
                 continue
-            numbers = self.context.db.row(
+            numbers = self.context.db.remembered(
                 "SELECT (SELECT count(*) FROM queries WHERE project_id = ?) AS queries, "
                 "(SELECT count(*) FROM samples WHERE project_id = ?) AS samples, "
                 "(SELECT coalesce(sum(cost), 0) FROM attempts WHERE project_id = ?) AS cost",
                 [project.id] * 3,
-            )
+            )[0]
             runs = self.context.runs.all(project.id)
-            rows.append({"name": project.name, "task": project.config.task, **(numbers or {}), "runs": len(runs)})
+            rows.append({"name": project.name, "task": project.config.task, **numbers, "runs": len(runs)})
         return rows
 
 

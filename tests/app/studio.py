@@ -15,6 +15,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from app.main import build_app
+from app.opening import open_lean_sessions
 from app.services import Services, open_services
 from tests.fakes.provider import Provider, run_provider
 from tests.fakes.student_worker import StudentBackend
@@ -89,6 +90,7 @@ def open_studio(folder: Path) -> Iterator[Studio]:
     with run_provider() as provider, open_services(folder, StudentBackend()) as services:
         app = build_app(services, "undocumented")
         _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, run_history=False, server_name="127.0.0.1")
+        open_lean_sessions(app)
         try:
             yield Studio(Client(url, verbose=False), app, services, provider)
         finally:

@@ -102,6 +102,9 @@ def test_visitors_neither_see_nor_reach_each_others_copies(services: Services, v
         services.reading.run_of(second, runs[0].id)
     fresh = services.context.projects.get(second)
     assert services.context.queries.counts(fresh.id) == {"distill": 24, "heldout": 12}
+    with pytest.raises(InputError) as told:
+        services.context.projects.get("nobody's")
+    assert PREFIX not in str(told.value)
     frame = Frame(services, None, None, None, "private", visitors)  # type: ignore[arg-type]
     marks = visitors.choose_marks(services.standing.marks(fresh))
     assert "/jobs" not in {mark.path for mark in marks} and second not in str([visitors.title(second), marks])

@@ -1,0 +1,99 @@
+"""Opening a page at little cost: what gradio makes anew for every visitor is made once, or when it is needed.
+
+For deep links, gradio keeps a description of every component for every session, and makes them all when a session's
+first request comes; the studio has no deep links and some four hundred components. And it writes out a page's
+description for every request, though it is the same for all. Together that was most of what opening a page cost
+(DECISIONS.md has the measurement).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qsl
+
+import gradio as gr
+from gradio.state_holder import SessionState, StateHolder
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+_FRESH_S = 60.0
+_MOST_PAGES = 200
+_OURS = {"project", "__theme"}
+"""Parts of an address that only the browser reads: the page's text is the same whatever they say."""
+_ADDRESSED = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix", b"x-direct-url")
+"""Headers that the addresses inside a page follow."""
+
+
+class LeanSession(SessionState):  # type: ignore[misc]
+    """A session of gradio without descriptions of components."""
+
+    def __init__(self, app: gr.Blocks) -> None:
+        """For an app that is served."""
+        super().__init__(SimpleNamespace(default_config=app.default_config, blocks=()))
+
+    def _update_config(self, key: int) -> None:
+        """Nothing is described."""
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        """Nothing is described."""
+
+
+class LeanHolder(StateHolder):  # type: ignore[misc]
+    """Gradio's sessions, each of them lean."""
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        """The session of an id, opened if need be."""
+        if session_id not in self.session_data:
+            self.session_data[session_id] = LeanSession(self.blocks)
+        return super().__getitem__(session_id)
+
+
+def open_lean_sessions(app: gr.Blocks) -> None:
+    """Let a served app open its sessions so."""
+    holder = LeanHolder()
+    holder.set_blocks(app)
+    app.app.state_holder = holder
+
+
+class PageCache:
+    """Middleware that keeps the text of pages for a minute. Only where nobody logs in: it is the same for all then."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], paths: frozenset[str] = frozenset()) -> None:
+        """Of the pages at these paths."""
+        self._app = app
+        self._paths = paths
+        self._kept: dict[tuple[object, ...], tuple[float, list[Message]]] = {}
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer from what is kept, or pass on and keep what comes back whole."""
+        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] not in self._paths:
+            return await self._app(scope, receive, send)
+        query = {name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)}
+        if not query <= _OURS:
+            return await self._app(scope, receive, send)
+        headers = dict(scope["headers"])
+        key = (scope["path"], scope.get("root_path"), scope["scheme"], *(headers.get(name) for name in _ADDRESSED))
+        kept = self._kept.get(key)
+        if kept is None or time.monotonic() - kept[0] > _FRESH_S:
+            kept = await self._ask(scope, receive, key)
+        for message in kept[1]:
+            await send(dict(message))
+
+    async def _ask(self, scope: Message, receive: Receive, key: tuple[object, ...]) -> tuple[float, list[Message]]:
+        messages: list[Message] = []
+
+        async def take(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, take)
+        kept = (time.monotonic(), messages)
+        whole = messages and messages[0].get("status") == 200 and not messages[-1].get("more_body")
+        if whole and not any(name == b"set-cookie" for name, _ in messages[0]["headers"]):
+            if len(self._kept) >= _MOST_PAGES:
+                self._kept.clear()
+            self._kept[key] = kept
+        return kept

@@ -1,0 +1,93 @@
+"""Backup and restore of a whole workspace, and removing a project for good."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from app.services import Services, open_services
+from app.shipping import NAME, SHIPPED, bring_demo
+from app.usecases.keeping import restore_workspace
+from engine.errors import InputError, StateError
+
+
+def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
+    assert SHIPPED.stat().st_size <= 20_000_000
+    with zipfile.ZipFile(SHIPPED) as archive:
+        told = b"".join(archive.read(name) for name in archive.namelist() if name.endswith(".json"))
+    assert b"/home" not in told and b"/root" not in told and b"/tmp" not in told
+    with open_services(workspace) as services:
+        assert bring_demo(services) and not bring_demo(services), "only a workspace without projects gets it"
+        project = services.context.projects.get(NAME)
+        marks = {mark.name: mark.state for mark in services.standing.marks(project)}
+        assert {marks[step] for step in ("Data", "Teachers", "Label", "Select", "Compress", "Train", "Evaluate")} == {
+            "done"
+        }
+        run = services.context.runs.all(project.id)[0]
+        assert services.export.stages(run) == ["stage1", "stage2", "stage3"] and not services.run.stale_steps(run.id)
+        systems = {system.report.name: system for system in services.compare.systems(run, 0.5)}
+        assert systems["stage3"].report.n == 204 and systems["stage3"].cost_per_1000
+        assert services.browse.detail(NAME, services.browse.queries(NAME)[0]["id"]).cosines is not None
+        assert services.compare.pay_back(run, "stage3", "forward", 0.5, 2.0).device_hours > 0.1
+
+
+def test_a_backup_restores_the_workspace_elsewhere(selected: Services, tmp_path: Path) -> None:
+    before = selected.browse.queries("p")
+    adapter = selected.context.workspace / "runs" / "r" / "stage1" / "adapter"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_model.safetensors").write_bytes(b"weights")
+    file = selected.keep.back_up(tmp_path / "kept.zip")
+    with pytest.raises(InputError, match="exists already"):
+        selected.keep.back_up(file)
+    project = selected.context.projects.get("p")
+    selected.context.submit(project.id, "embed", {})
+    with pytest.raises(StateError, match="a job is running"):
+        selected.keep.back_up(tmp_path / "other.zip")
+    restore_workspace(file, tmp_path / "elsewhere")
+    with open_services(tmp_path / "elsewhere") as restored:
+        assert restored.browse.queries("p") == before
+        folders = restored.context.db.rows("SELECT folder FROM jobs")
+        assert all(row["folder"].startswith(str(tmp_path / "elsewhere")) for row in folders) and folders
+        assert (
+            restored.context.workspace / "runs/r/stage1/adapter/adapter_model.safetensors"
+        ).read_bytes() == b"weights"
+        restored.carry.duplicate("p", "again")
+    with pytest.raises(InputError, match="is not empty"):
+        restore_workspace(file, tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("names", [["nothing.txt"], ["tacit.duckdb", "../evil"], ["tacit.duckdb", "etc/passwd"]])
+def test_a_file_that_is_no_backup_writes_nothing(tmp_path: Path, names: list[str]) -> None:
+    file = tmp_path / "bad.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    with pytest.raises(InputError, match="no backup"):
+        restore_workspace(file, tmp_path / "new")
+    (tmp_path / "text.zip").write_text("hello")
+    with pytest.raises(InputError, match="can't be unpacked"):
+        restore_workspace(tmp_path / "text.zip", tmp_path / "new")
+    assert not (tmp_path / "new").exists() and not (tmp_path / "new.part").exists()
+
+
+def test_purging_leaves_nothing_of_a_project_and_all_of_the_others(selected: Services) -> None:
+    selected.carry.duplicate("p", "twin")
+    gone, stays = selected.context.projects.get("p"), selected.context.projects.get("twin")
+    before = selected.browse.queries("twin")
+    vectors = selected.context.db.rows("SELECT count(*) AS n FROM embeddings_384")
+    with pytest.raises(InputError, match="Nothing was removed"):
+        selected.keep.purge("p", "P")
+    selected.keep.purge("p", "p")
+    tables = selected.context.db.rows(
+        "SELECT table_name AS name FROM duckdb_columns() WHERE column_name = 'project_id' AND schema_name = 'main'"
+    )
+    for row in tables:
+        left = selected.context.db.rows(f"SELECT count(*) AS n FROM {row['name']} WHERE project_id = ?", [gone.id])
+        assert left == [{"n": 0}], row["name"]
+    assert selected.browse.queries("twin") == before
+    assert selected.context.db.rows("SELECT count(*) AS n FROM embeddings_384") == vectors, "the twin needs them"
+    assert selected.context.samples.known_ids(stays.id)
+    selected.keep.purge("twin", "twin")
+    assert selected.context.db.rows("SELECT count(*) AS n FROM embeddings_384") == [{"n": 0}]
