@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the virtual environment from the lock. PIP_INDEX_URL, PIP_FIND_LINKS and the like are honoured as usual.
-# CPU only, where no local wheel of it is on hand: TORCH_INDEX_URL=<the CPU index of PyTorch> make install
+# Another build of torch than the index's own: TORCH_BACKEND=cpu make install (or cu128, auto, ...: uv knows where they are).
 set -eu
 python=$1 venv=$2
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || {
@@ -9,8 +9,10 @@ python=$1 venv=$2
 }
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 pip="$venv/bin/python -m pip --disable-pip-version-check --quiet"
-if [ -n "${TORCH_INDEX_URL:-}" ]; then
-    $pip install --index-url "$TORCH_INDEX_URL" "$(grep '^torch==' requirements.lock)"
+if [ -n "${TORCH_BACKEND:-}" ]; then
+    $pip install "$(grep '^uv==' requirements.lock)"
+    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --torch-backend "$TORCH_BACKEND" \
+        "$(grep '^torch==' requirements.lock)"
 fi
 echo "installing into $venv (a few minutes the first time)" >&2
 $pip install --requirement requirements.lock

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import typer
+import yaml
 
 from app.__main__ import app
 
@@ -40,6 +43,27 @@ def test_every_command_in_the_readme_exists() -> None:
     commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     used = set(re.findall(r"^tacit ([\w-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert used and used <= commands
+
+
+def test_the_image_is_made_of_what_is_here_and_serves_as_a_space_does() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    words = [line.split() for line in lines]
+    copied = [word for line in words if line[:1] == ["COPY"] for word in line[1:-1] if not word.startswith("--")]
+    assert copied and all((ROOT / name).exists() for name in copied)
+    assert {"app", "engine", "prompts", "storage", "scripts"} <= set(copied)
+    assert "USER tacit" in lines and any("--uid 1000 tacit" in line for line in lines)
+    assert any("scripts/install.sh" in line for line in lines), "the script that make calls"
+    front = yaml.safe_load((ROOT / "README.md").read_text().split("---\n")[1])
+    assert front["sdk"] == "docker" and f"EXPOSE {front['app_port']}" in lines
+    command = json.loads(next(line for line in lines if line.startswith("CMD ")).removeprefix("CMD "))
+    options = {name for p in typer.main.get_command(app).commands[command[0]].params for name in p.opts}  # type: ignore[attr-defined]
+    assert {word for word in command if word.startswith("--")} <= options
+    assert str(front["app_port"]) in command and "0.0.0.0" in command
+
+
+def test_health_is_an_exit_code() -> None:
+    done = subprocess.run([sys.executable, "scripts/healthy.py", "http://127.0.0.1:9/"], cwd=ROOT, capture_output=True)
+    assert done.returncode == 1 and b"no answer" in done.stderr
 
 
 def test_the_lock_holds_names_and_versions_only() -> None:

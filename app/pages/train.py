@@ -30,7 +30,7 @@ def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     gr.Markdown("## Train\nThe stages of a plan, one after the other, on this machine's device and in the background.")
     do = _Handlers(frame)
-    order, preset = _lay_order()
+    order = _lay_order()
     with gr.Row():
         measure = gr.Button("Forecast")
         start = gr.Button("Start", variant="primary")
@@ -54,8 +54,9 @@ def build(frame: Frame) -> None:
     frame.fill([listed], do.list_runs)
     frame.fill_once([run, step, beside, order[3], drawn], do.open)
     frame.fill_live([losses, speeds, log], [beside, run], do.draw)
-    for part in (*order[:3], preset):
-        part.input(frame.guard(do.plan), asked, [drawn, forecast], show_progress="hidden", **frame.quiet)
+    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
+    for part in order:
+        part.input(frame.guard(do.plan), asked, [drawn, forecast], **last)
     measure.click(frame.guard(do.ask_forecast), asked, [said, frame.timer], **frame.quiet)
     frame.fill_live([forecast], order, do.show_forecast)
     started = start.click(frame.guard(do.start), asked, [said, run, beside, frame.timer], **frame.quiet)
@@ -67,7 +68,7 @@ def build(frame: Frame) -> None:
     frame.follow(again.click(frame.guard(do.rerun), [frame.project, run, step], [said, frame.timer], **frame.quiet))
 
 
-def _lay_order() -> tuple[list[Any], gr.Dropdown]:
+def _lay_order() -> list[Any]:
     """The components of an order, in the order of `_FIELDS`."""
     with gr.Row():
         plan = gr.Dropdown(list(PLANS), value=PLANS[0], label="Plan")
@@ -86,7 +87,7 @@ def _lay_order() -> tuple[list[Any], gr.Dropdown]:
         rate = gr.Textbox(label="Learning rate", placeholder="preset's", max_length=20, min_width=90)
         batch = gr.Textbox(label="Batch", placeholder="8", max_length=10, min_width=90)
         most = gr.Textbox(label="Longest row in tokens", placeholder="preset's", max_length=10, min_width=110)
-    return [plan, preset, student, compressor, review, level, cap, stages, rank, rate, batch, most], preset
+    return [plan, preset, student, compressor, review, level, cap, stages, rank, rate, batch, most]
 
 
 _FIELDS = (
@@ -135,7 +136,12 @@ class _Handlers:
         return [run_choices(runs), step, beside, gr.Dropdown([_NOBODY, *live], value=_NOBODY), drawn]
 
     def plan(self, project: str, *values: Any) -> list[Any]:
-        return [stages_html(self._plan(project, values)), self.show_forecast(project, *values)]
+        """The plan as it is typed; what can't be read yet is told in its place."""
+        try:
+            drawn = stages_html(self._plan(project, values))
+        except TacitError as error:
+            return [told_html(str(error), bad=True), ""]
+        return [drawn, self.show_forecast(project, *values)]
 
     def show_forecast(self, project: str, *values: Any) -> str:
         try:

@@ -29,8 +29,7 @@ from storage.selections import StoredSelection
 
 _SAME_SIDE = 0.02
 """A threshold that passes less than this share of a teacher's samples, or all but this share, separates nothing."""
-_BINS, _PREVIEWS, _OPEN_LABELS = 50, 20, 100
-"""The last: how many labels an open answer space is taken to have in Dawid-Skene; agreement by chance is rare there."""
+_BINS, _PREVIEWS, _OPEN_LABELS = 50, 20, 100  # labels that an open answer space is taken to have in Dawid-Skene
 
 
 @dataclass(frozen=True)
@@ -111,10 +110,9 @@ class SelectService:
         marks = (*self.context.samples.state(project.id), *self.context.overrules.mark(project.id))
         key = f"{project.id} {config.fingerprint} {marks} {self.embedders(project)}"
         with self.lock:
-            if key not in self.previews:
-                self.previews.pop(next(iter(self.previews))) if len(self.previews) >= _PREVIEWS else None
-                self.previews[key] = self._preview(project_name, config)
-            return self.previews[key]
+            if len(self.previews) >= _PREVIEWS:
+                self.previews.clear()
+            return self.previews.get(key) or self.previews.setdefault(key, self._preview(project_name, config))
 
     def _preview(self, project_name: str, config: SelectionConfig) -> SelectionPreview:
         held, chosen = self.choose(project_name, config)

@@ -69,7 +69,7 @@ def test_standard_kd_takes_as_many_updates_as_the_three_stages(
 def test_compressed_rationales_are_shorter_and_the_originals_stay(
     house: tuple[Services, Recipe], told: dict[str, object]
 ) -> None:
-    rows = house[0].reading.compression(str(told["run"]))
+    rows = house[0].review.rows(str(told["run"]))
     assert rows and all("answer preserved (level 1)" in row["flags"] for row in rows)
     assert sum(len(row["compressed"]) for row in rows) < sum(len(row["original"]) for row in rows) / 2
 

@@ -55,7 +55,7 @@ def test_train(studio: Studio) -> None:
     studio.open("train", "p")
     drawn, forecast = studio("train", "plan", "p", *ORDER)
     assert "you review" in drawn and "full reasoning" in drawn and forecast == ""
-    assert "give three parts" in studio.refused("train", "plan", "p", *ORDER[:7], "1,2", *ORDER[8:])
+    assert "give three parts" in studio("train", "plan", "p", *ORDER[:7], "1,2", *ORDER[8:])[0]
     assert "learning_rate" in studio.refused("train", "start", "p", *ORDER[:9], "fast", "", "")
     assert "Measuring" in studio("train", "ask_forecast", "p", *ORDER)[0]
     studio.finish()

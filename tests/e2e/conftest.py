@@ -28,6 +28,7 @@ class Server:
 
     workspace: Path
     port: int
+    options: tuple[str, ...] = ("--no-demo",)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,7 +41,7 @@ class Server:
             "-m",
             "app",
             "serve",
-            "--no-demo",
+            *self.options,
             "--port",
             str(self.port),
             "--workspace",
@@ -106,6 +107,11 @@ class Tab:
     def fill(self, label: str, value: str) -> None:
         self.field(label).fill(value)
 
+    def choose(self, label: str, option: str) -> None:
+        """Choose an option of a dropdown by its name."""
+        self.field(label).click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+
     def see(self, text: str, timeout_s: float = 30) -> None:
         self.page.get_by_text(text).first.wait_for(timeout=timeout_s * 1000)
 
@@ -120,14 +126,17 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    workspace = tmp_path_factory.mktemp("studio") / "workspace"
-    workspace.mkdir()
+def make_server(workspace: Path, *options: str) -> Server:
+    """A server of a workspace, not started yet."""
+    workspace.mkdir(exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    made = Server(workspace, port)
+        return Server(workspace, free.getsockname()[1], options)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = make_server(tmp_path_factory.mktemp("studio") / "workspace", "--no-demo")
     made.start()
     yield made
     made.kill()

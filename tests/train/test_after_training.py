@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app.demo import make_puzzles
@@ -46,6 +47,14 @@ def make_adapter(student: Path, folder: Path, seed: int) -> Path:
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(student).save_pretrained(folder)
     return folder
+
+
+def make_louder(weights: Path) -> None:
+    """Two updates hardly teach a tiny student to say a letter: let its adapter say something, whatever it is."""
+    torch.manual_seed(3)
+    found = load_file(weights)
+    found = {name: torch.randn_like(w) * 0.5 if "lora_B" in name else w for name, w in found.items()}
+    save_file(found, weights, metadata={"format": "pt"})
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +190,7 @@ def test_the_snippet_of_an_export_loads_it_and_it_answers_as_the_student_did(
     trained: tuple[Services, Run], tmp_path: Path, form: str
 ) -> None:
     services, run = trained
+    make_louder(Path(run.folder) / "stage3" / "adapter" / "adapter_model.safetensors")
     services.export.write("p", tmp_path / form, run.id, "stage3", None, merged=form == "merged")
     card = (tmp_path / form / "README.md").read_text()
     assert "agreement" in card and "forward" in card and str(Path.home()) not in card

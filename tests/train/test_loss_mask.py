@@ -12,7 +12,7 @@ from engine.config import LoraSettings, StudentConfig, TrainConfig
 from engine.dataset import Example, encode_row, end_token, label_rows, rationale_rows
 from engine.infer import pick_device
 from engine.tasks import get_task
-from engine.train.sft import CompletionTrainer, StageJob, _arguments, _as_dataset, _open_adapter
+from engine.train.sft import CompletionTrainer, StageJob, _arguments, _as_dataset, open_adapter
 from engine.types import StageRow, make_query
 from tests.fakes.tiny_student import CHATML, LLAMA3, make_tiny_student, make_tokenizer
 
@@ -74,7 +74,7 @@ def test_the_trainer_feeds_the_model_those_ids_and_labels(name: str, tmp_path: P
     train = TrainConfig(updates=1, batch_size=len(rows), validation=0)
     job = StageJob("golden", student, train, tuple(rows), None, tmp_path / "run")
     trainer = CompletionTrainer(
-        model=_open_adapter(job, pick_device()),
+        model=open_adapter(job, pick_device()),
         args=_arguments(job, pick_device(), 1, False),
         train_dataset=_as_dataset(encoded),
         processing_class=tokenizer,

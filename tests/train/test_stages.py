@@ -24,7 +24,7 @@ from engine.train.sft import (
     StageResult,
     _arguments,
     _as_dataset,
-    _open_adapter,
+    open_adapter,
     train_stage,
 )
 from engine.types import StageRow, make_query
@@ -151,7 +151,7 @@ def test_the_cpu_loss_is_trls_loss(tiny_student: Path, tmp_path: Path) -> None:
     for kind in (CompletionTrainer, SFTTrainer):
         torch.manual_seed(0)
         trainer = kind(
-            model=_open_adapter(job, pick_device()).float(),
+            model=open_adapter(job, pick_device()).float(),
             args=_arguments(job, pick_device(), 1, False),
             train_dataset=_as_dataset(encoded),
             processing_class=tokenizer,
