@@ -34,9 +34,9 @@ test-browser: $(STAMP)
 	@scripts/browser.sh
 	@$(BIN)/python -m pytest -m browser
 
-# Of a finished project: `make demo` leaves one in `workspace`.
+# Of a finished project: `make demo` puts one into `workspace`.
 WORKSPACE ?= workspace
-PROJECT ?= demo-fast
+PROJECT ?= demo
 screenshots: $(STAMP)
 	@scripts/browser.sh
 	@$(BIN)/python -m scripts.screenshots $(WORKSPACE) $(PROJECT)

@@ -95,7 +95,15 @@ button.open:focus-visible { outline: 2px solid var(--color-accent); }
   font-variant-numeric: tabular-nums; }
 .item { border-bottom: 1px solid var(--border-color-primary); padding: .5rem 0; }
 .told { white-space: pre-wrap; }
+input.fold, label.fold { display: none; }
 @media (max-width: 640px) {
+  label.fold { display: block; padding: .5rem .6rem; border: 1px solid var(--border-color-primary); border-radius: 4px;
+    font-weight: 600; cursor: pointer; }
+  label.fold::after { content: ' \\25be'; color: var(--body-text-color-subdued); }
+  input.fold { display: inline; position: absolute; opacity: 0; }
+  input.fold:focus-visible + label.fold { outline: 2px solid var(--color-accent); }
+  .rail { display: none; }
+  input.fold:checked ~ .rail { display: block; }
   .pair, .beside { grid-template-columns: 1fr; }
   .gradio-container .row { flex-wrap: wrap; }
   .gradio-container .column { min-width: 100% !important; }

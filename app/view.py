@@ -159,6 +159,10 @@ def told_html(message: str, bad: bool = False) -> str:
 def rail_html(marks: Sequence[Mark], project: str, here: str, title: str = "") -> str:
     """The steps of the work, the page one is on marked. `title`: what the project is called above them."""
     lines = [f"<div class='project'>{escape(title or project)}</div>" if project else ""]
+    fold = (
+        "<input type='checkbox' id='rail-fold' class='fold'>"
+        f"<label for='rail-fold' class='fold'>{escape(title or project or 'Tacit')} · {escape(here)}</label>"
+    )
     for mark in marks:
         current = " aria-current='page'" if mark.name == here else ""
         href = escape(page_url(mark.path, project) if project else mark.path)
@@ -167,7 +171,7 @@ def rail_html(marks: Sequence[Mark], project: str, here: str, title: str = "") -
             f"<a href='{href}'{current}><span>{ring} {mark.name}</span>"
             f"<span class='number'>{escape(mark.number)}</span></a>"
         )
-    return f"<nav class='rail' aria-label='Steps'>{''.join(lines)}</nav>"
+    return f"{fold}<nav class='rail' aria-label='Steps'>{''.join(lines)}</nav>"
 
 
 def strip_html(jobs: Sequence[RunningJob]) -> str:
@@ -225,9 +229,10 @@ def panes_html(panes: Sequence[Pane]) -> str:
             None if pane.over else "...",
         ]
         under = " · ".join(filter(None, facts))
+        silent = "(it wrote nothing)" if pane.over and not pane.told else ""
         told = told_html(pane.told) if pane.told else ""
         parts.append(
-            f"<div class='pane'><b>{escape(pane.name)}</b><p>{escape(pane.text)}</p>{told}"
+            f"<div class='pane'><b>{escape(pane.name)}</b><p>{escape(pane.text or silent)}</p>{told}"
             f"<div class='facts'>{escape(under)}</div></div>"
         )
     return f"<div class='columns' aria-live='polite'>{''.join(parts)}</div>"

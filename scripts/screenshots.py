@@ -17,7 +17,21 @@ from app.main import build_app
 from app.services import open_services
 from app.serving import launch_options
 
-PAGES = ("projects", "data", "teachers", "label", "select", "runs")
+PAGES = (
+    *(
+        "projects",
+        "data",
+        "teachers",
+        "label",
+        "select",
+        "compress",
+        "train",
+        "evaluate",
+        "playground",
+        "exports",
+        "jobs",
+    ),
+)
 SIZES = ((1280, 900), (390, 844))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 OUT = Path("docs/screenshots")
@@ -38,9 +52,14 @@ def main(workspace: Path, project: str) -> None:
                     page = browser.new_page(viewport={"width": width, "height": height})
                     path = "" if name == "projects" else name
                     page.goto(f"{url}{path}?__theme={theme}&project={quote(project)}")
-                    page.locator(".rail .project").wait_for()
+                    page.locator(".rail .project").wait_for(state="attached")
                     if name == "select":
                         open_a_query(page)
+                    if name == "compress":
+                        page.locator("button.open").nth(2).click()
+                        page.locator(".columns").first.wait_for()
+                    if name == "playground" and theme == "light":
+                        ask(page)
                     page.wait_for_timeout(2500)
                     file = OUT / f"{name}-{width}-{theme}.png"
                     page.screenshot(path=file, full_page=True)
@@ -48,6 +67,16 @@ def main(workspace: Path, project: str) -> None:
                     shrink(file)
         browser.close()
         app.close()
+
+
+def ask(page: Page) -> None:
+    """Ask who is chosen, and wait for the last answer."""
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.locator(".pane").first.wait_for()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.pane .facts')].every(x => x.innerText && !x.innerText.includes('...'))",
+        timeout=180_000,
+    )
 
 
 def open_a_query(page: Page) -> None:

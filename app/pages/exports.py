@@ -98,6 +98,10 @@ class _Handlers:
         """How merging and pushing went."""
         if project is None:
             return told_html("Make a project first, on the page Projects.")
+        if not self.services.context.runs.all(project.id):
+            return told_html(
+                "No run yet: the set can be taken out once something is selected, students once they are trained."
+            )
         jobs = [job for job in self.services.context.jobs.jobs_of(project.id) if job.kind in (MERGE, PUSH)][:5]
         lines = []
         for job in jobs:

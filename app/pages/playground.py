@@ -105,7 +105,7 @@ class _Handlers:
         yield [told_html("Asking..."), [], gr.Row(visible=False)]
         for panes in self.services.play.ask(found, query, asked):
             yield [panes_html(_hidden(panes) if blind else panes), [], gr.skip()]
-        ready = blind and all(pane.text for pane in panes)
+        ready = blind and all(pane.text or pane.tokens for pane in panes)
         held = [text, *map(asdict, panes)] if ready else []
         shown = panes_html(_hidden(panes) if blind else panes)
         if blind and not ready:
@@ -139,6 +139,6 @@ class _Handlers:
 def _hidden(panes: Sequence[Pane]) -> list[Pane]:
     """Without names, and without what gives them away."""
     return [
-        replace(pane, name=letter, tokens=None, seconds=None, cost=None)
+        replace(pane, name=letter, tokens=None, seconds=None, cost=None, told="" if pane.text else pane.told)
         for pane, letter in zip(panes, _BLIND, strict=True)
     ]

@@ -105,6 +105,7 @@ def read_order(values: tuple[Any, ...]) -> PlanOrder:
     named = dict(zip(_FIELDS, values, strict=True))
     named["compressor"] = None if named["compressor"] in (_NOBODY, "", None) else named["compressor"]
     named["compress_cap"] = read_money(named["compress_cap"])
+    named["stages"] = named["stages"] or ""
     for name in ("rank", "learning_rate", "batch_size", "max_tokens"):
         named[name] = (named[name] or "").strip() or None
     return read_config(PlanOrder, named | {"student": (named["student"] or "").strip()})

@@ -88,14 +88,14 @@ class Tab:
         """A page that is left cuts its own requests off and says so; that is no error."""
         self.leaving = True
         yield
-        self.page.locator(".rail").wait_for()
+        self.page.locator(".rail").wait_for(state="attached")
         self.leaving = False
 
     def open(self, path: str, project: str = "") -> None:
         with self.leave():
             self.page.goto(f"{self.base}/{path}?project={project}" if project else f"{self.base}/{path}")
         if project:
-            self.page.locator(".rail .project", has_text=project).wait_for()
+            self.page.locator(".rail .project", has_text=project).wait_for(state="attached")
 
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()

@@ -1,22 +1,26 @@
-"""A real server as a teacher: `transformers serve` with the demo's student (`make test-slow`)."""
+"""Real servers: `transformers serve` as a teacher, `tacit serve-student` of the demo (`make test-slow`)."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from app.services import open_services
+from app.shipping import NAME, bring_demo
+from app.usecases.carding import system_prompt
 from engine.config import ProjectConfig, StudentConfig
 from engine.infer import student_folder
-from engine.types import make_query
+from engine.types import Split, make_query
 
 QUESTIONS = (
     *("What do bees make?", "Which animal barks?", "What falls from clouds?", "What do you use to cut bread?"),
@@ -29,14 +33,21 @@ QUESTIONS = (
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
+    with serve([str(Path(sys.executable).with_name("transformers")), "serve"], tmp_path) as address:
+        yield address
+
+
+@contextmanager
+def serve(command: list[str], tmp_path: Path) -> Iterator[str]:
+    """A server on a free port, once it takes connections."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command = [*command, "--host", "127.0.0.1", "--port", str(port)]
     with (tmp_path / "log.txt").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"})
         try:
-            stop_at = time.monotonic() + 120
+            stop_at = time.monotonic() + 240
             while True:
                 assert server.poll() is None and time.monotonic() < stop_at, (tmp_path / "log.txt").read_text()
                 with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -60,3 +71,27 @@ def test_a_local_server_answers_twenty_queries(workspace: Path, url: str) -> Non
         assert {row["query_id"] for row in rows} == {make_query(text).id for text in QUESTIONS}
         assert {row["error"] for row in rows} <= {None, "unparsable", "truncated"}
         assert sum(bool(row["raw"].strip()) for row in rows) == len(QUESTIONS)
+
+
+@pytest.mark.slow
+def test_the_demo_student_is_served_with_the_protocol_of_openai(workspace: Path, tmp_path: Path) -> None:
+    with open_services(workspace) as services:
+        assert bring_demo(services)
+        project = services.context.projects.get(NAME)
+        run = services.context.runs.all(project.id)[0]
+        answers = services.context.runs.generations(run.id, "evaluate-stage3")
+        queries = [q for q in services.context.queries.get(project.id, Split.HELDOUT) if q.kind == "orderings"][:8]
+    command = [sys.executable, "-m", "app", "serve-student", run.id, "--stage", "stage3", "--workspace", str(workspace)]
+    with serve(command, tmp_path) as address:
+        (model,) = (workspace / "exports").iterdir()
+        same = 0
+        for query in queries:
+            messages = [{"role": "system", "content": system_prompt()}, {"role": "user", "content": query.text}]
+            asked = {"model": str(model), "messages": messages, "max_tokens": 40, "temperature": 0}
+            request = urllib.request.Request(
+                f"{address}/chat/completions", json.dumps(asked).encode(), {"Content-Type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=200) as answer:
+                said = json.loads(answer.read())["choices"][0]["message"]["content"]
+            same += said.strip() == answers[query.id].text
+    assert same >= len(queries) - 1, "in float32 one answer in eight may differ from the evaluation's in bfloat16"

@@ -1,0 +1,69 @@
+"""Answers that are remembered between two writes."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.db import Database, Row
+
+
+class Counting(Database):
+    asked = 0
+
+    def rows(self, sql: str, values: Any = ()) -> list[Row]:
+        self.asked += 1
+        return super().rows(sql, values)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Counting:
+    return Counting(tmp_path / "x.duckdb")
+
+
+COUNT = "SELECT count(*) AS n FROM prompts WHERE name <> ?"
+
+
+def test_an_answer_is_computed_once_until_something_is_written(db: Counting) -> None:
+    assert [db.remembered(COUNT, ["a"])[0]["n"] for _ in range(3)] == [0, 0, 0] and db.asked == 1
+    assert db.remembered(COUNT, ["b"])[0]["n"] == 0 and db.asked == 2
+    with db.write() as writer:
+        writer.run("INSERT INTO prompts VALUES ('h', 'n', 't')")
+    assert db.remembered(COUNT, ["a"])[0]["n"] == 1 and db.asked == 3
+    with pytest.raises(ZeroDivisionError), db.write() as writer:
+        writer.run("INSERT INTO prompts VALUES ('i', 'n', 't')")
+        raise ZeroDivisionError
+    assert db.remembered(COUNT, ["a"])[0]["n"] == 1
+
+
+def test_whoever_changes_an_answer_changes_it_for_himself_only(db: Counting) -> None:
+    db.remembered(COUNT, ["a"])[0]["n"] = 99
+    assert db.remembered(COUNT, ["a"])[0]["n"] == 0
+
+
+def test_many_who_ask_at_once_make_one_computation(db: Counting) -> None:
+    threads = [threading.Thread(target=lambda: db.remembered(COUNT, ["a"])) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert db.asked == 1
+
+
+def test_a_question_that_fails_is_asked_again(db: Counting) -> None:
+    with pytest.raises(Exception, match="nowhere"):
+        db.remembered("SELECT * FROM nowhere")
+    with db.write() as writer:
+        writer.run("CREATE TABLE nowhere (x INTEGER)")
+    assert db.remembered("SELECT * FROM nowhere") == []
+
+
+def test_only_so_many_answers_are_held(db: Counting) -> None:
+    for number in range(400):
+        db.remembered("SELECT ? AS n", [number])
+    assert len(db._memory) <= 300
+    asked = db.asked
+    assert db.remembered("SELECT ? AS n", [399]) == [{"n": 399}] and db.asked == asked
