@@ -24,8 +24,10 @@ _FRESH_S = 60.0
 _MOST_PAGES = 200
 _OURS = {"project", "__theme"}
 """Parts of an address that only the browser reads: the page's text is the same whatever they say."""
-_ADDRESSED = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix", b"x-direct-url")
+_ADDRESSED = (b"host", b"x-forwarded-host", b"x-forwarded-proto")
 """Headers that the addresses inside a page follow."""
+_UNKEPT = (b"x-gradio-server", b"x-forwarded-prefix", b"x-direct-url", b"cookie", b"authorization")
+"""A page for a request with one of these is made for that request alone."""
 
 
 class LeanSession(SessionState):  # type: ignore[misc]
@@ -76,6 +78,8 @@ class PageCache:
         if not query <= _OURS:
             return await self._app(scope, receive, send)
         headers = dict(scope["headers"])
+        if any(name in headers for name in _UNKEPT):
+            return await self._app(scope, receive, send)
         key = (scope["path"], scope.get("root_path"), scope["scheme"], *(headers.get(name) for name in _ADDRESSED))
         kept = self._kept.get(key)
         if kept is None or time.monotonic() - kept[0] > _FRESH_S:
@@ -97,3 +101,23 @@ class PageCache:
                 self._kept.clear()
             self._kept[key] = kept
         return kept
+
+
+class Gate:
+    """Middleware of the hosted demo: no uploads, and no bodies larger than any page sends."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], most_bytes: int = 1_000_000) -> None:
+        """`most_bytes` of a request's body, which must say its length."""
+        self._app = app
+        self._most = most_bytes
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Pass on what is small."""
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            length = dict(scope["headers"]).get(b"content-length", b"")
+            small = length.isdigit() and int(length) <= self._most
+            if not small or "/upload" in scope["path"]:
+                await send({"type": "http.response.start", "status": 413, "headers": []})
+                await send({"type": "http.response.body", "body": b"the demo takes no uploads"})
+                return
+        await self._app(scope, receive, send)

@@ -13,7 +13,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from app.main import build_demo
-from app.opening import PageCache, open_lean_sessions
+from app.opening import Gate, PageCache, open_lean_sessions
 from app.services import Services
 from app.theme import CSS, make_theme
 from app.visiting import Visitors
@@ -64,7 +64,8 @@ def launch_lean(app: gr.Blocks, options: dict[str, Any]) -> str:
     """Begin to serve, with sessions and pages that cost little; returns the address."""
     if options["auth"] is None:
         paths = frozenset(f"/{path}" for path, _, _ in app.pages)
-        options = {**options, "app_kwargs": {"middleware": [Middleware(PageCache, paths=paths)]}}
+        gates = [Middleware(Gate)] if options["max_file_size"] == MOST_HOSTED_UPLOAD else []
+        options = {**options, "app_kwargs": {"middleware": [*gates, Middleware(PageCache, paths=paths)]}}
     _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
     open_lean_sessions(app)
     return str(url)

@@ -6,20 +6,23 @@ can neither see the copy nor reach anything of it. What is allowed is listed; ev
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from app.services import Services
 from app.shipping import NAME, bring_demo, bring_shipped
 from app.usecases.standing import Mark
-from engine.errors import Forbidden, StateError
+from engine.errors import Forbidden, NotFound, StateError
 from storage.projects import SECRET, Project
 
 PREFIX = SECRET
+_LOG = logging.getLogger(__name__)
 _READS = {
     "teachers": {"choose"},
     "prompts": {"pick", "preview"},
@@ -44,9 +47,18 @@ _WRITES = {
     "evaluate": {"score"},
     "playground": {"vote_first", "vote_second", "vote_both", "vote_neither"},
 }
-_ON_DEVICE = {("data", "resemble"), *(("train", name) for name in ("ask_forecast", "start", "resume", "rerun"))}
+_ON_DEVICE = {
+    *(("data", "resemble"), ("select", "choose")),
+    *(("train", name) for name in ("ask_forecast", "start", "resume", "rerun")),
+}
+_ORDERS = {("train", "ask_forecast"), ("train", "start")}
+_GO_ON = {("train", "resume"), ("train", "rerun")}
 _FRESH = (24, 12)
-_MOST_QUERY = 1_000
+_PATIENCE_S = 120.0
+_MOST_QUERY, _MOST_TEXT = 1_000, 20_000
+_MOST_UPDATES = 4
+_SETTLE_S = 5.0
+"""So long after a copy asked for the device its job stands in the queue; until then nobody of it may ask again."""
 
 
 class Policy(Protocol):
@@ -119,6 +131,7 @@ class Quotas:
     may_go_s: float = 300.0
     runs: int = 3
     waiting: int = 5
+    copies_a_minute: int = 10
 
 
 @dataclass
@@ -131,6 +144,7 @@ class Visitors:
     hosted: bool = True
     _made: dict[str, float] = field(default_factory=dict)
     _used: dict[str, float] = field(default_factory=dict)
+    _asked: dict[str, float] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def prepare(self) -> None:
@@ -139,9 +153,14 @@ class Visitors:
         Raises:
             StateError: if it holds other projects: strangers must not be let in there.
         """
-        for project in self.services.context.projects.all():
-            if project.name.startswith(PREFIX):
-                self._remove(project.name)
+        end = time.monotonic() + _PATIENCE_S
+        while left := [p.name for p in self.services.context.projects.all() if p.name.startswith(PREFIX)]:
+            gone = [self._remove(name) for name in left]
+            if not all(gone) and time.monotonic() > end:
+                raise StateError(
+                    "a job of an earlier visitor does not come to its end; try again. Nothing was started."
+                )
+            time.sleep(0.1)
         others = [project.name for project in self.services.context.projects.all() if project.name != NAME]
         if others:
             raise StateError(
@@ -156,7 +175,10 @@ class Visitors:
         """The visitor's own copy, else the demo project."""
         with self._lock:
             alive = name in self._made
-        return self.services.standing.find_project(name if alive else NAME)
+        if alive:
+            with suppress(NotFound):
+                return self.services.context.projects.get(str(name))
+        return self.services.context.projects.get(NAME)
 
     def title(self, name: str) -> str:
         """Whose it is; the name of a copy is its key."""
@@ -175,10 +197,7 @@ class Visitors:
         """Reading, on the demo project; reading and the listed changes, on a copy that lives."""
         name = values[0] if values else None
         reads = handler in _READS.get(module, ())
-        with self._lock:
-            own = isinstance(name, str) and name in self._made
-            if own:
-                self._used[str(name)] = self.clock()
+        own = self._touch(name)
         if not own and name != NAME:
             raise Forbidden("This copy is gone: copies live for a few hours. Make a new one on the first page.")
         if not reads and not (own and handler in _WRITES.get(module, ())):
@@ -189,12 +208,34 @@ class Visitors:
             raise Forbidden(
                 "The demo project is shared, so it can only be looked at: make your own copy on the first page."
             )
-        if module == "playground" and handler == "ask":
+        if any(isinstance(value, str) and len(value) > _MOST_TEXT for value in values):
+            raise Forbidden(f"Texts of at most {_MOST_TEXT:,} characters are taken here.")
+        place = (module, handler)
+        if place == ("playground", "ask"):
             self._check_play(own, values)
-        if (module, handler) in _ON_DEVICE:
-            self._check_device(str(name))
-        if (module, handler) == ("train", "start"):
+        if place in _ORDERS:
             _check_order(values)
+        if place in _GO_ON:
+            self._check_small(str(name), values)
+        if place in _ON_DEVICE:
+            self._check_device(str(name))
+
+    def _touch(self, name: object) -> bool:
+        """Whether it is a copy that lives; then it was used now."""
+        with self._lock:
+            own = isinstance(name, str) and name in self._made
+            if own and self.clock() - self._made[str(name)] > self.quotas.lifetime_s:
+                raise Forbidden("This copy's time is over. Make a new one on the first page.")
+            if own:
+                self._used[str(name)] = self.clock()
+            return own
+
+    def _check_small(self, name: str, values: Sequence[Any]) -> None:
+        """Only runs of the smoke test go on here: the demo's own takes half an hour."""
+        run = self.services.reading.run_of(name, values[1])
+        trains = [step.train for step in run.plan.steps if step.kind == "train" and not step.equal_updates_to]
+        if any(train.updates is None or train.updates > _MOST_UPDATES for train in trains):
+            raise Forbidden("This run is too long for the demo: start a smoke test of your own.")
 
     def _check_play(self, own: bool, values: Sequence[Any]) -> None:
         if len(str(values[1])) > _MOST_QUERY:
@@ -203,15 +244,18 @@ class Visitors:
             raise Forbidden("Teachers answer in your own copy; the students of the demo project answer here.")
 
     def _check_device(self, name: str) -> None:
-        jobs = self.services.standing.running()
-        mine = [job for job in jobs if job.project == name]
-        if mine:
-            raise Forbidden("Something of yours runs already; wait for it, or cancel it.")
-        if len([job for job in jobs if job.kind in ("student", "forecast", "embed")]) >= self.quotas.waiting:
-            raise Forbidden("Other visitors' runs are waiting for the device; try again in a few minutes.")
-        project = self.services.context.projects.get(name)
-        if len(self.services.context.runs.all(project.id)) >= self.quotas.runs:
-            raise Forbidden(f"A copy has {self.quotas.runs} runs at most. Make a new one, or install Tacit.")
+        with self._lock:
+            jobs, now = self.services.standing.running(), self.clock()
+            asked = {other for other, at in self._asked.items() if now - at < _SETTLE_S}
+            if name in asked or any(job.project == name for job in jobs):
+                raise Forbidden("Something of yours runs already; wait for it, or cancel it.")
+            waiting = {job.project for job in jobs if job.kind in ("student", "forecast", "embed")} | asked
+            if len(waiting) >= self.quotas.waiting:
+                raise Forbidden("Other visitors' runs are waiting for the device; try again in a few minutes.")
+            project = self.services.context.projects.get(name)
+            if len(self.services.context.runs.all(project.id)) > self.quotas.runs:
+                raise Forbidden(f"A copy has {self.quotas.runs} runs of its own at most. Make a new one.")
+            self._asked[name] = now
 
     def copy(self) -> str:
         """A copy of the finished demo project, for one visitor. Returns its name.
@@ -244,6 +288,8 @@ class Visitors:
     def _reserve(self) -> str:
         self.sweep()
         with self._lock:
+            if sum(self.clock() - made < 60 for made in self._made.values()) >= self.quotas.copies_a_minute:
+                raise Forbidden("Many copies are being made at this moment; try again in a minute.")
             if len(self._made) >= self.quotas.copies:
                 idlest = min(self._used, key=lambda name: self._used[name])
                 if self.clock() - self._used[idlest] < self.quotas.may_go_s or not self._remove(idlest):
@@ -258,7 +304,13 @@ class Visitors:
             now = self.clock()
             old = [name for name, made in self._made.items() if now - made > self.quotas.lifetime_s]
             idle = [name for name, used in self._used.items() if now - used > self.quotas.idle_s]
-            return [name for name in dict.fromkeys((*old, *idle)) if self._remove(name)]
+            gone = []
+            for name in dict.fromkeys((*old, *idle)):
+                try:
+                    gone += [name] if self._remove(name) else []
+                except Exception:  # noqa: BLE001 - what fails for one copy must not keep the others alive
+                    _LOG.exception("a copy could not be removed; it is tried again")
+            return gone
 
     def _remove(self, name: str) -> bool:
         """Remove a copy for good; False while a job of it comes to its end."""
@@ -267,9 +319,14 @@ class Visitors:
             self.services.keep.cancel(job.id)
         if jobs:
             return False
-        self.services.keep.purge(name, name)
-        self._made.pop(name, None)
-        self._used.pop(name, None)
+        try:
+            self.services.keep.purge(name, name)
+        except NotFound:
+            pass
+        except StateError:  # a job of it began just now
+            return False
+        for held in (self._made, self._used, self._asked):
+            held.pop(name, None)
         return True
 
     def keep_sweeping(self, stopped: threading.Event, every_s: float = 60.0) -> None:

@@ -142,7 +142,7 @@ class Step(Config):
     """
 
     kind: Literal["train", "answer", "compress", "review", "evaluate"]
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,99}$", description="a folder of the run is named so")
     start: str | None = None
     dataset: Literal["full", "compressed", "label"] = "full"
     replay: tuple[ReplaySource, ...] = ()

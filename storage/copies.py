@@ -46,6 +46,19 @@ RUN_PARTS = (
     ),
 )
 """What a project's runs leave, in the order in which it is read."""
+_OF_THIS_MACHINE = {
+    "runs": "'' AS folder, '' AS message",
+    "jobs": "'' AS folder, '' AS message, NULL AS pid, NULL AS pid_started, NULL AS cancel_at",
+}
+"""What a file says nothing about."""
+_TAKEN = {
+    "runs": "SELECT * REPLACE (CASE WHEN status IN ('finished', 'stopped') THEN status ELSE 'stopped' END AS status, "
+    "'' AS folder) FROM read_parquet($2)",
+    "jobs": "SELECT * REPLACE ('' AS folder, NULL AS pid, NULL AS pid_started, NULL AS cancel_at, '{}' AS spec) "
+    "FROM read_parquet($2) WHERE kind IN ('student', 'compress', 'again') AND status = 'finished' "
+    "AND run_id IS NOT NULL",
+}
+"""How tables are read whose rows make something happen: nothing that a file says runs, is cancelled or is a path."""
 _OWN = ("project_id", "number")
 """Columns that are given anew."""
 _VECTORS = "vectors"
@@ -132,8 +145,9 @@ class Copies:
             if not with_runs:
                 return
             for part in RUN_PARTS:
-                edit = f" REPLACE ({_NTH.format(give='nth', take='number')} AS edit)" if _has_edits(part) else ""
-                names = f"* {_but(writer, part.table)}{edit}"
+                own = _OF_THIS_MACHINE.get(part.table, "")
+                own = f"{_NTH.format(give='nth', take='number')} AS edit" if _has_edits(part) else own
+                names = f"* {_but(writer, part.table)}" + (f" REPLACE ({own})" if own else "")
                 order = "number" if part.table == "jobs" else "ALL"
                 sql = f"SELECT {names} FROM {part.table} WHERE {part.where} ORDER BY {order}"
                 _copy_to(writer, sql, folder / f"{part.table}.parquet", project_id)
@@ -203,7 +217,8 @@ def _read_runs(writer: Writer, project_id: str, folder: Path) -> None:
             given, values = [*given, "edit"], [*values, _NTH.format(give="number", take="nth")]
         if "project_id" in _columns(writer, part.table, own=True):
             given, values = ["project_id", *given], ["$1", *values]
-        sql = f"INSERT INTO {part.table} ({_names(given)}) SELECT {', '.join(values)} FROM read_parquet($2)"
+        source = _TAKEN.get(part.table, "SELECT * FROM read_parquet($2)")
+        sql = f"INSERT INTO {part.table} ({_names(given)}) SELECT {', '.join(values)} FROM ({source})"
         writer.run(sql, [project_id, file])
     writer.run("UPDATE attempts SET job_id = left(sha256($1 || job_id), 24) WHERE project_id = $1", [project_id])
     for file_ in sorted(folder.glob(f"{_VECTORS}_*.parquet")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections import OrderedDict
@@ -74,7 +75,7 @@ class Database:
 
         Whoever asks while another computes the same answer waits for it instead of computing it too.
         """
-        key = f"{sql} {list(values)!r}"
+        key = hashlib.sha256(f"{sql} {list(values)!r}".encode("utf-8", "replace")).hexdigest()
         with self._memory_lock:
             memory = self._memory.setdefault(key, _Memory())
             self._memory.move_to_end(key)

@@ -227,7 +227,7 @@ def pay_back_text(found: PayBack, student: str, teacher: str) -> str:
     each = f"A thousand answers: {teacher} {_money(found.teacher_cost)}, {student} {_money(found.student_cost)}."
     if found.queries is not None:
         told = f"Pays back after {found.queries:,.0f} queries."
-    elif None in (found.device, found.teacher_cost) or found.unknown_requests:
+    elif None in (found.device, found.teacher_cost, found.student_cost) or found.unknown_requests:
         told = "When it pays back is not known: a price is missing (the device's hour, or the teacher's answers)."
     else:
         told = f"It does not pay back: an answer of {teacher} costs no more than one of {student}."

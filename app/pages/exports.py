@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +21,12 @@ from app.usecases.exporting import MERGE
 from app.usecases.publishing import PUSH, TOKEN
 from app.view import log_html, table_html, told_html
 from engine.errors import InputError
+from engine.types import hash_id
 from storage.projects import Project
 from storage.runs import Run
 
-_KEPT = 20
-"""Downloads that stay on this disk."""
+_KEPT_S = 6 * 3600
+"""How long a download stays on this disk."""
 _SETS = [
     ("the distillation set as JSONL", "set.jsonl"),
     ("the distillation set as Parquet", "set.parquet"),
@@ -120,15 +124,20 @@ class _Handlers:
         more = "An OpenAI-compatible server of this student, by transformers serve:"
         return [log_html(card), told_html(more) + log_html(told)]
 
-    def _folder(self) -> Path:
-        """A new folder for a download; of the earlier ones only the newest stay."""
-        earlier = sorted(Path(self.made.name).iterdir(), key=lambda folder: folder.stat().st_mtime)
-        for folder in earlier[:-_KEPT]:
-            shutil.rmtree(folder, ignore_errors=True)
-        return Path(tempfile.mkdtemp(dir=self.made.name))
+    def _folder(self, *key: object) -> Path:
+        """The folder of one download: asking for the same thing again fills the same folder. Old ones go."""
+        root = Path(self.made.name)
+        for folder in root.iterdir():
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > _KEPT_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+        made = root / hash_id("download", *key)
+        made.mkdir(exist_ok=True)
+        os.utime(made)
+        return made
 
     def _file(self, project: str, what: str, run: str | None, stage: str | None) -> list[Any]:
-        path = self.services.export.pack(project, what, run, stage or "", self._folder())
+        path = self.services.export.pack(project, what, run, stage or "", self._folder(project, what, run, stage))
         size = path.stat().st_size
         return [told_html(f"{path.name}: {size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
 

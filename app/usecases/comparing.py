@@ -119,10 +119,11 @@ class CompareService:
         return PayBack(spent["cost"], spent["unknown"], hours, device, asked, own, queries)
 
     def _device_hours(self, run: Run) -> float:
-        """How long the run's workers had the device: from the start to the end of each step."""
+        """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
         row = self.context.db.row(
-            "SELECT coalesce(sum(took), 0) AS seconds FROM (SELECT max(e.at) - min(e.at) AS took FROM events e "
-            "JOIN jobs j ON j.id = e.job_id WHERE j.run_id = ? AND j.kind = 'student' GROUP BY j.id)",
+            'SELECT coalesce(sum(least(took, 3600)), 0) AS seconds FROM (SELECT e."at" - lag(e."at") OVER '
+            "(PARTITION BY j.id ORDER BY e.seq) AS took FROM events e JOIN jobs j ON j.id = e.job_id "
+            "WHERE j.run_id = ? AND j.kind = 'student')",
             [run.id],
         )
         return float(row["seconds"]) / 3600 if row else 0.0

@@ -20,6 +20,7 @@ from storage.runs import Run
 
 AGAIN = "again"
 """The kind of a job that asks for some rationales of a run again; the run does not wait for it."""
+_MOST_NOTE = 2_000
 _PROMPTS = ("guided", "again", "check")
 
 
@@ -101,6 +102,8 @@ class CompressService:
         run = self.context.runs.get(run_id)
         if not note.strip():
             raise InputError("Say what should be different; without a note the teacher would write the same again.")
+        if len(note) > _MOST_NOTE:
+            raise InputError(f"The note has {len(note):,} characters; at most {_MOST_NOTE:,} are passed on.")
         if sample_id not in self.context.rationales.newest(run.id):
             raise InputError(f"run {run.id} has no compressed rationale of sample {sample_id!r}")
         for job in self.context.jobs.unfinished_jobs():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,7 @@ class ExportService:
             StateError: if there is none.
         """
         source = StageBuilder(self.context, run).folder(step) / "adapter"
-        if not source.is_dir():
+        if step not in {other.name for other in run.plan.steps} or not source.is_dir():
             raise StateError(f"step {step} of run {run.id} has no finished adapter")
         return source
 
@@ -175,8 +176,8 @@ class ExportService:
                 raise StateError("this run has no such rows")
             return path
         if what == "adapter":
-            made = self.adapter(run.id, step, folder / f"{step}-adapter")
-            return _zip(made, folder / f"{step}-adapter.zip")
+            with tempfile.TemporaryDirectory(dir=folder) as part:
+                return _zip(self.adapter(run.id, step, Path(part) / step), folder / f"{step}-adapter.zip")
         if what == "merged":
             source = self.merged_folder(run, step)
             if not source.is_dir():
@@ -204,12 +205,14 @@ def _copy_whole(source: Path, folder: Path, files: dict[str, str] | None = None)
 
 
 def _zip(folder: Path, path: Path) -> Path:
-    """A folder as a zip file, not compressed again: weights don't shrink."""
+    """A folder as a zip file, not compressed again: weights don't shrink. The same files make the same bytes."""
     part = path.with_name(f"{path.name}.part")
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(folder.rglob("*")):
             if file.is_file():
-                archive.write(file, Path(path.stem) / file.relative_to(folder))
+                entry = zipfile.ZipInfo(str(Path(path.stem) / file.relative_to(folder)))
+                with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
     part.replace(path)
     return path
 

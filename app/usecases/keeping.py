@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 import zipfile
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,8 @@ _STORE = "tacit.duckdb"
 _FOLDERS = ("recordings", "runs", "jobs", "exports")
 """What a workspace holds besides its store."""
 _JOBS = 50
+_JUST_WRITTEN_S = 600
+"""A recording this new may belong to an import that is under way."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,11 @@ class KeepService:
         folders = [Path(run.folder) for run in self.context.runs.all(project.id)]
         jobs = self.context.jobs.jobs_of(project.id)
         folders += [Path(job.folder) for job in jobs]
-        folders += [Path(job.spec["output"]) for job in jobs if job.kind == "merge"]
+        folders += [Path(str(job.spec.get("output", ""))) for job in jobs if job.kind == "merge"]
         self.context.copies.purge(project.id)
-        root = self.context.workspace.resolve()
+        roots = {(self.context.workspace / name).resolve() for name in ("runs", "jobs", "exports")}
         for folder in folders:
-            if folder.parts and root in folder.resolve().parents:
+            if folder.resolve().parent in roots:
                 shutil.rmtree(folder, ignore_errors=True)
         self._sweep_recordings()
 
@@ -92,7 +95,7 @@ class KeepService:
             if spec.provider == "recorded"
         }
         for file in self.context.recordings.glob("*.jsonl"):
-            if file.stem not in used:
+            if file.stem not in used and time.time() - file.stat().st_mtime > _JUST_WRITTEN_S:
                 file.unlink(missing_ok=True)
 
     def back_up(self, to: Path) -> Path:
@@ -104,6 +107,8 @@ class KeepService:
         """
         if to.exists():
             raise InputError(f"{to} exists already; nothing was written")
+        if any((self.context.workspace / name).resolve() in to.resolve().parents for name in _FOLDERS):
+            raise InputError(f"{to} lies inside what is backed up; name a file elsewhere. Nothing was written.")
         if self.context.jobs.unfinished_jobs():
             raise StateError("a job is running; back up when it is over, or cancel it. Nothing was written.")
         to.parent.mkdir(parents=True, exist_ok=True)

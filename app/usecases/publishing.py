@@ -20,6 +20,14 @@ TOKEN = "HF_TOKEN"
 """The variable of the Hub's token."""
 
 
+def _name_base_only(folder: Path, model: str) -> None:
+    """Where the base model is a folder of this machine, say its name only."""
+    if Path(model).is_dir():
+        for name in ("README.md", "tacit.json", "adapter_config.json"):
+            file = folder / name
+            file.write_text(file.read_text("utf-8").replace(model, Path(model).name), "utf-8")
+
+
 @dataclass(frozen=True)
 class PublishService:
     """Use cases of the Hub."""
@@ -69,5 +77,8 @@ class PublishService:
         spec, api = job.spec, HfApi(token=token)
         with tempfile.TemporaryDirectory() as folder:
             made = self.export.adapter(spec["run"], spec["step"], Path(folder) / "adapter")
+            _name_base_only(made, self.context.runs.get(spec["run"]).plan.student.model)
             api.create_repo(spec["repository"], private=spec["private"], exist_ok=True)
+            if spec["private"] and not api.repo_info(spec["repository"]).private:
+                raise StateError("this repository is there already and public; name another, or push it as public")
             return str(api.upload_folder(repo_id=spec["repository"], folder_path=made).commit_url)

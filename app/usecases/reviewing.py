@@ -12,6 +12,7 @@ from app.usecases.compressing import AGAIN, answer_step
 from app.usecases.context import Context
 from engine.errors import ConfigError, InputError, NotFound
 from engine.packaged import packaged_student_folder
+from engine.records import MAX_CELL
 from engine.teachers.tokens import find_in_files
 from engine.types import RationaleOrigin, RunStatus
 from storage.runs import Run
@@ -125,6 +126,10 @@ class ReviewService:
         run = self._known(run_id, sample_id)
         if not text.strip():
             raise InputError("the new text is empty; nothing was changed")
+        if len(text) > MAX_CELL:
+            raise InputError(
+                f"the new text has {len(text):,} characters; at most {MAX_CELL:,} are kept. Nothing was changed"
+            )
         return self.context.rationales.add(run, sample_id, RationaleOrigin.EDITED, text.strip(), seen=seen)
 
     def restore(self, run_id: str, sample_id: str, version: int, seen: int | None = None) -> int:
@@ -185,7 +190,7 @@ def count_student_tokens(model: str, text: str) -> int | None:
     return None if find_in_files(folder) is None else _count(folder, text)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def _count(folder: str, text: str) -> int | None:
     counter = find_in_files(folder)
     return None if counter is None else counter.count(text)

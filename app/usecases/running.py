@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.usecases.compressing import AGAIN, CompressService
@@ -30,6 +31,8 @@ class RunService:
 
     context: Context
     compressing: CompressService
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held where a run goes on, so that two who press at once don't both start its next step."""
 
     def start(self, project_name: str, plan: Plan) -> Run:
         """Start a run of a plan on the project's newest selection.
@@ -101,21 +104,24 @@ class RunService:
         Raises:
             StateError: if it waits for none, or nothing is approved.
         """
-        run = self.context.runs.get(run_id)
-        waiting = next((s for s in self.context.runs.steps(run.id) if s.status is not JobStatus.FINISHED), None)
-        if run.status is not RunStatus.WAITING or waiting is None:
-            raise StateError(f"run {run.id} waits for no review; it is {run.status}")
-        if rest:
-            listed = self.context.rationales.listed(run.id, "")
-            self.context.rationales.approve(run.id, [(row["sample"], row["version"]) for row in listed])
-        approved = len(self.context.rationales.approved(run.id))
-        if not approved:
-            raise StateError("no rationale is approved yet, so stage 2 would have nothing to learn from; approve some")
-        result = {"approved": approved}
-        self.context.runs.set_step(run.id, waiting.name, status=JobStatus.FINISHED.value, result=result)
-        self.context.runs.set_status(run.id, RunStatus.RUNNING)
-        self.advance(run)
-        return self.context.runs.get(run.id)
+        with self.lock:
+            run = self.context.runs.get(run_id)
+            waiting = next((s for s in self.context.runs.steps(run.id) if s.status is not JobStatus.FINISHED), None)
+            if run.status is not RunStatus.WAITING or waiting is None:
+                raise StateError(f"run {run.id} waits for no review; it is {run.status}")
+            if rest:
+                listed = self.context.rationales.listed(run.id, "")
+                self.context.rationales.approve(run.id, [(row["sample"], row["version"]) for row in listed])
+            approved = len(self.context.rationales.approved(run.id))
+            if not approved:
+                raise StateError(
+                    "no rationale is approved yet, so stage 2 would have nothing to learn from; approve some"
+                )
+            result = {"approved": approved}
+            self.context.runs.set_step(run.id, waiting.name, status=JobStatus.FINISHED.value, result=result)
+            self.context.runs.set_status(run.id, RunStatus.RUNNING)
+            self.advance(run)
+            return self.context.runs.get(run.id)
 
     def job_over(self, job: Job) -> None:
         """The supervisor's word that a job ended: go on, or stop with what happened."""
@@ -154,23 +160,24 @@ class RunService:
         Raises:
             StateError: if the run is neither stopped nor stale.
         """
-        run = self.context.runs.get(run_id)
-        if run.status is RunStatus.FINISHED and self._reset_stale(run):
+        with self.lock:
+            run = self.context.runs.get(run_id)
+            if run.status is RunStatus.FINISHED and self._reset_stale(run):
+                self.context.runs.set_status(run.id, RunStatus.RUNNING)
+                self.advance(run)
+                return self.context.runs.get(run.id)
+            if run.status is not RunStatus.STOPPED:
+                raise StateError(
+                    f"run {run.id} is {run.status}; only a stopped run, or one with stale steps, can be resumed"
+                )
             self.context.runs.set_status(run.id, RunStatus.RUNNING)
-            self.advance(run)
+            jobs = self.context.jobs.jobs_of(run.project_id)
+            cut = [job for job in jobs if job.run_id == run.id and job.kind != AGAIN]
+            if cut and cut[0].status in _RESUMABLE:
+                self.context.jobs.update_job(cut[0].id, status=JobStatus.QUEUED, message="")
+            else:
+                self.advance(run)
             return self.context.runs.get(run.id)
-        if run.status is not RunStatus.STOPPED:
-            raise StateError(
-                f"run {run.id} is {run.status}; only a stopped run, or one with stale steps, can be resumed"
-            )
-        self.context.runs.set_status(run.id, RunStatus.RUNNING)
-        jobs = self.context.jobs.jobs_of(run.project_id)
-        cut = [job for job in jobs if job.run_id == run.id and job.kind != AGAIN]
-        if cut and cut[0].status in _RESUMABLE:
-            self.context.jobs.update_job(cut[0].id, status=JobStatus.QUEUED, message="")
-        else:
-            self.advance(run)
-        return self.context.runs.get(run.id)
 
     def rerun(self, run_id: str, step_name: str) -> Run:
         """Do a step and all behind it again; what stood before it stays, compressed rationales too.
@@ -178,16 +185,17 @@ class RunService:
         Raises:
             StateError: if the run is going on, or has no such step.
         """
-        run = self.context.runs.get(run_id)
-        names = [step.name for step in run.plan.steps]
-        if run.status in (RunStatus.RUNNING, RunStatus.WAITING):
-            raise StateError(f"run {run.id} is {run.status}; cancel it first, or let it come to its end")
-        if step_name not in names:
-            raise StateError(f"run {run.id} has no step {step_name!r}; it has {', '.join(names)}")
-        self._reset(run, names[names.index(step_name) :])
-        self.context.runs.set_status(run.id, RunStatus.RUNNING)
-        self.advance(run)
-        return self.context.runs.get(run.id)
+        with self.lock:
+            run = self.context.runs.get(run_id)
+            names = [step.name for step in run.plan.steps]
+            if run.status in (RunStatus.RUNNING, RunStatus.WAITING):
+                raise StateError(f"run {run.id} is {run.status}; cancel it first, or let it come to its end")
+            if step_name not in names:
+                raise StateError(f"run {run.id} has no step {step_name!r}; it has {', '.join(names)}")
+            self._reset(run, names[names.index(step_name) :])
+            self.context.runs.set_status(run.id, RunStatus.RUNNING)
+            self.advance(run)
+            return self.context.runs.get(run.id)
 
     def score(self, run_id: str) -> None:
         """Score a run's answers anew and store the report."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from app import visiting
 from app.main import build_demo
+from app.opening import Gate
 from app.pages.frame import Frame
 from app.services import Services, open_services
 from app.serving import launch_options
@@ -144,7 +146,6 @@ def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visito
     for place, value in ((1, "small-student"), (2, "/etc"), (7, "9,9,9"), (8, "512"), (11, "100000")):
         with pytest.raises(Forbidden, match="smoke"):
             visitors.check("train", "start", [mine, *ORDER[:place], value, *ORDER[place + 1 :]])
-    stopped = threading.Event()
     project = services.context.projects.get(mine)
     for _ in range(2):
         services.context.submit(project.id, "student", {"steps": []})
@@ -153,7 +154,62 @@ def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visito
     visitors.quotas = Quotas(waiting=0)
     with pytest.raises(Forbidden, match="waiting for the device"):
         visitors.check("train", "start", [other, *ORDER])
-    stopped.set()
+
+
+def test_the_demos_own_run_is_too_long_to_be_done_again(services: Services, visitors: Visitors) -> None:
+    mine = visitors.copy()
+    run = services.context.runs.all(services.context.projects.get(mine).id)[0]
+    for action in ("rerun", "resume"):
+        with pytest.raises(Forbidden, match="too long for the demo"):
+            visitors.check("train", action, [mine, run.id, "stage1"])
+    with pytest.raises(Forbidden, match="smoke"):
+        visitors.check("train", "ask_forecast", [mine, "twt", "smoke", "some-org/70B-model", *ORDER[3:]])
+
+
+def test_two_who_press_at_once_start_one_run(visitors: Visitors) -> None:
+    mine = visitors.copy()
+    allowed = []
+
+    def press() -> None:
+        try:
+            visitors.check("train", "start", [mine, *ORDER])
+            allowed.append(1)
+        except Forbidden:
+            pass
+
+    threads = [threading.Thread(target=press) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(allowed) == 1
+
+
+def test_long_texts_uploads_and_large_bodies_are_refused(visitors: Visitors) -> None:
+    with pytest.raises(Forbidden, match="20,000 characters"):
+        visitors.check("decide", "first", [NAME, "x" * 20_001, "all"])
+    passed = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        passed.append(scope["path"])
+
+    async def send(message: Any) -> None:
+        assert message.get("status", 413) == 413
+
+    gate = Gate(inner, 100)
+    for path, length in (("/queue/join", b"99"), ("/queue/join", b"101"), ("/queue/join", b""), ("/upload", b"9")):
+        scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"content-length", length)]}
+        asyncio.run(gate(scope, None, send))  # type: ignore[arg-type]
+    assert passed == ["/queue/join"]
+
+
+def test_a_copy_that_goes_while_it_is_looked_at_shows_the_demo_and_nobody_elses(
+    services: Services, visitors: Visitors
+) -> None:
+    first, second = visitors.copy(), visitors.copy()
+    services.keep.purge(first, first)
+    assert visitors.find(first).name == NAME  # type: ignore[union-attr]
+    assert visitors._remove(first) and visitors.find(second).name == second  # type: ignore[union-attr]
 
 
 def test_long_queries_and_teachers_are_not_asked_on_the_shared_project(visitors: Visitors) -> None:
@@ -171,7 +227,8 @@ def test_strangers_are_not_let_into_a_workspace_of_ones_own(services: Services) 
 
 
 def test_copies_of_an_earlier_start_are_gone_after_the_next(services: Services, visitors: Visitors) -> None:
-    visitors.copy()
+    mine = services.context.projects.get(visitors.copy())
+    services.context.submit(mine.id, "student", {"steps": []})
     again = Visitors(services)
     again.prepare()
     assert [project.name for project in services.context.projects.all()] == [NAME]

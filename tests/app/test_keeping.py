@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from app.services import Services, open_services
 from app.shipping import NAME, SHIPPED, bring_demo
 from app.usecases.keeping import restore_workspace
-from engine.errors import InputError, StateError
+from engine.config import Plan, read_config
+from engine.errors import ConfigError, InputError, StateError
 
 
 def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
@@ -91,3 +96,60 @@ def test_purging_leaves_nothing_of_a_project_and_all_of_the_others(selected: Ser
     assert selected.context.samples.known_ids(stays.id)
     selected.keep.purge("twin", "twin")
     assert selected.context.db.rows("SELECT count(*) AS n FROM embeddings_384") == [{"n": 0}]
+
+
+def test_a_backup_into_the_workspace_is_refused(selected: Services) -> None:
+    with pytest.raises(InputError, match="inside what is backed up"):
+        selected.keep.back_up(selected.context.workspace / "exports" / "kept.zip")
+
+
+def alter(file: Path, changes: dict[str, Callable[[pa.Table], pa.Table]]) -> Path:
+    """A copy of the shipped project with some tables changed."""
+    with zipfile.ZipFile(SHIPPED) as source, zipfile.ZipFile(file, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            if name in changes:
+                held = io.BytesIO()
+                pq.write_table(changes[name](pq.read_table(io.BytesIO(data))), held)
+                data = held.getvalue()
+            target.writestr(name, data)
+    return file
+
+
+def put(column: str, value: object) -> Callable[[pa.Table], pa.Table]:
+    """Give a column one value in all rows."""
+
+    def change(table: pa.Table) -> pa.Table:
+        place = table.column_names.index(column)
+        return table.set_column(place, column, pa.array([value] * table.num_rows, table.column(column).type))
+
+    return change
+
+
+def test_nothing_that_a_file_says_of_jobs_runs_or_is_a_path(workspace: Path, tmp_path: Path) -> None:
+    with open_services(workspace) as services:
+        for status in ("queued", "running"):
+            file = alter(
+                tmp_path / f"{status}.zip",
+                {"jobs.parquet": put("status", status), "runs.parquet": put("status", "running")},
+            )
+            services.carry.bring(file, status)
+            project = services.context.projects.get(status)
+            assert services.context.jobs.jobs_of(project.id) == []
+            assert {run.status.value for run in services.context.runs.all(project.id)} == {"stopped"}
+        keep = tmp_path / "keep"
+        keep.mkdir()
+        file = alter(
+            tmp_path / "evil.zip", {"jobs.parquet": put("folder", str(keep)), "runs.parquet": put("folder", str(keep))}
+        )
+        services.carry.bring(file, "evil")
+        services.carry.bring(alter(tmp_path / "m.zip", {"jobs.parquet": put("kind", "merge")}), "merging")
+        for name in ("evil", "merging"):
+            services.keep.purge(name, name)
+        assert keep.is_dir()
+
+
+@pytest.mark.parametrize("name", ["..", "../../x", "/etc", "", "a/b", "a" * 101])
+def test_a_step_can_not_be_named_like_a_path(name: str) -> None:
+    with pytest.raises(ConfigError):
+        read_config(Plan, {"name": "p", "steps": [{"kind": "train", "name": name}]})

@@ -32,13 +32,15 @@ class Pages:
         await send({"type": "http.response.body", "body": body})
 
 
-def get(cache: PageCache, path: str = "/data", query: str = "", host: str = "one", method: str = "GET") -> bytes:
+def get(
+    cache: PageCache, path: str = "/data", query: str = "", host: str = "one", method: str = "GET", more: Any = ()
+) -> bytes:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    headers = [(b"host", host.encode())]
+    headers = [(b"host", host.encode()), *more]
     scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": headers}
     asyncio.run(cache({**scope, "scheme": "http"}, None, send))  # type: ignore[arg-type]
     return bytes(sent[1]["body"])
@@ -60,6 +62,15 @@ def test_another_host_another_query_another_path_are_not_mixed_up() -> None:
         get(cache, path="/file")
         get(cache, method="POST")
     assert pages.asked == 8
+
+
+def test_a_header_that_names_another_server_is_answered_for_that_request_alone() -> None:
+    pages = Pages()
+    cache = PageCache(pages, frozenset({"/data"}))
+    for _ in range(2):
+        get(cache, more=[(b"x-gradio-server", b"https://elsewhere.example")])
+    get(cache)
+    assert pages.asked == 3
 
 
 @pytest.mark.parametrize("pages", [Pages(status=500), Pages(cookie=True)])
