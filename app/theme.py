@@ -88,7 +88,7 @@ button.open:focus-visible { outline: 2px solid var(--color-accent); }
 .stages li { background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary);
   border-radius: 4px; padding: .2rem .5rem; font-size: .85em; }
 .stages li:not(:last-child)::after { content: ' \\2192'; color: var(--body-text-color-subdued); }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: 1rem; margin: .6rem 0; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: 1rem; margin: .6rem 0; }
 .columns p { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0 0; }
 .pane { border: 1px solid var(--border-color-primary); border-radius: 4px; padding: .5rem .7rem; }
 .facts { color: var(--body-text-color-subdued); font-size: .85em; margin-top: .4rem;

@@ -121,7 +121,7 @@ class CompareService:
     def _device_hours(self, run: Run) -> float:
         """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
         row = self.context.db.row(
-            'SELECT coalesce(sum(least(took, 3600)), 0) AS seconds FROM (SELECT e."at" - lag(e."at") OVER '
+            'SELECT coalesce(sum(least(coalesce(took, 0), 3600)), 0) AS seconds FROM (SELECT e."at" - lag(e."at") OVER '
             "(PARTITION BY j.id ORDER BY e.seq) AS took FROM events e JOIN jobs j ON j.id = e.job_id "
             "WHERE j.run_id = ? AND j.kind = 'student')",
             [run.id],

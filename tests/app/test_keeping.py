@@ -35,7 +35,11 @@ def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
         systems = {system.report.name: system for system in services.compare.systems(run, 0.5)}
         assert systems["stage3"].report.n == 204 and systems["stage3"].cost_per_1000
         assert services.browse.detail(NAME, services.browse.queries(NAME)[0]["id"]).cosines is not None
-        assert services.compare.pay_back(run, "stage3", "forward", 0.5, 2.0).device_hours > 0.1
+        paid = services.compare.pay_back(run, "stage3", "forward", 0.5, 2.0)
+        assert 0.4 < paid.device_hours < 0.6, "the recipe took half an hour"
+        assert paid.queries is not None and paid.student_cost is not None
+        saved = (2.0 - paid.student_cost) / 1000
+        assert paid.queries == pytest.approx(0.5 * paid.device_hours / saved)
 
 
 def test_a_backup_restores_the_workspace_elsewhere(selected: Services, tmp_path: Path) -> None:
