@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
 
 from app import visiting
 from app.main import build_demo
 from app.opening import Gate
 from app.pages.frame import Frame
 from app.services import Services, open_services
-from app.serving import launch_options
+from app.serving import launch_lean, launch_options
 from app.shipping import NAME
 from app.visiting import PREFIX, Quotas, Visitors
 from engine.config import ProjectConfig
@@ -239,3 +241,34 @@ def test_the_demo_is_open_to_everybody_but_takes_little() -> None:
     assert options["auth"] is None and options["max_file_size"] == "1mb"
     with pytest.raises(InputError, match="open to everybody"):
         launch_options("0.0.0.0", 7860, "a:b", hosted=True)
+
+
+def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: Services, visitors: Visitors) -> None:
+    visitors.quotas = Quotas()
+    app = build_demo(services, visitors, "undocumented")
+    try:
+        client = Client(launch_lean(app, launch_options("127.0.0.1", 0, None, hosted=True)), verbose=False)
+        names = {(f.fn.__module__.rpartition(".")[2], f.fn.__name__): f.api_name for f in app.fns.values() if f.fn}
+
+        def call(module: str, name: str, *values: Any) -> Any:
+            return client.predict(*values, api_name=f"/{names[module, name]}")
+
+        rail, *_ = client.predict(NAME, api_name="/load")[1:]
+        assert "demo, to look at" in rail
+        copy, fresh = call("welcome", "copy", NAME), call("welcome", "begin_afresh", NAME)
+        assert copy.startswith(PREFIX) and fresh.startswith(PREFIX) and copy != fresh
+        query = services.browse.queries(copy)[0]["id"]
+        sample = services.browse.detail(copy, query).samples[0]["id"]
+        client.predict(copy, api_name=f"/{names['frame', 'load']}")
+        assert "data-open" in call("decide", "first", copy, "", "all")
+        with pytest.raises(AppError, match="can only be looked at"):
+            call("decide", "undo", NAME)
+        with pytest.raises(AppError, match="This copy is gone"):
+            call("decide", "undo", f"{PREFIX}{'0' * 32}")
+        assert "nothing to undo" in call("decide", "undo", copy)
+        services.select.overrule(copy, [sample], "drop")
+        assert "undone" in call("decide", "undo", copy)
+        with pytest.raises(AppError, match="lacks"):
+            call("prompts", "save", fresh, "{{ factors }}", "1")
+    finally:
+        app.close()
