@@ -15,7 +15,7 @@ COPY --chown=tacit storage storage
 RUN mkdir /home/tacit/workspace && chown tacit /home/tacit/app /home/tacit/workspace
 USER tacit
 RUN TORCH_BACKEND="$TORCH_BACKEND" scripts/install.sh python3 .venv
-ENV PATH="/home/tacit/app/.venv/bin:$PATH" TACIT_WORKSPACE=/home/tacit/workspace GRADIO_ANALYTICS_ENABLED=False
+ENV PATH="/home/tacit/app/.venv/bin:$PATH" TACIT_WORKSPACE=/home/tacit/workspace
 VOLUME /home/tacit/workspace
 EXPOSE 7860
 HEALTHCHECK --start-period=60s CMD ["python", "scripts/healthy.py", "http://127.0.0.1:7860/"]

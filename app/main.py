@@ -45,7 +45,10 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
     Handlers answer to the pages only; with `undocumented` clients may call them too, as tests do.
     """
     policy = Own(services)
-    with gr.Blocks(title="Tacit") as app, frame(policy, services, app, "Projects", visibility) as made:
+    with (
+        gr.Blocks(title="Tacit", analytics_enabled=False) as app,
+        frame(policy, services, app, "Projects", visibility) as made,
+    ):
         projects.build(made)
         endpoints.build(services)
     for name, path, build in (*_PAGES, ("Jobs and spend", "/jobs", jobs.build)):
@@ -56,7 +59,7 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
 
 def build_demo(services: Services, visitors: Visitors, visibility: Visibility = "private") -> gr.Blocks:
     """The hosted demo: the same pages under the policy for visitors, a page of welcome first, no public endpoints."""
-    blocks = gr.Blocks(title="Tacit", delete_cache=_KEEP_UPLOADS_S)
+    blocks = gr.Blocks(title="Tacit", analytics_enabled=False, delete_cache=_KEEP_UPLOADS_S)
     with blocks as app, frame(visitors, services, app, "Welcome", visibility) as made:
         welcome.build(made, visitors)
     for name, path, build in _PAGES:

@@ -30,6 +30,7 @@ def test_every_page_serves_and_is_small(workspace: Path) -> None:
                 body = answer.read()
                 assert answer.status == 200 and b"Tacit" in body and len(body) < 2_000_000
             public = {fn.api_name for fn in app.fns.values() if fn.api_visibility != "private"}
+            assert not app.analytics_enabled, "nothing is told to anybody"
             assert public == {"projects", "standing", "quote", "selection", "query"}
             config = app.get_config_file()
             for page in config["page"].values():
