@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -60,16 +61,8 @@ class ReviewService:
         checked, as text), preserved (None: not checked).
         """
         run = self.context.runs.get(run_id)
-        return [self._measured(run, row) for row in self.context.rationales.listed(run.id, answer_step(run))]
-
-    def _measured(self, run: Run, row: Row) -> Row:
-        texts = (row["original"], row["student"], row["compressed"])
-        tokens = tuple(None if text is None else count_student_tokens(run.plan.student.model, text) for text in texts)
-        flags: tuple[str, ...] = row["flags"]
-        check = next((flag for flag in flags if flag.startswith(("answer preserved", "kept original"))), "")
-        by_hand = row["origin"] != RationaleOrigin.COMPRESSED.value
-        preserved = None if by_hand or not check else check.startswith("answer preserved")
-        return {**row, "tokens": tokens, "check": check or f"{row['origin']}, not checked", "preserved": preserved}
+        folder = find_tokenizer(run)
+        return [_measure(folder, row) for row in self.context.rationales.listed(run.id, answer_step(run))]
 
     def page(self, run_id: str, which: str = "all", begin: int = 0) -> list[Row]:
         """Fifty of them from a place on, of those that a filter finds.
@@ -112,7 +105,7 @@ class ReviewService:
         rows = self.context.rationales.listed(run.id, answer_step(run), sample_id)
         if not rows:
             raise NotFound(f"run {run.id} has no compressed rationale of sample {sample_id!r}")
-        row = self._measured(run, rows[0])
+        row = _measure(find_tokenizer(run), rows[0])
         first = {"version": 0, "origin": "the teacher's own", "text": row["original"], "flags": (), "approved": False}
         return row | {"versions": [first, *self.context.rationales.versions(run.id, sample_id)]}
 
@@ -184,9 +177,26 @@ class ReviewService:
         return run
 
 
-def count_student_tokens(model: str, text: str) -> int | None:
-    """A text's length in a student's tokens; None where its tokenizer is not on this machine."""
-    folder = str(packaged_student_folder()) if model == "packaged" else model
+def _measure(folder: str, row: Row) -> Row:
+    """A row with its lengths, and what was checked."""
+    texts = (row["original"], row["student"], row["compressed"])
+    tokens = tuple(None if text is None else count_student_tokens(folder, text) for text in texts)
+    flags: tuple[str, ...] = row["flags"]
+    check = next((flag for flag in flags if flag.startswith(("answer preserved", "kept original"))), "")
+    by_hand = row["origin"] != RationaleOrigin.COMPRESSED.value
+    preserved = None if by_hand or not check else check.startswith("answer preserved")
+    return {**row, "tokens": tokens, "check": check or f"{row['origin']}, not checked", "preserved": preserved}
+
+
+def find_tokenizer(run: Run) -> str:
+    """Where the student's tokenizer lies: with a trained stage, which brings it, else with the base model."""
+    trained = next(Path(run.folder).glob("*/adapter/tokenizer.json"), None)
+    model = run.plan.student.model
+    return str(trained.parent if trained else packaged_student_folder() if model == "packaged" else model)
+
+
+def count_student_tokens(folder: str, text: str) -> int | None:
+    """A text's length by the tokenizer in a folder; None where there is none on this machine."""
     return None if find_in_files(folder) is None else _count(folder, text)
 
 

@@ -94,8 +94,10 @@ def test_compress(studio: Studio) -> None:
     assert "Approved" in studio("compress", "approve", "p", run, sample, "4")
     assert "1 of" not in studio("compress", "stay", "p", run, "approved")[0]
     assert "Open a rationale" in studio.refused("compress", "approve", "p", run, "", "1")
-    told = studio("compress", "by_rule", "p", run, 1000) if _counts(studio, run) else "more are approved"
-    assert "more are approved" in told
+    if _counts(studio, run):
+        assert "more are approved" in studio("compress", "by_rule", "p", run, 1000)
+    else:  # the packaged student was never opened on this machine, and the stand-in leaves no tokenizer
+        assert "is not on this machine yet" in studio.refused("compress", "by_rule", "p", run, 1000)
     assert "The run goes on" in studio("compress", "approve_rest", "p", run)
     until(lambda: status(studio) == "finished")
     assert "waits for no review" in studio.refused("compress", "go_on", "p", run)
