@@ -53,6 +53,7 @@ def launch_options(host: str, port: int, auth: str | None, mcp: bool = False, ho
         "run_history": False,
         "enable_monitoring": False,
         "max_file_size": MOST_HOSTED_UPLOAD if hosted else MOST_UPLOAD,
+        "app_kwargs": {"middleware": [Middleware(Gate)] if hosted else []},
         "theme": make_theme(),
         "css": CSS,
         "footer_links": [],
@@ -64,7 +65,7 @@ def launch_lean(app: gr.Blocks, options: dict[str, Any]) -> str:
     """Begin to serve, with sessions and pages that cost little; returns the address."""
     if options["auth"] is None:
         paths = frozenset(f"/{path}" for path, _, _ in app.pages)
-        gates = [Middleware(Gate)] if options["max_file_size"] == MOST_HOSTED_UPLOAD else []
+        gates = options["app_kwargs"]["middleware"]
         options = {**options, "app_kwargs": {"middleware": [*gates, Middleware(PageCache, paths=paths)]}}
     _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
     open_lean_sessions(app)

@@ -29,7 +29,7 @@ _READS = {
     "label": {"ask_quote"},
     "select": {"numbers", "survey"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
-    "compress": {"first", "turn", "stay", "look"},
+    "compress": {"first", "turn", "stay", "look", "follow"},
     "train": {"plan", "show_forecast", "steps", "draw"},
     "evaluate": {"show", "pay_back", "first", "turn"},
     "playground": {"ask", "pick"},
@@ -64,11 +64,6 @@ _SETTLE_S = 5.0
 class Policy(Protocol):
     """What handlers ask before they work."""
 
-    @property
-    def hosted(self) -> bool:
-        """Whether strangers visit."""
-        ...
-
     def find(self, name: str | None) -> Project | None:
         """The project of a name, as far as whoever names it may see it; else one that may be shown."""
         ...
@@ -99,7 +94,6 @@ class Own:
     """On one's own machine everything is allowed."""
 
     services: Services
-    hosted: bool = False
 
     def find(self, name: str | None) -> Project | None:
         """The project of that name, else the newest."""
@@ -141,7 +135,6 @@ class Visitors:
     services: Services
     quotas: Quotas = Quotas()
     clock: Callable[[], float] = time.monotonic
-    hosted: bool = True
     _made: dict[str, float] = field(default_factory=dict)
     _used: dict[str, float] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)

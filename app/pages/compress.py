@@ -45,7 +45,7 @@ def build(frame: Frame) -> None:
     frame.fill_once([run], do.choices)
     listing = [summary, go_on, all_on, rows, begin]
     page = [frame.project, run, which]
-    frame.fill([summary], do.follow)
+    frame.fill_live([summary], [run], do.follow)
     run.change(frame.guard(do.first), page, listing, **frame.quiet)
     for event in (first.click, which.input):
         event(frame.guard(do.first), page, listing, **frame.quiet)
@@ -105,10 +105,9 @@ class _Handlers:
     def choices(self, project: Project | None) -> Any:
         return run_choices(self.services.review.runs(project.id) if project else [])
 
-    def follow(self, project: Project | None) -> Any:
-        """The newest run's summary while jobs run; the chosen run's own is drawn when it is chosen."""
-        runs = self.services.review.runs(project.id) if project else []
-        return summary_html(self.services.review.summary(runs[0].id)) if len(runs) == 1 else gr.skip()
+    def follow(self, project: str, run: str | None) -> str:
+        """The chosen run's summary, drawn anew while jobs run."""
+        return summary_html(self.services.review.summary(self._run(project, run))) if run else told_html(_EMPTY)
 
     def first(self, project: str, run: str | None, which: str) -> list[Any]:
         return self._page(project, run, which, 0)
@@ -123,10 +122,9 @@ class _Handlers:
         if not run:
             return [told_html(_EMPTY), *[gr.Button(visible=False)] * 2, "", 0]
         found = self._run(project, run)
-        rows = self.services.review.page(found, which, begin)
+        summary, rows = self.services.review.page(found, which, begin)
         lines = [_line(row) for row in rows]
         empty = "No rationale here. Choose another filter, or go to the first page."
-        summary = self.services.review.summary(found)
         on = [gr.Button(visible=summary.waiting)] * 2
         return [summary_html(summary), *on, table_html(lines, empty=empty), begin]
 

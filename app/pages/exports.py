@@ -95,7 +95,7 @@ class _Handlers:
             return gr.Dropdown([], value=None)
         found = self._run(project, run)
         names = self.services.export.stages(found)
-        ship = self.services.reading.run(found.id)["ship"]
+        ship = next((s.report.name for s in self.services.compare.systems(found) if s.ship), None)
         return gr.Dropdown(names, value=ship if ship in names else names[-1] if names else None)
 
     def state(self, project: Project | None) -> str:

@@ -190,11 +190,11 @@ class _Handlers:
 
     def draw(self, project: str, beside: list[str] | None, run: str | None) -> list[Any]:
         named = [self.services.reading.run_of(project, one).id for one in beside or []]
-        watch = self.services.watch
-        loss = curves_plot(watch.curves(named, "loss"), watch.curves(named, "validation_loss"), "loss")
-        speed = curves_plot(watch.curves(named, "tokens_per_second"), [], "tokens a second")
-        known = any(watch.curves(named, "loss"))
-        text = watch.log_tail(self.services.reading.run_of(project, run).id) if run else ""
+        curves = self.services.watch.curves(named)
+        loss = curves_plot(curves["loss"], curves["validation_loss"], "loss")
+        speed = curves_plot(curves["tokens_per_second"], [], "tokens a second")
+        known = bool(curves["loss"])
+        text = self.services.watch.log_tail(self.services.reading.run_of(project, run).id) if run else ""
         return [gr.Plot(loss, visible=known), gr.Plot(speed, visible=known), log_html(text)]
 
     def cancel(self, project: str, run: str | None) -> list[Any]:

@@ -9,7 +9,8 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from engine.errors import ConfigError, InputError, StateError
 from engine.prompts import make_prompt
 from engine.records import MAX_FILE
 from engine.tasks import get_task
-from engine.types import JobStatus, RunStatus, Split, TeacherSpec
+from engine.types import RunStatus, Split, TeacherSpec
 from storage.copies import RUN_PARTS, TABLES, remade_id
 from storage.projects import Project
 from storage.runs import Run
@@ -76,13 +77,19 @@ class CarryService:
         """
         source = self.context.projects.get(name)
         config = read_config(ProjectConfig, {**source.config.model_dump(), "name": new_name.strip()})
+        with self._made_whole(config) as made:
+            self.context.copies.copy(source.id, made.id, [table for table in TABLES if table != "attempts"])
+        return made
+
+    @contextmanager
+    def _made_whole(self, config: ProjectConfig) -> Iterator[Project]:
+        """A new project to be filled in the block; it is taken back if that fails."""
         made = self.context.projects.create(config)
         try:
-            self.context.copies.copy(source.id, made.id, [table for table in TABLES if table != "attempts"])
+            yield made
         except BaseException:
             self.context.copies.purge(made.id)
             raise
-        return made
 
     def begin_afresh(self, name: str, new_name: str, distill: int, heldout: int) -> Project:
         """A project of another name with some of the queries, evenly out of all, and the teachers; nobody is asked yet.
@@ -92,13 +99,9 @@ class CarryService:
         """
         source = self.context.projects.get(name)
         config = read_config(ProjectConfig, {**source.config.model_dump(), "name": new_name.strip()})
-        made = self.context.projects.create(config)
-        try:
+        with self._made_whole(config) as made:
             most = {Split.DISTILL.value: distill, Split.HELDOUT.value: heldout}
             self.context.copies.copy_queries(source.id, made.id, most)
-        except BaseException:
-            self.context.copies.purge(made.id)
-            raise
         return made
 
     def archive(self, name: str, away: bool = True) -> None:
@@ -166,17 +169,13 @@ class CarryService:
         with tempfile.TemporaryDirectory(dir=self.context.workspace) as made:
             folder = Path(made)
             config = self._unpack(path, folder, name)
-            project = self.context.projects.create(config)
-            try:
+            with self._made_whole(config) as project:
                 self.context.copies.read_files(project.id, folder)
                 unkeyed = self._check_teachers(project, folder)
                 for _, text in self.context.projects.prompts(project.id):
                     make_prompt("teacher", get_task(config.task).name, 0, text)
                 self._take_recordings(project, folder)
                 self._take_adapters(project, folder)
-            except BaseException:
-                self.context.copies.purge(project.id)
-                raise
         return Brought(project.name, unkeyed)
 
     def _take_recordings(self, project: Project, folder: Path) -> None:
@@ -188,20 +187,13 @@ class CarryService:
                 shutil.move(folder / "recordings" / target.name, target)
 
     def _take_adapters(self, project: Project, folder: Path) -> None:
-        """Put the adapters of the runs that were brought where runs have them; what was running there is cut off."""
+        """Put the adapters of the runs that were brought where runs have them."""
         named = {remade_id(project.id, old.name): old for old in (folder / "adapters").glob("*")}
         for run in self.context.runs.all(project.id):
             target = self.context.workspace / "runs" / run.id
             for step in sorted(named[run.id].iterdir()) if run.id in named else ():
                 _take_adapter(step, target / step.name / "adapter", folder / "tokenizer")
-            if run.status in (RunStatus.RUNNING, RunStatus.WAITING):
-                self.context.runs.set_status(run.id, RunStatus.STOPPED, "it was brought from elsewhere")
         self.context.copies.relocate(self.context.workspace)
-        for job in self.context.jobs.jobs_of(project.id):
-            if not job.status.over:
-                self.context.jobs.update_job(
-                    job.id, status=JobStatus.INTERRUPTED, message="it was brought from elsewhere"
-                )
 
     def _unpack(self, path: Path, folder: Path, name: str) -> ProjectConfig:
         """Take the known parts out, and read the settings."""

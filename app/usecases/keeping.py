@@ -7,7 +7,6 @@ import tempfile
 import time
 import zipfile
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +56,6 @@ class KeepService:
             "WHERE ? IS NULL OR a.project_id = ? GROUP BY ALL ORDER BY ALL",
             [only, only],
         )
-
-    def total(self) -> Decimal:
-        """What all projects cost, in US dollars, as far as it is known."""
-        row = self.context.db.row("SELECT coalesce(sum(cost), 0) AS cost FROM attempts")
-        return Decimal(row["cost"]) if row else Decimal(0)
 
     def purge(self, name: str, typed: str) -> None:
         """Remove a project for good: rows, runs, adapters, jobs. `typed` must be its name again.

@@ -64,21 +64,23 @@ class ReviewService:
         folder = find_tokenizer(run)
         return [_measure(folder, row) for row in self.context.rationales.listed(run.id, answer_step(run))]
 
-    def page(self, run_id: str, which: str = "all", begin: int = 0) -> list[Row]:
-        """Fifty of them from a place on, of those that a filter finds.
+    def page(self, run_id: str, which: str = "all", begin: int = 0) -> tuple[Summary, list[Row]]:
+        """How compression went, and fifty rationales from a place on, of those that a filter finds.
 
         Raises:
             ConfigError: if there is no such filter.
         """
         if which not in FILTERS:
             raise ConfigError(f"there is no filter {which!r}; there are {', '.join(FILTERS)}")
-        found = [row for row in self.rows(run_id) if _passes(row, which)]
-        return found[begin : begin + PAGE]
+        rows = self.rows(run_id)
+        return self._sum_up(run_id, rows), [row for row in rows if _passes(row, which)][begin : begin + PAGE]
 
     def summary(self, run_id: str) -> Summary:
         """How compression went over all of a run."""
+        return self._sum_up(run_id, self.rows(run_id))
+
+    def _sum_up(self, run_id: str, rows: Sequence[Row]) -> Summary:
         run = self.context.runs.get(run_id)
-        rows = self.rows(run.id)
         asking = [job for job in self.context.jobs.unfinished_jobs() if job.kind == AGAIN and job.run_id == run.id]
         checked = [row["preserved"] for row in rows if row["preserved"] is not None]
         return Summary(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +87,9 @@ class WatchService:
         first, last = metrics[0], metrics[-1]
         return int(last.data["update"]), int(last.data["of"]), _left(first, last)
 
-    def curves(self, run_ids: Sequence[str], name: str) -> list[Curve]:
-        """A metric of all train steps of some runs: loss, validation_loss or tokens_per_second."""
-        found = []
+    def curves(self, run_ids: Sequence[str]) -> dict[str, list[Curve]]:
+        """By metric (loss, validation_loss, tokens_per_second, ...): its curve in each train step of some runs."""
+        found: defaultdict[str, list[Curve]] = defaultdict(list)
         for run_id in run_ids:
             run = self.context.runs.get(run_id)
             ends: dict[str, int] = {}
@@ -98,10 +99,10 @@ class WatchService:
                 offset = ends.get(step.start or "", 0)
                 rows = self.context.runs.metrics(run.id, step.name)
                 ends[step.name] = offset + max((row["update_no"] for row in rows), default=0)
-                own = [row for row in rows if row["name"] == name]
-                if own:
+                for name in dict.fromkeys(row["name"] for row in rows):
+                    own = [row for row in rows if row["name"] == name]
                     updates, values = [row["update_no"] for row in own], [row["value"] for row in own]
-                    found.append(Curve(run.id, step.name, offset, updates, values))
+                    found[name].append(Curve(run.id, step.name, offset, updates, values))
         return found
 
     def log_tail(self, run_id: str) -> str:

@@ -74,6 +74,7 @@ def test_compress(studio: Studio) -> None:
     run = run_id(studio)
     summary, *_, listed = studio("compress", "first", "p", run, "all")
     assert "the run waits for you" in summary and "data-open" in listed
+    assert "the run waits for you" in studio("compress", "follow", "p", run)
     assert "No rationale here" in studio("compress", "turn", "p", run, "all")[-1]
     sample = studio.services.review.rows(run)[0]["sample"]
     three, text, history, _, seen = studio("compress", "look", "p", run, sample)
