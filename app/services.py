@@ -107,7 +107,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         context.supervisor.start()
         yield services
     finally:
-        services.play.resident.end()
+        services.play.resident.close()
         context.supervisor.close()
         context.db.close()
 

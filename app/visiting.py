@@ -32,7 +32,7 @@ _READS = {
     "compress": {"first", "turn", "stay", "look", "follow"},
     "train": {"plan", "show_forecast", "steps", "draw"},
     "evaluate": {"show", "pay_back", "first", "turn"},
-    "playground": {"ask", "pick"},
+    "playground": {"ask", "pick", "stop"},
     "exports": {"stages", "show", "make", "adapter"},
     "welcome": {"copy", "begin_afresh"},
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from threading import Event
 from typing import Any
 
 import gradio as gr
@@ -39,9 +40,10 @@ def build(frame: Frame) -> None:
         blind = gr.Checkbox(False, label="blind: two of them, unnamed, until you have voted", min_width=200)
     with gr.Row():
         ask = gr.Button("Ask", variant="primary")
+        stop = gr.Button("Stop", variant="stop", interactive=False)
         some = gr.Button("Take a query of the project")
     said, panes = gr.HTML(padding=False), gr.HTML(padding=False)
-    held = gr.State([])
+    held, left = gr.State([]), gr.State(None)
     with gr.Row(visible=False) as votes:
         buttons = [gr.Button(name) for name, _ in _VERDICTS]
     tally = gr.HTML(padding=False)
@@ -50,12 +52,13 @@ def build(frame: Frame) -> None:
     asked = ask.click(
         frame.guard_stream(do.ask),
         [frame.project, query, chosen, blind],
-        [panes, held, votes],
+        [panes, held, votes, stop, left],
         show_progress="minimal",
         concurrency_limit=8,
         **frame.quiet,
     )
     frame.follow(asked)
+    stop.click(frame.guard(do.stop), [frame.project, left], stop, **frame.quiet)
     some.click(frame.guard(do.pick), frame.project, query, **frame.quiet)
     work = (do.vote_first, do.vote_second, do.vote_both, do.vote_neither)
     for button, vote in zip(buttons, work, strict=True):
@@ -102,15 +105,21 @@ class _Handlers:
             raise InputError("Blind mode compares two: choose at least two of those who can be asked.")
         asked = random.sample(ids, 2) if blind else ids
         panes: list[Pane] = []
-        yield [told_html("Asking..."), [], gr.Row(visible=False)]
-        for panes in self.services.play.ask(found, query, asked):
-            yield [panes_html(_hidden(panes) if blind else panes), [], gr.skip()]
-        ready = blind and all(pane.text or pane.tokens for pane in panes)
+        left = Event()
+        yield [told_html("Asking..."), [], gr.Row(visible=False), gr.Button(interactive=True), left]
+        for panes in self.services.play.ask(found, query, asked, left):
+            yield [panes_html(_hidden(panes) if blind else panes), [], gr.skip(), gr.skip(), gr.skip()]
+        ready = blind and not left.is_set() and all(pane.text or pane.tokens for pane in panes)
         held = [text, *map(asdict, panes)] if ready else []
         shown = panes_html(_hidden(panes) if blind else panes)
         if blind and not ready:
-            shown += told_html("One of them gave no answer, so there is nothing to vote on.")
-        yield [shown, held, gr.Row(visible=ready)]
+            shown += told_html("One of them gave no whole answer, so there is nothing to vote on.")
+        yield [shown, held, gr.Row(visible=ready), gr.Button(interactive=False), None]
+
+    def stop(self, project: str, left: Event | None) -> gr.Button:
+        if left is not None:
+            left.set()
+        return gr.Button(interactive=False)
 
     def vote_first(self, project: str, held: list[Any]) -> list[Any]:
         return self._vote(project, held, "first")

@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.evaluate import break_even, recommend
 from engine.ports import Task
 from engine.tasks import get_task
+from engine.tasks.reply import read_growing
 from engine.types import Difference, Purpose, Query, ReportRow
 from storage.runs import Run
 
@@ -169,6 +170,12 @@ def say_reply(task: Task, query: Query, raw: str) -> str:
     """A teacher's reply as a person reads it: the rationale and the answer; as it came where it can't be read."""
     parsed = task.parse(query, raw)
     return raw if parsed is None else complete(parsed.rationale, parsed.label)
+
+
+def say_growing(raw: str) -> str:
+    """As `say_reply`, of a reply that is still being written."""
+    rationale, label = read_growing(raw)
+    return complete(rationale, label) if label else rationale
 
 
 def _groups(run: Run) -> dict[str, Group]:

@@ -204,7 +204,7 @@ class LabelService:
         project, task = self._open(job)
         budget = _read_budget(job)
         async with self.asking.open(project, job.spec["teachers"], stop, budget) as reach:
-            teachers = await self._probed(reach, log)
+            teachers = await self.probed(reach, log)
             for split in (Split(value) for value in job.spec["splits"]):
                 work = self.plan_work(project, task, teachers, split, {**job.spec, "nonce": job.id})
                 requests = sum(count_missing(work, teacher.spec) for teacher in teachers)
@@ -218,7 +218,7 @@ class LabelService:
                 counts, *_ = await run_all([label(work, log, reach.caller), *local])
                 log.emit("label_ended", split=split, **(counts._asdict() if counts else {}))
 
-    async def _probed(self, reach: Reach, log: EventLog) -> list[Teacher]:
+    async def probed(self, reach: Reach, log: EventLog) -> list[Teacher]:
         """The teachers that can be asked, each as probing found it. One that can't be is told and left out.
 
         Raises:
@@ -254,7 +254,7 @@ class LabelService:
         """The coroutine of a labelling by Ray: probes from here, then hands the requests to a worker."""
         project, task = self._open(job)
         async with self.asking.open(project, job.spec["teachers"], stop) as reach:
-            able = {teacher.spec.name for teacher in await self._probed(reach, log)}
+            able = {teacher.spec.name for teacher in await self.probed(reach, log)}
         self.context.watch.take_in(job)
         for spec in self._elsewhere(job, project):
             if spec.name not in able:
@@ -272,7 +272,7 @@ class LabelService:
         specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
         restore_budget(budget, read_events(folder / EVENTS_FILE).events, specs)
         async with self.asking.open(project, job.spec["teachers"], stop, budget) as reach:
-            teachers = [teacher for teacher in await self._probed(reach, log) if isinstance(teacher, HostedTeacher)]
+            teachers = [teacher for teacher in await self.probed(reach, log) if isinstance(teacher, HostedTeacher)]
             for split in (Split(value) for value in job.spec["splits"]):
                 work = self.plan_work(project, task, (), split, {**job.spec, "nonce": job.id})
                 events = read_events(folder / EVENTS_FILE).events

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import queue
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from app.usecases.asking import Asking
-from app.usecases.comparing import say_reply
-from app.usecases.context import POLL_S, Context
+from app.usecases.comparing import say_growing, say_reply
+from app.usecases.context import Context
 from app.usecases.labelling import LabelService
+from app.usecases.resident import PATIENCE_S, Resident
 from app.usecases.stages import StageBuilder
 from engine.dataset import student_prompt
-from engine.errors import InputError, NotFound, StateError
-from engine.jobs.backends.local import worker_environment
+from engine.errors import ErrorKind, InputError, NotFound, StateError, TeacherError
 from engine.jobs.events import EventLog
 from engine.label import label
-from engine.ports import Task
+from engine.ports import Task, Teacher
 from engine.tasks import get_task
-from engine.types import Choice, Job, Query, make_query
+from engine.teachers.hosted import HostedTeacher
+from engine.types import Choice, Job, Purpose, Query, make_query
 from storage.projects import Project
 from storage.runs import Run
 from storage.votes import VERDICTS, Vote
 
 PLAY = "play"
-_PATIENCE_S = 180.0
-_IDLE_S = 600.0
-_TURN_S = 60.0
+_LOOK_S = 0.15
 _MOST_QUERY = 20_000
 _OPTION = re.compile(r"\s*\(?([A-Z])[).:]\s*(\S.*?)\s*")
 
@@ -55,106 +51,15 @@ class Pane:
     told: str = ""
 
 
-@dataclass
-class Resident:
-    """The worker process that keeps a student loaded. One request at a time; it can be ended at any moment."""
-
-    process: subprocess.Popen[str] | None = None
-    lines: queue.Queue[str | None] = field(default_factory=queue.Queue)
-    turn: threading.Lock = field(default_factory=threading.Lock)
-    numbers: int = 0
-    idle: threading.Timer | None = None
-
-    def ask(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Send one request, and give its replies out as they come.
-
-        Raises:
-            StateError: if the worker was ended before its last reply, or others kept it busy.
-        """
-        if not self.turn.acquire(timeout=_TURN_S):
-            raise StateError("The students are busy with another visitor's query; try again in a moment.")
-        try:
-            self._start()
-            process, lines = self.process, self.lines
-            self.numbers += 1
-            if process is None or process.stdin is None:
-                raise StateError("The playground gave way to a run.")
-            try:
-                process.stdin.write(json.dumps({**request, "id": self.numbers}) + "\n")
-                process.stdin.flush()
-            except OSError as error:
-                raise StateError("The playground gave way to a run; ask again when that is over.") from error
-            yield from self._replies(lines, self.numbers)
-        finally:
-            self._rest()
-            self.turn.release()
-
-    def _replies(self, lines: queue.Queue[str | None], number: int) -> Iterator[dict[str, Any]]:
-        end = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                line = lines.get(timeout=max(0.1, end - time.monotonic()))
-            except queue.Empty:
-                self.end()
-                raise StateError(f"The student did not come to an end within {_PATIENCE_S:.0f} s.") from None
-            if line is None:
-                raise StateError("The playground gave way to a run; ask again when that is over.")
-            data = json.loads(line)
-            if data["id"] != number:  # of a tab that was closed before the end
-                continue
-            yield data
-            if data.get("over"):
-                return
-
-    def _start(self) -> None:
-        if self.idle is not None:
-            self.idle.cancel()
-        if self.process is not None and self.process.poll() is None:
-            return
-        command = [sys.executable, "-m", "engine.jobs.playground"]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-            env=worker_environment(),
-        )
-        lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=_read, args=(process, lines), daemon=True).start()
-        self.process, self.lines = process, lines
-
-    def _rest(self) -> None:
-        """Free the memory when nobody has asked for a while."""
-        self.idle = threading.Timer(_IDLE_S, self.end)
-        self.idle.daemon = True
-        self.idle.start()
-
-    def end(self) -> None:
-        """End the worker, at once; it starts again when it is asked."""
-        if self.idle is not None:
-            self.idle.cancel()
-        process, self.process = self.process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-
-
-def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
-    for line in process.stdout or ():
-        lines.put(line)
-    lines.put(None)
-
-
 @dataclass(frozen=True)
 class PlayService:
-    """Use cases of the playground."""
+    """Use cases of the playground. `heard` holds what teachers are saying now: by job, the text by teacher."""
 
     context: Context
     asking: Asking
     labelling: LabelService
     resident: Resident = field(default_factory=Resident)
+    heard: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def systems(self, project: Project) -> dict[str, str]:
         """What can be asked: the name as a person knows it, and an id. Stages of the newest run come first."""
@@ -213,8 +118,12 @@ class PlayService:
             "over."
         )
 
-    def ask(self, project: Project, query: Query, ids: Sequence[str]) -> Iterator[list[Pane]]:
+    def ask(
+        self, project: Project, query: Query, ids: Sequence[str], left: threading.Event | None = None
+    ) -> Iterator[list[Pane]]:
         """Ask some systems one query; gives all panes out, in the order asked, as their texts grow.
+
+        Once `left` is set nobody wants the rest: students are not asked further, teachers are hung up on.
 
         Raises:
             NotFound: if there is no such system.
@@ -226,22 +135,39 @@ class PlayService:
         panes = {id_: Pane(known[id_]) for id_ in ids}
         teachers = [id_.removeprefix("teacher ") for id_ in ids if id_.startswith("teacher ")]
         job = self._ask_teachers(project, query, teachers) if teachers else None
+        left, gone = left or threading.Event(), threading.Event()
+        asking = ThreadPoolExecutor(1, "playground")
+        students = asking.submit(self._ask_students, project, query, panes, gone)
+        try:
+            shown: list[Pane] = []
+            changed = time.monotonic()
+            while time.monotonic() - changed < PATIENCE_S and not left.is_set():
+                over = students.done()
+                if job is not None:
+                    self._collect(job, panes, get_task(project.config.task), query)
+                if shown != (now := list(panes.values())):
+                    shown, changed = now, time.monotonic()
+                    yield now
+                if all(pane.over for pane in now):
+                    return
+                if over:
+                    students.result()
+                time.sleep(_LOOK_S)
+            told = "stopped" if left.is_set() else "no answer came in time"
+            yield [pane if pane.over else replace(pane, over=True, told=told) for pane in panes.values()]
+        finally:  # also where nobody looks any more
+            gone.set()
+            asking.shutdown(wait=False)
+            if job is not None and any(not pane.over for pane in panes.values()):
+                self.context.watch.cancel(job.id)
 
-        def look() -> list[Pane]:
-            if job is not None:
-                self._collect(job, panes, get_task(project.config.task), query)
-            return list(panes.values())
-
-        yield look()
-        for id_ in ids:
-            if id_.startswith("student "):
-                for pane in self._ask_student(project, query, panes[id_], id_):
-                    panes[id_] = pane
-                    yield look()
-        end = time.monotonic() + _PATIENCE_S
-        while any(not pane.over for pane in panes.values()) and time.monotonic() < end:
-            time.sleep(POLL_S)
-            yield look()
+    def _ask_students(self, project: Project, query: Query, panes: dict[str, Pane], gone: threading.Event) -> None:
+        """Ask the students one after the other, as long as somebody looks."""
+        for id_ in [id_ for id_ in panes if id_.startswith("student ")]:
+            for pane in self._ask_student(project, query, panes[id_], id_):
+                panes[id_] = pane
+                if gone.is_set():
+                    return
 
     def _ask_student(self, project: Project, query: Query, pane: Pane, id_: str) -> Iterator[Pane]:
         _, run_id, step = id_.split(" ", 2)
@@ -281,36 +207,35 @@ class PlayService:
         project = self.context.projects.get(job.project_id)
         text, choices = job.spec["query"]
         query = make_query(text, tuple(Choice(*choice) for choice in choices))
-        async with self.asking.open(project, job.spec["teachers"], stop) as reach:
-            work = self.labelling.plan_one(project, query, reach.teachers, job.id)
-            await label(work, log, reach.caller)
+        heard = self.heard.setdefault(job.id, {})
+        try:
+            async with self.asking.open(project, job.spec["teachers"], stop) as reach:
+                found = await self.labelling.probed(reach, log)
+                teachers = [_heard_by(teacher, heard, stop) for teacher in found]
+                work = self.labelling.plan_one(project, query, teachers, job.id)
+                await label(work, log, reach.caller)
+        finally:
+            self.heard.pop(job.id)
 
     def _collect(self, job: Job, panes: dict[str, Pane], task: Task, query: Query) -> None:
         """Put in what the teachers have said so far."""
         now = self.context.jobs.get_job(job.id)
+        for name, text in list(self.heard.get(job.id, {}).items()):
+            if not panes[f"teacher {name}"].over:
+                panes[f"teacher {name}"] = replace(panes[f"teacher {name}"], text=say_growing(text))
         rows = self.context.db.rows(
-            "SELECT teacher, raw, output_tokens, latency_s, cost, error, message FROM attempts WHERE job_id = ? "
-            'ORDER BY teacher, "at"',
+            "SELECT teacher, purpose, raw, output_tokens, latency_s, cost, error, message FROM attempts "
+            'WHERE job_id = ? ORDER BY teacher, "at"',
             [job.id],
         )
         for row in rows:
             id_ = f"teacher {row['teacher']}"
-            failed = row["error"] is not None and not row["raw"]
-            if id_ in panes:
-                panes[id_] = replace(
-                    panes[id_],
-                    text=say_reply(task, query, row["raw"]),
-                    tokens=row["output_tokens"],
-                    seconds=row["latency_s"],
-                    cost=None if row["cost"] is None else float(row["cost"]),
-                    over=not failed or now.status.over,
-                    told=f"{row['error']}: {row['message']}" if row["error"] else "",
-                )
+            panes[id_] = _answered(panes[id_], row, task, query)
         if now.status.over:
             for id_, pane in panes.items():
                 if id_.startswith("teacher ") and not pane.over:
-                    declined = "declines: it does not know this query"
-                    panes[id_] = replace(pane, over=True, told=now.message or declined)
+                    told = pane.told or now.message or "declines: it does not know this query"
+                    panes[id_] = replace(pane, over=True, told=told)
 
     def vote(self, project: Project, vote: Vote) -> None:
         """Store a blind vote.
@@ -321,6 +246,29 @@ class PlayService:
         if vote.verdict not in VERDICTS:
             raise InputError(f"there is no verdict {vote.verdict!r}")
         self.context.votes.add(project.id, vote)
+
+
+def _answered(pane: Pane, row: dict[str, Any], task: Task, query: Query) -> Pane:
+    """The pane after one attempt; it is over unless the teacher is asked again after such a failure."""
+    told = f"{row['error']}: {row['message']}" if row["error"] else ""
+    if row["purpose"] != Purpose.PLAY or (row["error"] and ErrorKind(row["error"]).may_pass):
+        return replace(pane, told=told)
+    cost = None if row["cost"] is None else float(row["cost"])
+    text, tokens, seconds = say_reply(task, query, row["raw"]), row["output_tokens"], row["latency_s"]
+    return replace(pane, text=text, tokens=tokens, seconds=seconds, cost=cost, over=True, told=told)
+
+
+def _heard_by(teacher: Teacher, heard: dict[str, str], stop: Callable[[], bool]) -> Teacher:
+    """The teacher, its answer streamed into `heard` where its provider can, until nobody wants it any more."""
+    if not isinstance(teacher, HostedTeacher):
+        return teacher
+
+    def hear(text: str) -> None:
+        heard[teacher.spec.name] = text
+        if stop():  # hanging up is what ends the writing, and the bill
+            raise TeacherError(ErrorKind.CONNECTION, "stopped while it was answering; that part may be billed", text)
+
+    return replace(teacher, hear=hear)
 
 
 def _read_choices(text: str) -> Query:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import json_repair
+import pydantic_core
 
 _LABEL_KEYS = ("label", "final_answer", "answer")
 _RATIONALE_KEYS = ("rationale", "reasoning", "explanation", "thought", "thoughts")
@@ -57,6 +58,46 @@ def read_reply(text: str) -> RawReply | None:
     if found is None or (visible != text and "\n" in found.label):  # a label does not span what was cut out
         return None
     return found if found.rationale or not thought else found._replace(rationale=thought)
+
+
+def read_growing(text: str) -> tuple[str, str]:
+    """Rationale and label of a reply that is still being written, as far as they go; for the eye only.
+
+    Hidden reasoning stands for the rationale until something else is said. Never raises on any text.
+    """
+    text = text[:_MAX_REPLY]
+    *_, last = [None, *_THINK.finditer(text)]
+    thinking = last is not None and not last[1]
+    said = "" if thinking else text[last.end() :] if last else text
+    rationale, label = _read_said(said)
+    return _mend(rationale or _THINK.sub("", text[: len(text) - len(said)]).strip()), _mend(label)
+
+
+def _read_said(text: str) -> tuple[str, str]:
+    """As `read_growing`, of what stands outside of <think> blocks."""
+    start = next(_braces(text), None)
+    if start is None or text[:start].strip().lower() not in ("", "```", "```json"):
+        return text.strip(), ""
+    try:
+        data = _load_growing(text[start:])
+    except (ValueError, RecursionError, IndexError, TypeError):
+        return "", ""
+    if not isinstance(data, dict):
+        return "", ""
+    return _as_text(_first(data, _RATIONALE_KEYS)), _as_text(_first(data, _LABEL_KEYS))
+
+
+def _load_growing(text: str) -> Any:
+    """JSON that breaks off anywhere."""
+    try:
+        return pydantic_core.from_json(text, allow_partial="trailing-strings")
+    except ValueError:  # not quite JSON
+        return json_repair.loads(text, skip_json_loads=True, stream_stable=True)
+
+
+def _mend(text: str) -> str:
+    """The text with halves of characters put together, which repairing leaves apart."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _split_thought(text: str) -> tuple[str, str | None]:
@@ -135,7 +176,7 @@ def _first(data: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 def _as_text(value: Any) -> str:
     if value is None:
         return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _mend(value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _read_scores(data: Mapping[str, Any]) -> dict[str, float]:

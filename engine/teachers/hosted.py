@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -92,6 +92,14 @@ class Chat(Protocol):
         """
         ...
 
+    async def stream(self, ask: Ask, hear: Callable[[str], None]) -> Answer:
+        """As `complete`; `hear` is told the whole text so far as it grows. An endpoint may send it whole all the same.
+
+        Raises:
+            TeacherError: as `complete`.
+        """
+        ...
+
     async def models(self) -> list[str]:
         """Names of the models that the endpoint offers.
 
@@ -135,11 +143,12 @@ class Chat(Protocol):
 
 @dataclass(frozen=True)
 class HostedTeacher:
-    """A teacher of provider `openai` or `mistral`."""
+    """A teacher of provider `openai` or `mistral`. Where somebody is to `hear` its answers grow, they are streamed."""
 
     spec: TeacherSpec
     chat: Chat
     capabilities: Capabilities = field(default_factory=Capabilities)
+    hear: Callable[[str], None] | None = None
 
     @property
     def live(self) -> bool:
@@ -157,11 +166,22 @@ class HostedTeacher:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self.spec.timeout_s):
-                answer = await self.chat.complete(self._ask(request))
+                answer = await self._answer(self._ask(request))
         except TimeoutError:
             message = f"no complete answer within {self.spec.timeout_s:g} s"
             raise TeacherError(ErrorKind.TIMEOUT, message) from None
         return as_reply(answer, round(time.perf_counter() - started, 4))
+
+    async def _answer(self, ask: Ask) -> Answer:
+        """Streamed where somebody listens, and whole where the endpoint does not accept that."""
+        if self.hear is None:
+            return await self.chat.complete(ask)
+        try:
+            return await self.chat.stream(ask, self.hear)
+        except TeacherError as error:
+            if error.kind is not ErrorKind.BAD_REQUEST or "stream" not in f"{error} {error.raw}".lower():
+                raise
+            return await self.chat.complete(ask)
 
     def _ask(self, request: Request) -> Ask:
         options = build_options(self.spec, self.capabilities, request.schema)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 from mistralai.client import Mistral
 from mistralai.client.errors import MistralError, NoResponseError, ResponseValidationError
-from mistralai.client.models import ChatCompletionResponse
+from mistralai.client.models import ChatCompletionResponse, CompletionChunk
 
 from engine.errors import ErrorKind, TeacherError
 from engine.teachers.hosted import (
@@ -22,6 +22,7 @@ from engine.teachers.hosted import (
     read_batch_results,
     redact,
 )
+from engine.teachers.streaming import Growing, Hear
 from engine.types import Usage
 
 _FAILURES = (MistralError, NoResponseError, httpx2.HTTPError)
@@ -42,16 +43,32 @@ class MistralChat:
             TeacherError: with its kind.
         """
         try:
-            response = await self._client.chat.complete_async(
-                model=ask.model,
-                messages=chat_messages(ask.system, ask.user),
-                timeout_ms=int(ask.timeout_s * 1000),
-                http_headers={"Idempotency-Key": ask.key} if ask.key else None,
-                **ask.options,
-            )
+            response = await self._client.chat.complete_async(**_sent(ask))
         except _FAILURES as error:
             raise self._explain(error) from None
         return self._read(response)
+
+    async def stream(self, ask: Ask, hear: Hear) -> Answer:
+        """As `complete`, heard as it grows.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        growing = Growing(self._key, hear)
+        try:
+            async with await self._client.chat.stream_async(**_sent(ask)) as stream:
+                async for event in stream:
+                    _grow(growing, event.data)
+        except ResponseValidationError as error:
+            told = redact(error.body, self._key)
+            raise TeacherError(ErrorKind.SERVER, f"the provider failed in the middle of its answer: {told}") from None
+        except MistralError as error:
+            if error.status_code < 400:  # it sent something else than a stream
+                return self.read(error.body)
+            raise self._explain(error) from None
+        except _FAILURES as error:
+            raise self._explain(error) from None
+        return growing.end()
 
     async def models(self) -> list[str]:
         """Names of the models that the endpoint offers.
@@ -153,7 +170,7 @@ class MistralChat:
             finish_reason=str(choice.finish_reason or "stop"),
             reasoning=redact(reasoning, self._key),
             reasoning_field="thinking" if reasoning else None,
-            usage=Usage(usage.prompt_tokens, usage.completion_tokens) if usage and usage.total_tokens else Usage(),
+            usage=_count(usage) if usage and usage.total_tokens else Usage(),
         )
 
     def _explain(self, error: Exception) -> TeacherError:
@@ -168,6 +185,31 @@ class MistralChat:
         return TeacherError(
             ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}"
         )
+
+
+def _sent(ask: Ask) -> dict[str, Any]:
+    """One request as the SDK takes it."""
+    return {
+        "model": ask.model,
+        "messages": chat_messages(ask.system, ask.user),
+        "timeout_ms": int(ask.timeout_s * 1000),
+        "http_headers": {"Idempotency-Key": ask.key} if ask.key else None,
+        **ask.options,
+    }
+
+
+def _grow(growing: Growing, chunk: CompletionChunk) -> None:
+    """Take one piece of a stream in."""
+    for choice in chunk.choices:
+        content, reasoning = _split_chunks(choice.delta.content)
+        growing.add(content, reasoning, "thinking")
+        growing.note(choice.finish_reason)
+    if chunk.usage and chunk.usage.total_tokens:
+        growing.note(usage=_count(chunk.usage))
+
+
+def _count(usage: Any) -> Usage:
+    return Usage(usage.prompt_tokens, usage.completion_tokens)
 
 
 def _split_chunks(content: Any) -> tuple[str, str]:

@@ -6,6 +6,8 @@ https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ from engine.teachers.hosted import (
     Ask,
     BatchResult,
     BatchState,
+    as_text,
     chat_messages,
     explain,
     not_json,
     read_batch_results,
     redact,
 )
+from engine.teachers.streaming import Growing, Hear
 from engine.types import Usage
 
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
@@ -51,18 +55,44 @@ class OpenAIChat:
         Raises:
             TeacherError: with its kind.
         """
-        headers = {**self._headers, **({"Idempotency-Key": ask.key} if ask.key else {})}
         try:
-            # The SDK's door for requests in one's own form: `create` would walk through the whole body each time.
-            response = await self._client.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                body={"model": ask.model, "messages": chat_messages(ask.system, ask.user), **ask.options},
-                options={"headers": headers, "timeout": ask.timeout_s},
-            )
+            response = await self._post(ask, httpx2.Response)
         except openai.OpenAIError as error:
             raise self._explain(error) from None
         return self.read(response.text)
+
+    async def stream(self, ask: Ask, hear: Hear) -> Answer:
+        """As `complete`, heard as it grows: server-sent events, with the count of tokens in the last.
+
+        Raises:
+            TeacherError: with its kind.
+        """
+        growing = Growing(self._key, hear)
+        asked = replace(ask, options={**ask.options, "stream": True, "stream_options": {"include_usage": True}})
+        try:
+            async with await self._post(asked, object, stream=True, stream_cls=openai.AsyncStream[object]) as stream:
+                if "text/event-stream" not in stream.response.headers.get("content-type", ""):
+                    return self.read((await stream.response.aread()).decode("utf-8", "replace"))
+                async for chunk in stream:
+                    _grow(growing, chunk)
+        except openai.OpenAIError as error:
+            raise self._explain(error) from None
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from None
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise not_json(as_text(growing.answer)) from None
+        return growing.end()
+
+    async def _post(self, ask: Ask, cast_to: Any, **how: Any) -> Any:
+        """Send one request in its own form; `create` would walk through the whole body each time."""
+        headers = {**self._headers, **({"Idempotency-Key": ask.key} if ask.key else {})}
+        return await self._client.post(
+            "/chat/completions",
+            cast_to=cast_to,
+            body={"model": ask.model, "messages": chat_messages(ask.system, ask.user), **ask.options},
+            options={"headers": headers, "timeout": ask.timeout_s},
+            **how,
+        )
 
     async def models(self) -> list[str]:
         """Names of the models that the endpoint offers.
@@ -159,7 +189,7 @@ class OpenAIChat:
             usage = _read_usage(data.get("usage"))
         except (ValueError, LookupError, TypeError, AttributeError):
             raise not_json(text) from None
-        field = next((name for name in _REASONING_FIELDS if isinstance(message.get(name), str) and message[name]), None)
+        field = _find_reasoning(message)
         return Answer(
             content=content if isinstance(content, str) else json.dumps(content, ensure_ascii=False),
             finish_reason=str(choice.get("finish_reason") or "stop"),
@@ -177,11 +207,38 @@ class OpenAIChat:
             headers = error.response.headers
             return explain(error.status_code, redact(error.response.text, self._key), headers.get("retry-after"))
         if isinstance(error, openai.APIConnectionError):
-            cause = redact(str(error.__cause__ or error), self._key)
-            return TeacherError(
-                ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}"
-            )
-        return TeacherError(ErrorKind.NOT_JSON, f"the endpoint's answer can't be read: {redact(str(error), self._key)}")
+            return self._unreachable(error.__cause__ or error)
+        told = redact(str(error), self._key)
+        if type(error) is openai.APIError:  # an error among the pieces of a stream
+            return TeacherError(ErrorKind.SERVER, f"the provider failed in the middle of its answer: {told}")
+        return TeacherError(ErrorKind.NOT_JSON, f"the endpoint's answer can't be read: {told}")
+
+    def _unreachable(self, error: BaseException) -> TeacherError:
+        cause = redact(str(error), self._key)
+        return TeacherError(
+            ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}"
+        )
+
+
+def _grow(growing: Growing, chunk: Any) -> None:
+    """Take one piece of a stream in; the last, of usage alone, has no choice."""
+    if isinstance(chunk.get("usage"), Mapping):
+        growing.note(usage=_read_usage(chunk["usage"]))
+    for choice in chunk.get("choices") or ():
+        delta = choice.get("delta") or {}
+        field = _find_reasoning(delta)
+        growing.add(
+            content=delta.get("content") or "",
+            reasoning=delta[field] if field else "",
+            source=field,
+            refusal=delta.get("refusal") or "",
+        )
+        growing.note(choice.get("finish_reason"))
+
+
+def _find_reasoning(message: Mapping[str, Any]) -> str | None:
+    """The field of a message, or of a piece of one, where hidden reasoning stands."""
+    return next((name for name in _REASONING_FIELDS if isinstance(message.get(name), str) and message[name]), None)
 
 
 def _is_unreachable(error: BaseException) -> bool:

@@ -163,6 +163,7 @@ def test_playground(studio: Studio) -> None:
     teachers = ["teacher forward", "teacher eliminate"]
     panes = studio("playground", "ask", "p", query, teachers, False)
     assert "forward" in panes and "eliminate" in panes
+    studio("playground", "stop", "p")
     assert "Type a query" in studio.refused("playground", "ask", "p", " ", teachers, False)
     declined = studio("playground", "ask", "p", "What is love?", teachers, False)
     assert declined.count("does not know this query") == 2

@@ -91,7 +91,29 @@ def test_from_a_file_to_a_curated_set(browser: Browser, server: Server, tmp_path
         odd.answer = lambda user: "A" if "query 5" in user else "B"
         label_with_a_kill(tab, server, providers)
         assert tab.errors == []
+        play(tab, careful)
     curate(tab)
+    assert tab.errors == []
+
+
+def play(tab: Tab, slow: Provider) -> None:
+    """Teachers are read as they write; the second time one of them is stopped in the middle."""
+    slow.piece_s = 0.15
+    tab.open("playground", PROJECT)
+    expect(tab.field("Query")).not_to_have_value("")
+    tab.press("Ask")
+    pane = tab.page.locator(".pane", has_text="careful")
+    expect(pane).to_contain_text("Each option")
+    assert "Answer:" not in pane.inner_text() and "rationale" not in pane.inner_text()
+    expect(pane).to_contain_text("20 tokens", timeout=20_000)
+    assert REASONS["careful"]("B") in pane.inner_text() and "Answer: B" in pane.inner_text()
+    tab.press("Ask")
+    expect(pane).not_to_contain_text("Answer:")
+    expect(pane).to_contain_text("Each option")
+    tab.press("Stop")
+    expect(pane).to_contain_text("stopped")
+    assert "Answer:" not in pane.inner_text()
+    expect(tab.page.get_by_role("button", name="Stop")).to_be_disabled()
     assert tab.errors == []
 
 

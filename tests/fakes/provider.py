@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from engine.teachers.hosted import Chat
@@ -30,6 +30,7 @@ from engine.teachers.openai import OpenAIChat
 from tests.fakes.batches import BATCH_ROUTES
 
 KEY = "sk-loopback-0123456789"
+_IN_STREAM = ("slow", "broken off", "error inside", "garbage inside")
 HTML = "<html><body><h1>Bad gateway</h1></body></html>"
 
 
@@ -68,6 +69,9 @@ class Provider:
     batch_status: str = "done"
     batch_bodies: list[dict[str, Any]] = field(default_factory=list)
     unreached: tuple[str, ...] = ()
+    streams: bool = True
+    piece_s: float = 0.0
+    streaming: int = 0
     lose_next_batch: bool = False
 
     @property
@@ -141,7 +145,7 @@ def _faulty(provider: Provider, fault: str, user: str) -> Response:
 def _refused(provider: Provider, body: dict[str, Any]) -> Response | None:
     kind = (body.get("response_format") or {}).get("type")
     for name in provider.refuses:
-        if name in body or name == kind:
+        if body.get(name, False) is not False or name == kind:
             told = "response_format" if name == kind else name
             return _error(400, "unsupported_parameter", f"Unsupported parameter: '{told}' is not supported")
     return None
@@ -164,11 +168,64 @@ async def _chat(request: Request) -> Response:
             await asyncio.sleep(30)
         if fault == "reset":
             return _Reset()
-        if fault is not None and fault != "slow":
+        if fault is not None and fault not in _IN_STREAM:
             return _faulty(provider, fault, user)
-        return _refused(provider, body) or JSONResponse(_completion(provider, user))
+        refused = _refused(provider, body)
+        if refused is None and body.get("stream") and provider.streams:
+            return StreamingResponse(_counted(provider, _pieces(provider, body, fault)), media_type="text/event-stream")
+        return refused or JSONResponse(_completion(provider, user))
     finally:
         provider.busy -= 1
+
+
+def _event(data: Any) -> str:
+    return f"data: {json.dumps(data)}\n\n"
+
+
+async def _counted(provider: Provider, pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    provider.streaming += 1
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        provider.streaming -= 1
+
+
+async def _pieces(provider: Provider, body: dict[str, Any], fault: str | None) -> AsyncIterator[str]:
+    """The completion as server-sent events, a few characters each; as OpenAI does, the usage alone at the end."""
+    whole = _completion(provider, str(body["messages"][-1]["content"]))
+    usage, message = whole.pop("usage"), whole["choices"][0]["message"]
+    whole["object"] = "chat.completion.chunk"
+
+    def piece(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+        return _event({**whole, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
+
+    yield piece({"role": "assistant", "content": ""})
+    said = [(name, message[name]) for name in ("reasoning_content", "reasoning", "content") if name in message]
+    parts = [part for name, value in said for part in _cut(name, value)]
+    for place, delta in enumerate(parts):
+        await asyncio.sleep(provider.piece_s)
+        if place == len(parts) // 2 and fault == "broken off":
+            return
+        if place == len(parts) // 2 and fault == "error inside":
+            yield _event({"error": {"message": f"overloaded, key {provider.key}", "code": 503}})
+            return
+        if place == len(parts) // 2 and fault == "garbage inside":
+            yield "data: {not json\n\n"
+            return
+        yield piece(delta)
+    alone = "stream_options" in body
+    yield piece({}, "stop", **({} if alone else {"usage": usage}))
+    if alone:
+        yield _event({**whole, "choices": [], "usage": usage})
+    yield "data: [DONE]\n\n"
+
+
+def _cut(name: str, value: str | list[Any]) -> list[dict[str, Any]]:
+    if isinstance(value, list):
+        thinking, said = value
+        return [{name: [thinking]}, *({name: [{**said, "text": part[name]}]} for part in _cut(name, said["text"]))]
+    return [{name: value[start : start + 7]} for start in range(0, len(value), 7)]
 
 
 class _Reset(Response):

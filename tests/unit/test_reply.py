@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.tasks.reply import RawReply, find_answer_line, read_reply, read_score
+from engine.tasks.reply import RawReply, find_answer_line, read_growing, read_reply, read_score
 
 QUICK = settings(max_examples=100, deadline=None)
 PIECES = (
@@ -34,6 +34,32 @@ def test_no_text_makes_the_reader_raise(text: str) -> None:
     read_reply(text)
     find_answer_line(text)
     read_score(text)
+    for part in read_growing(text):
+        part.encode()
+
+
+@QUICK
+@given(words, st.booleans())
+def test_a_growing_reply_is_read_as_far_as_it_goes(rationale: str, ascii_: bool) -> None:
+    rationale = f"{rationale} 😀"
+    whole = "```json\n" + json.dumps({"rationale": rationale, "label": "17", "scores": {"a": 1}}, ensure_ascii=ascii_)
+    shown = [read_growing(whole[:length]) for length in range(len(whole) + 1)]
+    assert shown[-1] == (rationale.strip(), "17")
+    lengths = [len(said) for said, _ in shown]
+    assert max(lengths) <= len(rationale) + 12, "no JSON is shown"
+    assert len({said for said, _ in shown}) >= len(rationale.strip()) // 2, "it is seen to grow"
+
+
+def test_thoughts_are_shown_until_something_is_said() -> None:
+    assert read_growing("<think>Let me") == ("Let me", "")
+    assert read_growing("<think>Let me see.</think>\n") == ("Let me see.", "")
+    assert read_growing('<think>Let me see.</think>\n{"rationale": "It is') == ("It is", "")
+    assert read_growing("It is 7.\nAnswer: 7") == ("It is 7.\nAnswer: 7", "")
+    assert read_growing("") == ("", "")
+
+
+def test_a_repaired_reply_has_whole_characters() -> None:
+    assert read('{"rationale": "a \\ud83d\\ude00 b", "label": "B", "scores": {"rea').rationale == "a 😀 b"
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,0 +1,157 @@
+"""The playground asks: teachers are heard as they write, students beside them, and hung up on when nobody looks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from app.services import Services, open_services
+from app.usecases.playing import Pane, PlayService
+from engine.config import ProjectConfig
+from engine.types import Job, TeacherSpec, make_query
+from storage.projects import Project
+from tests.fakes.provider import KEY, Provider, run_provider
+
+QUERY = make_query("Who is the tallest?")
+REASON = "Tom is taller than Ann, and Ann is taller than Sam; so it is Tom who is the tallest of the three."
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with run_provider(piece_s=0.04, answer=lambda user: "Tom", reason=lambda label: REASON) as running:
+        yield running
+
+
+@pytest.fixture
+def services(tmp_path: Path, provider: Provider) -> Iterator[Services]:
+    with open_services(tmp_path) as services:
+        made = services.data.create_project(ProjectConfig(name="p", task="custom", embedder="packaged"))
+        for name, protocol, url in (("ann", "openai", f"{provider.url}/v1"), ("mia", "mistral", provider.url)):
+            spec = TeacherSpec(name, protocol, "m", url, key_variable="PLAY_KEY", timeout_s=10.0)
+            services.context.projects.put_teacher(made.id, spec)
+        services.label.add_scripted_teachers(made.id)
+        services.play.asking.keys.put("PLAY_KEY", KEY)
+        yield services
+
+
+def project_of(services: Services) -> Project:
+    return services.context.projects.get("p")
+
+
+def ask(services: Services, *names: str) -> Iterator[list[Pane]]:
+    return services.play.ask(project_of(services), QUERY, [f"teacher {name}" for name in names])
+
+
+def job_of(services: Services) -> Job:
+    return services.context.jobs.jobs_of(project_of(services).id)[0]
+
+
+def ended(services: Services) -> Job:
+    end = time.monotonic() + 20
+    while not (job := job_of(services)).status.over:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return job
+
+
+@pytest.mark.parametrize("name", ["ann", "mia"])
+def test_a_hosted_teacher_is_read_as_it_writes(services: Services, name: str) -> None:
+    seen = [pane for (pane,) in ask(services, name)]
+    texts = list(dict.fromkeys(pane.text for pane in seen if pane.text))
+    assert len(texts) >= 4, "it grows"
+    assert all(REASON.startswith(text) for text in texts[:-2]), "a person reads the rationale, not its JSON"
+    assert all(longer.startswith(shorter) for shorter, longer in pairwise(texts))
+    assert texts[-1] == f"{REASON}\nAnswer: Tom"
+    assert [pane.over for pane in seen].count(True) == 1 and seen[-1].over and not seen[-1].told
+    assert seen[-1].tokens == 20 and seen[-1].seconds and seen[-1].seconds > 0.3
+    ended(services)
+    assert not services.play.heard
+
+
+def test_an_endpoint_is_probed_before_it_is_played_with(services: Services, provider: Provider) -> None:
+    provider.refuses = ("json_schema",)
+    *_, last = ask(services, "ann")
+    assert last[0].text.endswith("Answer: Tom")
+    ended(services)
+    asked = len(provider.seen)
+    *_, last = ask(services, "ann")
+    assert last[0].text.endswith("Answer: Tom") and len(provider.seen) == asked + 1
+
+
+@pytest.mark.parametrize("how", ["stop", "closed tab"])
+def test_who_stops_or_looks_away_hangs_up(services: Services, provider: Provider, how: str) -> None:
+    *_, _ = ask(services, "ann")  # so that it is probed
+    provider.piece_s = 0.2
+    left = Event()
+    panes = services.play.ask(project_of(services), QUERY, ["teacher ann"], left)
+    while not (pane := next(panes)[0]).text:
+        pass
+    assert provider.streaming == 1
+    if how == "stop":
+        left.set()
+        *_, (pane,) = panes
+        assert pane.over and pane.told == "stopped" and REASON.startswith(pane.text)
+    panes.close()
+    began = time.monotonic()
+    ended(services)
+    assert time.monotonic() - began < 4, "the whole answer would have taken five seconds more"
+    row = services.context.db.rows("SELECT * FROM attempts WHERE job_id = ?", [job_of(services).id])[-1]
+    assert row["error"] == "connection" and row["raw"] and row["cost"] is None
+    assert "may be billed" in row["message"]
+    assert provider.streaming == 0
+
+
+def test_an_answer_that_breaks_off_is_told_and_asked_for_again(services: Services, provider: Provider) -> None:
+    *_, _ = ask(services, "ann")
+    provider.faults["tallest"] = ["broken off"]
+    seen = [pane for (pane,) in ask(services, "ann")]
+    assert any("broke off" in pane.told and not pane.over for pane in seen)
+    assert seen[-1].over and seen[-1].text.endswith("Answer: Tom") and not seen[-1].told
+
+
+def test_one_that_fails_does_not_hold_up_the_other(services: Services, provider: Provider) -> None:
+    services.play.asking.keys.put("OTHER", "wrong")
+    spec = TeacherSpec("bad", "openai", "m", f"{provider.url}/v1", key_variable="OTHER")
+    services.context.projects.put_teacher(project_of(services).id, spec)
+    *_, (bad, good, scripted) = ask(services, "bad", "mia", "forward")
+    assert "auth" in bad.told and not bad.text and bad.over
+    assert good.text.endswith("Answer: Tom") and not good.told
+    assert "does not know this query" in scripted.told
+
+
+def test_a_student_that_is_being_loaded_does_not_hold_up_teachers(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Event()
+
+    def load(self: PlayService, project: Project, query: Any, pane: Pane, id_: str) -> Iterator[Pane]:
+        assert loaded.wait(20)
+        yield Pane("stage1", "Tom", over=True)
+
+    monkeypatch.setattr(
+        PlayService, "systems", lambda self, project: {"stage1": "student r stage1", "ann": "teacher ann"}
+    )
+    monkeypatch.setattr(PlayService, "_ask_student", load)
+    grew = 0
+    for student, teacher in services.play.ask(project_of(services), QUERY, ["student r stage1", "teacher ann"]):
+        grew += bool(teacher.text and not teacher.over and not student.over)
+        if teacher.over:
+            loaded.set()
+    assert grew >= 3 and student.text == "Tom" and teacher.text.endswith("Answer: Tom")
+
+
+def test_what_goes_wrong_with_a_student_is_not_swallowed(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: PlayService, *values: Any) -> Iterator[Pane]:
+        raise ZeroDivisionError
+        yield
+
+    monkeypatch.setattr(PlayService, "systems", lambda self, project: {"stage1": "student r stage1"})
+    monkeypatch.setattr(PlayService, "_ask_student", fail)
+    with pytest.raises(ZeroDivisionError):
+        list(services.play.ask(project_of(services), QUERY, ["student r stage1"]))
