@@ -59,14 +59,22 @@ def serve_student(
 
 def push(
     run: RunId,
-    stage: Stage,
     repository: Annotated[str, typer.Argument(help="OWNER/NAME on the Hub; the token is read from $HF_TOKEN.")],
+    stage: Annotated[str, typer.Option(help="Train step, as stage3; the set has none.")] = "",
+    what: Annotated[
+        str, typer.Option(help="adapter, merged (the whole model), or set (what it was taught).")
+    ] = "adapter",
     public: Annotated[bool, typer.Option("--public", help="Anybody may see it.")] = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
-    """Push a stage's adapter with its card to the Hub."""
+    """Push a stage's student, or the set it was taught with, with a card to the Hub."""
+    from app.usecases.publishing import PushOrder, read_what
+
     with open_workspace(workspace) as services:
-        job = services.publish.push(run, stage, repository, not public)
+        order = PushOrder(run, repository, read_what(what), stage, not public)
+        if order.what == "merged":
+            services.context.wait(services.export.merge(run, stage).id)
+        job = services.publish.push(order)
         services.context.wait(job.id)
         pushed = services.context.jobs.last_events(job.id, ("pushed",))
     sys.stdout.write(f"pushed: {pushed[0].data['url'] if pushed else repository}\n")

@@ -18,7 +18,7 @@ from app.pages.picking import run_choices
 from app.services import Services
 from app.usecases.carding import write_card
 from app.usecases.exporting import MERGE
-from app.usecases.publishing import PUSH, TOKEN
+from app.usecases.publishing import PUSH, TOKEN, PushOrder, read_what
 from app.view import log_html, table_html, told_html
 from engine.errors import InputError
 from engine.types import hash_id
@@ -34,6 +34,8 @@ _SETS = [
     ("rows of stage 2: compressed reasoning", "rows-compressed"),
     ("rows of stage 3: answers only", "rows-label"),
 ]
+
+_PUSHED = [("the adapter", "adapter"), ("the merged model", "merged"), ("the distillation set", "set")]
 
 
 def build(frame: Frame) -> None:
@@ -59,10 +61,11 @@ def build(frame: Frame) -> None:
     with gr.Accordion("Serve it, push it to the Hub", open=False):
         serve = gr.HTML(padding=False)
         with gr.Row():
+            what = gr.Dropdown(_PUSHED, value="adapter", label="What")
             repository = gr.Textbox(label="Repository of the Hub", placeholder="owner/name", max_length=200)
             token = gr.Textbox(label=f"Token, kept in memory only (else {TOKEN} is read)", type="password")
             private = gr.Checkbox(True, label="private")
-        push = gr.Button("Push the adapter")
+        push = gr.Button("Push to the Hub")
     frame.fill_once([run], do.choices)
     frame.fill([state], do.state)
     chosen = [frame.project, run, stage]
@@ -72,7 +75,7 @@ def build(frame: Frame) -> None:
     adapter.click(frame.guard(do.adapter), chosen, [said, file], **frame.quiet)
     frame.follow(merge.click(frame.guard(do.merge), chosen, [said, frame.timer], **frame.quiet))
     merged.click(frame.guard(do.merged), chosen, [said, file], **frame.quiet)
-    inputs = [*chosen, repository, private, token]
+    inputs = [*chosen, what, repository, private, token]
     frame.follow(push.click(frame.guard(do.push), inputs, [said, token, frame.timer], **frame.quiet))
 
 
@@ -111,7 +114,7 @@ class _Handlers:
         for job in jobs:
             pushed = self.services.context.jobs.last_events(job.id, ("pushed",))
             where = pushed[0].data["url"] if pushed else job.spec.get("output", job.spec.get("repository"))
-            what = f"{job.kind} {job.spec['step']}"
+            what = " ".join(filter(None, (job.kind, job.spec.get("what"), job.spec["step"])))
             lines.append({"what": what, "status": job.status.value, "where": where, "message": job.message})
         return table_html(lines, "merged and pushed")
 
@@ -158,13 +161,13 @@ class _Handlers:
     def merged(self, project: str, run: str | None, stage: str | None) -> list[Any]:
         return self._file(project, "merged", self._run(project, run).id, _named(stage))
 
-    def push(
-        self, project: str, run: str | None, stage: str | None, repository: str, private: bool, token: str
-    ) -> list[Any]:
+    def push(self, project: str, run: str | None, stage: str | None, what: str, *how: Any) -> list[Any]:
+        repository, private, token = how
         found = self._run(project, run)
         if token.strip():
             self.services.publish.keys.put(TOKEN, token)
-        self.services.publish.push(found.id, _named(stage), repository, private)
+        step = "" if what == "set" else _named(stage)
+        self.services.publish.push(PushOrder(found.id, repository, read_what(what), step, private))
         return [told_html("Pushing; the state above says when it is done."), "", gr.Timer(active=True)]
 
 

@@ -21,6 +21,7 @@ from storage.projects import Project
 from storage.runs import Run
 
 Form = Literal["adapter", "merged"]
+SET_FILE = "set.parquet"
 _LOAD = {
     "adapter": (
         "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n",
@@ -75,9 +76,39 @@ def write_card(context: Context, run: Run, step: str, form: Form) -> Card:
     return Card("\n".join(filter(None, parts)), provenance)
 
 
+def write_set_card(context: Context, project: Project, selection_id: str) -> Card:
+    """The card of a distillation set."""
+    found = _origins(context, project, selection_id)
+    front = {
+        "configs": [{"config_name": "default", "data_files": SET_FILE}],
+        "tags": ["reasoning-distillation", "tacit"],
+    }
+    parts = [
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n",
+        f"# {project.name}: distillation set\n\n{found['selection']['kept']:,} rationales with their labels, written "
+        "by language models and selected by Tacit (Thinking without Tokens, arXiv 2503.24198). Task: "
+        f"{project.config.task}. Written on {date.today().isoformat()}. One row a rationale: the query, the teacher, "
+        "what it said, its confidence, and why it was kept.\n",
+        _origin(found),
+    ]
+    return Card("\n".join(parts), found)
+
+
 def _provenance(context: Context, project: Project, run: Run, step: str) -> dict[str, Any]:
-    selection = context.selections.get(run.selection_id)
-    kept = context.selections.kept(run.selection_id)
+    return {
+        **_origins(context, project, run.selection_id),
+        "run": run.id,
+        "step": step,
+        "base_model": base_name(run),
+        "plan": run.plan.model_dump(mode="json"),
+        "report": [asdict(row) for row in context.reports.rows(run.id) if row.name == step],
+    }
+
+
+def _origins(context: Context, project: Project, selection_id: str) -> dict[str, Any]:
+    """Who answered, asked by which prompts, selected how, and what it cost."""
+    selection = context.selections.get(selection_id)
+    kept = context.selections.kept(selection_id)
     taught = {row["teacher"] for row in kept}
     prompts = context.db.rows(
         "SELECT DISTINCT p.name, p.hash FROM prompts p JOIN attempts a ON a.prompt_hash = p.hash "
@@ -99,15 +130,10 @@ def _provenance(context: Context, project: Project, run: Run, step: str) -> dict
         )
     return {
         "project": project.name,
-        "run": run.id,
-        "step": step,
-        "base_model": base_name(run),
         "teachers": teachers,
         "prompts": prompts,
         "selection": {"id": selection.id, **selection.config.model_dump(mode="json"), "kept": len(kept)},
         "spent": context.ledger.totals(project.id),
-        "plan": run.plan.model_dump(mode="json"),
-        "report": [asdict(row) for row in context.reports.rows(run.id) if row.name == step],
     }
 
 
@@ -135,12 +161,12 @@ def _origin(found: dict[str, Any]) -> str:
     ]
     prompts = ", ".join(f"{row['name']} ({row['hash']})" for row in found["prompts"]) or "none"
     kept, config = found["selection"]["kept"], found["selection"]
+    base = "The weights follow the licence of the base model. " if "base_model" in found else ""
     return (
         "## Where it comes from\n\nTeachers:\n" + "\n".join(lines or ["- none"]) + f"\n\nPrompts, by hash: {prompts}.\n"
-        f"Selection: {kept} samples, {config['method']}, threshold {config['threshold']}. Plan, prices and spend stand "
-        "in `tacit.json`.\n\n## Licence\n\nThe weights follow the licence of the base model. Whether a provider's "
-        "answers may train another model is up to that provider's terms: look at those of each teacher above before "
-        "you pass this on.\n"
+        f"Selection: {kept} samples, {config['method']}, threshold {config['threshold']}. Settings, prices and spend "
+        f"stand in `tacit.json`.\n\n## Licence\n\n{base}Whether a provider's answers may train another model is up to "
+        "that provider's terms: look at those of each teacher above before you pass this on.\n"
     )
 
 

@@ -1,14 +1,18 @@
-"""Pushing a student to the Hub, behind a token."""
+"""Pushing a student or a distillation set to the Hub, behind a token."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 from app.usecases.asking import Keys
+from app.usecases.carding import SET_FILE, write_set_card
 from app.usecases.context import Context
 from app.usecases.exporting import ExportService
 from engine.errors import InputError, KeyMissing, StateError
@@ -18,14 +22,47 @@ from engine.types import Job
 PUSH = "push"
 TOKEN = "HF_TOKEN"
 """The variable of the Hub's token."""
+What = Literal["adapter", "merged", "set"]
+
+
+@dataclass(frozen=True)
+class PushOrder:
+    """What of a run goes where: the adapter or the merged model of a step, or the set that it was taught with."""
+
+    run: str
+    repository: str
+    what: What = "adapter"
+    step: str = ""
+    private: bool = True
+
+
+def read_what(name: str) -> What:
+    """What is to be pushed, by its name.
+
+    Raises:
+        InputError: if there is no such thing.
+    """
+    if name not in get_args(What):
+        raise InputError(f"{name!r} can't be pushed; there are {', '.join(get_args(What))}")
+    return cast(What, name)
 
 
 def _name_base_only(folder: Path, model: str) -> None:
     """Where the base model is a folder of this machine, say its name only."""
-    if Path(model).is_dir():
-        for name in ("README.md", "tacit.json", "adapter_config.json"):
-            file = folder / name
-            file.write_text(file.read_text("utf-8").replace(model, Path(model).name), "utf-8")
+    for name in ("README.md", "tacit.json", "adapter_config.json", "config.json"):
+        file = folder / name
+        if Path(model).is_dir() and file.is_file():
+            text = file.read_text("utf-8")
+            file.unlink()  # it may be linked
+            file.write_text(text.replace(model, Path(model).name), "utf-8")
+
+
+def _link(source: str, target: str) -> None:
+    """Gigabytes are not copied where that can be helped."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 @dataclass(frozen=True)
@@ -36,22 +73,26 @@ class PublishService:
     keys: Keys
     export: ExportService
 
-    def push(self, run_id: str, step: str, repository: str, private: bool = True) -> Job:
-        """Queue the upload of a stage's adapter with its card to the Hub, as OWNER/NAME.
+    def push(self, order: PushOrder) -> Job:
+        """Queue an upload with its card to the Hub, to a repository OWNER/NAME, which is made if need be.
 
         Raises:
             InputError: if that is no name of a repository.
             KeyMissing: if there is no token.
-            StateError: if the step has no adapter.
+            StateError: if the step has no adapter, or was not merged yet.
         """
-        run = self.context.runs.get(run_id)
-        self.export.find_adapter(run, step)
-        owner, _, name = repository.strip().partition("/")
+        run = self.context.runs.get(order.run)
+        if order.what != "set":
+            self.export.find_adapter(run, order.step)
+        if order.what == "merged" and not self.export.merged_folder(run, order.step).is_dir():
+            raise StateError(f"{order.step} is not merged into its base model yet; do that first, then push it")
+        owner, _, name = order.repository.strip().partition("/")
         if not owner or not name or "/" in name:
-            raise InputError(f"{repository!r}: name a repository of the Hub as OWNER/NAME")
+            raise InputError(f"{order.repository!r}: name a repository of the Hub as OWNER/NAME")
         self._token()
-        spec = {"run": run.id, "step": step, "repository": repository.strip(), "private": private}
-        return self.context.submit(run.project_id, PUSH, spec)
+        return self.context.submit(
+            run.project_id, PUSH, {**asdict(order), "run": run.id, "repository": f"{owner}/{name}"}
+        )
 
     def _token(self) -> str:
         token = self.keys.of(TOKEN)
@@ -61,24 +102,43 @@ class PublishService:
 
     async def run_push(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of an upload; a started upload can't be stopped halfway."""
-        log.emit("progress", step=f"pushes {job.spec['step']}", done=0, of=1)
+        order = PushOrder(**job.spec)
+        log.emit("progress", step=f"pushes {order.step or order.what}", done=0, of=1)
         token = self._token()
         try:
-            url = await asyncio.to_thread(self._upload, job, token)
+            url = await asyncio.to_thread(self._upload, order, token)
         except Exception as error:  # noqa: BLE001 - the Hub's client raises many kinds; the message is what helps
             told = str(error).replace(token, "[token]")[:500]
             raise StateError(f"the Hub did not take it: {told}. Nothing here was changed; push again.") from None
         log.emit("pushed", url=url)
 
-    def _upload(self, job: Job, token: str) -> str:
-        """Upload an adapter and its card; returns the commit's address."""
+    def _upload(self, order: PushOrder, token: str) -> str:
+        """Upload a folder; returns the commit's address."""
         from huggingface_hub import HfApi  # noqa: PLC0415 - only where something is pushed
 
-        spec, api = job.spec, HfApi(token=token)
-        with tempfile.TemporaryDirectory() as folder:
-            made = self.export.adapter(spec["run"], spec["step"], Path(folder) / "adapter")
-            _name_base_only(made, self.context.runs.get(spec["run"]).plan.student.model)
-            api.create_repo(spec["repository"], private=spec["private"], exist_ok=True)
-            if spec["private"] and not api.repo_info(spec["repository"]).private:
+        api, kind = HfApi(token=token), "dataset" if order.what == "set" else "model"
+        exports = self.context.workspace / "exports"
+        exports.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="push-", dir=exports) as folder:
+            made = self._make(order, Path(folder) / "made")
+            api.create_repo(order.repository, private=order.private, exist_ok=True, repo_type=kind)
+            if order.private and not api.repo_info(order.repository, repo_type=kind).private:
                 raise StateError("this repository is there already and public; name another, or push it as public")
-            return str(api.upload_folder(repo_id=spec["repository"], folder_path=made).commit_url)
+            pushed = api.upload_folder(repo_id=order.repository, folder_path=made, repo_type=kind)
+            return str(pushed.commit_url)
+
+    def _make(self, order: PushOrder, folder: Path) -> Path:
+        """The folder that is uploaded."""
+        run = self.context.runs.get(order.run)
+        if order.what == "set":
+            card = write_set_card(self.context, self.context.projects.get(run.project_id), run.selection_id)
+            self.export.dataset(run.project_id, run.selection_id, folder / SET_FILE)
+            for name, text in card.files.items():
+                (folder / name).write_text(text, "utf-8")
+            return folder
+        if order.what == "merged":
+            shutil.copytree(self.export.merged_folder(run, order.step), folder, copy_function=_link)
+        else:
+            self.export.adapter(run.id, order.step, folder)
+        _name_base_only(folder, run.plan.student.model)
+        return folder

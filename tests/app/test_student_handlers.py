@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import io
 import shutil
 import time
 import zipfile
@@ -9,14 +11,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from gradio_client import handle_file
 
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.usecases.labelling import LabelOrder
+from app.usecases.publishing import read_what
+from engine.errors import InputError
 from engine.types import Split, make_query
 from tests.app.studio import Studio, open_studio
+from tests.fakes.hub import TOKEN, Hub, run_hub
 
 ORDER: list[Any] = ["twt+standard-kd", "smoke", "packaged", "- its own teacher -", True, 1, "", "", "", "", "", ""]
 
@@ -196,15 +204,53 @@ def test_exports(studio: Studio, tmp_path: Path) -> None:
     studio.finish()
     assert "merged already" in studio("exports", "merge", "p", run, "stage3")[0]
     assert "MB" in studio("exports", "merged", "p", run, "stage3")[0]
-    push = ["p", run, "stage3"]
-    assert "OWNER/NAME" in studio.refused("exports", "push", *push, "nobody", True, "")
-    assert "HF_TOKEN" in studio.refused("exports", "push", *push, "me/mine", True, "")
-    studio.services.publish.keys.put("HF_TOKEN", "hf_secret")
-    studio("exports", "push", *push, "me/mine", True, "hf_secret_typed")
-    studio.finish()
-    state = studio("frame", "tick", "p")
-    assert "hf_secret" not in str(state)
     assert "Choose a stage" in studio.refused("exports", "adapter", "p", run, None)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with run_hub() as running:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", running.url)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        yield running
+
+
+def test_pushing(studio: Studio, hub: Hub) -> None:
+    run, keys = run_id(studio), studio.services.publish.keys
+
+    def push(what: str, repository: str, private: bool = True, token: str = "") -> str:
+        studio("exports", "push", "p", run, "stage3", what, repository, private, token)
+        studio.finish()
+        state = str(studio.open("exports", "p"))
+        assert TOKEN not in state and "hf_wrong" not in state
+        return state
+
+    stage3 = ["p", run, "stage3", "adapter"]
+    assert "OWNER/NAME" in studio.refused("exports", "push", *stage3, "nobody", True, "")
+    assert "HF_TOKEN" in studio.refused("exports", "push", *stage3, "me/mine", True, "")
+    with pytest.raises(InputError, match="can't be pushed"):
+        read_what("code")
+    assert "did not take it" in html.unescape(push("adapter", "me/mine", token="hf_wrong")) and not hub.files
+    assert "/me/mine/commit" in push("adapter", "me/mine", token=TOKEN)
+    pushed = hub.files["models/me/mine"]
+    assert hub.private["models/me/mine"] and {"README.md", "tacit.json", "adapter_config.json"} <= set(pushed)
+    assert "SmolLM2" in pushed["adapter_config.json"].decode() and "stage3" in pushed["README.md"].decode()
+    assert "/me/whole/commit" in push("merged", "me/whole", private=False)
+    whole = hub.files["models/me/whole"]
+    assert not hub.private["models/me/whole"] and "tacit.json" in whole
+    assert "already and public" in push("merged", "me/whole"), "what was to be private does not go where all can see it"
+    assert "/datasets/me/taught/commit" in push("set", "me/taught")
+    taught = hub.files["datasets/me/taught"]
+    rows = pq.read_table(io.BytesIO(taught["set.parquet"])).to_pylist()
+    found = studio.services.context.runs.get(run)
+    assert len(rows) == len(studio.services.context.selections.kept(found.selection_id)) and rows[0]["rationale"]
+    front = yaml.safe_load(taught["README.md"].decode().split("---")[1])
+    assert front["configs"][0]["data_files"] == "set.parquet" and "forward" in taught["README.md"].decode()
+    assert "/a/path" not in str([*pushed.values(), *whole.values(), *taught.values()])
+    hub.fails = True
+    assert "out of order" in push("set", "me/taught") and "Nothing here was changed" in push("set", "me/taught")
+    assert not list((studio.services.context.workspace / "exports").glob("push-*"))
+    keys.put("HF_TOKEN", "")
 
 
 def test_projects_with_runs_are_carried_and_begun_afresh(studio: Studio) -> None:
