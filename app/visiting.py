@@ -32,7 +32,7 @@ _READS = {
     "compress": {"first", "turn", "stay", "look", "follow"},
     "train": {"plan", "show_forecast", "steps", "draw"},
     "evaluate": {"show", "pay_back", "first", "turn"},
-    "playground": {"ask", "pick", "stop"},
+    "playground": {"ask", "pick", "stop", "take"},
     "exports": {"stages", "show", "make", "adapter"},
     "welcome": {"copy", "begin_afresh"},
 }
@@ -117,9 +117,10 @@ class Own:
 
 @dataclass(frozen=True)
 class Quotas:
-    """What visitors together and one copy may take. Times in seconds."""
+    """What visitors together, one address and one copy may take. Times in seconds."""
 
     copies: int = 40
+    copies_each: int = 10
     lifetime_s: float = 3 * 3600.0
     idle_s: float = 3600.0
     may_go_s: float = 300.0
@@ -138,6 +139,7 @@ class Visitors:
     _made: dict[str, float] = field(default_factory=dict)
     _used: dict[str, float] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
+    _origin: dict[str, str] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def prepare(self) -> None:
@@ -250,46 +252,62 @@ class Visitors:
                 raise Forbidden(f"A copy has {self.quotas.runs} runs of its own at most. Make a new one.")
             self._asked[name] = now
 
-    def copy(self) -> str:
-        """A copy of the finished demo project, for one visitor. Returns its name.
+    def copy(self, address: str) -> str:
+        """A copy of the finished demo project for one visitor; many may stand behind an address.
+
+        Returns:
+            Its name.
 
         Raises:
             Forbidden: if there are too many copies that are in use.
         """
-        name = self._reserve()
+        name = self._reserve(address)
         return self._fill(name, lambda: bring_shipped(self.services, name))
 
-    def begin_afresh(self) -> str:
-        """A fresh project with some of the demo's queries, for one visitor. Returns its name.
-
-        Raises:
-            Forbidden: if there are too many copies that are in use.
-        """
-        name = self._reserve()
+    def begin_afresh(self, address: str) -> str:
+        """As `copy`: a fresh project with some of the demo's queries."""
+        name = self._reserve(address)
         return self._fill(name, lambda: self.services.carry.begin_afresh(NAME, name, *_FRESH))
 
     def _fill(self, name: str, make: Callable[[], Any]) -> str:
         try:
             make()
         except BaseException:
-            with self._lock:
-                self._made.pop(name, None)
-                self._used.pop(name, None)
+            self._forget(name)
             raise
         return name
 
-    def _reserve(self) -> str:
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            for held in (self._made, self._used, self._asked, self._origin):
+                held.pop(name, None)
+
+    def _reserve(self, address: str) -> str:
         self.sweep()
         with self._lock:
             if sum(self.clock() - made < 60 for made in self._made.values()) >= self.quotas.copies_a_minute:
                 raise Forbidden("Many copies are being made at this moment; try again in a minute.")
-            if len(self._made) >= self.quotas.copies:
-                idlest = min(self._used, key=lambda name: self._used[name])
-                if self.clock() - self._used[idlest] < self.quotas.may_go_s or not self._remove(idlest):
-                    raise Forbidden("The demo is full at this moment; look around, and try again in a few minutes.")
+            mine = [name for name, origin in self._origin.items() if origin == address]
+            if len(mine) >= self.quotas.copies_each:
+                self._make_room(mine, f"{len(mine)} copies are in use from your address; go on with one of them.")
+            elif len(self._made) >= self.quotas.copies:
+                self._make_room(
+                    list(self._made), "The demo is full at this moment; look around, and try again in a few minutes."
+                )
             name = f"{PREFIX}{secrets.token_hex(16)}"
             self._made[name] = self._used[name] = self.clock()
+            self._origin[name] = address
             return name
+
+    def _make_room(self, names: Sequence[str], told: str) -> None:
+        """Remove of these copies the one that was left alone the longest.
+
+        Raises:
+            Forbidden: if that is not long enough.
+        """
+        idlest = min(names, key=lambda name: self._used[name])
+        if self.clock() - self._used[idlest] < self.quotas.may_go_s or not self._remove(idlest):
+            raise Forbidden(told)
 
     def sweep(self) -> list[str]:
         """Remove copies that are too old or idle; those with a job have it cancelled first. Returns who is gone."""
@@ -318,8 +336,7 @@ class Visitors:
             pass
         except StateError:  # a job of it began just now
             return False
-        for held in (self._made, self._used, self._asked):
-            held.pop(name, None)
+        self._forget(name)
         return True
 
     def keep_sweeping(self, stopped: threading.Event, every_s: float = 60.0) -> None:

@@ -35,19 +35,19 @@ def build(frame: Frame) -> None:
     )
     do = _Handlers(frame.services)
     query = gr.Textbox(label="Query", lines=3, max_lines=12, max_length=20_000)
-    with gr.Row():
-        chosen = gr.CheckboxGroup([], label="Who is asked")
-        blind = gr.Checkbox(False, label="blind: two of them, unnamed, until you have voted", min_width=200)
+    few = gr.Dropdown([], label="or one of the project's first queries", interactive=True)
+    chosen = gr.CheckboxGroup([], label="Who is asked")
+    blind = gr.Checkbox(False, label="blind: two of them, unnamed, until you have voted")
     with gr.Row():
         ask = gr.Button("Ask", variant="primary")
         stop = gr.Button("Stop", variant="stop", interactive=False)
-        some = gr.Button("Take a query of the project")
+        some = gr.Button("Another query, at random")
     said, panes = gr.HTML(padding=False), gr.HTML(padding=False)
     held, left = gr.State([]), gr.State(None)
     with gr.Row(visible=False) as votes:
         buttons = [gr.Button(name) for name, _ in _VERDICTS]
     tally = gr.HTML(padding=False)
-    frame.fill_once([chosen, query, tally], do.open)
+    frame.fill_once([chosen, query, few, tally], do.open)
     frame.fill([said], do.state)
     asked = ask.click(
         frame.guard_stream(do.ask),
@@ -59,6 +59,7 @@ def build(frame: Frame) -> None:
     )
     frame.follow(asked)
     stop.click(frame.guard(do.stop), [frame.project, left], stop, **frame.quiet)
+    few.input(frame.guard(do.take), [frame.project, few], query, **frame.quiet)
     some.click(frame.guard(do.pick), frame.project, query, **frame.quiet)
     work = (do.vote_first, do.vote_second, do.vote_both, do.vote_neither)
     for button, vote in zip(buttons, work, strict=True):
@@ -76,18 +77,23 @@ class _Handlers:
 
     def open(self, project: Project | None) -> list[Any]:
         if project is None:
-            return [gr.CheckboxGroup([], value=[]), "", told_html("Make a project first, on the page Projects.")]
+            return [gr.CheckboxGroup([], value=[]), "", gr.Dropdown([]), told_html("Make a project first, on the page Projects.")]
         systems = self.services.play.systems(project)
         first = list(systems.values())[:4]
-        query = self.services.play.pick(project, 0.0)
-        text = get_task(project.config.task).render(query) if query else ""
-        return [gr.CheckboxGroup(list(systems.items()), value=first), text, self._tally(project)]
+        few = self.services.play.first(project)
+        text = self.take(project.name, few[0][1]) if few else ""
+        chosen = gr.CheckboxGroup(list(systems.items()), value=first)
+        return [chosen, text, gr.Dropdown(few, value=few[0][1] if few else None), self._tally(project)]
 
     def state(self, project: Project | None) -> str:
         told = self.services.play.busy()
         if project is not None and not self.services.play.systems(project):
             told = "Nobody can be asked yet: add teachers, or train a student."
         return told_html(told)
+
+    def take(self, project: str, id_: str) -> str:
+        found = self._project(project)
+        return get_task(found.config.task).render(self.services.context.queries.find_one(found.id, id_))
 
     def pick(self, project: str) -> str:
         found = self._project(project)

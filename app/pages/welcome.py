@@ -72,11 +72,17 @@ class _Handlers:
         drawn = gr.Plot(tradeoff(systems), visible=bool(systems))
         return [told_html(_headline(systems)), table_html(way, "the way through"), drawn]
 
-    def copy(self, project: str) -> str:
-        return self.visitors.copy()
+    def copy(self, project: str, request: gr.Request) -> str:
+        return self.visitors.copy(_address(request))
 
-    def begin_afresh(self, project: str) -> str:
-        return self.visitors.begin_afresh()
+    def begin_afresh(self, project: str, request: gr.Request) -> str:
+        return self.visitors.begin_afresh(_address(request))
+
+
+def _address(request: gr.Request) -> str:
+    """Where a visitor comes from. A host of Spaces stands in front, and says for whom it asks."""
+    forwarded = str(request.headers.get("x-forwarded-for", "")).partition(",")[0].strip()
+    return forwarded or (request.client.host if request.client else "")
 
 
 def _headline(systems: list[System]) -> str:

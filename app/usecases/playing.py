@@ -90,6 +90,15 @@ class PlayService:
                 return self.context.queries.find_one(project.id, row["id"])
         return None
 
+    def first(self, project: Project, size: int = 50) -> list[tuple[str, str]]:
+        """The beginning of some queries with their ids, held-out ones first."""
+        rows = self.context.db.rows(
+            "SELECT left(text, 120) AS begin, id FROM queries WHERE project_id = ? "
+            "ORDER BY split = 'heldout' DESC, position LIMIT ?",
+            [project.id, size],
+        )
+        return [(" ".join(row["begin"].split()), row["id"]) for row in rows]
+
     def read_query(self, project: Project, text: str) -> Query:
         """The query that somebody typed: one of the project's where it reads like that, else a new one.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,11 +90,11 @@ def test_every_handler_of_the_demo_asks_the_policy(services: Services, visitors:
 )
 def test_even_in_a_copy_no_key_no_upload_no_address_is_taken(visitors: Visitors, module: str, name: str) -> None:
     with pytest.raises(Forbidden):
-        visitors.check(module, name, [visitors.copy()])
+        visitors.check(module, name, [visitors.copy("a")])
 
 
 def test_visitors_neither_see_nor_reach_each_others_copies(services: Services, visitors: Visitors) -> None:
-    first, second = visitors.copy(), visitors.begin_afresh()
+    first, second = visitors.copy("a"), visitors.begin_afresh("a")
     assert len({first, second}) == 2 and len(first) == len(PREFIX) + 32
     assert visitors.find(first).name == first  # type: ignore[union-attr]
     for guess in ("try-", first[:-1], "", None, "anything"):
@@ -118,14 +119,14 @@ def test_visitors_neither_see_nor_reach_each_others_copies(services: Services, v
 def test_copies_are_few_and_live_for_a_while(services: Services, visitors: Visitors) -> None:
     clock = visitors.clock
     assert isinstance(clock, Clock)
-    first, second = visitors.copy(), visitors.begin_afresh()
+    first, second = visitors.copy("a"), visitors.begin_afresh("a")
     folders = [Path(run.folder) for run in services.context.runs.all(services.context.projects.get(first).id)]
     assert all(folder.is_dir() for folder in folders)
     with pytest.raises(Forbidden, match="full"):
-        visitors.copy()
+        visitors.copy("a")
     clock.now = 400
     visitors.check("select", "numbers", [second])
-    third = visitors.begin_afresh()
+    third = visitors.begin_afresh("a")
     assert visitors.find(first).name == NAME, "the one that nobody used made room"  # type: ignore[union-attr]
     assert not any(folder.exists() for folder in folders)
     with pytest.raises(Forbidden, match="is gone"):
@@ -142,8 +143,51 @@ def test_copies_are_few_and_live_for_a_while(services: Services, visitors: Visit
     assert [project.name for project in services.context.projects.all()] == [NAME]
 
 
+def test_one_address_does_not_take_all_the_copies(services: Services) -> None:
+    clock = Clock()
+    visitors = Visitors(services, Quotas(copies=4, copies_each=2), clock)
+    visitors.prepare()
+    first, second = visitors.begin_afresh("a"), visitors.begin_afresh("a")
+    with pytest.raises(Forbidden, match="from your address"):
+        visitors.begin_afresh("a")
+    assert visitors.find(visitors.begin_afresh("b")).name != NAME  # type: ignore[union-attr]
+    clock.now = 400
+    visitors.check("select", "numbers", [first])
+    third = visitors.begin_afresh("a")
+    alive = {name for name in (first, second, third) if visitors.find(name).name == name}  # type: ignore[union-attr]
+    assert alive == {first, third}, "of one's own copies the one that was left alone makes room"
+
+
+def test_a_copy_that_can_not_be_removed_keeps_no_other(
+    services: Services, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = visitors.begin_afresh("a"), visitors.begin_afresh("b")
+    purge = type(services.keep).purge
+
+    def fail(self: Any, name: str, again: str) -> Any:
+        if name == first:
+            raise OSError("the disk is full")
+        return purge(self, name, again)
+
+    monkeypatch.setattr(type(services.keep), "purge", fail)
+    visitors.clock.now = 4000  # type: ignore[attr-defined]
+    stopped = threading.Event()
+    visitors.keep_sweeping(stopped, every_s=0.05)
+    until(lambda: visitors.find(second).name == NAME)  # type: ignore[union-attr]
+    monkeypatch.undo()
+    until(lambda: visitors.find(first).name == NAME)  # type: ignore[union-attr]
+    stopped.set()
+
+
+def until(found: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not found():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visitors: Visitors) -> None:
-    mine, other = visitors.copy(), visitors.copy()
+    mine, other = visitors.copy("a"), visitors.copy("a")
     visitors.check("train", "start", [mine, *ORDER])
     for place, value in ((1, "small-student"), (2, "/etc"), (7, "9,9,9"), (8, "512"), (11, "100000")):
         with pytest.raises(Forbidden, match="smoke"):
@@ -159,7 +203,7 @@ def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visito
 
 
 def test_the_demos_own_run_is_too_long_to_be_done_again(services: Services, visitors: Visitors) -> None:
-    mine = visitors.copy()
+    mine = visitors.copy("a")
     run = services.context.runs.all(services.context.projects.get(mine).id)[0]
     for action in ("rerun", "resume"):
         with pytest.raises(Forbidden, match="too long for the demo"):
@@ -169,7 +213,7 @@ def test_the_demos_own_run_is_too_long_to_be_done_again(services: Services, visi
 
 
 def test_two_who_press_at_once_start_one_run(visitors: Visitors) -> None:
-    mine = visitors.copy()
+    mine = visitors.copy("a")
     allowed = []
 
     def press() -> None:
@@ -208,7 +252,7 @@ def test_long_texts_uploads_and_large_bodies_are_refused(visitors: Visitors) -> 
 def test_a_copy_that_goes_while_it_is_looked_at_shows_the_demo_and_nobody_elses(
     services: Services, visitors: Visitors
 ) -> None:
-    first, second = visitors.copy(), visitors.copy()
+    first, second = visitors.copy("a"), visitors.copy("a")
     services.keep.purge(first, first)
     assert visitors.find(first).name == NAME  # type: ignore[union-attr]
     assert visitors._remove(first) and visitors.find(second).name == second  # type: ignore[union-attr]
@@ -229,7 +273,7 @@ def test_strangers_are_not_let_into_a_workspace_of_ones_own(services: Services) 
 
 
 def test_copies_of_an_earlier_start_are_gone_after_the_next(services: Services, visitors: Visitors) -> None:
-    mine = services.context.projects.get(visitors.copy())
+    mine = services.context.projects.get(visitors.copy("a"))
     services.context.submit(mine.id, "student", {"steps": []})
     again = Visitors(services)
     again.prepare()
@@ -257,6 +301,7 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
         assert "demo, to look at" in rail
         copy, fresh = call("welcome", "copy", NAME), call("welcome", "begin_afresh", NAME)
         assert copy.startswith(PREFIX) and fresh.startswith(PREFIX) and copy != fresh
+        assert set(visitors._origin.values()) == {"127.0.0.1"}
         query = services.browse.queries(copy)[0]["id"]
         sample = services.browse.detail(copy, query).samples[0]["id"]
         client.predict(copy, api_name=f"/{names['frame', 'load']}")

@@ -167,6 +167,10 @@ def test_evaluate(studio: Studio) -> None:
 
 def test_playground(studio: Studio) -> None:
     studio.open("playground", "p")
+    opened = studio.services.context.projects.get("p")
+    few = studio.services.play.first(opened)
+    assert {id_ for _, id_ in few[:6]} == {q.id for q in studio.services.context.queries.get(opened.id, Split.HELDOUT)}
+    assert studio("playground", "take", "p", few[1][1]).startswith(few[1][0][:40])
     query = studio("playground", "pick", "p")
     teachers = ["teacher forward", "teacher eliminate"]
     panes = studio("playground", "ask", "p", query, teachers, False)
