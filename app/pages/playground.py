@@ -77,7 +77,12 @@ class _Handlers:
 
     def open(self, project: Project | None) -> list[Any]:
         if project is None:
-            return [gr.CheckboxGroup([], value=[]), "", gr.Dropdown([]), told_html("Make a project first, on the page Projects.")]
+            return [
+                gr.CheckboxGroup([], value=[]),
+                "",
+                gr.Dropdown([]),
+                told_html("Make a project first, on the page Projects."),
+            ]
         systems = self.services.play.systems(project)
         first = list(systems.values())[:4]
         few = self.services.play.first(project)
