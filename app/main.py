@@ -34,6 +34,9 @@ _PAGES = (
     ("Playground", "/playground", playground.build),
     ("Exports", "/exports", exports.build),
 )
+_ALL = (*_PAGES, ("Jobs and spend", "/jobs", jobs.build))
+PATHS = ("", *(path.removeprefix("/") for _, path, _ in _ALL))
+"""Where the pages of one's own studio are, in the order of the work; the first holds the projects."""
 _KEEP_UPLOADS_S = (600, 3600)
 _AT_ONCE = 16
 """How many tabs may wait for one and the same handler without waiting for each other."""
@@ -51,7 +54,7 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
     ):
         projects.build(made)
         endpoints.build(services)
-    for name, path, build in (*_PAGES, ("Jobs and spend", "/jobs", jobs.build)):
+    for name, path, build in _ALL:
         with app.route(name, path), frame(policy, services, app, name, visibility) as made:
             build(made)
     return app.queue(default_concurrency_limit=_AT_ONCE)

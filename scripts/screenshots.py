@@ -13,25 +13,11 @@ from urllib.parse import quote
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from app.main import build_app
+from app.main import PATHS, build_app
 from app.services import open_services
 from app.serving import launch_options
 
-PAGES = (
-    *(
-        "projects",
-        "data",
-        "teachers",
-        "label",
-        "select",
-        "compress",
-        "train",
-        "evaluate",
-        "playground",
-        "exports",
-        "jobs",
-    ),
-)
+PAGES = ("projects", *PATHS[1:])
 SIZES = ((1280, 900), (390, 844))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 OUT = Path("docs/screenshots")

@@ -14,27 +14,13 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from app.main import build_app
+from app.main import PATHS, build_app
 from app.opening import open_lean_sessions
 from app.services import Services, open_services
 from tests.fakes.provider import Provider, run_provider
 from tests.fakes.student_worker import StudentBackend
 
-PAGES = (
-    *(
-        "projects",
-        "data",
-        "teachers",
-        "label",
-        "select",
-        "compress",
-        "train",
-        "evaluate",
-        "playground",
-        "exports",
-        "jobs",
-    ),
-)
+PAGES = ("projects", *PATHS[1:])
 FIRST_HALF = {"projects", "data", "teachers", "prompts", "label", "select", "decide", "selection", "frame", "endpoints"}
 """Modules whose handlers `test_handlers` calls; `test_student_handlers` calls all others."""
 BROWSER_ONLY = {"opened_id"}

@@ -10,14 +10,10 @@ import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
-from app.main import build_app
+from app.main import PATHS, build_app
 from app.services import open_services
 from app.serving import launch_options
 from engine.errors import InputError
-
-PAGES = (
-    *("", "data", "teachers", "label", "select", "compress", "train", "evaluate", "playground", "exports", "jobs"),
-)
 
 
 def test_every_page_serves_and_is_small(workspace: Path) -> None:
@@ -25,7 +21,7 @@ def test_every_page_serves_and_is_small(workspace: Path) -> None:
         app = build_app(services)
         try:
             _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, run_history=False, server_name="127.0.0.1")
-            for page in PAGES:
+            for page in PATHS:
                 answer = urllib.request.urlopen(f"{url}{page}", timeout=10)
                 body = answer.read()
                 assert answer.status == 200 and b"Tacit" in body and len(body) < 2_000_000

@@ -10,15 +10,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from app.main import PATHS
 from tests.e2e.conftest import Server, Tab
 from tests.fakes.provider import KEY, Provider, query_of, run_provider
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 PROJECT = "tickets"
-_PAGES = [
-    *("", "data", "teachers", "label", "select", "compress", "train", "evaluate", "playground", "exports", "jobs"),
-]
 QUERIES = 16
 REASONS = {
     "careful": lambda label: f"Each option is weighed in turn, and of them {label} alone fits what is asked.",
@@ -218,7 +216,7 @@ def test_the_second_of_two_tabs_is_told(browser: Browser, server: Server) -> Non
     assert first.errors == []
 
 
-@pytest.mark.parametrize("page", _PAGES)
+@pytest.mark.parametrize("page", PATHS)
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_page_logs_an_error_or_is_wider_than_the_screen(
     browser: Browser, server: Server, page: str, width: int
