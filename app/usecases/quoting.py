@@ -143,7 +143,7 @@ def _estimate(works: list[LabelWork], spec: TeacherSpec) -> tuple[_Range, _Range
     prompts = [prompt for work in works for prompt in _some_prompts(work)]
     counter = find_counter(spec)
     if counter is not None and prompts:
-        mean = sum(counter.count(prompt) for prompt in prompts) / len(prompts)
+        mean = sum(counter.lengths(prompts)) / len(prompts)
         return _Range(mean, mean + _ROLES), writing, f"prompts counted by {counter.name}, replies by their bound"
     few, many = _CHARACTERS_A_TOKEN
     mean = sum(map(len, prompts)) / len(prompts) if prompts else 0.0

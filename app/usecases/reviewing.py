@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +20,9 @@ from storage.runs import Run
 PAGE = 50
 FILTERS = ("all", "not approved", "not preserved", "by hand", "approved")
 Row = dict[str, Any]
+_LENGTHS: dict[tuple[str, int], int] = {}
+"""Lengths that were counted before, by tokenizer and hash of the text: a page asks for those of all rationales."""
+_MOST_LENGTHS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class ReviewService:
         """
         run = self.context.runs.get(run_id)
         folder = find_tokenizer(run)
-        return [_measure(folder, row) for row in self.context.rationales.listed(run.id, answer_step(run))]
+        return _measure(folder, self.context.rationales.listed(run.id, answer_step(run)))
 
     def page(self, run_id: str, which: str = "all", begin: int = 0) -> tuple[Summary, list[Row]]:
         """How compression went, and fifty rationales from a place on, of those that a filter finds.
@@ -107,7 +109,7 @@ class ReviewService:
         rows = self.context.rationales.listed(run.id, answer_step(run), sample_id)
         if not rows:
             raise NotFound(f"run {run.id} has no compressed rationale of sample {sample_id!r}")
-        row = _measure(find_tokenizer(run), rows[0])
+        row = _measure(find_tokenizer(run), rows)[0]
         first = {"version": 0, "origin": "the teacher's own", "text": row["original"], "flags": (), "approved": False}
         return row | {"versions": [first, *self.context.rationales.versions(run.id, sample_id)]}
 
@@ -179,15 +181,19 @@ class ReviewService:
         return run
 
 
-def _measure(folder: str, row: Row) -> Row:
-    """A row with its lengths, and what was checked."""
-    texts = (row["original"], row["student"], row["compressed"])
-    tokens = tuple(None if text is None else count_student_tokens(folder, text) for text in texts)
+def _measure(folder: str, rows: Sequence[Row]) -> list[Row]:
+    """Rows with their lengths, and what was checked."""
+    names = ("original", "student", "compressed")
+    counts = [count_student_tokens(folder, [row[name] for row in rows]) for name in names]
+    return [_look(row, tokens) for row, *tokens in zip(rows, *counts, strict=True)]
+
+
+def _look(row: Row, tokens: Sequence[int | None]) -> Row:
     flags: tuple[str, ...] = row["flags"]
     check = next((flag for flag in flags if flag.startswith(("answer preserved", "kept original"))), "")
     by_hand = row["origin"] != RationaleOrigin.COMPRESSED.value
     preserved = None if by_hand or not check else check.startswith("answer preserved")
-    return {**row, "tokens": tokens, "check": check or f"{row['origin']}, not checked", "preserved": preserved}
+    return {**row, "tokens": tuple(tokens), "check": check or f"{row['origin']}, not checked", "preserved": preserved}
 
 
 def find_tokenizer(run: Run) -> str:
@@ -197,15 +203,19 @@ def find_tokenizer(run: Run) -> str:
     return str(trained.parent if trained else packaged_student_folder() if model == "packaged" else model)
 
 
-def count_student_tokens(folder: str, text: str) -> int | None:
-    """A text's length by the tokenizer in a folder; None where there is none on this machine."""
-    return None if find_in_files(folder) is None else _count(folder, text)
-
-
-@lru_cache(maxsize=20_000)
-def _count(folder: str, text: str) -> int | None:
+def count_student_tokens(folder: str, texts: Sequence[str | None]) -> list[int | None]:
+    """Lengths by the tokenizer in a folder; None where there is no text, or no tokenizer on this machine."""
     counter = find_in_files(folder)
-    return None if counter is None else counter.count(text)
+    if counter is None:
+        return [None] * len(texts)
+    keys = [(folder, hash(text)) for text in texts]
+    found = {key: length for key in keys if (length := _LENGTHS.get(key)) is not None}
+    new = {key: text for key, text in zip(keys, texts, strict=True) if text is not None and key not in found}
+    found |= dict(zip(new, counter.lengths(list(new.values())), strict=True))
+    if len(_LENGTHS) > _MOST_LENGTHS:
+        _LENGTHS.clear()
+    _LENGTHS.update(found)
+    return [None if text is None else found[key] for key, text in zip(keys, texts, strict=True)]
 
 
 def _median(values: Sequence[int | None]) -> float | None:

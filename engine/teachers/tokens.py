@@ -7,7 +7,7 @@ folder or of the Hugging Face cache. Nothing else is known before a pilot has me
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +19,10 @@ _PATIENCE_S = 8.0
 
 
 class Counter(NamedTuple):
-    """A tokenizer: its name, and how many tokens it makes of a text."""
+    """A tokenizer: its name, and how many tokens it makes of each of some texts."""
 
     name: str
-    count: Callable[[str], int]
+    lengths: Callable[[Sequence[str]], list[int]]
 
 
 def find_counter(spec: TeacherSpec) -> Counter | None:
@@ -49,7 +49,7 @@ def _find_at_openai(model: str) -> Counter | None:
         encoding = tiktoken.encoding_for_model(model)
     except (KeyError, ValueError, OSError):  # a model that it does not know, or no way to the vocabulary
         return None
-    return Counter(encoding.name, lambda text: len(encoding.encode_ordinary(text)))
+    return Counter(encoding.name, lambda texts: list(map(len, encoding.encode_ordinary_batch(list(texts)))))
 
 
 def find_in_files(model: str) -> Counter | None:
@@ -72,4 +72,9 @@ def _read_file(file: str) -> Counter | None:
         tokenizer = tokenizers.Tokenizer.from_file(file)
     except Exception:  # noqa: BLE001 - the library raises nothing finer on a file that it can't read
         return None
-    return Counter("the model's own tokenizer", lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))
+
+    def lengths(texts: Sequence[str]) -> list[int]:
+        found = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in found]
+
+    return Counter("the model's own tokenizer", lengths)
