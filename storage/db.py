@@ -6,11 +6,11 @@ import hashlib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import psutil
@@ -19,6 +19,7 @@ import pyarrow as pa
 from engine.errors import StoreError, WorkspaceBusy
 from storage.migrate import migrate, read_migrations
 
+T = TypeVar("T")
 Row = dict[str, Any]
 _MOST_REMEMBERED = 300
 
@@ -29,7 +30,7 @@ class _Memory:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     version: int = -1
-    rows: list[Row] = field(default_factory=list)
+    answer: Any = None
 
 
 class Database:
@@ -71,11 +72,15 @@ class Database:
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def remembered(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        """As `rows`, for questions that are dear and asked again and again: answered once between two writes.
+        """As `rows`, for questions that are dear and asked again and again: answered once between two writes."""
+        return [dict(row) for row in self.once(f"{sql} {list(values)!r}", lambda: self.rows(sql, values))]
+
+    def once(self, question: str, work: Callable[[], T]) -> T:
+        """What `work` makes of nothing but the store, computed once between two writes; nobody may change it.
 
         Whoever asks while another computes the same answer waits for it instead of computing it too.
         """
-        key = hashlib.sha256(f"{sql} {list(values)!r}".encode("utf-8", "replace")).hexdigest()
+        key = hashlib.sha256(question.encode("utf-8", "replace")).hexdigest()
         with self._memory_lock:
             memory = self._memory.setdefault(key, _Memory())
             self._memory.move_to_end(key)
@@ -84,8 +89,9 @@ class Database:
         with memory.lock:
             version = self._version
             if memory.version != version:
-                memory.rows, memory.version = self.rows(sql, values), version
-            return [dict(row) for row in memory.rows]
+                memory.answer, memory.version = work(), version
+            answer: T = memory.answer
+            return answer
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """The first row, or None."""

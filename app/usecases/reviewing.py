@@ -57,14 +57,18 @@ class ReviewService:
         return [run for run in self.context.runs.all(project_id) if any(s.kind == "compress" for s in run.plan.steps)]
 
     def rows(self, run_id: str) -> list[Row]:
-        """All compressed rationales of a run beside their originals, measured in the student's tokens.
+        """All compressed rationales of a run beside their originals, measured in the student's tokens; to be read only.
 
         Keys as of `Rationales.listed`, and tokens (original, student, compressed; None: not known), check (what was
         checked, as text), preserved (None: not checked).
         """
         run = self.context.runs.get(run_id)
         folder = find_tokenizer(run)
-        return _measure(folder, self.context.rationales.listed(run.id, answer_step(run)))
+
+        def read() -> list[Row]:
+            return _measure(folder, self.context.rationales.listed(run.id, answer_step(run)))
+
+        return self.context.db.once(f"rationales of {run.id} in tokens of {folder}", read)
 
     def page(self, run_id: str, which: str = "all", begin: int = 0) -> tuple[Summary, list[Row]]:
         """How compression went, and fifty rationales from a place on, of those that a filter finds.

@@ -224,6 +224,9 @@ class RunService:
     def stale_steps(self, run_id: str) -> list[str]:
         """Finished train steps whose inputs have changed since, as after an edit of a rationale."""
         run = self.context.runs.get(run_id)
+        return list(self.context.db.once(f"stale steps of {run.id}", lambda: self._find_stale(run)))
+
+    def _find_stale(self, run: Run) -> list[str]:
         builder = StageBuilder(self.context, run)
         states = {state.name: state for state in self.context.runs.steps(run.id)}
         return [

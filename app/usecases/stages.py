@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ TEACHERS = "teachers"
 
 @dataclass(frozen=True)
 class StageBuilder:
-    """Builds the worker's steps of one run, from what is in the store now."""
+    """Builds the worker's steps of one run, from what is in the store now: all of them from the same."""
 
     context: Context
     run: Run
+    _built: dict[str, list[StageRow]] = field(default_factory=dict, repr=False, compare=False)
 
+    @cached_property
     def examples(self) -> list[Example]:
         """G, with the teachers' own rationales."""
         return [example for example, _ in kept_examples(self.context, self.run)]
@@ -38,8 +41,13 @@ class StageBuilder:
 
         Where a person reviews the run, only what is approved is taught as compressed.
         """
+        if dataset not in self._built:
+            self._built[dataset] = self._build_rows(dataset)
+        return self._built[dataset]
+
+    def _build_rows(self, dataset: str) -> list[StageRow]:
         task = get_task(self.context.projects.get(self.run.project_id).config.task)
-        examples = self.examples()
+        examples = self.examples
         if dataset == "label":
             return label_rows(task, examples)
         if dataset == "compressed":
@@ -54,7 +62,7 @@ class StageBuilder:
 
     def training_rows(self, step: Step) -> list[StageRow]:
         """The step's dataset and what it replays of others."""
-        rows = self.rows(step.dataset)
+        rows = list(self.rows(step.dataset))
         for source in step.replay:
             rows += _share(self.rows(source.dataset), source)
         if not rows:
@@ -102,7 +110,7 @@ class StageBuilder:
     def _asks(self, step: Step) -> list[dict[str, Any]]:
         task = get_task(self.context.projects.get(self.run.project_id).config.task)
         if step.kind == "answer":
-            wanted = {example.query.id for example in self.examples()}
+            wanted = {example.query.id for example in self.examples}
             queries = [q for q in self.context.queries.get(self.run.project_id, Split.DISTILL) if q.id in wanted]
             return [ask_of(query, STUDENT, student_prompt(task, query)) for query in queries]
         queries = self.context.queries.get(self.run.project_id, Split.HELDOUT)
@@ -111,7 +119,7 @@ class StageBuilder:
         system = step.start or step.name
         if step.start is not None:
             return [ask_of(query, system, student_prompt(task, query)) for query in queries]
-        shots = pick_shots(self.examples(), step.shots)
+        shots = pick_shots(self.examples, step.shots)
         return [ask_of(query, system, student_prompt(task, query, "vanilla", shots)) for query in queries]
 
     def fingerprint(self, step: Step) -> str:

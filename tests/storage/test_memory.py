@@ -39,6 +39,19 @@ def test_an_answer_is_computed_once_until_something_is_written(db: Counting) -> 
     assert db.remembered(COUNT, ["a"])[0]["n"] == 1
 
 
+def test_work_on_the_store_is_done_once_until_something_is_written(db: Counting) -> None:
+    done: list[int] = []
+
+    def work() -> int:
+        done.append(1)
+        return len(done)
+
+    assert [db.once("how many", work) for _ in range(3)] == [1, 1, 1] and db.once("another", work) == 2
+    with db.write() as writer:
+        writer.run("INSERT INTO prompts VALUES ('h', 'n', 't')")
+    assert db.once("how many", work) == 3
+
+
 def test_whoever_changes_an_answer_changes_it_for_himself_only(db: Counting) -> None:
     db.remembered(COUNT, ["a"])[0]["n"] = 99
     assert db.remembered(COUNT, ["a"])[0]["n"] == 0
