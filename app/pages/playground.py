@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from threading import Event
 from typing import Any
 
@@ -120,7 +120,7 @@ class _Handlers:
         yield [told_html("Asking..."), [], gr.Row(visible=False), gr.Button(interactive=True), left]
         for panes in self.services.play.ask(found, query, asked, left):
             yield [panes_html(_hidden(panes) if blind else panes), [], gr.skip(), gr.skip(), gr.skip()]
-        ready = blind and not left.is_set() and all(pane.text or pane.tokens for pane in panes)
+        ready = blind and all(pane.whole for pane in panes)
         held = [text, *map(asdict, panes)] if ready else []
         shown = panes_html(_hidden(panes) if blind else panes)
         if blind and not ready:
@@ -157,8 +157,8 @@ class _Handlers:
 
 
 def _hidden(panes: Sequence[Pane]) -> list[Pane]:
-    """Without names, and without what gives them away."""
+    """Without names, and without what gives them away: an error names its provider."""
     return [
-        replace(pane, name=letter, tokens=None, seconds=None, cost=None, told="" if pane.text else pane.told)
+        Pane(letter, pane.text, over=pane.over, told="" if pane.whole or not pane.over else "gave no whole answer")
         for pane, letter in zip(panes, _BLIND, strict=True)
     ]

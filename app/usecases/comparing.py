@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from app.usecases.context import Context
@@ -172,6 +173,7 @@ def say_reply(task: Task, query: Query, raw: str) -> str:
     return raw if parsed is None else complete(parsed.rationale, parsed.label)
 
 
+@lru_cache(maxsize=32)
 def say_growing(raw: str) -> str:
     """As `say_reply`, of a reply that is still being written."""
     rationale, label = read_growing(raw)

@@ -301,13 +301,15 @@ class LabelService:
         )
 
     def plan_one(self, project: Project, query: Query, teachers: Sequence[Teacher], nonce: str) -> LabelWork:
-        """One query of the playground to some teachers, whatever is known of it."""
+        """One query of the playground to some teachers, once each, whatever is known of it."""
+        prompt = teacher_prompt(self.context, project)
+        specs = [teacher.spec for teacher in teachers]
         return LabelWork(
             task=get_task(project.config.task),
-            prompt=teacher_prompt(self.context, project),
+            prompt=prompt,
             queries=[query],
             teachers=teachers,
-            known=set(),
+            only={SampleKey(query.id, s.endpoint, s.model, prompt.hash, s.sampling, 0).id for s in specs},
             purpose=Purpose.PLAY,
             nonce=nonce,
         )

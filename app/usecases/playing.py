@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,10 @@ from app.usecases.asking import Asking
 from app.usecases.comparing import say_growing, say_reply
 from app.usecases.context import Context
 from app.usecases.labelling import LabelService
-from app.usecases.resident import PATIENCE_S, Resident
+from app.usecases.resident import Resident
 from app.usecases.stages import StageBuilder
 from engine.dataset import student_prompt
-from engine.errors import ErrorKind, InputError, NotFound, StateError, TeacherError
+from engine.errors import ErrorKind, InputError, NotFound, StateError, WorkerFailed
 from engine.jobs.events import EventLog
 from engine.label import label
 from engine.ports import Task, Teacher
@@ -31,6 +34,10 @@ from storage.votes import VERDICTS, Vote
 
 PLAY = "play"
 _LOOK_S = 0.15
+_STILL_S = 1.0
+"""A page that changes nothing is sent all the same this often: only so a closed tab is noticed."""
+_ATTEMPTS = 3
+"""Who looks on does not wait for seven."""
 _MOST_QUERY = 20_000
 _OPTION = re.compile(r"\s*\(?([A-Z])[).:]\s*(\S.*?)\s*")
 
@@ -39,7 +46,7 @@ _OPTION = re.compile(r"\s*\(?([A-Z])[).:]\s*(\S.*?)\s*")
 class Pane:
     """One system's answer so far. `tokens` are the student's own, or what a provider bills. `over`: nothing more comes.
 
-    `told` says why there is no answer.
+    `whole`: it has said all that it had to say. `told` says why there is no answer, or not all of it.
     """
 
     name: str
@@ -48,6 +55,7 @@ class Pane:
     seconds: float | None = None
     cost: float | None = None
     over: bool = False
+    whole: bool = False
     told: str = ""
 
 
@@ -149,36 +157,42 @@ class PlayService:
         students = asking.submit(self._ask_students, project, query, panes, gone)
         try:
             shown: list[Pane] = []
-            changed = time.monotonic()
-            while time.monotonic() - changed < PATIENCE_S and not left.is_set():
+            shown_at = 0.0
+            while not left.is_set():
                 over = students.done()
                 if job is not None:
                     self._collect(job, panes, get_task(project.config.task), query)
-                if shown != (now := list(panes.values())):
-                    shown, changed = now, time.monotonic()
+                now = list(panes.values())
+                if shown != now or time.monotonic() - shown_at > _STILL_S:
+                    shown, shown_at = now, time.monotonic()
                     yield now
                 if all(pane.over for pane in now):
                     return
                 if over:
                     students.result()
+                if self.context.watch.failure is not None:
+                    raise WorkerFailed("the jobs of this studio are not looked after any more; start it again")
                 time.sleep(_LOOK_S)
-            told = "stopped" if left.is_set() else "no answer came in time"
-            yield [pane if pane.over else replace(pane, over=True, told=told) for pane in panes.values()]
-        finally:  # also where nobody looks any more
+            yield [pane if pane.over else replace(pane, over=True, told="stopped") for pane in panes.values()]
+        finally:  # also where nobody looks any more; whoever closes a generator does not wait for the supervisor
             gone.set()
-            asking.shutdown(wait=False)
             if job is not None and any(not pane.over for pane in panes.values()):
-                self.context.watch.cancel(job.id)
+                asking.submit(self.context.watch.cancel, job.id)
+            asking.shutdown(wait=False)
 
     def _ask_students(self, project: Project, query: Query, panes: dict[str, Pane], gone: threading.Event) -> None:
         """Ask the students one after the other, as long as somebody looks."""
         for id_ in [id_ for id_ in panes if id_.startswith("student ")]:
-            for pane in self._ask_student(project, query, panes[id_], id_):
+            if gone.is_set():
+                return
+            for pane in self._ask_student(project, query, panes[id_], id_, gone):
                 panes[id_] = pane
                 if gone.is_set():
                     return
 
-    def _ask_student(self, project: Project, query: Query, pane: Pane, id_: str) -> Iterator[Pane]:
+    def _ask_student(
+        self, project: Project, query: Query, pane: Pane, id_: str, gone: threading.Event
+    ) -> Iterator[Pane]:
         _, run_id, step = id_.split(" ", 2)
         run = self.context.runs.get(run_id)
         if run.project_id != project.id:
@@ -197,12 +211,11 @@ class PlayService:
             "adapter": str(adapter) if adapter else None,
         }
         try:
-            for data in self.resident.ask(request):
+            for data in self.resident.ask(request, lambda: "stopped" if gone.is_set() else self.busy()):
                 told = data.get("error", "") or ("" if data.get("finished", True) else "cut off at its limit of tokens")
                 over, text = bool(data.get("over")), data.get("text", pane.text)
-                pane = replace(
-                    pane, text=text, tokens=data.get("tokens"), seconds=data.get("seconds"), over=over, told=told
-                )
+                pane = replace(pane, text=text, tokens=data.get("tokens"), seconds=data.get("seconds"), told=told)
+                pane = replace(pane, over=over, whole=over and not data.get("error"))
                 yield pane
         except StateError as error:
             yield replace(pane, over=True, told=str(error))
@@ -217,12 +230,15 @@ class PlayService:
         text, choices = job.spec["query"]
         query = make_query(text, tuple(Choice(*choice) for choice in choices))
         heard = self.heard.setdefault(job.id, {})
-        try:
+
+        async def ask() -> None:
             async with self.asking.open(project, job.spec["teachers"], stop) as reach:
-                found = await self.labelling.probed(reach, log)
-                teachers = [_heard_by(teacher, heard, stop) for teacher in found]
-                work = self.labelling.plan_one(project, query, teachers, job.id)
-                await label(work, log, reach.caller)
+                reach.caller.attempts = _ATTEMPTS
+                teachers = [_heard_by(teacher, heard) for teacher in await self.labelling.probed(reach, log)]
+                await label(self.labelling.plan_one(project, query, teachers, job.id), log, reach.caller)
+
+        try:
+            await _until(stop, asyncio.ensure_future(ask()))
         finally:
             self.heard.pop(job.id)
 
@@ -264,20 +280,29 @@ def _answered(pane: Pane, row: dict[str, Any], task: Task, query: Query) -> Pane
         return replace(pane, told=told)
     cost = None if row["cost"] is None else float(row["cost"])
     text, tokens, seconds = say_reply(task, query, row["raw"]), row["output_tokens"], row["latency_s"]
-    return replace(pane, text=text, tokens=tokens, seconds=seconds, cost=cost, over=True, told=told)
+    whole = row["error"] in (None, ErrorKind.UNPARSABLE, ErrorKind.TRUNCATED)
+    return replace(
+        pane, text=text, tokens=tokens, seconds=seconds, cost=cost, over=True, whole=whole and bool(text), told=told
+    )
 
 
-def _heard_by(teacher: Teacher, heard: dict[str, str], stop: Callable[[], bool]) -> Teacher:
-    """The teacher, its answer streamed into `heard` where its provider can, until nobody wants it any more."""
+def _heard_by(teacher: Teacher, heard: dict[str, str]) -> Teacher:
+    """The teacher, its answer streamed into `heard` where its provider can."""
     if not isinstance(teacher, HostedTeacher):
         return teacher
+    return replace(teacher, hear=partial(heard.__setitem__, teacher.spec.name))
 
-    def hear(text: str) -> None:
-        heard[teacher.spec.name] = text
-        if stop():  # hanging up is what ends the writing, and the bill
-            raise TeacherError(ErrorKind.CONNECTION, "stopped while it was answering; that part may be billed", text)
 
-    return replace(teacher, hear=hear)
+async def _until(stop: Callable[[], bool], work: asyncio.Future[None]) -> None:
+    """Wait for work, but hang up on whoever is answering when it is not wanted any more: that ends the bill too."""
+    try:
+        while not work.done() and not stop():
+            await asyncio.wait({work}, timeout=_LOOK_S)
+    finally:
+        if not work.done():
+            work.cancel()
+    with suppress(asyncio.CancelledError):
+        await work
 
 
 def _read_choices(text: str) -> Query:

@@ -8,16 +8,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import StateError
 from engine.jobs.backends.local import worker_environment
 
-PATIENCE_S = 180.0
+_PATIENCE_S = 180.0
 _IDLE_S = 600.0
 _TURN_S = 60.0
+_SLICE_S = 0.2
 
 
 @dataclass
@@ -31,15 +32,16 @@ class Resident:
     idle: threading.Timer | None = None
     closed: bool = False
 
-    def ask(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Send one request, and give its replies out as they come.
+    def ask(self, request: dict[str, Any], hindered: Callable[[], str]) -> Iterator[dict[str, Any]]:
+        """Send one request, and give its replies out as they come. `hindered` says why it shall not be sent after all.
 
         Raises:
-            StateError: if the worker was ended before its last reply, or others kept it busy.
+            StateError: if something hinders it, the worker was ended before its last reply, or others kept it busy.
         """
-        if not self.turn.acquire(timeout=_TURN_S):
-            raise StateError("The students are busy with another visitor's query; try again in a moment.")
+        self._wait(hindered)
         try:
+            if told := hindered():
+                raise StateError(told)
             self._start()
             process, lines = self.process, self.lines
             self.numbers += 1
@@ -55,14 +57,23 @@ class Resident:
             self._rest()
             self.turn.release()
 
+    def _wait(self, hindered: Callable[[], str]) -> None:
+        """Take the turn."""
+        end = time.monotonic() + _TURN_S
+        while not self.turn.acquire(timeout=_SLICE_S):
+            if told := hindered():
+                raise StateError(told)
+            if time.monotonic() > end:
+                raise StateError("The students are busy with another visitor's query; try again in a moment.")
+
     def _replies(self, lines: queue.Queue[str | None], number: int) -> Iterator[dict[str, Any]]:
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + _PATIENCE_S
         while True:
             try:
                 line = lines.get(timeout=max(0.1, end - time.monotonic()))
             except queue.Empty:
                 self.end()
-                raise StateError(f"The student did not come to an end within {PATIENCE_S:.0f} s.") from None
+                raise StateError(f"The student did not come to an end within {_PATIENCE_S:.0f} s.") from None
             if line is None:
                 raise StateError("The playground gave way to a run; ask again when that is over.")
             data = json.loads(line)

@@ -15,6 +15,8 @@ _LABEL_KEYS = ("label", "final_answer", "answer")
 _RATIONALE_KEYS = ("rationale", "reasoning", "explanation", "thought", "thoughts")
 _SCORE_KEYS = ("scores", "factors", "confidence")
 _MAX_REPLY = 200_000
+_MAX_GROWING = 20_000
+_NESTED = re.compile(r"(?:[\[{]\s*){20}")
 _THINK = re.compile(r"<(/?)think>", re.IGNORECASE)
 _KEY = re.compile(r"""["']?\b(label|final_answer|answer)\b["']?\s*:\s*""", re.IGNORECASE)
 _CLOSED_VALUE = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"',}\]][^"',}\]\n]*(?=\s*[,}\n]))""")
@@ -65,7 +67,7 @@ def read_growing(text: str) -> tuple[str, str]:
 
     Hidden reasoning stands for the rationale until something else is said. Never raises on any text.
     """
-    text = text[:_MAX_REPLY]
+    text = text[:_MAX_GROWING]
     *_, last = [None, *_THINK.finditer(text)]
     thinking = last is not None and not last[1]
     said = "" if thinking else text[last.end() :] if last else text
@@ -92,6 +94,8 @@ def _load_growing(text: str) -> Any:
     try:
         return pydantic_core.from_json(text, allow_partial="trailing-strings")
     except ValueError:  # not quite JSON
+        if _NESTED.search(text):
+            return None
         return json_repair.loads(text, skip_json_loads=True, stream_stable=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from engine.types import Reply, TeacherSpec, Usage
 
 Structured = Literal["json_schema", "json_object", "text"]
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit", "billing_not_active")
+_STREAM = re.compile(r"\bstream(ing|_options)?\b", re.IGNORECASE)
 _LONGEST_ASKED_S = 600.0
 MAX_ERROR = 500
 """Characters of a provider's error that are shown."""
@@ -179,7 +181,7 @@ class HostedTeacher:
         try:
             return await self.chat.stream(ask, self.hear)
         except TeacherError as error:
-            if error.kind is not ErrorKind.BAD_REQUEST or "stream" not in f"{error} {error.raw}".lower():
+            if error.kind is not ErrorKind.BAD_REQUEST or not _STREAM.search(f"{error} {error.raw}"):
                 raise
             return await self.chat.complete(ask)
 
@@ -198,7 +200,7 @@ def as_reply(answer: Answer, latency_s: float | None = None) -> Reply:
     Raises:
         TeacherError: if the model refused, or the provider filtered what it said.
     """
-    text, counted = as_text(answer), _counted(answer.usage)
+    text, counted = as_text(answer), count_tokens(answer.usage)
     if answer.refusal:
         raise TeacherError(ErrorKind.REFUSED, "the model refused", answer.refusal, tokens=counted)
     if answer.finish_reason == "content_filter":
@@ -251,7 +253,8 @@ def as_text(answer: Answer) -> str:
     return f"<think>{answer.reasoning}</think>\n{answer.content}" if answer.reasoning else answer.content
 
 
-def _counted(usage: Usage) -> tuple[int, int] | None:
+def count_tokens(usage: Usage) -> tuple[int, int] | None:
+    """Input and output tokens where both are known."""
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     return usage.input_tokens, usage.output_tokens

@@ -22,7 +22,7 @@ from engine.teachers.hosted import (
     read_batch_results,
     redact,
 )
-from engine.teachers.streaming import Growing, Hear
+from engine.teachers.streaming import Draft, Hear
 from engine.types import Usage
 
 _FAILURES = (MistralError, NoResponseError, httpx2.HTTPError)
@@ -54,21 +54,22 @@ class MistralChat:
         Raises:
             TeacherError: with its kind.
         """
-        growing = Growing(self._key, hear)
+        draft = Draft(self._key, hear)
         try:
             async with await self._client.chat.stream_async(**_sent(ask)) as stream:
                 async for event in stream:
-                    _grow(growing, event.data)
+                    _grow(draft, event.data)
         except ResponseValidationError as error:
-            told = redact(error.body, self._key)
-            raise TeacherError(ErrorKind.SERVER, f"the provider failed in the middle of its answer: {told}") from None
+            told = f"the provider failed in the middle of its answer: {error.body}"
+            raise draft.failed(ErrorKind.SERVER, told) from None
         except MistralError as error:
             if error.status_code < 400:  # it sent something else than a stream
                 return self.read(error.body)
             raise self._explain(error) from None
         except _FAILURES as error:
-            raise self._explain(error) from None
-        return growing.end()
+            failure = self._explain(error)
+            raise draft.failed(failure.kind, str(failure)) if draft.text else failure from None
+        return draft.end()
 
     async def models(self) -> list[str]:
         """Names of the models that the endpoint offers.
@@ -198,14 +199,14 @@ def _sent(ask: Ask) -> dict[str, Any]:
     }
 
 
-def _grow(growing: Growing, chunk: CompletionChunk) -> None:
+def _grow(draft: Draft, chunk: CompletionChunk) -> None:
     """Take one piece of a stream in."""
-    for choice in chunk.choices:
+    for choice in chunk.choices[:1]:
         content, reasoning = _split_chunks(choice.delta.content)
-        growing.add(content, reasoning, "thinking")
-        growing.note(choice.finish_reason)
+        draft.add(content, reasoning, "thinking")
+        draft.note(choice.finish_reason)
     if chunk.usage and chunk.usage.total_tokens:
-        growing.note(usage=_count(chunk.usage))
+        draft.note(usage=_count(chunk.usage))
 
 
 def _count(usage: Any) -> Usage:

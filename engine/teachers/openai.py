@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,16 +22,17 @@ from engine.teachers.hosted import (
     Ask,
     BatchResult,
     BatchState,
-    as_text,
     chat_messages,
     explain,
     not_json,
     read_batch_results,
     redact,
 )
-from engine.teachers.streaming import Growing, Hear
+from engine.teachers.streaming import Draft, Hear
 from engine.types import Usage
 
+_WHOLE = re.compile(r"\b(json|html)\b")
+"""Types of what is no stream of events."""
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
 
 
@@ -67,21 +69,24 @@ class OpenAIChat:
         Raises:
             TeacherError: with its kind.
         """
-        growing = Growing(self._key, hear)
+        draft = Draft(self._key, hear)
         asked = replace(ask, options={**ask.options, "stream": True, "stream_options": {"include_usage": True}})
         try:
             async with await self._post(asked, object, stream=True, stream_cls=openai.AsyncStream[object]) as stream:
-                if "text/event-stream" not in stream.response.headers.get("content-type", ""):
+                if _WHOLE.search(stream.response.headers.get("content-type", "")):
                     return self.read((await stream.response.aread()).decode("utf-8", "replace"))
                 async for chunk in stream:
-                    _grow(growing, chunk)
+                    _grow(draft, chunk)
+        except (openai.APIStatusError, openai.APIConnectionError) as error:
+            failure = self._explain(error)
+            raise draft.failed(failure.kind, str(failure)) if draft.text else failure from None
         except openai.OpenAIError as error:
-            raise self._explain(error) from None
+            raise draft.failed(ErrorKind.SERVER, f"the provider failed in the middle of its answer: {error}") from None
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
         except (ValueError, LookupError, TypeError, AttributeError):
-            raise not_json(as_text(growing.answer)) from None
-        return growing.end()
+            raise draft.failed(ErrorKind.NOT_JSON, "the endpoint sent no JSON in the middle of its answer") from None
+        return draft.end()
 
     async def _post(self, ask: Ask, cast_to: Any, **how: Any) -> Any:
         """Send one request in its own form; `create` would walk through the whole body each time."""
@@ -208,10 +213,7 @@ class OpenAIChat:
             return explain(error.status_code, redact(error.response.text, self._key), headers.get("retry-after"))
         if isinstance(error, openai.APIConnectionError):
             return self._unreachable(error.__cause__ or error)
-        told = redact(str(error), self._key)
-        if type(error) is openai.APIError:  # an error among the pieces of a stream
-            return TeacherError(ErrorKind.SERVER, f"the provider failed in the middle of its answer: {told}")
-        return TeacherError(ErrorKind.NOT_JSON, f"the endpoint's answer can't be read: {told}")
+        return TeacherError(ErrorKind.NOT_JSON, f"the endpoint's answer can't be read: {redact(str(error), self._key)}")
 
     def _unreachable(self, error: BaseException) -> TeacherError:
         cause = redact(str(error), self._key)
@@ -220,20 +222,26 @@ class OpenAIChat:
         )
 
 
-def _grow(growing: Growing, chunk: Any) -> None:
+def _grow(draft: Draft, chunk: Any) -> None:
     """Take one piece of a stream in; the last, of usage alone, has no choice."""
-    if isinstance(chunk.get("usage"), Mapping):
-        growing.note(usage=_read_usage(chunk["usage"]))
-    for choice in chunk.get("choices") or ():
+    draft.note(usage=_read_usage(chunk.get("usage")))
+    for choice in [choice for choice in chunk.get("choices") or () if not choice.get("index")]:
         delta = choice.get("delta") or {}
-        field = _find_reasoning(delta)
-        growing.add(
-            content=delta.get("content") or "",
-            reasoning=delta[field] if field else "",
-            source=field,
-            refusal=delta.get("refusal") or "",
+        source = _find_reasoning(delta)
+        draft.add(
+            content=_join(delta.get("content")),
+            reasoning=delta[source] if source else "",
+            source=source,
+            refusal=_join(delta.get("refusal")),
         )
-        growing.note(choice.get("finish_reason"))
+        draft.note(choice.get("finish_reason"))
+
+
+def _join(content: Any) -> str:
+    """Text, also where it comes as a list of parts."""
+    parts = content if isinstance(content, list) else [content]
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _find_reasoning(message: Mapping[str, Any]) -> str | None:
@@ -258,4 +266,6 @@ def _read_usage(usage: Any) -> Usage:
 
 
 def _whole(number: Any) -> int | None:
+    if isinstance(number, str) and number.isdecimal():
+        return int(number)
     return int(number) if isinstance(number, (int, float)) and number >= 0 else None

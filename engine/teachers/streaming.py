@@ -4,71 +4,85 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from engine.errors import ErrorKind, TeacherError
-from engine.teachers.hosted import Answer, as_text, redact
+from engine.teachers.hosted import MAX_ERROR, Answer, as_text, count_tokens, redact
 from engine.types import Usage
 
 Hear = Callable[[str], None]
 """Told the whole text of an answer so far, as `as_text` writes it."""
-MAX_STREAM = 1_000_000
-"""Characters of an answer after which its stream is cut: no limit on tokens that a teacher can be given is so high."""
+MAX_STREAM = 2_000_000
+"""Characters of an answer after which its stream is cut."""
 _TELL_EVERY_S = 0.05
 
 
 @dataclass
-class Growing:
+class Draft:
     """What has come of one answer. `hear` is told the text at most twenty times a second, without the key."""
 
     key: str | None
     hear: Hear
-    answer: Answer = field(default_factory=lambda: Answer("", finish_reason=""))
+    reasoning_field: str | None = None
+    finish_reason: str = ""
+    usage: Usage = field(default_factory=Usage)
+    _content: list[str] = field(default_factory=list)
+    _reasoning: list[str] = field(default_factory=list)
+    _refusal: list[str] = field(default_factory=list)
+    _size: int = 0
     _told_at: float = 0.0
 
     def add(self, content: str = "", reasoning: str = "", source: str | None = None, refusal: str = "") -> None:
         """Take the next piece in; `source` names the field where its reasoning stood.
 
         Raises:
-            TeacherError: bad_request if the answer does not come to an end.
+            TeacherError: truncated if the answer does not come to an end.
         """
-        had = self.answer
-        self.answer = replace(
-            had,
-            content=had.content + content,
-            reasoning=had.reasoning + reasoning,
-            reasoning_field=had.reasoning_field or (source if reasoning else None),
-            refusal=had.refusal + refusal,
-        )
-        if len(self.answer.content) + len(self.answer.reasoning) + len(self.answer.refusal) > MAX_STREAM:
-            raise TeacherError(ErrorKind.BAD_REQUEST, f"the answer was cut: it has over {MAX_STREAM:,} characters")
+        for parts, piece in ((self._content, content), (self._reasoning, reasoning), (self._refusal, refusal)):
+            parts.append(piece)
+            self._size += len(piece)
+        if reasoning and self.reasoning_field is None:
+            self.reasoning_field = source
+        if self._size > MAX_STREAM:
+            raise self.failed(ErrorKind.TRUNCATED, f"the answer was cut: it has over {MAX_STREAM:,} characters")
         if (content or reasoning) and time.monotonic() - self._told_at >= _TELL_EVERY_S:
-            self.hear(hold_back(as_text(self.answer), self.key))
+            self.hear(self.text)
             self._told_at = time.monotonic()
 
     def note(self, finish_reason: object = None, usage: Usage | None = None) -> None:
-        """What the stream says of the answer; None leaves what it said before."""
+        """What the stream says of the answer; what it leaves out stays as it said before."""
         if finish_reason:
-            self.answer = replace(self.answer, finish_reason=str(finish_reason))
-        if usage is not None:
-            self.answer = replace(self.answer, usage=usage)
+            self.finish_reason = str(finish_reason)
+        if usage is not None and usage != Usage():
+            self.usage = usage
+
+    @property
+    def text(self) -> str:
+        """What came so far, without the key and without an end that may become it."""
+        return as_text(self._answer(hold_back))
+
+    def failed(self, kind: ErrorKind, message: str) -> TeacherError:
+        """The error that ends this answer, with what came of it and what it is known to have cost."""
+        told = redact(message, self.key)
+        told = told if len(told) <= MAX_ERROR else f"{told[:MAX_ERROR]} ..."
+        return TeacherError(kind, told, self.text, tokens=count_tokens(self.usage))
 
     def end(self) -> Answer:
         """The whole answer, when the stream is over.
 
         Raises:
-            TeacherError: connection if it broke off: no stream ends without a reason to finish.
+            TeacherError: connection if it broke off: neither a reason to finish nor a count of tokens came.
         """
-        had = self.answer
-        whole = replace(
-            had,
-            content=redact(had.content, self.key),
-            reasoning=redact(had.reasoning, self.key),
-            refusal=redact(had.refusal, self.key),
+        if not self.finish_reason and self.usage == Usage():
+            raise self.failed(ErrorKind.CONNECTION, "the answer broke off before its end")
+        return self._answer(redact)
+
+    def _answer(self, clean: Callable[[str, str | None], str]) -> Answer:
+        content, reasoning, refusal = (
+            clean("".join(parts), self.key) for parts in (self._content, self._reasoning, self._refusal)
         )
-        if not had.finish_reason:
-            raise TeacherError(ErrorKind.CONNECTION, "the answer broke off before its end", as_text(whole))
-        return whole
+        finish = self.finish_reason or "stop"
+        return Answer(content, finish, reasoning, self.reasoning_field, refusal, self.usage)
 
 
 def hold_back(text: str, key: str | None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
@@ -11,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from app.pages.playground import _Handlers
 from app.services import Services, open_services
 from app.usecases.playing import Pane, PlayService
 from engine.config import ProjectConfig
+from engine.errors import StateError
+from engine.tasks import get_task
 from engine.types import Job, TeacherSpec, make_query
 from storage.projects import Project
 from tests.fakes.provider import KEY, Provider, run_provider
@@ -52,6 +57,13 @@ def job_of(services: Services) -> Job:
     return services.context.jobs.jobs_of(project_of(services).id)[0]
 
 
+def until(found: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not found():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def ended(services: Services) -> Job:
     end = time.monotonic() + 20
     while not (job := job_of(services)).status.over:
@@ -85,26 +97,57 @@ def test_an_endpoint_is_probed_before_it_is_played_with(services: Services, prov
 
 
 @pytest.mark.parametrize("how", ["stop", "closed tab"])
-def test_who_stops_or_looks_away_hangs_up(services: Services, provider: Provider, how: str) -> None:
+@pytest.mark.parametrize("writes", ["in pieces", "whole"])
+def test_who_stops_or_looks_away_hangs_up(services: Services, provider: Provider, how: str, writes: str) -> None:
     *_, _ = ask(services, "ann")  # so that it is probed
-    provider.piece_s = 0.2
+    provider.piece_s, provider.streams, asked = 0.2, writes == "in pieces", len(provider.seen)
+    provider.latency_s = 0.0 if provider.streams else 8.0
     left = Event()
     panes = services.play.ask(project_of(services), QUERY, ["teacher ann"], left)
-    while not (pane := next(panes)[0]).text:
-        pass
-    assert provider.streaming == 1
+    until(lambda: bool(next(panes)[0].text) if provider.streams else bool(next(panes)) and len(provider.seen) > asked)
     if how == "stop":
         left.set()
         *_, (pane,) = panes
-        assert pane.over and pane.told == "stopped" and REASON.startswith(pane.text)
+        assert pane.over and not pane.whole and pane.told == "stopped" and REASON.startswith(pane.text)
     panes.close()
     began = time.monotonic()
     ended(services)
-    assert time.monotonic() - began < 4, "the whole answer would have taken five seconds more"
+    assert time.monotonic() - began < 4, "the whole answer would have taken longer"
     row = services.context.db.rows("SELECT * FROM attempts WHERE job_id = ?", [job_of(services).id])[-1]
-    assert row["error"] == "connection" and row["raw"] and row["cost"] is None
-    assert "may be billed" in row["message"]
-    assert provider.streaming == 0
+    assert row["error"] == "connection" and row["cost"] is None and "may have been billed" in row["message"]
+    until(lambda: provider.streaming == 0)
+
+
+def test_a_page_that_waits_is_sent_again_so_that_a_closed_tab_is_noticed(
+    services: Services, provider: Provider
+) -> None:
+    provider.latency_s = 2.0
+    assert len(list(ask(services, "ann"))) >= 3
+
+
+def test_a_teacher_is_played_with_once_however_many_draws_it_has(services: Services, provider: Provider) -> None:
+    project = project_of(services)
+    spec = next(spec for spec in services.context.projects.teachers(project.id) if spec.name == "ann")
+    services.context.projects.put_teacher(project.id, replace(spec, draws=3))
+    *_, _ = ask(services, "ann")
+    ended(services)
+    assert len([seen for seen in provider.seen if "tallest" in seen.user]) == 1
+
+
+def blindly(services: Services) -> list[list[Any]]:
+    text = get_task("custom").render(QUERY)
+    return list(_Handlers(services).ask("p", text, ["teacher ann", "teacher mia"], True))
+
+
+def test_blind_mode_lets_nobody_vote_on_a_piece_nor_tells_who_it_is(services: Services, provider: Provider) -> None:
+    *_, (_, held, row, _, _) = blindly(services)
+    assert [held[1]["name"], held[2]["name"]] in (["ann", "mia"], ["mia", "ann"]) and row.visible
+    provider.faults["tallest"] = ["429"] * 2 + ["broken off"] * 9
+    said = blindly(services)
+    *_, (last, held, row, _, _) = said
+    assert held == [] and not row.visible and "gave no whole answer" in last
+    shown = "".join(str(page[0]) for page in said)
+    assert not [word for word in ("ann", "mia", "rate_limit", "slow down", "broke off") if word in shown]
 
 
 def test_an_answer_that_breaks_off_is_told_and_asked_for_again(services: Services, provider: Provider) -> None:
@@ -130,7 +173,7 @@ def test_a_student_that_is_being_loaded_does_not_hold_up_teachers(
 ) -> None:
     loaded = Event()
 
-    def load(self: PlayService, project: Project, query: Any, pane: Pane, id_: str) -> Iterator[Pane]:
+    def load(self: PlayService, *values: Any) -> Iterator[Pane]:
         assert loaded.wait(20)
         yield Pane("stage1", "Tom", over=True)
 
@@ -144,6 +187,16 @@ def test_a_student_that_is_being_loaded_does_not_hold_up_teachers(
         if teacher.over:
             loaded.set()
     assert grew >= 3 and student.text == "Tom" and teacher.text.endswith("Answer: Tom")
+
+
+def test_who_stops_while_others_have_the_students_does_not_wait_for_them(services: Services) -> None:
+    threads = threading.active_count()
+    with services.play.resident.turn:
+        for _ in range(5):
+            with pytest.raises(StateError, match="stopped"):
+                list(services.play.resident.ask({}, lambda: "stopped"))
+        assert services.play.resident.process is None
+    assert threading.active_count() <= threads + 1
 
 
 def test_what_goes_wrong_with_a_student_is_not_swallowed(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,9 @@ class Provider:
     streams: bool = True
     piece_s: float = 0.0
     streaming: int = 0
+    choices: int = 1
+    thought: str = "Let me see."
+    told: str = "overloaded"
     lose_next_batch: bool = False
 
     @property
@@ -101,12 +104,14 @@ def _completion(provider: Provider, user: str, **changes: Any) -> dict[str, Any]
     content = json.dumps({"rationale": provider.reason(label), "label": label, "scores": scores})
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if provider.style == "think":
-        message["content"] = f"<think>Let me see.</think>{content}"
+        message["content"] = f"<think>{provider.thought}</think>{content}"
     elif provider.style in ("reasoning_content", "reasoning"):
-        message[provider.style] = "Let me see."
+        message[provider.style] = provider.thought
     elif provider.style == "chunks":
-        thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Let me see."}]}
+        thinking = {"type": "thinking", "thinking": [{"type": "text", "text": provider.thought}]}
         message["content"] = [thinking, {"type": "text", "text": content}]
+    elif provider.style == "list":
+        message["content"] = [{"type": "text", "text": content}]
     finish = changes.pop("finish_reason", "stop")
     message |= changes
     choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
@@ -198,7 +203,8 @@ async def _pieces(provider: Provider, body: dict[str, Any], fault: str | None) -
     whole["object"] = "chat.completion.chunk"
 
     def piece(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
-        return _event({**whole, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
+        choice = {"delta": delta, "finish_reason": finish}
+        return _event({**whole, "choices": [{"index": n, **choice} for n in range(provider.choices)], **more})
 
     yield piece({"role": "assistant", "content": ""})
     said = [(name, message[name]) for name in ("reasoning_content", "reasoning", "content") if name in message]
@@ -208,7 +214,7 @@ async def _pieces(provider: Provider, body: dict[str, Any], fault: str | None) -
         if place == len(parts) // 2 and fault == "broken off":
             return
         if place == len(parts) // 2 and fault == "error inside":
-            yield _event({"error": {"message": f"overloaded, key {provider.key}", "code": 503}})
+            yield _event({"error": {"message": f"{provider.told}, key {provider.key}", "code": 503}})
             return
         if place == len(parts) // 2 and fault == "garbage inside":
             yield "data: {not json\n\n"
@@ -222,10 +228,16 @@ async def _pieces(provider: Provider, body: dict[str, Any], fault: str | None) -
 
 
 def _cut(name: str, value: str | list[Any]) -> list[dict[str, Any]]:
-    if isinstance(value, list):
-        thinking, said = value
-        return [{name: [thinking]}, *({name: [{**said, "text": part[name]}]} for part in _cut(name, said["text"]))]
-    return [{name: value[start : start + 7]} for start in range(0, len(value), 7)]
+    if not isinstance(value, list):
+        return [{name: value[start : start + 7]} for start in range(0, len(value), 7)]
+    parts = []
+    for item in value:
+        if item["type"] == "text":
+            parts += [{name: [{**item, "text": part[name]}]} for part in _cut(name, item["text"])]
+        else:
+            told = _cut(name, item["thinking"][0]["text"])
+            parts += [{name: [{**item, "thinking": [{"type": "text", "text": part[name]}]}]} for part in told]
+    return parts
 
 
 class _Reset(Response):

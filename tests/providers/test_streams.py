@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
 from engine.teachers.hosted import Capabilities, HostedTeacher, redact
-from engine.teachers.streaming import MAX_STREAM, Growing, hold_back
+from engine.teachers.streaming import MAX_STREAM, Draft, hold_back
 from engine.types import Purpose, Reply, Sampling, TeacherSpec, Usage, make_query
 from tests.fakes.provider import KEY, Provider, open_chat, run_provider
 
@@ -108,12 +108,32 @@ def test_a_stream_fails_as_its_cause_says(protocol: str, fault: str, provider: P
     assert KEY not in f"{caught.value} {caught.value.raw}"
 
 
+STYLES = [("openai", "plain"), ("openai", "reasoning_content"), ("openai", "list"), ("mistral", "plain")]
+STYLES += [("mistral", "chunks")]
+
+
+@pytest.mark.parametrize("fault", [None, "broken off", "garbage inside", "error inside"])
+@pytest.mark.parametrize(("protocol", "style"), STYLES)
+def test_a_key_that_an_endpoint_echoes_is_never_heard_or_kept(
+    protocol: str, style: str, fault: str | None, provider: Provider
+) -> None:
+    provider.style, provider.faults["query 1"] = style, [fault] if fault else []
+    provider.reason = lambda label: f"Your key is {KEY}, and once more {KEY}, so I think that it must be {label}."
+    provider.thought = f"They asked with {KEY}"
+    heard: list[str] = []
+    try:
+        reply = ask(protocol, provider, heard)
+        heard.append(reply.text)
+        assert fault is None and "[key]" in reply.text
+    except TeacherError as error:
+        assert fault is not None and error.raw, "what came is kept"
+        heard += [error.raw, str(error)]
+    assert len(heard) >= 3
+    assert not [text for text in heard if KEY[:6] in text]
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_garbage_and_slowness_inside_a_stream(protocol: str, provider: Provider) -> None:
-    provider.faults["query 1"] = ["garbage inside"]
-    with pytest.raises(TeacherError) as caught:
-        ask(protocol, provider, [])
-    assert caught.value.kind in (ErrorKind.SERVER, ErrorKind.NOT_JSON)
+def test_an_answer_that_takes_too_long_is_timed_out_while_it_grows(protocol: str, provider: Provider) -> None:
     provider.piece_s = 0.2
     with pytest.raises(TeacherError) as caught:
         ask(protocol, provider, [], timeout_s=0.5)
@@ -121,19 +141,27 @@ def test_garbage_and_slowness_inside_a_stream(protocol: str, provider: Provider)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_key_that_an_endpoint_echoes_is_never_heard(protocol: str, provider: Provider) -> None:
-    provider.reason = lambda label: f"Your key is {KEY}, I think it must be {label}."
-    heard: list[str] = []
-    reply = ask(protocol, provider, heard)
-    assert len(heard) >= 3 and "[key]" in reply.text
-    assert not [text for text in [*heard, reply.text] if KEY[:4] in text]
+def test_a_long_error_inside_a_stream_is_clipped(protocol: str, provider: Provider) -> None:
+    provider.faults["query 1"], provider.told = ["error inside"], "x" * 100_000
+    with pytest.raises(TeacherError) as caught:
+        ask(protocol, provider, [])
+    assert caught.value.kind is ErrorKind.SERVER and len(str(caught.value)) < 600
 
 
-def test_a_stream_without_end_is_cut() -> None:
-    growing = Growing(None, lambda text: None)
-    with pytest.raises(TeacherError, match="was cut"):
+def test_a_stream_without_end_is_cut_and_what_it_cost_is_not_taken_for_nothing() -> None:
+    draft = Draft(None, lambda text: None)
+    draft.note(usage=Usage(7, None))
+    draft.note(usage=Usage())
+    with pytest.raises(TeacherError, match="was cut") as caught:
         for _ in range(MAX_STREAM // 1000 + 1):
-            growing.add("x" * 1000)
+            draft.add("x" * 1000)
+    assert not caught.value.kind.free and not caught.value.kind.may_pass and caught.value.raw.startswith("xxx")
+    assert draft.usage == Usage(7, None)
+
+
+def test_only_the_first_of_several_choices_counts(provider: Provider) -> None:
+    provider.choices = 2
+    assert ask("openai", provider, []).text == ask("openai", provider, None).text
 
 
 @given(st.text(alphabet="ab-", max_size=30), st.text(alphabet="ab-", min_size=4, max_size=8), st.data())

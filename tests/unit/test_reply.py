@@ -50,6 +50,18 @@ def test_a_growing_reply_is_read_as_far_as_it_goes(rationale: str, ascii_: bool)
     assert len({said for said, _ in shown}) >= len(rationale.strip()) // 2, "it is seen to grow"
 
 
+@pytest.mark.parametrize("text", ["{" * 200_000, '{"rationale": "' + "\\sqrt{2} and " * 20_000, "[{" * 50_000])
+def test_a_growing_reply_is_read_in_no_time(text: str) -> None:
+    started = time.perf_counter()
+    read_growing(text)
+    assert time.perf_counter() - started < 1
+
+
+def test_formulas_that_are_not_quite_json_are_shown() -> None:
+    said, _ = read_growing('{"rationale": "it is \\sqrt{2}, and')
+    assert said.startswith("it is") and "sqrt{2}, and" in said
+
+
 def test_thoughts_are_shown_until_something_is_said() -> None:
     assert read_growing("<think>Let me") == ("Let me", "")
     assert read_growing("<think>Let me see.</think>\n") == ("Let me see.", "")
