@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from app.usecases.labelling import LabelService
 from app.usecases.playing import PLAY, PlayService
 from app.usecases.previewing import PreviewService
 from app.usecases.prompting import PromptService
-from app.usecases.publishing import PUSH, PublishService
+from app.usecases.publishing import PUSH, PUSHING, PublishService
 from app.usecases.quoting import QuoteService
 from app.usecases.reading import ReadService
 from app.usecases.resembling import ResembleService
@@ -82,6 +83,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         StoreError: if its database can't be used.
     """
     context = open_context(workspace.resolve())
+    shutil.rmtree(context.workspace / PUSHING, ignore_errors=True)
     services = _compose(context)
     runners = {
         "label": services.label.run_label,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 import threading
 from importlib.util import find_spec
@@ -85,6 +86,8 @@ def serve_app(app: gr.Blocks, options: dict[str, Any]) -> None:
 
 def serve_hosted(services: Services, options: dict[str, Any]) -> None:
     """Serve the demo for visitors until Ctrl-C, and remove their copies when their time is over."""
+    if os.environ.get("SPACE_ID"):  # a Space is reached by its host's proxy only, which says who asks
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
     visitors, stopped = Visitors(services), threading.Event()
     visitors.prepare()
     visitors.keep_sweeping(stopped)

@@ -72,8 +72,9 @@ def push(
 
     with open_workspace(workspace) as services:
         order = PushOrder(run, repository, read_what(what), stage, not public)
+        found = services.publish.check(order)
         if order.what == "merged":
-            services.context.wait(services.export.merge(run, stage).id)
+            services.context.wait(services.export.merge(found.id, stage).id)
         job = services.publish.push(order)
         services.context.wait(job.id)
         pushed = services.context.jobs.last_events(job.id, ("pushed",))

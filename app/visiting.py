@@ -287,27 +287,19 @@ class Visitors:
         with self._lock:
             if sum(self.clock() - made < 60 for made in self._made.values()) >= self.quotas.copies_a_minute:
                 raise Forbidden("Many copies are being made at this moment; try again in a minute.")
-            mine = [name for name, origin in self._origin.items() if origin == address]
-            if len(mine) >= self.quotas.copies_each:
-                self._make_room(mine, f"{len(mine)} copies are in use from your address; go on with one of them.")
-            elif len(self._made) >= self.quotas.copies:
-                self._make_room(
-                    list(self._made), "The demo is full at this moment; look around, and try again in a few minutes."
+            if list(self._origin.values()).count(address) >= self.quotas.copies_each:
+                raise Forbidden(
+                    f"{self.quotas.copies_each} copies were made from your address; go on with one of them, or come "
+                    "back when one of them was left alone for an hour."
                 )
+            if len(self._made) >= self.quotas.copies:
+                idlest = min(self._used, key=lambda name: self._used[name])
+                if self.clock() - self._used[idlest] < self.quotas.may_go_s or not self._remove(idlest):
+                    raise Forbidden("The demo is full at this moment; look around, and try again in a few minutes.")
             name = f"{PREFIX}{secrets.token_hex(16)}"
             self._made[name] = self._used[name] = self.clock()
             self._origin[name] = address
             return name
-
-    def _make_room(self, names: Sequence[str], told: str) -> None:
-        """Remove of these copies the one that was left alone the longest.
-
-        Raises:
-            Forbidden: if that is not long enough.
-        """
-        idlest = min(names, key=lambda name: self._used[name])
-        if self.clock() - self._used[idlest] < self.quotas.may_go_s or not self._remove(idlest):
-            raise Forbidden(told)
 
     def sweep(self) -> list[str]:
         """Remove copies that are too old or idle; those with a job have it cancelled first. Returns who is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 import gradio as gr
@@ -80,9 +81,13 @@ class _Handlers:
 
 
 def _address(request: gr.Request) -> str:
-    """Where a visitor comes from. A host of Spaces stands in front, and says for whom it asks."""
-    forwarded = str(request.headers.get("x-forwarded-for", "")).partition(",")[0].strip()
-    return forwarded or (request.client.host if request.client else "")
+    """Where a visitor comes from; of IPv6, the network that one household has (RFC 6177)."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else host
 
 
 def _headline(systems: list[System]) -> str:

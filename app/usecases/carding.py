@@ -1,10 +1,11 @@
-"""The card of an exported student: where it comes from, what it scored, and a snippet that loads it."""
+"""The card of an exported student or set: where it comes from, what it scored, and a snippet that loads it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -35,14 +36,21 @@ _LOAD = {
 
 
 def base_name(run: Run) -> str:
-    """What a run's base model is called outside this machine."""
+    """Where a run's base model is found by whoever loads it on this machine."""
     model = run.plan.student.model
     return PACKAGED_STUDENT if model == "packaged" else model
 
 
+def public_name(model: str) -> str:
+    """What a model is called outside this machine: of a folder, its own name only."""
+    path = Path(model).expanduser()
+    is_folder = path.is_absolute() or model.startswith((".", "~")) or len(path.parts) > 2 or path.is_dir()
+    return path.resolve().name if is_folder else model
+
+
 @dataclass(frozen=True)
 class Card:
-    """What goes with an exported student: a model card in Markdown, and the same as JSON."""
+    """What goes with an exported student or set: a card in Markdown, and the same as JSON."""
 
     readme: str
     provenance: dict[str, Any]
@@ -53,24 +61,25 @@ class Card:
         return {"README.md": self.readme, "tacit.json": json.dumps(self.provenance, indent=2, default=str)}
 
 
-def write_card(context: Context, run: Run, step: str, form: Form) -> Card:
-    """The card of one stage of a run."""
+def write_card(context: Context, run: Run, step: str, form: Form, public: bool = False) -> Card:
+    """The card of one stage of a run. `public`: it leaves this machine, so a base model in a folder is only named."""
     project = context.projects.get(run.project_id)
-    provenance = _provenance(context, project, run, step)
+    base = public_name(base_name(run)) if public else base_name(run)
+    provenance = _provenance(context, project, run, step, base)
     front = {
-        "base_model": base_name(run),
+        "base_model": base,
         "library_name": "peft" if form == "adapter" else "transformers",
         "pipeline_tag": "text-generation",
         "tags": ["reasoning-distillation", "tacit"],
     }
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n",
-        f"# {project.name}: {step}\n\nA student of {base_name(run)}, distilled from "
+        f"# {project.name}: {step}\n\nA student of {base}, distilled from "
         f"{', '.join(t['name'] for t in provenance['teachers']) or 'no teacher'} with the plan `{run.plan.name}` "
         f"(Thinking without Tokens, arXiv 2503.24198). Task: {project.config.task}. "
         f"Written on {date.today().isoformat()}.\n",
         _scores(context, run, step),
-        "## Load it\n\n```python\n" + snippet(context, project, run, form) + "```\n",
+        "## Load it\n\n```python\n" + snippet(context, project, run, _LOAD[form], base) + "```\n",
         _origin(provenance),
     ]
     return Card("\n".join(filter(None, parts)), provenance)
@@ -94,13 +103,16 @@ def write_set_card(context: Context, project: Project, selection_id: str) -> Car
     return Card("\n".join(parts), found)
 
 
-def _provenance(context: Context, project: Project, run: Run, step: str) -> dict[str, Any]:
+def _provenance(context: Context, project: Project, run: Run, step: str, base: str) -> dict[str, Any]:
+    plan = run.plan.model_dump(mode="json")
+    if run.plan.student.model != "packaged":
+        plan["student"]["model"] = base
     return {
         **_origins(context, project, run.selection_id),
         "run": run.id,
         "step": step,
-        "base_model": base_name(run),
-        "plan": run.plan.model_dump(mode="json"),
+        "base_model": base,
+        "plan": plan,
         "report": [asdict(row) for row in context.reports.rows(run.id) if row.name == step],
     }
 
@@ -122,7 +134,7 @@ def _origins(context: Context, project: Project, selection_id: str) -> dict[str,
             {
                 "name": spec.name,
                 "provider": spec.provider,
-                "model": spec.model,
+                "model": public_name(spec.model),
                 "sampling": asdict(spec.sampling),
                 "price": price.source if price else "unknown",
                 "taught": spec.name in taught,
@@ -170,19 +182,19 @@ def _origin(found: dict[str, Any]) -> str:
     )
 
 
-def snippet(context: Context, project: Project, run: Run, form: Form) -> str:
+def snippet(context: Context, project: Project, run: Run, how: tuple[str, str], base: str) -> str:
     """Python that loads the exported folder and answers a query of the project."""
     task = get_task(project.config.task)
     queries = context.queries.page(project.id, size=1)
     found = context.queries.find_one(project.id, queries[0]["id"]) if queries else make_query("What is 2 + 2?")
     example = Query(found.id, found.text, found.choices, found.kind, None, Split.DISTILL)
     messages = [{"role": role, "content": text} for role, text in student_prompt(task, example)]
-    imports, load = _LOAD[form]
+    imports, load = how
     tokens = min(run.plan.student.generate_tokens, 256)
     turns = "\n".join(f"    {message!r}," for message in messages)
     return (
         f'{imports}\nfolder = "."  # where this card lies\ntokenizer = AutoTokenizer.from_pretrained(folder)\n'
-        f"{load.format(base=base_name(run))}messages = [\n{turns}\n]\n"
+        f"{load.format(base=base)}messages = [\n{turns}\n]\n"
         "text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)\n"
         'inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False)\n'
         f"written = model.generate(**inputs, max_new_tokens={tokens}, do_sample=False)\n"

@@ -25,7 +25,7 @@ from storage.runs import Run
 MERGE = "merge"
 Dataset = Literal["full", "compressed", "label"]
 DATASETS: tuple[Dataset, ...] = ("full", "compressed", "label")
-_CONFIG = "adapter_config.json"
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class ExportService:
         run = self.context.runs.get(run_id)
         source = self.find_adapter(run, step)
         card = write_card(self.context, run, step, "adapter")
-        _copy_whole(source, folder, card.files | {_CONFIG: named_config(source, base_name(run))})
+        _copy_whole(source, folder, card.files | {ADAPTER_CONFIG: named_config(source, base_name(run))})
         return folder
 
     def find_adapter(self, run: Run, step: str) -> Path:
@@ -188,7 +188,7 @@ class ExportService:
 
 def named_config(adapter: Path, base: str) -> str:
     """An adapter's settings with the base model by the name it has outside this machine."""
-    settings = json.loads((adapter / _CONFIG).read_text("utf-8"))
+    settings = json.loads((adapter / ADAPTER_CONFIG).read_text("utf-8"))
     return json.dumps({**settings, "base_model_name_or_path": base}, indent=2)
 
 

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from app.usecases.asking import Keys
-from app.usecases.carding import SET_FILE, write_set_card
+from app.usecases.carding import SET_FILE, base_name, public_name, write_card, write_set_card
 from app.usecases.context import Context
-from app.usecases.exporting import ExportService
+from app.usecases.exporting import ADAPTER_CONFIG, ExportService, named_config
 from engine.errors import InputError, KeyMissing, StateError
 from engine.jobs.events import EventLog
 from engine.types import Job
+from storage.runs import Run
 
 PUSH = "push"
+PUSHING = "pushing"
+"""The folder of a workspace where uploads are made ready; what a killed process left in it goes at the next start."""
 TOKEN = "HF_TOKEN"
 """The variable of the Hub's token."""
 What = Literal["adapter", "merged", "set"]
@@ -47,16 +50,6 @@ def read_what(name: str) -> What:
     return cast(What, name)
 
 
-def _name_base_only(folder: Path, model: str) -> None:
-    """Where the base model is a folder of this machine, say its name only."""
-    for name in ("README.md", "tacit.json", "adapter_config.json", "config.json"):
-        file = folder / name
-        if Path(model).is_dir() and file.is_file():
-            text = file.read_text("utf-8")
-            file.unlink()  # it may be linked
-            file.write_text(text.replace(model, Path(model).name), "utf-8")
-
-
 def _link(source: str, target: str) -> None:
     """Gigabytes are not copied where that can be helped."""
     try:
@@ -73,25 +66,36 @@ class PublishService:
     keys: Keys
     export: ExportService
 
-    def push(self, order: PushOrder) -> Job:
-        """Queue an upload with its card to the Hub, to a repository OWNER/NAME, which is made if need be.
+    def check(self, order: PushOrder) -> Run:
+        """Whether this can be pushed, but for the merging; returns its run.
 
         Raises:
-            InputError: if that is no name of a repository.
+            InputError: if that is no name of a repository, or a student is to be pushed and no step is named.
             KeyMissing: if there is no token.
-            StateError: if the step has no adapter, or was not merged yet.
+            StateError: if the step has no adapter.
         """
         run = self.context.runs.get(order.run)
         if order.what != "set":
+            if not order.step:
+                raise InputError("name the stage whose student is pushed, as stage3")
             self.export.find_adapter(run, order.step)
-        if order.what == "merged" and not self.export.merged_folder(run, order.step).is_dir():
-            raise StateError(f"{order.step} is not merged into its base model yet; do that first, then push it")
         owner, _, name = order.repository.strip().partition("/")
         if not owner or not name or "/" in name:
             raise InputError(f"{order.repository!r}: name a repository of the Hub as OWNER/NAME")
         self._token()
+        return run
+
+    def push(self, order: PushOrder) -> Job:
+        """Queue an upload with its card to the Hub, to a repository OWNER/NAME, which is made if need be.
+
+        Raises:
+            InputError, KeyMissing, StateError: as `check`; also if the step was not merged yet.
+        """
+        run = self.check(order)
+        if order.what == "merged" and not self.export.merged_folder(run, order.step).is_dir():
+            raise StateError(f"{order.step} is not merged into its base model yet; do that first, then push it")
         return self.context.submit(
-            run.project_id, PUSH, {**asdict(order), "run": run.id, "repository": f"{owner}/{name}"}
+            run.project_id, PUSH, {**asdict(order), "run": run.id, "repository": order.repository.strip()}
         )
 
     def _token(self) -> str:
@@ -117,9 +121,9 @@ class PublishService:
         from huggingface_hub import HfApi  # noqa: PLC0415 - only where something is pushed
 
         api, kind = HfApi(token=token), "dataset" if order.what == "set" else "model"
-        exports = self.context.workspace / "exports"
-        exports.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="push-", dir=exports) as folder:
+        folder_of_all = self.context.workspace / PUSHING
+        folder_of_all.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder_of_all) as folder:
             made = self._make(order, Path(folder) / "made")
             api.create_repo(order.repository, private=order.private, exist_ok=True, repo_type=kind)
             if order.private and not api.repo_info(order.repository, repo_type=kind).private:
@@ -128,17 +132,23 @@ class PublishService:
             return str(pushed.commit_url)
 
     def _make(self, order: PushOrder, folder: Path) -> Path:
-        """The folder that is uploaded."""
+        """The folder that is uploaded; no path of this machine stands in it."""
         run = self.context.runs.get(order.run)
         if order.what == "set":
             card = write_set_card(self.context, self.context.projects.get(run.project_id), run.selection_id)
             self.export.dataset(run.project_id, run.selection_id, folder / SET_FILE)
-            for name, text in card.files.items():
-                (folder / name).write_text(text, "utf-8")
-            return folder
+            return _write_over(folder, card.files)
+        card = write_card(self.context, run, order.step, order.what, public=True)
         if order.what == "merged":
             shutil.copytree(self.export.merged_folder(run, order.step), folder, copy_function=_link)
-        else:
-            self.export.adapter(run.id, order.step, folder)
-        _name_base_only(folder, run.plan.student.model)
-        return folder
+            return _write_over(folder, card.files)
+        self.export.adapter(run.id, order.step, folder)
+        base = public_name(base_name(run))
+        return _write_over(folder, card.files | {ADAPTER_CONFIG: named_config(folder, base)})
+
+
+def _write_over(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).unlink(missing_ok=True)  # it may be a link: what it links to stays as it is
+        (folder / name).write_text(text, "utf-8")
+    return folder

@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from gradio_client import Client
@@ -17,6 +18,7 @@ from app import visiting
 from app.main import build_demo
 from app.opening import Gate
 from app.pages.frame import Frame
+from app.pages.welcome import _address
 from app.services import Services, open_services
 from app.serving import launch_lean, launch_options
 from app.shipping import NAME
@@ -152,10 +154,20 @@ def test_one_address_does_not_take_all_the_copies(services: Services) -> None:
         visitors.begin_afresh("a")
     assert visitors.find(visitors.begin_afresh("b")).name != NAME  # type: ignore[union-attr]
     clock.now = 400
-    visitors.check("select", "numbers", [first])
-    third = visitors.begin_afresh("a")
-    alive = {name for name in (first, second, third) if visitors.find(name).name == name}  # type: ignore[union-attr]
-    assert alive == {first, third}, "of one's own copies the one that was left alone makes room"
+    with pytest.raises(Forbidden, match="from your address"):
+        visitors.begin_afresh("a")
+    assert visitors.find(first).name == first, "nobody else's copy is removed while there is room"  # type: ignore[union-attr]
+    clock.now = 4000
+    assert visitors.begin_afresh("a") not in (first, second)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("203.0.113.7", "203.0.113.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("testclient", "testclient")],
+)
+def test_a_visitor_is_known_by_the_address_that_the_server_saw(host: str, address: str) -> None:
+    request = SimpleNamespace(client=SimpleNamespace(host=host), headers={"x-forwarded-for": "198.51.100.1"})
+    assert _address(cast(Any, request)) == address
 
 
 def test_a_copy_that_can_not_be_removed_keeps_no_other(

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import uvicorn
 import yaml
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from tests.fakes.serving import serve
 
 TOKEN = "hf_loopback0123456789"
 
@@ -106,17 +104,5 @@ def run_hub() -> Iterator[Hub]:
     ]
     app, hub = Starlette(routes=routes), Hub()
     app.state.hub = hub
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    hub.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
+    with serve(app) as hub.url:
         yield hub
-    finally:
-        server.should_exit = True
-        thread.join(timeout=5)
-        listener.close()

@@ -9,16 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import socket
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
@@ -28,6 +25,7 @@ from engine.teachers.hosted import Chat
 from engine.teachers.mistral import MistralChat
 from engine.teachers.openai import OpenAIChat
 from tests.fakes.batches import BATCH_ROUTES
+from tests.fakes.serving import serve
 
 KEY = "sk-loopback-0123456789"
 _IN_STREAM = ("slow", "broken off", "error inside", "garbage inside")
@@ -270,21 +268,8 @@ def run_provider(**settings: Any) -> Iterator[Provider]:
     app = Starlette(routes=routes)
     provider = Provider(**settings)
     app.state.provider = provider
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    provider.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
+    with serve(app) as provider.url:
         yield provider
-    finally:
-        server.should_exit = True
-        thread.join(timeout=5)
-        listener.close()
 
 
 def query_of(user: str) -> str:

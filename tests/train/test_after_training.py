@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -20,16 +21,20 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services, open_services
+from app.usecases.carding import public_name
 from app.usecases.labelling import LabelOrder
 from app.usecases.playing import Pane
+from app.usecases.publishing import TOKEN as TOKEN_NAME
+from app.usecases.publishing import PushOrder, read_what
 from engine.config import LoraSettings, ProjectConfig, SelectionConfig, StudentConfig, TrainConfig
 from engine.dataset import student_prompt
 from engine.infer import Ask, Device, Writer, load_student, load_tokenizer
 from engine.jobs.backends.local import worker_environment
 from engine.tasks import get_task
 from engine.train.plan import twt_plan
-from engine.types import Split, make_query
+from engine.types import Split, TeacherSpec, make_query
 from storage.runs import Run
+from tests.fakes.hub import TOKEN, run_hub
 
 PROMPT = [["system", "Say it."], ["user", "Who is the tallest?"]]
 
@@ -207,3 +212,41 @@ def test_the_snippet_of_an_export_loads_it_and_it_answers_as_the_student_did(
     assert done.stdout.strip() == next(iter(writer.write([Ask(query.id, prompt)]))).text != ""
     provenance = json.loads((tmp_path / form / "tacit.json").read_text())
     assert provenance["step"] == "stage3" and {t["name"] for t in provenance["teachers"]} >= {"forward"}
+
+
+def test_what_is_pushed_names_no_folder_of_this_machine(
+    trained: tuple[Services, Run], tiny_student: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, run = trained
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    own = TeacherSpec("own", "local", str(tiny_student))
+    services.context.projects.put_teacher(run.project_id, own)
+    services.publish.keys.put(TOKEN_NAME, TOKEN)
+    services.context.wait(services.export.merge(run.id, "stage3").id)
+    merged = services.export.merged_folder(run, "stage3")
+    before = (merged / "README.md").read_text()
+    with run_hub() as hub:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+        for what in ("adapter", "merged", "set"):
+            order = PushOrder(run.id, f"me/{what}", read_what(what), "" if what == "set" else "stage3")
+            services.context.wait(services.publish.push(order).id)
+    assert "adapter_model.safetensors" in hub.files["models/me/adapter"]
+    assert hub.files["models/me/merged"]["model.safetensors"] == (merged / "model.safetensors").read_bytes()
+    for files in hub.files.values():
+        assert tiny_student.name in files["README.md"].decode() and "own" in files["README.md"].decode()
+        for name, data in files.items():
+            assert str(tiny_student).encode() not in data, name
+            assert str(services.context.workspace).encode() not in data, name
+    assert (merged / "README.md").read_text() == before and str(tiny_student) in before
+    services.context.projects.remove_teacher(run.project_id, "own")
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        *(("owner/name", "owner/name"), ("gpt-4.1", "gpt-4.1"), ("packaged", "packaged")),
+        *(("/data/Jürgen/my model", "my model"), ("./here/base", "base"), ("~/models/x", "x"), ("a/b/c", "c")),
+    ],
+)
+def test_a_folder_is_called_by_its_last_name_and_a_model_of_the_hub_by_its_own(model: str, name: str) -> None:
+    assert public_name(model) == name
