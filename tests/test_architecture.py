@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
     ("module", "absent"),
     [
         ("app.main", {"torch", "transformers", "sentence_transformers"}),
-        ("app.services", {"torch", "gradio"}),
+        ("app.services", {"torch", "gradio", "sympy"}),
         ("app.__main__", {"torch", "gradio", "duckdb", "numpy"}),
         ("engine.select", {"torch", "gradio", "duckdb"}),
         ("engine.label", {"torch", "gradio", "duckdb"}),

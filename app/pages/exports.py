@@ -115,7 +115,14 @@ class _Handlers:
             pushed = self.services.context.jobs.last_events(job.id, ("pushed",))
             where = pushed[0].data["url"] if pushed else job.spec.get("output", job.spec.get("repository"))
             what = " ".join(filter(None, (job.kind, job.spec.get("what"), job.spec["step"])))
-            lines.append({"what": what, "status": "pushed" if pushed else job.status.value, "where": where, "message": job.message})
+            lines.append(
+                {
+                    "what": what,
+                    "status": "pushed" if pushed else job.status.value,
+                    "where": where,
+                    "message": job.message,
+                }
+            )
         return table_html(lines, "merged and pushed")
 
     def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:

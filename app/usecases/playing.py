@@ -36,8 +36,8 @@ PLAY = "play"
 _LOOK_S = 0.15
 _STILL_S = 1.0
 """A page that changes nothing is sent all the same this often: only so a closed tab is noticed."""
-_ATTEMPTS = 3
-"""Who looks on does not wait for seven."""
+_ATTEMPTS, _FIRST_WAIT_S = 3, 0.5
+"""Who looks on does not wait for seven, nor long between them."""
 _MOST_QUERY = 20_000
 _OPTION = re.compile(r"\s*\(?([A-Z])[).:]\s*(\S.*?)\s*")
 
@@ -233,7 +233,7 @@ class PlayService:
 
         async def ask() -> None:
             async with self.asking.open(project, job.spec["teachers"], stop) as reach:
-                reach.caller.attempts = _ATTEMPTS
+                reach.caller.attempts, reach.caller.first_wait_s = _ATTEMPTS, _FIRST_WAIT_S
                 teachers = [_heard_by(teacher, heard) for teacher in await self.labelling.probed(reach, log)]
                 await label(self.labelling.plan_one(project, query, teachers, job.id), log, reach.caller)
 

@@ -25,7 +25,6 @@ import torch
 
 from engine.config import read_config
 from engine.dataset import count_tokens, row_from_json
-from engine.embed import open_embedder
 from engine.errors import KeyMissing, TacitError
 from engine.infer import Ask, Writer, load_student, load_tokenizer, pick_device
 from engine.jobs.events import EVENTS_FILE, EventLog, SilentLog, read_events
@@ -195,6 +194,8 @@ def _asks(items: list[dict[str, Any]]) -> Iterator[Ask]:
 
 
 def _embed(job: EmbedJob, sink: EventSink) -> None:
+    from engine.embed import open_embedder  # noqa: PLC0415 - brings sentence-transformers: seconds of a student's start
+
     texts = read_lines(job.file)
     embedder = open_embedder(job.embedder)
     part = f"{job.output}.part.npy"

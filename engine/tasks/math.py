@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-import math_verify
-
 from engine.tasks.reply import find_answer_line, read_reply
 from engine.types import ParsedReply, Query
 
@@ -104,7 +102,11 @@ class MathTask:
                 return mine == theirs
             return abs(mine - theirs) <= Fraction(1, 1_000_000) * max(abs(mine), abs(theirs))
         left, right = _parse(gold), _parse(label)
-        return bool(left and right) and bool(math_verify.verify(left, right, timeout_seconds=None))
+        if not left or not right:
+            return False
+        import math_verify  # noqa: PLC0415 - see _parse
+
+        return bool(math_verify.verify(left, right, timeout_seconds=None))
 
 
 def _show(number: Fraction) -> str:
@@ -121,6 +123,8 @@ def _parse(text: str) -> list[object]:
         return []
     if _WIDE.search(_COMMAND.sub(" ", text)):
         return []
+    import math_verify  # noqa: PLC0415 - brings sympy: half a second of every start, and only this task needs it
+
     try:
         return list(math_verify.parse(f"${text}$", parsing_timeout=None))
     except Exception:  # noqa: BLE001 - sympy and ANTLR raise whatever they like on text by strangers

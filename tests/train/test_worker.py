@@ -20,7 +20,7 @@ from engine.jobs.spec import SPEC_FILE, STATUS_FILE, StudentJob, WorkerStep, wri
 from engine.types import Event
 from tests.train.test_stages import TASK, examples, rationale_rows
 
-UPDATES = 60
+UPDATES = 40
 
 
 def prepare(folder: Path, tiny: Path) -> Path:
@@ -76,12 +76,12 @@ def test_killed_and_cancelled_training_ends_where_the_uninterrupted_one_ends(
     whole = finish(prepare(tmp_path / "whole", tiny_student))
     cut = prepare(tmp_path / "cut", tiny_student)
     process = start(cut)
-    wait_for(cut, 15)
+    wait_for(cut, 8)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (cut / STATUS_FILE).exists()
     process = start(cut)
-    wait_for(cut, 30)
+    wait_for(cut, 18)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     told = json.loads((cut / STATUS_FILE).read_text())
