@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.usecases.context import Context
@@ -15,6 +16,8 @@ from storage.runs import Run
 
 _FEW = 5
 """Replies from which on a pace can be told."""
+_AFTER_S = 5.0
+"""So long after the last sign of life a page is still drawn anew."""
 State = Literal["todo", "running", "done", "stale"]
 _STEP_OF = {"label": "Label", "batch": "Label", "ray-label": "Label", "local": "Label", "ray": "Label"}
 
@@ -47,6 +50,7 @@ class StandingService:
     """Use cases of the frame around every page."""
 
     context: Context
+    _moved: dict[str, float] = field(default_factory=dict)
 
     def find_project(self, name: str | None) -> Project | None:
         """The project of that name, else the newest, else None."""
@@ -153,6 +157,17 @@ class StandingService:
                 told, done, of = event.data["step"], event.data["done"], event.data["of"]
                 done += self.context.jobs.count_events(job.id, "compressed")
         return RunningJob(job.id, project, job.kind, job.status.value, told, done, of)
+
+    def goes_on(self, project: Project | None, jobs: Sequence[RunningJob]) -> bool:
+        """Whether a page of the project is to be drawn again, given the jobs that it knows of.
+
+        A run goes on between two jobs too, when none is at work; and each part of a page is to see the end.
+        """
+        name, now = project.id if project else "", time.monotonic()
+        sql = "SELECT count(*) AS n FROM runs WHERE project_id = ? AND status = ?"
+        if jobs or self.context.db.remembered(sql, [name, RunStatus.RUNNING.value])[0]["n"]:
+            self._moved[name] = now
+        return now - self._moved.get(name, -math.inf) < _AFTER_S
 
     def cancel(self, job_id: str) -> None:
         """Ask a job to stop; what it journaled is kept."""

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from engine.infer import Ask, Device, Writer, load_student, load_tokenizer
 from engine.jobs.backends.local import worker_environment
 from engine.tasks import get_task
 from engine.train.plan import twt_plan
-from engine.types import Split, TeacherSpec, make_query
+from engine.types import RunStatus, Split, TeacherSpec, make_query
 from storage.runs import Run
 from tests.fakes.hub import TOKEN, run_hub
 
@@ -169,6 +170,21 @@ def test_a_forecast_is_measured_on_the_device(trained: tuple[Services, Run]) -> 
     services.context.wait(services.forecast.ask("p", plan).id)
     cut = services.forecast.find("p", plan)
     assert cut is not None and cut.stages[0].dropped >= 1 and cut.too_long[0]["tokens"] == found.stages[0].longest
+
+
+def test_a_page_is_drawn_until_the_run_is_over_also_between_its_jobs(
+    trained: tuple[Services, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, run = trained
+    project, standing = services.context.projects.get("p"), services.standing
+    assert not standing.goes_on(project, []) and not standing.goes_on(None, [])
+    services.context.runs.set_status(run.id, RunStatus.RUNNING, "")
+    assert services.standing.running() == [] and standing.goes_on(project, [])
+    services.context.runs.set_status(run.id, RunStatus.FINISHED, "")
+    assert standing.goes_on(project, []), "what was drawn a moment before the end is drawn once more"
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 6)
+    assert not standing.goes_on(project, [])
 
 
 def test_the_playground_gives_way_to_a_run(trained: tuple[Services, Run]) -> None:
