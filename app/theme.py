@@ -66,6 +66,7 @@ CSS = """
 .plain th { color: var(--body-text-color-subdued); font-weight: 600; white-space: nowrap; }
 .plain td.right, .plain th.right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .plain caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+.secondary-wrap input { padding-right: 2rem !important; text-overflow: ellipsis; }
 [data-testid="status-tracker"]:has(> .error) { display: none !important; }
 .told { padding: .4rem .6rem; border-left: 3px solid var(--color-accent);
   background: var(--background-fill-secondary); }

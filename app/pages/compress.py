@@ -123,7 +123,7 @@ class _Handlers:
             return [told_html(_EMPTY), *[gr.Button(visible=False)] * 2, "", 0]
         found = self._run(project, run)
         summary, rows = self.services.review.page(found, which, begin)
-        lines = [_line(row) for row in rows]
+        lines = [_line(row, summary.reviewed) for row in rows]
         empty = "No rationale here. Choose another filter, or go to the first page."
         on = [gr.Button(visible=summary.waiting)] * 2
         return [summary_html(summary), *on, table_html(lines, empty=empty), begin]
@@ -192,7 +192,7 @@ def _named(sample: str | None) -> str:
     return sample
 
 
-def _line(row: dict[str, Any]) -> dict[str, Any]:
+def _line(row: dict[str, Any], reviewed: bool) -> dict[str, Any]:
     original, student, compressed = row["tokens"]
     return {
         "query": Opener(row["query"][:120], row["sample"]),
@@ -201,7 +201,7 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "student's": student,
         "compressed": compressed,
         "check": row["check"],
-        "approved": row["approved"],
+        "approved": "-" if not reviewed and not row["approved"] else row["approved"],
     }
 
 
@@ -226,6 +226,8 @@ def summary_html(found: Summary) -> str:
     if found.original_tokens is not None and found.compressed_tokens is not None:
         lengths = f" · {found.original_tokens:,.0f} -> {found.compressed_tokens:,.0f} student tokens (median)"
     share = f" · answer preserved in {found.preserved:,} of {found.checked:,} (level {found.level})"
+    unchecked = found.rationales - found.checked
+    share += f", {unchecked:,} by hand and not checked" if unchecked else ""
     kept = f" · {found.kept_original:,} kept as they were" if found.kept_original else ""
     waits = " · the run waits for you" if found.waiting else ""
     asking = f" · {found.asking} being asked again" if found.asking else ""

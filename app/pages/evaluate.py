@@ -55,7 +55,7 @@ def build(frame: Frame) -> None:
     frame.fill_once([run], do.choices)
     run.change(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet)
     hour.change(
-        frame.guard(do.show), [frame.project, run, hour], report[:4], show_progress="hidden", **frame.quiet
+        frame.guard(do.price), [frame.project, run, hour], report[:4], show_progress="hidden", **frame.quiet
     ).success(frame.guard(do.pay_back), [frame.project, run, hour, student, teacher, price], paid, **frame.quiet)
     scored = again.click(frame.guard(do.score), [frame.project, run], said, **frame.quiet)
     scored.success(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet)
@@ -115,6 +115,10 @@ class _Handlers:
             _choose(names, pair[1]),
             gr.Dropdown([_ANY, *pair], value=_ANY),
         ]
+
+    def price(self, project: str, run: str | None, hour: str) -> list[Any]:
+        """What a price of the device changes; what was chosen below stays."""
+        return self.show(project, run, hour)[:4]
 
     def pay_back(
         self, project: str, run: str | None, hour: str, student: str | None, teacher: str | None, price: str
@@ -181,6 +185,10 @@ def _told(systems: list[System], data: dict[str, Any], by_kind: dict[str, str]) 
         told.append(
             f"Ship {row.name}: {row.measure} {row.accuracy:.2f} with {row.mean_output_tokens:.1f} output tokens."
         )
+        above = [s.report for s in systems if s.group == "baseline" and s.report.accuracy > row.accuracy]
+        if above:
+            named = ", ".join(f"{r.name} ({r.accuracy:.2f}, {r.mean_output_tokens:.1f} tokens)" for r in above)
+            told.append(f"That is the best of the stages. Above it, having learned answers only: {named}.")
         others = {kind: name for kind, name in by_kind.items() if name != row.name}
         if others:
             told.append("By kind otherwise: " + ", ".join(f"{name} for {kind}" for kind, name in others.items()) + ".")
@@ -188,7 +196,10 @@ def _told(systems: list[System], data: dict[str, Any], by_kind: dict[str, str]) 
         told.append(f"The run is {data['status']}{': ' + data['message'] if data['message'] else ''}.")
     stale = [step["step"] for step in data["steps"] if step["status"] == "stale"]
     if stale:
-        told.append(f"{', '.join(stale)} are stale: what they learned from was changed since; Resume does them again.")
+        told.append(
+            f"{', '.join(stale)} are stale: what they learned from was changed since; Resume on the page Train does "
+            "them again."
+        )
     return told_html(" ".join(told)) + "".join(told_html(note) for note in data["notes"])
 
 

@@ -185,6 +185,8 @@ def _progress(services: Services, project: Project | None) -> list[str]:
         else ""
     )
     told = told_html(last, bad=bool(ended and ended[0].status in ("failed", "needs_key", "capped", "interrupted")))
-    failures = table_html(services.context.samples.failures(project.id), "failed, by kind of error")
+    failures = table_html(
+        services.context.samples.failures(project.id), "failed, by kind of error, held-out queries too"
+    )
     table = table_html(rows, "samples to distill from", empty="Nothing is labelled yet. Ask for the quote, then start.")
     return [told + table, failures, replies_html(services.context.samples.last_replies(project.id))]

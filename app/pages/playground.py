@@ -52,15 +52,16 @@ def build(frame: Frame) -> None:
     asked = ask.click(
         frame.guard_stream(do.ask),
         [frame.project, query, chosen, blind],
-        [panes, held, votes, stop, left],
+        [panes, held, votes, ask, stop, left],
         show_progress="minimal",
         concurrency_limit=8,
         **frame.quiet,
     )
     frame.follow(asked)
+    asked.then(frame.guard(do.rest), frame.project, [ask, stop], **frame.quiet)
     stop.click(frame.guard(do.stop), [frame.project, left], stop, **frame.quiet)
     few.input(frame.guard(do.take), [frame.project, few], query, **frame.quiet)
-    some.click(frame.guard(do.pick), frame.project, query, **frame.quiet)
+    some.click(frame.guard(do.pick), frame.project, [query, few], **frame.quiet)
     work = (do.vote_first, do.vote_second, do.vote_both, do.vote_neither)
     for button, vote in zip(buttons, work, strict=True):
         button.click(frame.guard(vote), [frame.project, held], [panes, tally, votes, held], **frame.quiet)
@@ -100,12 +101,12 @@ class _Handlers:
         found = self._project(project)
         return get_task(found.config.task).render(self.services.context.queries.find_one(found.id, id_))
 
-    def pick(self, project: str) -> str:
+    def pick(self, project: str) -> list[Any]:
         found = self._project(project)
         query = self.services.play.pick(found, random.random())
         if query is None:
             raise InputError("The project has no queries yet; the page Data brings them.")
-        return get_task(found.config.task).render(query)
+        return [get_task(found.config.task).render(query), gr.Dropdown(value=None)]
 
     def ask(self, project: str, text: str, ids: list[str], blind: bool) -> Iterator[list[Any]]:
         found = self._project(project)
@@ -117,15 +118,21 @@ class _Handlers:
         asked = random.sample(ids, 2) if blind else ids
         panes: list[Pane] = []
         left = Event()
-        yield [told_html("Asking..."), [], gr.Row(visible=False), gr.Button(interactive=True), left]
+        above = _above(text)
+        off, on = gr.Button(interactive=False), gr.Button(interactive=True)
+        yield [above, [], gr.Row(visible=False), off, on, left]
         for panes in self.services.play.ask(found, query, asked, left):
-            yield [panes_html(_hidden(panes) if blind else panes), [], gr.skip(), gr.skip(), gr.skip()]
+            yield [above + panes_html(_hidden(panes) if blind else panes), [], *[gr.skip()] * 4]
         ready = blind and all(pane.whole for pane in panes)
         held = [text, *map(asdict, panes)] if ready else []
-        shown = panes_html(_hidden(panes) if blind else panes)
+        shown = above + panes_html(_hidden(panes) if blind else panes)
         if blind and not ready:
             shown += told_html("One of them gave no whole answer, so there is nothing to vote on.")
-        yield [shown, held, gr.Row(visible=ready), gr.Button(interactive=False), None]
+        yield [shown, held, gr.Row(visible=ready), on, off, None]
+
+    def rest(self, project: str) -> list[Any]:
+        """However the asking ended."""
+        return [gr.Button(interactive=True), gr.Button(interactive=False)]
 
     def stop(self, project: str, left: Event | None) -> gr.Button:
         if left is not None:
@@ -150,10 +157,15 @@ class _Handlers:
         found = self._project(project)
         text, first, second = held[0], Pane(**held[1]), Pane(**held[2])
         self.services.play.vote(found, Vote(text, first.name, second.name, first.text, second.text, verdict))
-        return [panes_html([first, second]), self._tally(found), gr.Row(visible=False), []]
+        return [_above(text) + panes_html([first, second]), self._tally(found), gr.Row(visible=False), []]
 
     def _tally(self, project: Project) -> str:
         return table_html(self.services.context.votes.tally(project.id), "blind votes")
+
+
+def _above(text: str) -> str:
+    """The query that the panes answer, which may not be the one in the box any more."""
+    return told_html(f"Asked: {text.strip()[:400]}")
 
 
 def _hidden(panes: Sequence[Pane]) -> list[Pane]:

@@ -185,6 +185,8 @@ class PlayService:
         for id_ in [id_ for id_ in panes if id_.startswith("student ")]:
             if gone.is_set():
                 return
+            if not self.resident.alive and not self.busy():
+                panes[id_] = replace(panes[id_], told="The student is being loaded, which can take a minute.")
             for pane in self._ask_student(project, query, panes[id_], id_, gone):
                 panes[id_] = pane
                 if gone.is_set():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from engine.types import Job
 from storage.runs import Run
 
 PUSH = "push"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 PUSHING = "pushing"
 """The folder of a workspace where uploads are made ready; what a killed process left in it goes at the next start."""
 TOKEN = "HF_TOKEN"
@@ -79,9 +81,11 @@ class PublishService:
             if not order.step:
                 raise InputError("name the stage whose student is pushed, as stage3")
             self.export.find_adapter(run, order.step)
-        owner, _, name = order.repository.strip().partition("/")
-        if not owner or not name or "/" in name:
-            raise InputError(f"{order.repository!r}: name a repository of the Hub as OWNER/NAME")
+        if not _REPOSITORY.fullmatch(order.repository.strip()):
+            raise InputError(
+                f"{order.repository.strip() or 'nothing'}: name a repository of the Hub as OWNER/NAME, of letters, "
+                "digits and - _ ."
+            )
         self._token()
         return run
 
@@ -101,7 +105,9 @@ class PublishService:
     def _token(self) -> str:
         token = self.keys.of(TOKEN)
         if not token:
-            raise KeyMissing(f"pushing to the Hub needs a token: set {TOKEN}, or type it on the page Exports")
+            raise KeyMissing(
+                f"pushing to the Hub needs a token: set {TOKEN}, or type it beside the repository on the page Exports"
+            )
         return token
 
     async def run_push(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:

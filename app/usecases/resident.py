@@ -32,6 +32,11 @@ class Resident:
     idle: threading.Timer | None = None
     closed: bool = False
 
+    @property
+    def alive(self) -> bool:
+        """Whether the worker is there already."""
+        return self.process is not None and self.process.poll() is None
+
     def ask(self, request: dict[str, Any], hindered: Callable[[], str]) -> Iterator[dict[str, Any]]:
         """Send one request, and give its replies out as they come. `hindered` says why it shall not be sent after all.
 
@@ -88,7 +93,7 @@ class Resident:
             raise StateError("The studio is closing.")
         if self.idle is not None:
             self.idle.cancel()
-        if self.process is not None and self.process.poll() is None:
+        if self.alive:
             return
         command = [sys.executable, "-m", "engine.jobs.playground"]
         process = subprocess.Popen(

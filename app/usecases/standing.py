@@ -125,9 +125,7 @@ class StandingService:
 
     def _play_mark(self, project: Project) -> Mark:
         row = self.context.db.remembered("SELECT count(*) AS n FROM votes WHERE project_id = ?", [project.id])[0]
-        return Mark(
-            "Playground", "/playground", "done" if row["n"] else "todo", f"{row['n']:,} votes" if row["n"] else ""
-        )
+        return Mark("Playground", "/playground", "done" if row["n"] else "todo", _votes_told(row["n"]))
 
     def _export_mark(self, project: Project) -> Mark:
         made = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in ("merge", "push")]
@@ -202,6 +200,10 @@ def _pace(done: int, of: int, seconds: float) -> str:
 
 def _runs_told(runs: Sequence[Run]) -> str:
     return "" if not runs else f"{len(runs)} run" if len(runs) == 1 else f"{len(runs)} runs"
+
+
+def _votes_told(votes: int) -> str:
+    return "" if not votes else "1 vote" if votes == 1 else f"{votes:,} votes"
 
 
 def _run_state(statuses: list[RunStatus]) -> State:

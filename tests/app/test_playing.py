@@ -142,11 +142,11 @@ def blindly(services: Services) -> list[list[Any]]:
 
 def test_blind_mode_lets_nobody_vote_on_a_piece_nor_tells_who_it_is(services: Services, provider: Provider) -> None:
     provider.piece_s = 0.0
-    *_, (_, held, row, _, _) = blindly(services)
+    *_, (_, held, row, _, _, _) = blindly(services)
     assert [held[1]["name"], held[2]["name"]] in (["ann", "mia"], ["mia", "ann"]) and row.visible
     provider.faults["tallest"] = ["429"] * 2 + ["broken off"] * 9
     said = blindly(services)
-    *_, (last, held, row, _, _) = said
+    *_, (last, held, row, _, _, _) = said
     assert held == [] and not row.visible and "gave no whole answer" in last
     shown = "".join(str(page[0]) for page in said)
     assert not [word for word in ("ann", "mia", "rate_limit", "slow down", "broke off") if word in shown]

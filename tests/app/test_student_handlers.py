@@ -154,6 +154,7 @@ def test_evaluate(studio: Studio) -> None:
     said, table, plot, kinds, *_ = studio("evaluate", "show", "p", run, "0.60")
     assert "Ship" in said and "6 held-out queries" in table and "forward" in table and plot and kinds
     assert "give an amount" in studio.refused("evaluate", "show", "p", run, "cheap")
+    assert studio("evaluate", "price", "p", run, "0.60")[:2] == (said, table)
     paid = studio("evaluate", "pay_back", "p", run, "0.60", "stage3", "forward", "")
     assert "does not pay back" in paid, "scripted teachers bill nothing"
     paid = studio("evaluate", "pay_back", "p", run, "0.60", "stage3", "forward", "2.50")
@@ -171,7 +172,8 @@ def test_playground(studio: Studio) -> None:
     few = studio.services.play.first(opened)
     assert {id_ for _, id_ in few[:6]} == {q.id for q in studio.services.context.queries.get(opened.id, Split.HELDOUT)}
     assert studio("playground", "take", "p", few[1][1]).startswith(few[1][0][:40])
-    query = studio("playground", "pick", "p")
+    query, *_ = studio("playground", "pick", "p")
+    studio("playground", "rest", "p")
     teachers = ["teacher forward", "teacher eliminate"]
     panes = studio("playground", "ask", "p", query, teachers, False)
     assert "forward" in panes and "eliminate" in panes
