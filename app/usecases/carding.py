@@ -35,10 +35,10 @@ _LOAD = {
 }
 
 
-def base_name(run: Run) -> str:
-    """Where a run's base model is found by whoever loads it on this machine."""
-    model = run.plan.student.model
-    return PACKAGED_STUDENT if model == "packaged" else model
+def base_name(run: Run, public: bool = False) -> str:
+    """Where a run's base model is found on this machine; `public`: what it is called outside of it."""
+    model = PACKAGED_STUDENT if run.plan.student.model == "packaged" else run.plan.student.model
+    return public_name(model) if public else model
 
 
 def public_name(model: str) -> str:
@@ -64,7 +64,7 @@ class Card:
 def write_card(context: Context, run: Run, step: str, form: Form, public: bool = False) -> Card:
     """The card of one stage of a run. `public`: it leaves this machine, so a base model in a folder is only named."""
     project = context.projects.get(run.project_id)
-    base = public_name(base_name(run)) if public else base_name(run)
+    base = base_name(run, public)
     provenance = _provenance(context, project, run, step, base)
     front = {
         "base_model": base,

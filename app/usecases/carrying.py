@@ -251,11 +251,6 @@ def _is_known(name: str) -> bool:
     return name in _PARTS or _is_recording(name) or any(pattern.fullmatch(name) for pattern in patterns)
 
 
-def _outside(base: str) -> str:
-    """A base model's name without the path of this machine."""
-    return Path(base).name if Path(base).is_dir() else base
-
-
 def _write_adapters(run: Run, file: zipfile.ZipFile) -> None:
     """Put a run's adapters into a file, and once for all of them the tokenizer; no path of this machine."""
     for step in run.plan.steps:
@@ -263,9 +258,8 @@ def _write_adapters(run: Run, file: zipfile.ZipFile) -> None:
         if step.kind != "train" or not (source / "adapter_model.safetensors").is_file():
             continue
         place = f"adapters/{run.id}/{step.name}"
-        file.writestr(
-            f"{place}/adapter_config.json", named_config(source, _outside(base_name(run))), zipfile.ZIP_DEFLATED
-        )
+        config = named_config(source, base_name(run, public=True))
+        file.writestr(f"{place}/adapter_config.json", config, zipfile.ZIP_DEFLATED)
         file.write(source / "adapter_model.safetensors", f"{place}/adapter_model.safetensors", zipfile.ZIP_DEFLATED)
         file.write(source / "result.json", f"{place}/result.json")
         there = set(file.namelist())

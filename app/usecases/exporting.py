@@ -25,7 +25,7 @@ from storage.runs import Run
 MERGE = "merge"
 Dataset = Literal["full", "compressed", "label"]
 DATASETS: tuple[Dataset, ...] = ("full", "compressed", "label")
-ADAPTER_CONFIG = "adapter_config.json"
+_CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,18 @@ class ExportService:
         _write(path, rows)
         return len(rows)
 
-    def adapter(self, run_id: str, step: str, folder: Path) -> Path:
+    def adapter(self, run_id: str, step: str, folder: Path, public: bool = False) -> Path:
         """Copy the adapter of a finished train step, with its card and its provenance.
+
+        `public`: it leaves this machine, so a base model in a folder is only named.
 
         Raises:
             StateError: if the step has no adapter or the folder exists.
         """
         run = self.context.runs.get(run_id)
         source = self.find_adapter(run, step)
-        card = write_card(self.context, run, step, "adapter")
-        _copy_whole(source, folder, card.files | {ADAPTER_CONFIG: named_config(source, base_name(run))})
+        card = write_card(self.context, run, step, "adapter", public)
+        _copy_whole(source, folder, card.files | {_CONFIG: named_config(source, base_name(run, public))})
         return folder
 
     def find_adapter(self, run: Run, step: str) -> Path:
@@ -188,7 +190,7 @@ class ExportService:
 
 def named_config(adapter: Path, base: str) -> str:
     """An adapter's settings with the base model by the name it has outside this machine."""
-    settings = json.loads((adapter / ADAPTER_CONFIG).read_text("utf-8"))
+    settings = json.loads((adapter / _CONFIG).read_text("utf-8"))
     return json.dumps({**settings, "base_model_name_or_path": base}, indent=2)
 
 

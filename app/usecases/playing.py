@@ -160,7 +160,7 @@ class PlayService:
             shown_at = 0.0
             while not left.is_set():
                 over = students.done()
-                if job is not None:
+                if job is not None and any(not panes[f"teacher {name}"].over for name in teachers):
                     self._collect(job, panes, get_task(project.config.task), query)
                 now = list(panes.values())
                 if shown != now or time.monotonic() - shown_at > _STILL_S:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from app.usecases.asking import Keys
-from app.usecases.carding import SET_FILE, base_name, public_name, write_card, write_set_card
+from app.usecases.carding import SET_FILE, write_card, write_set_card
 from app.usecases.context import Context
-from app.usecases.exporting import ADAPTER_CONFIG, ExportService, named_config
+from app.usecases.exporting import ExportService
 from engine.errors import InputError, KeyMissing, StateError
 from engine.jobs.events import EventLog
 from engine.types import Job
@@ -144,13 +144,10 @@ class PublishService:
             card = write_set_card(self.context, self.context.projects.get(run.project_id), run.selection_id)
             self.export.dataset(run.project_id, run.selection_id, folder / SET_FILE)
             return _write_over(folder, card.files)
-        card = write_card(self.context, run, order.step, order.what, public=True)
-        if order.what == "merged":
-            shutil.copytree(self.export.merged_folder(run, order.step), folder, copy_function=_link)
-            return _write_over(folder, card.files)
-        self.export.adapter(run.id, order.step, folder)
-        base = public_name(base_name(run))
-        return _write_over(folder, card.files | {ADAPTER_CONFIG: named_config(folder, base)})
+        if order.what == "adapter":
+            return self.export.adapter(run.id, order.step, folder, public=True)
+        shutil.copytree(self.export.merged_folder(run, order.step), folder, copy_function=_link)
+        return _write_over(folder, write_card(self.context, run, order.step, "merged", public=True).files)
 
 
 def _write_over(folder: Path, files: dict[str, str]) -> Path:

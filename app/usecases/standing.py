@@ -12,7 +12,6 @@ from app.usecases.context import Context
 from engine.errors import NotFound
 from engine.types import Job, JobStatus, RunStatus
 from storage.projects import Project
-from storage.runs import Run
 
 _FEW = 5
 """Replies from which on a pace can be told."""
@@ -78,7 +77,7 @@ class StandingService:
             self._label_mark(project, "Label" in running),
             self._select_mark(project),
             self._compress_mark(project),
-            Mark("Train", "/train", _run_state([run.status for run in runs]), _runs_told(runs)),
+            Mark("Train", "/train", _run_state([run.status for run in runs]), _count(len(runs), "run")),
             self._evaluate_mark(project),
             self._play_mark(project),
             self._export_mark(project),
@@ -125,7 +124,7 @@ class StandingService:
 
     def _play_mark(self, project: Project) -> Mark:
         row = self.context.db.remembered("SELECT count(*) AS n FROM votes WHERE project_id = ?", [project.id])[0]
-        return Mark("Playground", "/playground", "done" if row["n"] else "todo", _votes_told(row["n"]))
+        return Mark("Playground", "/playground", "done" if row["n"] else "todo", _count(row["n"], "vote"))
 
     def _export_mark(self, project: Project) -> Mark:
         made = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in ("merge", "push")]
@@ -198,12 +197,8 @@ def _pace(done: int, of: int, seconds: float) -> str:
     return f" · {rate:.1f} a second, {span} left ·"
 
 
-def _runs_told(runs: Sequence[Run]) -> str:
-    return "" if not runs else f"{len(runs)} run" if len(runs) == 1 else f"{len(runs)} runs"
-
-
-def _votes_told(votes: int) -> str:
-    return "" if not votes else "1 vote" if votes == 1 else f"{votes:,} votes"
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}" if number else ""
 
 
 def _run_state(statuses: list[RunStatus]) -> State:
