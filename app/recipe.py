@@ -32,7 +32,7 @@ def _stage(epochs: float, batch_size: int = 8) -> TrainConfig:
 
 
 def _student(generate_tokens: int) -> StudentConfig:
-    return StudentConfig(generate_tokens=generate_tokens, generate_batch=40)
+    return StudentConfig(generate_tokens=generate_tokens, generate_batch=48)
 
 
 _SELECTION = SelectionConfig(threshold=0.95, disagreement="majority")

@@ -122,7 +122,7 @@ class StudentConfig(Config):
     lora: LoraSettings = LoraSettings()
     seed: int = 0
     generate_tokens: int = Field(2048, gt=0)
-    generate_batch: int = Field(32, gt=0)
+    generate_batch: int = Field(48, gt=0)
 
 
 class ReplaySource(Config):

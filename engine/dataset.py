@@ -20,7 +20,6 @@ IGNORED = -100
 
 ChatText = tuple[tuple[str, str], ...]
 ANSWER = "Answer: "
-_BLOCK = 16
 _MARK = "\u2042"
 
 
@@ -121,9 +120,14 @@ def end_token(tokenizer: Any) -> int:
         turns = [{"role": "user", "content": "."}, {"role": "assistant", "content": _MARK}]
         text = tokenizer.apply_chat_template(turns, tokenize=False)
         behind: list[int] = tokenizer.encode(text.rsplit(_MARK, 1)[1], add_special_tokens=False)
-        if behind and behind[0] in tokenizer.all_special_ids:
+        if behind and behind[0] in _added_tokens(tokenizer):
             return behind[0]
     return int(tokenizer.eos_token_id)
+
+
+def _added_tokens(tokenizer: Any) -> frozenset[int]:
+    """Ids of tokens that no text is made of: named special ones (EOS, ...), and others that were added as such."""
+    return frozenset([*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})])
 
 
 def encode_row(tokenizer: Any, row: StageRow, mask_prompt: bool = True) -> Encoded:
@@ -144,29 +148,18 @@ def split_validation(rows: Sequence[StageRow], share: float) -> tuple[list[Stage
     return train, [row for row in rows if row.query_id in withheld]
 
 
-def order_rows(lengths: Sequence[int], batch: int, updates: int, seed: int) -> list[int]:
+def order_rows(rows: int, batch: int, updates: int, seed: int) -> list[int]:
     """The order in which rows are trained on: `updates * batch` indices, epoch after epoch, each shuffled anew.
 
-    Rows of like length share a batch, within blocks of 16 batches. Written out beforehand, so that a resumed training
-    sees the rows that the uninterrupted one would have seen.
+    Batches are random rows: sorted by length, one kind of query would fill whole batches. Written out beforehand, so
+    that a resumed training sees the rows that the uninterrupted one would have seen.
     """
-    if not len(lengths):
+    if not rows:
         return []
     rng = np.random.default_rng(seed)
-    length = np.asarray(lengths)
-    order: list[int] = []
-    while len(order) < updates * batch:
-        shuffled = rng.permutation(len(length))
-        batches: list[list[int]] = []
-        for begin in range(0, len(shuffled), _BLOCK * batch):
-            block = shuffled[begin : begin + _BLOCK * batch]
-            block = block[np.argsort(-length[block], kind="stable")]
-            batches += [block[b : b + batch].tolist() for b in range(0, len(block), batch)]
-        partial = [rows for rows in batches if len(rows) < batch]
-        whole = [rows for rows in batches if len(rows) == batch]
-        order += [row for place in rng.permutation(len(whole)) for row in whole[place]]
-        order += [row for rows in partial for row in rows]
-    return order[: updates * batch]
+    epochs = -(-updates * batch // rows)
+    order = np.concatenate([rng.permutation(rows) for _ in range(epochs)])
+    return [int(row) for row in order[: updates * batch]]
 
 
 def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.config import StudentConfig
 from engine.dataset import ChatText, encode_prompt, end_token
+from engine.decode import Decoder, Decoding, Written, count_shared, find_own_stops, set_generation_settings_aside
 from engine.errors import MissingPart
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.types import Generation
@@ -24,23 +24,33 @@ from engine.types import Generation
 
 @dataclass(frozen=True)
 class Device:
-    """Where and in which number format the student runs, and which attention trains fastest there."""
+    """Where and in which number format the student runs, and which attention trains fastest there.
+
+    `training_dtype` is that of the base model while an adapter is trained on it; None: the same.
+    """
 
     name: str
     dtype: torch.dtype
     training_attention: str = "sdpa"
+    training_dtype: torch.dtype | None = None
+
+    @property
+    def for_training(self) -> Device:
+        """The same device in the number format that training takes."""
+        return replace(self, dtype=self.training_dtype or self.dtype)
 
 
 def pick_device() -> Device:
     """CUDA in bfloat16 (float16 before Ampere), Apple's MPS in float16, else the CPU in bfloat16 where it has it.
 
-    On the CPU the fused kernel's backward pass is slower than eager attention on short rows; writing is the reverse.
+    MPS trains in float32: there is no scaling of losses there, and gradients in float16 underflow. On the CPU
+    the fused kernel's backward pass is slower than eager attention on short rows; writing is the reverse.
     """
     if torch.cuda.is_available():
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
         return Device("cuda", dtype)
     if torch.backends.mps.is_available():
-        return Device("mps", torch.float16)
+        return Device("mps", torch.float16, training_dtype=torch.float32)
     return Device("cpu", torch.bfloat16 if _cpu_has_bfloat16() else torch.float32, "eager")
 
 
@@ -93,7 +103,7 @@ def load_tokenizer(student: StudentConfig) -> Any:
 
 
 def load_base(student: StudentConfig, device: Device, attention: str = "sdpa") -> Any:
-    """The student without any adapter, on its device.
+    """The student without any adapter, on its device, its own generation settings set aside.
 
     Raises:
         MissingPart: if it can't be loaded.
@@ -105,6 +115,7 @@ def load_base(student: StudentConfig, device: Device, attention: str = "sdpa") -
         )
     except (OSError, ValueError) as error:
         raise MissingPart(f"the student {student.model} can't be loaded: {error}") from error
+    set_generation_settings_aside(model)
     return model.to(device.name)
 
 
@@ -122,6 +133,12 @@ class Ask:
     prompt: ChatText
 
 
+def find_stops(model: Any, tokenizer: Any) -> frozenset[int]:
+    """What ends an answer: the template's end token, the tokenizer's EOS and what the model itself names, together."""
+    eos = tokenizer.eos_token_id
+    return frozenset([end_token(tokenizer), *([] if eos is None else [int(eos)]), *find_own_stops(model)])
+
+
 @dataclass
 class Writer:
     """Generates with one model. Greedy where the temperature is 0; the end token is counted as generated."""
@@ -135,45 +152,35 @@ class Writer:
     top_p: float = 1.0
 
     def write(self, asks: Sequence[Ask]) -> Iterator[Generation]:
-        """Answer all prompts, shortest first, a batch at a time; a batch that `stop` cuts off is not given out.
+        """Answer all prompts; each is given as soon as it is done, and those that `stop` cuts off are not given.
 
-        Latency is the wall time of a batch divided by its prompts: what a query costs in a busy server.
+        What all prompts begin with is read once. Latency is a prompt's share of the time that its batch took: what a
+        query costs in a busy server.
         """
-        self.model.eval()
         encoded = [(ask, encode_prompt(self.tokenizer, ask.prompt)) for ask in asks]
         encoded.sort(key=lambda pair: (len(pair[1]), pair[0].query_id))
-        for begin in range(0, len(encoded), self.batch):
-            generations = self._write_batch(encoded[begin : begin + self.batch])
-            if self.stop():
-                return
-            yield from generations
+        prompts = [ids for _, ids in encoded]
+        for written in self._open(prompts).write(prompts, self.batch, self.stop):
+            yield self._read(encoded[written.place][0].query_id, written)
 
-    def _write_batch(self, batch: Sequence[tuple[Ask, list[int]]]) -> list[Generation]:
-        end = end_token(self.tokenizer)
-        width = max(len(ids) for _, ids in batch)
+    def write_aloud(self, prompt: ChatText, tell: Callable[[str], None]) -> Generation:
+        """Answer one prompt as `write` does; `tell` is called with the text so far after each token."""
+        prompts = [encode_prompt(self.tokenizer, prompt)]
+        (written,) = self._open(prompts).write(prompts, 1, on_token=lambda ids: tell(self._text(ids)))
+        return self._read("", written)
+
+    def _open(self, prompts: Sequence[list[int]]) -> Decoder:
+        self.model.eval()
+        stops = find_stops(self.model, self.tokenizer)
         pad = self.tokenizer.pad_token_id
-        ids_BL = torch.tensor([[pad] * (width - len(ids)) + ids for _, ids in batch], device=self.model.device)
-        mask_BL = torch.tensor([[0] * (width - len(i)) + [1] * len(i) for _, i in batch], device=self.model.device)
-        started = time.perf_counter()
-        with torch.inference_mode():
-            out_BL = self.model.generate(
-                input_ids=ids_BL,
-                attention_mask=mask_BL,
-                max_new_tokens=self.max_new_tokens,
-                do_sample=self.temperature > 0,
-                temperature=self.temperature or None,
-                top_p=self.top_p if self.temperature > 0 else None,
-                top_k=None,
-                eos_token_id=sorted({end, self.tokenizer.eos_token_id}),
-                pad_token_id=pad,
-                stopping_criteria=[lambda ids, scores: torch.full((len(ids),), self.stop(), device=ids.device)],
-            )
-        latency = (time.perf_counter() - started) / len(batch)
-        stops = {end, self.tokenizer.eos_token_id}
-        written = []
-        for (ask, _), row in zip(batch, out_BL[:, width:].tolist(), strict=True):
-            stop = next((place for place, token in enumerate(row) if token in stops), None)
-            used = row if stop is None else row[: stop + 1]
-            text = self.tokenizer.decode(used if stop is None else used[:-1], skip_special_tokens=True)
-            written.append(Generation(ask.query_id, text.strip(), len(used), stop is not None, latency))
-        return written
+        decoding = Decoding(self.max_new_tokens, stops, pad, self.temperature, self.top_p)
+        shared = tuple(prompts[0][: count_shared(prompts)]) if len(prompts) > 1 else ()
+        return Decoder(self.model, decoding, shared)
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+    def _read(self, query_id: str, written: Written) -> Generation:
+        ids = written.ids
+        finished = bool(ids) and ids[-1] in find_stops(self.model, self.tokenizer)
+        return Generation(query_id, self._text(ids[:-1] if finished else ids), len(ids), finished, written.seconds)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,38 +18,14 @@ from typing import Any, TextIO
 
 import torch
 from peft import PeftModel
-from transformers.generation.streamers import BaseStreamer
 
 from engine.config import StudentConfig, read_config
-from engine.dataset import encode_prompt, end_token
 from engine.errors import TacitError
-from engine.infer import load_base, load_tokenizer, pick_device
+from engine.infer import Writer, load_base, load_tokenizer, pick_device
 from engine.packaged import count_processors
 from engine.types import hash_id
 
 _MOST_ADAPTERS = 8
-
-
-class Growing(BaseStreamer):  # type: ignore[misc]
-    """Told each token by `generate`; tells the whole text so far."""
-
-    def __init__(self, tokenizer: Any, tell: Callable[[str], None]) -> None:
-        """`tell` is called with the text after each token."""
-        self._tokenizer = tokenizer
-        self._tell = tell
-        self._ids: list[int] = []
-        self._prompt = True
-
-    def put(self, value: Any) -> None:
-        """Take tokens in; the first call brings the prompt."""
-        if self._prompt:
-            self._prompt = False
-            return
-        self._ids += value.reshape(-1).tolist()
-        self._tell(self._tokenizer.decode(self._ids, skip_special_tokens=True).strip())
-
-    def end(self) -> None:
-        """Nothing is left to tell."""
 
 
 @dataclass
@@ -93,26 +68,11 @@ class Resident:
         self, prompt: list[tuple[str, str]], adapter: Path | None, tell: Callable[[str], None]
     ) -> dict[str, Any]:
         """Answer greedily, as evaluations do. Tokens count the end token too."""
-        ids = torch.tensor([encode_prompt(self.tokenizer, tuple(prompt))], device=self.base.device)
-        stops = sorted({end_token(self.tokenizer), int(self.tokenizer.eos_token_id)})
-        began = time.perf_counter()
-        with torch.inference_mode(), self.wearing(adapter) as model:
-            out = model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                max_new_tokens=self.student.generate_tokens,
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                eos_token_id=stops,
-                pad_token_id=self.tokenizer.pad_token_id,
-                streamer=Growing(self.tokenizer, tell),
-            )
-        wrote = out[0, ids.shape[1] :].tolist()
-        text = self.tokenizer.decode(wrote, skip_special_tokens=True).strip()
-        seconds = time.perf_counter() - began
-        return {"text": text, "tokens": len(wrote), "finished": bool(wrote) and wrote[-1] in stops, "seconds": seconds}
+        with self.wearing(adapter) as model:
+            writer = Writer(model, self.tokenizer, self.student.generate_tokens, 1)
+            wrote = writer.write_aloud(tuple(prompt), tell)
+        told = {"text": wrote.text, "tokens": wrote.tokens, "finished": wrote.finished}
+        return {**told, "seconds": wrote.latency_s}
 
 
 def open_resident(student: StudentConfig) -> Resident:

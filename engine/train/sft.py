@@ -23,6 +23,7 @@ from engine.errors import StateError
 from engine.infer import Device, load_base, load_tokenizer, pick_device
 from engine.ports import EventSink
 from engine.train.callback import ReportToEvents, last_complete_checkpoint
+from engine.train.plan import share_batch
 from engine.types import StageRow
 
 RESULT_FILE = "result.json"
@@ -109,10 +110,12 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
 
     Raises:
         StateError: if no row is left to train on.
+        ConfigError: if the batch can't be shared equally by the processes of a distributed training.
     """
     done = job.folder / "adapter" / RESULT_FILE
     if done.exists():
         return StageResult(**json.loads(done.read_text("utf-8")))
+    each = share_batch(job.train.batch_size, int(os.environ.get("WORLD_SIZE", "1")))
     set_seed(job.student.seed)
     device = pick_device()
     tokenizer = load_tokenizer(job.student)
@@ -120,12 +123,11 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     sink.emit("rows", step=job.name, train=len(rows.train), validation=len(rows.held), dropped=rows.dropped)
     model = open_adapter(job, device)
     updates = job.train.updates or math.ceil(job.train.epochs * len(rows.train) / job.train.batch_size)
-    lengths = [len(row.input_ids) for row in rows.train]
-    order = order_rows(lengths, job.train.batch_size, updates, job.student.seed)
-    per_update = sum(lengths[index] for index in order) / updates
+    order = order_rows(len(rows.train), job.train.batch_size, updates, job.student.seed)
+    per_update = sum(len(rows.train[index].input_ids) for index in order) / updates
     trainer = CompletionTrainer(
         model=model,
-        args=_arguments(job, device, updates, bool(rows.held)),
+        args=_arguments(job, device, updates, bool(rows.held), each),
         train_dataset=_as_dataset([rows.train[index] for index in order]),
         eval_dataset=_as_dataset(rows.held) if rows.held else None,
         processing_class=tokenizer,
@@ -186,7 +188,7 @@ def _as_dataset(rows: Sequence[Encoded]) -> Dataset:
 
 def open_adapter(job: StageJob, device: Device) -> Any:
     """The base model with the adapter that the stage goes on from, or a new one, ready to be trained."""
-    base = load_base(job.student, device, device.training_attention)
+    base = load_base(job.student, device.for_training, device.training_attention)
     if job.start is not None:
         return PeftModel.from_pretrained(base, str(job.start), is_trainable=True)
     lora = job.student.lora
@@ -202,13 +204,13 @@ def open_adapter(job: StageJob, device: Device) -> Any:
     )
 
 
-def _arguments(job: StageJob, device: Device, updates: int, validate: bool) -> SFTConfig:
+def _arguments(job: StageJob, device: Device, updates: int, validate: bool, each: int | None = None) -> SFTConfig:
+    """TRL's settings; `each` is how many rows of a batch one process takes (None: all of it)."""
     train = job.train
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
     return SFTConfig(
         output_dir=str(job.folder / "checkpoints"),
         max_steps=updates,
-        per_device_train_batch_size=max(1, train.batch_size // processes),
+        per_device_train_batch_size=each or train.batch_size,
         per_device_eval_batch_size=train.batch_size,
         learning_rate=train.learning_rate,
         lr_scheduler_type="cosine",

@@ -18,7 +18,7 @@ from engine.config import (
     read_selection,
 )
 from engine.errors import ConfigError
-from engine.train.plan import standard_kd_plan, twt_plan, with_standard_kd
+from engine.train.plan import share_batch, standard_kd_plan, twt_plan, with_standard_kd
 
 STAGES = (TrainConfig(epochs=1), TrainConfig(epochs=2), TrainConfig(epochs=3))
 
@@ -133,3 +133,14 @@ def test_standard_kd_is_compared_at_equal_epochs_and_at_equal_updates() -> None:
 def test_a_project_needs_a_name_of_reasonable_length(name: str) -> None:
     with pytest.raises(ConfigError, match="name"):
         read_config(ProjectConfig, {"name": name, "task": "math"})
+
+
+@pytest.mark.parametrize(("batch", "processes", "each"), [(8, 1, 8), (8, 4, 2), (6, 3, 2), (3, 3, 1)])
+def test_processes_share_a_batch_exactly(batch: int, processes: int, each: int) -> None:
+    assert share_batch(batch, processes) == each
+
+
+@pytest.mark.parametrize(("batch", "processes"), [(8, 3), (2, 4), (1, 2)])
+def test_a_batch_that_cannot_be_shared_equally_is_refused(batch: int, processes: int) -> None:
+    with pytest.raises(ConfigError, match=f"a batch of {batch} rows can't be shared equally by {processes}"):
+        share_batch(batch, processes)

@@ -1,0 +1,169 @@
+"""How a student writes: the most probable token each time, whatever its own settings say, and at little cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import MistralConfig, MistralForCausalLM
+
+from engine.config import StudentConfig
+from engine.dataset import encode_prompt
+from engine.decode import Decoder, Decoding, count_shared
+from engine.infer import Ask, Device, Writer, find_stops, load_base, load_tokenizer, pick_device
+from tests.fakes.tiny_student import CHATML, make_tiny_student, make_tokenizer
+
+CPU = Device("cpu", torch.float32)
+SYSTEM = ("system", "Answer in few words, and nothing but the answer.")
+
+
+def load(folder: Path) -> tuple[Any, Any]:
+    student = StudentConfig(model=str(folder))
+    return load_base(student, CPU), load_tokenizer(student)
+
+
+def asks(count: int = 7) -> list[Ask]:
+    return [Ask(str(n), (SYSTEM, ("user", f"What is {n} + {n}{'?' * n}"))) for n in range(count)]
+
+
+def most_probable(model: Any, ids: list[int], stops: frozenset[int], limit: int) -> list[int]:
+    """Greedy writing as its definition reads: the whole text is read anew for each token."""
+    written: list[int] = []
+    while len(written) < limit and not (written and written[-1] in stops):
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([ids + written])).logits[0, -1]
+        written.append(int(logits.argmax()))
+    return written
+
+
+@pytest.fixture
+def headstrong(tmp_path: Path) -> Path:
+    """A student whose own settings ask for everything but the most probable token."""
+    folder = make_tiny_student(tmp_path / "headstrong")
+    settings = {"repetition_penalty": 3.0, "no_repeat_ngram_size": 2, "do_sample": True, "temperature": 5.0, "top_k": 3}
+    (folder / "generation_config.json").write_text(json.dumps(settings | {"suppress_tokens": [40, 41]}))
+    return folder
+
+
+def test_greedy_is_the_most_probable_token_whatever_the_model_asks_for(headstrong: Path) -> None:
+    model, tokenizer = load(headstrong)
+    stops = find_stops(model, tokenizer)
+    for generation in Writer(model, tokenizer, 24, 3).write(asks()):
+        ids = encode_prompt(tokenizer, asks()[int(generation.query_id)].prompt)
+        expected = most_probable(model, ids, stops, 24)
+        assert generation.tokens == len(expected)
+        assert generation.text == tokenizer.decode(expected, skip_special_tokens=True).strip()
+
+
+def test_a_model_with_a_sliding_window_writes_the_most_probable_tokens_too(tmp_path: Path) -> None:
+    folder = make_tiny_student(tmp_path / "sliding")
+    tokenizer = make_tokenizer(CHATML)
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = MistralConfig(vocab_size=len(tokenizer), num_key_value_heads=1, head_dim=16, sliding_window=512, **sizes)
+    MistralForCausalLM(config).save_pretrained(folder)
+    settings = {"repetition_penalty": 3.0, "suppress_tokens": [40, 41]}
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    model, tokenizer = load(folder)
+    for generation in Writer(model, tokenizer, 12, 3).write(asks()):
+        ids = encode_prompt(tokenizer, asks()[int(generation.query_id)].prompt)
+        assert generation.tokens == len(most_probable(model, ids, find_stops(model, tokenizer), 12))
+
+
+def test_an_answer_ends_at_the_template_s_end_the_tokenizer_s_or_the_model_s(tmp_path: Path) -> None:
+    folder = make_tiny_student(tmp_path / "ends")
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [3, 5]}))
+    model, tokenizer = load(folder)
+    tokenizer.eos_token = "<|begin|>"
+    named = {tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|begin|>")}
+    assert find_stops(model, tokenizer) == named | {3, 5}
+
+
+class Scripted(torch.nn.Module):
+    """Stands for a model: row by row it writes the given tokens, and notes the shape of what it is asked."""
+
+    def __init__(self, model: Any, script: dict[int, list[int]]) -> None:
+        super().__init__()
+        self.inner, self.config, self.device = model, model.config, model.device
+        self.script, self.shapes = script, []
+
+    def forward(self, **inputs: Any) -> Any:
+        self.shapes.append(tuple(inputs["input_ids"].shape))
+        out = self.inner(**inputs)
+        first = inputs["attention_mask"].sum(dim=-1)
+        for row, (ids, length) in enumerate(zip(inputs["input_ids"].tolist(), first.tolist(), strict=True)):
+            key = ids[-1] if inputs["input_ids"].shape[1] > 1 else ids[0]
+            out.logits[row, -1, self.script[key][length % len(self.script[key])]] = 1e6
+        return out
+
+
+def test_what_all_prompts_begin_with_is_read_once_and_rows_that_are_done_leave(tiny_student: Path) -> None:
+    model, _ = load(tiny_student)
+    shared = list(range(20, 60))
+    scripted = Scripted(model, {100: [2], 101: [101], 7: [7]} | {n: [n] for n in range(20, 60)})
+    decoder = Decoder(scripted, Decoding(6, frozenset([2]), 0), tuple(shared))
+    prompts = [[*shared, 100], [*shared, 7, 101], [*shared, 100], [*shared, 100]]
+    for _ in range(2):
+        assert [(w.place, w.ids) for w in decoder.write(prompts, 4)] == [(0, [2]), (2, [2]), (3, [2]), (1, [101] * 6)]
+    read = [(1, len(shared)), (4, 2), *[(1, 1)] * 5]
+    assert scripted.shapes == [*read, *read[1:]]
+
+
+def test_the_next_prompt_takes_the_place_of_one_that_is_done(tiny_student: Path) -> None:
+    model, _ = load(tiny_student)
+    scripted = Scripted(model, {100: [2], 101: [101], 102: [102]})
+    decoder = Decoder(scripted, Decoding(3, frozenset([2]), 0))
+    done = [(w.place, w.ids) for w in decoder.write([[100], [101], [100, 100], [102]], 2)]
+    assert done == [(0, [2]), (2, [2]), (1, [101] * 3), (3, [102] * 3)]
+    assert scripted.shapes == [(2, 1), (1, 1), (1, 2), *[(1, 1)] * 4], "no row is computed once it is done"
+
+
+def test_the_shared_beginning_leaves_each_prompt_a_token() -> None:
+    assert count_shared([]) == 0
+    assert count_shared([[1, 2, 3], [1, 2, 4, 5], [1, 2, 3, 9]]) == 2
+    assert count_shared([[1, 2], [1, 2]]) == 1
+    assert count_shared([[1], [2]]) == 0
+
+
+@pytest.mark.parametrize("rows", [2, 3, 13, 40])
+def test_a_batch_changes_nothing_about_an_answer(tiny_student: Path, rows: int) -> None:
+    """Random settings and an end that comes by chance make rows leave and others join at any time."""
+    model, tokenizer = load(tiny_student)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(20 if "proj" in name else 1)  # what is written depends on what was read
+    model.generation_config.eos_token_id = [220, 176, 132, 179]
+    alone = {g.query_id: (g.text, g.tokens) for g in Writer(model, tokenizer, 60, 1).write(asks(40))}
+    together = {g.query_id: (g.text, g.tokens) for g in Writer(model, tokenizer, 60, rows).write(asks(40))}
+    assert alone == together
+    assert len({tokens for _, tokens in alone.values()}) > 3
+
+
+def test_an_answer_that_is_heard_as_it_grows_is_the_written_one(tiny_student: Path) -> None:
+    model, tokenizer = load(tiny_student)
+    heard: list[str] = []
+    aloud = Writer(model, tokenizer, 16, 1).write_aloud(asks()[3].prompt, heard.append)
+    (written,) = Writer(model, tokenizer, 16, 1).write([asks()[3]])
+    assert (aloud.text, aloud.tokens) == (written.text, written.tokens)
+    assert len(heard) == written.tokens
+
+
+def test_answers_are_drawn_where_a_temperature_asks_for_it(tiny_student: Path) -> None:
+    model, tokenizer = load(tiny_student)
+    torch.manual_seed(0)
+    drawn = {g.text for _ in range(3) for g in Writer(model, tokenizer, 12, 1, temperature=1.5).write(asks(1))}
+    narrow = {
+        g.text for _ in range(3) for g in Writer(model, tokenizer, 12, 1, temperature=1.5, top_p=1e-6).write(asks(1))
+    }
+    (greedy,) = Writer(model, tokenizer, 12, 1).write(asks(1))
+    assert len(drawn) > 1 and narrow == {greedy.text}
+
+
+def test_apple_s_device_trains_in_float32_and_writes_in_float16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    device = pick_device()
+    assert (device.name, device.dtype, device.for_training.dtype) == ("mps", torch.float16, torch.float32)
