@@ -12,20 +12,24 @@ from engine.errors import CapReached, ErrorKind, TeacherError
 from engine.label import object_schema, run_all
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import UNSOUND, load_prompt
+from engine.rationale_checks import find_flaw, repeats_itself
 from engine.teachers.calling import About, Caller, Outcome, Stopped, journal
 from engine.types import Generation, ParsedReply, Purpose, Query
 
 COMPRESS_SCHEMA = object_schema({"rationale": {"type": "string"}, "label": {"type": "string"}})
 CHECK_SCHEMA = object_schema({"label": {"type": "string"}})
-_LOOP_SPAN = 4
-_LOOP_TIMES = 4
+PRESERVED = "answer preserved"
+KEPT = "kept original: "
+WITH, WITHOUT = "with the short form: ", "without it: "
+"""How flags begin that say what a check found; those of level 2 say what another teacher answered."""
 
 
 @dataclass(frozen=True)
 class CompressWork:
     """One compression: the sample chosen, the teacher who rewrites, and what the student wrote (None: nothing).
 
-    With a `note` of whoever reviews it, the teacher is asked to write its `previous` short form anew.
+    With a `note` of whoever reviews it, the teacher is asked to write its `previous` short form anew. `checker` is
+    another teacher, for level 2.
     """
 
     example: Example
@@ -33,6 +37,7 @@ class CompressWork:
     student: Generation | None
     previous: str = ""
     note: str = ""
+    checker: Teacher | None = None
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,7 @@ def judge_student(task: Task, query: Query, label: str, student: Generation | No
     """Why a student's rationale is no model of length: empty, loops, unfinished, other label. None if it is sound."""
     if student is None or not strip_answer(student.text):
         return "empty"
-    words = student.text.split()
-    spans = [tuple(words[i : i + _LOOP_SPAN]) for i in range(len(words) - _LOOP_SPAN + 1)]
-    if any(spans.count(span) >= _LOOP_TIMES for span in set(spans)):
+    if repeats_itself(student.text):
         return "loops"
     if not student.finished:
         return "unfinished"
@@ -120,10 +123,11 @@ def _compressed_event(item: CompressWork, result: Compressed) -> Mapping[str, An
 async def compress_one(
     task: Task, work: CompressWork, level: int, sink: EventSink, caller: Caller
 ) -> Compressed | None:
-    """Rewrite one rationale and check that the answer is preserved; None where the teacher may answer later.
+    """Rewrite one rationale and check that the answer is preserved; None where a teacher may answer later.
 
-    Level 1: the label in the reply equals y. Level 2: the teacher, given only the query and the rewritten rationale,
-    answers y (one more call).
+    Level 1: the label in the reply equals y, and nothing that can be told without asking speaks against the text
+    (`engine.rationale_checks`). Level 2: another teacher, given the query and the rewritten rationale, answers y; what
+    it answers without the rationale is told beside it (two more calls).
     """
     example = work.example
     flaw = judge_student(task, example.query, example.label, work.student)
@@ -135,25 +139,55 @@ async def compress_one(
         "student_rationale": f"{UNSOUND}{flaw}) {said}" if flaw else said,
     }
     flags = (f"student:{flaw}",) if flaw else ()
-    asker = _Asker(task, work, sink, caller)
+    asker = _Asker(task, work, work.teacher, sink, caller)
     asked = variables | {"previous": work.previous, "note": work.note} if work.note else variables
     reply = await asker.ask(Purpose.COMPRESS, "again" if work.note else "guided", asked)
     if reply is None:
         return None
     if isinstance(reply, str):
-        return Compressed(example, example.rationale, (*flags, f"kept original: {reply}"))
-    if not _same(task, example, reply.label):
-        return Compressed(example, example.rationale, (*flags, "kept original: answer changed (level 1)"))
-    if level == 2:
-        check = {"query": variables["query"], "rationale": reply.rationale}
-        verdict = await asker.ask(Purpose.CHECK, "check", check)
-        if verdict is None:
-            return None
-        if isinstance(verdict, str) or not _same(task, example, verdict.label):
-            return Compressed(
-                example, example.rationale, (*flags, "kept original: does not lead to the answer (level 2)")
-            )
-    return Compressed(example, reply.rationale, (*flags, f"answer preserved (level {level})"))
+        return Compressed(example, example.rationale, (*flags, f"{KEPT}{reply}"))
+    fault = check_rewrite(task, example, reply.rationale, reply.label)
+    if fault is not None:
+        return Compressed(example, example.rationale, (*flags, f"{KEPT}{fault} (level 1)"))
+    if level == 1 or work.checker is None:
+        return Compressed(example, reply.rationale, (*flags, f"{PRESERVED} (level 1)"))
+    checks = await _follow(_Asker(task, work, work.checker, sink, caller), reply.rationale)
+    if checks is None:
+        return None
+    flags = (
+        *flags,
+        f"{WITH}{_tell(checks[0])}",
+        f"{WITHOUT}{_tell(checks[1])}",
+        f"checked by {work.checker.spec.name}",
+    )
+    if not checks[0]:
+        return Compressed(example, example.rationale, (*flags, f"{KEPT}does not lead to the answer (level 2)"))
+    return Compressed(example, reply.rationale, (*flags, f"{PRESERVED} (level 2)"))
+
+
+def check_rewrite(task: Task, example: Example, rationale: str, label: str | None = None) -> str | None:
+    """Level 1: what is wrong with a rewritten rationale; None if nothing is. `label` is what its writer says, if so."""
+    if label is not None and not _same(task, example, label):
+        return "answer changed"
+    return find_flaw(task, example.query, example.label, rationale, example.rationale)
+
+
+async def _follow(asker: _Asker, rationale: str) -> tuple[bool, bool] | None:
+    """Whether another teacher answers y with the rationale, and without it; None where it may answer later."""
+    rendered = asker.task.render(asker.work.example.query)
+    led = await asker.ask(Purpose.CHECK, "check", {"query": rendered, "rationale": rationale})
+    if led is None:
+        return None
+    alone = await asker.ask(Purpose.CHECK, "unaided", {"query": rendered})
+    if alone is None:
+        return None
+    example = asker.work.example
+    first, second = (not isinstance(r, str) and _same(asker.task, example, r.label) for r in (led, alone))
+    return first, second
+
+
+def _tell(right: bool) -> str:
+    return "the same answer" if right else "another answer or none"
 
 
 def _same(task: Task, example: Example, label: str) -> bool:
@@ -162,10 +196,11 @@ def _same(task: Task, example: Example, label: str) -> bool:
 
 @dataclass(frozen=True)
 class _Asker:
-    """Asks a work's teacher and journals every attempt."""
+    """Asks one teacher about a work and journals every attempt."""
 
     task: Task
     work: CompressWork
+    teacher: Teacher
     sink: EventSink
     caller: Caller
 
@@ -177,7 +212,7 @@ class _Asker:
         """
         prompt = load_prompt("compress", name)
         system, user = prompt.render(**variables)
-        example, teacher = self.work.example, self.work.teacher
+        example, teacher = self.work.example, self.teacher
         about = About(str(example.sample_id), example.query.id, teacher.spec.name, purpose, prompt.hash)
         read: list[ParsedReply | str] = []
 

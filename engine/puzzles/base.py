@@ -12,10 +12,15 @@ METHODS = ("forward", "eliminate", "tabulate")
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a solution: the sentence a careful writer says, and the few words that carry it."""
+    """One step of a solution: the sentence a careful writer says, and the few words that carry it.
+
+    The short forms of all steps lead to the answer by themselves: every operand stands in them. A step that is not
+    `needed` only repeats what the query says or what follows at once.
+    """
 
     full: str
     short: str
+    needed: bool = True
 
 
 @dataclass(frozen=True)

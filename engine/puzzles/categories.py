@@ -57,7 +57,7 @@ def forward(text: str) -> Solution:
     answer = colours[high]
     return Solution(
         (
-            Step(f"{name} is a {low}.", f"{low}"),
+            Step(f"{name} is a {low}.", f"{name} {low}", needed=False),
             Step(f"Every {low} is a {high}, so {name} is a {high}.", f"{low} -> {high}"),
             Step(f"Every {high} is {answer}, so {name} is {answer}.", f"{high} -> {answer}"),
         ),
@@ -74,9 +74,13 @@ def eliminate(text: str) -> Solution:
     for child, parent in parents.items():
         colour = colours[parent]
         if child == low:
-            steps.append(Step(f"{colour.capitalize()} belongs to {parent}, which takes in {low}.", f"{colour} {low}"))
+            steps.append(
+                Step(f"{colour.capitalize()} belongs to {parent}, which takes in {low}.", f"{low} {parent} {colour}")
+            )
         else:
-            steps.append(Step(f"{colour.capitalize()} goes with {child} and {parent}, not {low}.", f"not {colour}"))
+            steps.append(
+                Step(f"{colour.capitalize()} goes with {child} and {parent}, not {low}.", f"not {colour}", False)
+            )
     steps.append(Step(f"{name} is a {low}, so what is left is {answer}.", f"left {answer}"))
     return Solution(tuple(steps), answer, _others(colours, answer))
 
@@ -86,10 +90,10 @@ def tabulate(text: str) -> Solution:
     name, low, parents, colours = _read(text)
     answer = colours[parents[low]]
     lines = [
-        Step(f"Line: {child}, {parent}, {colours[parent]}.", f"{child} {colours[parent]}")
+        Step(f"Line: {child}, {parent}, {colours[parent]}.", f"{child} {parent} {colours[parent]}", child == low)
         for child, parent in parents.items()
     ]
-    end = Step(f"{name} stands in the line of {low}: {answer}.", f"{low} {answer}")
+    end = Step(f"{name} stands in the line of {low}: {answer}.", f"{name} {low} {answer}")
     return Solution((*lines, end), answer, _others(colours, answer))
 
 

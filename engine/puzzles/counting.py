@@ -50,7 +50,9 @@ def forward(text: str) -> Solution:
         if _CLASS_OF[item] == asked:
             count += 1
             steps.append(Step(f"{item.capitalize()} makes {count}.", f"{item} {count}"))
-    steps.append(Step(f"The {asked} counted come to {count}.", f"count {count}"))
+    if not count:
+        steps.append(Step(f"None of {', '.join(items)} is one.", f"no {asked} in {', '.join(items)}"))
+    steps.append(Step(f"The {asked} counted come to {count}.", f"{asked} {count}"))
     return _solution(steps, count)
 
 
@@ -63,7 +65,11 @@ def eliminate(text: str) -> Solution:
     return _solution(
         [
             Step(f"These are not {asked}: {listed}.", f"out {listed}"),
-            Step(f"That takes {len(out)} of the {len(items)} things away.", f"minus {len(out)}"),
+            Step(
+                f"That takes {len(out)} of the {len(items)} things away.",
+                f"{len(out)} of {len(items)} out",
+                needed=False,
+            ),
             Step(f"{len(items)} - {len(out)} = {left}.", f"{len(items)} - {len(out)} = {left}"),
         ],
         left,
@@ -76,9 +82,12 @@ def tabulate(text: str) -> Solution:
     marks = [(item, "yes" if _CLASS_OF[item] == asked else "no") for item in items]
     count = sum(mark == "yes" for _, mark in marks)
     table = ", ".join(f"{item} {mark}" for item, mark in marks)
-    yeses = ", ".join(item for item, mark in marks if mark == "yes") or "none"
+    yeses, noes = (", ".join(item for item, mark in marks if mark == said) for said in ("yes", "no"))
     return _solution(
-        [Step(f"Is each one {asked}? {table}.", f"yes {yeses}"), Step(f"The table has {count} yes.", f"yes {count}")],
+        [
+            Step(f"Is each one {asked}? {table}.", f"yes {yeses}" if count else f"no {noes}"),
+            Step(f"The table has {count} yes.", f"{count} yes"),
+        ],
         count,
     )
 

@@ -74,7 +74,8 @@ def eliminate(text: str) -> Solution:
     steps = []
     for high, low in pairs:
         loser, why = (low, f"{high} is {more}") if top else (high, f"{high} is {more} than {low}")
-        steps.append(Step(f"{loser} is not the {asked}, because {why}.", f"not {loser}"))
+        short = f"{high} above {low}, not {loser}"
+        steps.append(Step(f"{loser} is not the {asked}, because {why}.", short))
     end = Step(f"Only {answer} is left, so {answer} is the {asked}.", f"left {answer}")
     return Solution((*steps, end), answer, _others(chain, answer))
 

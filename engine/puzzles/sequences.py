@@ -41,8 +41,8 @@ def forward(text: str) -> Solution:
     sign, size, end = ("+" if step > 0 else "-"), abs(step), row[-1] + step
     return _solution(
         [
-            Step(f"From {row[0]} to {row[1]} is {sign} {size}.", f"{sign} {size}"),
-            Step(f"From {row[1]} to {row[2]} is {sign} {size} again.", f"again {sign} {size}"),
+            Step(f"From {row[0]} to {row[1]} is {sign} {size}.", f"{row[0]} to {row[1]} {sign} {size}"),
+            Step(f"From {row[1]} to {row[2]} is {sign} {size} again.", f"again {sign} {size}", needed=False),
             Step(f"So {row[-1]} {sign} {size} = {end}.", f"{row[-1]} {sign} {size} = {end}"),
         ],
         end,
@@ -56,8 +56,8 @@ def eliminate(text: str) -> Solution:
     sign, end = ("+" if step > 0 else "-"), row[-1] + step
     return _solution(
         [
-            Step(f"The row moves {span} in 3 steps.", f"span {span}"),
-            Step(f"One step is {span} / 3 = {abs(step)}.", f"step {abs(step)}"),
+            Step(f"From {row[0]} to {row[-1]} the row moves {span} in 3 steps.", f"{row[0]} to {row[-1]} {span}"),
+            Step(f"One step is {span} / 3 = {abs(step)}.", f"{span} / 3 = {abs(step)}"),
             Step(
                 f"The last number is {row[-1]}, so next is {row[-1]} {sign} {abs(step)} = {end}.",
                 f"{row[-1]} {sign} {abs(step)} = {end}",
@@ -75,9 +75,9 @@ def tabulate(text: str) -> Solution:
     table = ", ".join(f"place {n} {value}" for n, value in enumerate(row, 1))
     return _solution(
         [
-            Step(f"The table reads {table}.", f"place 4 {row[-1]}"),
-            Step(f"Each place changes by {sign} {size}.", f"{sign} {size}"),
-            Step(f"Place 5 is {end}.", f"place 5 {end}"),
+            Step(f"The table reads {table}.", f"place 4 {row[-1]}", needed=False),
+            Step(f"Each place changes by {sign} {size}.", f"{row[0]} {row[1]} {sign} {size}"),
+            Step(f"Place 5 is {row[-1]} {sign} {size} = {end}.", f"{row[-1]} {sign} {size} = {end}"),
         ],
         end,
     )

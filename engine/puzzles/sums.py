@@ -37,7 +37,7 @@ def forward(text: str) -> Solution:
     left = total - loss
     return _solution(
         [
-            Step(f"{name} starts with {start} {thing}.", f"start {start}"),
+            Step(f"{name} starts with {start} {thing}.", f"start {start}", needed=False),
             Step(f"After getting {gain} there are {start} + {gain} = {total}.", f"{start} + {gain} = {total}"),
             Step(f"After giving away {loss} there are {total} - {loss} = {left}.", f"{total} - {loss} = {left}"),
         ],
@@ -55,9 +55,10 @@ def eliminate(text: str) -> Solution:
     return _solution(
         [
             Step(
-                f"A gain of {gain} and a loss of {loss} cancel to a {word} of {abs(change)}.", f"{word} {abs(change)}"
+                f"A gain of {gain} and a loss of {loss} cancel to a {word} of {abs(change)}.",
+                f"{gain} - {loss} = {change}",
             ),
-            Step(f"The {start} {thing} at the start are still to be counted.", f"start {start}"),
+            Step(f"The {start} {thing} at the start are still to be counted.", f"start {start}", needed=False),
             Step(f"{start} {sign} {abs(change)} = {left} {thing}.", f"{start} {sign} {abs(change)} = {left}"),
         ],
         left,
@@ -72,8 +73,8 @@ def tabulate(text: str) -> Solution:
     down = ", ".join(str(n) for n in range(top - 1, left - 1, -1))
     return _solution(
         [
-            Step(f"Count {gain} up from {start}: {up}.", f"up {top}"),
-            Step(f"Count {loss} down from {top}: {down}.", f"down {left}"),
+            Step(f"Count {gain} up from {start}: {up}.", f"{start} up {up}"),
+            Step(f"Count {loss} down from {top}: {down}.", f"{top} down {down}"),
             Step(f"The count ends at {left}.", f"ends {left}"),
         ],
         left,

@@ -54,7 +54,8 @@ class ScriptedTeacher:
         if request.purpose is Purpose.COMPRESS:
             text = self._rewrite(solution, request)
         elif request.purpose is Purpose.CHECK:
-            text = self._follow(solution, request.variables["rationale"])
+            rationale = request.variables.get("rationale")
+            text = self._alone(kind, solution, request) if rationale is None else self._follow(solution, rationale)
         else:
             text = self._answer(kind, solution, request)
         return Reply(text, text, latency_s=time.perf_counter() - started)
@@ -66,8 +67,7 @@ class ScriptedTeacher:
 
     def _answer(self, kind: str, solution: Solution, request: Request) -> str:
         about = (request.query.text, request.draw)
-        rate = _SLIPS[self.method] * (0.5 + self._chance("rate", kind))
-        slipped = self._chance("slip", *about) < rate
+        slipped = self._slips(kind, *about)
         if slipped:
             solution = _slip(solution, int(self._chance("which", *about) * len(solution.distractors)))
         rationale = " ".join(step.full for step in solution.steps)
@@ -78,6 +78,16 @@ class ScriptedTeacher:
             return text
         forms = (text[: len(text) // 3], rationale, "")
         return forms[int(malformed / _MALFORMED * len(forms))]
+
+    def _slips(self, kind: str, *about: object) -> bool:
+        return self._chance("slip", *about) < _SLIPS[self.method] * (0.5 + self._chance("rate", kind))
+
+    def _alone(self, kind: str, solution: Solution, request: Request) -> str:
+        """The answer to the query alone; another wording of the question, so other slips than when labelling."""
+        about = ("alone", request.query.text)
+        slipped = self._slips(kind, *about)
+        which = int(self._chance("which", *about) * len(solution.distractors))
+        return json.dumps({"label": solution.distractors[which] if slipped else solution.answer})
 
     def _scores(self, slipped: bool, *about: object) -> dict[str, float]:
         """Self-scores: high where the answer is right, often high where it is wrong, as of real models."""
@@ -91,24 +101,25 @@ class ScriptedTeacher:
         return scores
 
     def _rewrite(self, solution: Solution, request: Request) -> str:
-        """Say the steps in few words: those the student has in mind already first, as many as fit its own length."""
+        """Say the steps in few words: all that are needed, and of the others those the student has in mind that fit.
+
+        A sound text of the student is a model of length: half of its words are filled up.
+        """
         label, student = request.variables["label"], request.variables["student_rationale"]
         if label != solution.answer and label in solution.distractors:
             solution = _slip(solution, solution.distractors.index(label))
         *steps, last = solution.steps
         said = set(_WORD.findall(student.lower()))
         sound = bool(said) and not student.startswith(UNSOUND)
-        budget = len(_WORD.findall(student)) // 2 if sound else len(steps) * 2
-        ranked = sorted(steps, key=lambda step: -_overlap(step.short, said)) if sound else list(steps)
-        chosen: list[str] = []
-        spent = len(_WORD.findall(last.short))
-        for step in ranked:
-            size = len(_WORD.findall(step.short))
-            if spent + size <= budget:
-                chosen.append(step.short)
-                spent += size
-        kept = [step.short for step in steps if step.short in chosen]
-        return json.dumps({"rationale": "; ".join([*kept, last.short]), "label": solution.answer})
+        kept = {step.short for step in steps if step.needed}
+        spent = sum(len(_WORD.findall(text)) for text in (*kept, last.short))
+        optional = [step for step in steps if not step.needed and sound]
+        for step in sorted(optional, key=lambda step: -_overlap(step.short, said)):
+            spent += len(_WORD.findall(step.short))
+            if spent <= len(_WORD.findall(student)) // 2:
+                kept.add(step.short)
+        chosen = [step.short for step in steps if step.short in kept]
+        return json.dumps({"rationale": "; ".join([*chosen, last.short]), "label": solution.answer})
 
     def _follow(self, solution: Solution, rationale: str) -> str:
         """The candidate answer that the reasoning names last."""

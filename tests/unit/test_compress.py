@@ -19,6 +19,7 @@ from engine.types import Choice, Generation, Purpose, Reply, TeacherSpec, make_q
 TASK = get_task("choice")
 QUERY = make_query("Which?", (Choice("A", "x"), Choice("B", "y")))
 EXAMPLE = Example(QUERY, "s1", "a long original rationale", "B")
+SHORT = "y fits best"
 
 
 class Journal:
@@ -34,18 +35,21 @@ class Journal:
 
 @dataclass
 class FakeTeacher:
-    rewrite: str | TeacherError = '{"rationale": "short", "label": "B"}'
+    rewrite: str | TeacherError = '{"rationale": "y fits best", "label": "B"}'
     check: str | TeacherError = '{"label": "(B) y"}'
+    alone: str | TeacherError = '{"label": "A"}'
+    name: str = "ann"
     live: bool = True
     asked: list[Request] = field(default_factory=list)
 
     @property
     def spec(self) -> TeacherSpec:
-        return TeacherSpec("ann", "fake", "m")
+        return TeacherSpec(self.name, "fake", "m")
 
     async def ask(self, request: Request) -> Reply:
         self.asked.append(request)
-        said = self.check if request.purpose is Purpose.CHECK else self.rewrite
+        check = self.check if "rationale" in request.variables else self.alone
+        said = check if request.purpose is Purpose.CHECK else self.rewrite
         if isinstance(said, TeacherError):
             raise said
         return Reply(said, said)
@@ -61,8 +65,11 @@ SOUND = wrote("It has y.\nAnswer: B")
 ONCE = Caller(attempts=1)
 
 
-def run(teacher: FakeTeacher, level: int = 1, student: Generation | None = SOUND) -> Compressed:
-    done = asyncio.run(compress_one(TASK, CompressWork(EXAMPLE, teacher, student), level, Journal(), ONCE))
+def run(
+    teacher: FakeTeacher, level: int = 1, student: Generation | None = SOUND, checker: FakeTeacher | None = None
+) -> Compressed:
+    work = CompressWork(EXAMPLE, teacher, student, checker=checker)
+    done = asyncio.run(compress_one(TASK, work, level, Journal(), ONCE))
     assert done is not None
     return done
 
@@ -74,6 +81,7 @@ def run(teacher: FakeTeacher, level: int = 1, student: Generation | None = SOUND
         (wrote(""), "empty"),
         (wrote("Answer: B"), "empty"),
         (wrote("it is so and " * 4 + "\nAnswer: B"), "loops"),
+        (wrote("Ann is not tall. Ben is not tall. Cy is not tall. Di is not tall. Eve is not tall.\nAnswer: B"), None),
         (wrote("It has y.\nAnswer: B", finished=False), "unfinished"),
         (wrote("It has x.\nAnswer: A"), "other label"),
         (wrote("It has y, I think."), "other label"),
@@ -93,7 +101,7 @@ def test_the_answer_line_is_no_part_of_the_rationale() -> None:
 
 def test_a_rewrite_that_keeps_the_answer_replaces_the_rationale() -> None:
     teacher = FakeTeacher()
-    assert run(teacher) == Compressed(EXAMPLE, "short", ("answer preserved (level 1)",))
+    assert run(teacher) == Compressed(EXAMPLE, SHORT, ("answer preserved (level 1)",))
     assert [request.purpose for request in teacher.asked] == [Purpose.COMPRESS]
 
 
@@ -118,10 +126,10 @@ def test_an_unsound_student_rationale_is_marked_and_flagged(student: Generation 
 @pytest.mark.parametrize(
     ("rewrite", "why"),
     [
-        ('{"rationale": "short", "label": "A"}', "answer changed (level 1)"),
-        ('{"rationale": "short", "label": "C"}', "holds no rationale and label"),
+        ('{"rationale": "y fits best", "label": "A"}', "answer changed (level 1)"),
+        ('{"rationale": "y fits best", "label": "C"}', "holds no rationale and label"),
         ('{"rationale": " ", "label": "B"}', "holds no rationale and label"),
-        ('{"rationale": "short"', "holds no rationale and label"),
+        ('{"rationale": "y fits best"', "holds no rationale and label"),
         ("", "holds no rationale and label"),
         (TeacherError(ErrorKind.REFUSED, "no"), "refused: no"),
     ],
@@ -136,22 +144,47 @@ def test_a_rewrite_that_fails_level_1_keeps_the_original_flagged(rewrite: str | 
     assert len(teacher.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("rewrite", "why"),
+    [
+        ("it is y and that is that " * 9, "longer than the original"),
+        ("B", "holds no reasoning"),
+        ("1 + 1 = 3, so y", "wrong arithmetic: 1 + 1 = 3"),
+        ("no, it is x. Answer: A", "names another answer"),
+    ],
+)
+def test_a_rewrite_that_is_no_rationale_keeps_the_original(rewrite: str, why: str) -> None:
+    result = run(FakeTeacher(rewrite=json.dumps({"rationale": rewrite, "label": "B"})))
+    assert result == Compressed(EXAMPLE, EXAMPLE.rationale, (f"kept original: {why} (level 1)",))
+
+
 @pytest.mark.parametrize("check", ['{"label": "A"}', "It leads nowhere.", TeacherError(ErrorKind.REFUSED, "no")])
 def test_a_rewrite_that_fails_level_2_keeps_the_original_flagged(check: str | TeacherError) -> None:
-    result = run(FakeTeacher(check=check), level=2)
+    checker = FakeTeacher(check=check, alone='{"label": "B"}', name="bob")
+    result = run(FakeTeacher(), level=2, checker=checker)
     assert result.rationale == EXAMPLE.rationale
-    assert result.flags == ("kept original: does not lead to the answer (level 2)",)
-    assert run(FakeTeacher(check=check), level=1).rationale == "short"
+    assert result.flags == (
+        "with the short form: another answer or none",
+        "without it: the same answer",
+        "checked by bob",
+        "kept original: does not lead to the answer (level 2)",
+    )
+    assert run(FakeTeacher(), level=1, checker=checker).rationale == SHORT
 
 
-def test_level_2_shows_the_checker_only_query_and_rewrite() -> None:
-    teacher = FakeTeacher()
-    assert run(teacher, level=2).flags == ("answer preserved (level 2)",)
-    check = teacher.asked[1]
-    assert check.purpose is Purpose.CHECK
-    assert set(check.variables) == {"query", "rationale"}
-    assert "short" in check.user
-    assert "original" not in check.user
+def test_level_2_asks_another_teacher_with_the_short_form_and_without_any() -> None:
+    teacher, checker = FakeTeacher(), FakeTeacher(name="bob")
+    assert run(teacher, level=2, checker=checker).flags == (
+        "with the short form: the same answer",
+        "without it: another answer or none",
+        "checked by bob",
+        "answer preserved (level 2)",
+    )
+    assert [request.purpose for request in teacher.asked] == [Purpose.COMPRESS]
+    led, alone = checker.asked
+    assert set(led.variables) == {"query", "rationale"} and set(alone.variables) == {"query"}
+    assert SHORT in led.user and SHORT not in alone.user
+    assert "original" not in led.user + alone.user
 
 
 def test_each_rewrite_is_journaled_and_stopping_leaves_the_rest() -> None:
@@ -162,7 +195,7 @@ def test_each_rewrite_is_journaled_and_stopping_leaves_the_rest() -> None:
     assert journal.of("compressed")[0] == {
         "sample_id": "s1",
         "query_id": QUERY.id,
-        "rationale": "short",
+        "rationale": SHORT,
         "flags": ["answer preserved (level 1)"],
     }
 
@@ -170,12 +203,14 @@ def test_each_rewrite_is_journaled_and_stopping_leaves_the_rest() -> None:
 def test_every_reply_is_journaled_as_an_attempt_of_its_purpose() -> None:
     journal = Journal()
     failing = FakeTeacher(rewrite=TeacherError(ErrorKind.SERVER, "down", "half"))
-    work = [CompressWork(EXAMPLE, teacher, SOUND) for teacher in (FakeTeacher(), failing)]
+    checker = FakeTeacher(name="bob")
+    work = [CompressWork(EXAMPLE, teacher, SOUND, checker=checker) for teacher in (FakeTeacher(), failing)]
     asyncio.run(compress(TASK, work, 2, journal, ONCE))
     told = [(event["purpose"], event["error"], event["raw"]) for event in journal.of("reply")]
     assert told == [
-        ("compress", None, '{"rationale": "short", "label": "B"}'),
+        ("compress", None, '{"rationale": "y fits best", "label": "B"}'),
         ("check", None, '{"label": "(B) y"}'),
+        ("check", None, '{"label": "A"}'),
         ("compress", "server", "half"),
     ]
     assert not any("sample" in event for event in journal.of("reply"))
@@ -184,9 +219,10 @@ def test_every_reply_is_journaled_as_an_attempt_of_its_purpose() -> None:
 @pytest.mark.parametrize("level", [1, 2])
 def test_what_a_teacher_may_answer_later_is_left_for_later(level: int) -> None:
     down = TeacherError(ErrorKind.SERVER, "down")
-    teacher = FakeTeacher(rewrite=down) if level == 1 else FakeTeacher(check=down)
+    teacher = FakeTeacher(rewrite=down) if level == 1 else FakeTeacher()
     journal = Journal()
-    assert asyncio.run(compress(TASK, [CompressWork(EXAMPLE, teacher, SOUND)], level, journal, ONCE)) == []
+    work = CompressWork(EXAMPLE, teacher, SOUND, checker=FakeTeacher(alone=down, name="bob"))
+    assert asyncio.run(compress(TASK, [work], level, journal, ONCE)) == []
     assert journal.of("compressed") == []
 
 

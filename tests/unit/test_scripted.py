@@ -121,15 +121,15 @@ def test_a_rewrite_keeps_the_label_even_a_wrong_one(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_rewrite_is_shorter_and_depends_on_what_the_student_wrote(method: str) -> None:
+def test_a_rewrite_is_shorter_and_says_more_to_a_student_that_can_follow_more(method: str) -> None:
     teacher = ScriptedTeacher(method)
     for puzzle in PUZZLES[:120]:
         steps = solve_puzzle(puzzle.text, method)[1].steps
         full = " ".join(step.full for step in steps)
         brief = rewrite(teacher, puzzle.text, puzzle.answer, "ok").rationale
-        long = rewrite(teacher, puzzle.text, puzzle.answer, full).rationale
+        long = rewrite(teacher, puzzle.text, puzzle.answer, f"{full} {full}").rationale
         assert len(brief) <= len(long) < len(full)
-        assert brief != long or len(steps) <= 2, "of one step and an answer there is nothing to leave out"
+        assert (brief == long) is all(step.needed for step in steps)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -156,6 +156,14 @@ def test_checking_follows_the_rationale_and_not_the_truth(method: str) -> None:
             assert json.loads(ask(teacher, puzzle.text, Purpose.CHECK, variables))["label"] == label
         nothing = ask(teacher, puzzle.text, Purpose.CHECK, {"query": puzzle.text, "rationale": "Hm."})
         assert TASK.parse(make_query(puzzle.text), nothing) is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_checker_that_is_shown_no_rationale_works_the_answer_out(method: str) -> None:
+    teacher = ScriptedTeacher(method)
+    labels = [json.loads(ask(teacher, p.text, Purpose.CHECK, {"query": p.text}))["label"] for p in PUZZLES]
+    wrong = sum(label != puzzle.answer for label, puzzle in zip(labels, PUZZLES, strict=True)) / len(PUZZLES)
+    assert 0.5 * STATED_SLIPS[method] < wrong < 1.5 * STATED_SLIPS[method]
 
 
 def test_a_query_that_is_no_puzzle_is_declined() -> None:
