@@ -186,6 +186,7 @@ class ProjectConfig(Config):
     name: str = Field(min_length=1, max_length=100)
     task: Literal["choice", "math", "custom", "custom-regex"]
     embedder: str = "auto"
+    margin: float = Field(0.02, ge=0, le=1, description="how far below the best a shorter student to ship may lie")
 
 
 class TeacherConfig(Config):
