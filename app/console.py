@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from engine.types import Difference, Event, ReportRow
+from engine.types import WHOLE, Difference, Event, ReportRow
 
 _SHORT = 25
 """Cells of at most this many characters are not broken over lines."""
@@ -73,7 +73,7 @@ def report_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
             "s": "-" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}",
         }
         for row in rows
-        if row.kind == "all"
+        if row.kind == WHOLE
     ]
 
 
@@ -81,7 +81,7 @@ def kinds_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
     """Accuracy by kind, a column each; nothing where kinds are not told apart."""
     names = list(dict.fromkeys(row.name for row in rows))
     by_name = {name: {row.kind: row for row in rows if row.name == name} for name in names}
-    kinds = sorted({row.kind for row in rows} - {"all"})
+    kinds = sorted({row.kind for row in rows} - {WHOLE})
     if not kinds:
         return []
     return [

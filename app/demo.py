@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from app.recipe import SEED, Recipe
 from app.services import Services
 from app.usecases.labelling import LabelOrder
-from app.usecases.reading import report_notes
 from engine.config import ProjectConfig
 from engine.errors import NotFound
-from engine.evaluate import recommend
 from engine.puzzles import Puzzle, generate_puzzles
 from engine.types import Event, Query, RunStatus, Split, make_query
 from storage.projects import Project
 from storage.runs import Run
 
 Tell = Callable[[str], None]
-STAGES = ("stage1", "stage2", "stage3")
 
 
 @dataclass(frozen=True)
@@ -89,14 +86,11 @@ def _open_run(services: Services, project: Project, recipe: Recipe) -> Run:
 
 def describe(services: Services, result: DemoResult) -> dict[str, Any]:
     """The demo's result for machines."""
-    rows = services.context.reports.rows(result.run.id)
+    told = services.reading.run(result.run.id)
     return {
         "run": result.run.id,
         "seconds": round(result.seconds, 1),
-        "rows": [asdict(row) for row in rows],
-        "differences": [asdict(row) for row in services.context.reports.differences(result.run.id)],
-        "ship": recommend(rows, STAGES),
-        "notes": report_notes(rows, result.run.plan),
+        **{name: told[name] for name in ("rows", "differences", "ship", "verdict", "notes")},
         "selection": result.selection,
         "auroc": result.auroc,
         "failures": services.context.samples.failures(result.run.project_id),

@@ -12,7 +12,7 @@ from app.usecases.checking import Finding
 from app.usecases.data import QueryImport
 from app.usecases.quoting import Quote
 from app.usecases.resembling import Resembling
-from engine.types import Difference, ReportRow
+from engine.types import WHOLE, Difference, ReportRow
 from storage.selections import StoredSelection
 
 _SHOWN_ERRORS = 10
@@ -84,14 +84,17 @@ def show_teachers(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _teacher_line(row: dict[str, Any]) -> dict[str, Any]:
-    price = row["price"]
+    price, assumed = row["price"], row["assumed"]
+    source = price["source"] if price else "-"
+    if assumed:
+        source += f" ({assumed['source']} {assumed['input']:g} / {assumed['output']:g})"
     return {
         "teacher": row["name"],
         "provider": row["provider"],
         "model": row["model"],
         "$/M in": price["input"] if price else "unknown",
         "$/M out": price["output"] if price else "unknown",
-        "price from": price["source"] if price else "-",
+        "price from": source,
         "tested": "yes" if row["capabilities"] else "-",
     }
 
@@ -166,7 +169,7 @@ def show_report(data: dict[str, Any]) -> None:
         "held-out queries: accuracy (95% interval), output tokens in the student's tokenizer, seconds a query",
         report_lines(rows),
     )
-    if any(row.kind != "all" for row in rows):
+    if any(row.kind != WHOLE for row in rows):
         print_table("accuracy by kind", kinds_lines(rows))
     if data["differences"]:
         print_table(
@@ -174,11 +177,8 @@ def show_report(data: dict[str, Any]) -> None:
         )
     for note in data["notes"]:
         out.print(note)
-    if data["ship"]:
-        n = max(row.n for row in rows)
-        out.print(
-            f"to ship: {data['ship']} (the fewest tokens of those that {n} queries don't tell from the best stage)"
-        )
+    if data["verdict"]:
+        out.print(data["verdict"], markup=False)
 
 
 def show_run(data: dict[str, Any]) -> None:

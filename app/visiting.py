@@ -44,7 +44,7 @@ _WRITES = {
     "decide": {"keep", "drop", "swap", "edit", "keep_all", "drop_all", "undo"},
     "compress": {"edit", "approve", "withdraw", "ask_again", "restore", "by_rule", "go_on", "approve_rest"},
     "train": {"ask_forecast", "start", "cancel", "resume", "rerun"},
-    "evaluate": {"score"},
+    "evaluate": {"score", "set_margin"},
     "playground": {"vote_first", "vote_second", "vote_both", "vote_neither"},
 }
 _ON_DEVICE = {

@@ -132,6 +132,9 @@ class ReplaySource(Config):
     share: float = Field(gt=0, le=1, description="share of that dataset's rows")
 
 
+StepKind = Literal["train", "answer", "compress", "review", "evaluate"]
+
+
 class Step(Config):
     """One step of a plan.
 
@@ -141,7 +144,7 @@ class Step(Config):
     (None: the untrained one) on held-out queries.
     """
 
-    kind: Literal["train", "answer", "compress", "review", "evaluate"]
+    kind: StepKind
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,99}$", description="a folder of the run is named so")
     start: str | None = None
     dataset: Literal["full", "compressed", "label"] = "full"
@@ -164,8 +167,25 @@ class Plan(Config):
 
     @property
     def reviewed(self) -> bool:
-        """Whether a person approves what stage 2 is taught."""
+        """Whether a person approves any rationales before they are taught."""
         return any(step.kind == "review" and step.approve == "person" for step in self.steps)
+
+    def before(self, name: str, kind: StepKind) -> str:
+        """The last step of a kind in front of the step of a name; "" where there is none.
+
+        So the rationales of a train or review step are those of the compress step before it, and a compress step has
+        the student's own from the answer step before it.
+        """
+        names = [step.name for step in self.steps]
+        ahead = self.steps[: names.index(name)]
+        return next((step.name for step in reversed(ahead) if step.kind == kind), "")
+
+    def reviews(self, compress: str) -> bool:
+        """Whether a person approves what a compress step brought, before it is taught."""
+        return any(
+            step.kind == "review" and step.approve == "person" and self.before(step.name, "compress") == compress
+            for step in self.steps
+        )
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Plan:
@@ -176,8 +196,20 @@ class Plan(Config):
             for other in (*((step.start,) if step.start else ()), *step.equal_updates_to):
                 if other not in seen or seen[other].kind != "train":
                     raise ValueError(f"step {step.name} refers to {other}, which is no earlier train step")
+            taught = {step.dataset, *(source.dataset for source in step.replay)} if step.kind == "train" else set()
+            if "compressed" in taught and not any(other.kind == "compress" for other in seen.values()):
+                raise ValueError(f"step {step.name} teaches compressed rationales, and no compress step is before it")
+            if step.kind == "evaluate" and any(
+                o.kind == "evaluate" and _system(o) == _system(step) for o in seen.values()
+            ):
+                raise ValueError(f"step {step.name} scores {_system(step)}, which an earlier step scores already")
             seen[step.name] = step
         return self
+
+
+def _system(step: Step) -> str:
+    """Whom an evaluate step scores."""
+    return step.start or step.name
 
 
 class ProjectConfig(Config):
@@ -186,6 +218,7 @@ class ProjectConfig(Config):
     name: str = Field(min_length=1, max_length=100)
     task: Literal["choice", "math", "custom", "custom-regex"]
     embedder: str = "auto"
+    margin: float = Field(0.02, ge=0, le=1, description="how far below the best a shorter student to ship may lie")
 
 
 class TeacherConfig(Config):

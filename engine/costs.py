@@ -15,6 +15,10 @@ from engine.types import TeacherSpec, Usage
 _FREE_PROVIDERS = ("scripted", "recorded", "local")
 _MILLION = Decimal(1_000_000)
 _CENT = Decimal("0.01")
+ASSUMED = "assumed"
+"""Marks a price that nobody charges, wherever it is shown."""
+_ASSUMED = {"forward": ("0.40", "1.60"), "eliminate": ("0.15", "0.60"), "tabulate": ("0.40", "2.00")}
+"""US dollars a million tokens in and out, as providers list their middling models: assumptions, no quotations."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,15 @@ def find_price(spec: TeacherSpec) -> Price | None:
     if million_in is None or million_out is None:
         return None
     return Price(million_in, million_out, f"genai-prices {version('genai-prices')}")
+
+
+def assumed_price(spec: TeacherSpec) -> Price | None:
+    """A list price to reckon with for a teacher that bills nothing, as if a hosted model stood in its place.
+
+    Nothing is charged by it: `find_price`, the ledger and caps on money don't know it. None for all others.
+    """
+    price = _ASSUMED.get(spec.name) if spec.provider == "scripted" and spec.input_price is None else None
+    return None if price is None else Price(Decimal(price[0]), Decimal(price[1]), ASSUMED)
 
 
 def cost_of(spec: TeacherSpec, usage: Usage) -> Decimal | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from engine.errors import StateError
 from engine.ports import Task
-from engine.types import Difference, EvalItem, Query, ReportRow
+from engine.types import WHOLE, Difference, EvalItem, Query, ReportRow
 
 Z95 = 1.959963984540054
 
@@ -42,9 +43,9 @@ def summarise(items: Sequence[EvalItem], measure: str = "accuracy") -> list[Repo
     """
     groups: dict[str, dict[str, list[EvalItem]]] = {}
     for item in items:
-        kinds = groups.setdefault(item.system, {"all": []})
-        kinds["all"].append(item)
-        if item.kind is not None:
+        kinds = groups.setdefault(item.system, {WHOLE: []})
+        kinds[WHOLE].append(item)
+        if item.kind:
             kinds.setdefault(item.kind, []).append(item)
     return [_row(name, kind, members, measure) for name, kinds in groups.items() for kind, members in kinds.items()]
 
@@ -126,11 +127,73 @@ def auroc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
     return float((rank[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def recommend(rows: Sequence[ReportRow], stages: Sequence[str], kind: str = "all") -> str | None:
-    """The stage to ship: the one with the fewest mean output tokens whose interval reaches the best stage's score."""
-    overall: Mapping[str, ReportRow] = {row.name: row for row in rows if row.kind == kind and row.name in stages}
-    if not overall:
+MARGIN = 0.02
+"""How far below the best candidate a shorter one may lie, where the user sets nothing else: two points of 100."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to ship, and why. Differences are paired, with 95% intervals.
+
+    ship: the candidate to ship; None: nothing is worth it yet. best: the candidate with the highest score. behind: what
+    is shipped minus the best; None where it is the best itself. gained: what is shipped (where nothing is: the best)
+    minus `baseline`, the better of the untrained students; None where none was scored. n: queries that `best` answered.
+    """
+
+    ship: str | None
+    best: str
+    baseline: str | None
+    behind: Difference | None
+    gained: Difference | None
+    n: int
+    margin: float
+
+
+def recommend(
+    items: Sequence[EvalItem], candidates: Sequence[str], untrained: Sequence[str], margin: float = MARGIN
+) -> Verdict | None:
+    """The trained student to ship: the fewest output tokens among those that are no worse than the best, if any helps.
+
+    A candidate is no worse than the best where the 95% interval of their paired difference lies above -`margin`: a test
+    of non-inferiority at one-sided 2.5% (Piaggio et al. 2012, JAMA 308(24), the CONSORT extension; FDA 2016,
+    "Non-Inferiority Clinical Trials"). With few queries hardly anything but the best reaches that, and then the best is
+    shipped: not being able to tell two apart is no reason to ship the lower one. Of equal scores the one with fewer
+    tokens counts as the best. What is shipped must also gain over the better of the `untrained` students, by an
+    interval that excludes 0; with none of them scored no gain is shown. One of several candidates is chosen on the same
+    queries, so its own score is read a little high.
+
+    Args:
+        items: scored answers of all systems.
+        candidates: the trained students: stages and baselines alike.
+        untrained: the students before training, zero-shot and few-shot.
+        margin: in [0, 1].
+
+    Returns:
+        None where no candidate has an answer.
+    """
+    found = {name: [item for item in items if item.system == name] for name in (*candidates, *untrained)}
+    scores = {name: (_share_right(own), -_mean_tokens(own)) for name, own in found.items() if own}
+    trained = [name for name in candidates if name in scores]
+    if not trained:
         return None
-    best = max(overall.values(), key=lambda row: row.accuracy)
-    fit = [row for row in overall.values() if row.ci_high >= best.accuracy]
-    return min(fit, key=lambda row: row.mean_output_tokens).name
+    best = max(trained, key=lambda name: scores[name])
+    baseline = max((name for name in untrained if name in scores), key=lambda name: scores[name], default=None)
+
+    def minus(name: str, other: str | None) -> Difference | None:
+        return None if other is None else compare([*found[name], *found[other]], name, other)
+
+    behind = {name: minus(name, best) for name in trained if name != best}
+    near = [best, *(name for name, found in behind.items() if found is not None and found.ci_low >= -margin)]
+    gained = {name: minus(name, baseline) for name in near}
+    fit = [name for name, found in gained.items() if found is not None and found.ci_low > 0]
+    ship = max(fit, key=lambda name: (scores[name][1], scores[name][0]), default=None)
+    shown = ship or best
+    return Verdict(ship, best, baseline, behind.get(shown), gained[shown], len(found[best]), margin)
+
+
+def _share_right(items: Sequence[EvalItem]) -> float:
+    return sum(bool(item.correct) for item in items) / len(items)
+
+
+def _mean_tokens(items: Sequence[EvalItem]) -> float:
+    return sum(item.tokens for item in items) / len(items)

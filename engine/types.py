@@ -283,9 +283,13 @@ class EvalItem:
     correct: bool | None
 
 
+WHOLE = ""
+"""The kind of a report's row over all queries. No kind of a user's can be called so: an empty kind is none."""
+
+
 @dataclass(frozen=True)
 class ReportRow:
-    """Scores of one system on one kind of query ("all" for the whole). Tokens are the student tokenizer's.
+    """Scores of one system on one kind of query (`WHOLE`: on all). Tokens are the student tokenizer's.
 
     `measure` says what `accuracy` is: accuracy by gold labels, or agreement with the teachers' consensus.
     """

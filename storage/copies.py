@@ -57,8 +57,18 @@ _TAKEN = {
     "jobs": "SELECT * REPLACE ('' AS folder, NULL AS pid, NULL AS pid_started, NULL AS cancel_at, '{}' AS spec) "
     "FROM read_parquet($2) WHERE kind IN ('student', 'compress', 'again') AND status = 'finished' "
     "AND run_id IS NOT NULL",
+    "report_rows": "SELECT * REPLACE (CASE WHEN kind = 'all' AND NOT bool_or(kind = '') "
+    "OVER (PARTITION BY run_id, name) THEN '' ELSE kind END AS kind) FROM read_parquet($2)",
 }
-"""How tables are read whose rows make something happen: nothing that a file says runs, is cancelled or is a path."""
+"""How tables are read whose rows make something happen: nothing that a file says runs, is cancelled or is a path.
+
+Older files call the whole of a report `all`; in newer ones its kind is empty, and `all` is a user's kind.
+"""
+_STEPS = (
+    "UPDATE rationales SET step = (SELECT max_by(s.name, s.position) FROM steps s WHERE s.run_id = rationales.run_id "
+    "AND s.kind = 'compress') WHERE project_id = $1 AND step IS NULL"
+)
+"""Older files don't say which step a rationale belongs to: there was but one."""
 _OWN = ("project_id", "number")
 """Columns that are given anew."""
 _VECTORS = "vectors"
@@ -220,6 +230,7 @@ def _read_runs(writer: Writer, project_id: str, folder: Path) -> None:
         source = _TAKEN.get(part.table, "SELECT * FROM read_parquet($2)")
         sql = f"INSERT INTO {part.table} ({_names(given)}) SELECT {', '.join(values)} FROM ({source})"
         writer.run(sql, [project_id, file])
+    writer.run(_STEPS, [project_id])
     writer.run("UPDATE attempts SET job_id = left(sha256($1 || job_id), 24) WHERE project_id = $1", [project_id])
     for file_ in sorted(folder.glob(f"{_VECTORS}_*.parquet")):
         size = int(file_.stem.removeprefix(f"{_VECTORS}_"))

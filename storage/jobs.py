@@ -212,27 +212,34 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
 
 
 def _take_rationales(writer: Writer, job: Job, run_id: str, events: list[Event]) -> None:
-    """Each becomes the next version of its sample's rationale; in a step each sample has but one."""
-    versions = dict(
-        writer.run(
-            "SELECT sample_id, max(version) FROM rationales WHERE run_id = ? "
-            "AND sample_id IN (SELECT unnest(?::VARCHAR[])) GROUP BY sample_id",
-            [run_id, [event.data["sample_id"] for event in events]],
-        )
-        if events
-        else []
+    """Each becomes the next version of its sample's rationale; of a step each sample is compressed but once.
+
+    The step is the one that the job is of; a job that was queued by an older program does not say it.
+    """
+    if not events:
+        return
+    last = "SELECT max_by(name, position) FROM steps WHERE run_id = ? AND kind = 'compress'"
+    step = job.spec.get("step") or writer.run(last, [run_id])[0][0]
+    found = writer.run(
+        "SELECT sample_id, max(version), bool_or(step = ? AND NOT outdated) FROM rationales WHERE run_id = ? "
+        "AND sample_id IN (SELECT unnest(?::VARCHAR[])) GROUP BY sample_id",
+        [step, run_id, [event.data["sample_id"] for event in events]],
     )
+    versions = {sample: version for sample, version, _ in found}
+    done = {sample for sample, _, there in found if there}
     rows = []
     for event in events:
         again = bool(event.data.get("note"))
-        if event.data["sample_id"] in versions and not again:
+        if event.data["sample_id"] in done and not again:
             continue
+        done.add(event.data["sample_id"])
         version = versions.get(event.data["sample_id"], 0) + 1
         versions[event.data["sample_id"]] = version
         rows.append(
             {
                 "project_id": job.project_id,
                 "run_id": run_id,
+                "step": step,
                 "sample_id": event.data["sample_id"],
                 "origin": RationaleOrigin.COMPRESSED.value,
                 "version": version,

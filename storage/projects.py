@@ -75,6 +75,17 @@ class Projects:
         """All projects, oldest first."""
         return [_project(row) for row in self._db.remembered(f"SELECT {_PROJECT} FROM projects ORDER BY created_at")]
 
+    def configure(self, project_id: str, **changes: Any) -> None:
+        """Change settings of a project.
+
+        Raises:
+            ConfigError: if one can't be so; then nothing is stored.
+        """
+        with self._db.write() as writer:
+            found = writer.run("SELECT config FROM projects WHERE id = ?", [project_id])
+            config = read_config(ProjectConfig, {**json.loads(found[0][0]), **changes})
+            writer.run("UPDATE projects SET config = ? WHERE id = ?", [config.model_dump_json(), project_id])
+
     def archive(self, project_id: str, away: bool) -> None:
         """Put a project away, or bring it back."""
         with self._db.write() as writer:

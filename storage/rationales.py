@@ -17,7 +17,7 @@ from storage.runs import Run
 Texts = dict[str, tuple[str, tuple[str, ...]]]
 _NEWEST = (
     "SELECT *, EXISTS (SELECT 1 FROM approvals a WHERE a.run_id = v.run_id AND a.sample_id = v.sample_id "
-    "AND a.version = v.version) AS approved FROM rationales v WHERE run_id = ? "
+    "AND a.version = v.version) AS approved FROM rationales v WHERE run_id = ? AND step = ? AND NOT outdated "
     "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY version DESC) = 1"
 )
 _LISTED = f"""
@@ -33,28 +33,43 @@ _LISTED = f"""
 
 
 class Rationales:
-    """Table family of rewritten rationales and their approvals."""
+    """Table family of rewritten rationales and their approvals.
+
+    They belong to the compress step that asked for them; where none is named, the run's last one that has any is meant.
+    Versions are numbered over all steps of a run. When a step is done again, its earlier versions are outdated: they
+    are history, and nothing is taught from them.
+    """
 
     def __init__(self, db: Database) -> None:
         """On an open database."""
         self._db = db
 
-    def newest(self, run_id: str) -> Texts:
-        """The newest version (compressed, edited or restored) and its flags, by sample id."""
-        return _texts(self._db.rows(_NEWEST, [run_id]))
+    def last_step(self, run_id: str) -> str:
+        """The last compress step of a run that has rationales; "" where none has."""
+        row = self._db.row(
+            "SELECT s.name FROM steps s WHERE s.run_id = ? AND EXISTS (SELECT 1 FROM rationales v WHERE "
+            "v.run_id = s.run_id AND v.step = s.name AND NOT v.outdated) ORDER BY s.position DESC LIMIT 1",
+            [run_id],
+        )
+        return "" if row is None else str(row["name"])
 
-    def approved(self, run_id: str) -> Texts:
+    def newest(self, run_id: str, step: str = "") -> Texts:
+        """The newest version (compressed, edited or restored) and its flags, by sample id."""
+        return _texts(self._db.rows(_NEWEST, [run_id, step or self.last_step(run_id)]))
+
+    def approved(self, run_id: str, step: str = "") -> Texts:
         """The newest version that a person approved, by sample id."""
         return _texts(
             self._db.rows(
                 "SELECT v.sample_id, v.text, v.flags FROM rationales v "
                 "JOIN approvals a USING (run_id, sample_id, version) "
-                "WHERE v.run_id = ? QUALIFY row_number() OVER (PARTITION BY v.sample_id ORDER BY v.version DESC) = 1",
-                [run_id],
+                "WHERE v.run_id = ? AND v.step = ? AND NOT v.outdated "
+                "QUALIFY row_number() OVER (PARTITION BY v.sample_id ORDER BY v.version DESC) = 1",
+                [run_id, step or self.last_step(run_id)],
             )
         )
 
-    def listed(self, run_id: str, answers: str, sample_id: str | None = None) -> list[dict[str, Any]]:
+    def listed(self, run_id: str, answers: str, sample_id: str | None = None, step: str = "") -> list[dict[str, Any]]:
         """Rewritten rationales of what the run's selection keeps, each beside the original and the student's own.
 
         `answers` is the step in which the student wrote. Keys: sample, version, origin, compressed, flags, approved,
@@ -62,17 +77,20 @@ class Rationales:
         """
         rows = self._db.rows(
             f"{_LISTED} WHERE ? IS NULL OR n.sample_id = ? ORDER BY q.position, n.sample_id",
-            [run_id, answers, sample_id, sample_id],
+            [run_id, step or self.last_step(run_id), answers, sample_id, sample_id],
         )
         return [{**row, "flags": tuple(json.loads(row["flags"]))} for row in rows]
 
     def versions(self, run_id: str, sample_id: str) -> list[dict[str, Any]]:
-        """All versions of one, oldest first. Keys: version, origin, text, flags, note, created_at, approved."""
+        """All versions of one in the run's last step, outdated ones too, oldest first.
+
+        Keys: version, origin, text, flags, note, created_at, approved.
+        """
         rows = self._db.rows(
             "SELECT version, origin, text, flags, note, created_at, EXISTS (SELECT 1 FROM approvals a WHERE "
             "a.run_id = v.run_id AND a.sample_id = v.sample_id AND a.version = v.version) AS approved "
-            "FROM rationales v WHERE run_id = ? AND sample_id = ? ORDER BY version",
-            [run_id, sample_id],
+            "FROM rationales v WHERE run_id = ? AND sample_id = ? AND step = ? ORDER BY version",
+            [run_id, sample_id, self.last_step(run_id)],
         )
         return [{**row, "flags": tuple(json.loads(row["flags"]))} for row in rows]
 
@@ -92,25 +110,37 @@ class Rationales:
         Raises:
             Conflict: if there is a newer one; then nothing is stored.
         """
+        step = self.last_step(run.id)
         with self._db.write() as writer:
             found = writer.run(
-                "SELECT coalesce(max(version), 0) FROM rationales WHERE run_id = ? AND sample_id = ?",
-                [run.id, sample_id],
+                "SELECT coalesce(max(version), 0), coalesce(max(version) FILTER (WHERE step = ? AND NOT outdated), 0) "
+                "FROM rationales WHERE run_id = ? AND sample_id = ?",
+                [step, run.id, sample_id],
             )
-            newest = int(found[0][0])
+            last, newest = map(int, found[0])
             if seen is not None and seen != newest:
                 raise Conflict(
                     "This rationale was changed elsewhere after you opened it. Nothing was overwritten and your text "
                     "is still in its box: open it again to see theirs."
                 )
-            row = [run.project_id, run.id, sample_id, origin.value, newest + 1, text, json.dumps(list(flags)), now()]
+            row = [
+                run.project_id,
+                run.id,
+                step,
+                sample_id,
+                origin.value,
+                last + 1,
+                text,
+                json.dumps(list(flags)),
+                now(),
+            ]
             writer.run(
-                "INSERT INTO rationales (project_id, run_id, sample_id, origin, version, text, flags, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO rationales (project_id, run_id, step, sample_id, origin, version, text, flags, "
+                "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
-            writer.run("INSERT INTO approvals VALUES (?, ?, ?, ?)", [run.id, sample_id, newest + 1, now()])
-        return newest + 1
+            writer.run("INSERT INTO approvals VALUES (?, ?, ?, ?)", [run.id, sample_id, last + 1, now()])
+        return last + 1
 
     def approve(self, run_id: str, versions: Sequence[tuple[str, int]]) -> int:
         """Approve versions, each named by its sample and number; those approved before stay so. Returns how many."""
@@ -128,9 +158,14 @@ class Rationales:
         return len(versions)
 
     def withdraw(self, run_id: str, sample_id: str) -> None:
-        """Take the approvals of a sample's versions back."""
+        """Take the approvals of a sample's versions back, in the run's last step."""
+        step = self.last_step(run_id)
         with self._db.write() as writer:
-            writer.run("DELETE FROM approvals WHERE run_id = ? AND sample_id = ?", [run_id, sample_id])
+            writer.run(
+                "DELETE FROM approvals WHERE run_id = $1 AND sample_id = $2 AND version IN "
+                "(SELECT version FROM rationales WHERE run_id = $1 AND sample_id = $2 AND step = $3)",
+                [run_id, sample_id, step],
+            )
 
 
 def _texts(rows: Sequence[dict[str, Any]]) -> Texts:

@@ -123,11 +123,12 @@ class Runs:
             writer.run(f"UPDATE steps SET {names} WHERE run_id = ? AND name = ?", [*values, run_id, name])
 
     def reset_steps(self, run_id: str, names: Sequence[str]) -> None:
-        """Queue steps again; their answers and metrics go, journals and rationales stay."""
+        """Queue steps again; their answers and metrics go, journals stay, and rationales stay as history."""
         with self._db.write() as writer:
             for name in names:
                 writer.run("DELETE FROM answers WHERE run_id = ? AND step = ?", [run_id, name])
                 writer.run("DELETE FROM metrics WHERE run_id = ? AND step = ?", [run_id, name])
+                writer.run("UPDATE rationales SET outdated = TRUE WHERE run_id = ? AND step = ?", [run_id, name])
                 writer.run(
                     "UPDATE steps SET status = 'queued', job_id = NULL, fingerprint = NULL, result = '{}' "
                     "WHERE run_id = ? AND name = ?",
@@ -150,6 +151,22 @@ class Runs:
             [run_id, step],
         )
         return [EvalItem(**row) for row in rows]
+
+    def scored(self, run_id: str) -> list[EvalItem]:
+        """The scored answers of all students of a run, with the kinds of their queries; without texts and labels."""
+        rows = self._db.rows(
+            "SELECT a.system, a.query_id, q.kind, '' AS text, NULL AS label, a.tokens, a.latency_s, a.correct "
+            "FROM answers a JOIN steps s ON s.run_id = a.run_id AND s.name = a.step AND s.kind = 'evaluate' "
+            "JOIN runs u ON u.id = a.run_id JOIN queries q ON q.project_id = u.project_id AND q.id = a.query_id "
+            "WHERE a.run_id = ? AND a.correct IS NOT NULL ORDER BY a.system, a.query_id",
+            [run_id],
+        )
+        return [EvalItem(**row) for row in rows]
+
+    def forget_scores(self, run_id: str) -> None:
+        """Take back the verdicts on all answers of a run, before they are scored anew."""
+        with self._db.write() as writer:
+            writer.run("UPDATE answers SET correct = NULL WHERE run_id = ?", [run_id])
 
     def metrics(self, run_id: str, step: str) -> list[dict[str, Any]]:
         """Metrics of a step by update."""

@@ -12,9 +12,13 @@ from app.pages.frame import Frame
 from app.pages.picking import run_choices
 from app.pages.plots import tradeoff
 from app.services import Services
-from app.usecases.comparing import PAGE, PayBack, System
+from app.usecases.comparing import ASSUMED_HOUR, PAGE, PayBack, System
+from app.usecases.judging import say_difference, say_verdict
 from app.view import columns_html, table_html, told_html
+from engine.costs import ASSUMED
 from engine.errors import InputError
+from engine.evaluate import MARGIN, Verdict
+from engine.types import ReportRow
 from storage.projects import Project
 from storage.runs import Run
 
@@ -26,23 +30,69 @@ def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     gr.Markdown("## Evaluate\nStudents, teachers and baselines on the same held-out queries.")
     do = _Handlers(frame.services)
-    with gr.Row():
-        run = gr.Dropdown([], label="Run", interactive=True)
-        hour = gr.Textbox(label="An hour of the device in US $", placeholder="unknown", max_length=20)
-        again = gr.Button("Score again")
-    said = gr.HTML(padding=False)
-    table = gr.HTML(padding=False)
+    run, hour, margin, again = _lay_head()
+    said, table = gr.HTML(padding=False), gr.HTML(padding=False)
     with gr.Row():
         plot = gr.Plot(label="score against output tokens", visible=False)
         with gr.Column(min_width=320):
-            with gr.Row():
-                student = gr.Dropdown([], label="Student", interactive=True, min_width=120)
-                teacher = gr.Dropdown([], label="instead of", interactive=True, min_width=120)
-                price = gr.Textbox(
-                    label="its 1,000 answers, US $", placeholder="as measured", max_length=20, min_width=120
-                )
-            paid = gr.HTML(padding=False)
+            student, teacher, price, paid = _lay_pay_back()
     kinds = gr.HTML(padding=False)
+    first, second, alone = _bind_differing(frame, do, run)
+
+    report = [said, table, plot, kinds, student, teacher, first, second, alone]
+    hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
+    frame.fill_once([run, margin], do.open)
+    run.change(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet)
+    back = [frame.project, run, hour, student, teacher, price]
+    hour.change(frame.guard(do.price), [frame.project, run, hour], report[:4], **hidden).success(
+        frame.guard(do.pay_back), back, paid, **frame.quiet
+    )
+    frame.follow(
+        margin.input(
+            frame.guard(do.set_margin),
+            [frame.project, run, hour, margin],
+            report[:4],
+            trigger_mode="always_last",
+            **hidden,
+        )
+    )
+    scored = again.click(frame.guard(do.score), [frame.project, run], said, **frame.quiet)
+    frame.follow(scored.success(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet))
+    for part in (student, teacher, price):
+        part.change(frame.guard(do.pay_back), back, paid, **hidden)
+
+
+def _lay_head() -> list[Any]:
+    """Which run, at which price of the device, and how far below the best a shorter student may lie."""
+    with gr.Row():
+        run = gr.Dropdown([], label="Run", interactive=True)
+        hour = gr.Textbox(
+            f"{ASSUMED_HOUR:.2f}",
+            label="An hour of the device in US $",
+            info="assumed: two rented processors; put yours",
+            placeholder="unknown",
+            max_length=20,
+        )
+        margin = gr.Textbox(
+            label="Points a shorter one may lose",
+            info="against the best; for all runs of the project",
+            max_length=10,
+        )
+        again = gr.Button("Score again")
+    return [run, hour, margin, again]
+
+
+def _lay_pay_back() -> list[Any]:
+    """Which student instead of which teacher, at what price of the teacher's, and what that comes to."""
+    with gr.Row():
+        student = gr.Dropdown([], label="Student", interactive=True, min_width=120)
+        teacher = gr.Dropdown([], label="instead of", interactive=True, min_width=120)
+        price = gr.Textbox(label="its 1,000 answers, US $", placeholder="as measured", max_length=20, min_width=120)
+    return [student, teacher, price, gr.HTML(padding=False)]
+
+
+def _bind_differing(frame: Frame, do: _Handlers, run: Any) -> list[Any]:
+    """The part that shows where two systems differ."""
     gr.Markdown("### Where two of them differ")
     with gr.Row():
         first = gr.Dropdown([], label="One", interactive=True)
@@ -50,27 +100,11 @@ def build(frame: Frame) -> None:
         alone = gr.Dropdown([_ANY], value=_ANY, label="Right is only", interactive=True)
         start, forward = gr.Button("First page"), gr.Button("Next page")
     items, begin = gr.HTML(padding=False), gr.State(0)
-
-    report = [said, table, plot, kinds, student, teacher, first, second, alone]
-    frame.fill_once([run], do.choices)
-    run.change(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet)
-    hour.change(
-        frame.guard(do.price), [frame.project, run, hour], report[:4], show_progress="hidden", **frame.quiet
-    ).success(frame.guard(do.pay_back), [frame.project, run, hour, student, teacher, price], paid, **frame.quiet)
-    scored = again.click(frame.guard(do.score), [frame.project, run], said, **frame.quiet)
-    scored.success(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet)
-    back: dict[str, Any] = {
-        "inputs": [frame.project, run, hour, student, teacher, price],
-        "outputs": paid,
-        "show_progress": "hidden",
-        **frame.quiet,
-    }
-    for part in (student, teacher, price):
-        part.change(frame.guard(do.pay_back), **back)
     asked = [frame.project, run, first, second, alone]
     for event in (first.change, second.change, alone.change, start.click):
         event(frame.guard(do.first), asked, [items, begin], show_progress="hidden", **frame.quiet)
     forward.click(frame.guard(do.turn), [*asked, begin], [items, begin], **frame.quiet)
+    return [first, second, alone]
 
 
 @dataclass(frozen=True)
@@ -82,8 +116,18 @@ class _Handlers:
     def _run(self, project: str, run: str | None) -> Run:
         return self.services.reading.run_of(project, run)
 
-    def choices(self, project: Project | None) -> Any:
-        return run_choices(self.services.context.runs.all(project.id) if project else [])
+    def open(self, project: Project | None) -> list[Any]:
+        """The runs, and the margin as it is set."""
+        runs = self.services.context.runs.all(project.id) if project else []
+        return [run_choices(runs), f"{100 * (project.config.margin if project else MARGIN):g}"]
+
+    def set_margin(self, project: str, run: str | None, hour: str, margin: str | None) -> list[Any]:
+        """Set the margin; one that can't be is told in the place of the verdict, and the earlier one stays."""
+        try:
+            self.services.compare.set_margin(project, read_points(margin))
+        except InputError as error:
+            return [told_html(str(error), bad=True), gr.skip(), gr.skip(), gr.skip()]
+        return self.show(project, run, hour)[:4]
 
     def score(self, project: str, run: str | None) -> str:
         self.services.run.score(self._run(project, run).id)
@@ -103,7 +147,7 @@ class _Handlers:
         names = [system.report.name for system in systems]
         pair = _pair(systems)
         return [
-            _told(systems, data, self.services.compare.ship_by_kind(found)),
+            _told(data, self.services.compare.verdict(found), self.services.compare.verdicts(found)),
             table_html([_line(system) for system in systems], _caption(systems)),
             gr.Plot(tradeoff(systems), visible=True),
             table_html(
@@ -165,6 +209,21 @@ def read_price(text: str | None) -> float | None:
     return amount
 
 
+def read_points(text: str | None) -> float:
+    """A margin in points of a hundred as somebody typed it, as a share.
+
+    Raises:
+        InputError: if it is none.
+    """
+    try:
+        points = float((text or "").strip().removesuffix("%"))
+    except ValueError:
+        points = -1.0
+    if not 0 <= points <= 100:
+        raise InputError("Give the points as a number from 0 to 100, as 2; until then the earlier margin holds.")
+    return points / 100
+
+
 def _choose(names: list[str], value: str) -> Any:
     return gr.Dropdown(names, value=value if value in names else names[0] if names else None)
 
@@ -177,21 +236,17 @@ def _pair(systems: list[System]) -> tuple[str, str]:
     return ship.report.name, other.report.name
 
 
-def _told(systems: list[System], data: dict[str, Any], by_kind: dict[str, str]) -> str:
-    ship = next((s for s in systems if s.ship), None)
+def _told(data: dict[str, Any], verdict: Verdict | None, by_kind: dict[str, Verdict]) -> str:
+    """What to ship and why, by kind where that differs, and what else whoever reads the table must know."""
     told = []
-    if ship is not None:
-        row = ship.report
-        told.append(
-            f"Ship {row.name}: {row.measure} {row.accuracy:.2f} with {row.mean_output_tokens:.1f} output tokens."
-        )
-        above = [s.report for s in systems if s.group == "baseline" and s.report.accuracy > row.accuracy]
-        if above:
-            named = ", ".join(f"{r.name} ({r.accuracy:.2f}, {r.mean_output_tokens:.1f} tokens)" for r in above)
-            told.append(f"That is the best of the stages. Above it, having learned answers only: {named}.")
-        others = {kind: name for kind, name in by_kind.items() if name != row.name}
+    if verdict is not None:
+        told.append(say_verdict(verdict, [ReportRow(**row) for row in data["rows"]]))
+        others = [(kind, found.ship) for kind, found in by_kind.items() if found.ship not in (None, verdict.ship)]
         if others:
-            told.append("By kind otherwise: " + ", ".join(f"{name} for {kind}" for kind, name in others.items()) + ".")
+            told.append("By kind otherwise: " + ", ".join(f"{name} for {kind}" for kind, name in others) + ".")
+        none = [kind for kind, found in by_kind.items() if found.ship is None]
+        if none and verdict.ship is not None:
+            told.append(f"No gain is shown on {', '.join(none)} alone.")
     if data["status"] != "finished":
         told.append(f"The run is {data['status']}{': ' + data['message'] if data['message'] else ''}.")
     stale = [step["step"] for step in data["steps"] if step["status"] == "stale"]
@@ -208,34 +263,40 @@ def _line(system: System) -> dict[str, Any]:
     return {
         "system": f"{row.name}, ship this" if system.ship else row.name,
         f"{row.measure} (95%)": f"{row.accuracy:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]",
-        "over few-shot vanilla": "-" if gained is None else _gain(gained.difference, gained.ci_low, gained.ci_high),
+        "over few-shot vanilla": "-" if gained is None else say_difference(gained),
         "tokens, p95": f"{row.mean_output_tokens:.1f}, {row.p95_output_tokens:.0f}",
         "billed": "-" if system.billed_tokens is None else f"{system.billed_tokens:.0f}",
         "seconds": "-" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}",
-        "$ / 1,000": "unknown" if system.cost_per_1000 is None else f"{system.cost_per_1000:.4f}",
+        "$ / 1,000": _each(system),
         "read": f"{row.parse_rate:.0%}",
     }
+
+
+def _each(system: System) -> str:
+    if system.cost_per_1000 is None:
+        return "unknown"
+    return f"{system.cost_per_1000:.4f}{f' ({ASSUMED})' if system.assumed else ''}"
 
 
 def _caption(systems: list[System]) -> str:
     return (
         f"{systems[0].report.n:,} held-out queries; tokens are the student tokenizer's, for length; billed ones are "
         "the provider's, for money; read: answers that could be"
+        + ("; assumed: a list price put in for a teacher that bills nothing" if any(s.assumed for s in systems) else "")
     )
-
-
-def _gain(difference: float, low: float, high: float) -> str:
-    return f"{difference:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def pay_back_text(found: PayBack, student: str, teacher: str) -> str:
     """When it pays back, and what that is reckoned from; or what is missing to say so."""
     asking = f"${found.asking:.4f}"
+    if found.assumed:
+        asking += f" and, at assumed list prices, would have cost ${found.assumed:.4f} more"
     if found.unknown_requests:
         asking += f" and {found.unknown_requests:,} requests of unknown price"
     device = "at an unknown price" if found.device is None else f"(${found.device:.4f})"
     basis = f"Asking teachers cost {asking}, training and writing took {found.device_hours:.2f} device hours {device}."
-    each = f"A thousand answers: {teacher} {_money(found.teacher_cost)}, {student} {_money(found.student_cost)}."
+    theirs = f"{_money(found.teacher_cost)}{f' ({ASSUMED})' if found.teacher_assumed else ''}"
+    each = f"A thousand answers: {teacher} {theirs}, {student} {_money(found.student_cost)}."
     if found.queries is not None:
         told = f"Pays back after {found.queries:,.0f} queries."
     elif None in (found.device, found.teacher_cost, found.student_cost) or found.unknown_requests:

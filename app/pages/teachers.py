@@ -176,7 +176,10 @@ def _list(services: Services, project: Project | None) -> str:
 
 
 def _line(services: Services, project: str, row: dict[str, Any]) -> dict[str, Any]:
-    price, found = row["price"], row["capabilities"] or {}
+    price, found, assumed = row["price"], row["capabilities"] or {}, row["assumed"]
+    money = f"{price['input']:g} / {price['output']:g}" if price else "unknown"
+    if assumed:
+        money += f" ({assumed['source']} {assumed['input']:g} / {assumed['output']:g})"
     return {
         "name": row["name"],
         "provider": row["provider"],
@@ -184,6 +187,6 @@ def _line(services: Services, project: str, row: dict[str, Any]) -> dict[str, An
         "endpoint": row["endpoint"] or "its own",
         "structured": found.get("structured", "not tested"),
         "reasoning in": found.get("reasoning") or "-",
-        "$ per million in / out": f"{price['input']:g} / {price['output']:g}" if price else "unknown",
+        "$ per million in / out": money,
         "key": services.teachers.key_state(project, row["name"]),
     }

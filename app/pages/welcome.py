@@ -99,6 +99,6 @@ def _headline(systems: list[System]) -> str:
     return (
         f"Here: a student of 135 million weights, {ship.n} unseen puzzles. Untrained, with worked examples: "
         f"{before.accuracy:.0%} right in {before.mean_output_tokens:.0f} tokens. After full reasoning (stage 1): "
-        f"{first.accuracy:.0%} in {first.mean_output_tokens:.0f}. Answering directly ({ship.name}): "
+        f"{first.accuracy:.0%} in {first.mean_output_tokens:.0f}. What the page Evaluate says to ship ({ship.name}): "
         f"{ship.accuracy:.0%} in {ship.mean_output_tokens:.0f}. What it does not beat, the page Evaluate says too."
     )

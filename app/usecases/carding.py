@@ -12,6 +12,7 @@ import yaml
 
 from app.usecases.comparing import CompareService
 from app.usecases.context import Context
+from app.usecases.judging import judge, say_verdict
 from engine.costs import find_price
 from engine.dataset import student_prompt
 from engine.packaged import PACKAGED_STUDENT
@@ -113,6 +114,7 @@ def _provenance(context: Context, project: Project, run: Run, step: str, base: s
         "step": step,
         "base_model": base,
         "plan": plan,
+        "ship": (verdict := judge(context, run)) and asdict(verdict),
         "report": [asdict(row) for row in context.reports.rows(run.id) if row.name == step],
     }
 
@@ -163,7 +165,9 @@ def _scores(context: Context, run: Run, step: str) -> str:
     note = ""
     if measure == "agreement":
         note = "\nAgreement with what most teachers say; nobody knows the accuracy.\n"
-    return "## Scores\n\n" + "\n".join(lines) + "\n" + note
+    verdict = judge(context, run)
+    told = f"\n{say_verdict(verdict, context.reports.rows(run.id))}\n" if verdict else ""
+    return "## Scores\n\n" + "\n".join(lines) + "\n" + note + told
 
 
 def _origin(found: dict[str, Any]) -> str:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
+from app.usecases.billing import Bill, asking, bills
 from app.usecases.context import Context
+from app.usecases.judging import Group, groups_of, judge, judge_kinds
 from app.usecases.stages import TEACHERS
 from engine.dataset import complete
 from engine.errors import InputError
-from engine.evaluate import break_even, recommend
+from engine.evaluate import Verdict, break_even
 from engine.ports import Task
 from engine.tasks import get_task
 from engine.tasks.reply import read_growing
-from engine.types import Difference, Purpose, Query, ReportRow
+from engine.types import WHOLE, Difference, Query, ReportRow
 from storage.runs import Run
 
 PAGE = 10
-Group = Literal["untrained", "stage", "baseline", "teacher"]
 _VANILLA = "vanilla-fewshot"
+ASSUMED_HOUR = 0.10
+"""US dollars an hour of the device where the user says nothing else: about what two rented processors cost; assumed."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class System:
     """One row of the comparison. Money in US dollars, None where it is unknown.
 
     Tokens of `report` are the student tokenizer's, for comparing lengths; `billed_tokens` are what the provider bills,
-    for money. `gained` is the paired difference against few-shot vanilla.
+    for money. `gained` is the paired difference against few-shot vanilla. `assumed`: the money is by an assumed list
+    price; nothing was billed.
     """
 
     report: ReportRow
@@ -36,19 +40,26 @@ class System:
     billed_tokens: float | None
     gained: Difference | None
     ship: bool
+    assumed: bool = False
 
 
 @dataclass(frozen=True)
 class PayBack:
-    """When a student has paid back what it cost to make. Money in US dollars; None: not known."""
+    """When a student has paid back what it cost to make. Money in US dollars; None: not known.
+
+    `assumed` is what asking would have cost on top by assumed list prices, where nothing was billed; `teacher_assumed`:
+    the teacher's cost is by such a price.
+    """
 
     asking: float
+    assumed: float
     unknown_requests: int
     device_hours: float
     device: float | None
     teacher_cost: float | None
     student_cost: float | None
     queries: float | None
+    teacher_assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,37 +71,37 @@ class CompareService:
     def systems(self, run: Run, device_hour: float | None = None) -> list[System]:
         """All systems of a run's report. `device_hour`: what an hour of the device costs the user, in US dollars."""
         rows = self.context.reports.rows(run.id)
-        groups = _groups(run)
-        stages = [name for name, group in groups.items() if group == "stage"]
-        ship = recommend(rows, stages)
+        groups = groups_of(run)
+        verdict = self.verdict(run)
+        ship = verdict.ship if verdict else None
         gained = {d.name: d for d in self.context.reports.differences(run.id) if d.baseline == _VANILLA}
-        billed = self._billed(run)
+        billed = bills(self.context, run)
         systems = []
         for row in rows:
-            if row.kind != "all":
+            if row.kind != WHOLE:
                 continue
             group = groups.get(row.name, "teacher")
-            money, tokens = billed.get(row.name, (None, None)) if group == "teacher" else (None, None)
-            cost = money if group == "teacher" else _device_cost(row, device_hour)
-            systems.append(System(row, group, cost, tokens, gained.get(row.name), row.name == ship))
+            bill = billed.get(row.name, Bill(None, None)) if group == "teacher" else Bill(None, None)
+            cost = bill.per_1000 if group == "teacher" else _device_cost(row, device_hour)
+            ships = row.name == ship
+            systems.append(System(row, group, cost, bill.tokens, gained.get(row.name), ships, bill.assumed))
         return systems
 
-    def ship_by_kind(self, run: Run) -> dict[str, str]:
-        """The stage to ship for each kind of query, where kinds are told apart."""
-        rows = self.context.reports.rows(run.id)
-        stages = [name for name, group in _groups(run).items() if group == "stage"]
-        kinds = sorted({row.kind for row in rows} - {"all"})
-        return {kind: name for kind in kinds if (name := recommend(rows, stages, kind)) is not None}
+    def verdict(self, run: Run) -> Verdict | None:
+        """What of a run to ship, and why; None where nothing trained was scored."""
+        return judge(self.context, run)
 
-    def _billed(self, run: Run) -> dict[str, tuple[float | None, float | None]]:
-        """By teacher: US dollars a thousand answers, and billed output tokens an answer, on average."""
-        rows = self.context.db.rows(
-            "SELECT teacher, avg(cost)::DOUBLE AS cost, avg(output_tokens)::DOUBLE AS tokens, "
-            "count(*) FILTER (WHERE cost IS NULL) AS unknown FROM attempts WHERE project_id = ? AND purpose = ? "
-            "AND error IS NULL GROUP BY teacher",
-            [run.project_id, Purpose.EVALUATE.value],
-        )
-        return {row["teacher"]: (None if row["unknown"] else 1000 * row["cost"], row["tokens"]) for row in rows}
+    def verdicts(self, run: Run) -> dict[str, Verdict]:
+        """The same for each kind of query, where kinds are told apart."""
+        return judge_kinds(self.context, run)
+
+    def set_margin(self, project_name: str, margin: float) -> None:
+        """Set how far below the best a shorter student may lie to be shipped in its place; for all runs of a project.
+
+        Raises:
+            ConfigError: if it is no share from 0 to 1.
+        """
+        self.context.projects.configure(self.context.projects.get(project_name).id, margin=margin)
 
     def pay_back(
         self, run: Run, student: str, teacher: str, device_hour: float | None, teacher_per_1000: float | None = None
@@ -106,19 +117,16 @@ class CompareService:
         lacking = [name for name in (student, teacher) if name not in systems]
         if lacking:
             raise InputError(f"the report has no {', '.join(lacking)}; it has {', '.join(systems) or 'nothing yet'}")
-        spent = self.context.db.row(
-            "SELECT coalesce(sum(cost), 0)::DOUBLE AS cost, count(*) FILTER (WHERE a.cost IS NULL) AS unknown "
-            "FROM attempts a LEFT JOIN jobs j ON j.id = a.job_id WHERE a.project_id = ? "
-            "AND (a.purpose = 'label' OR j.run_id = ?)",
-            [run.project_id, run.id],
-        ) or {"cost": 0.0, "unknown": 0}
+        spent = asking(self.context, run)
         hours = self._device_hours(run)
         device = None if device_hour is None else hours * device_hour
         asked = teacher_per_1000 if teacher_per_1000 is not None else systems[teacher].cost_per_1000
         own = systems[student].cost_per_1000
-        known = device is not None and asked is not None and own is not None and not spent["unknown"]
-        queries = break_even(spent["cost"] + (device or 0), (asked or 0) / 1000, (own or 0) / 1000) if known else None
-        return PayBack(spent["cost"], spent["unknown"], hours, device, asked, own, queries)
+        assumed = teacher_per_1000 is None and systems[teacher].assumed
+        queries = None
+        if device is not None and asked is not None and own is not None and not spent.unknown:
+            queries = break_even(spent.spent + spent.assumed + device, asked / 1000, own / 1000)
+        return PayBack(spent.spent, spent.assumed, spent.unknown, hours, device, asked, own, queries, assumed)
 
     def _device_hours(self, run: Run) -> float:
         """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
@@ -178,16 +186,6 @@ def say_growing(raw: str) -> str:
     """As `say_reply`, of a reply that is still being written."""
     rationale, label = read_growing(raw)
     return complete(rationale, label) if label else rationale
-
-
-def _groups(run: Run) -> dict[str, Group]:
-    """What kind of system each student of a run is, by the name that its answers go by."""
-    groups: dict[str, Group] = {}
-    for step in run.plan.steps:
-        if step.kind == "evaluate":
-            name = step.start or step.name
-            groups[name] = "untrained" if step.start is None else "stage" if name.startswith("stage") else "baseline"
-    return groups
 
 
 def _steps(run: Run) -> dict[str, str]:

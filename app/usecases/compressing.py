@@ -36,7 +36,7 @@ class CompressService:
         run = self.context.runs.get(str(job.run_id))
         step = job.spec["step"]
         log.emit("step_started", step=step)
-        done = self.context.rationales.newest(run.id)
+        done = self.context.rationales.newest(run.id, step)
         log.emit("progress", step=step, done=len(done), of=len(kept_examples(self.context, run)))
         asked, answered = await self._ask(job, run, log, stop, {}, set(done))
         if answered < asked:
@@ -47,14 +47,14 @@ class CompressService:
                 "came in is kept, and resuming asks for the rest"
             )
         self.context.watch.take_in(job)
-        flags = [flag for _, flags in self.context.rationales.newest(run.id).values() for flag in flags]
+        flags = [flag for _, flags in self.context.rationales.newest(run.id, step).values() for flag in flags]
         kept = sum(flag.startswith("kept original") for flag in flags)
         log.emit("step_finished", step=step, result={"rationales": len(done) + answered, "kept_original": kept})
 
     async def run_again(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a job that asks for some rationales again, each with its reviewer's note."""
         run = self.context.runs.get(str(job.run_id))
-        done = self.context.rationales.newest(run.id).keys() - job.spec["notes"].keys()
+        done = self.context.rationales.newest(run.id, _step_of(job)).keys() - job.spec["notes"].keys()
         asked, answered = await self._ask(job, run, log, stop, job.spec["notes"], done)
         if answered < asked and not stop():
             raise StateError("the teacher could not answer now; what was there is kept, ask again later")
@@ -73,8 +73,8 @@ class CompressService:
         for name in _PROMPTS:
             prompt = load_prompt("compress", name)
             self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
-        students = self.context.runs.generations(run.id, answer_step(run))
-        texts = self.context.rationales.newest(run.id) if notes else {}
+        students = self.context.runs.generations(run.id, answer_step(run, _step_of(job)))
+        texts = self.context.rationales.newest(run.id, _step_of(job)) if notes else {}
         budget = Budget(run.plan.compress_cap)
         async with self.asking.open(project, None, stop, budget) as reach:
             teachers = {t.spec.name: t for t in reach.teachers}
@@ -109,7 +109,8 @@ class CompressService:
         for job in self.context.jobs.unfinished_jobs():
             if job.kind == AGAIN and job.run_id == run.id and sample_id in job.spec["notes"]:
                 raise StateError("This rationale is being asked for already; wait for it.")
-        return self.context.submit(run.project_id, AGAIN, {"notes": {sample_id: note.strip()}}, run.id)
+        spec = {"notes": {sample_id: note.strip()}, "step": self.context.rationales.last_step(run.id)}
+        return self.context.submit(run.project_id, AGAIN, spec, run.id)
 
     def check_compressor(self, project_id: str, compressor: str | None, capped: bool) -> None:
         """Whether a project's rationales can be compressed.
@@ -146,8 +147,15 @@ def _compressor(run: Run, teachers: dict[str, Teacher], name: str) -> Teacher:
     return named
 
 
-def answer_step(run: Run) -> str:
-    """The step in which the student wrote its own rationales; "" where there is none."""
+def _step_of(job: Job) -> str:
+    """The compress step that a job is of; "": the run's last one, of a job that an older program queued."""
+    return str(job.spec.get("step", ""))
+
+
+def answer_step(run: Run, compress: str = "") -> str:
+    """The step in which the student wrote what a compress step goes by (none named: the last); "" if there is none."""
+    if compress:
+        return run.plan.before(compress, "answer")
     return next((step.name for step in reversed(run.plan.steps) if step.kind == "answer"), "")
 
 

@@ -82,7 +82,8 @@ class ForecastService:
             file = write_lines(folder / f"{dataset}.jsonl", map(row_to_json, rows))
             steps.append(ForecastStep(name=dataset, file=file, train=train_step.train))
         task = get_task(self.context.projects.get(run.project_id).config.task)
-        queries = [example.query for example in builder.examples[:8]]
+        kept = {example.query.id: example.query for example in builder.examples}
+        queries = list(kept.values())[: plan.student.generate_batch]
         asks = write_lines(folder / "asks.jsonl", [ask_of(q, STUDENT, student_prompt(task, q)) for q in queries])
         payload = ForecastJob(student=plan.student, steps=tuple(steps), asks=asks).model_dump(mode="json")
         write_atomically(folder / SPEC_FILE, {"kind": FORECAST, "payload": payload})

@@ -72,7 +72,7 @@ class PromptService:
         versions = self.versions(project_name)
         newest = max(versions)
         text = text.replace("\r\n", "\n")
-        make_prompt("teacher", project.config.task, newest + 1, text)
+        make_prompt("teacher", get_task(project.config.task).name, newest + 1, text)
         if text.strip() == versions[newest].strip():
             return newest
         return self.context.projects.add_prompt(project.id, text, newest if seen is None else seen)

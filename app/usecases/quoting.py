@@ -11,7 +11,7 @@ from typing import Any
 from app.usecases.context import Context
 from app.usecases.labelling import LabelOrder, LabelService
 from app.usecases.prompting import teacher_prompt
-from engine.costs import cost_of, find_price
+from engine.costs import Price, assumed_price, cost_of, find_price
 from engine.label import LabelWork, count_missing
 from engine.prompts import Prompt
 from engine.tasks import get_task
@@ -108,7 +108,7 @@ class QuoteService:
             cost_high=_times_price(spec, reading.high, writing.high, requests),
             seconds_low=seconds.low,
             seconds_high=seconds.high,
-            price=_tell(price),
+            price=_tell(price, assumed_price(spec)),
             basis=basis,
         )
 
@@ -163,10 +163,15 @@ def _times(spec: TeacherSpec, requests: int, measured: dict[str, Any]) -> _Range
     return _Range(max(floor, requests * low / spec.concurrency), max(floor, requests * high / spec.concurrency))
 
 
-def _tell(price: Any) -> str:
+def _tell(price: Price | None, assumed: Price | None) -> str:
     if price is None:
         return "unknown"
+    if assumed is not None:
+        return f"{price.source}; {_each(assumed)} are {assumed.source}, for comparing only"
     if price.input_usd == price.output_usd == 0:
-        return str(price.source)
-    told = f"${price.input_usd.normalize():f} in, ${price.output_usd.normalize():f} out a million"
-    return f"{told} ({price.source}, read {date.today().isoformat()})"
+        return price.source
+    return f"{_each(price)} ({price.source}, read {date.today().isoformat()})"
+
+
+def _each(price: Price) -> str:
+    return f"${price.input_usd.normalize():f} in, ${price.output_usd.normalize():f} out a million"

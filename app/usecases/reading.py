@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.usecases.context import Context
+from app.usecases.judging import judge, say_verdict
 from app.usecases.running import RunService
 from engine.config import Plan
 from engine.errors import NotFound, StateError
-from engine.evaluate import recommend
-from engine.types import ReportRow
+from engine.types import WHOLE, ReportRow
 from storage.runs import Run
 
 
@@ -56,10 +56,10 @@ class ReadService:
         return run
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """A run with its steps, which of them are stale, its report, and the stage to ship."""
+        """A run with its steps, which of them are stale, its report, and what to ship."""
         run = self.context.runs.get(run_id)
         rows = self.context.reports.rows(run.id)
-        stages = [step.name for step in run.plan.steps if step.kind == "train" and step.name.startswith("stage")]
+        verdict = judge(self.context, run)
         stale = set(self.running.stale_steps(run.id))
         return {
             "run": run.id,
@@ -77,7 +77,8 @@ class ReadService:
             ],
             "rows": [asdict(row) for row in rows],
             "differences": [asdict(row) for row in self.context.reports.differences(run.id)],
-            "ship": recommend(rows, stages),
+            "ship": verdict.ship if verdict else None,
+            "verdict": say_verdict(verdict, rows) if verdict else "",
             "notes": report_notes(rows, run.plan),
         }
 
@@ -93,7 +94,7 @@ def report_notes(rows: Sequence[ReportRow], plan: Plan) -> list[str]:
             "no held-out query has a gold label: scores are agreement with what most teachers say, not accuracy; "
             "teachers are left out, being part of it"
         )
-    if len({row.kind for row in rows}) > 2:
+    if len({row.kind for row in rows} - {WHOLE}) > 1:
         notes.append("kinds are mixed: the method's authors report it on one task at a time; look at each kind")
     return notes
 

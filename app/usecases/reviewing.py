@@ -66,7 +66,7 @@ class ReviewService:
         folder = find_tokenizer(run)
 
         def read() -> list[Row]:
-            return _measure(folder, self.context.rationales.listed(run.id, answer_step(run)))
+            return _measure(folder, self.context.rationales.listed(run.id, self._answers(run)))
 
         return self.context.db.once(f"rationales of {run.id} in tokens of {folder}", read)
 
@@ -110,7 +110,7 @@ class ReviewService:
             NotFound: if the run has no rationale of that sample.
         """
         run = self.context.runs.get(run_id)
-        rows = self.context.rationales.listed(run.id, answer_step(run), sample_id)
+        rows = self.context.rationales.listed(run.id, self._answers(run), sample_id)
         if not rows:
             raise NotFound(f"run {run.id} has no compressed rationale of sample {sample_id!r}")
         row = _measure(find_tokenizer(run), rows)[0]
@@ -177,6 +177,10 @@ class ReviewService:
         fit = [row for row in rows if row["preserved"] and row["tokens"][2] < most_tokens and not row["approved"]]
         run = self.context.runs.get(run_id)
         return self.context.rationales.approve(run.id, [(row["sample"], row["version"]) for row in fit])
+
+    def _answers(self, run: Run) -> str:
+        """The step in which the student wrote what the rationales under review were compressed toward."""
+        return answer_step(run, self.context.rationales.last_step(run.id))
 
     def _known(self, run_id: str, sample_id: str) -> Run:
         run = self.context.runs.get(run_id)

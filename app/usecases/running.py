@@ -80,7 +80,9 @@ class RunService:
                 run.id, RunStatus.WAITING, f"step {ahead[0].name} waits for a person to approve"
             )
         elif ahead[0].kind == "compress":
-            self.context.submit(run.project_id, "compress", {"step": ahead[0].name}, run.id)
+            fingerprint = StageBuilder(self.context, run).fingerprint(ahead[0])
+            job = self.context.submit(run.project_id, "compress", {"step": ahead[0].name}, run.id)
+            self.context.runs.set_step(run.id, ahead[0].name, fingerprint=fingerprint, job_id=job.id)
         else:
             self._submit_student_steps(run, _together(ahead, states))
 
@@ -109,13 +111,14 @@ class RunService:
             waiting = next((s for s in self.context.runs.steps(run.id) if s.status is not JobStatus.FINISHED), None)
             if run.status is not RunStatus.WAITING or waiting is None:
                 raise StateError(f"run {run.id} waits for no review; it is {run.status}")
+            compress = run.plan.before(waiting.name, "compress")
             if rest:
-                listed = self.context.rationales.listed(run.id, "")
+                listed = self.context.rationales.listed(run.id, "", step=compress)
                 self.context.rationales.approve(run.id, [(row["sample"], row["version"]) for row in listed])
-            approved = len(self.context.rationales.approved(run.id))
+            approved = len(self.context.rationales.approved(run.id, compress))
             if not approved:
                 raise StateError(
-                    "no rationale is approved yet, so stage 2 would have nothing to learn from; approve some"
+                    "no rationale is approved yet, so the next stage would have nothing to learn from; approve some"
                 )
             result = {"approved": approved}
             self.context.runs.set_step(run.id, waiting.name, status=JobStatus.FINISHED.value, result=result)
@@ -180,7 +183,9 @@ class RunService:
             return self.context.runs.get(run.id)
 
     def rerun(self, run_id: str, step_name: str) -> Run:
-        """Do a step and all behind it again; what stood before it stays, compressed rationales too.
+        """Do a step and all behind it again, the student's rationales and their compressions too; what is before stays.
+
+        Rationales that are done again stay as earlier versions, edits and approvals with them.
 
         Raises:
             StateError: if the run is going on, or has no such step.
@@ -234,7 +239,7 @@ class RunService:
             for step in run.plan.steps
             if step.kind == "train"
             and states[step.name].status is JobStatus.FINISHED
-            and states[step.name].fingerprint != builder.fingerprint(step)
+            and builder.is_stale(step, states[step.name].fingerprint)
         ]
 
     def wait(self, run_id: str, on_event: Callable[[Event], None] = lambda event: None) -> Run:

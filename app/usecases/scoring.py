@@ -40,6 +40,7 @@ def score_answers(context: Context, run: Run, golds: dict[str, str], with_teache
     task = get_task(project.config.task)
     queries = {q.id: q for q in context.queries.get(project.id, Split.HELDOUT) if q.id in golds}
     steps = [step.name for step in run.plan.steps if step.kind == "evaluate"]
+    context.runs.forget_scores(run.id)
     scored: list[EvalItem] = []
     for step in (*steps, TEACHERS) if with_teachers else steps:
         items = [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,26 @@ from typing import Any
 from app.usecases.compressing import kept_examples
 from app.usecases.context import Context
 from engine.config import ReplaySource, Step
-from engine.dataset import Example, fingerprint_rows, label_rows, rationale_rows, row_to_json, student_prompt
+from engine.dataset import (
+    Example,
+    fingerprint_rows,
+    label_rows,
+    rationale_rows,
+    row_to_json,
+    split_validation,
+    student_prompt,
+)
 from engine.errors import StateError
 from engine.jobs.spec import WorkerStep, write_lines
+from engine.prompts import load_prompt
 from engine.tasks import get_task
 from engine.types import Query, Split, StageRow, hash_id
 from storage.runs import Run
 
 STUDENT = "student"
 TEACHERS = "teachers"
+VERSION = "2:"
+"""Begins fingerprints of this kind. Those without it are of the first kind, which knew less of what a step reads."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +48,27 @@ class StageBuilder:
         """G, with the teachers' own rationales."""
         return [example for example, _ in kept_examples(self.context, self.run)]
 
-    def rows(self, dataset: str) -> list[StageRow]:
+    def rows(self, dataset: str, compress: str = "") -> list[StageRow]:
         """The rows of a dataset: full [x; r; y], compressed [x; r^T; y] or label [x; y].
 
-        Where a person reviews the run, only what is approved is taught as compressed.
+        Compressed ones are of the compress step that is named, else of the run's last one that has any; where a person
+        reviews it, only what is approved is taught.
         """
-        if dataset not in self._built:
-            self._built[dataset] = self._build_rows(dataset)
-        return self._built[dataset]
+        key = f"{dataset} {compress}" if dataset == "compressed" else dataset
+        if key not in self._built:
+            self._built[key] = self._build_rows(dataset, compress)
+        return self._built[key]
 
-    def _build_rows(self, dataset: str) -> list[StageRow]:
+    def _build_rows(self, dataset: str, compress: str) -> list[StageRow]:
         task = get_task(self.context.projects.get(self.run.project_id).config.task)
         examples = self.examples
         if dataset == "label":
             return label_rows(task, examples)
         if dataset == "compressed":
             held = self.context.rationales
-            texts = held.approved(self.run.id) if self.run.plan.reviewed else held.newest(self.run.id)
+            step = compress or held.last_step(self.run.id)
+            reviewed = bool(step) and self.run.plan.reviews(step)
+            texts = held.approved(self.run.id, step) if reviewed else held.newest(self.run.id, step)
             examples = [
                 replace(e, rationale=texts[e.sample_id][0], flags=texts[e.sample_id][1])
                 for e in examples
@@ -62,9 +78,10 @@ class StageBuilder:
 
     def training_rows(self, step: Step) -> list[StageRow]:
         """The step's dataset and what it replays of others."""
-        rows = list(self.rows(step.dataset))
+        compress = self.run.plan.before(step.name, "compress")
+        rows = list(self.rows(step.dataset, compress))
         for source in step.replay:
-            rows += _share(self.rows(source.dataset), source)
+            rows += _share(self.rows(source.dataset, compress), source)
         if not rows:
             raise StateError(f"step {step.name}: the selection left nothing to train on")
         return rows
@@ -104,8 +121,16 @@ class StageBuilder:
         return WorkerStep(kind="count", name=TEACHERS, file=write_lines(job_folder / f"{TEACHERS}.jsonl", rows))
 
     def _updates_of(self, names: Sequence[str]) -> int:
+        """How many updates some train steps took together; of one that has not run, as its settings say."""
         results = {state.name: state.result for state in self.context.runs.steps(self.run.id)}
-        return sum(int(results[name]["updates"]) for name in names)
+        steps = {step.name: step for step in self.run.plan.steps}
+        return sum(int(results.get(name, {}).get("updates") or self._plan_updates(steps[name])) for name in names)
+
+    def _plan_updates(self, step: Step) -> int:
+        if step.equal_updates_to:
+            return self._updates_of(step.equal_updates_to)
+        rows, _ = split_validation(self.training_rows(step), step.train.validation)
+        return step.train.updates or math.ceil(step.train.epochs * len(rows) / step.train.batch_size)
 
     def _asks(self, step: Step) -> list[dict[str, Any]]:
         task = get_task(self.context.projects.get(self.run.project_id).config.task)
@@ -123,13 +148,56 @@ class StageBuilder:
         return [ask_of(query, system, student_prompt(task, query, "vanilla", shots)) for query in queries]
 
     def fingerprint(self, step: Step) -> str:
-        """Hash of everything the step's result depends on, through all steps it starts from."""
-        plan = self.run.plan
-        earlier = {other.name: other for other in plan.steps}
-        parts: list[object] = [step.model_dump(mode="json"), plan.student.model_dump(mode="json")]
+        """Hash of everything that the step reads, through all steps it starts from or has its material of.
+
+        Left out is what can't change an output: names of steps, how often checkpoints are saved, how many prompts share
+        a batch, caps on money.
+        """
+        return VERSION + hash_id("step", step.kind, *self._reads(step))
+
+    def is_stale(self, step: Step, fingerprint: str | None) -> bool:
+        """Whether a step would read something else now than what its result, of that fingerprint, was made from."""
+        if fingerprint is not None and not fingerprint.startswith(VERSION):
+            return fingerprint != self._first_fingerprint(step)
+        return fingerprint != self.fingerprint(step)
+
+    def _reads(self, step: Step) -> list[object]:
+        plan, student = self.run.plan, self.run.plan.student
+        base = [student.model, student.revision]
+        start = self.fingerprint(self._step(step.start)) if step.start else None
+        if step.kind == "train":
+            settings = step.train.model_dump(mode="json", exclude={"save_every"})
+            if step.equal_updates_to:
+                settings |= {"updates": self._updates_of(step.equal_updates_to), "epochs": None}
+            adapter = [student.lora.model_dump(mode="json"), student.seed]
+            return [*base, *adapter, start, settings, fingerprint_rows(self.training_rows(step))]
+        if step.kind in ("answer", "evaluate"):
+            asked = sorted(json.dumps([ask["query_id"], ask["prompt"]]) for ask in self._asks(step))
+            return [*base, student.generate_tokens, start, asked]
+        if step.kind == "compress":
+            answers = plan.before(step.name, "answer")
+            given = [[e.sample_id, e.query.id, e.rationale, e.label] for e in self.examples]
+            prompts = [load_prompt("compress", name).hash for name in ("guided", "check")[: plan.check_level]]
+            own = self.fingerprint(self._step(answers)) if answers else None
+            return [own, sorted(given, key=str), prompts, self._teachers(), plan.compressor, plan.check_level]
+        compress = plan.before(step.name, "compress")
+        return [step.approve, self.fingerprint(self._step(compress)) if compress else None]
+
+    def _teachers(self) -> list[object]:
+        """Of the project's teachers what decides their answers."""
+        specs = self.context.projects.teachers(self.run.project_id)
+        return [[s.name, s.provider, s.model, s.endpoint, asdict(s.sampling)] for s in specs]
+
+    def _step(self, name: str) -> Step:
+        return next(step for step in self.run.plan.steps if step.name == name)
+
+    def _first_fingerprint(self, step: Step) -> str:
+        """The fingerprint as it was first made: of results that were made then."""
+        student = self.run.plan.student.model_dump(mode="json", exclude_unset=True)
+        parts: list[object] = [step.model_dump(mode="json", exclude_unset=True), student]
         if step.kind == "train":
             parts.append(fingerprint_rows(self.training_rows(step)))
-        parts += [self.fingerprint(earlier[name]) for name in ((step.start,) if step.start else ())]
+        parts += [self._first_fingerprint(self._step(step.start))] if step.start else []
         return hash_id("step", *parts)
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.usecases.context import Context
+from app.usecases.judging import judge
 from engine.errors import NotFound
-from engine.types import Job, JobStatus, RunStatus
+from engine.types import WHOLE, Job, JobStatus, RunStatus
 from storage.projects import Project
 
 _FEW = 5
@@ -115,12 +116,23 @@ class StandingService:
 
     def _evaluate_mark(self, project: Project) -> Mark:
         rows = self.context.db.remembered(
-            "SELECT r.name, r.accuracy FROM report_rows r JOIN runs u ON u.id = r.run_id WHERE u.project_id = ? "
-            "AND r.kind = 'all' AND starts_with(r.name, 'stage') ORDER BY u.created_at DESC, r.accuracy DESC LIMIT 1",
+            "SELECT DISTINCT r.run_id, u.created_at FROM report_rows r JOIN runs u ON u.id = r.run_id "
+            "WHERE u.project_id = ? ORDER BY u.created_at DESC LIMIT 1",
             [project.id],
         )
-        told = f"{rows[0]['name']} {rows[0]['accuracy']:.2f}" if rows else ""
-        return Mark("Evaluate", "/evaluate", "done" if rows else "todo", told)
+        if not rows:
+            return Mark("Evaluate", "/evaluate", "todo", "")
+        run_id = rows[0]["run_id"]
+        told = self.context.db.once(f"what of {run_id} to ship, on the rail", lambda: self._tell_ship(run_id))
+        return Mark("Evaluate", "/evaluate", "done", told)
+
+    def _tell_ship(self, run_id: str) -> str:
+        """What of a run to ship, by the rule of the page Evaluate."""
+        found = judge(self.context, self.context.runs.get(run_id))
+        if found is None:
+            return ""
+        scores = {row.name: row.accuracy for row in self.context.reports.rows(run_id) if row.kind == WHOLE}
+        return f"{found.ship} {scores[found.ship]:.2f}" if found.ship in scores else "nothing to ship yet"
 
     def _play_mark(self, project: Project) -> Mark:
         row = self.context.db.remembered("SELECT count(*) AS n FROM votes WHERE project_id = ?", [project.id])[0]

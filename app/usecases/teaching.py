@@ -12,7 +12,7 @@ from app.usecases.asking import Asking, key_variable
 from app.usecases.context import Context
 from app.usecases.data import RESERVED
 from engine.config import TeacherConfig, read_config
-from engine.costs import Price, find_price
+from engine.costs import Price, assumed_price, find_price
 from engine.errors import ConfigError, InputError, KeyMissing, NotFound
 from engine.jobs.events import EventLog
 from engine.ports import EventSink
@@ -92,6 +92,7 @@ class TeacherService:
         return {
             **asdict(spec),
             "price": _tell_price(find_price(spec)),
+            "assumed": _tell_price(assumed_price(spec)),
             "capabilities": None if found is None else asdict(found),
         }
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import resource
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import TrainerCallback
 
 from engine.dataset import Encoded, encode_row, row_from_json
 from engine.errors import StateError
-from engine.infer import Ask, Device, Writer, load_tokenizer, pick_device
+from engine.infer import Ask, Device, Writer, load_student, load_tokenizer, pick_device
 from engine.jobs.spec import ForecastJob, ForecastStep, read_lines
 from engine.ports import EventSink
-from engine.train.sft import StageJob, open_adapter
+from engine.train.sft import CompletionTrainer, StageJob, _arguments, _as_dataset, open_adapter
 from engine.types import StageRow
 
 _UPDATES = 2
-_WORDS = 12
-_PROMPTS = 4
+_WORDS = 16
 _SHOWN = 20
 
 
@@ -39,21 +41,16 @@ def measure(job: ForecastJob, sink: EventSink) -> None:
     measured = [_measure_rows(tokenizer, step) for step in job.steps]
     device = pick_device()
     sink.emit("progress", step="measures updates", done=1, of=3)
-    model = open_adapter(StageJob("forecast", job.student, job.steps[0].train, (), None, Path()), device)
-    speed = _measure_updates(model, tokenizer, device, measured)
+    speed = _measure_updates(job, tokenizer, device, measured)
     sink.emit("progress", step="measures writing", done=2, of=3)
-    asks = [Ask(a["query_id"], tuple((str(r), str(t)) for r, t in a["prompt"])) for a in read_lines(job.asks)]
-    writer = Writer(model, tokenizer, _WORDS, job.student.generate_batch)
-    began = time.perf_counter()
-    wrote = sum(generation.tokens for generation in writer.write(asks[:_PROMPTS]))
-    seconds = time.perf_counter() - began
+    writing = _measure_writing(job, tokenizer, device)
     sink.emit(
         "measured",
         device=device.name,
         dtype=str(device.dtype).removeprefix("torch."),
         steps=[told for told, _, _ in measured],
         train_tokens_per_second=round(speed, 1),
-        write_tokens_per_second=round(wrote / seconds, 1) if wrote else None,
+        write_tokens_per_second=round(writing, 1) if writing else None,
         peak_bytes=_peak(device),
     )
 
@@ -83,41 +80,57 @@ def _measure_rows(tokenizer: Any, step: ForecastStep) -> _Measured:
     return told, fitting, step
 
 
-def _measure_updates(model: Any, tokenizer: Any, device: Device, measured: Sequence[_Measured]) -> float:
-    """Tokens a second of an update on a middling batch, after one on the longest rows, which sets the peak."""
+def _measure_updates(job: ForecastJob, tokenizer: Any, device: Device, measured: Sequence[_Measured]) -> float:
+    """Tokens a second of an update on a middling batch, after one on the longest rows, which sets the peak.
+
+    The updates are a training's own: its trainer, loss, precision, padding and checkpointing of activations.
+    """
     _, rows, step = max(measured, key=lambda found: found[0]["longest"])
     ranked = sorted(rows, key=lambda row: len(row.input_ids))
     size = step.train.batch_size
     middle = max(0, len(ranked) // 2 - size // 2)
-    update = _make_update(model, tokenizer, device)
-    update(ranked[-size:])
-    batch = ranked[middle : middle + size]
-    began = time.perf_counter()
-    for _ in range(_UPDATES):
-        update(batch)
-    return _UPDATES * sum(len(row.input_ids) for row in batch) / (time.perf_counter() - began)
+    batch = _fill(ranked[middle : middle + size], size)
+    clock = _Clock()
+    with tempfile.TemporaryDirectory() as made:
+        stage = StageJob("forecast", job.student, step.train, (), None, Path(made))
+        arguments = _arguments(stage, device, 1 + _UPDATES, False)
+        arguments.set_save("no")
+        trainer = CompletionTrainer(
+            model=open_adapter(stage, device),
+            args=arguments,
+            train_dataset=_as_dataset([*_fill(ranked[-size:], size), *batch * _UPDATES]),
+            processing_class=tokenizer,
+            callbacks=[clock],
+        )
+        trainer.train()
+    return _UPDATES * sum(len(row.input_ids) for row in batch) / (clock.ends[-1] - clock.ends[0])
 
 
-def _make_update(model: Any, tokenizer: Any, device: Device) -> Callable[[Sequence[Encoded]], None]:
-    """One forward and backward pass and a step of the optimizer."""
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
-    model.train()
+def _fill(rows: Sequence[Encoded], size: int) -> list[Encoded]:
+    """A whole batch, rows repeated where there are too few."""
+    return list(islice(cycle(rows), size))
 
-    def update(batch: Sequence[Encoded]) -> None:
-        width = max(len(row.input_ids) for row in batch)
-        pad = tokenizer.pad_token_id
-        ids = [row.input_ids + [pad] * (width - len(row.input_ids)) for row in batch]
-        labels = [row.labels + [-100] * (width - len(row.labels)) for row in batch]
-        mask = [[1] * len(row.input_ids) + [0] * (width - len(row.input_ids)) for row in batch]
-        named = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-        loss = model(**{name: torch.tensor(values, device=device.name) for name, values in named.items()}).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if device.name == "cuda":
+
+class _Clock(TrainerCallback):  # type: ignore[misc]
+    """When each update ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Wait for the device, then look at the clock."""
+        if torch.cuda.is_available():
             torch.cuda.synchronize()
+        self.ends.append(time.perf_counter())
 
-    return update
+
+def _measure_writing(job: ForecastJob, tokenizer: Any, device: Device) -> float | None:
+    """Tokens a second that the untrained student writes, as many prompts at a time as a run's; None if it is silent."""
+    asks = [Ask(a["query_id"], tuple((str(r), str(t)) for r, t in a["prompt"])) for a in read_lines(job.asks)]
+    writer = Writer(load_student(job.student, None, device), tokenizer, _WORDS, job.student.generate_batch)
+    began = time.perf_counter()
+    wrote = sum(generation.tokens for generation in writer.write(asks))
+    return wrote / (time.perf_counter() - began) if wrote else None
 
 
 def _peak(device: Device) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.config import Plan, ReplaySource, Step, StudentConfig, TrainConfig
 from engine.errors import ConfigError
 
@@ -13,44 +15,56 @@ TRAIN_PRESETS = {"paper": PAPER, "small-student": SMALL_STUDENT, "smoke": SMOKE}
 
 def twt_plan(
     student: StudentConfig,
-    stages: tuple[TrainConfig, TrainConfig, TrainConfig],
+    stages: Sequence[TrainConfig],
     replay: tuple[ReplaySource, ...] = (),
     compressor: str | None = None,
     compressed: bool = True,
     shots: int = 4,
 ) -> Plan:
-    """The three stages of HaRD on one adapter: [x; r; y], [x; r^T; y], [x; y].
+    """The stages of HaRD on one adapter: [x; r; y], [x; r^T; y], [x; y]; with four, answered and compressed twice.
 
     Args:
         student: the base model and its adapter.
-        stages: settings of the three stages.
-        replay: rows of earlier stages mixed into stage 3.
+        stages: settings of the stages, three or more: all but the first and the last learn compressed rationales, each
+            those that were compressed toward the student of the stage before it.
+        replay: rows of earlier stages mixed into the last one.
         compressor: the live teacher that compresses, where the teachers are recordings.
         shots: worked examples in the few-shot prompt of the untrained student.
-        compressed: False leaves stage 2 out, as where no live teacher can compress.
+        compressed: False leaves the compressed stages out, as where no live teacher can compress.
+
+    Raises:
+        ConfigError: if there are fewer than three stages.
     """
-    full, short, bare = stages
-    steps = [
+    if len(stages) < 3:
+        raise ConfigError(f"TwT has three stages or more: full, compressed and no reasoning; {len(stages)} are given")
+    full, *short, bare = stages
+    steps = [*_untrained(shots), Step(kind="train", name="stage1", dataset="full", train=full), _score("stage1")]
+    last = "stage1"
+    for number, train in enumerate(short if compressed else (), 2):
+        more = "" if number == 2 else f"-{number - 1}"
+        steps += [
+            Step(kind="answer", name=f"student-rationales{more}", start=last),
+            Step(kind="compress", name=f"compress{more}"),
+            Step(kind="review", name=f"review{more}"),
+            Step(kind="train", name=f"stage{number}", start=last, dataset="compressed", train=train),
+            _score(f"stage{number}"),
+        ]
+        last = f"stage{number}"
+    name = f"stage{len(stages)}"
+    steps += [Step(kind="train", name=name, start=last, dataset="label", train=bare, replay=replay), _score(name)]
+    return Plan(name="twt", student=student, steps=tuple(steps), compressor=compressor)
+
+
+def _untrained(shots: int) -> list[Step]:
+    """The student before training, zero-shot and few-shot: what anything trained must gain over."""
+    return [
         Step(kind="evaluate", name="vanilla"),
         Step(kind="evaluate", name="vanilla-fewshot", shots=shots),
-        Step(kind="train", name="stage1", dataset="full", train=full),
-        Step(kind="evaluate", name="evaluate-stage1", start="stage1"),
     ]
-    last = "stage1"
-    if compressed:
-        steps += [
-            Step(kind="answer", name="student-rationales", start="stage1"),
-            Step(kind="compress", name="compress"),
-            Step(kind="review", name="review"),
-            Step(kind="train", name="stage2", start="stage1", dataset="compressed", train=short),
-            Step(kind="evaluate", name="evaluate-stage2", start="stage2"),
-        ]
-        last = "stage2"
-    steps += [
-        Step(kind="train", name="stage3", start=last, dataset="label", train=bare, replay=replay),
-        Step(kind="evaluate", name="evaluate-stage3", start="stage3"),
-    ]
-    return Plan(name="twt", student=student, steps=tuple(steps), compressor=compressor)
+
+
+def _score(name: str) -> Step:
+    return Step(kind="evaluate", name=f"evaluate-{name}", start=name)
 
 
 def with_standard_kd(plan: Plan) -> Plan:
@@ -62,7 +76,7 @@ def with_standard_kd(plan: Plan) -> Plan:
     steps = (
         *plan.steps,
         Step(kind="train", name="standard-kd", dataset="label", train=label),
-        Step(kind="evaluate", name="evaluate-standard-kd", start="standard-kd"),
+        _score("standard-kd"),
         Step(
             kind="train",
             name="standard-kd-equal-updates",
@@ -70,16 +84,17 @@ def with_standard_kd(plan: Plan) -> Plan:
             train=label,
             equal_updates_to=tuple(step.name for step in stages),
         ),
-        Step(kind="evaluate", name="evaluate-standard-kd-equal-updates", start="standard-kd-equal-updates"),
+        _score("standard-kd-equal-updates"),
     )
     return plan.model_copy(update={"name": f"{plan.name}+standard-kd", "steps": steps})
 
 
-def standard_kd_plan(student: StudentConfig, train: TrainConfig) -> Plan:
-    """Standard KD alone: the labels of G, nothing else."""
+def standard_kd_plan(student: StudentConfig, train: TrainConfig, shots: int = 4) -> Plan:
+    """Standard KD alone, beside the untrained student: the labels of G, nothing else."""
     steps = (
+        *_untrained(shots),
         Step(kind="train", name="standard-kd", dataset="label", train=train),
-        Step(kind="evaluate", name="evaluate-standard-kd", start="standard-kd"),
+        _score("standard-kd"),
     )
     return Plan(name="standard-kd", student=student, steps=steps)
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.services import Services
-from engine.config import SelectionConfig
+from engine.config import ProjectConfig, SelectionConfig
 from engine.errors import InputError
 
 
@@ -166,3 +166,12 @@ def test_an_import_replaces_no_recording_and_no_broken_prompt_comes_in(selected:
     with pytest.raises(InputError, match="Nothing was stored"):
         selected.carry.bring(bad, "bad")
     assert {row["name"] for row in selected.standing.overview()} == {"p", "forged"}
+
+
+@pytest.mark.parametrize("task", ["choice", "math", "custom", "custom-regex"])
+def test_a_prompt_of_ones_own_can_be_saved_whatever_the_task(selected: Services, task: str) -> None:
+    selected.data.create_project(ProjectConfig(name="own", task=task))  # type: ignore[arg-type]
+    text = selected.prompt.versions("own")[1].replace("=====", "Be brief.\n=====", 1)
+    assert selected.prompt.save("own", text) == 2
+    assert "Be brief." in selected.prompt.preview("own", text).system
+    assert list(selected.prompt.versions("own")) == [1, 2]

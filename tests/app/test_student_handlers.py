@@ -152,11 +152,24 @@ def test_evaluate(studio: Studio) -> None:
     studio.open("evaluate", "p")
     run = run_id(studio)
     said, table, plot, kinds, *_ = studio("evaluate", "show", "p", run, "0.60")
-    assert "Ship" in said and "6 held-out queries" in table and "forward" in table and plot and kinds
+    assert "Nothing worth shipping yet (n = 6)" in said, "the stand-in says the same whatever it has learned"
+    assert "6 held-out queries" in table and "forward" in table and plot and kinds
     assert "give an amount" in studio.refused("evaluate", "show", "p", run, "cheap")
     assert studio("evaluate", "price", "p", run, "0.60")[:2] == (said, table)
     paid = studio("evaluate", "pay_back", "p", run, "0.60", "stage3", "forward", "")
-    assert "does not pay back" in paid, "scripted teachers bill nothing"
+    assert "assumed list prices" in paid and "(assumed)" in paid and "unknown" not in paid
+    assert "$0.0000 and, at assumed" in paid, "the ledger stays at what was billed: nothing"
+    assert "(assumed)" in table
+    refused = studio("evaluate", "set_margin", "p", run, "0.60", "")[0]
+    assert "Give the points" in refused and "Give the points" in studio("evaluate", "set_margin", "p", run, "", "x")[0]
+    assert studio.services.context.projects.get("p").config.margin == 0.02
+    assert studio("evaluate", "set_margin", "p", run, "0.60", "5")[:2] == (said, table)
+    assert studio.services.context.projects.get("p").config.margin == 0.05
+    marks = {
+        mark.name: mark.number for mark in studio.services.standing.marks(studio.services.context.projects.get("p"))
+    }
+    assert marks["Evaluate"] == "nothing to ship yet"
+    assert "Nothing worth shipping yet (n = 6)" in studio.services.reading.run(run)["verdict"]
     paid = studio("evaluate", "pay_back", "p", run, "0.60", "stage3", "forward", "2.50")
     assert "Pays back after" in paid
     assert "not known" in studio("evaluate", "pay_back", "p", run, "", "stage3", "forward", "2.50")

@@ -55,6 +55,8 @@ def journal(replies: Any, tmp_path: Path) -> list[Event]:
 def test_a_journal_becomes_rows_of_every_kind(
     db: Database, samples: Samples, jobs: Jobs, runs: Runs, run: Run, job: Job, journal: list[Event]
 ) -> None:
+    with db.write() as writer:
+        writer.run("INSERT INTO steps VALUES ('run1', 2, 'compress', 'compress', 'queued', NULL, NULL, '{}')")
     jobs.ingest(job, journal, 777)
     distill = samples.get("p", Split.DISTILL)
     assert [(s.id, s.rationale, s.label, dict(s.factors)) for s in distill] == [
@@ -238,3 +240,36 @@ def test_vectors_stand_in_the_order_of_samples_and_missing_ones_are_nan(
     assert samples.missing_texts("p", "m", "r", 5) == {hashes[1]: "because s2"}
     assert samples.embedders("p") == [("m", "r", 5)]
     assert set(samples.all_texts("p")) == set(hashes)
+
+
+def test_rationales_are_taken_once_a_step_and_anew_after_a_reset(
+    db: Database, jobs: Jobs, runs: Runs, job: Job
+) -> None:
+    with db.write() as writer:
+        for place, name in enumerate(("short", "shorter"), 2):
+            step = f"('run1', {place}, '{name}', 'compress', 'queued', NULL, NULL, '{{}}')"
+            writer.run(f"INSERT INTO steps VALUES {step}")
+    held = Rationales(db)
+
+    def take(step: str, text: str, **more: str) -> None:
+        made = jobs.add(replace(job, id=f"{step} {text}", kind="compress", spec={"step": step}))
+        said = {"sample_id": "s1", "query_id": "q1", "rationale": text, "flags": [], **more}
+        jobs.ingest(made, number(("compressed", said), ("compressed", said | {"rationale": f"{text} again"})), 1)
+
+    def texts() -> list[str]:
+        return [held.newest("run1", step).get("s1", ("",))[0] for step in ("short", "shorter", "")]
+
+    take("short", "one")
+    assert texts() == ["one", "", "one"], "the first of a sample counts, and the last step that has any is meant"
+    take("shorter", "two")
+    assert texts() == ["one", "two", "two"]
+    take("short", "late")
+    assert texts() == ["one", "two", "two"]
+    runs.reset_steps("run1", ["short", "shorter"])
+    assert texts() == ["", "", ""] and held.listed("run1", "") == []
+    take("short", "three")
+    assert texts() == ["three", "", "three"]
+    assert [v["text"] for v in held.versions("run1", "s1")] == ["one", "three"]
+    take("short", "asked", note="shorter, please")
+    assert texts() == ["asked again", "", "asked again"]
+    assert held.approve("run1", [("s1", 1)]) == 1 and held.approved("run1") == {}, "an outdated one is not taught"

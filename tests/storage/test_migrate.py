@@ -100,3 +100,24 @@ def test_a_refused_workspace_can_be_opened_by_another_program(tmp_path: Path) ->
     with pytest.raises(StoreError, match="schema 9999"):
         Database(file)
     duckdb.connect(str(file)).close()
+
+
+def test_rationales_get_the_step_that_asked_for_them_and_reports_keep_their_whole(file: Path) -> None:
+    migrations = read_migrations()
+    place = next(n for n, migration in enumerate(migrations) if migration.name.endswith("_rounds"))
+    with duckdb.connect(str(file)) as connection:
+        migrate(connection, None, migrations[:place])
+        for row in ("('r', 0, 'stage1', 'train'", "('r', 1, 'short', 'compress'", "('bare', 0, 'stage1', 'train'"):
+            connection.execute(f"INSERT INTO steps VALUES {row}, 'finished', NULL, NULL, '{{}}')")
+        connection.execute(
+            "INSERT INTO rationales VALUES ('p', 'r', 's', 'compressed', 1, 'brief', '[]', now()::TIMESTAMP, NULL)"
+        )
+        for kind in ("all", "sums"):
+            connection.execute(
+                f"INSERT INTO report_rows VALUES ('r', 'stage1', '{kind}', 4, 1, 0, 1, 1, 1, 1, 1, 0, 'accuracy')"
+            )
+        migrate(connection, None, migrations)
+        assert connection.execute("SELECT step, outdated, text FROM rationales").fetchall() == [
+            ("short", False, "brief")
+        ]
+        assert connection.execute("SELECT kind FROM report_rows ORDER BY ALL").fetchall() == [("",), ("sums",)]

@@ -10,6 +10,7 @@ from engine.config import (
     SELECTION_PRESETS,
     Plan,
     ProjectConfig,
+    ReplaySource,
     SelectionConfig,
     Step,
     StudentConfig,
@@ -89,6 +90,19 @@ def test_a_selection_that_can_not_be_read_is_refused(preset: str, weights: list[
         ([Step(kind="review", name="r"), Step(kind="evaluate", name="e", start="r")], "no earlier train step"),
         ([Step(kind="train", name="t", equal_updates_to=("x",))], "no earlier train step"),
         ([Step(kind="train", name="t", start="t")], "no earlier train step"),
+        ([Step(kind="train", name="t", dataset="compressed"), Step(kind="compress", name="c")], "no compress step"),
+        (
+            [Step(kind="train", name="t", replay=(ReplaySource(dataset="compressed", share=1),))],
+            "t teaches compressed rationales",
+        ),
+        (
+            [
+                Step(kind="train", name="t"),
+                Step(kind="evaluate", name="e", start="t"),
+                Step(kind="evaluate", name="f", start="t"),
+            ],
+            "f scores t, which an earlier step scores",
+        ),
     ],
 )
 def test_a_plan_whose_steps_do_not_fit_is_refused(steps: list[Step], why: str) -> None:
@@ -126,7 +140,11 @@ def test_standard_kd_is_compared_at_equal_epochs_and_at_equal_updates() -> None:
     assert read_config(Plan, plan.model_dump(mode="json")) == plan
     with pytest.raises(ConfigError):
         with_standard_kd(Plan(name="x", steps=()))
-    assert [s.kind for s in standard_kd_plan(StudentConfig(), STAGES[0]).steps] == ["train", "evaluate"]
+    alone = standard_kd_plan(StudentConfig(), STAGES[0]).steps
+    assert [s.start for s in alone if s.kind == "evaluate"] == [None, None, "standard-kd"], (
+        "it must gain over something"
+    )
+    assert [s.name for s in alone if s.kind == "train"] == ["standard-kd"]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 101])
@@ -144,3 +162,20 @@ def test_processes_share_a_batch_exactly(batch: int, processes: int, each: int) 
 def test_a_batch_that_cannot_be_shared_equally_is_refused(batch: int, processes: int) -> None:
     with pytest.raises(ConfigError, match=f"a batch of {batch} rows can't be shared equally by {processes}"):
         share_batch(batch, processes)
+
+
+def test_a_plan_of_four_stages_answers_and_compresses_twice() -> None:
+    plan = twt_plan(StudentConfig(), (*STAGES, TrainConfig(epochs=5)))
+    trained = [(s.name, s.dataset, s.start, s.train.epochs) for s in plan.steps if s.kind == "train"]
+    assert trained == [
+        ("stage1", "full", None, 1),
+        ("stage2", "compressed", "stage1", 2),
+        ("stage3", "compressed", "stage2", 3),
+        ("stage4", "label", "stage3", 5),
+    ]
+    assert [s.start for s in plan.steps if s.kind == "answer"] == ["stage1", "stage2"]
+    assert [plan.before(name, "compress") for name in ("stage2", "stage3", "stage1")] == ["compress", "compress-2", ""]
+    assert plan.before("compress-2", "answer") == "student-rationales-2"
+    assert not plan.reviews("compress-2")
+    with pytest.raises(ConfigError, match="three stages or more"):
+        twt_plan(StudentConfig(), STAGES[:2])

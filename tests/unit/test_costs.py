@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.costs import Budget, cost_of, find_price, input_bound, worst_cost
+from engine.costs import Budget, assumed_price, cost_of, find_price, input_bound, worst_cost
 from engine.errors import CapReached, ConfigError
+from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.types import Sampling, TeacherSpec, Usage
 
 OWN = TeacherSpec("own", "openai", "mine", "http://127.0.0.1:1/v1", input_price=2.0, output_price=8.0)
@@ -96,3 +98,13 @@ def test_a_request_waits_for_those_in_flight_before_it_gives_up() -> None:
         return order
 
     assert asyncio.run(run()) == ["first ends", "second starts"]
+
+
+def test_an_assumed_price_is_marked_and_charges_nothing() -> None:
+    for teacher in SCRIPTED_TEACHERS:
+        price, charged = assumed_price(teacher.spec), find_price(teacher.spec)
+        assert price is not None and price.source == "assumed" and 0 < price.input_usd < price.output_usd < 10
+        assert charged is not None and charged.output_usd == 0 and cost_of(teacher.spec, Usage(10**6, 10**6)) == 0
+        assert worst_cost(teacher.spec, "a prompt") == 0, "a cap on money does not know it"
+        assert assumed_price(replace(teacher.spec, input_price=1.0, output_price=1.0)) is None
+    assert assumed_price(TeacherSpec("forward", "openai", "m")) is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from engine.errors import StateError
 from engine.evaluate import auroc, compare, recommend, score_item, summarise, wilson
 from engine.tasks import get_task
-from engine.types import Choice, EvalItem, ReportRow, make_query
+from engine.types import WHOLE, Choice, EvalItem, make_query
 
 QUICK = settings(max_examples=100, deadline=None)
 TASK = get_task("choice")
@@ -60,10 +61,10 @@ def test_a_summary_has_a_row_for_all_and_one_a_kind() -> None:
     ]
     rows = summarise(items)
     assert [(r.name, r.kind, r.n) for r in rows] == [
-        ("late", "all", 3),
+        ("late", WHOLE, 3),
         ("late", "a", 2),
         ("late", "b", 1),
-        ("early", "all", 1),
+        ("early", WHOLE, 1),
     ]
     whole = rows[0]
     assert whole.accuracy == whole.parse_rate == pytest.approx(2 / 3)
@@ -119,18 +120,89 @@ def test_auroc_is_the_chance_to_rank_a_right_answer_higher(drawn: list[tuple[flo
         assert found == pytest.approx(wins / (len(good) * len(bad)))
 
 
-def row(name: str, accuracy: float, high: float, tokens: float, kind: str = "all") -> ReportRow:
-    return ReportRow(name, kind, 100, accuracy, 2 * accuracy - high, high, 1.0, tokens, tokens)
+def answers(system: str, right: Iterable[int], n: int, tokens: int) -> list[EvalItem]:
+    rights = set(right)
+    return [item(system, f"q{number}", number in rights, tokens) for number in range(n)]
 
 
-def test_the_shortest_stage_within_reach_of_the_best_is_recommended() -> None:
-    rows = [row("stage1", 0.80, 0.87, 90), row("stage2", 0.76, 0.83, 30), row("stage3", 0.6, 0.7, 4)]
-    assert recommend(rows, ["stage1", "stage2", "stage3"]) == "stage2"
-    assert recommend([*rows[:2], row("stage3", 0.75, 0.82, 4)], ["stage1", "stage2", "stage3"]) == "stage3"
-    assert recommend(rows, ["stage1", "stage3"]) == "stage1"
+def test_a_shorter_one_that_is_significantly_lower_is_not_shipped() -> None:
+    best, short = answers("stage1", range(48), 60, 90), answers("stage3", range(42), 60, 4)
+    bare = answers("vanilla", range(10), 60, 50)
+    found = recommend([*best, *short, *bare], ["stage1", "stage3"], ["vanilla"])
+    paired = compare([*best, *short], "stage3", "stage1")
+    assert paired is not None and paired.ci_high < 0
+    assert found is not None and (found.ship, found.best, found.n) == ("stage1", "stage1", 60)
 
 
-def test_only_named_stages_over_all_kinds_are_recommended() -> None:
-    rows = [row("stage1", 0.5, 0.6, 90), row("vanilla", 0.9, 0.95, 1), row("stage3", 0.5, 0.6, 4, kind="sums")]
-    assert recommend(rows, ["stage1", "stage3"]) == "stage1"
-    assert recommend(rows, ["stage9"]) is None
+def test_one_that_can_not_be_told_from_the_best_is_not_no_worse() -> None:
+    items = [*answers("stage1", range(24), 30, 90), *answers("stage3", range(22), 30, 4)]
+    items += answers("vanilla", range(2), 30, 50)
+    found = recommend(items, ["stage1", "stage3"], ["vanilla"])
+    assert found is not None and found.ship == "stage1"
+
+
+def test_the_fewest_tokens_win_among_those_within_the_margin() -> None:
+    items = [*answers("stage1", range(800), 1000, 90), *answers("stage2", range(795), 1000, 30)]
+    items += [*answers("stage3", range(750), 1000, 4), *answers("vanilla", range(300), 1000, 50)]
+    stages = ["stage1", "stage2", "stage3"]
+    found = recommend(items, stages, ["vanilla"])
+    assert found is not None and found.behind is not None and found.gained is not None
+    assert (found.ship, found.best, found.baseline) == ("stage2", "stage1", "vanilla")
+    assert found.behind.difference == pytest.approx(-0.005) and found.behind.ci_low >= -0.02
+    assert found.gained.name == "stage2" and found.gained.difference == pytest.approx(0.495)
+    wide, narrow = (recommend(items, stages, ["vanilla"], margin) for margin in (0.1, 0.0))
+    assert wide is not None and wide.ship == "stage3"
+    assert narrow is not None and narrow.ship == "stage1"
+
+
+def test_of_equal_scores_the_one_with_fewer_tokens_is_the_best() -> None:
+    items = [*answers("stage1", range(20), 30, 90), *answers("stage3", range(5, 25), 30, 4)]
+    found = recommend([*items, *answers("vanilla", [], 30, 9)], ["stage1", "stage3"], ["vanilla"])
+    assert found is not None and (found.ship, found.behind) == ("stage3", None)
+
+
+def test_nothing_is_shipped_that_does_not_beat_the_better_of_the_untrained() -> None:
+    items = [*answers("stage1", range(5), 30, 90), *answers("stage3", range(2), 30, 4)]
+    few, zero = answers("few", range(10, 15), 30, 50), answers("zero", [20], 30, 60)
+    found = recommend([*items, *few, *zero], ["stage1", "stage3"], ["zero", "few"])
+    assert found is not None and found.gained is not None
+    assert (found.ship, found.best, found.baseline, found.n) == (None, "stage1", "few", 30)
+    assert found.gained.ci_low <= 0 and found.gained.baseline == "few"
+    alone = recommend(answers("stage1", range(30), 30, 90), ["stage1"], ["few"])
+    assert alone is not None and (alone.ship, alone.baseline, alone.gained) == (None, None, None)
+
+
+def test_baselines_are_candidates_and_teachers_are_not() -> None:
+    items = [*answers("stage3", range(60), 200, 4), *answers("standard-kd", range(150), 200, 4)]
+    items += [*answers("vanilla", range(20), 200, 50), *answers("teacher", range(200), 200, 1)]
+    found = recommend(items, ["stage3", "standard-kd"], ["vanilla"])
+    assert found is not None and found.ship == "standard-kd"
+    assert recommend(items, ["stage9"], ["vanilla"]) is None
+
+
+@QUICK
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=80), st.floats(0, 0.3))
+def test_what_is_shipped_is_always_within_the_margin_and_above_the_untrained(
+    rights: list[tuple[bool, bool, bool]], margin: float
+) -> None:
+    names = ("stage1", "stage3", "vanilla")
+    items = [
+        item(name, f"q{place}", right, tokens)
+        for place, row in enumerate(rights)
+        for name, right, tokens in zip(names, row, (9, 2, 5), strict=True)
+    ]
+    found = recommend(items, ["stage1", "stage3"], ["vanilla"], margin)
+    assert found is not None
+    scores = {name: sum(bool(i.correct) for i in items if i.system == name) for name in names}
+    assert scores[found.best] == max(scores["stage1"], scores["stage3"])
+    shipped = [found.ship] if found.ship else []
+    gains = [compare(items, name, "vanilla") for name in shipped]
+    behind = [compare(items, name, found.best) for name in shipped if name != found.best]
+    assert all(gain is not None and gain.ci_low > 0 for gain in gains)
+    assert all(other is not None and other.ci_low >= -margin for other in behind)
+
+
+def test_a_kind_that_is_called_all_is_a_kind_like_any_other() -> None:
+    items = [item("s", "q1", True, 2, "all"), item("s", "q2", False, 4, "other"), item("s", "q3", True, 6, "")]
+    rows = {row.kind: (row.n, row.accuracy) for row in summarise(items)}
+    assert rows == {WHOLE: (3, pytest.approx(2 / 3)), "all": (1, 1.0), "other": (1, 0.0)}

@@ -1,0 +1,166 @@
+"""What to ship is one rule: report, rail, page, card and command say the same of a run."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from app.pages.evaluate import _Handlers
+from app.services import Services, open_services
+from app.usecases.carding import write_card
+from engine.config import Plan, ProjectConfig, SelectionConfig, Step, StudentConfig, TrainConfig
+from engine.errors import ConfigError
+from engine.train.plan import twt_plan, with_standard_kd
+from engine.types import ReportRow, RunStatus, Split, make_query
+from storage.runs import Run
+from storage.selections import StoredSelection
+
+STAGE = TrainConfig(updates=2)
+PLAN = with_standard_kd(twt_plan(StudentConfig(), (STAGE, STAGE, STAGE)))
+TOKENS = {"stage1": 60, "stage2": 30, "stage3": 4, "standard-kd": 4, "standard-kd-equal-updates": 4}
+
+
+class Scored(Protocol):
+    def __call__(self, n: int, rights: Mapping[str, int], kinds: tuple[str, ...] = ..., plan: Plan = ...) -> Run: ...
+
+
+@pytest.fixture
+def services(workspace: Path) -> Iterator[Services]:
+    with open_services(workspace) as opened:
+        opened.data.create_project(ProjectConfig(name="p", task="custom", embedder="packaged"))
+        yield opened
+
+
+@pytest.fixture
+def scored(services: Services) -> Scored:
+    """A finished run whose systems answered the first so many of some held-out queries rightly."""
+
+    def make(n: int, rights: Mapping[str, int], kinds: tuple[str, ...] = ("all", "other"), plan: Plan = PLAN) -> Run:
+        project = services.context.projects.get("p")
+        held = [make_query(f"{k} + 0?", kind=kinds[k % len(kinds)], split=Split.HELDOUT) for k in range(n)]
+        services.data.add_queries(project.id, held, {query.id: "yes" for query in held})
+        empty = {"kept": 0, "state": []}
+        services.context.selections.add(StoredSelection("s" * 24, project.id, SelectionConfig(), "", empty), [])
+        run = Run("r" * 24, project.id, "s" * 24, plan, "", RunStatus.FINISHED, "")
+        services.context.runs.add(run)
+        rows = [
+            {
+                "run_id": run.id,
+                "step": step.name,
+                "system": step.start or step.name,
+                "query_id": query.id,
+                "text": f"Answer: {'yes' if place < rights.get(step.start or step.name, 0) else 'no'}",
+                "tokens": TOKENS.get(step.start or step.name, 50),
+                "finished": True,
+                "latency_s": 0.5,
+            }
+            for step in plan.steps
+            if step.kind == "evaluate"
+            for place, query in enumerate(held)
+        ]
+        with services.context.db.write() as writer:
+            writer.insert("answers", pa.Table.from_pylist(rows))
+        services.run.score(run.id)
+        return run
+
+    return make
+
+
+def everywhere(services: Services, run: Run) -> list[str]:
+    """What each place says of what to ship."""
+    project = services.context.projects.get("p")
+    mark = next(mark.number for mark in services.standing.marks(project) if mark.name == "Evaluate")
+    page = _Handlers(services).show("p", run.id, "0.10")
+    card = write_card(services.context, run, "stage3", "adapter")
+    return [services.reading.run(run.id)["verdict"], mark, page[0], card.readme]
+
+
+def test_a_lower_score_is_not_shipped_for_its_few_tokens(services: Services, scored: Scored) -> None:
+    run = scored(60, {"stage1": 48, "stage2": 42, "stage3": 40, "vanilla": 5})
+    report, mark, page, card = everywhere(services, run)
+    assert services.reading.run(run.id)["ship"] == "stage1"
+    assert report.startswith("Ship stage1: accuracy 0.80 with 60.0 output tokens.") and mark == "stage1 0.80"
+    assert report in page and report in card
+    shipped = [system.report.name for system in services.compare.systems(run) if system.ship]
+    assert shipped == ["stage1"]
+
+
+def test_where_nothing_helped_nothing_is_shipped_anywhere(services: Services, scored: Scored) -> None:
+    run = scored(30, {"stage1": 5, "stage3": 2, "vanilla": 5, "vanilla-fewshot": 1})
+    report, mark, page, card = everywhere(services, run)
+    assert report.startswith("Nothing worth shipping yet (n = 30): the best of the trained, stage1 at 0.17,")
+    assert "over vanilla" in report and report in card and "Nothing worth shipping yet (n = 30)" in page
+    assert mark == "nothing to ship yet" and services.reading.run(run.id)["ship"] is None
+    assert not any(system.ship for system in services.compare.systems(run))
+
+
+def test_a_baseline_above_the_stages_is_what_is_shipped(services: Services, scored: Scored) -> None:
+    run = scored(200, {"stage1": 100, "stage2": 90, "stage3": 80, "standard-kd": 150, "vanilla": 10})
+    report, mark, page, card = everywhere(services, run)
+    assert mark == "standard-kd 0.75" and all("Ship standard-kd" in told for told in (report, page, card))
+
+
+def test_the_margin_is_the_users_and_holds_everywhere(services: Services, scored: Scored) -> None:
+    run = scored(200, {"stage1": 150, "stage3": 140, "vanilla": 10})
+    assert everywhere(services, run)[1] == "stage1 0.75"
+    services.compare.set_margin("p", 0.1)
+    report, mark, page, card = everywhere(services, run)
+    assert mark == "stage3 0.70" and "no more than 10 points below the best, stage1" in report
+    assert "Ship stage3" in page and report in card
+    with pytest.raises(ConfigError, match="margin"):
+        services.compare.set_margin("p", 1.5)
+    assert services.context.projects.get("p").config.margin == 0.1
+
+
+def test_a_kind_called_all_is_counted_once(services: Services, scored: Scored) -> None:
+    run = scored(60, {"stage1": 30, "vanilla": 1})
+    rows = {(row.name, row.kind): row.n for row in services.context.reports.rows(run.id)}
+    assert [rows["stage1", kind] for kind in ("", "all", "other")] == [60, 30, 30]
+    assert set(services.compare.verdicts(run)) == {"all", "other"}
+    assert len(services.compare.systems(run)) == 7
+    by_kind = _Handlers(services).show("p", run.id, "")[3]
+    assert "accuracy by kind" in by_kind and ">all</th>" in by_kind
+
+
+def test_a_plan_that_scores_no_untrained_student_shows_no_gain(services: Services, scored: Scored) -> None:
+    steps = (Step(kind="train", name="stage1"), Step(kind="evaluate", name="evaluate-stage1", start="stage1"))
+    run = scored(30, {"stage1": 30}, plan=Plan(name="bare", steps=steps))
+    assert "no untrained student was scored" in services.reading.run(run.id)["verdict"]
+
+
+def test_verdicts_on_labels_that_are_gone_are_taken_back(services: Services, scored: Scored) -> None:
+    run = scored(60, {"stage1": 48, "vanilla": 5})
+    with services.context.db.write() as writer:
+        writer.run("DELETE FROM golds WHERE query_id NOT IN (SELECT query_id FROM golds ORDER BY query_id LIMIT 20)")
+    services.run.score(run.id)
+    found = services.compare.verdict(run)
+    assert found is not None and found.n == 20
+
+
+def test_reports_of_older_files_keep_their_whole(services: Services, scored: Scored, tmp_path: Path) -> None:
+    scored(60, {"stage1": 48, "vanilla": 5}, kinds=("one", "two"))
+    file = services.carry.export("p", tmp_path / "new.zip", with_runs=True)
+    assert [row.kind for row in _brought(services, file, "new")] == ["", "one", "two"] * 7
+    folder = tmp_path / "unpacked"
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(folder)
+    table = pq.read_table(folder / "report_rows.parquet")
+    kinds = ["all" if kind == "" else kind for kind in table["kind"].to_pylist()]
+    old = table.set_column(table.column_names.index("kind"), "kind", pa.array(kinds))
+    pq.write_table(old, folder / "report_rows.parquet")
+    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            archive.write(path, path.relative_to(folder))
+    assert [row.kind for row in _brought(services, tmp_path / "old.zip", "old")] == ["", "one", "two"] * 7
+
+
+def _brought(services: Services, file: Path, name: str) -> list[ReportRow]:
+    services.carry.bring(file, name)
+    project = services.context.projects.get(name)
+    return services.context.reports.rows(services.context.runs.all(project.id)[0].id)
