@@ -20,6 +20,7 @@ BINS = 10
 LEAST_GOLDS = 50
 """Queries with a gold label from which on a temperature may be fitted."""
 COLDEST, HOTTEST = 0.05, 20.0
+_HALVINGS = 40
 _CERTAIN = 1e-3
 """Confidences nearer to 0 or 1 are taken to be so near when a temperature is fitted: one miss must not be all."""
 
@@ -32,7 +33,7 @@ class Calibration(NamedTuple):
 
     error: float | None
     n: int
-    count: Ints
+    size: Ints
     confidence: Floats
     right: Floats
 
@@ -46,13 +47,13 @@ def measure_calibration(confidence: Floats, right: Bools, bins: int = BINS) -> C
     known = ~np.isnan(confidence)
     value, truth = confidence[known], right[known].astype(np.float64)
     place = np.clip(np.floor(value * bins + 1e-9).astype(np.int64), 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
+    size = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
-        mean = np.bincount(place, value, bins) / count
-        share = np.bincount(place, truth, bins) / count
-    n = int(count.sum())
-    error = float(np.nansum(np.abs(mean - share) * count) / n) if n else None
-    return Calibration(error, n, count, mean, share)
+        mean = np.bincount(place, value, bins) / size
+        share = np.bincount(place, truth, bins) / size
+    n = int(size.sum())
+    error = float(np.nansum(np.abs(mean - share) * size) / n) if n else None
+    return Calibration(error, n, size, mean, share)
 
 
 def temper(confidence: Floats, temperature: float) -> Floats:
@@ -69,18 +70,17 @@ def temper(confidence: Floats, temperature: float) -> Floats:
 def fit_temperature(confidence: Floats, right: Bools) -> float:
     """The temperature of the greatest likelihood (Guo et al. 2017, section 4.2), from `COLDEST` to `HOTTEST`.
 
-    Samples without a confidence are left out; with none left it is 1.
+    Samples without a confidence are left out; where none is left, or all are one half, it is 1.
     """
-    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - only where somebody asks for a temperature
-
     known = ~np.isnan(confidence)
     value, truth = np.clip(confidence[known], _CERTAIN, 1 - _CERTAIN), right[known]
-    if not len(value):
-        return 1.0
     signed = np.where(truth, 1.0, -1.0) * np.log(value / (1 - value))
-
-    def loss(slope: float) -> float:
-        return float(np.logaddexp(0.0, -slope * signed).sum())
-
-    found = minimize_scalar(loss, bounds=(1 / HOTTEST, 1 / COLDEST), method="bounded")
-    return float(1 / found.x)
+    if not signed.any():
+        return 1.0
+    # The loss is convex in the slope 1/T, so its derivative has one root: halving finds it to 1e-12 of the range.
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        rising = float((signed / (1 + np.exp(middle * signed))).sum()) < 0
+        low, high = (low, middle) if rising else (middle, high)
+    return 2 / (low + high)

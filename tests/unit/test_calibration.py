@@ -27,7 +27,7 @@ def test_the_calibration_error_is_what_a_plain_loop_finds(drawn: list[tuple[floa
     total = 0.0
     for place in range(bins):
         own = [(v, r) for v, r in known if min(int(v * bins + 1e-9), bins - 1) == place]
-        assert found.count[place] == len(own)
+        assert found.size[place] == len(own)
         total += abs(sum(v for v, _ in own) - sum(r for _, r in own))
     assert found.n == len(known)
     assert found.error == (pytest.approx(total / len(known), abs=1e-9) if known else None)
