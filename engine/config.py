@@ -87,7 +87,11 @@ three all, or two that are not the least reliable ones; of eight five or six."""
 
 
 def read_selection(
-    preset: str, threshold: float | None, weights: Sequence[str], disagreement: str | None
+    preset: str,
+    threshold: float | None,
+    weights: Sequence[str],
+    disagreement: str | None,
+    temperature: float | None = None,
 ) -> SelectionConfig:
     """A preset with what the user changed; weights come as FACTOR=WEIGHT.
 
@@ -101,7 +105,7 @@ def read_selection(
         raise ConfigError("give weights as FACTOR=WEIGHT")
     if weights:
         values["weights"] = dict(pair.split("=", 1) for pair in weights)
-    changes = {"threshold": threshold, "disagreement": disagreement}
+    changes = {"threshold": threshold, "disagreement": disagreement, "temperature": temperature}
     return read_config(SelectionConfig, values | {name: v for name, v in changes.items() if v is not None})
 
 
