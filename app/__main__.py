@@ -11,6 +11,7 @@ from typer._click.exceptions import ClickException
 from typer.exceptions import Abort
 
 from app.project_commands import projects_app
+from app.selection_commands import calibrate, select
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
 from app.student_commands import backup, export, push, restore_backup, serve_student
 from app.teacher_commands import label, spend, teachers_app
@@ -133,28 +134,8 @@ app.command()(label)
 app.command()(spend)
 
 
-@app.command()
-def select(
-    project: ProjectName,
-    preset: Annotated[str, typer.Option(help="paper, recordings or none.")] = "paper",
-    threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
-    weight: Annotated[list[str] | None, typer.Option(help="FACTOR=WEIGHT; any reported or computed factor.")] = None,
-    disagreement: Annotated[str | None, typer.Option(help="keep, majority or drop.")] = None,
-    as_json: Json = False,
-    workspace: Workspace = DEFAULT_WORKSPACE,
-) -> None:
-    """Dual-Criteria Rejection Sampling: keep the confident, and of each query the least similar pair."""
-    from app.showing import show_selection
-    from engine.config import read_selection
-
-    config = read_selection(preset, threshold, weight or [], disagreement)
-    with open_workspace(workspace) as services:
-        stored = services.select.select(project, config)
-    show(
-        as_json,
-        {"selection": stored.id, "config": config.model_dump(), **stored.counts},
-        lambda: show_selection(stored),
-    )
+app.command()(select)
+app.command()(calibrate)
 
 
 @app.command()

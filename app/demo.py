@@ -43,7 +43,7 @@ def run_demo(services: Services, recipe: Recipe, tell: Tell, on_event: Callable[
     services.context.wait(job.id, on_event)
     tell("rationales are embedded and selected")
     selection = services.select.select(project.name, recipe.selection, on_event)
-    auroc = services.select.measure_scores(project.name)
+    auroc = services.calibrate.measure_scores(project.name)
     run = _open_run(services, project, recipe)
     tell(f"{selection.counts['kept']} of {selection.counts['samples']} samples kept; run {run.id[:8]} trains")
     run = services.run.wait(run.id, on_event)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.usecases.asking import Asking
 from app.usecases.browsing import BrowseService
+from app.usecases.calibrating import CalibrateService
 from app.usecases.carrying import CarryService
 from app.usecases.comparing import CompareService
 from app.usecases.compressing import AGAIN, CompressService
@@ -56,6 +57,7 @@ class Services:
     preview: PreviewService
     browse: BrowseService
     survey: SurveyService
+    calibrate: CalibrateService
     carry: CarryService
     prompt: PromptService
     reading: ReadService
@@ -137,6 +139,7 @@ def _compose(context: Context) -> Services:
         preview=PreviewService(context),
         browse=BrowseService(context, selecting),
         survey=SurveyService(context, selecting),
+        calibrate=CalibrateService(context, selecting),
         carry=CarryService(context),
         prompt=PromptService(context),
         reading=ReadService(context, run),

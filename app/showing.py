@@ -8,12 +8,13 @@ from typing import Any
 from rich.text import Text
 
 from app.console import difference_lines, kinds_lines, out, plain, print_table, report_lines
+from app.usecases.calibrating import Fitted, Measured, say_fitted, say_measured
 from app.usecases.checking import Finding
 from app.usecases.data import QueryImport
 from app.usecases.quoting import Quote
 from app.usecases.resembling import Resembling
+from app.usecases.tallies import say_notices
 from engine.types import WHOLE, Difference, ReportRow
-from storage.selections import StoredSelection
 
 _SHOWN_ERRORS = 10
 
@@ -142,21 +143,36 @@ def show_spend(data: dict[str, Any]) -> None:
     out.print(f"together ${data['cost_usd']:.6f}{unknown}")
 
 
-def show_selection(stored: StoredSelection) -> None:
-    """The numbers of a selection."""
-    counts = stored.counts
+def show_selection(data: dict[str, Any]) -> None:
+    """The numbers of a selection, and what they are worth where gold labels exist."""
+    if data["notice"]:
+        out.print(data["notice"], "`--preset paper` asks for the paper's.", markup=False)
     out.print(
-        f"kept {counts['kept']} of {counts['samples']} samples, for {counts['queries_kept']} of {counts['queries']} "
-        f"queries; the labels differed in {counts['label_disagreements']} queries; "
-        f"{counts['renormalised']} samples lack a factor; vectors by {counts['embedder']}"
+        f"kept {data['kept']} of {data['samples']} samples, for {data['queries_kept']} of {data['queries']} "
+        f"queries; the labels differed in {data['label_disagreements']} queries; "
+        f"{data['renormalised']} samples lack a factor; vectors by {data['embedder']}"
     )
-    if counts["spread"]:
-        print_table("confidence by teacher", counts["spread"])
-    for row in counts["spread"]:
+    for notice in say_notices(data):
+        out.print(Text(plain(notice)))
+    if data["spread"]:
+        print_table("confidence by teacher", data["spread"])
+    for row in data["spread"]:
         if not row["separates"]:
             out.print(Text(plain(f"{row['teacher']}: this threshold separates nothing; {row['passed']:.0%} pass")))
-    print_table("reasons", [{"reason": name, "samples": number} for name, number in counts["reasons"].items()])
-    print_table("kept by teacher", [{"teacher": n, "samples": c} for n, c in counts["kept_by_teacher"].items()])
+    print_table("reasons", [{"reason": name, "samples": number} for name, number in data["reasons"].items()])
+    print_table("kept by teacher", [{"teacher": n, "samples": c} for n, c in data["kept_by_teacher"].items()])
+    if data["calibration"]:
+        measured = Measured(**data["calibration"])
+        for line in say_measured(measured):
+            out.print(line)
+        if measured.bins:
+            print_table("confidence against gold labels", measured.bins)
+
+
+def show_fitted(project: str, fitted: Fitted) -> None:
+    """A temperature, and how to order it."""
+    out.print(say_fitted(fitted))
+    out.print(f"nothing was changed; to use it: tacit select {project} ... --temperature {fitted.temperature:g}")
 
 
 def show_report(data: dict[str, Any]) -> None:

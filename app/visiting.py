@@ -27,7 +27,7 @@ _READS = {
     "teachers": {"choose"},
     "prompts": {"pick", "preview"},
     "label": {"ask_quote"},
-    "select": {"numbers", "survey"},
+    "select": {"numbers", "survey", "set_out", "fit"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},
     "train": {"plan", "show_forecast", "steps", "draw"},

@@ -1,4 +1,7 @@
-"""Confidence factors computed from labels alone: how far the other teachers agree. No gold label is used."""
+"""Confidence factors computed from labels alone: how far the teachers agree. No gold label is used.
+
+A teacher is one vote. Several draws of it share that vote, so an agreeing draw of the same teacher is no evidence.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ Floats = NDArray[np.float64]
 
 _MAX_ROUNDS = 200
 _TOLERANCE = 1e-7
+_RESERVED = 0.25
+"""Of a vote, kept back for labels that nobody gave: real teachers err together, so not even all of them are certain."""
 
 
 class Votes(NamedTuple):
@@ -72,6 +77,34 @@ def plain_agreement(query: Ints, teacher: Ints, label: Ints) -> Floats:
     return np.asarray(value_V[votes.vote_of_sample_N], dtype=np.float64)
 
 
+def weighted_agreement(query: Ints, teacher: Ints, label: Ints, label_space: int) -> Floats:
+    """Share of a query's votes that are for the sample's label, each vote weighted by its teacher's reliability.
+
+    The teacher's own vote counts, and a quarter of a vote is kept back, so that two teachers that agree come to 8/9 and
+    two that differ to 4/9 each. Reliabilities are those of `dawid_skene`, which tells who errs less though its
+    posteriors are over-confident; fewer than three teachers can't be told apart and weigh the same.
+
+    Args:
+        query: query index of each sample, shape (N,).
+        teacher: teacher index, shape (N,).
+        label: code of the label, equal within a query exactly where the normalised labels are equal, shape (N,).
+        label_space: how many labels a query can have.
+
+    Returns:
+        Values in [0, 1), shape (N,). NaN where no other teacher answered the query.
+    """
+    if not len(query):
+        return np.empty(0)
+    weight_T = dawid_skene(query, teacher, label, label_space).reliability
+    weight_T = np.where(np.isnan(weight_T), 1.0, weight_T)
+    votes = _gather(query, teacher, label)
+    given_V = votes.share_V * weight_T[votes.teacher_V]
+    whole_Q, seats_Q = np.bincount(votes.query_V, given_V), np.bincount(votes.query_V, votes.share_V)
+    whole_V, seats_V = whole_Q[votes.query_V], seats_Q[votes.query_V]
+    share_V = np.bincount(votes.cell_V, given_V)[votes.cell_V] / (whole_V * (1 + _RESERVED / seats_V))
+    return np.asarray(np.where(seats_V > 1.5, share_V, np.nan)[votes.vote_of_sample_N], dtype=np.float64)
+
+
 class Reliability(NamedTuple):
     """One-coin Dawid-Skene: each sample's posterior of its label, shape (N,), and each teacher's reliability, (T,)."""
 
@@ -83,7 +116,8 @@ def dawid_skene(query: Ints, teacher: Ints, label: Ints, label_space: int) -> Re
     """One-coin Dawid-Skene (Dawid & Skene 1979, one accuracy a teacher) where every query has its own labels.
 
     A teacher is right with probability p_t; a wrong label is any of the other `label_space - 1` with equal
-    chance. A label that nobody gave may be the truth too.
+    chance. A label that nobody gave may be the truth too. The model takes teachers to err independently; real ones
+    don't, so the posterior ranks well and is no probability (`weighted_agreement` is nearer to one).
 
     Returns:
         NaN posteriors where fewer than three teachers took part in the whole, for then the model can't be told apart

@@ -9,10 +9,14 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from engine.calibration import COLDEST, HOTTEST
 from engine.errors import ConfigError
 from engine.types import Sampling, TeacherSpec, hash_id
 
-COMPUTED_FACTORS = ("agreement", "agreement_ds", "format")
+AGREEMENT_FACTORS = ("agreement_weighted", "agreement", "agreement_ds")
+"""How far the other teachers agree: the share of votes weighted by reliability, the plain share, and Dawid-Skene's
+posterior, which ranks well and is no probability."""
+COMPUTED_FACTORS = (*AGREEMENT_FACTORS, "format")
 """Factors that selection computes itself, beside those that teachers report."""
 
 
@@ -47,7 +51,8 @@ class SelectionConfig(Config):
     """Dual-Criteria Rejection Sampling, step 1 of the method.
 
     `weights` maps factors to non-negative weights (normalised to sum 1); empty means equal weights on the task's
-    reported factors. The default threshold is the paper's 0.95.
+    reported factors. The default threshold is the paper's 0.95. `temperature` divides the log-odds of a confidence
+    before it meets the threshold; 1 leaves it as it is, and only a person sets another.
     """
 
     method: Literal["confidence", "none"] = "confidence"
@@ -55,6 +60,13 @@ class SelectionConfig(Config):
     weights: dict[str, float] = Field(default_factory=dict)
     few: Literal["keep", "require_three"] = "keep"
     disagreement: Literal["keep", "majority", "drop"] = "keep"
+    temperature: float = Field(1.0, ge=COLDEST, le=HOTTEST)
+
+    @property
+    def by_agreement(self) -> bool:
+        """Whether at least half of the weight lies on how far the teachers agree."""
+        agreeing = sum(weight for name, weight in self.weights.items() if name in AGREEMENT_FACTORS)
+        return self.method == "confidence" and agreeing > 0 and 2 * agreeing >= sum(self.weights.values())
 
     @model_validator(mode="after")
     def _weights_are_usable(self) -> SelectionConfig:
@@ -67,14 +79,19 @@ class SelectionConfig(Config):
 
 SELECTION_PRESETS: dict[str, SelectionConfig] = {
     "paper": SelectionConfig(),
-    "recordings": SelectionConfig(threshold=0.6, weights={"agreement": 0.8, "format": 0.2}),
+    "recordings": SelectionConfig(threshold=0.6, weights={"agreement_weighted": 1.0}),
     "none": SelectionConfig(method="none"),
 }
-"""Recordings bring no scores of their own: agreement (0, 1/2 or 1 with three teachers) and form stand in."""
+"""Recordings bring no scores of their own: the weighted share of votes stands in. At 0.6 two teachers must agree; of
+three all, or two that are not the least reliable ones; of eight five or six."""
 
 
 def read_selection(
-    preset: str, threshold: float | None, weights: Sequence[str], disagreement: str | None
+    preset: str,
+    threshold: float | None,
+    weights: Sequence[str],
+    disagreement: str | None,
+    temperature: float | None = None,
 ) -> SelectionConfig:
     """A preset with what the user changed; weights come as FACTOR=WEIGHT.
 
@@ -88,7 +105,7 @@ def read_selection(
         raise ConfigError("give weights as FACTOR=WEIGHT")
     if weights:
         values["weights"] = dict(pair.split("=", 1) for pair in weights)
-    changes = {"threshold": threshold, "disagreement": disagreement}
+    changes = {"threshold": threshold, "disagreement": disagreement, "temperature": temperature}
     return read_config(SelectionConfig, values | {name: v for name, v in changes.items() if v is not None})
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.calibration import temper
 from engine.config import SelectionConfig
 from engine.errors import ConfigError
 from engine.types import Reason
@@ -27,6 +28,8 @@ REASONS = tuple(Reason)
 _CODE = {reason: code for code, reason in enumerate(REASONS)}
 _CHUNK = 8192
 _DECIMALS = 6
+_KNOWN = 0.5
+"""Share of the weight that must lie on known factors: missing evidence is not evidence."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,9 @@ class SelectionInput:
 class Selection(NamedTuple):
     """What was decided for each sample, in the order of the input.
 
-    `confidence` (N,) is NaN where every weighted factor is missing; `renormalised` (N,) tells where some were;
-    `reason` (N,) indexes `REASONS`; `similarity` (N,) is the cosine of the kept pair, NaN elsewhere;
-    `disagreements` counts the queries whose selected samples differ in label, before the policy.
+    `confidence` (N,) is NaN where less than half of the weight is known; `renormalised` (N,) tells where some weighted
+    factor is missing; `reason` (N,) indexes `REASONS`; `similarity` (N,) is the cosine of the kept pair, NaN elsewhere;
+    `disagreements` counts the queries whose retained samples differ in label, before the policy.
     """
 
     confidence: Floats
@@ -76,7 +79,8 @@ def weigh(factors: Floats, names: Sequence[str], weights: Mapping[str, float]) -
     """c_ij = sum_l w_l m_l (the paper's confidence), the weights of missing factors spread over the others.
 
     Returns:
-        Confidence (N,), NaN where all weighted factors are missing, and where weights were renormalised (N,).
+        Confidence (N,), NaN where less than half of the weight lies on known factors, and where weights were
+        renormalised (N,).
 
     Raises:
         ConfigError: if a weight names no factor.
@@ -93,69 +97,131 @@ def weigh(factors: Floats, names: Sequence[str], weights: Mapping[str, float]) -
     mass_N = (known_NF * weight_F).sum(axis=1)
     value_N = (np.where(known_NF, factors[:, used_F], 0.0) * weight_F).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        confidence_N = np.where(mass_N > 0, value_N / mass_N, np.nan)
+        confidence_N = np.where(mass_N >= _KNOWN - TOLERANCE, value_N / mass_N, np.nan)
     return confidence_N, np.asarray(~known_NF.all(axis=1))
 
 
 def select(samples: SelectionInput, config: SelectionConfig) -> Selection:
     """Decide for every sample whether it is kept, and why.
 
-    Quality: keep where confidence >= threshold (within `TOLERANCE`). Diversity: among a query's retained samples of
-    three or more teachers, keep the least similar pair of different teachers; ties go to the smaller sample ids.
+    Quality: keep where confidence >= threshold (within `TOLERANCE`). Labels: where a query's retained samples differ,
+    the policy settles whose stay. Diversity: of what stays, where more than two samples were retained, keep the least
+    similar pair of different teachers; ties go to the smaller sample ids.
     """
     count = len(samples.query)
-    weights = config.weights or dict.fromkeys(samples.names, 1.0)
+    similarity = np.full(count, np.nan)
     if config.method == "none":
         confidence, renormalised = np.full(count, np.nan), np.zeros(count, dtype=bool)
-        retained = np.ones(count, dtype=bool)
+        retained = np.arange(count)
         reason = np.full(count, _CODE[Reason.KEPT_UNSELECTED])
-        similarity = np.full(count, np.nan)
-    else:
-        confidence, renormalised = weigh(samples.factors, samples.names, weights)
-        retained = np.nan_to_num(confidence, nan=-1.0) >= config.threshold - TOLERANCE
-        reason = np.where(np.isnan(confidence), _CODE[Reason.NO_CONFIDENCE], _CODE[Reason.BELOW_THRESHOLD])
-        similarity = np.full(count, np.nan)
-        _select_diverse(samples, confidence, np.flatnonzero(retained), config, reason, similarity)
-    disagreements = _settle_labels(samples, retained, config, reason, similarity)
+        _, disagreements = _settle_labels(samples, retained, config, reason)
+        return Selection(confidence, renormalised, reason, similarity, disagreements)
+    weights = config.weights or dict.fromkeys(samples.names, 1.0)
+    confidence, renormalised = weigh(samples.factors, samples.names, weights)
+    confidence = temper(confidence, config.temperature)
+    passed = np.nan_to_num(confidence, nan=-1.0) >= config.threshold - TOLERANCE
+    reason = np.where(np.isnan(confidence), _CODE[Reason.NO_CONFIDENCE], _CODE[Reason.BELOW_THRESHOLD])
+    if config.by_agreement and not passed.all():
+        reason[_two_that_differ(samples) & ~passed & ~np.isnan(confidence)] = _CODE[Reason.TEACHERS_DIFFER]
+    retained = np.flatnonzero(passed)
+    settled, disagreements = _settle_labels(samples, retained, config, reason)
+    if len(settled):
+        _select_diverse(samples, confidence, (retained, settled), config, reason, similarity)
     return Selection(confidence, renormalised, reason, similarity, disagreements)
+
+
+def _two_that_differ(samples: SelectionInput) -> Bools:
+    """Where a query has exactly two teachers, and the other one never gives this sample's label, (N,)."""
+    teachers = _count_distinct(samples.query, samples.teacher)
+    _, cell = np.unique(samples.query * (int(samples.label.max()) + 1) + samples.label, return_inverse=True)
+    voters = _count_distinct(cell, samples.teacher)
+    return np.asarray((teachers[samples.query] == 2) & (voters[cell] == 1))
+
+
+def _settle_labels(samples: SelectionInput, retained: Ints, config: SelectionConfig, reason: Ints) -> tuple[Ints, int]:
+    """Apply the policy to queries whose retained samples differ in label, and write the reasons of those that go.
+
+    Returns:
+        The rows that stay, and how many such queries there were.
+    """
+    if not len(retained):
+        return retained, 0
+    queries, group = np.unique(samples.query[retained], return_inverse=True)
+    low = np.full(len(queries), np.iinfo(np.int64).max)
+    high = np.full(len(queries), -1)
+    np.minimum.at(low, group, samples.label[retained])
+    np.maximum.at(high, group, samples.label[retained])
+    differ = low != high
+    unsettled = differ[group]
+    if config.disagreement == "keep" or not unsettled.any():
+        return retained, int(differ.sum())
+    rows = retained[unsettled]
+    wins = np.zeros(len(rows), dtype=bool)
+    if config.disagreement == "majority":
+        wins = _in_majority(samples, rows)
+    settled = np.bincount(group[unsettled], wins, len(queries)) > 0
+    minority = settled[group[unsettled]] & ~wins
+    reason[rows[~wins]] = _CODE[Reason.LABELS_DISAGREE]
+    reason[rows[minority]] = _CODE[Reason.LABEL_MINORITY]
+    stays = np.ones(len(retained), dtype=bool)
+    stays[unsettled] = wins
+    return retained[stays], int(differ.sum())
+
+
+def _in_majority(samples: SelectionInput, rows: Ints) -> Bools:
+    """Whether over half of the query's teachers give the row's label; a teacher's draws share its one vote."""
+    top, width = int(samples.teacher.max()) + 1, int(samples.label.max()) + 1
+    seats, seat, draws = np.unique(
+        samples.query[rows] * top + samples.teacher[rows], return_inverse=True, return_counts=True
+    )
+    teachers = np.bincount(seats // top)
+    _, cell = np.unique(samples.query[rows] * width + samples.label[rows], return_inverse=True)
+    votes = np.bincount(cell, 1.0 / draws[seat])
+    return np.asarray(2 * votes[cell] > teachers[samples.query[rows]] + TOLERANCE)
 
 
 def _select_diverse(
     samples: SelectionInput,
     confidence: Floats,
-    retained: Ints,
+    held: tuple[Ints, Ints],
     config: SelectionConfig,
     reason: Ints,
     similarity: Floats,
 ) -> None:
-    """Write reasons and similarities of the retained samples."""
-    if not len(retained):
-        return
-    rows = retained[np.lexsort((samples.order[retained], samples.query[retained]))]
-    _, start, size = np.unique(samples.query[rows], return_index=True, return_counts=True)
-    group = np.repeat(np.arange(len(start)), size)
-    teachers = _count_distinct(group, samples.teacher[rows])
-    paired = (teachers >= 3) | ((teachers == 2) & (size > 2))
-    crowd = (teachers == 1) & (size > 2)
+    """Write reasons and similarities of the rows that stay. `held`: those retained, and of them those that stay."""
+    retained, settled = held
+    size_Q = np.bincount(samples.query[retained])
+    rows = settled[np.lexsort((samples.order[settled], samples.query[settled]))]
+    query = samples.query[rows]
+    teachers_Q = _count_distinct(query, samples.teacher[rows])
     reason[rows] = _CODE[Reason.KEPT_FEW]
+    paired, crowd = (teachers_Q >= 2)[query], (teachers_Q == 1)[query]
+    paired &= size_Q[query] > 2
     if config.few == "require_three":
-        reason[rows[(teachers < 3)[group]]] = _CODE[Reason.TOO_FEW_TEACHERS]
-        paired, crowd = teachers >= 3, np.zeros_like(crowd)
-    reason[rows[(paired | crowd)[group]]] = _CODE[Reason.NOT_IN_PAIR]
-    inside = paired[group]
-    pairs = _least_similar(samples, rows[inside], group[inside])
+        short = (_count_distinct(samples.query[retained], samples.teacher[retained]) < 3)[query]
+        reason[rows[short]] = _CODE[Reason.TOO_FEW_TEACHERS]
+        paired, crowd = paired & ~short, crowd & ~short
+    reason[rows[paired]] = _CODE[Reason.NOT_IN_PAIR]
+    pairs = _least_similar(samples, rows[paired], query[paired])
     for side in (pairs.left, pairs.right):
         reason[side] = _CODE[Reason.KEPT_PAIR]
         similarity[side] = pairs.cosine
-    for index in np.flatnonzero(crowd):
-        own = rows[start[index] : start[index] + size[index]]
-        best = own[np.lexsort((samples.order[own], -confidence[own]))[:2]]
-        reason[best] = _CODE[Reason.KEPT_FEW]
+    ranked = rows[crowd][np.lexsort((samples.order[rows[crowd]], -confidence[rows[crowd]], query[crowd]))]
+    reason[ranked[_place_within(samples.query[ranked]) >= 2]] = _CODE[Reason.NOT_IN_PAIR]
+
+
+def _place_within(group: Ints) -> Ints:
+    """Each row's place within its group, from 0; the groups stand together."""
+    begins = np.flatnonzero(np.diff(group, prepend=-1))
+    size = np.diff(np.append(begins, len(group)))
+    return np.arange(len(group)) - np.repeat(begins, size)
 
 
 def _count_distinct(group: Ints, value: Ints) -> Ints:
-    pairs = np.unique(group * (int(value.max()) + 1) + value)
-    return np.bincount(pairs // (int(value.max()) + 1), minlength=int(group[-1]) + 1)
+    """How many distinct values each group has, by the group's index."""
+    width = int(value.max(initial=0)) + 1
+    pairs = np.unique(group * width + value)
+    return np.bincount(pairs // width)
 
 
 class _Pairs(NamedTuple):
@@ -206,41 +272,3 @@ def cosine_of_pairs(embeddings: NDArray[np.float32], left: Ints, right: Ints) ->
         dot = np.einsum("pd,pd->p", a, b)
         cosine[part] = np.divide(dot, norm, out=np.zeros_like(dot), where=norm > 0)
     return cosine
-
-
-def _settle_labels(
-    samples: SelectionInput, retained: Bools, config: SelectionConfig, reason: Ints, similarity: Floats
-) -> int:
-    """Apply the policy to queries whose selected samples disagree; returns how many such queries there were."""
-    kept = np.flatnonzero(np.isin(reason, [code for known, code in _CODE.items() if known.kept]))
-    if not len(kept):
-        return 0
-    queries, index = np.unique(samples.query[kept], return_inverse=True)
-    low = np.full(len(queries), np.iinfo(np.int64).max)
-    high = np.full(len(queries), -1)
-    np.minimum.at(low, index, samples.label[kept])
-    np.maximum.at(high, index, samples.label[kept])
-    split = low != high
-    if config.disagreement != "keep":
-        rows = kept[split[index]]
-        wins = np.zeros(len(rows), dtype=bool)
-        if config.disagreement == "majority":
-            wins = _in_majority(samples, np.flatnonzero(retained), rows)
-        verdict = Reason.LABEL_MINORITY if config.disagreement == "majority" else Reason.LABELS_DISAGREE
-        reason[rows[~wins]] = _CODE[verdict]
-        similarity[rows[~wins]] = np.nan
-    return int(split.sum())
-
-
-def _in_majority(samples: SelectionInput, retained: Ints, rows: Ints) -> Bools:
-    """Whether over half of the query's retained teachers give the row's label."""
-    top, width = int(samples.teacher.max()) + 1, int(samples.label.max()) + 1
-    seat = samples.query[retained] * top + samples.teacher[retained]
-    _, voted = np.unique(seat * width + samples.label[retained], return_index=True)
-    votes = retained[voted]
-    cells, per_cell = np.unique(samples.query[votes] * width + samples.label[votes], return_counts=True)
-    _, seats = np.unique(seat, return_index=True)
-    queries, per_query = np.unique(samples.query[retained[seats]], return_counts=True)
-    mine = per_cell[np.searchsorted(cells, samples.query[rows] * width + samples.label[rows])]
-    everyone = per_query[np.searchsorted(queries, samples.query[rows])]
-    return np.asarray(2 * mine > everyone)

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     DROPPED_BY_HAND = "dropped_by_hand"
     BELOW_THRESHOLD = "below_threshold"
     NO_CONFIDENCE = "no_confidence"
+    TEACHERS_DIFFER = "teachers_differ"
     NOT_IN_PAIR = "not_in_pair"
     TOO_FEW_TEACHERS = "too_few_teachers"
     LABEL_MINORITY = "label_minority"

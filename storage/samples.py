@@ -28,17 +28,13 @@ _COLUMNS = "id, query_id, teacher, rationale, label, label_key, factors, draw, s
 
 @dataclass(frozen=True)
 class SampleArrays:
-    """A project's samples by id as arrays: codes of query, teacher, source and label, and factor scores.
-
-    A source is one draw of one teacher: where teachers are few, their draws are compared like teachers.
-    """
+    """A project's samples by id as arrays: codes of query, teacher and label, and factor scores."""
 
     ids: list[str]
     query_ids: list[str]
     teachers: list[str]
     query: NDArray[np.int64]
     teacher: NDArray[np.int64]
-    source: NDArray[np.int64]
     label: NDArray[np.int64]
     factors: NDArray[np.float64]
 
@@ -172,7 +168,6 @@ class Samples:
             SELECT id, query_id, teacher,
                 dense_rank() OVER (ORDER BY query_id) - 1 AS query,
                 dense_rank() OVER (ORDER BY teacher) - 1 AS teacher_code,
-                dense_rank() OVER (ORDER BY teacher, draw) - 1 AS source,
                 dense_rank() OVER (ORDER BY label_key) - 1 AS label
                 {scores}
             FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id
@@ -186,7 +181,6 @@ class Samples:
             teachers=table["teacher"].to_pylist(),
             query=table["query"].to_numpy().astype(np.int64),
             teacher=table["teacher_code"].to_numpy().astype(np.int64),
-            source=table["source"].to_numpy().astype(np.int64),
             label=table["label"].to_numpy().astype(np.int64),
             factors=np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0)),
         )

@@ -54,7 +54,9 @@ def test_only_scoring_reads_gold_labels() -> None:
         if any(reads in path.read_text() for reads in (".golds(", "FROM golds", "JOIN golds"))
     }
     shown_beside_answers, copied_as_they_are = "app/usecases/comparing.py", "storage/copies.py"
-    scored = {"app/usecases/scoring.py", "app/usecases/selecting.py", "storage/queries.py"}
+    scored = {"app/usecases/scoring.py", "app/usecases/calibrating.py", "storage/queries.py"}
     assert readers == scored | {shown_beside_answers, copied_as_they_are}
-    selecting = (ROOT / "app/usecases/selecting.py").read_text()
-    assert selecting.count(".golds(") == 1, "only measure_scores, which reports on the teachers, may read them"
+    calibrating = (ROOT / "app/usecases/calibrating.py").read_text()
+    assert not {word for word in (".add(", ".write(", "select.select(", "overrule") if word in calibrating}
+    deciding = ("selecting", "factors", "presets", "tallies")
+    assert not [name for name in deciding if "calibrating" in (ROOT / f"app/usecases/{name}.py").read_text()]

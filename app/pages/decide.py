@@ -11,7 +11,7 @@ import gradio as gr
 from app.pages.frame import Frame
 from app.pages.picking import PICK, opened_id
 from app.pages.plots import heatmap
-from app.pages.selection import draw_numbers, say_reason
+from app.pages.selection import RAW, draw_numbers, say_reason
 from app.services import Services
 from app.usecases.browsing import FILTERS, Detail
 from app.view import Opener, marked_html, table_html, told_html
@@ -55,7 +55,7 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
         """
         quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
         decided = event(frame.guard(work), [frame.project, *inputs], [buttons["said"], *told], **frame.quiet)
-        counted = decided.success(frame.guard(do.numbers), [frame.project, *settings], numbers, **quiet)
+        counted = decided.success(frame.guard(do.numbers), [frame.project, *settings], numbers, **RAW, **quiet)
         turned = counted.success(frame.guard(do.stay), [*asked, after], page, **quiet)
         shown = turned.success(
             frame.guard(do.look if anew else do.redraw), [frame.project, opened, sample], one if anew else few, **quiet

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.services import Services
 from app.usecases.labelling import LabelOrder
-from engine.config import SelectionConfig
+from engine.config import SelectionConfig, read_config
 
 
 def build(services: Services) -> None:
@@ -47,13 +47,18 @@ class _Reads:
         return [{k: float(v) if k in money and v is not None else v for k, v in row.items()} for row in rows]
 
     def selection(self, project: str, threshold: float) -> dict[str, Any]:
-        """Tell what a threshold of confidence would keep, with equal weights; nothing is stored.
+        """Tell what a threshold of confidence would keep, with the project's preset; nothing is stored.
+
+        The preset is the paper's (equal weights of the teachers' scores), or the one for recordings where there are
+        only recordings without scores.
 
         Args:
             project: name of the project.
             threshold: confidence from 0 to 1 that a sample needs.
         """
-        return self.services.select.preview(project, SelectionConfig(threshold=threshold)).counts
+        preset = self.services.select.preset(project)
+        config = read_config(SelectionConfig, preset.config.model_dump() | {"threshold": threshold})
+        return {"preset": preset.name, **self.services.select.preview(project, config).counts}
 
     def query(self, project: str, query_id: str) -> dict[str, Any]:
         """Show a query with all its samples, the reason each was kept or not, and their cosine similarities.

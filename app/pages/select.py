@@ -10,11 +10,23 @@ import gradio as gr
 from app.pages import decide
 from app.pages.frame import Frame
 from app.pages.plots import likeness, rationale_map, sweep
-from app.pages.selection import FACTORS, draw_numbers, read_settings, stored_settings
+from app.pages.selection import (
+    FACTOR_NAMES,
+    FACTORS,
+    RAW,
+    begin_settings,
+    draw_numbers,
+    hold_settings,
+    read_settings,
+)
 from app.services import Services
+from app.usecases.calibrating import say_fitted
 from app.view import table_html, told_html
+from engine.calibration import LEAST_GOLDS
+from engine.config import SELECTION_PRESETS
 from storage.projects import Project
 
+_PRESETS = [("the paper's: the teachers' own scores", "paper"), ("recordings: agreement", "recordings")]
 _DISAGREE = [("keep both", "keep"), ("keep the majority's", "majority"), ("drop the query", "drop")]
 _METHODS = [("confidence, then the pair", "confidence"), ("keep all", "none")]
 _REBALANCE = """(...w) => {
@@ -28,45 +40,63 @@ _REBALANCE = """(...w) => {
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     gr.Markdown("## Select\nThe confident samples of a query, and of those the two that reason least alike.")
+    note = gr.HTML(padding=False)
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            settings, store = _lay_settings()
+            preset, settings, buttons = _lay_settings()
         with gr.Column(scale=3, min_width=320):
             said = gr.HTML(padding=False)
             bins = gr.Plot(label="confidence by teacher", visible=False)
     survey, drawn = _lay_overviews()
     do = _Handlers(frame.services)
-    weights = settings[-len(FACTORS) :]
-    numbers = {"fn": frame.guard(do.numbers), "inputs": [frame.project, *settings], "outputs": [said, bins]}
+    weights = settings[4 : 4 + len(FACTORS)]
+    asked = [frame.project, *settings]
+    numbers = {"fn": frame.guard(do.numbers), "inputs": asked, "outputs": [said, bins], **RAW}
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
-    for part in settings[:3]:
+    for part in (*settings[:3], settings[-1]):
         part.input(**numbers, **last)
     for place, weight in enumerate(weights):
         script = _REBALANCE % (place, place, place)
         balanced = weight.input(None, weights, weights, js=script, **last)
         balanced.then(**numbers, **last)
+    preset.input(frame.guard(do.set_out), [frame.project, preset], settings, **last).success(**numbers, **last)
     listed = decide.build(frame, settings, [said, bins])
-    stored = store.click(frame.guard(do.choose), [frame.project, *settings], [said, bins], **frame.quiet)
+    stored = buttons["store"].click(frame.guard(do.choose), asked, [said, bins], **RAW, **frame.quiet)
     frame.follow(stored.success(frame.guard(listed.first), listed.asked, listed.parts, **frame.quiet))
-    survey.click(frame.guard(do.survey), [frame.project, *settings], drawn, **frame.quiet)
-    frame.fill_once([said, bins, *settings], do.start)
+    fitted = buttons["fit"].click(frame.guard(do.fit), asked, [buttons["told"], settings[-1]], **RAW, **frame.quiet)
+    fitted.success(**numbers, **last)
+    survey.click(frame.guard(do.survey), asked, drawn, **RAW, **frame.quiet)
+    frame.fill_once([note, said, bins, *settings], do.start)
 
 
-def _lay_settings() -> tuple[list[Any], gr.Button]:
-    """The components of the settings, in the order of `read_settings`, and the button that selects."""
+def _lay_settings() -> tuple[gr.Dropdown, list[Any], dict[str, Any]]:
+    """What sets a preset, the components of the settings in the order of `read_settings`, and the buttons."""
+    preset = gr.Dropdown(_PRESETS, value=None, label="Set all to a preset")
     threshold = gr.Slider(0, 1, 0.95, step=0.005, label="Threshold of confidence")
     with gr.Accordion("Weights of the factors (they sum to 1)", open=True):
         weights = []
-        for pair in zip(FACTORS[::2], FACTORS[1::2], strict=True):
+        for pair in zip(FACTORS[::2], [*FACTORS[1::2], None], strict=False):
             with gr.Row():
                 weights += [
-                    gr.Slider(0, 1, 0.0, step=0.001, label=name.replace("_ds", ", Dawid-Skene"), min_width=130)
+                    gr.Slider(0, 1, 0.0, step=0.001, label=FACTOR_NAMES.get(name, name), min_width=130)
                     for name in pair
+                    if name
                 ]
     method = gr.Dropdown(_METHODS, label="Method")
     disagree = gr.Dropdown(_DISAGREE, value="keep", label="Where labels differ")
+    few = gr.Textbox(visible=False)
+    with gr.Accordion("Calibration", open=False):
+        gr.Markdown(
+            "A temperature divides the log-odds of every confidence. It changes no rank, but what passes the "
+            f"threshold. It can be fitted where at least {LEAST_GOLDS} queries have a gold label; nothing is selected "
+            "by gold."
+        )
+        temperature = gr.Number(1.0, label="Temperature (1: confidences as they are)", step=0.01)
+        fit = gr.Button("Fit it to the gold labels")
+        told = gr.HTML(padding=False)
     store = gr.Button("Select", variant="primary")
-    return [threshold, method, disagree, gr.Textbox(visible=False), *weights], store
+    settings = [threshold, method, disagree, few, *weights, temperature]
+    return preset, settings, {"store": store, "fit": fit, "told": told}
 
 
 def _lay_overviews() -> tuple[gr.Button, list[Any]]:
@@ -94,6 +124,14 @@ class _Handlers:
         self.services.select.select(project, read_settings(*values))
         return self.numbers(project, *values)
 
+    def set_out(self, project: str, preset: str) -> list[Any]:
+        return hold_settings(self.services.context.projects.get(project), SELECTION_PRESETS[preset])
+
+    def fit(self, project: str, *values: Any) -> list[Any]:
+        found = self.services.calibrate.fit(project, read_settings(*values))
+        told = f"{say_fitted(found)} It is set above; nothing is stored until you select."
+        return [told_html(told), found.temperature]
+
     def survey(self, project: str, *values: Any) -> list[Any]:
         config = read_settings(*values)
         found = self.services.survey.survey(project, config)
@@ -108,6 +146,6 @@ class _Handlers:
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
             told = told_html("Make a project first, on the page Projects.")
-            return [told, *[gr.update()] * (1 + 4 + len(FACTORS))]
-        values = stored_settings(self.services, project)
-        return [*self.numbers(project.name, *values), *values]
+            return ["", told, *[gr.update()] * (1 + 5 + len(FACTORS))]
+        values, notice = begin_settings(self.services, project)
+        return [told_html(notice), *self.numbers(project.name, *values), *values]

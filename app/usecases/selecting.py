@@ -12,35 +12,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.usecases.context import Context
-from engine.agreement import dawid_skene, plain_agreement
-from engine.config import COMPUTED_FACTORS, SelectionConfig
-from engine.errors import ConfigError, InputError, StateError
-from engine.evaluate import auroc
+from app.usecases.factors import read_factors
+from app.usecases.presets import Preset, find_preset
+from app.usecases.tallies import count_kept
+from engine.config import SelectionConfig
+from engine.errors import InputError, StateError
 from engine.jobs.spec import SPEC_FILE, write_atomically, write_lines
 from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
 from engine.records import MAX_CELL
-from engine.select import REASONS, TOLERANCE, Selection, SelectionInput, select, weigh
+from engine.select import REASONS, Selection, SelectionInput, select
 from engine.tasks import get_task
-from engine.types import Event, Reason, SelectionRow, Split, hash_id
+from engine.types import Event, Reason, SelectionRow, hash_id
 from storage.overrules import Decided, Decision
 from storage.projects import Project
 from storage.samples import SampleArrays
 from storage.selections import StoredSelection
 
-_SAME_SIDE = 0.02
-"""A threshold that passes less than this share of a teacher's samples, or all but this share, separates nothing."""
-_BINS, _PREVIEWS, _OPEN_LABELS = 50, 20, 100  # labels that an open answer space is taken to have in Dawid-Skene
+_BINS, _PREVIEWS = 50, 20
 
 
 @dataclass(frozen=True)
 class Held:
-    """A project's samples and vectors in memory; `state` tells whether they are still what is stored."""
+    """A project's samples and vectors in memory; `state` tells whether they are still what is stored.
+
+    `factors` are the columns of scores that were computed so far, by name.
+    """
 
     project_id: str
     state: tuple[int, int]
     arrays: SampleArrays
     vectors: NDArray[np.float32]
     embedder: str
+    factors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class SelectService:
         by_hand = [sorted(found.items()) for found in (decided.actions, edits) if found]
         kept = sorted(np.array(arrays.ids)[chosen.kept].tolist())
         edited = [edits[sample_id] for sample_id in kept if sample_id in edits]
-        counts = {**_count(arrays, chosen, config), "embedder": embedder, "state": list(held.state)}
+        counts = {**count_kept(arrays, chosen, config), "embedder": embedder, "state": list(held.state)}
         stored = StoredSelection(
             id=hash_id("selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids), *by_hand),
             project_id=project.id,
@@ -121,7 +124,7 @@ class SelectService:
         for code, teacher in enumerate(teachers):
             values = chosen.confidence[held.arrays.teacher == code]
             shares[teacher] = np.histogram(values[~np.isnan(values)], _BINS, (0.0, 1.0))[0].tolist()
-        return SelectionPreview(_count(held.arrays, chosen, config), shares)
+        return SelectionPreview(count_kept(held.arrays, chosen, config), shares)
 
     def choose(self, project_name: str, config: SelectionConfig) -> tuple[Held, Selection]:
         """The samples and what is decided for each, a person's decisions over it. Raises as `preview`."""
@@ -145,10 +148,10 @@ class SelectService:
 
     def _choose(self, project: Project, held: Held, config: SelectionConfig, decided: dict[str, str]) -> Selection:
         arrays = held.arrays
-        columns = self._factor_columns(project, arrays, config)
+        columns = read_factors(self.context, project, arrays, config, held.factors)
         samples = SelectionInput(
             query=arrays.query,
-            teacher=arrays.source,
+            teacher=arrays.teacher,
             label=arrays.label,
             order=np.arange(len(arrays.ids)),
             factors=np.stack(list(columns.values()), axis=1),
@@ -156,6 +159,14 @@ class SelectService:
             embeddings=held.vectors,
         )
         return _overrule(arrays, select(samples, config), decided)
+
+    def hold(self, project_name: str, config: SelectionConfig) -> Held:
+        """The project's samples in memory, with vectors where the settings' method needs them. Raises as `preview`."""
+        return self._hold(self.context.projects.get(project_name), config)
+
+    def preset(self, project_name: str) -> Preset:
+        """The settings that a project begins with."""
+        return find_preset(self.context, self.context.projects.get(project_name))
 
     def _hold(self, project: Project, config: SelectionConfig) -> Held:
         """The project's samples and vectors as arrays, read anew only where something changed."""
@@ -243,35 +254,6 @@ class SelectService:
                 self._store(project, config)
         return undone
 
-    def _factor_columns(
-        self, project: Project, arrays: SampleArrays, config: SelectionConfig
-    ) -> dict[str, NDArray[np.float64]]:
-        """The weighted factors' scores by name, each of shape (N,)."""
-        reported = get_task(project.config.task).factors
-        names = tuple(config.weights) or reported
-        unknown = [name for name in names if name not in reported and name not in COMPUTED_FACTORS]
-        if unknown:
-            known = ", ".join(reported + COMPUTED_FACTORS)
-            raise ConfigError(f"no factor is named {', '.join(unknown)}; there are {known}")
-        return {
-            name: arrays.factors[:, reported.index(name)] if name in reported else self._compute(name, project, arrays)
-            for name in names
-        }
-
-    def _compute(self, name: str, project: Project, arrays: SampleArrays) -> NDArray[np.float64]:
-        if name == "agreement":
-            return plain_agreement(arrays.query, arrays.source, arrays.label)
-        if name == "agreement_ds":
-            queries = self.context.queries.get(project.id, Split.DISTILL)
-            space = max((len(query.choices) for query in queries), default=0) or _OPEN_LABELS
-            return dawid_skene(arrays.query, arrays.source, arrays.label, space).posterior
-        empty = self.context.db.arrays(
-            "SELECT length(trim(rationale)) > 0 AS formed FROM samples WHERE project_id = ? AND split = 'distill' "
-            "ORDER BY id",
-            [project.id],
-        )["formed"]
-        return np.asarray(empty, dtype=np.float64)
-
     def _embed(self, project: Project, on_event: Callable[[Event], None]) -> None:
         """See to it that all distillation samples have vectors of one embedder, in a worker where some lack one."""
         for attempt in range(3):
@@ -293,25 +275,6 @@ class SelectService:
 
     def _run_embedder(self, project: Project, texts: dict[str, str], on_event: Callable[[Event], None]) -> None:
         run_embedder(self.context, project, list(texts.values()), on_event)
-
-    def measure_scores(self, project_name: str) -> dict[str, float | None]:
-        """AUROC of each teacher's own confidence (equal weights) against gold where that is known."""
-        project = self.context.projects.get(project_name)
-        task = get_task(project.config.task)
-        arrays = self.context.samples.arrays(project.id, task.factors)
-        confidence, _ = weigh(arrays.factors, task.factors, dict.fromkeys(task.factors, 1.0))
-        golds = self.context.queries.golds(project.id)
-        queries = {query.id: query for query in self.context.queries.get(project.id, Split.DISTILL)}
-        labels = {sample.id: sample.label for sample in self.context.samples.get(project.id, Split.DISTILL)}
-        scores: dict[str, tuple[list[float], list[bool]]] = {}
-        for sample_id, query_id, teacher, score in zip(
-            arrays.ids, arrays.query_ids, arrays.teachers, confidence, strict=True
-        ):
-            if query_id in golds and not np.isnan(score):
-                values, right = scores.setdefault(teacher, ([], []))
-                values.append(float(score))
-                right.append(task.verify(queries[query_id], labels[sample_id], golds[query_id]))
-        return {teacher: auroc(values, right) for teacher, (values, right) in sorted(scores.items())}
 
 
 def _overrule(arrays: SampleArrays, chosen: Selection, decided: dict[str, str]) -> Selection:
@@ -364,37 +327,3 @@ def _rows(arrays: SampleArrays, chosen: Selection, edits: Mapping[str, int]) -> 
             arrays.ids, arrays.query_ids, arrays.teachers, *chosen[:4], strict=True
         )
     ]
-
-
-def _count(arrays: SampleArrays, chosen: Selection, config: SelectionConfig) -> dict[str, object]:
-    kept = chosen.kept
-    codes, numbers = np.unique(chosen.reason, return_counts=True)
-    teachers = sorted(set(arrays.teachers))
-    per_teacher = np.bincount(arrays.teacher[kept], minlength=len(teachers))
-    return {
-        "samples": len(arrays.ids),
-        "kept": int(kept.sum()),
-        "queries": len(set(arrays.query_ids)),
-        "queries_kept": len(np.unique(arrays.query[kept])),
-        "label_disagreements": chosen.disagreements,
-        "renormalised": int(chosen.renormalised.sum()),
-        "reasons": {REASONS[code].value: int(number) for code, number in zip(codes, numbers, strict=True)},
-        "kept_by_teacher": dict(zip(teachers, per_teacher.tolist(), strict=True)),
-        "spread": [] if config.method == "none" else _spread(arrays, teachers, chosen, config.threshold),
-    }
-
-
-def _spread(arrays: SampleArrays, teachers: list[str], chosen: Selection, threshold: float) -> list[dict[str, object]]:
-    """Where each teacher's confidences lie, and whether the threshold separates any of them from the others."""
-    rows: list[dict[str, object]] = []
-    for code, teacher in enumerate(teachers):
-        values = chosen.confidence[(arrays.teacher == code) & ~np.isnan(chosen.confidence)]
-        if not len(values):
-            continue
-        low, middle, high = (round(float(q), 4) for q in np.quantile(values, (0.05, 0.5, 0.95)))
-        passed = float((values >= threshold - TOLERANCE).mean())
-        separates = _SAME_SIDE < passed < 1 - _SAME_SIDE
-        rows.append(
-            {"teacher": teacher, "p5": low, "median": middle, "p95": high, "passed": passed, "separates": separates}
-        )
-    return rows

@@ -65,7 +65,7 @@ class SurveyService:
             "the same, the majority's labels": config.model_copy(update={"disagreement": "majority"}),
             "the same, no query whose labels differ": config.model_copy(update={"disagreement": "drop"}),
             "the paper's settings": SelectionConfig(),
-            "agreement in place of scores": SELECTION_PRESETS["recordings"],
+            "weighted agreement in place of scores": SELECTION_PRESETS["recordings"],
             "keep all": SELECTION_PRESETS["none"],
         }
         rows = []

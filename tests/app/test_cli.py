@@ -70,8 +70,15 @@ def test_recordings_from_file_to_selection(workspace: Path, queries: Path, outpu
     assert data["samples"] == sum(data["reasons"].values()) and 0 < data["kept"] < data["samples"]
     refused = tacit("label", "rec", workspace=workspace)
     assert refused.returncode == 3 and "import-outputs" in refused.stderr
-    shown = tacit("select", "rec", "--preset", "recordings", workspace=workspace)
-    assert shown.returncode == 0 and "kept" in shown.stdout
+    by_itself = json.loads(tacit("select", "rec", "--json", workspace=workspace).stdout)
+    assert by_itself["preset"] == "recordings" and "All teachers are recordings" in by_itself["notice"]
+    assert (by_itself["kept"], by_itself["config"]) == (data["kept"], data["config"])
+    assert data["notice"] == "" and 0 <= data["calibration"]["error"] <= 1 and data["calibration"]["n"] > 0
+    assert json.loads(tacit("select", "rec", "--preset", "paper", "--json", workspace=workspace).stdout)["kept"] == 0
+    shown = tacit("select", "rec", workspace=workspace)
+    assert shown.returncode == 0 and "kept" in shown.stdout and "calibration error" in shown.stdout
+    too_few = tacit("calibrate", "rec", workspace=workspace)
+    assert too_few.returncode == 3 and "a temperature needs 50" in too_few.stderr
 
 
 @pytest.mark.parametrize(

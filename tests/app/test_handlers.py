@@ -16,7 +16,7 @@ from app.pages.teachers import _FIELDS
 from tests.app.studio import PAGES, Studio, open_studio
 from tests.fakes.provider import KEY
 
-SETTINGS = [0.95, "confidence", "keep", "", 0.4, 0.4, 0.2, *[0.0] * (len(FACTORS) - 3)]
+SETTINGS = [0.95, "confidence", "keep", "", 0.4, 0.4, 0.2, *[0.0] * (len(FACTORS) - 3), 1.0]
 CHOICES = json.dumps({"A": "x", "B": "y"})
 
 
@@ -148,6 +148,10 @@ def test_select(studio: Studio) -> None:
     studio.open("select", "p")
     assert "kept" in studio("select", "choose", "p", *SETTINGS)[0]
     assert "kept 52 of 52" in studio("select", "numbers", "p", 0.0, "none", *SETTINGS[2:])[0]
+    assert "no number is given" in studio("select", "numbers", "p", None, *SETTINGS[1:])[0], "as where it was cleared"
+    assert "no number is given" in studio.refused("select", "choose", "p", *SETTINGS[:-1], None)
+    assert studio("select", "set_out", "p", "recordings")[0] == 0.6
+    assert "a temperature needs 50" in studio.refused("select", "fit", "p", *SETTINGS)
     assert "data-open" in studio("decide", "first", "p", "", "all")
     assert "No query here" in studio("decide", "first", "p", "nobody asks this", "all")
     assert "data-open" in studio("decide", "first", "p", "", "all")

@@ -17,7 +17,7 @@ from engine.types import Reason
 
 QUICK = settings(max_examples=100, deadline=None)
 NAMES = ("reasoning", "answer", "clarity")
-UNRETAINED = (Reason.BELOW_THRESHOLD, Reason.NO_CONFIDENCE)
+UNRETAINED = (Reason.BELOW_THRESHOLD, Reason.NO_CONFIDENCE, Reason.TEACHERS_DIFFER)
 
 
 def make_input(rows: list[tuple[Any, ...]], order: list[int] | None = None) -> SelectionInput:
@@ -174,6 +174,67 @@ def test_a_missing_factor_renormalises_the_others_and_is_flagged() -> None:
     assert renormalised.tolist() == [True, False, True, False]
 
 
+UNKNOWN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("weights", "known"),
+    [
+        ({"reasoning": 1.0, "answer": 1.0}, True),
+        ({"reasoning": 0.8, "answer": 0.2}, True),
+        ({"reasoning": 0.1, "answer": 0.1, "clarity": 0.2}, False),
+        ({"reasoning": 0.2, "answer": 0.8}, False),
+        ({}, False),
+    ],
+)
+def test_less_than_half_of_the_weight_is_no_confidence(weights: dict[str, float], known: bool) -> None:
+    rows = [(0, 0, 0, (1.0, UNKNOWN, UNKNOWN), (1, 0))]
+    chosen = select(make_input(rows), SelectionConfig(threshold=0, weights=weights))
+    assert [REASONS[code] for code in chosen.reason] == [Reason.KEPT_FEW if known else Reason.NO_CONFIDENCE]
+    assert bool(np.isnan(chosen.confidence[0])) is not known
+
+
+@QUICK
+@given(sample_rows, st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 1.0]), min_size=3, max_size=3))
+def test_a_sample_has_a_confidence_exactly_where_half_of_the_weight_is_known(
+    rows: list[Any], weights: list[float]
+) -> None:
+    if sum(weights) == 0:
+        weights[0] = 1.0
+    chosen = select(make_input(rows), SelectionConfig(threshold=0, weights=dict(zip(NAMES, weights, strict=True))))
+    for (*_, factors, _), confidence in zip(rows, chosen.confidence, strict=True):
+        known = sum(w for w, m in zip(weights, factors, strict=True) if m == m)
+        assert bool(np.isnan(confidence)) is (known < sum(weights) / 2 - 1e-9)
+
+
+def by_agreement(rows: list[tuple[Any, ...]], threshold: float = 0.6, disagreement: str = "keep") -> list[Reason]:
+    """Reasons where the only factor is an agreement, the first score of each row."""
+    samples = make_input(rows)
+    samples = dataclasses.replace(samples, factors=samples.factors[:, :1], names=("agreement",))
+    config = SelectionConfig.model_validate(
+        {"threshold": threshold, "weights": {"agreement": 1}, "disagreement": disagreement}
+    )
+    return [REASONS[code] for code in select(samples, config).reason]
+
+
+def test_two_teachers_that_differ_are_told_so() -> None:
+    rows = [
+        *(row(0, 0, (1, 0), label=1, score=0.4), row(0, 1, (0, 1), label=2, score=0.4)),
+        *(row(1, 0, (1, 0), label=1, score=0.9), row(1, 1, (0, 1), label=1, score=0.9)),
+        *(row(2, teacher, (1, 0), label=teacher, score=0.3) for teacher in range(3)),
+        *(row(3, 0, (1, 0), label=label, score=0.4) for label in (1, 2)),
+    ]
+    reasons = by_agreement(rows)
+    assert reasons[:2] == [Reason.TEACHERS_DIFFER] * 2
+    assert reasons[2:4] == [Reason.KEPT_FEW] * 2
+    assert reasons[4:] == [Reason.BELOW_THRESHOLD] * 5
+
+
+def test_two_teachers_that_differ_below_their_own_scores_are_below_the_threshold() -> None:
+    rows = [row(0, 0, (1, 0), label=1, score=0.4), row(0, 1, (0, 1), label=2, score=0.4)]
+    assert reasons_of(rows, SelectionConfig()) == [Reason.BELOW_THRESHOLD] * 2
+
+
 def test_without_any_score_a_sample_is_not_kept_even_at_threshold_zero() -> None:
     nothing = (float("nan"),) * 3
     rows = [(0, 0, 0, nothing, (1, 0)), row(0, 1, (0, 1), score=0.0)]
@@ -210,7 +271,7 @@ def test_many_draws_of_one_teacher_leave_its_two_most_confident() -> None:
 
 
 def disagreeing() -> list[tuple[Any, ...]]:
-    """Query 0: a pair that disagrees 2 to 1. Query 1: two that disagree 1 to 1. Query 2: a pair that agrees."""
+    """Query 0: the least similar pair differs, 2 to 1. Query 1: two differ. Query 2: the odd one out is in no pair."""
     return [
         *(row(0, 0, (1, 0), label=1), row(0, 1, (-1, 0), label=2), row(0, 2, (0.9, 0.1), label=1)),
         *(row(1, 0, (1, 0), label=3), row(1, 1, (0, 1), label=4)),
@@ -218,29 +279,83 @@ def disagreeing() -> list[tuple[Any, ...]]:
     ]
 
 
-def test_keep_leaves_disagreeing_pairs_and_counts_them() -> None:
+def test_keep_leaves_disagreeing_pairs_and_counts_queries_whose_retained_samples_disagree() -> None:
     chosen = select(make_input(disagreeing()), SelectionConfig(disagreement="keep"))
     assert chosen.kept.tolist() == [True, True, False, True, True, True, True, False]
-    assert chosen.disagreements == 2
+    assert chosen.disagreements == 3
 
 
-def test_majority_keeps_only_labels_of_over_half_the_teachers() -> None:
-    reasons = reasons_of(disagreeing(), SelectionConfig(disagreement="majority"))
-    assert reasons[:3] == [Reason.KEPT_PAIR, Reason.LABEL_MINORITY, Reason.NOT_IN_PAIR]
-    assert reasons[3:5] == [Reason.LABEL_MINORITY] * 2
-    assert reasons[5:] == [Reason.KEPT_PAIR, Reason.KEPT_PAIR, Reason.NOT_IN_PAIR]
-    assert select(make_input(disagreeing()), SelectionConfig(disagreement="majority")).disagreements == 2
+def test_majority_settles_the_label_before_the_pair_is_chosen() -> None:
+    chosen = select(make_input(disagreeing()), SelectionConfig(disagreement="majority"))
+    reasons = [REASONS[code] for code in chosen.reason]
+    assert reasons[:3] == [Reason.KEPT_PAIR, Reason.LABEL_MINORITY, Reason.KEPT_PAIR]
+    assert chosen.similarity[0] == chosen.similarity[2] == pytest.approx(0.9 / np.sqrt(0.82))
+    assert reasons[3:5] == [Reason.LABELS_DISAGREE] * 2, "neither of two that differ is a minority"
+    assert reasons[5:] == [Reason.KEPT_PAIR, Reason.KEPT_PAIR, Reason.LABEL_MINORITY]
+    assert chosen.disagreements == 3
 
 
 def test_a_rejected_sample_has_no_vote_in_the_majority() -> None:
     rows = [*disagreeing()[:2], row(0, 2, (0.9, 0.1), label=1, score=0.2)]
-    assert reasons_of(rows, SelectionConfig(disagreement="majority"))[:2] == [Reason.LABEL_MINORITY] * 2
+    assert reasons_of(rows, SelectionConfig(disagreement="majority"))[:2] == [Reason.LABELS_DISAGREE] * 2
 
 
-def test_drop_leaves_out_queries_that_disagree() -> None:
-    reasons = reasons_of(disagreeing(), SelectionConfig(disagreement="drop"))
-    assert reasons[:2] == reasons[3:5] == [Reason.LABELS_DISAGREE] * 2
-    assert reasons[5:7] == [Reason.KEPT_PAIR] * 2
+def test_drop_leaves_out_queries_whose_retained_samples_disagree() -> None:
+    agreeing = [row(3, teacher, (teacher, 1), label=7) for teacher in range(3)]
+    reasons = reasons_of([*disagreeing(), *agreeing], SelectionConfig(disagreement="drop"))
+    assert reasons[:8] == [Reason.LABELS_DISAGREE] * 8
+    assert sorted(reasons[8:]) == [Reason.KEPT_PAIR, Reason.KEPT_PAIR, Reason.NOT_IN_PAIR]
+
+
+def test_four_draws_of_one_teacher_do_not_outvote_two_others() -> None:
+    rows = [
+        *(row(0, 0, (n, 1), label=1) for n in range(4)),
+        row(0, 1, (-1, 0), label=2),
+        row(0, 2, (-1, -1), label=2),
+    ]
+    reasons = reasons_of(rows, SelectionConfig(disagreement="majority"))
+    assert reasons == [Reason.LABEL_MINORITY] * 4 + [Reason.KEPT_PAIR] * 2
+
+
+def test_a_teacher_whose_draws_differ_shares_its_vote_among_them() -> None:
+    rows = [
+        *(row(0, 0, (n, 1), label=label) for n, label in enumerate((1, 2))),
+        row(0, 1, (-1, 0), label=2),
+        row(0, 2, (-1, -1), label=3),
+        *(row(1, 0, (n, 1), label=label) for n, label in enumerate((1, 2, 2))),
+        row(1, 1, (-1, 0), label=2),
+        row(1, 2, (-1, -1), label=3),
+    ]
+    reasons = reasons_of(rows, SelectionConfig(disagreement="majority"))
+    assert reasons[:4] == [Reason.LABELS_DISAGREE] * 4, "1.5 of 3 is no majority"
+    assert [reason.kept for reason in reasons[4:]].count(True) == 2
+    assert reasons[4] is reasons[8] is Reason.LABEL_MINORITY
+
+
+def test_thirds_of_a_vote_that_make_up_half_are_no_majority() -> None:
+    rows = [
+        *(row(0, 0, (n, 1), label=label) for n, label in enumerate((1, 2, 3))),
+        *(row(0, 1, (n, 2), label=label) for n, label in enumerate((1, 1, 2))),
+    ]
+    assert set(reasons_of(rows, SelectionConfig(disagreement="majority"))) == {Reason.LABELS_DISAGREE}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 2), vectors), min_size=1, max_size=24))
+def test_a_minority_never_costs_a_pair(drawn: list[Any]) -> None:
+    rows = [row(query, teacher, vector, label) for query, teacher, label, vector in drawn]
+    kept = select(make_input(rows), SelectionConfig(disagreement="majority")).kept
+    for query in {sample[0] for sample in rows}:
+        own = [place for place, sample in enumerate(rows) if sample[0] == query]
+        draws = defaultdict(list)
+        for place in own:
+            draws[rows[place][1]].append(rows[place][2])
+        share = {label: sum(d.count(label) / len(d) for d in draws.values()) for label in (0, 1, 2)}
+        settled = [label for label, votes in share.items() if votes > len(draws) / 2 + 1e-9]
+        left = [place for place in own if kept[place]]
+        assert {rows[place][2] for place in left} == set(settled)
+        voters = {rows[place][1] for place in own if rows[place][2] in settled}
+        assert len(voters) < 2 or (len(left) == 2 and len({rows[place][1] for place in left}) == 2)
 
 
 def test_method_none_keeps_all_whatever_the_scores() -> None:

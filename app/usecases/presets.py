@@ -1,0 +1,42 @@
+"""The settings of selection that a project begins with, before anybody chose others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.usecases.context import Context
+from engine.config import SELECTION_PRESETS, SelectionConfig
+from storage.projects import Project
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A preset by its name, and why it is the one ("" where it is the paper's, as everywhere)."""
+
+    name: str
+    config: SelectionConfig
+    notice: str = ""
+
+
+def find_preset(context: Context, project: Project) -> Preset:
+    """The recordings' preset where all teachers are recordings and most of their samples have no scores, else the
+    paper's.
+    """
+    teachers = context.projects.teachers(project.id)
+    if not teachers or any(spec.provider != "recorded" for spec in teachers):
+        return Preset("paper", SELECTION_PRESETS["paper"])
+    row = context.db.remembered(
+        "SELECT count(*) AS samples, count(*) FILTER (WHERE cardinality(factors) > 0) AS scored FROM samples "
+        "WHERE project_id = ? AND split = 'distill'",
+        [project.id],
+    )[0]
+    if 2 * row["scored"] > row["samples"]:
+        return Preset("paper", SELECTION_PRESETS["paper"])
+    config = SELECTION_PRESETS["recordings"]
+    return Preset(
+        "recordings",
+        config,
+        "All teachers are recordings without scores of their own, so this begins with the preset for recordings: "
+        "confidence is the share of the teachers' votes for a label, weighted by reliability, with a threshold of "
+        f"{config.threshold:g}.",
+    )

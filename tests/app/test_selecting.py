@@ -1,0 +1,238 @@
+"""Selection from the store: recordings without scores, draws, calibration, and what a page and a program are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from app.pages.selection import FACTORS, begin_settings, draw_numbers, hold_settings, read_settings, say_reason
+from app.services import Services, open_services
+from app.usecases.calibrating import say_fitted, say_measured
+from app.usecases.tallies import say_notices
+from engine.config import SELECTION_PRESETS, ProjectConfig, SelectionConfig
+from engine.errors import InputError, StateError
+from engine.packaged import PACKAGED_EMBEDDER
+from engine.types import Choice, Reason, Split, TeacherSpec, make_query
+from storage.projects import Project
+
+CHOICES = tuple(Choice(letter, f"option {letter}") for letter in "ABCDE")
+Answers = Sequence[Sequence[tuple[str, str]]]
+"""By query the (teacher, label) of each sample; a teacher that comes again drew again."""
+
+
+@pytest.fixture
+def services(workspace: Path) -> Iterator[Services]:
+    with open_services(workspace) as opened:
+        yield opened
+
+
+def store(
+    services: Services,
+    answers: Answers,
+    provider: str = "recorded",
+    golds: int = 0,
+    scores: dict[str, float] | None = None,
+) -> Project:
+    """Project `p` with samples and vectors; the gold label of the first `golds` queries is A."""
+    project = services.data.create_project(ProjectConfig(name="p", task="choice", embedder="packaged"))
+    queries = [make_query(f"Which is it in case {n}?", CHOICES) for n in range(len(answers))]
+    services.data.add_queries(project.id, queries, {query.id: "A" for query in queries[:golds]})
+    rows: list[dict[str, Any]] = []
+    for n, (query, given) in enumerate(zip(queries, answers, strict=True)):
+        drawn: dict[str, int] = {}
+        for teacher, label in given:
+            draw = drawn[teacher] = drawn.get(teacher, -1) + 1
+            rows.append(
+                {
+                    "project_id": project.id,
+                    "id": f"{n:05d}-{teacher}-{draw}",
+                    "query_id": query.id,
+                    "teacher": teacher,
+                    "rationale": f"Because {teacher} says so.",
+                    "label": label,
+                    "label_key": label,
+                    "text_hash": f"{n:05d}-{teacher}-{draw}",
+                    "split": "distill",
+                    "draw": draw,
+                    "factors": list((scores or {}).items()),
+                }
+            )
+    types = {"draw": pa.int32(), "factors": pa.map_(pa.string(), pa.float64())}
+    table = pa.table({name: pa.array([row[name] for row in rows], types.get(name, pa.string())) for name in rows[0]})
+    with services.context.db.write() as writer:
+        writer.insert("samples", table)
+    vectors = np.random.default_rng(0).standard_normal((len(rows), 384)).astype(np.float32)
+    services.context.samples.add_vectors(PACKAGED_EMBEDDER, "1", [row["id"] for row in rows], vectors)
+    for teacher in sorted({row["teacher"] for row in rows}):
+        services.context.projects.put_teacher(project.id, TeacherSpec(teacher, provider, teacher))
+    return project
+
+
+AGREE, DIFFER, ALONE = [("one", "A"), ("two", "A")], [("one", "A"), ("two", "B")], [("one", "A")]
+
+
+def reasons(services: Services, config: SelectionConfig) -> dict[str, str]:
+    """Reason by sample."""
+    stored = services.select.select("p", config)
+    return {row["sample_id"]: row["reason"] for row in services.context.selections.page(stored.id, size=1000)}
+
+
+def test_a_project_of_recordings_begins_with_their_preset_and_is_told_why(services: Services) -> None:
+    project = store(services, [AGREE] * 40 + [DIFFER] * 15 + [ALONE] * 5)
+    values, notice = begin_settings(services, project)
+    assert read_settings(*values) == SELECTION_PRESETS["recordings"]
+    assert "All teachers are recordings" in notice
+    said, _ = draw_numbers(services, "p", tuple(values))
+    assert "kept 80 of 115 samples, for 40 of 60 queries" in said
+    assert "5 queries were answered by one teacher alone" in said
+    assert "15 queries were answered by two teachers that differ" in said
+    assert services.select.preview("p", SELECTION_PRESETS["recordings"]).counts["reasons"] == {
+        "kept_few": 80,
+        "no_confidence": 5,
+        "teachers_differ": 30,
+    }
+    services.select.select("p", SelectionConfig(threshold=0.5))
+    values, notice = begin_settings(services, project)
+    assert values[0] == 0.5 and notice == "", "what was stored goes before the preset"
+
+
+def test_the_paper_s_settings_tell_recordings_without_scores_what_to_do(services: Services) -> None:
+    store(services, [AGREE] * 3)
+    counts = services.select.preview("p", SelectionConfig()).counts
+    assert counts["kept"] == 0 and counts["unscored"] == 6
+    assert any("Agreement needs no scores" in notice for notice in say_notices(counts))
+
+
+@pytest.mark.parametrize(
+    ("provider", "scores"),
+    [("openai", None), ("recorded", {"reasoning": 0.9, "answer": 0.9, "clarity": 0.9})],
+)
+def test_live_teachers_and_recordings_with_scores_begin_with_the_paper_s_preset(
+    services: Services, provider: str, scores: dict[str, float] | None
+) -> None:
+    project = store(services, [AGREE] * 3, provider, scores=scores)
+    values, notice = begin_settings(services, project)
+    assert read_settings(*values).threshold == 0.95 and notice == ""
+
+
+def test_four_draws_of_one_teacher_are_one_vote_and_no_pair(services: Services) -> None:
+    outvoting = [("one", "B")] * 4 + [("two", "A"), ("three", "A")]
+    store(services, [outvoting] + [[("one", "A"), ("two", "A"), ("three", "A")]] * 9 + [[("one", "A")] * 4])
+    for factor in ("agreement", "agreement_weighted", "agreement_ds"):
+        found = reasons(services, SelectionConfig(threshold=0.5, weights={factor: 1}))
+        assert {found[f"00000-one-{draw}"] for draw in range(4)} == {"below_threshold"}, factor
+        assert {found["00000-two-0"], found["00000-three-0"]} == {"kept_few"}, factor
+        assert {found[f"00010-one-{draw}"] for draw in range(4)} == {"no_confidence"}, factor
+
+
+def test_the_pair_takes_different_teachers_and_one_teacher_s_draws_are_never_a_pair(services: Services) -> None:
+    drawn = [("one", "A")] * 4 + [("two", "A"), ("two", "A")]
+    scores = {"reasoning": 1.0, "answer": 1.0, "clarity": 1.0}
+    store(services, [drawn] * 8 + [[("one", "A")] * 4] * 8, "openai", scores=scores)
+    found = reasons(services, SelectionConfig())
+    for n in range(8):
+        pair = sorted(name for name, reason in found.items() if name.startswith(f"{n:05d}") and reason == "kept_pair")
+        assert [name.split("-")[1] for name in pair] == ["one", "two"]
+        own = [reason for name, reason in found.items() if name.startswith(f"{n + 8:05d}")]
+        assert sorted(own) == ["kept_few", "kept_few", "not_in_pair", "not_in_pair"]
+
+
+def scored(services: Services, golds: int) -> Project:
+    """Of 100 queries, A is right where a gold label is; where both say B they agree and are wrong."""
+    wrong = [("one", "B"), ("two", "B")]
+    return store(services, [AGREE, AGREE, wrong, DIFFER] * 25, golds=golds)
+
+
+def test_the_calibration_error_is_shown_where_gold_labels_exist(services: Services) -> None:
+    project = scored(services, golds=100)
+    config = SELECTION_PRESETS["recordings"]
+    found = services.calibrate.measure("p", config)
+    assert found is not None and (found.n, found.queries, found.labels) == (200, 100, 200)
+    assert found.error == pytest.approx(0.75 * (8 / 9 - 2 / 3) + 0.25 * (0.5 - 4 / 9))
+    assert found.right == pytest.approx(125 / 200) and found.kept_right == pytest.approx(2 / 3)
+    assert [row["samples"] for row in found.bins] == [50, 150]
+    said, _ = draw_numbers(services, "p", tuple(hold_settings(project, config)))
+    assert f"calibration error {found.error:.3f}" in said and "in 10 bins of equal width, n = 200 samples" in said
+
+
+def test_without_gold_labels_nothing_is_said_of_calibration(services: Services) -> None:
+    project = scored(services, golds=0)
+    assert services.calibrate.measure("p", SELECTION_PRESETS["recordings"]) is None
+    said, _ = draw_numbers(services, "p", tuple(hold_settings(project, SELECTION_PRESETS["recordings"])))
+    assert "calibration" not in said
+    with pytest.raises(StateError, match="0 queries have a gold label and a confidence; a temperature needs 50"):
+        services.calibrate.fit("p", SELECTION_PRESETS["recordings"])
+
+
+def test_keeping_all_is_compared_with_gold_labels_without_a_confidence(services: Services) -> None:
+    scored(services, golds=100)
+    found = services.calibrate.measure("p", SelectionConfig(method="none"))
+    assert found is not None and found.error is None and found.kept == 200
+    assert found.kept_right == pytest.approx(125 / 200)
+    assert all("calibration error" not in line for line in say_measured(found))
+
+
+def test_a_temperature_is_fitted_and_decides_nothing_before_it_is_ordered(services: Services) -> None:
+    scored(services, golds=100)
+    config = SELECTION_PRESETS["recordings"]
+    before = services.select.select("p", config)
+    fitted = services.calibrate.fit("p", config)
+    assert (fitted.n, fitted.queries) == (200, 100)
+    assert fitted.temperature > 1 and fitted.after < fitted.before
+    assert "Ranks stay" in say_fitted(fitted)
+    assert services.select.select("p", config).fingerprint == before.fingerprint
+    warmer = config.model_copy(update={"temperature": fitted.temperature, "threshold": 0.8})
+    stored = services.select.select("p", warmer)
+    assert stored.counts["kept"] == 0 and services.context.selections.latest(stored.project_id).config == warmer
+    tempered, plain = services.calibrate.measure("p", warmer), services.calibrate.measure("p", config)
+    assert tempered is not None and plain is not None
+    assert tempered.auroc == plain.auroc and (tempered.error or 1) < (plain.error or 0)
+    assert services.calibrate.fit("p", warmer) == fitted, "what is fitted is the confidence as it is"
+
+
+def test_forty_nine_gold_labels_are_too_few(services: Services) -> None:
+    scored(services, golds=49)
+    with pytest.raises(StateError, match="49 queries"):
+        services.calibrate.fit("p", SELECTION_PRESETS["recordings"])
+
+
+def test_gold_labels_change_nothing_of_what_is_kept(services: Services) -> None:
+    project = scored(services, golds=0)
+    before = reasons(services, SELECTION_PRESETS["recordings"])
+    assert services.calibrate.measure("p", SELECTION_PRESETS["recordings"]) is None
+    queries = services.context.queries.get(project.id, Split.DISTILL)
+    with services.context.db.write() as writer:
+        for query in queries:
+            writer.run("INSERT INTO golds VALUES (?, ?, ?)", [project.id, query.id, "E"])
+    found = services.calibrate.measure("p", SELECTION_PRESETS["recordings"])
+    assert found is not None and found.right == 0, "new gold labels are seen"
+    assert reasons(services, SELECTION_PRESETS["recordings"]) == before
+
+
+def test_more_gold_labels_than_are_scored_are_said(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.usecases.calibrating.MOST_SCORED", 20)
+    scored(services, golds=100)
+    found = services.calibrate.measure("p", SELECTION_PRESETS["recordings"])
+    assert found is not None and (found.queries, found.of) == (20, 100)
+    assert "20 of 100 queries scored" in say_measured(found)[0]
+
+
+@pytest.mark.parametrize("place", [0, 4, 4 + len(FACTORS)])
+def test_a_cleared_number_is_told_and_changes_nothing(services: Services, place: int) -> None:
+    project = store(services, [AGREE] * 3)
+    values = hold_settings(project, SELECTION_PRESETS["recordings"])
+    values[place] = None
+    with pytest.raises(InputError, match="no number is given"):
+        read_settings(*values)
+    said, plot = draw_numbers(services, "p", tuple(values))
+    assert "no number is given" in said and plot.visible is False
+
+
+def test_every_reason_is_said_in_words() -> None:
+    said = [say_reason(reason.value) for reason in Reason]
+    assert len(set(said)) == len(said) and not any("_" in words for words in said)
