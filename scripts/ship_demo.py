@@ -15,10 +15,11 @@ from pathlib import Path
 import safetensors.torch
 
 from app.console import EventBars, err
-from app.demo import STAGES, run_demo
+from app.demo import run_demo
 from app.recipe import FULL
 from app.services import open_services
 from app.shipping import SHIPPED
+from app.usecases.judging import groups_of
 
 MOST_BYTES = 20_000_000
 
@@ -28,10 +29,11 @@ def main(workspace: Path) -> None:
     with open_services(workspace) as services, EventBars() as bars, tempfile.TemporaryDirectory() as folder:
         found = next((run for run in services.context.runs.all() if run.plan == FULL.plan), None)
         if found is None or found.status != "finished":
-            run_demo(services, FULL, lambda line: err.print(line), bars)
+            found = run_demo(services, FULL, lambda line: err.print(line), bars).run
+        stages = {name for name, group in groups_of(found).items() if group == "stage"}
         whole = services.carry.export(FULL.project, Path(folder) / "whole.zip", with_runs=True)
         small = Path(folder) / "small.zip"
-        shrink(whole, small)
+        shrink(whole, small, stages)
         if small.stat().st_size > MOST_BYTES:
             sys.exit(f"it has {small.stat().st_size:,} bytes; at most {MOST_BYTES:,} are shipped")
         SHIPPED.parent.mkdir(exist_ok=True)
@@ -39,12 +41,12 @@ def main(workspace: Path) -> None:
     err.print(f"{SHIPPED}: {SHIPPED.stat().st_size:,} bytes")
 
 
-def shrink(whole: Path, small: Path) -> None:
-    """Leave the adapters of baselines out, and write the others' weights in float16."""
+def shrink(whole: Path, small: Path, stages: set[str]) -> None:
+    """Leave the adapters of baselines out, and write the stages' weights in float16."""
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
         for item in source.infolist():
             parts = item.filename.split("/")
-            if parts[0] == "adapters" and parts[2] not in STAGES:
+            if parts[0] == "adapters" and parts[2] not in stages:
                 continue
             data = source.read(item)
             if item.filename.endswith(".safetensors"):
