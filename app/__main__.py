@@ -201,12 +201,14 @@ def compress(
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Look at a run's compressed rationales beside their originals; edit, or approve them and go on."""
-    from app.console import EventBars
+    from app.console import EventBars, err
     from app.showing import show_compression
 
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         if edit is not None:
-            services.review.edit(run, edit, text or "")
+            edited = services.review.edit(run, edit, text or "")
+            if edited.flaw is not None:
+                err.print(f"saved, but not approved: {edited.flaw}; --approve approves it all the same")
         if approve:
             services.run.wait(services.run.approve(run).id, bars)
         data = services.review.rows(run)

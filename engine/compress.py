@@ -20,6 +20,8 @@ COMPRESS_SCHEMA = object_schema({"rationale": {"type": "string"}, "label": {"typ
 CHECK_SCHEMA = object_schema({"label": {"type": "string"}})
 PRESERVED = "answer preserved"
 KEPT = "kept original: "
+NOT_PRESERVED = "not preserved: "
+SAME = "the same answer"
 WITH, WITHOUT = "with the short form: ", "without it: "
 """How flags begin that say what a check found; those of level 2 say what another teacher answered."""
 
@@ -187,7 +189,7 @@ async def _follow(asker: _Asker, rationale: str) -> tuple[bool, bool] | None:
 
 
 def _tell(right: bool) -> str:
-    return "the same answer" if right else "another answer or none"
+    return SAME if right else "another answer or none"
 
 
 def _same(task: Task, example: Example, label: str) -> bool:

@@ -102,10 +102,11 @@ class Rationales:
         text: str,
         flags: Sequence[str] = (),
         seen: int | None = None,
+        approved: bool = True,
     ) -> int:
-        """Add a version that a person wrote or chose, which approves it; earlier versions stay. Returns its number.
+        """Add a version that a person wrote or chose, approved by that or not; earlier versions stay.
 
-        `seen` is the newest version when the person looked; None where it doesn't matter.
+        `seen` is the newest version when the person looked; None where it doesn't matter. Returns its number.
 
         Raises:
             Conflict: if there is a newer one; then nothing is stored.
@@ -139,7 +140,8 @@ class Rationales:
                 "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
-            writer.run("INSERT INTO approvals VALUES (?, ?, ?, ?)", [run.id, sample_id, last + 1, now()])
+            if approved:
+                writer.run("INSERT INTO approvals VALUES (?, ?, ?, ?)", [run.id, sample_id, last + 1, now()])
         return last + 1
 
     def approve(self, run_id: str, versions: Sequence[tuple[str, int]]) -> int:

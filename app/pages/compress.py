@@ -147,8 +147,10 @@ class _Handlers:
         return [three_html(row), row["compressed"], table_html(history, "history"), shown, str(row["version"])]
 
     def edit(self, project: str, run: str, sample: str, text: str, seen: str) -> str:
-        self.services.review.edit(self._run(project, run), _named(sample), text, int(seen))
-        return told_html("Saved and approved; earlier versions stay.")
+        edited = self.services.review.edit(self._run(project, run), _named(sample), text, int(seen))
+        if edited.flaw is None:
+            return told_html("Saved and approved; earlier versions stay.")
+        return told_html(f"Saved, but not approved: {edited.flaw}. Approve it all the same if you mean it so.")
 
     def approve(self, project: str, run: str, sample: str, seen: str) -> str:
         self.services.review.approve(self._run(project, run), _named(sample), int(seen))
@@ -226,8 +228,10 @@ def summary_html(found: Summary) -> str:
     if found.original_tokens is not None and found.compressed_tokens is not None:
         lengths = f" · {found.original_tokens:,.0f} -> {found.compressed_tokens:,.0f} student tokens (median)"
     share = f" · answer preserved in {found.preserved:,} of {found.checked:,} (level {found.level})"
+    if found.level > 1:
+        share += f", another teacher answers the same with {found.led:,} of them, and without it for {found.unaided:,}"
     unchecked = found.rationales - found.checked
-    share += f", {unchecked:,} by hand and not checked" if unchecked else ""
+    share += f", {unchecked:,} not checked" if unchecked else ""
     kept = f" · {found.kept_original:,} kept as they were" if found.kept_original else ""
     waits = " · the run waits for you" if found.waiting else ""
     asking = f" · {found.asking} being asked again" if found.asking else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.usecases.asking import Asking
 from app.usecases.context import Context
 from engine.compress import CompressWork, compress
+from engine.config import Plan
 from engine.costs import Budget, find_price
 from engine.dataset import Example
 from engine.errors import ConfigError, InputError, StateError
@@ -21,7 +22,7 @@ from storage.runs import Run
 AGAIN = "again"
 """The kind of a job that asks for some rationales of a run again; the run does not wait for it."""
 _MOST_NOTE = 2_000
-_PROMPTS = ("guided", "again", "check")
+_PROMPTS = ("guided", "again", "check", "unaided")
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,22 @@ class CompressService:
         budget = Budget(run.plan.compress_cap)
         async with self.asking.open(project, None, stop, budget) as reach:
             teachers = {t.spec.name: t for t in reach.teachers}
-            work = [
-                CompressWork(
-                    example,
-                    _compressor(run, teachers, teacher),
-                    students.get(example.query.id),
-                    texts.get(str(example.sample_id), ("",))[0],
-                    notes.get(str(example.sample_id), ""),
+            checkers = list(teachers.values()) if run.plan.check_level > 1 else []
+            work = []
+            for example, teacher in kept_examples(self.context, run):
+                if example.sample_id in done:
+                    continue
+                compressor = _compressor(run, teachers, teacher)
+                work.append(
+                    CompressWork(
+                        example,
+                        compressor,
+                        students.get(example.query.id),
+                        texts.get(str(example.sample_id), ("",))[0],
+                        notes.get(str(example.sample_id), ""),
+                        _checker(checkers, compressor) if checkers else None,
+                    )
                 )
-                for example, teacher in kept_examples(self.context, run)
-                if example.sample_id not in done
-            ]
             results = await compress(get_task(project.config.task), work, run.plan.check_level, log, reach.caller)
         return len(work), len(results)
 
@@ -112,12 +118,14 @@ class CompressService:
         spec = {"notes": {sample_id: note.strip()}, "step": self.context.rationales.last_step(run.id)}
         return self.context.submit(run.project_id, AGAIN, spec, run.id)
 
-    def check_compressor(self, project_id: str, compressor: str | None, capped: bool) -> None:
-        """Whether a project's rationales can be compressed.
+    def check_compressor(self, project_id: str, plan: Plan) -> None:
+        """Whether a project's rationales can be compressed, and checked, as a plan asks.
 
         Raises:
-            ConfigError: if its teachers are recordings and no live one is named, or a cap on money can't hold.
+            ConfigError: if its teachers are recordings and no live one is named, if level 2 finds no second teacher to
+                ask, or if a cap on money can't hold.
         """
+        compressor = plan.compressor
         specs = {spec.name: spec for spec in self.context.projects.teachers(project_id)}
         recorded = [name for name, spec in specs.items() if spec.provider == "recorded"]
         named = specs.get(compressor or "")
@@ -126,8 +134,14 @@ class CompressService:
                 f"{', '.join(recorded)} can't rewrite rationales; name a live teacher as compressor, or "
                 "leave stage 2 out"
             )
+        live = [spec for spec in specs.values() if spec.provider not in ("recorded", "local")]
+        if plan.check_level > 1 and len({(spec.endpoint, spec.model) for spec in live}) < 2:
+            raise ConfigError(
+                "Level 2 asks another teacher than the one that rewrote a rationale, and this project has only one "
+                "that can be asked. Add a second teacher, or check at level 1."
+            )
         unpriced = [name for name, spec in specs.items() if spec.provider != "recorded" and find_price(spec) is None]
-        if capped and unpriced:
+        if plan.compress_cap is not None and unpriced:
             raise ConfigError(
                 f"the price of {', '.join(unpriced)} is unknown, so a cap on compression can't hold; give the teacher "
                 "its prices, or leave the cap out"
@@ -145,6 +159,19 @@ def _compressor(run: Run, teachers: dict[str, Teacher], name: str) -> Teacher:
             "compressor"
         )
     return named
+
+
+def _checker(teachers: Sequence[Teacher], compressor: Teacher) -> Teacher:
+    """The teacher that checks what another one rewrote: the next one in the project's order with a model of its own."""
+    place = next((n for n, t in enumerate(teachers) if t.spec.name == compressor.spec.name), 0)
+    own = (compressor.spec.endpoint, compressor.spec.model)
+    for teacher in (*teachers[place + 1 :], *teachers[:place]):
+        if teacher.live and (teacher.spec.endpoint, teacher.spec.model) != own:
+            return teacher
+    raise ConfigError(
+        f"no other teacher than {compressor.spec.name} can be asked here, and level 2 needs one; add a teacher or its "
+        "key, or check at level 1"
+    )
 
 
 def _step_of(job: Job) -> str:

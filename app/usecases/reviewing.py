@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.usecases.compressing import AGAIN, answer_step
 from app.usecases.context import Context
+from engine.compress import KEPT, NOT_PRESERVED, PRESERVED, SAME, WITH, WITHOUT, check_rewrite
+from engine.dataset import Example
 from engine.errors import ConfigError, InputError, NotFound
 from engine.packaged import packaged_student_folder
 from engine.records import MAX_CELL
+from engine.tasks import get_task
 from engine.teachers.tokens import find_in_files
 from engine.types import RationaleOrigin, RunStatus
 from storage.runs import Run
@@ -30,7 +33,8 @@ class Summary:
     """How compression went. Tokens are the student's own, medians; None where its tokenizer is not at hand.
 
     `preserved` counts rewrites after which the answer was the same, `checked` those that were checked at all.
-    `reviewed`: a person approves what stage 2 is taught.
+    At level 2, `led` counts those with which another teacher gave the same answer, `unaided` those where it gave it
+    without them too. `reviewed`: a person approves what stage 2 is taught.
     """
 
     rationales: int
@@ -41,9 +45,18 @@ class Summary:
     checked: int
     level: int
     kept_original: int
+    led: int
+    unaided: int
     reviewed: bool
     waiting: bool
     asking: int
+
+
+class Edited(NamedTuple):
+    """A version written by hand, and what speaks against it; only where nothing does is it approved at once."""
+
+    version: int
+    flaw: str | None
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,9 @@ class ReviewService:
             preserved=sum(checked),
             checked=len(checked),
             level=run.plan.check_level,
-            kept_original=sum(row["check"].startswith("kept original") for row in rows),
+            kept_original=sum(row["check"].startswith(KEPT) for row in rows),
+            led=sum(f"{WITH}{SAME}" in row["flags"] for row in rows),
+            unaided=sum(f"{WITHOUT}{SAME}" in row["flags"] for row in rows),
             reviewed=run.plan.reviewed,
             waiting=run.status is RunStatus.WAITING,
             asking=len(asking),
@@ -117,8 +132,8 @@ class ReviewService:
         first = {"version": 0, "origin": "the teacher's own", "text": row["original"], "flags": (), "approved": False}
         return row | {"versions": [first, *self.context.rationales.versions(run.id, sample_id)]}
 
-    def edit(self, run_id: str, sample_id: str, text: str, seen: int | None = None) -> int:
-        """Write a new version by hand, which approves it; earlier versions stay.
+    def edit(self, run_id: str, sample_id: str, text: str, seen: int | None = None) -> Edited:
+        """Write a new version by hand; earlier versions stay. What passes level 1 is approved by that.
 
         Raises:
             InputError: if the text is empty, or the run has no rationale of that sample.
@@ -131,7 +146,15 @@ class ReviewService:
             raise InputError(
                 f"the new text has {len(text):,} characters; at most {MAX_CELL:,} are kept. Nothing was changed"
             )
-        return self.context.rationales.add(run, sample_id, RationaleOrigin.EDITED, text.strip(), seen=seen)
+        row = self.context.rationales.listed(run.id, self._answers(run), sample_id)[0]
+        task = get_task(self.context.projects.get(run.project_id).config.task)
+        query = self.context.queries.find_one(run.project_id, row["query_id"])
+        example = Example(query, sample_id, row["original"], row["label"])
+        flaw = check_rewrite(task, example, text.strip())
+        flag = f"{PRESERVED} (level 1)" if flaw is None else f"{NOT_PRESERVED}{flaw} (level 1)"
+        origin = RationaleOrigin.EDITED
+        version = self.context.rationales.add(run, sample_id, origin, text.strip(), (flag,), seen, flaw is None)
+        return Edited(version, flaw)
 
     def restore(self, run_id: str, sample_id: str, version: int, seen: int | None = None) -> int:
         """Bring an earlier version back as the newest (0: the teacher's own text), which approves it.
@@ -198,9 +221,8 @@ def _measure(folder: str, rows: Sequence[Row]) -> list[Row]:
 
 def _look(row: Row, tokens: Sequence[int | None]) -> Row:
     flags: tuple[str, ...] = row["flags"]
-    check = next((flag for flag in flags if flag.startswith(("answer preserved", "kept original"))), "")
-    by_hand = row["origin"] != RationaleOrigin.COMPRESSED.value
-    preserved = None if by_hand or not check else check.startswith("answer preserved")
+    check = next((flag for flag in flags if flag.startswith((PRESERVED, KEPT, NOT_PRESERVED))), "")
+    preserved = check.startswith(PRESERVED) if check else None
     return {**row, "tokens": tuple(tokens), "check": check or f"{row['origin']}, not checked", "preserved": preserved}
 
 

@@ -46,7 +46,7 @@ class RunService:
         selection = self.context.selections.latest(project.id)
         kinds = {step.kind for step in plan.steps}
         if "compress" in kinds:
-            self.compressing.check_compressor(project.id, plan.compressor, plan.compress_cap is not None)
+            self.compressing.check_compressor(project.id, plan)
         if "evaluate" in kinds and not self.context.queries.get(project.id, Split.HELDOUT):
             raise StateError(f"{project.name!r} has no held-out queries to evaluate on; import some with --heldout")
         run_id = hash_id("run", project.id, selection.id, plan.fingerprint, time.time_ns())

@@ -15,11 +15,11 @@ from app.recipe import FAST, Recipe
 from app.services import Services, open_services
 from app.usecases.planning import adjust_plan
 from app.usecases.stages import StageBuilder
-from engine.config import LoraSettings, SelectionConfig, StudentConfig, TrainConfig
+from engine.config import LoraSettings, ProjectConfig, SelectionConfig, StudentConfig, TrainConfig
 from engine.errors import ConfigError, InputError, StateError, WorkerFailed
 from engine.puzzles import KINDS
 from engine.train.plan import twt_plan, with_standard_kd
-from engine.types import RunStatus, StageRow
+from engine.types import RunStatus, StageRow, TeacherSpec
 
 NAMES = {"vanilla", "vanilla-fewshot", "stage1", "stage2", "stage3", "standard-kd", "standard-kd-equal-updates"}
 TEACHERS = {"forward", "eliminate", "tabulate"}
@@ -106,7 +106,13 @@ def test_a_review_waits_an_edit_makes_the_next_stage_stale_and_exports_hold_what
     sample = services.review.rows(run.id)[0]["sample"]
     with pytest.raises(InputError, match="empty"):
         services.review.edit(run.id, sample, "  ")
-    assert services.review.edit(run.id, sample, "because I say so") == 2
+    summary = services.review.summary(run.id)
+    assert 0 < summary.unaided <= summary.checked and 0 < summary.led <= summary.checked
+    assert services.review.edit(run.id, sample, "1 + 1 = 3, so that") == (2, "wrong arithmetic: 1 + 1 = 3")
+    assert not services.review.one(run.id, sample)["approved"]
+    assert services.review.one(run.id, sample)["preserved"] is False
+    assert services.review.edit(run.id, sample, "because I say so") == (3, None)
+    assert services.review.one(run.id, sample)["approved"]
     run = services.run.wait(services.run.approve(run.id).id)
     assert run.status is RunStatus.FINISHED and services.run.stale_steps(run.id) == []
     with pytest.raises(StateError, match="only a stopped run"):
@@ -126,6 +132,18 @@ def test_a_review_waits_an_edit_makes_the_next_stage_stale_and_exports_hold_what
     assert json.loads((tmp_path / "adapter" / "tacit.json").read_text())["step"] == "stage3"
     with pytest.raises(StateError, match="exists already"):
         services.export.write("tiny", tmp_path / "adapter", run.id, "stage3", None)
+
+
+def test_level_2_needs_a_second_teacher_to_ask(house: tuple[Services, Recipe]) -> None:
+    services, recipe = house
+    project = services.data.create_project(ProjectConfig(name="lone", task="custom"))
+    plan = recipe.plan.model_copy(update={"check_level": 2})
+    services.context.projects.put_teacher(project.id, TeacherSpec("one", "openai", "m"))
+    services.compress.check_compressor(project.id, recipe.plan)
+    with pytest.raises(ConfigError, match="Add a second teacher"):
+        services.compress.check_compressor(project.id, plan)
+    services.context.projects.put_teacher(project.id, TeacherSpec("two", "openai", "n"))
+    services.compress.check_compressor(project.id, plan)
 
 
 def _rows(services: Services, run_id: str) -> list[StageRow]:
