@@ -1,7 +1,7 @@
 """Asks computer algebra for the one form of an expression, in a process of its own with a time limit.
 
-math-verify limits time by signals, which only work in a main thread, and sympy can't be interrupted otherwise. The process
-starts with the first expression, is shared by all threads, and ends with this one.
+math-verify limits time by signals, which only work in a main thread, and sympy can't be interrupted otherwise. The
+process starts with the first expression, is shared by all threads, and ends with this one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,14 +36,18 @@ class Algebra:
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, latex: str) -> str | None:
-        """The canonical form of an expression: a number in decimals, or a formula; None if it has none, or none in time.
+        """The canonical form of an expression: a number in decimals, or a formula; None if it has none in time.
 
         Raises:
             AlgebraError: if no process can be started here.
         """
         with self._turn:
-            process = self._running()
-            return self._exchange(process, latex, self.seconds) or None
+            for _ in range(2):
+                started = time.monotonic()
+                answer = self._exchange(self._running(), latex, self.seconds)
+                if answer is not None or time.monotonic() - started >= self.seconds:
+                    return answer or None
+            return None  # it died twice over this expression
 
     def close(self) -> None:
         """End the process, if this is the one that started it."""

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 import math_verify
-import sympy
+import sympy  # type: ignore[import-untyped]
 
 _LETTER = re.compile(r"x_\{?(\d+)\}?")
 _DIGITS = 30
@@ -33,7 +33,7 @@ def canonical_form(latex: str) -> str:
 
 def _decimals(expression: Any) -> str:
     value = sympy.N(expression, _DIGITS)
-    if not value.is_Float and not value.is_Integer or not value.is_finite:
+    if (not value.is_Float and not value.is_Integer) or not value.is_finite:
         return ""
     return "0" if abs(value) < _ALMOST_NOTHING else str(value)
 

@@ -1,7 +1,7 @@
 """The grammar of labels that are real expressions but no plain number: "3x + 2", "2\\sqrt{2}", "\\frac{\\pi}{4}".
 
-What it accepts is written out anew as LaTeX without a choice of reading, and is small: bounds on letters, terms, degrees
-and digits are checked while it is read. Equations, lists, intervals, complex numbers and words are no label.
+What it accepts is written out anew as LaTeX without a choice of reading, and is small: bounds on letters, terms,
+degrees and digits are checked while it is read. Equations, lists, intervals, complex numbers and words are no label.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ _TOKEN = re.compile(
     r"(?P<space>\s+)|(?P<number>(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?!,\d)(?:\.\d+)?|\.\d+)|(?P<letters>[A-Za-z]+)"
     r"|(?P<greek>[αβγδθλμφωπ])|(?P<command>\\[A-Za-z]+)|(?P<sign>\*\*|[-+*/^(){}\[\]√=])"
 )
-_GREEK = dict(zip("αβγδθλμφω", "alpha beta gamma delta theta lambda mu phi omega".split(), strict=True))
+_GREEK_NAMES = ("alpha", "beta", "gamma", "delta", "theta", "lambda", "mu", "phi", "omega")
+_GREEK = dict(zip("αβγδθλμφω", _GREEK_NAMES, strict=True))
 _FUNCTIONS = {"sin", "cos", "tan", "log", "ln", "exp"}
-_TWO_LETTER_WORDS = set(
-    "ad ah am an as at be by cm do dm eg ft gb go ha he hi hr id ie if in is it kb kg km lb mb me mg mi ml mm mr ms my nd "
-    "no of oh ok on or oz pm rd so st th to up us vs we yd".split()
+_SHORT_WORDS = (
+    "ad ah am an as at be by cc cm ct do dm eg ft gb go ha he hi hp hr id ie if in is it kb kg km lb mb me mg mi ml mm "
+    "mr ms my nd no of oh ok on or oz pc pm qt rd so st th to up us vs we yd"
 )
 _OPEN_NAMES = re.compile(r"\A\s*[A-Za-z](?:\s*\(\s*[A-Za-z]\s*\))?\s*=\s*(?P<right>[^=]+)\Z")
 _MAX_TERMS, _MAX_DEGREE, _MAX_EXPONENT, _MAX_DEPTH, _MAX_LETTERS, _MAX_DIGITS = 200, 24, 20, 12, 4, 18
@@ -51,10 +52,21 @@ class _Part:
     bits: int = 0
     powers: int = 0
     whole: int | None = None
+    form: str = "product"
 
     def __post_init__(self) -> None:
         if self.terms > _MAX_TERMS or self.degree > _MAX_DEGREE or self.bits > _MAX_BITS:
             raise _RefusedError
+
+    @property
+    def factor(self) -> str:
+        """Its LaTeX as a factor: a sum in parentheses."""
+        return f"({self.latex})" if self.form == "sum" else self.latex
+
+    @property
+    def base(self) -> str:
+        """Its LaTeX as what is raised to a power: in parentheses unless it is one sign."""
+        return self.latex if self.form == "sign" else f"({self.latex})"
 
 
 def read_expression(text: str) -> Expression | None:
@@ -72,20 +84,28 @@ def read_expression(text: str) -> Expression | None:
         return None
 
 
+def _negative(part: _Part) -> _Part:
+    whole = None if part.whole is None else -part.whole
+    return _Part(f"-{part.factor}", part.terms, part.degree, part.bits, part.powers, whole, "sum")
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self.tokens: list[tuple[str, str]] = []
         self.place = self.depth = 0
         self.letters: set[str] = set()
-        self.operators = 0
         self.beyond = False  # whether it is more than arithmetic, which is the business of `engine.tasks.numbers`
         self._split(text)
 
     def parse(self) -> _Part:
         part = self._sum()
-        if self.place != len(self.tokens) or len(self.letters) > _MAX_LETTERS or not (self.operators and self.beyond):
+        if self.place != len(self.tokens) or len(self.letters) > _MAX_LETTERS or not (self.beyond and self._works()):
             raise _RefusedError
         return part
+
+    def _works(self) -> bool:
+        """Whether there is more than letters side by side, which may be anything."""
+        return any(kind in ("number", "command") or piece in {*"+-*/^√π", "**"} for kind, piece in self.tokens)
 
     def _split(self, text: str) -> None:
         place, spaced = 0, False
@@ -108,7 +128,11 @@ class _Parser:
         if piece in _FUNCTIONS | {"sqrt", "pi"}:
             self.tokens.append(("command", f"\\{piece}"))
             return
-        spelt = len(piece) == 1 or (len(piece) == 2 and piece.lower() not in _TWO_LETTER_WORDS) or set(piece) <= set("xyz")
+        spelt = (
+            len(piece) == 1
+            or (len(piece) == 2 and piece.lower() not in _SHORT_WORDS.split())
+            or set(piece) <= set("xyz")
+        )
         if not spelt:
             raise _RefusedError
         self.tokens += [("letter", letter) for letter in piece]
@@ -134,11 +158,13 @@ class _Parser:
         part = self._product()
         while sign := self._take("+", "-"):
             other = self._product()
-            self.operators += 1
-            latex = f"{part.latex}{sign}{other.latex}"
-            bits = max(part.bits, other.bits) + 1
             part = _Part(
-                f"({latex})", part.terms + other.terms, max(part.degree, other.degree), bits, max(part.powers, other.powers)
+                f"{part.latex}{sign}{other.factor}",
+                part.terms + other.terms,
+                max(part.degree, other.degree),
+                max(part.bits, other.bits) + 1,
+                max(part.powers, other.powers),
+                form="sum",
             )
         self.depth -= 1
         return part
@@ -154,8 +180,8 @@ class _Parser:
                 piece, other = "*", self._power()
             else:
                 return part
-            self.operators += 1
-            both = f"\\frac{{{part.latex}}}{{{other.latex}}}" if piece == "/" else f"({part.latex}) \\cdot ({other.latex})"
+            fraction = piece == "/"
+            both = f"\\frac{{{part.latex}}}{{{other.latex}}}" if fraction else f"{part.factor} \\cdot {other.factor}"
             part = self._multiplied(both, part, other)
 
     def _multiplied(self, latex: str, part: _Part, other: _Part) -> _Part:
@@ -167,16 +193,15 @@ class _Parser:
             if self._peek()[1] in ("-", "+"):
                 raise _RefusedError
             part = self._power()
-            return part if sign == "+" else _Part(f"(-{part.latex})", part.terms, part.degree, part.bits, part.powers)
+            return part if sign == "+" else _negative(part)
         return self._power()
 
     def _power(self) -> _Part:
         base = self._atom()
         if not self._take("^", "**"):
             return base
-        self.operators += 1
         exponent = self._exponent()
-        latex = f"{{({base.latex})}}^{{{exponent.latex}}}"
+        latex = f"{{{base.base}}}^{{{exponent.latex}}}"
         if exponent.whole is None:
             self.beyond = True
             if exponent.powers or exponent.degree > 2 or exponent.bits > 8 or base.powers > 1:
@@ -188,10 +213,7 @@ class _Parser:
         return _Part(latex, base.terms**times, base.degree * times, base.bits * times, base.powers + 1)
 
     def _exponent(self) -> _Part:
-        sign = "-" if self._take("-") else ""
-        part = self._atom()
-        whole = None if part.whole is None else (-part.whole if sign else part.whole)
-        return _Part(f"{sign}{part.latex}", part.terms, part.degree, part.bits, part.powers, whole)
+        return _negative(self._atom()) if self._take("-") else self._atom()
 
     def _atom(self) -> _Part:
         kind, piece = self._peek()
@@ -214,14 +236,12 @@ class _Parser:
 
     def _command(self, name: str) -> _Part:
         if name == "pi":
-            self.operators += 1
             self.beyond = True
-            return _Part("\\pi")
-        if name in _GREEK.values():
+            return _Part("\\pi", form="sign")
+        if name in _GREEK_NAMES:
             return self._letter(name)
         if name in ("frac", "dfrac", "tfrac", "cfrac"):
             above, below = self._group(), self._group()
-            self.operators += 1
             return self._multiplied(f"\\frac{{{above.latex}}}{{{below.latex}}}", above, below)
         if name == "sqrt":
             order = ""
@@ -234,8 +254,9 @@ class _Parser:
             return self._root(self._atom(), order)
         if name in _FUNCTIONS:
             self.beyond = True
+            if self._peek()[1] not in ("(", "{"):  # "sin x^2" may be either
+                raise _RefusedError
             part = self._atom()
-            self.operators += 1
             return _Part(f"\\{name}{{({part.latex})}}", 1, part.degree + 1, part.bits * 2, part.powers + 1)
         raise _RefusedError
 
@@ -246,7 +267,6 @@ class _Parser:
         return part
 
     def _root(self, part: _Part, order: str) -> _Part:
-        self.operators += 1
         self.beyond = True
         if part.bits > _MAX_BITS // 4:
             raise _RefusedError
@@ -258,7 +278,7 @@ class _Parser:
             raise _RefusedError
         value = int(whole + decimals)
         if not decimals:
-            return _Part(str(value), bits=value.bit_length(), whole=value)
+            return _Part(str(value), bits=value.bit_length(), whole=value, form="sign")
         return _Part(f"\\frac{{{value}}}{{{10 ** len(decimals)}}}", bits=value.bit_length() + 4 * len(decimals))
 
     def _letter(self, name: str) -> _Part:
@@ -266,7 +286,7 @@ class _Parser:
             raise _RefusedError
         self.beyond = True
         if name == "e":
-            return _Part("e")
+            return _Part("e", form="sign")
         self.letters.add(name)
-        code = ord(name) if len(name) == 1 else 945 + list(_GREEK.values()).index(name)
-        return _Part(f"x_{{{code}}}", degree=1)
+        code = ord(name) if len(name) == 1 else ord({word: sign for sign, word in _GREEK.items()}[name])
+        return _Part(f"x_{{{code}}}", degree=1, form="sign")

@@ -7,9 +7,10 @@ import re
 from fractions import Fraction
 
 from engine.tasks.algebra import AlgebraError, canonical_form
+from engine.tasks.decimals import canonical
 from engine.tasks.expressions import read_expression
 from engine.tasks.notation import MAX_LABEL, plain
-from engine.tasks.numbers import canonical, read_quantity
+from engine.tasks.numbers import read_quantity
 from engine.tasks.reply import read_reply_as, split_thought
 from engine.tasks.statements import Statement, first_sentence
 from engine.types import ParsedReply, Query
@@ -44,7 +45,7 @@ class MathTask:
 
     def parse(self, query: Query, text: str) -> ParsedReply | None:
         """Read a teacher's reply; None if it states no number or expression, or leaves open which."""
-        reply = read_reply_as(text, lambda statement: _read_statement(query, statement))
+        reply = read_reply_as(text, lambda statement: _read_statement(query, statement), query.text)
         if reply is not None:
             return ParsedReply(reply.rationale, reply.label, reply.scores)
         bare = _read_bare(query, text)
@@ -95,7 +96,7 @@ def _read_statement(query: Query, statement: Statement) -> str | None:
     goes_on = f"{more} {statement.after}".strip()
     if goes_on and not _BARE.match(first) and _WORDS.search(first):
         return None  # "Answer: Janet has 16 eggs. She eats 3 ..." is no answer yet
-    if not statement.firm and more:
+    if statement.mark == "colon" and more:
         numbers = _LAST_NUMBER.findall(more)
         if numbers and Fraction(numbers[-1].replace(",", "")) != number:
             return None

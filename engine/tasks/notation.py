@@ -24,6 +24,7 @@ _SYNONYMS = (
     (re.compile(r"\\([%$&#])"), r"\1"),
     (re.compile(r"\\,|\\ |\\quad\b|~"), " "),
     (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\b(Rs|approx|ca)\.\s*(?=\d)", re.IGNORECASE), r"\1 "),
     (re.compile(r"[\u2212\u2010\u2011\ufe63\uff0d]|(?<![A-Za-z])[\u2013](?=\s*[\d(.$])"), "-"),
     (re.compile(r"(?<![\w)])\*\*(?=\S)|(?<=\S)\*\*(?![\w(])|(?<=\w)\*\*(?=\s|$|[.,])|`|(?<![\w)])__|__(?!\w)"), " "),
 )

@@ -10,56 +10,27 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from engine.tasks.notation import MAX_LABEL, plain
+from engine.tasks.words import (
+    ADVERBS,
+    ATTACHED,
+    CENTS,
+    PARTS,
+    SCALES,
+    UNCLEAR,
+    UNIT_LETTERS,
+    VERBS,
+    WORD_VALUES,
+    Token,
+    tokenise,
+)
 
-_TOKEN = re.compile(
-    r"""(?P<space>\s+)
-    |(?P<number>(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?:\ \d{3})+(?!\ ?\d)(?!\s*/)|\d+)(?![\d]|,\d)(?:\.\d+)?(?:[eE][+-]?\d{1,2}(?!\w))?
-        |\.\d+)
-    |(?P<word>[^\W\d_]+(?:[-'\u2019][^\W\d_]+)*)
-    |(?P<currency>(?:US|A|C)?[$€£¥₹])
-    |(?P<sign>\*\*|[-+*/^()=≈%¢:;,.°!])""",
-    re.VERBOSE,
-)
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_WORD_VALUES = {
-    **{word: value for value, word in enumerate(_SMALL)},
-    **{word: 10 * value for value, word in enumerate(_TENS, 2)},
-    **{f"{tens}-{_SMALL[one]}": 10 * value + one for value, tens in enumerate(_TENS, 2) for one in range(1, 10)},
-}
-_SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
-_PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "tenth": 10}
-_CENTS = {"cent", "cents", "¢"}
-_UNIT_LETTERS = {"g", "m", "l", "h", "s"}
-_ATTACHED = set(
-    "km cm mm kg mg lb lbs oz ml ft yd hr hrs min mins sec secs mph kph kmh gb mb kb st nd rd th usd eur gbp cents".split()
-)
-_ADVERBS = set(
-    "a an the so thus therefore hence then is are be about approximately around roughly exactly only just total of in "
-    "all simply equal equals to altogether usd eur gbp rs inr".split()
-)
-_VERBS = set(
-    "is are was were be been equals has have had makes made make costs cost spent spend spends earns earned earn needs "
-    "need needed gets get got pays paid pay saves saved bought buys sold sells ate eats read reads used uses takes took "
-    "take received gives gave weighs weighed scored ran walked drove drinks drank left collected".split()
-)
-_UNCLEAR = set(
-    "not no or but nor neither either if unless minus plus times squared cubed wrong incorrect half halves third thirds "
-    "quarter quarters double twice triple versus vs infinity factorial choose mod modulo pi sqrt root sin cos tan log ln "
-    "exp am pm a.m p.m o'clock oclock never cannot can't isn't aren't wasn't don't doesn't maybe perhaps possibly unknown "
-    "instead rather between unclear undefined probably might less-than negative hundreds thousands millions billions".split()
-)
 _AREA = re.compile(
-    r"(?<=[A-Za-z\s])(mm|cm|m|km|in|ft|yd|mi|inch(?:es)?|feet|foot|met(?:er|re)s?|units?)\s*\^\s*\(?[23]\)?", re.IGNORECASE
+    r"(?<=[A-Za-z\s])(mm|cm|m|km|in|ft|yd|mi|inch(?:es)?|feet|foot|met(?:er|re)s?|units?)\s*\^\s*\(?[23]\)?",
+    re.IGNORECASE,
 )
 _MAX_WORDS = 14
 _MAX_BITS = 2048
 _MAX_EXPONENT = 400
-_FINE = 1000
-_PLACES = 6
 
 
 def read_quantity(text: str, asked: str = "") -> Fraction | None:
@@ -74,7 +45,7 @@ def read_quantity(text: str, asked: str = "") -> Fraction | None:
     """
     if len(text) > MAX_LABEL:
         return None
-    tokens = _tokenise(_AREA.sub(r"\1", plain(text)))
+    tokens = tokenise(_AREA.sub(r"\1", plain(text)))
     if not tokens or (len(tokens) > 1 and tokens[0].text == "-" and tokens[1].spaced):  # a sign, or an item of a list?
         return None
     stated = _right_hand_side(tokens)
@@ -86,77 +57,13 @@ def read_quantity(text: str, asked: str = "") -> Fraction | None:
         return None
 
 
-def canonical(number: Fraction) -> Fraction:
-    """The one fraction that stands for a number and for its long decimals, so that equal labels have equal keys.
-
-    Whole numbers, fractions with a denominator up to 1,000 and short decimals stand for themselves. A decimal of k >= 4
-    places stands for the fraction p/q with q^2 <= 10^k / 10 that it is cut or rounded from, if there is one: any two of
-    those lie further apart than its last place, so there is no choice. The rest is rounded to six places.
-    """
-    if number.denominator <= _FINE:
-        return number
-    snapped = _snap(number)
-    if snapped != number:
-        return snapped
-    size, places = abs(number), _PLACES
-    while size < 1 and places < 300:
-        size, places = size * 10, places + 1
-    return _snap(round(number, places))
-
-
-def _snap(decimal: Fraction) -> Fraction:
-    places = _decimal_places(decimal)
-    if places is None or places < 4:
-        return decimal
-    limit = min(_FINE, int((10**places // 10) ** 0.5)) if places < 20 else _FINE
-    near = decimal.limit_denominator(limit)
-    return near if near and abs(near - decimal) <= Fraction(1, 10**places) else decimal
-
-
-def _decimal_places(number: Fraction) -> int | None:
-    """How many decimal places it takes to write the number; None where it never ends."""
-    rest, twos, fives = number.denominator, 0, 0
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
-    return max(twos, fives) if rest == 1 else None
-
-
 class _UnclearError(Exception):
     """The label is not certainly one number."""
 
 
-@dataclass(frozen=True)
-class _Token:
-    kind: str
-    text: str
-    spaced: bool
-
-    @property
-    def word(self) -> str:
-        return self.text.casefold().replace("\u2019", "'") if self.kind == "word" else ""
-
-
-def _tokenise(text: str) -> list[_Token] | None:
-    tokens: list[_Token] = []
-    place, spaced = 0, False
-    while place < len(text):
-        match = _TOKEN.match(text, place)
-        if match is None:
-            return None
-        if match.lastgroup != "space":
-            tokens.append(_Token(str(match.lastgroup), match.group(), spaced))
-        spaced = match.lastgroup == "space"
-        place = match.end()
-    while tokens and tokens[-1].text in (".", ",", ";", ":"):
-        tokens.pop()
-    return tokens
-
-
-def _right_hand_side(tokens: list[_Token]) -> list[_Token]:
-    """What stands behind the last equals sign of a chain of equal things; nothing where the left side is no such chain."""
-    sides: list[list[_Token]] = [[]]
+def _right_hand_side(tokens: list[Token]) -> list[Token]:
+    """What stands behind the last equals sign of a chain of equal things; nothing where it is no such chain."""
+    sides: list[list[Token]] = [[]]
     for token in tokens:
         if token.text in ("=", "≈"):
             sides.append([])
@@ -168,24 +75,28 @@ def _right_hand_side(tokens: list[_Token]) -> list[_Token]:
     return right if all(_computes(side) for side in left[1:]) else []
 
 
-def _names(side: list[_Token]) -> bool:
+def _names(side: list[Token]) -> bool:
     """Whether it is nothing, one symbol, a function of numbers, or a few words: "x", "f(2)", "Total cost"."""
     words = [token for token in side if token.kind == "word"]
     if len(side) == len(words):
-        clear = not {token.word for token in words} & (_UNCLEAR | {"and"})
+        clear = not {token.word for token in words} & (UNCLEAR | {"and"})
         return clear and (len(side) <= 1 or all(len(token.word) > 1 for token in words))
     inside = [token.text for token in side[1:]]
-    return len(words) == 1 and words[0] is side[0] and len(side[0].text) == 1 and inside[:1] == ["("] and inside[-1] == ")"
+    return (
+        len(words) == 1 and words[0] is side[0] and len(side[0].text) == 1 and inside[:1] == ["("] and inside[-1] == ")"
+    )
 
 
-def _computes(side: list[_Token]) -> bool:
+def _computes(side: list[Token]) -> bool:
     """Whether it is arithmetic on numbers, which may have units: no unknown, no second statement."""
     for before, token in zip([None, *side], side, strict=False):
         if token.kind == "word":
-            if token.word in _UNCLEAR or token.word == "and":
+            if token.word in UNCLEAR or token.word == "and":
                 return False
             follows = before is not None and before.kind == "number"
-            if len(token.word) == 1 and not (token.spaced and (token.word in _UNIT_LETTERS or token.word == "x") and follows):
+            if len(token.word) == 1 and not (
+                token.spaced and (token.word in UNIT_LETTERS or token.word == "x") and follows
+            ):
                 return False
         elif token.text in (",", ";", ":", "!"):
             return False
@@ -196,11 +107,11 @@ def _computes(side: list[_Token]) -> bool:
 class _Reader:
     """Reads the tokens of one side from left to right: lead-in, arithmetic, unit."""
 
-    tokens: list[_Token]
+    tokens: list[Token]
     asked: str
     place: int = 0
     currency: bool = False
-    numbers: list[_Token] = field(default_factory=list)
+    numbers: list[Token] = field(default_factory=list)
 
     def read(self) -> Fraction:
         self._check_range()
@@ -210,9 +121,9 @@ class _Reader:
         self._check_rest()
         return value
 
-    def _peek(self, ahead: int = 0) -> _Token:
+    def _peek(self, ahead: int = 0) -> Token:
         index = self.place + ahead
-        return self.tokens[index] if index < len(self.tokens) else _Token("end", "", True)
+        return self.tokens[index] if index < len(self.tokens) else Token("end", "", True)
 
     def _take(self, *texts: str) -> str | None:
         """The next token if it is one of these (words in lower case)."""
@@ -231,9 +142,9 @@ class _Reader:
             tight = not (sign.spaced or high.spaced)
             if tight and kinds[match.end() : match.end() + 2] == f"{match[1]}n":
                 raise _UnclearError
-            if match[1] == "-" and "(" not in kinds and _value(low.text) < _value(high.text):
-                if tight or kinds[match.end() : match.end() + 1] == "w":
-                    raise _UnclearError
+            rising = match[1] == "-" and "(" not in kinds and _value(low.text) < _value(high.text)
+            if rising and (tight or kinds[match.end() : match.end() + 1] == "w"):
+                raise _UnclearError
 
     def _skip_lead_in(self) -> None:
         """Skip "about", "a total of", "Total:" or "Janet makes"; anything else before the number makes it unclear."""
@@ -244,11 +155,11 @@ class _Reader:
                 raise _UnclearError
             self.place += 1
         words = [token.word or token.text for token in self.tokens[start : self.place]]
-        if set(words) & _UNCLEAR or len(words) > _MAX_WORDS:
+        if set(words) & UNCLEAR or len(words) > _MAX_WORDS:
             raise _UnclearError
-        while words and (words[-1] in _ADVERBS and words[-1] not in _VERBS or words[-1] == ","):
+        while words and ((words[-1] in ADVERBS and words[-1] not in VERBS) or words[-1] == ","):
             words.pop()
-        if words and words[-1] not in _VERBS and words[-1] != ":":
+        if words and words[-1] not in VERBS and words[-1] != ":":
             raise _UnclearError
 
     def _starts_amount(self) -> bool:
@@ -259,8 +170,8 @@ class _Reader:
             return True
         word = token.word
         if word in ("a", "an", "one"):
-            return after.word in _PARTS or after.word in _SCALES or word == "one"
-        return word in _WORD_VALUES or word in ("half", "minus", "negative") or word in _SCALES
+            return after.word in PARTS or after.word in SCALES or word == "one"
+        return word in WORD_VALUES or word in ("half", "minus", "negative") or word in SCALES
 
     def _sum(self) -> Fraction:
         value = self._product()
@@ -323,8 +234,8 @@ class _Reader:
                 return value / 100 * self._factor()
             return value
         while (word := self._scale()) is not None:
-            value *= _SCALES[word]
-        if self._peek().word in _CENTS or self._peek().text == "¢":
+            value *= SCALES[word]
+        if self._peek().word in CENTS or self._peek().text == "¢":
             self.place += 1
             return value if self.currency or self._asks_for("cent") else value / 100
         part = part or (value.denominator > 1 and self.tokens[self.place - 2].text == "/")
@@ -351,9 +262,9 @@ class _Reader:
             return self._and_a_half(value), False
         value = self._in_words()
         word = self._peek().word
-        if word.rstrip("s") in _PARTS and value:
+        if word.rstrip("s") in PARTS and value:
             self.place += 1
-            return value / _PARTS[word.rstrip("s")], True
+            return value / PARTS[word.rstrip("s")], True
         return self._and_a_half(value), False
 
     def _mixed(self, whole: Fraction) -> Fraction | None:
@@ -371,7 +282,7 @@ class _Reader:
         words = [self._peek(ahead).word for ahead in range(3)]
         if words[0] == "and" and words[1] in ("a", "one") and words[2] in ("half", "quarter", "third"):
             self.place += 3
-            return value + Fraction(1, _PARTS[words[2]])
+            return value + Fraction(1, PARTS[words[2]])
         return value
 
     def _in_words(self) -> Fraction:
@@ -380,18 +291,20 @@ class _Reader:
             return Fraction(1)
         if self._take("a", "an"):
             return Fraction(1)
-        if self._peek().word in _SCALES:
+        if self._peek().word in SCALES:
             return Fraction(1)
         total, current, seen = 0, 0, False
         while True:
             word = self._peek().word
-            if word in _WORD_VALUES and (not seen or current % 100 == 0 or (current % 10 == 0 and _WORD_VALUES[word] < 10)):
-                current += _WORD_VALUES[word]
+            if word in WORD_VALUES and (
+                not seen or current % 100 == 0 or (current % 10 == 0 and WORD_VALUES[word] < 10)
+            ):
+                current += WORD_VALUES[word]
             elif word == "hundred" and seen and 0 < current < 100:
                 current *= 100
             elif word in ("thousand", "million") and seen and not self._asks_for(word):
-                total, current = total + current * _SCALES[word], 0
-            elif word == "and" and seen and current % 100 == 0 and self._peek(1).word in _WORD_VALUES:
+                total, current = total + current * SCALES[word], 0
+            elif word == "and" and seen and current % 100 == 0 and self._peek(1).word in WORD_VALUES:
                 pass
             else:
                 break
@@ -404,7 +317,7 @@ class _Reader:
     def _scale(self) -> str | None:
         """The next word if it multiplies ("million", "dozens"), and is not the very unit that the query asks for."""
         word = self._peek().word.removesuffix("s")
-        if word not in _SCALES:
+        if word not in SCALES:
             return None
         self.place += 1
         return None if self._asks_for(word) else word
@@ -416,7 +329,7 @@ class _Reader:
         token = self._peek(ahead)
         if token.word == "the":
             token = self._peek(ahead + 1)
-        return token.kind in ("number", "currency") or token.word in _WORD_VALUES or token.text == "("
+        return token.kind in ("number", "currency") or token.word in WORD_VALUES or token.text == "("
 
     def _add_cents(self, value: Fraction) -> Fraction:
         """Five dollars and 50 cents are 5.5."""
@@ -424,7 +337,7 @@ class _Reader:
         dollars = self._take("dollar", "dollars") or self.currency
         self._take("and")
         cents = self._peek()
-        if dollars and cents.kind == "number" and self._peek(1).word in _CENTS and Fraction(_value(cents.text)) < 100:
+        if dollars and cents.kind == "number" and self._peek(1).word in CENTS and Fraction(_value(cents.text)) < 100:
             self.place += 2
             return value + _value(cents.text) / 100
         self.place = start
@@ -443,13 +356,13 @@ class _Reader:
             elif token.text not in (".", ",", ";", ":", "("):
                 raise _UnclearError
 
-    def _check_word(self, before: _Token, token: _Token) -> None:
+    def _check_word(self, before: Token, token: Token) -> None:
         word = token.word
-        if word in _UNCLEAR or (word in _WORD_VALUES and word != "one") or word.removesuffix("s") in _SCALES:
+        if word in UNCLEAR or (word in WORD_VALUES and word != "one") or word.removesuffix("s") in SCALES:
             raise _UnclearError
-        if before.kind == "number" and not token.spaced and word not in _ATTACHED:
+        if before.kind == "number" and not token.spaced and word not in ATTACHED:
             raise _UnclearError
-        if len(word) == 1 and word not in _UNIT_LETTERS | {"a"}:
+        if len(word) == 1 and word not in UNIT_LETTERS | {"a"}:
             raise _UnclearError
 
 
