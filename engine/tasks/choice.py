@@ -11,7 +11,8 @@ from engine.tasks.statements import Statement, find_statements, first_sentence
 from engine.types import ParsedReply, Query
 
 _LETTERED = re.compile(
-    r"\A\W*?[(\[{<]?(?P<letter>[A-Za-z0-9])(?P<mark>[)\]}>]|\.|:|,|;|$|(?=\s))\s*(?:[-–—]\s+)?(?P<rest>.*)\Z", re.DOTALL
+    r"\A\W*?[(\[{<]?(?P<letter>[A-Za-z0-9])(?P<mark>[)\]}>]|[.:,;\"'”’]|$|(?=\s))\s*(?:[-–—]\s+)?(?P<rest>.*)\Z",
+    re.DOTALL,
 )
 _AROUND = " \t\r\n*`\"'“”‘’_"
 _CALLED = re.compile(
@@ -22,15 +23,28 @@ _CALLED = re.compile(
 _ARTICLE = re.compile(r"\A(?:a|[Aa]n|[Tt]he)\s+(?=\w)")
 _PLACED = re.compile(r"\A(?:in|at|on|to|into|from|inside|by|with|for|of)\s+(?=\w)", re.IGNORECASE)
 _ANOTHER = re.compile(r"[(\[]?\b([A-Za-z0-9])[)\]]")
-_REASON = re.compile(r"[,;:.\s]*(?:\b(?:because|since|due to|as (?:it|they|this|that|he|she|the|a|an))\b)", re.IGNORECASE)
+_REASON = re.compile(
+    r"[,;:.\s]*(?:\b(?:because|since|due to|as (?:it|they|this|that|he|she|the|a|an)|(?<=,) ?(?:as|for|so|which))\b)",
+    re.IGNORECASE,
+)
 _CONFIRMED = re.compile(
-    r"\A[,\s]*(?:is|would be|seems)\s+(?:the\s+)?(?:most\s+|only\s+)?(?:correct|right|best|likely|appropriate|suitable|answer)\b"
+    r"\A[,\s]*(?:is|would be|seems)\s+(?:the\s+)?(?:most\s+|only\s+)?"
+    r"(?:correct|right|best|likely|appropriate|suitable|answer)\b"
     r"(?:\s+(?:answer|choice|option|one))?",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+|\n|\Z)")
-_NEGATED = re.compile(r"\b(?:not|no|never|nor|neither|except|instead|rather|unlikely|without|cannot|none)\b|n['’]t\b", re.IGNORECASE)
-_HEDGED = re.compile(r"\b(?:could|may|might|maybe|perhaps|possibly|either|if|but|or|however|although)\b", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"\b(?:not|no|never|nor|neither|except|instead|rather|unlikely|without|cannot|none)\b|n['’]t\b", re.IGNORECASE
+)
+_HEDGED = re.compile(r"\b(?:maybe|perhaps|possibly|either|unclear|unsure)\b", re.IGNORECASE)
+_LETTERS = re.compile(r"\(([A-Za-z])\)|\b([A-Z])\)")
+_CONFIRMS = re.compile(
+    r"\b(?:option|choice)\s+[(\[*]{0,3}(?P<letter>[A-Za-z])\b[)\]*.:]{0,3}[^.\n]{0,60}?\bis\s+(?:therefore\s+)?(?:the\s+)?"
+    r"(?:most\s+)?(?:correct|right|best|answer)\b",
+    re.IGNORECASE,
+)
+_OBJECT = re.compile(r"\A[\[{]\s*[\"']|\{\s*[\"']?\w+[\"']?\s*:")
 _LONGEST_REMARK = 600
 
 
@@ -51,7 +65,7 @@ class ChoiceTask:
 
     def parse(self, query: Query, text: str) -> ParsedReply | None:
         """Read a teacher's reply; None if it names no choice of this query, or several."""
-        reply = read_reply_as(text, lambda statement: self._read_statement(query, statement))
+        reply = read_reply_as(text, lambda statement: self._read_statement(query, statement), query.text)
         if reply is not None:
             return ParsedReply(reply.rationale, reply.label, reply.scores)
         return self._read_unmarked(query, text)
@@ -91,23 +105,38 @@ class ChoiceTask:
             return whole
         first, more = first_sentence(statement.label)
         letter = self.normalise(query, first) if more else None
-        others = {other.upper() for other in _ANOTHER.findall(more)} & {choice.letter.upper() for choice in query.choices}
+        others = {other.upper() for other in _ANOTHER.findall(more)} & _letters(query)
         return letter if others <= {letter} else None
 
     def _read_unmarked(self, query: Query, text: str) -> ParsedReply | None:
-        """A reply without an answer line: a choice alone, a choice on its first line, or a remark that names just one."""
+        """A reply without answer line: a choice alone, a choice on its first line, or a remark that names just one."""
         _, visible = split_thought(text)
         said = (visible or "").strip()
-        if not said or len(said) > _LONGEST_REMARK or "{" in said or find_statements(said):
+        if not said or len(said) > _LONGEST_REMARK or _OBJECT.search(said) or find_statements(said, query.text):
             return None
         label = self.normalise(query, said)
         if label is not None:
             return ParsedReply("", label)
-        head, _, more = said.partition("\n")
+        return self._read_head(query, said) or self._read_remark(query, said)
+
+    def _read_head(self, query: Query, said: str) -> ParsedReply | None:
+        """A choice alone on the first line, or before a colon, with an explanation that does not speak for another."""
+        head, colon, more = re.match(r"([^\n:]*)(\n|:|)(.*)", said, re.DOTALL).groups()  # type: ignore[union-attr]
         label = self.normalise(query, head)
-        named = _named(query, said)
-        if label is not None and named <= {label} and more.strip():
+        if label is None or not more.strip() or (colon == ":" and len(head.strip()) == 1):
+            return None
+        by_text = len(_fold(head)) > 1
+        lettered, named = _lettered(query, more), _named(query, more)
+        if lettered <= {label} and (by_text or not named or label in named):
             return ParsedReply(more.strip(), label)
+        return None
+
+    def _read_remark(self, query: Query, said: str) -> ParsedReply | None:
+        """ "Option (b) ... is the answer", or a remark that names one choice only, and affirms it."""
+        confirmed = {match["letter"].upper() for match in _CONFIRMS.finditer(said)} & _letters(query)
+        if len(confirmed) == 1 and not _NEGATED.search(_CONFIRMS.search(said)[0]):  # type: ignore[index]
+            return ParsedReply(said, confirmed.pop())
+        named = _named(query, said)
         return ParsedReply(said, named.pop()) if len(named) == 1 and _affirms(query, said, *named) else None
 
 
@@ -126,7 +155,7 @@ def _without_reason(label: str) -> str:
 
 
 def _agrees(letters: dict[str, str], letter: str, rest: str) -> bool:
-    """Whether what stands behind a letter is nothing, a reason, or the text of its choice and no longer one of another."""
+    """Whether what stands behind a letter is nothing, a reason, or the text of its choice and no longer other."""
     clause = _without_reason(rest)
     confirmed = _CONFIRMED.match(clause)
     clause = clause[confirmed.end() :] if confirmed else clause
@@ -134,8 +163,21 @@ def _agrees(letters: dict[str, str], letter: str, rest: str) -> bool:
     if not folded:
         others = {text for other, text in letters.items() if other != letter and text}
         return not any(f" {text} " in f" {_fold(rest)} " for text in others)
+    if _alike(folded, letters[letter]) and not any(
+        _alike(folded, text) for other, text in letters.items() if other != letter
+    ):
+        return True
     told = {other: len(text) for other, text in letters.items() if text and f"{folded} ".startswith(f"{text} ")}
     return letter in told and told[letter] == max(told.values())
+
+
+def _alike(said: str, text: str) -> bool:
+    """Whether two folded texts differ at most in spaces, articles and a plural: "rainforest", "rain forests"."""
+
+    def bare(folded: str) -> str:
+        return "".join(word.rstrip("s") for word in folded.split() if word not in ("a", "an", "the"))
+
+    return bool(text) and bare(said) == bare(text)
 
 
 def _named(query: Query, text: str) -> set[str]:
@@ -143,13 +185,22 @@ def _named(query: Query, text: str) -> set[str]:
     letters = {choice.letter.upper(): _fold(choice.text) for choice in query.choices}
     statements = " ".join(part for part in _SENTENCE.findall(text) if not part.rstrip().endswith("?"))
     remaining = f" {_fold(statements)} ".replace(" ", "  ")
-    named = {letter.upper() for letter in re.findall(r"\(([A-Za-z])\)|\b([A-Z])\)", statements) for letter in letter if letter}
+    named = _lettered(query, statements)
     for folded in sorted({text for text in letters.values() if text}, key=len, reverse=True):
         pattern = f" {folded} ".replace(" ", "  ")
         if pattern in remaining:
             remaining = remaining.replace(pattern, "  |  ")
             named |= {letter for letter, text in letters.items() if text == folded}
     return named & set(letters)
+
+
+def _letters(query: Query) -> set[str]:
+    return {choice.letter.upper() for choice in query.choices}
+
+
+def _lettered(query: Query, text: str) -> set[str]:
+    """The letters that a text names in brackets or as items: "(b)", "B)"."""
+    return {(one or other).upper() for one, other in _LETTERS.findall(text)} & _letters(query)
 
 
 def _affirms(query: Query, text: str, letter: str) -> bool:
