@@ -17,6 +17,7 @@ from engine.types import ParsedReply, Query
 
 _BARE = re.compile(r"\s*(?:[-+−$€£(\\.*\d=]|[A-Za-z]+(?:-[a-z]+)?\s*\Z)")
 _BARE_WORDS = 4
+_TERSE_WORDS = 3
 _BECAUSE = re.compile(r"[,;]?\s+(?:because|since)\b.*", re.IGNORECASE | re.DOTALL)
 _SUM = re.compile(r"\d\s*[-+*×·]\s*\(?\s*\d")
 _WORDS = re.compile(r"[^\W\d_]{2,}")
@@ -96,11 +97,16 @@ def _read_statement(query: Query, statement: Statement) -> str | None:
     goes_on = f"{more} {statement.after}".strip()
     if goes_on and not _BARE.match(first) and _WORDS.search(first):
         return None  # "Answer: Janet has 16 eggs. She eats 3 ..." is no answer yet
-    if statement.mark == "colon" and more:
-        numbers = _LAST_NUMBER.findall(more)
-        if numbers and Fraction(numbers[-1].replace(",", "")) != number:
-            return None
+    terse = len(_WORDS.findall(first)) <= _TERSE_WORDS and not _SUM.search(first)
+    if statement.mark == "colon" and not _ends_in(number, more if terse else goes_on):
+        return None
     return _show(number)
+
+
+def _ends_in(number: Fraction, text: str) -> bool:
+    """Whether a text behind "Answer: ..." does not go on to another number."""
+    numbers = _LAST_NUMBER.findall(text)
+    return not numbers or Fraction(numbers[-1].replace(",", "")) == number
 
 
 def _read_expression(label: str) -> str | None:

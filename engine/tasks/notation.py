@@ -21,6 +21,7 @@ _SYNONYMS = (
     (re.compile(r"\\div\b|[÷∕⁄]"), "/"),
     (re.compile(r"\\(?:approx|equiv|simeq)\b|[≈≅≃]"), "≈"),
     (re.compile(r"\^\s*\{?\s*(?:\\circ|∘)\s*\}?|\\degree\b|°"), " degrees "),
+    (re.compile(r"degrees \s*(?:\\(?:text|mathrm)\s*\{\s*)?[CF]\b\}?"), "degrees "),
     (re.compile(r"\\([%$&#])"), r"\1"),
     (re.compile(r"\\,|\\ |\\quad\b|~"), " "),
     (re.compile(r"\{,\}"), ","),

@@ -93,14 +93,19 @@ def _computes(side: list[Token]) -> bool:
         if token.kind == "word":
             if token.word in UNCLEAR or token.word == "and":
                 return False
-            follows = before is not None and before.kind == "number"
-            if len(token.word) == 1 and not (
-                token.spaced and (token.word in UNIT_LETTERS or token.word == "x") and follows
-            ):
+            if len(token.word) == 1 and not _is_unit_or_times(before, token):
                 return False
         elif token.text in (",", ";", ":", "!"):
             return False
     return any(token.kind == "number" for token in side)
+
+
+def _is_unit_or_times(before: Token | None, token: Token) -> bool:
+    """Whether a single letter is a unit ("331 g") or a sign of multiplication ("66 x 28", "(5 + 3) x 2")."""
+    if before is None or not token.spaced:
+        return False
+    number = before.kind == "number"
+    return (number and token.word in UNIT_LETTERS) or (token.word == "x" and (number or before.text == ")"))
 
 
 @dataclass
@@ -189,13 +194,17 @@ class _Reader:
             elif self._peek().word == "x" and self._peek().spaced and self._peek(1).kind in ("number", "currency"):
                 self.place += 1
                 value = _bounded(value * self._factor())
-            elif self._peek().text == "/" and self._peek(1).kind == "word":  # 52,500/year
+            elif self._is_per() or (self._peek().word == "times" and not self._number_follows(1)):
                 return value
             elif sign := self._take("*", "/", "times"):
                 other = self._factor()
                 value = _bounded(value / other if sign == "/" else value * other)
             else:
                 return value
+
+    def _is_per(self) -> bool:
+        """Whether a unit follows behind a slash: "52,500/year"."""
+        return self._peek().text == "/" and self._peek(1).kind == "word"
 
     def _factor(self) -> Fraction:
         if sign := self._take("-", "+", "minus", "negative"):
@@ -262,7 +271,7 @@ class _Reader:
             return self._and_a_half(value), False
         value = self._in_words()
         word = self._peek().word
-        if word.rstrip("s") in PARTS and value:
+        if word.rstrip("s") in PARTS and value and not self._asks_for(word.rstrip("s")):
             self.place += 1
             return value / PARTS[word.rstrip("s")], True
         return self._and_a_half(value), False
@@ -287,12 +296,10 @@ class _Reader:
 
     def _in_words(self) -> Fraction:
         """ "twelve", "twenty five", "one hundred and twenty", "half", "a dozen" (without its scale)."""
-        if self._peek().word == "half":
+        if self._peek().word == "half" or self._take("a", "an") or self._peek().word in SCALES:
             return Fraction(1)
-        if self._take("a", "an"):
-            return Fraction(1)
-        if self._peek().word in SCALES:
-            return Fraction(1)
+        if self._peek().word == "one" and self._peek(1).word == "of":
+            raise _UnclearError
         total, current, seen = 0, 0, False
         while True:
             word = self._peek().word
@@ -358,7 +365,11 @@ class _Reader:
 
     def _check_word(self, before: Token, token: Token) -> None:
         word = token.word
-        if word in UNCLEAR or (word in WORD_VALUES and word != "one") or word.removesuffix("s") in SCALES:
+        if (
+            (word in UNCLEAR and not self._asks_for(word.removesuffix("s")))
+            or (word in WORD_VALUES and word != "one")
+            or word.removesuffix("s") in SCALES
+        ):
             raise _UnclearError
         if before.kind == "number" and not token.spaced and word not in ATTACHED:
             raise _UnclearError

@@ -55,6 +55,9 @@ _RETRACTED = re.compile(
 )
 
 
+_PRAISED = re.compile(r"(?:correct|right)\b", re.IGNORECASE)
+
+
 class Statement(NamedTuple):
     """One place where an answer is stated.
 
@@ -121,7 +124,7 @@ def settle(statements: Sequence[Statement], read: Callable[[Statement], str | No
     later = statements[last + 1 :]
     if later and len({values[index] for index in readable}) > 1:
         return None
-    if any(_UNSETTLING.search(statement.label) for statement in later):
+    if any(_UNSETTLING.search(statement.label) and not _PRAISED.match(statement.label) for statement in later):
         return None
     statement, value = statements[last], values[last]
     _, more = first_sentence(statement.label)

@@ -30,20 +30,26 @@ ATTACHED = _words(
 )
 """Words that stand right behind a number without being a product of letters."""
 ADVERBS = _words(
-    """a an the so thus therefore hence then is are be about approximately approx around roughly exactly only just total
-    of in all simply equal equals to altogether usd eur gbp rs inr ca"""
+    """a an the so thus therefore hence then is are be about approximately approx around roughly exactly only just
+    total of in all simply equal equals to altogether usd eur gbp rs inr ca"""
 )
 VERBS = _words(
-    """is are was were be been equals has have had makes made make costs cost spent spend spends earns earned earn needs
-    need needed gets get got pays paid pay saves saved bought buys sold sells ate eats read reads used uses takes took
-    take received gives gave weighs weighed scored ran walked drove drinks drank left collected"""
+    """is are was were be been equals has have had makes made make costs cost spent spend spends earns earned earn
+    needs need needed gets get got pays paid pay saves saved bought buys sold sells ate eats read reads used uses
+    takes took take receive receives received give gives gave weigh weighs weighed score scores scored run runs
+    ran walk walks walked drive drives drove drink drinks drank leave leaves left collect collects collected bake
+    bakes baked owe owes owed lose loses lost win wins won find finds found keep keeps kept contain contains
+    contained work works worked charge charges charged raise raises raised grow grows grew travel travels traveled
+    produce produces produced buy sell eat use pay save remain remains hold holds held finish finishes finished"""
 )
 """Verbs that a number may follow: "Janet makes $18"."""
 UNCLEAR = _words(
-    """not no or but nor neither either if unless never cannot can't isn't aren't wasn't don't doesn't wrong incorrect
-    maybe perhaps possibly probably might unknown unclear undefined instead rather between versus vs negative minus plus
-    times squared cubed half halves third thirds quarter quarters double twice triple infinity factorial choose mod
-    modulo pi sqrt root sin cos tan log ln exp am pm a.m p.m o'clock oclock hundreds thousands millions billions"""
+    """not no or but nor neither either if unless never cannot can't isn't aren't wasn't don't doesn't wrong
+    incorrect maybe perhaps possibly probably might unknown unclear undefined instead rather between versus vs
+    negative minus plus squared cubed half halves third thirds quarter quarters fourths fifth fifths sixth sixths
+    seventh sevenths eighth eighths ninth ninths tenth tenths hundredth hundredths thousandth thousandths double
+    twice triple infinity factorial choose mod modulo pi sqrt root sin cos tan log ln exp am pm a.m p.m o'clock
+    oclock hundreds thousands millions billions"""
 )
 """Words beside a number that deny it, double it, ask for work to be done with it, or make it a time of day."""
 

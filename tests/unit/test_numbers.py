@@ -29,6 +29,13 @@ QUICK = settings(max_examples=150, deadline=None)
         *(("Rs. 500", "500"), ("USD 12", "12"), ("12 EUR", "12"), ("£12.50", "25/2"), ("\\$12", "12")),
         *(("12 feet longer than it is wide", "12"), ("37 buses are needed to take the trip.", "37")),
         *(("Janet makes $18 every day", "18"), ("Total: 25", "25"), ("a total of 12", "12"), ("18 eggs!", "18")),
+        *(
+            ("12 times", "12"),
+            ("12 times as many", "12"),
+            ("-12°C", "-12"),
+            ("He can buy 5 books", "5"),
+            ("12 (rounded)", "12"),
+        ),
     ],
 )
 def test_sign_scale_part_and_unit_are_read(text: str, value: str | None) -> None:
@@ -44,6 +51,7 @@ def test_sign_scale_part_and_unit_are_read(text: str, value: str | None) -> None
             ("240 / (8 / 36)", "1080"),
             ("(95 * 118) + (11,210 / 84)", "476425/42"),
         ),
+        *(("(5 + 3) x 2 = 16", "16"), ("5 times 3", "15"), ("20% of 50 = 10", "10"), ("$100 - $25 = $75", "75")),
         *(("66 x 28", "1848"), ("3 × 4", "12"), ("12 ÷ 4", "3"), ("10^6", "1000000"), ("2**5", "32"), ("5²", "25")),
         *(("3 \\times 10^8", "300000000"), ("\\frac{3}{4}", "3/4"), ("\\dfrac12", "1/2"), ("1.5e6", "1500000")),
         *(("\\frac{2^{3}}{4}", "2"), ("2(3+4)", "14"), ("(3)(4)", "12"), ("2^{-1}", "1/2"), ("1/3 + 1/6", "1/2")),
@@ -82,6 +90,7 @@ def test_of_an_equation_the_right_hand_side_counts(text: str, value: str) -> Non
             "3 hours and a half",
         ),
         *("3-4", "7 - 10 days", "- 5", "1,2", "12,3456", "1.2.3", "(9 + 6", "((415 - 309) - (41", "", ".", "$", "x"),
+        *("3 quarters", "25 hundredths", "one of them", "5x3", "6 hours 30 minutes", "12 or so", "5 apples, not 6"),
         *("one of them is 5", "3 remainder 2", "2 pi", "+-5", "(8 action figures + 10 cabinets) * 4 shelves"),
         *("9" * 300, "10**10**10", "9^9^9^9", "7^{1000}", "(" * 90 + "1" + ")" * 90 + "^9999"),
     ],
@@ -95,6 +104,8 @@ def test_a_scale_is_a_unit_where_the_query_asks_for_it() -> None:
     assert read_quantity("50 cents", "What is the price in cents?") == 50
     assert read_quantity("50 cents", "How much money is that?") == Fraction(1, 2)
     assert read_quantity("3 dozen", "How many dozen eggs?") == 3
+    assert read_quantity("three quarters", "How many quarters does he have?") == 3
+    assert read_quantity("3 quarters", "How many quarters does he have?") == 3
     assert read_quantity("five million", "How many millions?") == 5
 
 
