@@ -45,6 +45,7 @@ _CONFIRMS = re.compile(
     re.IGNORECASE,
 )
 _OBJECT = re.compile(r"\A[\[{]\s*[\"']|\{\s*[\"']?\w+[\"']?\s*:")
+_LEAD_WORDS = 3
 _LONGEST_REMARK = 600
 
 
@@ -115,7 +116,7 @@ class ChoiceTask:
         if not said or len(said) > _LONGEST_REMARK or _OBJECT.search(said) or find_statements(said, query.text):
             return None
         label = self.normalise(query, said)
-        if label is not None:
+        if label is not None and _is_whole(query, said, label):
             return ParsedReply("", label)
         return self._read_head(query, said) or self._read_remark(query, said)
 
@@ -196,6 +197,16 @@ def _named(query: Query, text: str) -> set[str]:
 
 def _letters(query: Query) -> set[str]:
     return {choice.letter.upper() for choice in query.choices}
+
+
+def _is_whole(query: Query, said: str, letter: str) -> bool:
+    """Whether a reply that begins with a choice ends there, or goes on to a reason rather than to a look at options."""
+    own = next(_fold(choice.text) for choice in query.choices if choice.letter.upper() == letter)
+    if said.endswith((",", ";")):
+        return False
+    if len(_fold(_without_reason(said)).split()) <= len(own.split()) + _LEAD_WORDS:
+        return True
+    return said.endswith((".", "!")) and not _NEGATED.search(said)
 
 
 def _lettered(query: Query, text: str) -> set[str]:

@@ -16,7 +16,7 @@ from engine.tasks.statements import Statement, first_sentence
 from engine.types import ParsedReply, Query
 
 _BARE = re.compile(r"\s*(?:[-+−$€£(\\.*\d=]|[A-Za-z]+(?:-[a-z]+)?\s*\Z)")
-_BARE_WORDS = 4
+_BARE_WORDS = 3
 _TERSE_WORDS = 3
 _BECAUSE = re.compile(r"[,;]?\s+(?:because|since)\b.*", re.IGNORECASE | re.DOTALL)
 _SUM = re.compile(r"\d\s*[-+*×·]\s*\(?\s*\d")

@@ -213,6 +213,10 @@ def test_a_choice_is_read_in_every_dress_and_several_in_none(text: str, label: s
         ("It was going to be a fig, but then the", None),
         ("(A)\n\nThe fig is sweet.", None),
         ("Nothing of the kind.", None),
+        ("D) fig - This is a sweet fruit, which does not make sense here.", None),
+        ("D) fig - This option usually consists of many seeds in", None),
+        ("D) fig - This is a sweet fruit.", "D"),
+        ("fig,", None),
     ],
 )
 def test_a_remark_without_an_answer_line_is_read_where_it_affirms_one_choice_alone(

@@ -308,6 +308,7 @@ def test_cents_keep_their_scale_unless_the_query_asks_for_cents() -> None:
         ("The final answer is 18. This answer is correct because 9 * 2 = 18.", "18"),
         ("The answer is 1 cracker and 1 cake.", None),
         ("#### 12\n\nBob has 7 pens.\n#### 7", None),
+        ("450 students suggested mashed potatoes.", None),
         ("150780 kids spent their summer break at the camp compared to those who stayed home.", None),
     ],
 )
