@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Literal
 
 import regex
 
-from engine.tasks.reply import find_answer_line, read_reply
+from engine.tasks.reply import read_reply_as
+from engine.tasks.statements import Statement
 from engine.types import ParsedReply, Query
 
 _PATTERN_SECONDS = 0.2
 _BARE_WORDS = 5
+_DENIAL = re.compile(r"(?:not|wrong|incorrect)\b", re.IGNORECASE)
 
 
 class CustomTask:
@@ -30,16 +33,16 @@ class CustomTask:
 
     def parse(self, query: Query, text: str) -> ParsedReply | None:
         """Read a teacher's reply; None if it holds no label."""
-        reply = read_reply(text)
+        reply = read_reply_as(text, _read_statement, query.text)
         if reply is None or self.normalise(query, reply.label) is None:
             return None
         return ParsedReply(reply.rationale, reply.label, reply.scores)
 
     def read_answer(self, query: Query, text: str) -> str | None:
         """What the last answer line gives, or the whole text if it is one line of at most five words."""
-        marked = find_answer_line(text)
-        if marked is not None:
-            return marked[1]
+        stated = read_reply_as(text, _read_statement, query.text)
+        if stated is not None:
+            return stated.label
         bare = text.strip()
         return bare if bare and "\n" not in bare and len(bare.split()) <= _BARE_WORDS else None
 
@@ -60,3 +63,8 @@ class CustomTask:
         except (regex.error, TimeoutError):
             return False
         return found is not None
+
+
+def _read_statement(statement: Statement) -> str | None:
+    """What is stated, unless it is denied ("the answer is wrong")."""
+    return None if _DENIAL.match(statement.label) else statement.label

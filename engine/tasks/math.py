@@ -1,59 +1,37 @@
-"""Math: the label is a number or an expression, compared with math-verify."""
+"""Math: the label is a number or a real expression, read by a grammar; equal labels have equal keys."""
 
 from __future__ import annotations
 
+import functools
 import re
 from fractions import Fraction
 
-from engine.tasks.reply import find_answer_line, read_reply
+from engine.tasks.algebra import AlgebraError, canonical_form
+from engine.tasks.decimals import canonical
+from engine.tasks.expressions import read_expression
+from engine.tasks.notation import MAX_LABEL, plain
+from engine.tasks.numbers import read_quantity
+from engine.tasks.reply import read_reply_as, split_thought
+from engine.tasks.statements import Statement, first_sentence
 from engine.types import ParsedReply, Query
 
-_NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d*)?,?|\.\d+)(?:\s*/\s*\d+)?")
-_MIXED = re.compile(r"(?<![\d.,/])(\d{1,9})\s+(\d{1,9})\s*/\s*(\d{1,9})(?![\d.,/])")
-_DECORATION = re.compile(r"\\boxed\{(.*)\}|\\text\{.*?\}|\\[!,; ]|[$€£%°]|\*\*|\\\(|\\\)|\\\[|\\\]", re.DOTALL)
-_RISKY = re.compile(r"!|\^\s*\{?\s*-?\d{4,}|\^.*\^|\*\*.*\*\*|\d{300,}|binom\W*\d{4,}|choose|Gamma")
-_COMMAND = re.compile(r"\\[A-Za-z]+")
-_WIDE = re.compile(r"[A-Za-z][^^]*[)\]}]\s*(?:\^|\*\*)\s*\{?\s*-?\d{2,}")
-_MAX_EXPRESSION = 200
+_BARE = re.compile(r"\s*(?:[-+−$€£(\\.*\d=]|[A-Za-z]+(?:-[a-z]+)?\s*\Z)")
+_BARE_WORDS = 3
+_TERSE_WORDS = 3
+_BECAUSE = re.compile(r"[,;]?\s+(?:because|since)\b.*", re.IGNORECASE | re.DOTALL)
+_SUM = re.compile(r"\d\s*[-+*×·]\s*\(?\s*\d")
+_WORDS = re.compile(r"[^\W\d_]{2,}")
+_LAST_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
 def read_number(text: str) -> Fraction | None:
-    """The number that a label is, if it is one number with or without signs of currency, commas and a unit word.
+    """The number that a label is, if it is one number with or without signs of currency, commas, scale and unit words.
 
-    "$1,234.50" is 1234.5, "12 apples" is 12 and "3 1/2" is 3.5; "3 or 4", "1,2" and "x = 3 + y" are no number.
+    "$1,234.50" is 1234.5, "12 apples" is 12 and "3 1/2" is 3.5; "3 or 4", "1,2" and "x = 3 + y" are no number. Nor is
+    "5 - 3", which only the task works out: a sum is a label, but not yet a number.
     """
-    if len(text) > _MAX_EXPRESSION:
-        return None
-    text = _MIXED.sub(_as_improper, _undecorate(text))
-    numbers = list(_NUMBER.finditer(text))
-    if len(numbers) != 1:
-        return None
-    rest = text[: numbers[0].start()] + text[numbers[0].end() :]
-    if not re.fullmatch(r"[\s.]*(?:[A-Za-z]\w*\s*=)?[\s.]*(?:[A-Za-z]+(?:[\s.]+|\Z)){0,4}", rest):
-        return None
-    return _to_fraction(numbers[0].group())
-
-
-def _as_improper(mixed: re.Match[str]) -> str:
-    whole, above, below = (int(part) for part in mixed.groups())
-    return f"{whole * below + above}/{below}"
-
-
-def _to_fraction(text: str) -> Fraction | None:
-    whole = text.replace(",", "").replace(" ", "").rstrip(".")
-    if len(whole) > _MAX_EXPRESSION:
-        return None
-    try:
-        above, _, below = whole.partition("/")
-        return Fraction(above.rstrip(".")) / Fraction(below) if below else Fraction(above)
-    except (ValueError, ZeroDivisionError):
-        return None
-
-
-def _undecorate(text: str) -> str:
-    for _ in range(3):
-        text = _DECORATION.sub(lambda m: m[1] if m[1] is not None else " ", text)
-    return text.strip()
+    shown = plain(text) if len(text) <= MAX_LABEL else ""
+    return None if _SUM.search(shown) and not re.search(r"[(=^]", shown) else read_quantity(text)
 
 
 class MathTask:
@@ -67,46 +45,88 @@ class MathTask:
         return query.text
 
     def parse(self, query: Query, text: str) -> ParsedReply | None:
-        """Read a teacher's reply; None if it gives no number or expression."""
-        reply = read_reply(text)
-        if reply is None:
-            return None
-        label = self._clean(reply.label)
-        return None if self.normalise(query, label) is None else ParsedReply(reply.rationale, label, reply.scores)
-
-    def _clean(self, label: str) -> str:
-        number = read_number(label)
-        return _undecorate(label) if number is None else _show(number)
+        """Read a teacher's reply; None if it states no number or expression, or leaves open which."""
+        reply = read_reply_as(text, lambda statement: _read_statement(query, statement), query.text)
+        if reply is not None:
+            return ParsedReply(reply.rationale, reply.label, reply.scores)
+        bare = _read_bare(query, text)
+        return None if bare is None else ParsedReply("", bare)
 
     def read_answer(self, query: Query, text: str) -> str | None:
         """What the last answer line gives, or the whole text if it is one number."""
-        marked = find_answer_line(text)
-        if marked is None:
-            return self._clean(text) if read_number(text) is not None and len(text) < _MAX_EXPRESSION else None
-        label = self._clean(marked[1])
-        return None if self.normalise(query, label) is None else label
+        parsed = self.parse(query, text)
+        return None if parsed is None else parsed.label
 
     def normalise(self, query: Query, label: str) -> str | None:
-        """A number as a reduced fraction; another expression in the form math-verify gives it."""
-        number = read_number(label)
+        """A number as a fraction, an expression in the form computer algebra gives it; None for what is neither.
+
+        A real number that is no fraction stands for itself to six places, and so do its decimals.
+        """
+        number = _read_number(label, query.text)
         if number is not None:
-            return str(number)
-        parsed = _parse(label)
-        return str(parsed[0]) if parsed else None
+            return str(canonical(number))
+        expression = read_expression(label)
+        if expression is None:
+            return None
+        try:
+            form = canonical_form(expression.latex)
+        except AlgebraError:
+            return None
+        if form is None:
+            return None
+        return str(canonical(Fraction(form))) if re.fullmatch(r"-?[\d.]+(?:e[-+]?\d+)?", form) else form
 
     def verify(self, query: Query, label: str, gold: str) -> bool:
-        """Equality of numbers (of others than whole ones within 1e-6), else math-verify's equality of expressions."""
-        mine, theirs = read_number(label), read_number(gold)
-        if mine is not None and theirs is not None:
-            if mine.denominator == theirs.denominator == 1:
-                return mine == theirs
-            return abs(mine - theirs) <= Fraction(1, 1_000_000) * max(abs(mine), abs(theirs))
-        left, right = _parse(gold), _parse(label)
-        if not left or not right:
-            return False
-        import math_verify  # noqa: PLC0415 - see _parse
+        """Whether both have the same key, so that a label that is right also votes with the right ones."""
+        mine = self.normalise(query, label)
+        return mine is not None and mine == self.normalise(query, gold)
 
-        return bool(math_verify.verify(left, right, timeout_seconds=None))
+
+@functools.lru_cache(10_000)
+def _read_number(label: str, asked: str) -> Fraction | None:
+    return read_quantity(label, asked)
+
+
+def _read_statement(query: Query, statement: Statement) -> str | None:
+    """The label that a statement gives, in plain writing."""
+    first, more = first_sentence(statement.label)
+    first = _BECAUSE.sub("", first)
+    number = _read_number(first, query.text)
+    if number is None:
+        return _read_expression(first)
+    goes_on = f"{more} {statement.after}".strip()
+    if goes_on and not _BARE.match(first) and _WORDS.search(first):
+        return None  # "Answer: Janet has 16 eggs. She eats 3 ..." is no answer yet
+    terse = len(_WORDS.findall(first)) <= _TERSE_WORDS and not _SUM.search(first)
+    if statement.mark == "colon" and not _ends_in(number, more if terse else goes_on):
+        return None
+    return _show(number)
+
+
+def _ends_in(number: Fraction, text: str) -> bool:
+    """Whether a text behind "Answer: ..." does not go on to another number."""
+    numbers = _LAST_NUMBER.findall(text)
+    return not numbers or Fraction(numbers[-1].replace(",", "")) == number
+
+
+def _read_expression(label: str) -> str | None:
+    expression = read_expression(label)
+    if expression is None:
+        return None
+    try:
+        return expression.text if canonical_form(expression.latex) is not None else None
+    except AlgebraError:
+        return None
+
+
+def _read_bare(query: Query, text: str) -> str | None:
+    """The whole of a short reply that is nothing but a number or an equation that ends in one."""
+    _, visible = split_thought(text)
+    bare = (visible or "").strip()
+    if not bare or len(bare) > MAX_LABEL or "\n" in bare or not _BARE.match(bare):
+        return None
+    number = _read_number(bare, query.text) if len(_WORDS.findall(bare)) <= _BARE_WORDS else None
+    return None if number is None else _show(number)
 
 
 def _show(number: Fraction) -> str:
@@ -114,18 +134,3 @@ def _show(number: Fraction) -> str:
         return str(number.numerator)
     decimal = f"{float(number):.10g}"
     return decimal if Fraction(decimal) == number else str(number)
-
-
-def _parse(text: str) -> list[object]:
-    # math-verify's own time limit needs signals, which only work in a main thread: what could run long is left out.
-    text = _undecorate(text)
-    if not text or len(text) > _MAX_EXPRESSION or _RISKY.search(text) or not re.search(r"\d|\\|=|\^", text):
-        return []
-    if _WIDE.search(_COMMAND.sub(" ", text)):
-        return []
-    import math_verify  # noqa: PLC0415 - brings sympy: half a second of every start, and only this task needs it
-
-    try:
-        return list(math_verify.parse(f"${text}$", parsing_timeout=None))
-    except Exception:  # noqa: BLE001 - sympy and ANTLR raise whatever they like on text by strangers
-        return []

@@ -5,32 +5,28 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import json_repair
 import pydantic_core
 
-_LABEL_KEYS = ("label", "final_answer", "answer")
+from engine.tasks.statements import Statement, find_statements, settle
+
+_LABEL_KEYS = ("label", "final_answer", "final answer", "correct_answer", "correct answer", "answer")
 _RATIONALE_KEYS = ("rationale", "reasoning", "explanation", "thought", "thoughts")
 _SCORE_KEYS = ("scores", "factors", "confidence")
 _MAX_REPLY = 200_000
 _MAX_GROWING = 20_000
 _NESTED = re.compile(r"(?:[\[{]\s*){20}")
 _THINK = re.compile(r"<(/?)think>", re.IGNORECASE)
-_KEY = re.compile(r"""["']?\b(label|final_answer|answer)\b["']?\s*:\s*""", re.IGNORECASE)
+_KEY = re.compile(r"""["']?\b(label|(?:final|correct)[_ ]answer|answer)\b["']?\s*:\s*""", re.IGNORECASE)
 _CLOSED_VALUE = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"',}\]][^"',}\]\n]*(?=\s*[,}\n]))""")
-_MARKER = re.compile(r"\banswer(?:\s+is\b)?\s*:|\banswer\s+is\b|\[answer[^\]\n]{0,40}\]", re.IGNORECASE)
-_MARKED = re.compile(r"[\s*`]{0,20}([^\n]+)")
-_LEAD_IN = re.compile(
-    r"(?:\b(?:hence|so|thus|therefore)\b,?\s*)?(?:\bthe\s+)?(?:\b(?:final|correct|right)\s+)?[\s*#>]*\Z", re.IGNORECASE
-)
-_LEAD_IN_LENGTH = 60
 _OPENED = re.compile(
-    r"""\{\s*["']?(?:rationale|reasoning|explanation|thoughts?|label|final_answer|answer)["']?\s*:""", re.IGNORECASE
+    r"""\{\s*["']?(?:rationale|reasoning|explanation|thoughts?|label|(?:final[_ ]|correct[_ ])?answer)["']?\s*:""",
+    re.IGNORECASE,
 )
 _BEHIND_SCORES = re.compile(r"""(?:scores|factors|confidence)["']?\s*:\s*\Z""", re.IGNORECASE)
-_RUN_ON = re.compile(r"\n[^\S\n]*(?:Q|Question|Human|User)\s*:")
 
 
 class RawReply(NamedTuple):
@@ -42,22 +38,29 @@ class RawReply(NamedTuple):
 
 
 def read_reply(text: str) -> RawReply | None:
-    """Find rationale, label and scores in a teacher's reply.
+    """Find rationale, label and scores in a teacher's reply, as `read_reply_as` does, whatever the label is."""
+    return read_reply_as(text, lambda statement: statement.label)
+
+
+def read_reply_as(text: str, read: Callable[[Statement], str | None], asked: str = "") -> RawReply | None:
+    """Find rationale, label and scores in a reply to what was `asked`, the label as `read` makes it of what is stated.
 
     A label is only ever a piece of the reply that stands behind an explicit key or marker and is complete there; a
     reply that breaks off inside its label has none.
 
     Returns:
-        None if the reply holds no label. Never raises on any text.
+        None if the reply holds no label that can be read. Never raises on any text.
     """
-    text = text[:_MAX_REPLY]
-    thought, visible = _split_thought(text)
+    thought, visible = split_thought(text)
     if visible is None:
         return None
     found = _from_object(visible)
-    if found is None and not any(_OPENED.match(visible, place) for place in _braces(visible)):
-        found = _from_text(visible)
-    if found is None or (visible != text and "\n" in found.label):  # a label does not span what was cut out
+    if found is not None:
+        label = read(Statement(found.rationale, found.label))
+        found = None if label is None else found._replace(label=label)
+    elif not any(_OPENED.match(visible, place) for place in _braces(visible)):
+        found = _from_text(visible, read, asked)
+    if found is None or (visible != text[:_MAX_REPLY] and "\n" in found.label):  # no label spans what was cut out
         return None
     return found if found.rationale or not thought else found._replace(rationale=thought)
 
@@ -104,8 +107,9 @@ def _mend(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _split_thought(text: str) -> tuple[str, str | None]:
+def split_thought(text: str) -> tuple[str, str | None]:
     """What stands in <think> blocks, and what outside of them; no outside (None) if a block never ends."""
+    text = text[:_MAX_REPLY]
     inside: list[str] = []
     outside: list[str] = []
     depth, place = 0, 0
@@ -127,6 +131,8 @@ def _from_object(text: str) -> RawReply | None:
     if data is None:
         return None
     label = _first(data, _LABEL_KEYS)
+    if isinstance(label, list) and len(label) == 1:
+        label = label[0]
     if label is None or isinstance(label, (dict, list, bool)) or str(label).strip() == "":
         return None
     rationale = _first(data, _RATIONALE_KEYS)
@@ -207,12 +213,12 @@ def read_score(value: object) -> float | None:
     return score if math.isfinite(score) and 0 <= score <= 1 and not isinstance(value, bool) else None
 
 
-def _from_text(text: str) -> RawReply | None:
-    marked = find_answer_line(text)
-    if marked is None:
+def _from_text(text: str, read: Callable[[Statement], str | None], asked: str) -> RawReply | None:
+    settled = settle(find_statements(text, asked), read)
+    if settled is None:
         return None
-    before, label = marked
-    rationale = re.sub(r"^\s*rationale\s*:\s*", "", before.strip(), flags=re.IGNORECASE)
+    statement, label = settled
+    rationale = re.sub(r"^\s*rationale\s*:\s*", "", statement.before.strip(), flags=re.IGNORECASE)
     return RawReply(rationale, label, {})
 
 
@@ -221,16 +227,5 @@ def find_answer_line(text: str) -> tuple[str, str] | None:
 
     Whatever follows a new question that the model asks itself does not count.
     """
-    run_on = _RUN_ON.search(text, 1)
-    text = text[: run_on.start()] if run_on else text
-    markers = list(_MARKER.finditer(text))
-    marked = _MARKED.match(text, markers[-1].end()) if markers else None
-    label = marked[1].strip().strip("*`").strip() if marked else ""
-    if not label:
-        return None
-    first = len(markers) - 1
-    while first > 0 and not text[markers[first - 1].end() : markers[first].start()].strip(" *"):
-        first -= 1
-    before = text[: markers[first].start()]
-    lead = _LEAD_IN.search(before, max(0, len(before) - _LEAD_IN_LENGTH))
-    return (before[: lead.start()] if lead else before), label
+    settled = settle(find_statements(text), lambda statement: statement.label)
+    return None if settled is None else (settled[0].before, settled[1])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.tasks import get_task
@@ -143,6 +143,117 @@ def test_a_reply_with_a_label_that_is_no_choice_is_unusable() -> None:
 )
 def test_a_students_answer_is_read_from_its_answer_line_or_alone(text: str, label: str | None) -> None:
     assert TASK.read_answer(QUERY, text) == label
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        *(
+            ("\\boxed{B}", "B"),
+            ("$\\boxed{\\text{B}}$", "B"),
+            ("\\boxed{\\text{(B) pear tree}}", "B"),
+            ("\\text{B}", "B"),
+        ),
+        *(("[B]", "B"), ("$B$", "B"), ("**B**", "B"), ("\\(B\\)", "B"), ("{B}", "B"), ("“B”", "B"), ("<B>", "B")),
+        *(("A because apples are red", "A"), ("B since it bears pears", "B"), ("D, fig", "D"), ("B - pear tree", "B")),
+        *(("fig", "D"), ("Fig.", "D"), ("the fig", "D"), ("pear tree because it bears pears", "B"), ("an apple", "A")),
+        *(("A because a plum is blue", None), ("D, plum", None), ("D - plum", None), ("D because of (C)", None)),
+        *(
+            ("A plum", None),
+            ("[A, B]", None),
+            ("\\boxed{A, B}", None),
+            ("\\boxed{A} or \\boxed{B}", None),
+            ("A/B", None),
+        ),
+        ("Thus (B).\nThe answer is \\boxed{B}.", "B"),
+        ("The answer is $B$.", "B"),
+        ("Answer: [B]", "B"),
+        ("### Answer\n(B) pear tree", "B"),
+        ("The answer is **(B) pear tree**.", "B"),
+        ("So the answer is (b) pear trees.", "B"),
+        ("The answer is (B) peartree.", "B"),
+        ("The answer is (B) apple.", None),
+        ("Therefore, among A through E, the answer is B.", "B"),
+        ("The answer is most likely (B) pear tree.", "B"),
+        ('The answer is "a" because apples are red.', "A"),
+        ("The answer is fig, as it is sweet.", "D"),
+        ("The answer is in the fig.", "D"),
+        ("The correct option is B.", "B"),
+        ("Option (B) pear tree is the correct answer.", "B"),
+        ("The answer is (B) because it fits. The other answers are no plants.", "B"),
+        ("Answer: D. fig\nExplanation: figs are sweet. A is wrong.", "D"),
+        ("Hence the answer is Choice: (c)", "C"),
+        ('{"reasoning": "r", "answer": "pear tree"}', "B"),
+        ("The answer is B and D.", None),
+        ("The answer is (A), (B), and (C).", None),
+        ("The answer is not B.", None),
+        ("The answer is B. Wait, no.", None),
+        ("The answer is all of the above (A, B, C, D, and E).", None),
+        ("A) apple\nB) pear tree\nC) plum\nD) fig\nE) date palm", None),
+    ],
+)
+def test_a_choice_is_read_in_every_dress_and_several_in_none(text: str, label: str | None) -> None:
+    reply = TASK.parse(QUERY, text)
+    assert (reply.label if reply else None) == label
+    assert TASK.read_answer(QUERY, text) == label
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("People like to eat a fig.", "D"),
+        ("fig\nA fig is sweet, a plum is sour.", "D"),
+        ("Fig: it is sweet.", "D"),
+        ("(D) fig\n\nFigs are sweet.", "D"),
+        ("What might grow there? A pear tree might grow there.", "B"),
+        ("People do not like to eat a fig.", None),
+        ("Perhaps it is a fig.", None),
+        ("It is a fig or a plum.", None),
+        ("Is it a fig?", None),
+        ("It was going to be a fig, but then the", None),
+        ("(A)\n\nThe fig is sweet.", None),
+        ("Nothing of the kind.", None),
+        ("D) fig - This is a sweet fruit, which does not make sense here.", None),
+        ("D) fig - This option usually consists of many seeds in", None),
+        ("D) fig - This is a sweet fruit.", "D"),
+        ("fig,", None),
+    ],
+)
+def test_a_remark_without_an_answer_line_is_read_where_it_affirms_one_choice_alone(
+    text: str, label: str | None
+) -> None:
+    assert TASK.read_answer(QUERY, text) == label
+
+
+def test_a_choice_that_the_question_names_is_not_read_from_its_echo() -> None:
+    query = make_query("Who planted the fig?", QUERY.choices)
+    assert TASK.read_answer(query, "Somebody planted the fig.") is None
+
+
+letters = st.sampled_from("ABCDE")
+
+
+@QUICK
+@given(
+    letters, letters, st.sampled_from(["{} and {}", "{} or {}", "({}) ({})", "{}, {}", "either {} or {}", "[{}, {}]"])
+)
+def test_two_letters_are_never_read_as_one(one: str, other: str, form: str) -> None:
+    assume(one != other)
+    label = form.format(one, other)
+    for text in (label, f"The answer is {label}.", f"Answer: {label}", json.dumps({"label": label})):
+        assert TASK.read_answer(QUERY, text) is None, text
+
+
+@QUICK
+@given(
+    letters,
+    letters,
+    st.sampled_from(["({}) {}", "{}) {}", "{}. {}", "{}, {}", "{} - {}", "[{}] {}", "\\boxed{{{}}} {}"]),
+)
+def test_a_letter_counts_only_with_its_own_text(one: str, other: str, form: str) -> None:
+    text = {choice.letter: choice.text for choice in QUERY.choices}[other]
+    for label in (form.format(one, text), form.format(one, f"a {text}")):
+        assert TASK.normalise(QUERY, label) == (one if one == other else None), label
 
 
 def test_verifying_compares_choices() -> None:

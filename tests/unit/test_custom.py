@@ -68,6 +68,8 @@ def test_a_pattern_that_backtracks_without_end_is_given_up(gold: str) -> None:
     ("text", "label"),
     [
         ("Because.\nAnswer: New York", "New York"),
+        ("It is \\boxed{New York}", "New York"),
+        ("The answer is Rome. Let me check: the answer is wrong because of the river.", None),
         ("New York", "New York"),
         ("one two three four five", "one two three four five"),
         ("one two three four five six", None),

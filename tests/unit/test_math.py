@@ -149,6 +149,8 @@ def test_a_label_read_from_a_reply_is_the_number_in_it(number: int) -> None:
 def test_a_reply_without_number_or_expression_is_unusable() -> None:
     assert TASK.parse(QUERY, '{"rationale": "r", "label": "unknown"}') is None
     assert TASK.parse(QUERY, "There are 12.") is None
+    assert TASK.parse(QUERY, "The answer is unknown.") is None
+    assert TASK.parse(QUERY, "The answer is 10:00.") is None
     assert TASK.read_answer(QUERY, "First 3, then 4 are left.") is None
 
 
@@ -156,3 +158,176 @@ def test_numbers_need_no_computer_algebra() -> None:
     started = time.perf_counter()
     assert all(TASK.verify(QUERY, f"{n:,} km", f"{n}.0") for n in range(2000))
     assert time.perf_counter() - started < 2
+
+
+FORMS = [
+    *("9", "9.0", "$9", "9 apples", "(14 - 5).", "14 - 5 = 9", "\\boxed{9}", "nine", "3^2", "\\sqrt{81}", "18/2", "9%"),
+    *("0.5", "50 cents", "1/2", "\\frac{1}{2}", "half", "½", "2^{-1}", "\\frac{\\sqrt{4}}{4}", "0.500000", ".5"),
+    *("1/3", "0.3333333", "0.333333", "0.3333", "\\frac{2}{6}", "0.33", "a third", "0.334", "33%"),
+    *("\\sqrt{2}", "1.41421356", "1.414214", "1.4142", "2^{1/2}", "\\frac{2}{\\sqrt{2}}", "\\pi", "3.14159265", "22/7"),
+    *(
+        "3x",
+        "x + 2x",
+        "3*x",
+        "y = 3x",
+        "2x",
+        "x^2 + 2x + 1",
+        "(x+1)^2",
+        "(x + 1)(1 + x)",
+        "X^2+2X+1",
+        "2^{n+1}",
+        "2*2^n",
+    ),
+    *("1,000", "1 000", "10^3", "1 thousand", "1000000", "1.5 million", "1.5e6", "1,500,000", "3 dozen", "36", "-36"),
+    *("10:00", "1/0", "5/0", "not 5 but 6", "7x = 14", "3 or 4", "none", "", "(175, 5)", "3-4", "zoo", "nan"),
+]
+
+
+@pytest.mark.parametrize("left", FORMS)
+def test_labels_verify_each_other_exactly_where_their_keys_are_equal(left: str) -> None:
+    key = TASK.normalise(QUERY, left)
+    for right in FORMS:
+        other = TASK.normalise(QUERY, right)
+        assert TASK.verify(QUERY, left, right) == (key is not None and key == other), (left, right)
+    assert key is None or TASK.normalise(QUERY, key) == key
+
+
+def test_equal_labels_have_one_key_and_others_another() -> None:
+    groups = [
+        ("9", "9.0", "$9", "9 apples", "(14 - 5).", "14 - 5 = 9", "\\boxed{9}", "nine", "3^2", "\\sqrt{81}", "18/2"),
+        ("0.5", "50 cents", "1/2", "half", "½", "2^{-1}", "\\frac{\\sqrt{4}}{4}"),
+        ("1/3", "0.3333333", "0.333333", "0.3333", "\\frac{2}{6}", "a third"),
+        ("\\sqrt{2}", "1.41421356", "1.414214", "2^{1/2}", "\\frac{2}{\\sqrt{2}}"),
+        ("x^2 + 2x + 1", "(x+1)^2", "(x + 1)(1 + x)"),
+        ("3x", "x + 2x", "y = 3x"),
+        ("X^2+2X+1",),
+        ("0.33",),
+        ("36", "3 dozen"),
+        ("-36", "minus 36", "-(30 + 6)"),
+    ]
+    keys = [{TASK.normalise(QUERY, label) for label in group} for group in groups]
+    assert [len(key) for key in keys] == [1] * len(groups)
+    assert None not in set().union(*keys)
+    assert len(set().union(*keys)) == len(groups)
+
+
+coefficients = st.lists(st.integers(-9, 9), min_size=2, max_size=4).filter(lambda c: any(c[1:]))
+
+
+def polynomial(coefficients: list[int], backwards: bool) -> str:
+    terms = [f"{c} \\cdot x^{{{power}}}" if power else f"{c}" for power, c in enumerate(coefficients) if c]
+    return " + ".join(f"({term})" for term in (terms[::-1] if backwards else terms))
+
+
+@settings(max_examples=12, deadline=None)
+@given(coefficients, coefficients)
+def test_polynomials_have_equal_keys_exactly_where_they_are_equal(one: list[int], other: list[int]) -> None:
+    product = [0] * (len(one) + len(other) - 1)
+    for i, a in enumerate(one):
+        for j, b in enumerate(other):
+            product[i + j] += a * b
+    factored = f"({polynomial(one, True)})({polynomial(other, False)})"
+    assert TASK.verify(QUERY, factored, polynomial(product, False))
+    assert TASK.normalise(QUERY, factored) == TASK.normalise(QUERY, polynomial(product, True))
+    shifted = [product[0] + 1, *product[1:]]
+    assert not TASK.verify(QUERY, factored, polynomial(shifted, False))
+
+
+values = st.fractions(min_value=-1000, max_value=1000, max_denominator=60)
+
+
+@settings(max_examples=200, deadline=None)
+@given(values, values)
+def test_equal_numbers_have_equal_keys_in_every_spelling(one: Fraction, other: Fraction) -> None:
+    texts = {
+        value: [
+            *(
+                str(value),
+                f"({value})",
+                f"x = {value}",
+                f"{value} km",
+                f"\\frac{{{value.numerator}}}{{{value.denominator}}}",
+            ),
+            *(f"({value} - 1) + 1", f"2 * ({value}) / 2", f"{float(value):.12f}"),
+        ]
+        for value in (one, other)
+    }
+    for left in texts[one]:
+        for right in texts[other]:
+            equal = TASK.verify(QUERY, left, right)
+            assert equal == (TASK.normalise(QUERY, left) == TASK.normalise(QUERY, right)), (left, right)
+            assert equal == (one == other), (left, right)
+
+
+def test_three_x_is_no_three_and_no_time_is_another() -> None:
+    assert TASK.normalise(QUERY, "3x") == "3*x"
+    assert not TASK.verify(QUERY, "3x", "3")
+    assert not TASK.verify(QUERY, "1/0", "5/0")
+    assert not TASK.verify(QUERY, "10:00", "11:00")
+    assert TASK.normalise(QUERY, "10:00") is None
+
+
+def test_cents_keep_their_scale_unless_the_query_asks_for_cents() -> None:
+    cents = make_query("How many cents does a pen cost?")
+    assert TASK.verify(QUERY, "50 cents", "$0.50")
+    assert not TASK.verify(QUERY, "50 cents", "50")
+    assert TASK.verify(cents, "50 cents", "50")
+    assert TASK.read_answer(cents, "The answer is 50 cents.") == "50"
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("He has 6 * 7 = 42.\n#### 42", "42"),
+        ("Therefore, the answer (arabic numerals) is 255.", "255"),
+        ("So x is twelve.\n\\boxed{12}", "12"),
+        ("Thus\n\n$$\\boxed{12}$$", "12"),
+        ("The final answer is: $\\boxed{12}$", "12"),
+        ("### Final Answer\n\n$12$", "12"),
+        ("Final Answer: The final answer is $12$. I hope it is correct.", "12"),
+        ("So the answer is (14 - 5).", "9"),
+        ("Hence the answer is 12 / 3 = 4 invitations in each pack. Answer: 4", "4"),
+        ("Hence the answer is Answer: 66 x 28 = 1,848.", "1848"),
+        ("The answer is 9 apples because 14 - 5 = 9.", "9"),
+        ("Answer: 12\n\nExplanation: 14 - 2 = 12", "12"),
+        ("The answer is 12.\n\nQ: Bob has 5. How many?\nA: The answer is 5.", "12"),
+        ('```json\n{"reasoning": "a", "answer": "$18 per day"}\n```', "18"),
+        ('{"reasoning": "a", "final answer": 18.0}', "18"),
+        (" 97 - 72 = 25 blocks", "25"),
+        ("397", "397"),
+        ("The answer is 5. Actually, the answer is 6.", "6"),
+        ("The answer is 3x + 2.", "3x + 2"),
+        ("The answer is 9. Let me check: the answer is wrong because 10.", None),
+        ("The answer is 5. Wait, no, it should be 6.", None),
+        ("The answer is not 5 but 6.", None),
+        ("Answer: Janet has 16 eggs. She eats 3, so she has 13 left.", None),
+        ("Answer: 16 eggs. She eats 3, so 13 are left.", None),
+        ("Answer:\n16 - 3 - 4 = 9 eggs are left.\n9 * 2 = $18", None),
+        ("Answer:\n16 eggs are laid per day.\nShe eats 3.", None),
+        ("Answer: 5\n\nExplanation: 3 + 3 = 6, minus 1.", "5"),
+        ("The final answer is 18. This answer is correct because 9 * 2 = 18.", "18"),
+        ("The answer is 1 cracker and 1 cake.", None),
+        ("#### 12\n\nBob has 7 pens.\n#### 7", None),
+        ("450 students suggested mashed potatoes.", None),
+        ("150780 kids spent their summer break at the camp compared to those who stayed home.", None),
+    ],
+)
+def test_an_answer_is_read_as_it_is_stated_or_not_at_all(text: str, label: str | None) -> None:
+    assert TASK.read_answer(QUERY, text) == label
+    reply = TASK.parse(QUERY, text)
+    assert (reply.label if reply else None) == label
+
+
+HOSTILE = (
+    *("10**10**10", "((x^20)^20)^20", "99999!", "(" * 90 + "x" + ")" * 90, "\\sqrt{" * 30 + "x", "(a+b+c+d)^{20}"),
+    *("(x+1)(y+2)(x+3)(y+4)(x+5)(y+6)(x+7)", "x^{20} + y^{20} - 1", "\\frac{x^{12}-y^{12}}{x^{9}-y^{9}}", "2^{x^{y}}"),
+    *("\\sin(\\cos(\\tan(x)))^{20}", "\\sqrt{123456789012345678}", "(x^3+y^2+1)^{4}", "((x+y)^3+x)^{3}", "e^{e^{x}}"),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(HOSTILE), st.sampled_from(["", "*y", "+1", "^2", "/x"]))
+def test_whatever_is_written_an_answer_comes_in_time(text: str, more: str) -> None:
+    started = time.monotonic()
+    TASK.verify(QUERY, text + more, "5x+1")
+    assert time.monotonic() - started < 15

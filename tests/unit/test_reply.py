@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.tasks.reply import RawReply, find_answer_line, read_growing, read_reply, read_score
+from engine.tasks.statements import find_statements
 
 QUICK = settings(max_examples=100, deadline=None)
 PIECES = (
@@ -168,6 +169,20 @@ def test_the_label_of_slightly_broken_json_is_not_taken_from_its_scores(text: st
         ("The correct answer is: B", "B"),
         ("Answer: A\nNo, wait.\nAnswer: B", "B"),
         ("Answer:\nB", "B"),
+        ("## Answer\n\nB", "B"),
+        ("**Answer**: B", "B"),
+        ("The answer (arabic numerals) is 255", "255"),
+        ("The answer to this math problem is 5", "5"),
+        ("Hence the answer is Answer: B", "B"),
+        ("The correct choice is B", "B"),
+        ("So it ends.\n#### B", "B"),
+        ("So it is \\boxed{B}.", "B"),
+        ("The answer is $\\boxed{B}$.", "B"),
+        ("The answer is:\n\n$$\nB\n$$", "B"),
+        ("Answer: B<|im_end|>\n<|im_start|>user", "B"),
+        ("Answer: B\nProblem 2: And then?\nAnswer: C", "B"),
+        ('{"reasoning": "because", "final answer": "B"}', "B"),
+        ('{"reasoning": "because", "correct_answer": ["B"]}', "B"),
     ],
 )
 def test_many_dresses_of_a_reply_are_read(text: str, label: str) -> None:
@@ -204,6 +219,29 @@ def test_what_follows_a_question_that_the_model_asks_itself_does_not_count() -> 
     assert found is not None
     assert (found[0].strip(), found[1]) == ("Think.", "4")
     assert find_answer_line("Think.\nQuestion: And 3 + 3?\nAnswer: 6") is None
+
+
+def test_the_question_that_was_asked_may_be_said_again() -> None:
+    asked = "What do you get for  3 + 3 in the end?"
+    text = f"Let me see.\nQuestion: {asked.upper()}\nAnswer: 6\nQuestion: And 4 + 4?\nAnswer: 8"
+    assert [statement.label for statement in find_statements(text, asked)] == ["6"]
+    assert find_statements(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is B. Wait, it is C.",
+        "The answer is B. Oops. I misread.",
+        "#### 12\nNext one.\n#### 7",
+        "It is \\boxed{A} or \\boxed{B}.",
+        "\\boxed{12",
+        "The other answers are wrong.",
+        "Answer choices: A, B, C",
+    ],
+)
+def test_an_answer_that_is_taken_back_or_several_or_none_is_not_read(text: str) -> None:
+    assert read_reply(text) is None
 
 
 @pytest.mark.parametrize(
