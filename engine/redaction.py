@@ -1,7 +1,7 @@
 """Keys taken out of texts, also where somebody wrote them in another way: escaped, as hex, as base64.
 
-A provider may echo the key it was sent. JSON writers escape `/` (PHP's default) or any character (`\\u0073`), web servers
-write `%2F` or `&#47;`, and logs hold `Authorization` headers in base64 (RFC 4648), at any of its three alignments.
+A provider may echo the key it was sent. JSON writers escape `/` (PHP's default) or any character (`\\u0073`), web
+servers write `%2F` or `&#47;`, logs hold `Authorization` headers in base64 (RFC 4648), at any of its three alignments.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 HIDDEN = "[key]"
 _SHORTEST = 4
 _SHORTEST_DISGUISED = 8
-"""Shorter keys are looked for as they are only: their base64 would be found in texts that have nothing to do with it."""
+"""Shorter keys are looked for as they are only: their base64 stands in texts that have nothing to do with it."""
 _CODED = re.compile(r"\\+u\{?0*([0-9a-f]{2})\}?|\\+x([0-9a-f]{2})|%(?:25)*([0-9a-f]{2})|&#x0*([0-9a-f]{1,2});", re.I)
 _DECIMAL = re.compile(r"&#0*([0-9]{1,3});")
 _LINE_END = r"(?:\\+[rn]|[\r\n])*"
@@ -27,6 +27,11 @@ _BASE64 = r"[A-Za-z0-9+/_\-]"
 def redact(text: str, key: str | None) -> str:
     """The text without the key, in whatever dress an endpoint may echo it."""
     return _forms(key).redact(text) if key and len(key) >= _SHORTEST else text
+
+
+def spoken_forms(key: str) -> tuple[str, ...]:
+    """The key as it is, and as hex and base64: what may grow letter by letter at the end of a text."""
+    return _forms(key).forms
 
 
 class Redactor:

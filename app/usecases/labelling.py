@@ -17,7 +17,7 @@ from app.usecases.teaching import probe_teacher
 from engine.costs import Budget, find_price
 from engine.errors import ConfigError, ErrorKind, InputError, StateError, TeacherError
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
-from engine.label import LabelWork, count_missing, label, read_sample, run_all, sample_ids
+from engine.label import LabelWork, Unread, count_missing, label, read_sample, run_all, sample_ids
 from engine.label_batch import POLL_S as POLL_BATCH_S
 from engine.label_batch import BatchWork, label_in_batches, read_chunks, restore_budget
 from engine.ports import Task, Teacher
@@ -344,7 +344,7 @@ class LabelService:
                 continue
             reply = Reply(row["raw"], row["raw"], finish_reason=row["finish_reason"] or "stop")
             sample = read_sample(task, query, row["draw"], reply)
-            if not isinstance(sample, ErrorKind):
+            if not isinstance(sample, Unread):
                 names = {"id": row["sample_id"], "query_id": query.id, "teacher": row["teacher"]}
                 found[row["id"]] = {**sample, **names, "split": query.split.value}
                 counts["read_now"] += 1

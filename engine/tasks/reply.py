@@ -16,6 +16,8 @@ _RATIONALE_KEYS = ("rationale", "reasoning", "explanation", "thought", "thoughts
 _SCORE_KEYS = ("scores", "factors", "confidence")
 _MAX_REPLY = 200_000
 _MAX_GROWING = 20_000
+_LEFT_OUT = "\n[... {:,} characters of reasoning left out ...]\n"
+_LEFT_OUT_LENGTH = 80
 _NESTED = re.compile(r"(?:[\[{]\s*){20}")
 _THINK = re.compile(r"<(/?)think>", re.IGNORECASE)
 _KEY = re.compile(r"""["']?\b(label|final_answer|answer)\b["']?\s*:\s*""", re.IGNORECASE)
@@ -50,7 +52,7 @@ def read_reply(text: str) -> RawReply | None:
     Returns:
         None if the reply holds no label. Never raises on any text.
     """
-    text = text[:_MAX_REPLY]
+    text = shorten(text, _MAX_REPLY)
     thought, visible = _split_thought(text)
     if visible is None:
         return None
@@ -60,6 +62,36 @@ def read_reply(text: str) -> RawReply | None:
     if found is None or (visible != text and "\n" in found.label):  # a label does not span what was cut out
         return None
     return found if found.rationale or not thought else found._replace(rationale=thought)
+
+
+def shorten(text: str, most: int) -> str:
+    """A reply of at most so many characters, at the cost of what was thought and not of what was answered.
+
+    What stands in <think> blocks goes first, then what stands in front of the last object or answer line; what is left
+    out is told in its place. An answer that is too long by itself is cut at its end.
+    """
+    if len(text) <= most:
+        return text
+    *_, last = [None, *_THINK.finditer(text)]
+    start = last.end() if last is not None and last[1] else 0
+    if len(text) - start > most // 2:
+        *_, opened = [None, *_OPENED.finditer(text, start)]
+        marked = None if opened else _last_marker(text, start)
+        start = opened.start() if opened else marked if marked is not None else start
+    thought, answer = text[:start], text[start:]
+    room = most - len(answer) - _LEFT_OUT_LENGTH
+    if not thought or room < 0:
+        return text[:most]
+    closing = "</think>" if thought.lower().endswith("</think>") else ""
+    body = thought[: len(thought) - len(closing)]
+    kept = body[: max(0, room - len(closing))]
+    return f"{kept}{_LEFT_OUT.format(len(body) - len(kept))}{closing}{answer}"
+
+
+def _last_marker(text: str, start: int) -> int | None:
+    """Where the line of the last answer marker begins."""
+    *_, marker = [None, *_MARKER.finditer(text, start)]
+    return text.rfind("\n", start, marker.start()) + 1 if marker else None
 
 
 def read_growing(text: str) -> tuple[str, str]:
