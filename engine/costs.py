@@ -11,13 +11,11 @@ from importlib.metadata import version
 
 from engine.config import MOST_PRICE
 from engine.errors import CapReached, ConfigError, TeacherError
-from engine.types import TeacherSpec, Usage
+from engine.types import MOST_COST, TeacherSpec, Usage
 
 _FREE_PROVIDERS = ("scripted", "recorded", "local")
 _MILLION = Decimal(1_000_000)
 _CENT = Decimal("0.01")
-MOST_COST = Decimal(10**8)
-"""US dollars that no single request costs; whatever comes to more has a wrong price or count, and is unknown."""
 
 
 @dataclass(frozen=True)

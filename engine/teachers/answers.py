@@ -12,10 +12,8 @@ from typing import Any
 from engine.errors import ErrorKind, TeacherError
 from engine.redaction import redact
 from engine.teachers.hosted import Answer, explain, not_json
-from engine.types import Usage
+from engine.types import MOST_TOKENS, Usage
 
-MOST_TOKENS = 10**9
-"""No request has more tokens than this; whatever claims more has not counted."""
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
 _DIGITS = 30
 _STATUS_OF = {
