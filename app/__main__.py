@@ -10,6 +10,7 @@ import typer
 from typer._click.exceptions import ClickException
 from typer.exceptions import Abort
 
+from app.job_commands import jobs_app
 from app.project_commands import projects_app
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
 from app.student_commands import backup, export, push, restore_backup, serve_student
@@ -36,6 +37,7 @@ runs_app = typer.Typer(help="List, show, resume and cancel runs.", invoke_withou
 app.add_typer(runs_app, name="runs")
 app.add_typer(teachers_app, name="teachers")
 app.add_typer(projects_app, name="projects")
+app.add_typer(jobs_app, name="jobs")
 
 
 @app.command()
