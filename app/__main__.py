@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -373,8 +374,12 @@ def main() -> None:
         sys.stderr.write("tacit: interrupted; what was done is kept, `tacit runs` shows what can be resumed\n")
         sys.exit(EXIT_INTERRUPTED)
     except OSError as error:
-        sys.stderr.write(f"tacit: {_printable(error)}\n")
-        sys.exit(EXIT_INPUT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        told = (
+            f"the disk is full ({_printable(error)}). What was stored before is kept; free some space and do it again"
+        )
+        sys.stderr.write(f"tacit: {told if full else _printable(error)}\n")
+        sys.exit(EXIT_STATE if full else EXIT_INPUT)
     except ClickException as error:
         error.show()
         sys.exit(error.exit_code)

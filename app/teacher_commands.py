@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
+from engine.errors import WorkerFailed
 
 teachers_app = typer.Typer(help="List, add, test and remove the teachers of a project.", no_args_is_help=True)
 TeacherName = Annotated[str, typer.Argument(help="Name of the teacher.")]
@@ -130,8 +131,11 @@ def label(
             told = services.label.parse_again(project)
             show(as_json, told, lambda: show_parsed_again(told))
             return
+        stopped: list[str] = []
         if not quote:
-            services.context.wait(services.label.start(project, order).id, bars)
+            job = services.context.wait(services.label.start(project, order).id, bars)
+            stopped = services.label.stopped(job.id)
+            sys.stderr.write(f"{job.message}\n" if job.message else "")
         quotes = services.quote.quote(project, LabelOrder(teacher or (), splits)) if quote or pilot else []
         counts, failures = services.context.samples.counts(project_id), services.context.samples.failures(project_id)
         spent = services.quote.spend(project)
@@ -140,6 +144,9 @@ def label(
         return
     data = {"samples": counts, "failures": failures, "cost_usd": spent["cost_usd"], "quote": quotes}
     show(as_json, data, lambda: show_label(data))
+    if stopped:
+        told = "\n".join(stopped)
+        raise WorkerFailed(f"{told}\nWhat came in is kept; mend that and label again: only what is missing is asked.")
 
 
 def spend(project: ProjectName, as_json: Json = False, workspace: Workspace = DEFAULT_WORKSPACE) -> None:

@@ -189,9 +189,10 @@ def _take_replies(writer: Writer, job: Job, events: list[Event]) -> None:
 
 def _load_vectors(file: str) -> NDArray[np.float32]:
     try:
-        return np.load(file)
+        vectors: NDArray[np.float32] = np.load(file)
     except OSError as error:
         raise ValueError("the file of an embedding job is gone or can't be read") from error
+    return vectors
 
 
 def _bounded(number: object, most: int) -> float | None:

@@ -244,6 +244,12 @@ class LabelService:
             raise errors[0]
         return teachers
 
+    def stopped(self, job_id: str) -> list[str]:
+        """The teachers that a job gave up since every further request would have failed the same way, and why."""
+        events = self.context.jobs.events(job_id, kinds=("teacher_stopped",))
+        told = {event.data["teacher"]: str(event.data.get("message", "")) for event in events}
+        return [f"{name} was stopped: {message}" for name, message in told.items()]
+
     def _elsewhere(self, job: Job, project: Project) -> list[TeacherSpec]:
         """Teachers of a job that are not asked from this process."""
         ray = job.kind == "ray-label"

@@ -7,6 +7,7 @@ asyncio loop; all others are worker processes, one at a time on a device.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -275,6 +276,8 @@ class Supervisor:
 
     def _tell(self, error: BaseException) -> str:
         told = str(error) if isinstance(error, TacitError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            told = "the disk is full; what was journaled before is kept. Free some space and start it again"
         return self.redactor.text(told)
 
     def _outcome(self, job: Job) -> tuple[JobStatus, str]:
