@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from typer._click.exceptions import ClickException
 from typer.exceptions import Abort
 
+from app.job_commands import jobs_app
 from app.project_commands import projects_app
 from app.selection_commands import calibrate, select
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
@@ -37,6 +39,7 @@ runs_app = typer.Typer(help="List, show, resume and cancel runs.", invoke_withou
 app.add_typer(runs_app, name="runs")
 app.add_typer(teachers_app, name="teachers")
 app.add_typer(projects_app, name="projects")
+app.add_typer(jobs_app, name="jobs")
 
 
 @app.command()
@@ -354,8 +357,12 @@ def main() -> None:
         sys.stderr.write("tacit: interrupted; what was done is kept, `tacit runs` shows what can be resumed\n")
         sys.exit(EXIT_INTERRUPTED)
     except OSError as error:
-        sys.stderr.write(f"tacit: {_printable(error)}\n")
-        sys.exit(EXIT_INPUT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        told = (
+            f"the disk is full ({_printable(error)}). What was stored before is kept; free some space and do it again"
+        )
+        sys.stderr.write(f"tacit: {told if full else _printable(error)}\n")
+        sys.exit(EXIT_STATE if full else EXIT_INPUT)
     except ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -105,6 +105,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         _devices(),
         before_worker=services.play.resident.end,
     )
+    context.supervisor.redactor = services.label.asking.keys.redactor
     try:
         context.supervisor.recover()
         services.run.stop_cut_off()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
+from engine.errors import WorkerFailed
+
+if TYPE_CHECKING:
+    from app.console import EventBars
+    from app.services import Services
+    from app.usecases.labelling import LabelOrder
 
 teachers_app = typer.Typer(help="List, add, test and remove the teachers of a project.", no_args_is_help=True)
 TeacherName = Annotated[str, typer.Argument(help="Name of the teacher.")]
@@ -130,8 +136,7 @@ def label(
             told = services.label.parse_again(project)
             show(as_json, told, lambda: show_parsed_again(told))
             return
-        if not quote:
-            services.context.wait(services.label.start(project, order).id, bars)
+        stopped = [] if quote else _ask(services, project, order, bars)
         quotes = services.quote.quote(project, LabelOrder(teacher or (), splits)) if quote or pilot else []
         counts, failures = services.context.samples.counts(project_id), services.context.samples.failures(project_id)
         spent = services.quote.spend(project)
@@ -140,6 +145,15 @@ def label(
         return
     data = {"samples": counts, "failures": failures, "cost_usd": spent["cost_usd"], "quote": quotes}
     show(as_json, data, lambda: show_label(data))
+    if stopped:
+        raise WorkerFailed("\n".join([*stopped, "What came in is kept; mend that and label again for the rest."]))
+
+
+def _ask(services: Services, project: str, order: LabelOrder, bars: EventBars) -> list[str]:
+    """Label and wait; gives the teachers that were given up, each with the reason."""
+    job = services.context.wait(services.label.start(project, order).id, bars)
+    sys.stderr.write(f"{job.message}\n" if job.message else "")
+    return services.label.stopped(job.id)
 
 
 def spend(project: ProjectName, as_json: Json = False, workspace: Workspace = DEFAULT_WORKSPACE) -> None:

@@ -174,11 +174,11 @@ def rail_html(marks: Sequence[Mark], project: str, here: str, title: str = "") -
     return f"{fold}<nav class='rail' aria-label='Steps'>{''.join(lines)}</nav>"
 
 
-def strip_html(jobs: Sequence[RunningJob]) -> str:
-    """What runs at this moment, anywhere in the workspace."""
-    if not jobs:
+def strip_html(jobs: Sequence[RunningJob], trouble: str = "") -> str:
+    """What runs at this moment, anywhere in the workspace, and what is wrong with the watch over it."""
+    if not jobs and not trouble:
         return ""
-    lines = []
+    lines = [f"<div role='alert'>{escape(trouble)}</div>"] if trouble else []
     for job in jobs:
         share = f" {job.done:,} of {job.of:,}" if job.of else ""
         told = f"{job.project}: {job.kind} {job.status}{' · ' + job.told if job.told else ''}{share}"

@@ -252,7 +252,9 @@ def _read_recording(values: Mapping[str, Any]) -> Recording:
         except ValueError:
             scores = None
     factors = (
-        {str(n): float(v) for n, v in scores.items() if isinstance(v, (int, float))} if isinstance(scores, dict) else {}
+        {str(n): float(v) for n, v in scores.items() if isinstance(v, (int, float)) and abs(v) < 2**1000}
+        if isinstance(scores, dict)
+        else {}
     )
     rationale = str(_pick(values, "rationale", "reasoning", "explanation") or "")
     return Recording(rationale, None if answer is None else str(answer), None if raw is None else str(raw), factors)

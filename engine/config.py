@@ -238,6 +238,10 @@ class ProjectConfig(Config):
     margin: float = Field(0.02, ge=0, le=1, description="how far below the best a shorter student to ship may lie")
 
 
+MOST_PRICE = 100_000.0
+"""US dollars a million tokens: ten cents a token, far above any that is asked."""
+
+
 class TeacherConfig(Config):
     """A hosted or local teacher as a user describes it; `to_spec` checks it as a whole.
 
@@ -268,6 +272,8 @@ class TeacherConfig(Config):
                 raise ValueError("the endpoint must be a URL as http://127.0.0.1:8000/v1")
             if url.username or url.password or url.query:
                 raise ValueError("the endpoint must not hold a key or a password: name a variable of the environment")
+        if max(self.input_price or 0, self.output_price or 0) > MOST_PRICE:
+            raise ValueError(f"prices are US dollars a million tokens, at most {MOST_PRICE:,.0f}")
         if (self.input_price is None) != (self.output_price is None):
             raise ValueError("give both prices, of input and of output, or neither")
         if self.draws > 1 and self.temperature == 0:

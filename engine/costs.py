@@ -9,8 +9,9 @@ from decimal import Decimal
 from functools import cache
 from importlib.metadata import version
 
+from engine.config import MOST_PRICE
 from engine.errors import CapReached, ConfigError, TeacherError
-from engine.types import TeacherSpec, Usage
+from engine.types import MOST_COST, TeacherSpec, Usage
 
 _FREE_PROVIDERS = ("scripted", "recorded", "local")
 _MILLION = Decimal(1_000_000)
@@ -34,7 +35,7 @@ class Price:
 def find_price(spec: TeacherSpec) -> Price | None:
     """The price of a teacher: the user's own, else genai-prices' for its provider and model; None where it is unknown.
 
-    Scripted, recorded and local teachers bill nothing.
+    Scripted, recorded and local teachers bill nothing. A price above `MOST_PRICE` is none.
 
     Raises:
         ConfigError: if the user gave only one of the two prices.
@@ -42,6 +43,8 @@ def find_price(spec: TeacherSpec) -> Price | None:
     if (spec.input_price is None) != (spec.output_price is None):
         raise ConfigError(f"{spec.name}: give both prices, of input and of output, or neither")
     if spec.input_price is not None and spec.output_price is not None:
+        if not all(0 <= price <= MOST_PRICE for price in (spec.input_price, spec.output_price)):
+            return None
         return Price(Decimal(str(spec.input_price)), Decimal(str(spec.output_price)), "set by hand")
     if spec.provider in _FREE_PROVIDERS:
         return Price(Decimal(0), Decimal(0), "bills nothing")
@@ -70,8 +73,10 @@ def cost_of(spec: TeacherSpec, usage: Usage) -> Decimal | None:
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     if price.source.startswith("genai-prices"):
-        return _table_cost(spec, usage)
-    return (price.input_usd * usage.input_tokens + price.output_usd * usage.output_tokens) / _MILLION
+        cost = _table_cost(spec, usage)
+    else:
+        cost = (price.input_usd * usage.input_tokens + price.output_usd * usage.output_tokens) / _MILLION
+    return cost if cost is not None and 0 <= cost < MOST_COST else None
 
 
 def _table_cost(spec: TeacherSpec, usage: Usage) -> Decimal | None:
@@ -88,7 +93,7 @@ def _table_cost(spec: TeacherSpec, usage: Usage) -> Decimal | None:
                 found = genai_prices.calc_price(tokens, spec.model, provider_api_url=spec.endpoint)
             else:
                 found = genai_prices.calc_price(tokens, spec.model, provider_id=spec.provider)
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, ArithmeticError):
         return None
     return found.total_price
 

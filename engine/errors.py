@@ -13,7 +13,8 @@ TacitError                   a message for the user: what was wrong, what was ke
 |   +-- KeyMissing           a teacher's key is in neither memory nor environment; a job ends as `needs key`
 +-- TeacherError             a teacher did not give a usable reply; carries an `ErrorKind`
 +-- WorkerFailed             a worker process ended without finishing its job
-+-- StoreError               the database is not usable (migration changed, newer than this program)
++-- StoreError               the database is not usable (migration changed, newer than this program, damaged, disk full)
++-- JournalRejected          what a job journaled can't be taken in; the job is set aside as `quarantined`
 """
 
 from __future__ import annotations
@@ -73,6 +74,10 @@ class StoreError(TacitError):
     """The database can't be used as it is."""
 
 
+class JournalRejected(TacitError):
+    """What a job journaled can't be taken into the store."""
+
+
 class ErrorKind(StrEnum):
     """Why an attempt to get a reply failed."""
 
@@ -85,15 +90,17 @@ class ErrorKind(StrEnum):
     REFUSED = "refused"
     TRUNCATED = "truncated"
     UNPARSABLE = "unparsable"
+    NOT_A_CHOICE = "not_among_choices"
     CONTENT_FILTER = "content_filter"
     BAD_REQUEST = "bad_request"
     NOT_JSON = "not_json"
+    REDIRECT = "redirect"
     UNKNOWN_QUERY = "unknown_query"
 
     @property
     def stops_teacher(self) -> bool:
         """Whether every further request would fail the same way."""
-        return self in (ErrorKind.AUTH, ErrorKind.QUOTA)
+        return self in (ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.REDIRECT)
 
     @property
     def may_pass(self) -> bool:
@@ -107,7 +114,10 @@ class ErrorKind(StrEnum):
 
 
 _PASSING = {ErrorKind.RATE_LIMIT, ErrorKind.SERVER, ErrorKind.TIMEOUT, ErrorKind.CONNECTION, ErrorKind.NOT_JSON}
-_TURNED_AWAY = {ErrorKind.RATE_LIMIT, ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.BAD_REQUEST, ErrorKind.UNKNOWN_QUERY}
+_TURNED_AWAY = {
+    *(ErrorKind.RATE_LIMIT, ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.BAD_REQUEST),
+    *(ErrorKind.UNKNOWN_QUERY, ErrorKind.REDIRECT),
+}
 
 
 class TeacherError(TacitError):

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 from engine.errors import CapReached, ErrorKind, TeacherError
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import Prompt
+from engine.tasks.reply import read_reply
 from engine.teachers.calling import About, Caller, Outcome, Stopped, journal
 from engine.types import ParsedReply, Purpose, Query, Reply, SampleKey, TeacherSpec, hash_id
 
 T = TypeVar("T")
+_MOST_TOLD = 80
+"""Characters of a label that can't be read that are shown."""
 
 
 @dataclass(frozen=True)
@@ -188,20 +191,44 @@ def journal_reply(
     if outcome.reply is None:
         raise ValueError("this outcome has no reply")
     read = read_sample(task, query, about.draw, outcome.reply)
-    if isinstance(read, ErrorKind):
-        journal(sink, about, outcome, read, "the reply holds no label", **more)
-        return read
+    if isinstance(read, Unread):
+        journal(sink, about, outcome, read.kind, read.message, **more)
+        return read.kind
     journal(sink, about, outcome, None, "", sample=read, **more)
     return None
 
 
-def read_sample(task: Task, query: Query, draw: int, reply: Reply) -> dict[str, Any] | ErrorKind:
+class Unread(NamedTuple):
+    """Why a reply gave no sample."""
+
+    kind: ErrorKind
+    message: str
+
+
+def read_sample(task: Task, query: Query, draw: int, reply: Reply) -> dict[str, Any] | Unread:
     """The sample that a reply holds, as it is journaled; what is wrong with the reply if it holds none."""
     parsed = task.parse(query, reply.text)
     cut = reply.finish_reason == "length"
-    if parsed is None or (cut and reply.text.rstrip().endswith(parsed.label)):  # the label itself may be cut off
-        return ErrorKind.TRUNCATED if cut else ErrorKind.UNPARSABLE
+    if cut and (parsed is None or reply.text.rstrip().endswith(parsed.label)):  # the label itself may be cut off
+        return Unread(ErrorKind.TRUNCATED, "the reply was cut off at the longest a reply may be: it holds no label")
+    if parsed is None:
+        return _why_unread(query, reply.text)
     return _sample(task, query, draw, parsed)
+
+
+def _why_unread(query: Query, text: str) -> Unread:
+    """What is wrong with a reply that the task could not read."""
+    if not text.strip():
+        return Unread(ErrorKind.UNPARSABLE, "the reply is empty: it holds no label")
+    found = read_reply(text)
+    if found is None:
+        return Unread(ErrorKind.UNPARSABLE, "the reply holds no label")
+    label = " ".join(found.label.split())
+    told = label if len(label) <= _MOST_TOLD else f"{label[:_MOST_TOLD]} ..."
+    if query.choices:
+        letters = ", ".join(choice.letter for choice in query.choices)
+        return Unread(ErrorKind.NOT_A_CHOICE, f"the label {told!r} is not among the choices ({letters})")
+    return Unread(ErrorKind.UNPARSABLE, f"the label {told!r} is no answer that this task can read")
 
 
 def _sample(task: Task, query: Query, draw: int, parsed: ParsedReply) -> dict[str, Any]:

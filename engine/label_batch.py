@@ -43,17 +43,23 @@ class Chunk:
     batch_id: str | None = None
     collected: bool = False
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What its events say of it."""
+        return {"name": self.name, "teacher": self.teacher, "purpose": self.purpose, "file": str(self.file)}
+
 
 def read_chunks(events: Sequence[Event]) -> dict[str, Chunk]:
-    """The chunks that a job's journal tells of, by name."""
+    """The chunks that a job's journal tells of, by name; each event describes its chunk, since one may be lost."""
     chunks: dict[str, Chunk] = {}
     for event in events:
         data = event.data
-        if event.type == "batch_prepared":
-            chunks[data["name"]] = Chunk(data["name"], data["teacher"], data["purpose"], Path(data["file"]))
-        elif event.type == "batch_submitted":
+        if event.type in ("batch_prepared", "batch_submitted", "batch_collected") and "file" in data:
+            known = Chunk(data["name"], data["teacher"], data["purpose"], Path(data["file"]))
+            chunks.setdefault(data["name"], known)
+        if event.type == "batch_submitted" and data["name"] in chunks:
             chunks[data["name"]] = replace(chunks[data["name"]], batch_id=data["batch_id"])
-        elif event.type == "batch_collected":
+        elif event.type == "batch_collected" and data["name"] in chunks:
             chunks[data["name"]] = replace(chunks[data["name"]], collected=True)
     return chunks
 
@@ -161,9 +167,9 @@ def _write(todo: BatchWork, lines: list[str], number: int, sink: EventSink) -> C
     part = file.with_suffix(".part")
     part.write_text("\n".join(lines) + "\n", "utf-8")
     part.replace(file)
-    about = {"teacher": todo.teacher.spec.name, "purpose": todo.work.purpose, "file": str(file)}
-    sink.emit("batch_prepared", name=name, requests=len(lines), **about)
-    return Chunk(name, todo.teacher.spec.name, todo.work.purpose, file)
+    chunk = Chunk(name, todo.teacher.spec.name, todo.work.purpose, file)
+    sink.emit("batch_prepared", **chunk.about, requests=len(lines))
+    return chunk
 
 
 async def _bring_home(todo: BatchWork, chunk: Chunk, sink: EventSink) -> bool:
@@ -175,16 +181,16 @@ async def _bring_home(todo: BatchWork, chunk: Chunk, sink: EventSink) -> bool:
             return False
         batch_id = await chat.submit_batch(chunk.file, todo.teacher.spec.model, chunk.name)
     if chunk.batch_id is None:
-        sink.emit("batch_submitted", name=chunk.name, teacher=chunk.teacher, batch_id=batch_id)
+        sink.emit("batch_submitted", **chunk.about, batch_id=batch_id)
     state = await _wait_for(todo, chunk, batch_id, sink)
     if state is None:
         return False
     if state.failed:
-        sink.emit("batch_collected", name=chunk.name, teacher=chunk.teacher, replies=0, message=state.failed)
+        sink.emit("batch_collected", **chunk.about, replies=0, message=state.failed)
         raise TeacherError(ErrorKind.BAD_REQUEST, state.failed)
     results = await chat.batch_results(batch_id)
     _journal_all(todo, chunk, results, sink)
-    sink.emit("batch_collected", name=chunk.name, teacher=chunk.teacher, replies=len(results), message="")
+    sink.emit("batch_collected", **chunk.about, replies=len(results), message="")
     return True
 
 

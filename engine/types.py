@@ -6,8 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+MOST_TOKENS = 10**9
+"""No request has more tokens than this; whatever claims more has not counted, and its tokens are unknown."""
+MOST_COST = Decimal(10**8)
+"""US dollars that no request costs; whatever comes to more has a wrong price or count, and is unknown."""
 
 
 def hash_id(*parts: object) -> str:
@@ -75,6 +81,8 @@ class JobStatus(StrEnum):
     INTERRUPTED = "interrupted"
     NEEDS_KEY = "needs_key"
     CAPPED = "capped"
+    QUARANTINED = "quarantined"
+    """It ended, and its journal can't be taken in: kept as it is, to be taken in later."""
 
     @property
     def over(self) -> bool:
@@ -322,7 +330,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Event:
-    """One line of a journal. `seq` counts from 1 without gaps; `at` is Unix time in seconds."""
+    """One line of a journal. `seq` grows from 1, with a gap where a line is damaged; `at` is Unix time in seconds."""
 
     seq: int
     type: str

@@ -7,7 +7,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,12 +16,15 @@ import duckdb
 import psutil
 import pyarrow as pa
 
-from engine.errors import StoreError, WorkspaceBusy
+from engine.errors import InputError, StoreError, WorkspaceBusy
 from storage.migrate import migrate, read_migrations
 
 T = TypeVar("T")
 Row = dict[str, Any]
 _MOST_REMEMBERED = 300
+_FOREIGN = "not a valid DuckDB database file"
+_FULL = re.compile(r"No space left|Disk quota exceeded|not enough disk|File too large", re.IGNORECASE)
+_DAMAGED = re.compile(r"corrupt|checksum|deserializ|serialization error|Failed to load metadata", re.IGNORECASE)
 
 
 @dataclass
@@ -40,22 +43,26 @@ class Database:
         """Open or create the file.
 
         Raises:
+            InputError: if its path is none that the database takes.
             WorkspaceBusy: if another process has it open.
-            StoreError: if it is no database of this program.
+            StoreError: if it is no database of this program, or is damaged, or its disk is full.
         """
+        if "?" in str(file):
+            raise InputError(f"a workspace can't lie in {file.parent}: the database takes no path with a `?`")
         file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = file
         try:
             self._connection = duckdb.connect(str(file))
-        except duckdb.IOException as error:
-            raise _busy(file, error) from error
         except duckdb.Error as error:
-            raise StoreError(f"{file} can't be opened: {error}") from error
+            foreign = None if _FOREIGN in str(error) else _explain(file, error)
+            raise _busy(file, error) or foreign or _unusable(file) from error
         self._write_lock = threading.RLock()
         self._version = 0
         self._memory: OrderedDict[str, _Memory] = OrderedDict()
         self._memory_lock = threading.Lock()
         try:
-            migrate(self._connection, file, read_migrations())
+            with self._explained():
+                migrate(self._connection, file, read_migrations())
         except BaseException:
             self._connection.close()
             raise
@@ -64,9 +71,20 @@ class Database:
         """Close the file."""
         self._connection.close()
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What goes wrong with the file or its disk becomes a message that says what to do."""
+        try:
+            yield
+        except duckdb.Error as error:
+            told = _explain(self._file, error)
+            if told is None:
+                raise
+            raise told from error
+
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Run a query and fetch everything, a dict a row."""
-        with self._connection.cursor() as cursor:
+        with self._explained(), self._connection.cursor() as cursor:
             cursor.execute(sql, values)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -99,23 +117,24 @@ class Database:
 
     def arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
         """Run a query and fetch it as numpy arrays by column."""
-        with self._connection.cursor() as cursor:
+        with self._explained(), self._connection.cursor() as cursor:
             return cursor.execute(sql, values).fetchnumpy()
 
     def arrow(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
         """Run a query and fetch it as an Arrow table."""
-        with self._connection.cursor() as cursor:
+        with self._explained(), self._connection.cursor() as cursor:
             return cursor.sql(sql, params=list(values)).to_arrow_table()
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """A transaction: all of it or nothing. Writers wait for each other."""
-        with self._write_lock, self._connection.cursor() as cursor:
+        with self._write_lock, self._explained(), self._connection.cursor() as cursor:
             cursor.execute("BEGIN")
             try:
                 yield Writer(cursor)
             except BaseException:
-                cursor.execute("ROLLBACK")
+                with suppress(duckdb.Error):  # a failure that ended the transaction itself is told, not this one
+                    cursor.execute("ROLLBACK")
                 raise
             try:
                 cursor.execute("COMMIT")
@@ -125,18 +144,19 @@ class Database:
     @contextmanager
     def alone(self) -> Iterator[Writer]:
         """Statements that no transaction may hold, as attaching a file; writers wait."""
-        with self._write_lock, self._connection.cursor() as cursor:
+        with self._write_lock, self._explained(), self._connection.cursor() as cursor:
             yield Writer(cursor)
 
     @contextmanager
     def read(self) -> Iterator[Writer]:
         """One view of the store for several statements that change nothing; nobody waits for it."""
-        with self._connection.cursor() as cursor:
+        with self._explained(), self._connection.cursor() as cursor:
             cursor.execute("BEGIN")
             try:
                 yield Writer(cursor)
             finally:
-                cursor.execute("ROLLBACK")
+                with suppress(duckdb.Error):
+                    cursor.execute("ROLLBACK")
 
 
 class Writer:
@@ -192,10 +212,37 @@ class Writer:
             self._cursor.unregister("incoming")
 
 
-def _busy(file: Path, error: duckdb.IOException) -> StoreError | WorkspaceBusy:
-    holder = re.search(r"PID (\d+)", str(error))
+def _unusable(file: Path) -> StoreError:
+    return StoreError(f"{file} can't be opened: it is no database of this program. Nothing was changed.")
+
+
+def _explain(file: Path, error: duckdb.Error) -> StoreError | None:
+    """What an error of the file or its disk means, and what to do; None for any other."""
+    told = str(error)
+    restore = (
+        "Keep the file as it is, and restore a backup into a new folder: `tacit restore BACKUP --workspace NEW_FOLDER`"
+    )
+    if _FULL.search(told):
+        return StoreError(
+            f"the disk that holds {file.parent} is full. What was stored before is kept, what was about to be stored "
+            "is not. Free some space and do it again"
+        )
+    if _DAMAGED.search(told):
+        return StoreError(f"{file} is damaged: a part of it can't be read. {restore}")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return StoreError(f"there is not enough memory for what {file} was asked. Close other programs and try again")
+    if isinstance(error, (duckdb.FatalException, duckdb.InternalException)):
+        return StoreError(f"the database {file} failed and was closed. Start again; if it fails again: {restore}")
+    if isinstance(error, duckdb.IOException):
+        return StoreError(f"{file} can't be read or written. Is its disk there, and may this user write to it?")
+    return None
+
+
+def _busy(file: Path, error: duckdb.Error) -> WorkspaceBusy | None:
+    """Who holds the file; None if that is not what is wrong."""
+    holder = re.search(r"PID (\d+)", str(error)) if isinstance(error, duckdb.IOException) else None
     if holder is None:
-        return StoreError(f"{file} can't be opened: {error}")
+        return None
     pid = int(holder[1])
     try:
         what = " ".join(psutil.Process(pid).cmdline()[:4])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from engine.errors import NotFound
-from engine.types import Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
+from engine.types import MOST_COST, MOST_TOKENS, Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
 from storage.db import Database, Writer
 from storage.projects import now
 from storage.samples import SAMPLE_SCHEMA, Samples
@@ -105,15 +107,25 @@ class Jobs:
         return int(row["n"]) if row else 0
 
     def ingest(self, job: Job, events: Iterable[Event], offset: int) -> None:
-        """Take events in, each (job, seq) once, with all they mean, in one transaction."""
-        events = list(events)
+        """Take events in, each (job, seq) once, with all they mean, in one transaction.
+
+        Raises:
+            StoreError: if the store can't be written to; any other error: if an event is not what it says.
+        """
+        once: dict[int, Event] = {}
+        for event in events:
+            once.setdefault(event.seq, event)
+        events = list(once.values())
         vectors = [event for event in events if event.type == "embedded"]
         for event in vectors:
             data = event.data
-            self._samples.add_vectors(data["model"], data["revision"], data["hashes"], np.load(data["file"]))
+            self._samples.add_vectors(data["model"], data["revision"], data["hashes"], _load_vectors(data["file"]))
         with self._db.write() as writer:
-            seen = writer.run("SELECT coalesce(max(seq), 0) FROM events WHERE job_id = ?", [job.id])[0][0]
-            fresh = [event for event in events if event.seq > seen]
+            first = min((event.seq for event in events), default=0)
+            seen = {
+                row[0] for row in writer.run("SELECT seq FROM events WHERE job_id = ? AND seq >= ?", [job.id, first])
+            }
+            fresh = [event for event in events if event.seq not in seen]
             _insert(
                 writer,
                 "events",
@@ -150,7 +162,9 @@ def _take_replies(writer: Writer, job: Job, events: list[Event]) -> None:
             "job_id": job.id,
             "at": event.at,
             **{name: event.data.get(name) for name in _ATTEMPT_FIELDS},
-            **event.data["usage"],
+            "latency_s": _bounded(event.data.get("latency_s"), _LONGEST_S),
+            "cost": _read_cost(event.data.get("cost")),
+            **{name: _bounded(event.data["usage"].get(name), MOST_TOKENS) for name in _COUNTS},
         }
         for event in events
     ]
@@ -171,6 +185,30 @@ def _take_replies(writer: Writer, job: Job, events: list[Event]) -> None:
     if samples:
         table = pa.Table.from_pylist(samples, schema=SAMPLE_SCHEMA)
         writer.insert("samples", table, "ON CONFLICT DO NOTHING")
+
+
+def _load_vectors(file: str) -> NDArray[np.float32]:
+    try:
+        vectors: NDArray[np.float32] = np.load(file)
+    except OSError as error:
+        raise ValueError("the file of an embedding job is gone or can't be read") from error
+    return vectors
+
+
+def _bounded(number: object, most: int) -> float | None:
+    """A number from 0 to a bound as it is; None for anything else, which no column could hold."""
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return None
+    return number if 0 <= number <= most else None
+
+
+def _read_cost(cost: object) -> str | None:
+    """US dollars as the ledger holds them; None where that is no amount."""
+    try:
+        amount = Decimal(str(cost)) if cost is not None else None
+    except ArithmeticError:
+        return None
+    return None if amount is None or not 0 <= amount < MOST_COST else str(amount)
 
 
 def _take_capabilities(writer: Writer, events: list[Event]) -> None:
@@ -258,8 +296,10 @@ def _job(row: Mapping[str, Any]) -> Job:
 
 _ATTEMPT_FIELDS = (
     *("sample_id", "query_id", "teacher", "purpose", "prompt_hash", "draw", "error", "message", "raw"),
-    *("finish_reason", "latency_s", "cost"),
+    "finish_reason",
 )
+_COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
+_LONGEST_S = 10**9
 _ANSWER_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("run_id", "step", "system", "query_id", "text", "label")),

@@ -109,7 +109,7 @@ class Samples:
             """
             SELECT a.id, a.sample_id, a.query_id, a.teacher, a.raw, a.finish_reason, a.error,
                 coalesce(a.draw, 0) AS draw
-            FROM attempts a WHERE a.project_id = ? AND a.error IN ('unparsable', 'truncated')
+            FROM attempts a WHERE a.project_id = ? AND a.error IN ('unparsable', 'truncated', 'not_among_choices')
                 AND a.purpose IN ('label', 'evaluate') AND a.raw <> ''
                 AND NOT EXISTS (SELECT 1 FROM samples s WHERE s.project_id = a.project_id AND s.id = a.sample_id)
             QUALIFY row_number() OVER (PARTITION BY a.sample_id ORDER BY a.id) = 1 ORDER BY a.id

@@ -121,7 +121,10 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
         name = project.name if project else ""
         jobs = [job for job in services.standing.running() if policy.sees(name, job.project)]
         marks = policy.choose_marks(services.standing.marks(project))
-        values: list[Any] = [rail_html(marks, name, here, policy.title(name)), strip_html(jobs)]
+        values: list[Any] = [
+            rail_html(marks, name, here, policy.title(name)),
+            strip_html(jobs, services.standing.trouble()),
+        ]
         values.append(gr.Timer(active=services.standing.goes_on(project, jobs)))
         return values + _run(made.refreshers, project)
 

@@ -30,6 +30,9 @@ def build(frame: Frame) -> None:
     with gr.Row():
         job = gr.Dropdown([], label="A job that runs", interactive=True)
         cancel = gr.Button("Cancel it", variant="stop", visible=False)
+    with gr.Row():
+        aside = gr.Dropdown([], label="A job whose journal could not be taken in", visible=False, interactive=True)
+        retry = gr.Button("Take it in again", visible=False)
     said = gr.HTML(padding=False)
     jobs = gr.HTML(padding=False)
     with gr.Row():
@@ -53,11 +56,13 @@ def build(frame: Frame) -> None:
         file = gr.File(label="The backup", visible=False, interactive=False)
     frame.fill_once([only, project, place], do.open)
     frame.fill([job, cancel], do.running)
+    frame.fill([aside, retry], do.quarantined)
     frame.fill_live([jobs, spend], [only, place], do.show)
     only.input(frame.guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet)
     first.click(frame.guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet)
     older.click(frame.guard(do.older), [frame.project, only, place], [jobs, spend, place], **frame.quiet)
     frame.follow(cancel.click(frame.guard(do.cancel), [frame.project, job], [said, frame.timer], **frame.quiet))
+    frame.follow(retry.click(frame.guard(do.retry), [frame.project, aside], said, **frame.quiet))
     purged = purge.click(frame.guard(do.purge), [frame.project, project, typed], [gone, only, project], **frame.quiet)
     frame.follow(purged.success(frame.guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet))
     back_up.click(frame.guard(do.back_up), frame.project, [kept, file], **frame.quiet)
@@ -80,6 +85,18 @@ class _Handlers:
         names = [(f"{job.project}: {job.kind} {job.status}", job.id) for job in jobs]
         chosen = gr.Dropdown(names, value=names[0][1] if names else None, visible=bool(names))
         return [chosen, gr.Button(visible=bool(names))]
+
+    def quarantined(self, project: Project | None) -> list[Any]:
+        rows = self.services.keep.quarantined()
+        names = [(f"{row['project'] or '(removed)'}: {row['kind']} {row['id'][:8]}", row["id"]) for row in rows]
+        chosen = gr.Dropdown(names, value=names[0][1] if names else None, visible=bool(names))
+        return [chosen, gr.Button(visible=bool(names))]
+
+    def retry(self, project: str, job: str | None) -> Any:
+        if not job:
+            raise InputError("Choose a job first.")
+        taken = self.services.keep.retry(job)
+        return told_html(f"Its journal is taken in; the {taken.kind} job is {taken.status}. {taken.message}")
 
     def _only(self, only: str | None) -> str | None:
         return None if only in (None, _ALL) else self.services.context.projects.get(str(only)).id

@@ -11,6 +11,7 @@ from app.usecases.context import Context
 from engine.costs import Budget
 from engine.errors import ConfigError, KeyMissing
 from engine.ports import Teacher
+from engine.redaction import Redactor
 from engine.teachers.calling import Caller
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher
 from engine.teachers.limits import Limiter, Limiters
@@ -32,6 +33,8 @@ class Keys:
     def __init__(self) -> None:
         """None typed in yet."""
         self._typed: dict[str, str] = {}
+        self.redactor = Redactor()
+        """Takes every key that was used out of what is written down."""
 
     def __repr__(self) -> str:
         return f"Keys(of {', '.join(self._typed) or 'nobody'})"
@@ -45,7 +48,9 @@ class Keys:
 
     def of(self, variable: str) -> str:
         """The key of a variable, as it was typed in or stands in the environment; "" where there is none."""
-        return self._typed.get(variable) or os.environ.get(variable, "").strip()
+        key = self._typed.get(variable) or os.environ.get(variable, "").strip()
+        self.redactor.add(key)
+        return key
 
     def find(self, spec: TeacherSpec) -> str | None:
         """The key of a hosted teacher; None where its endpoint needs none.

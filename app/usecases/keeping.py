@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from app.usecases.context import Context
-from engine.errors import InputError, StateError
+from engine.errors import InputError, NotFound, StateError
+from engine.types import Job, JobStatus
 
 _STORE = "tacit.duckdb"
 _FOLDERS = ("recordings", "runs", "jobs", "exports")
@@ -41,6 +42,26 @@ class KeepService:
             "ORDER BY number DESC LIMIT ?) j LEFT JOIN projects p ON p.id = j.project_id ORDER BY j.number DESC",
             [after, after, only, only, _JOBS],
         )
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        """Jobs whose journal could not be taken in, newest first: id, project, kind, message."""
+        return self.context.db.remembered(
+            "SELECT j.id, p.name AS project, j.kind, j.message FROM jobs j LEFT JOIN projects p ON p.id = j.project_id "
+            "WHERE j.status = ? ORDER BY j.number DESC",
+            [JobStatus.QUARANTINED.value],
+        )
+
+    def retry(self, job: str) -> Job:
+        """Take the journal of a quarantined job in again, by its id or how it begins.
+
+        Raises:
+            NotFound: if there is no such job, or more than one.
+            StateError: if it is not quarantined, or its journal still can't be taken in.
+        """
+        rows = self.context.db.rows("SELECT id FROM jobs WHERE starts_with(id, ?) LIMIT 2", [job.strip()])
+        if len(rows) != 1 or not job.strip():
+            raise NotFound(f"{'several jobs begin' if rows else 'no job begins'} with {job!r}; `tacit jobs` lists them")
+        return self.context.watch.retry(rows[0]["id"])
 
     def spend(self, only: str | None = None) -> list[dict[str, Any]]:
         """What teachers cost, by project, teacher and purpose.

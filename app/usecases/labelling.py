@@ -17,7 +17,7 @@ from app.usecases.teaching import probe_teacher
 from engine.costs import Budget, find_price
 from engine.errors import ConfigError, ErrorKind, InputError, StateError, TeacherError
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
-from engine.label import LabelWork, count_missing, label, read_sample, run_all, sample_ids
+from engine.label import LabelWork, Unread, count_missing, label, read_sample, run_all, sample_ids
 from engine.label_batch import POLL_S as POLL_BATCH_S
 from engine.label_batch import BatchWork, label_in_batches, read_chunks, restore_budget
 from engine.ports import Task, Teacher
@@ -244,6 +244,12 @@ class LabelService:
             raise errors[0]
         return teachers
 
+    def stopped(self, job_id: str) -> list[str]:
+        """The teachers that a job gave up since every further request would have failed the same way, and why."""
+        events = self.context.jobs.events(job_id, kinds=("teacher_stopped",))
+        told = {event.data["teacher"]: str(event.data.get("message", "")) for event in events}
+        return [f"{name} was stopped: {message}" for name, message in told.items()]
+
     def _elsewhere(self, job: Job, project: Project) -> list[TeacherSpec]:
         """Teachers of a job that are not asked from this process."""
         ray = job.kind == "ray-label"
@@ -344,7 +350,7 @@ class LabelService:
                 continue
             reply = Reply(row["raw"], row["raw"], finish_reason=row["finish_reason"] or "stop")
             sample = read_sample(task, query, row["draw"], reply)
-            if not isinstance(sample, ErrorKind):
+            if not isinstance(sample, Unread):
                 names = {"id": row["sample_id"], "query_id": query.id, "teacher": row["teacher"]}
                 found[row["id"]] = {**sample, **names, "split": query.split.value}
                 counts["read_now"] += 1

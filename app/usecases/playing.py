@@ -282,7 +282,7 @@ def _answered(pane: Pane, row: dict[str, Any], task: Task, query: Query) -> Pane
         return replace(pane, told=told)
     cost = None if row["cost"] is None else float(row["cost"])
     text, tokens, seconds = say_reply(task, query, row["raw"]), row["output_tokens"], row["latency_s"]
-    whole = row["error"] in (None, ErrorKind.UNPARSABLE, ErrorKind.TRUNCATED)
+    whole = row["error"] in (None, ErrorKind.UNPARSABLE, ErrorKind.NOT_A_CHOICE, ErrorKind.TRUNCATED)
     return replace(
         pane, text=text, tokens=tokens, seconds=seconds, cost=cost, over=True, whole=whole and bool(text), told=told
     )

@@ -21,7 +21,7 @@ from storage.runs import Run, StepState
 
 _RESUMABLE = (
     *(JobStatus.INTERRUPTED, JobStatus.CANCELLED, JobStatus.FAILED),
-    *(JobStatus.NEEDS_KEY, JobStatus.CAPPED),
+    *(JobStatus.NEEDS_KEY, JobStatus.CAPPED, JobStatus.QUARANTINED),
 )
 
 

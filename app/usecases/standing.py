@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from app.usecases.context import Context
 from app.usecases.judging import judge
-from engine.errors import NotFound
+from engine.errors import NotFound, TacitError
 from engine.types import WHOLE, Job, JobStatus, RunStatus
 from storage.projects import Project
 
@@ -148,6 +148,16 @@ class StandingService:
     def _jobs(self) -> list[Job]:
         return self.context.jobs.unfinished_jobs()
 
+    def trouble(self) -> str:
+        """What keeps jobs from being watched over at this moment; "" where all is well."""
+        failure = self.context.watch.failure
+        if failure is None:
+            return ""
+        told = self.context.watch.redactor.text(str(failure)) if isinstance(failure, TacitError | OSError) else ""
+        return (
+            f"Jobs can't be watched over at the moment, it is tried again and again: {told or type(failure).__name__}"
+        )
+
     def running(self) -> list[RunningJob]:
         """Jobs that are queued or run, in whatever project."""
         names = {project.id: project.name for project in self.context.projects.all()}
@@ -161,9 +171,9 @@ class StandingService:
                 done = min(of, self.context.jobs.count_replies(job.id, event.seq))
                 told += _pace(done, of, time.time() - event.at)
             elif event.type == "metric":
-                told, done, of = event.data["step"], event.data["update"], event.data["of"]
-            else:
-                told, done, of = event.data["step"], event.data["done"], event.data["of"]
+                told, done, of = event.data["step"], event.data["update"], event.data.get("of")
+            elif isinstance(event.data.get("done"), int):
+                told, done, of = str(event.data.get("step", "")), event.data["done"], event.data.get("of")
                 done += self.context.jobs.count_events(job.id, "compressed")
         return RunningJob(job.id, project, job.kind, job.status.value, told, done, of)
 
@@ -174,7 +184,7 @@ class StandingService:
         """
         name, now = project.id if project else "", time.monotonic()
         sql = "SELECT count(*) AS n FROM runs WHERE project_id = ? AND status = ?"
-        if jobs or self.context.db.remembered(sql, [name, RunStatus.RUNNING.value])[0]["n"]:
+        if jobs or self.trouble() or self.context.db.remembered(sql, [name, RunStatus.RUNNING.value])[0]["n"]:
             self._moved[name] = now
         return now - self._moved.get(name, -math.inf) < _AFTER_S
 

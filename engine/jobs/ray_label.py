@@ -13,7 +13,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from engine.jobs.spec import STOP_FILE, RayLabelJob, read_lines
 from engine.label import LabelWork, label
 from engine.ports import EventSink
 from engine.prompts import Prompt, load_prompt, make_prompt
+from engine.redaction import Redactor
 from engine.tasks import get_task
 from engine.teachers.calling import Caller
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher
@@ -43,6 +44,7 @@ def answer_on_ray(
     """Ask what has neither a row in a shard nor an event yet, then journal all shards; False if stopped.
 
     `told` counts the events of each sample that are journaled. A file named `stop` in the folder keeps it from asking.
+    What the shards hold is journaled without the key of this machine.
 
     Raises:
         MissingPart: if Ray is not installed.
@@ -60,18 +62,20 @@ def answer_on_ray(
             with _flagging(flag, stop):
                 _ask_on_ray(job, items, shards, flag)
     finally:
-        _journal_shards(shards, told, sink)
+        redactor = Redactor()
+        redactor.add(os.environ.get(job.teacher["key_variable"] or "", ""))
+        _journal_shards(shards, told, sink, redactor)
     return not stop()
 
 
-def _journal_shards(shards: Path, told: Mapping[str, int], sink: EventSink) -> None:
+def _journal_shards(shards: Path, told: Mapping[str, int], sink: EventSink, redactor: Redactor) -> None:
     """Journal what stands in the shards, leaving out as many attempts of a sample as were journaled before."""
     left = Counter(told)
     for event in _read_shards(shards):
         if left[event["sample_id"]] > 0:
             left[event["sample_id"]] -= 1
         else:
-            sink.emit("reply", **event)
+            sink.emit("reply", **redactor.clean(event))
 
 
 @contextmanager
@@ -201,4 +205,5 @@ def _read_shards(folder: Path) -> Iterator[dict[str, Any]]:
             file.unlink(missing_ok=True)
             continue
         for line in lines:
-            yield json.loads(line)
+            with suppress(ValueError):  # a damaged one: its request is asked again
+                yield json.loads(line)

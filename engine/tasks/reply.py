@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 import json_repair
 import pydantic_core
 
-from engine.tasks.statements import Statement, find_statements, settle
+from engine.tasks.statements import Statement, find_last_marker, find_statements, settle
 
 _LABEL_KEYS = ("label", "final_answer", "final answer", "correct_answer", "correct answer", "answer")
 _RATIONALE_KEYS = ("rationale", "reasoning", "explanation", "thought", "thoughts")
 _SCORE_KEYS = ("scores", "factors", "confidence")
 _MAX_REPLY = 200_000
 _MAX_GROWING = 20_000
+_LEFT_OUT = "\n[... {:,} characters of reasoning left out ...]\n"
+_LEFT_OUT_LENGTH = 80
 _NESTED = re.compile(r"(?:[\[{]\s*){20}")
 _THINK = re.compile(r"<(/?)think>", re.IGNORECASE)
 _KEY = re.compile(r"""["']?\b(label|(?:final|correct)[_ ]answer|answer)\b["']?\s*:\s*""", re.IGNORECASE)
@@ -51,6 +53,7 @@ def read_reply_as(text: str, read: Callable[[Statement], str | None], asked: str
     Returns:
         None if the reply holds no label that can be read. Never raises on any text.
     """
+    text = shorten(text, _MAX_REPLY)
     thought, visible = split_thought(text)
     if visible is None:
         return None
@@ -60,9 +63,33 @@ def read_reply_as(text: str, read: Callable[[Statement], str | None], asked: str
         found = None if label is None else found._replace(label=label)
     elif not any(_OPENED.match(visible, place) for place in _braces(visible)):
         found = _from_text(visible, read, asked)
-    if found is None or (visible != text[:_MAX_REPLY] and "\n" in found.label):  # no label spans what was cut out
+    if found is None or (visible != text and "\n" in found.label):  # no label spans what was cut out
         return None
     return found if found.rationale or not thought else found._replace(rationale=thought)
+
+
+def shorten(text: str, most: int) -> str:
+    """A reply of at most so many characters, at the cost of what was thought and not of what was answered.
+
+    What stands in <think> blocks goes first, then what stands in front of the last object or answer line; what is left
+    out is told in its place. An answer that is too long by itself is cut at its end.
+    """
+    if len(text) <= most:
+        return text
+    *_, last = [None, *_THINK.finditer(text)]
+    start = last.end() if last is not None and last[1] else 0
+    if len(text) - start > most // 2:
+        *_, opened = [None, *_OPENED.finditer(text, start)]
+        marked = None if opened else find_last_marker(text, start)
+        start = opened.start() if opened else marked if marked is not None else start
+    thought, answer = text[:start], text[start:]
+    room = most - len(answer) - _LEFT_OUT_LENGTH
+    if not thought or room < 0:
+        return text[:most]
+    closing = "</think>" if thought.lower().endswith("</think>") else ""
+    body = thought[: len(thought) - len(closing)]
+    kept = body[: max(0, room - len(closing))]
+    return f"{kept}{_LEFT_OUT.format(len(body) - len(kept))}{closing}{answer}"
 
 
 def read_growing(text: str) -> tuple[str, str]:
@@ -109,7 +136,7 @@ def _mend(text: str) -> str:
 
 def split_thought(text: str) -> tuple[str, str | None]:
     """What stands in <think> blocks, and what outside of them; no outside (None) if a block never ends."""
-    text = text[:_MAX_REPLY]
+    text = shorten(text, _MAX_REPLY)
     inside: list[str] = []
     outside: list[str] = []
     depth, place = 0, 0

@@ -72,6 +72,12 @@ class Statement(NamedTuple):
     mark: str = "key"
 
 
+def find_last_marker(text: str, start: int) -> int | None:
+    """Where the line begins in which an answer is last marked as one, from a place on; None if nowhere."""
+    *_, marker = [None, *_MARKER.finditer(text, start)]
+    return text.rfind("\n", start, marker.start()) + 1 if marker else None
+
+
 def find_statements(text: str, asked: str = "") -> list[Statement]:
     """All statements of an answer, in order. Whatever follows a question that the model asks itself does not count.
 

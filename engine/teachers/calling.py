@@ -14,6 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from engine.costs import Budget, cost_of, cost_of_failure, input_bound, worst_cost
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import EventSink, Request, Teacher
+from engine.tasks.reply import shorten
 from engine.teachers.limits import Limiter
 from engine.types import Purpose, Reply, TeacherSpec, Usage
 
@@ -56,10 +57,12 @@ def journal(
 ) -> None:
     """Tell one attempt, good or not, with all that the ledger and "parse again" need."""
     raw = outcome.reply.raw if outcome.reply else outcome.error.raw if outcome.error else ""
+    if len(raw) > MAX_RAW:
+        message = "; ".join(part for part in (message, f"{len(raw):,} characters came, {MAX_RAW:,} are kept") if part)
     sink.emit(
         "reply",
         **asdict(about),
-        raw=raw[:MAX_RAW],
+        raw=shorten(raw, MAX_RAW),
         usage=asdict(outcome.usage),
         latency_s=outcome.latency_s,
         cost=None if outcome.cost is None else str(outcome.cost),

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
+from engine.redaction import redact
 from engine.types import Reply, TeacherSpec, Usage
 
 Structured = Literal["json_schema", "json_object", "text"]
@@ -221,17 +222,21 @@ def batch_line(sample_id: str, spec: TeacherSpec, found: Capabilities, request: 
     return {"custom_id": sample_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
-def read_batch_results(text: str) -> list[BatchResult]:
-    """The lines of a batch's output or error file; both providers write the same shape."""
+def read_batch_results(text: str, key: str | None = None) -> list[BatchResult]:
+    """The lines of a batch's output or error file, without the key; both providers write the same shape.
+
+    A line that can't be read is left out: its request counts as not answered.
+    """
     results = []
     for line in text.splitlines():
-        if not line.strip():
+        try:
+            data = json.loads(line)
+            response = data.get("response") or {}
+            body = response.get("body") or data.get("error") or {}
+            told = redact(body if isinstance(body, str) else json.dumps(body, ensure_ascii=False), key)
+            results.append(BatchResult(str(data["custom_id"]), int(response.get("status_code") or 500), told))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
             continue
-        data = json.loads(line)
-        response = data.get("response") or {}
-        body = response.get("body") or data.get("error") or {}
-        told = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-        results.append(BatchResult(str(data["custom_id"]), int(response.get("status_code") or 500), told))
     return results
 
 
@@ -309,11 +314,6 @@ def read_retry_after(value: str | None) -> float | None:
         except (ValueError, OverflowError):
             return None
     return None if math.isnan(asked) else min(max(0.0, asked), _LONGEST_ASKED_S)
-
-
-def redact(text: str, key: str | None) -> str:
-    """The text without the key, which an endpoint may echo."""
-    return text.replace(key, "[key]") if key and len(key) >= 4 else text
 
 
 def _clip(body: str) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 import httpx2
 from mistralai.client import Mistral
 from mistralai.client.errors import MistralError, NoResponseError, ResponseValidationError
-from mistralai.client.models import ChatCompletionResponse, CompletionChunk
+from mistralai.client.models import CompletionChunk
 
 from engine.errors import ErrorKind, TeacherError
+from engine.redaction import redact
+from engine.teachers.answers import read_completion, read_count
 from engine.teachers.hosted import (
     Answer,
     Ask,
@@ -20,9 +22,9 @@ from engine.teachers.hosted import (
     explain,
     not_json,
     read_batch_results,
-    redact,
 )
 from engine.teachers.streaming import Draft, Hear
+from engine.teachers.transport import HttpClient, explain_failure
 from engine.types import Usage
 
 _FAILURES = (MistralError, NoResponseError, httpx2.HTTPError)
@@ -34,7 +36,13 @@ class MistralChat:
     def __init__(self, endpoint: str, key: str | None) -> None:
         """`endpoint` is the server's URL without `/v1`; empty: Mistral's own."""
         self._key = key
-        self._client = Mistral(api_key=key or "none", server_url=endpoint or None)
+        self._http = HttpClient(follow_redirects=False)
+        self._client = Mistral(
+            api_key=key or "none",
+            server_url=endpoint or None,
+            client=httpx2.Client(follow_redirects=False),  # the SDK wants one; nothing is sent by it
+            async_client=self._http,
+        )
 
     async def complete(self, ask: Ask) -> Answer:
         """Send one chat completion request.
@@ -44,6 +52,8 @@ class MistralChat:
         """
         try:
             response = await self._client.chat.complete_async(**_sent(ask))
+        except ResponseValidationError as error:  # the SDK wants fields that an answer can do without, as `usage`
+            return self.read(error.body)
         except _FAILURES as error:
             raise self._explain(error) from None
         return self._read(response)
@@ -81,11 +91,12 @@ class MistralChat:
             response = await self._client.models.list_async()
         except _FAILURES as error:
             raise self._explain(error) from None
-        return sorted(str(model.id) for model in response.data or [])
+        return sorted(redact(str(model.id), self._key) for model in response.data or [])
 
     async def close(self) -> None:
         """Close its connections."""
         await self._client.__aexit__(None, None, None)
+        await self._http.aclose()
 
     async def submit_batch(self, file: Path, model: str, name: str) -> str:
         """Hand in a file of requests under a name, which stands in the batch's metadata.
@@ -143,7 +154,7 @@ class MistralChat:
             texts = [(await self._read_file(file)) for file in files]
         except _FAILURES as error:
             raise self._explain(error) from None
-        return [result for text in texts for result in read_batch_results(redact(text, self._key))]
+        return [result for text in texts for result in read_batch_results(text, self._key)]
 
     async def _read_file(self, file_id: str) -> str:
         response = await self._client.files.download_async(file_id=file_id)
@@ -153,28 +164,27 @@ class MistralChat:
         """The answer in a response's body.
 
         Raises:
-            TeacherError: not_json if there is none.
+            TeacherError: not_json if there is none; what an error object means that came in its place.
         """
-        try:
-            return self._read(ChatCompletionResponse.model_validate_json(body))
-        except ValueError:
-            raise not_json(redact(body, self._key)) from None
+        return read_completion(body, self._key)
 
     def _read(self, response: Any) -> Answer:
         if not response.choices:
-            raise not_json(response.model_dump_json())
+            raise not_json(redact(response.model_dump_json(), self._key))
         choice = response.choices[0]
         content, reasoning = _split_chunks(choice.message.content)
-        usage = response.usage
         return Answer(
             content=redact(content, self._key),
             finish_reason=str(choice.finish_reason or "stop"),
             reasoning=redact(reasoning, self._key),
             reasoning_field="thinking" if reasoning else None,
-            usage=_count(usage) if usage and usage.total_tokens else Usage(),
+            usage=_count(response.usage),
         )
 
     def _explain(self, error: Exception) -> TeacherError:
+        known = explain_failure(error)
+        if known is not None:
+            return TeacherError(known.kind, redact(str(known), self._key))
         if isinstance(error, httpx2.TimeoutException):
             return TeacherError(ErrorKind.TIMEOUT, "the endpoint did not answer in time")
         if isinstance(error, MistralError):
@@ -205,12 +215,14 @@ def _grow(draft: Draft, chunk: CompletionChunk) -> None:
         content, reasoning = _split_chunks(choice.delta.content)
         draft.add(content, reasoning, "thinking")
         draft.note(choice.finish_reason)
-    if chunk.usage and chunk.usage.total_tokens:
-        draft.note(usage=_count(chunk.usage))
+    draft.note(usage=_count(chunk.usage))
 
 
 def _count(usage: Any) -> Usage:
-    return Usage(usage.prompt_tokens, usage.completion_tokens)
+    """Token counts; a usage of nothing at all is what the SDK makes of none."""
+    if not usage or not usage.total_tokens:
+        return Usage()
+    return Usage(read_count(usage.prompt_tokens), read_count(usage.completion_tokens))
 
 
 def _split_chunks(content: Any) -> tuple[str, str]:

@@ -5,9 +5,7 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,8 @@ import httpx2
 import openai
 
 from engine.errors import ErrorKind, TeacherError
+from engine.redaction import redact
+from engine.teachers.answers import find_reasoning, load_body, read_completion, read_usage, split_content
 from engine.teachers.hosted import (
     Answer,
     Ask,
@@ -26,14 +26,12 @@ from engine.teachers.hosted import (
     explain,
     not_json,
     read_batch_results,
-    redact,
 )
 from engine.teachers.streaming import Draft, Hear
-from engine.types import Usage
+from engine.teachers.transport import AioHttpClient, explain_failure
 
 _WHOLE = re.compile(r"\b(json|html)\b")
 """Types of what is no stream of events."""
-_REASONING_FIELDS = ("reasoning_content", "reasoning")
 
 
 class OpenAIChat:
@@ -47,7 +45,7 @@ class OpenAIChat:
             api_key=key or "none",
             base_url=endpoint or "https://api.openai.com/v1",
             max_retries=0,
-            http_client=openai.DefaultAioHttpClient(),  # half the processor time a request of the default transport
+            http_client=AioHttpClient(follow_redirects=False),
         )
         self._headers: dict[str, Any] = {} if key else {"Authorization": openai.Omit()}
 
@@ -83,7 +81,8 @@ class OpenAIChat:
         except openai.OpenAIError as error:
             raise draft.failed(ErrorKind.SERVER, f"the provider failed in the middle of its answer: {error}") from None
         except httpx2.HTTPError as error:
-            raise self._unreachable(error) from None
+            failure = self._explain(error)
+            raise draft.failed(failure.kind, str(failure)) if draft.text else failure from None
         except (ValueError, LookupError, TypeError, AttributeError):
             raise draft.failed(ErrorKind.NOT_JSON, "the endpoint sent no JSON in the middle of its answer") from None
         return draft.end()
@@ -109,11 +108,11 @@ class OpenAIChat:
             response = await self._client.models.with_raw_response.list(extra_headers=self._headers)
         except openai.OpenAIError as error:
             raise self._explain(error) from None
-        text = redact(response.http_response.text, self._key)
+        text = response.http_response.text
         try:
-            return sorted(str(model["id"]) for model in json.loads(text)["data"])
-        except (ValueError, LookupError, TypeError):
-            raise not_json(text) from None
+            return sorted(redact(str(model["id"]), self._key) for model in load_body(text)["data"])
+        except (ValueError, LookupError, TypeError, RecursionError):
+            raise not_json(redact(text, self._key)) from None
 
     async def close(self) -> None:
         """Close its connections."""
@@ -177,41 +176,26 @@ class OpenAIChat:
             texts = [(await self._client.files.content(file, extra_headers=self._headers)).text for file in files]
         except openai.OpenAIError as error:
             raise self._explain(error) from None
-        return [result for text in texts for result in read_batch_results(redact(text, self._key))]
+        return [result for text in texts for result in read_batch_results(text, self._key)]
 
     def read(self, body: str) -> Answer:
         """The answer in a response's body.
 
         Raises:
-            TeacherError: not_json if there is none.
+            TeacherError: not_json if there is none; what an error object means that came in its place.
         """
-        text = redact(body, self._key)
-        try:
-            data = json.loads(text)
-            choice = data["choices"][0]
-            message = choice["message"]
-            content, refusal = message.get("content") or "", message.get("refusal") or ""
-            usage = _read_usage(data.get("usage"))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            raise not_json(text) from None
-        field = _find_reasoning(message)
-        return Answer(
-            content=content if isinstance(content, str) else json.dumps(content, ensure_ascii=False),
-            finish_reason=str(choice.get("finish_reason") or "stop"),
-            reasoning=message[field] if field else "",
-            reasoning_field=field,
-            refusal=str(refusal),
-            usage=usage,
-            logprobs=bool(choice.get("logprobs")),
-        )
+        return read_completion(body, self._key)
 
-    def _explain(self, error: openai.OpenAIError) -> TeacherError:
+    def _explain(self, error: BaseException) -> TeacherError:
+        known = explain_failure(error)
+        if known is not None:
+            return TeacherError(known.kind, redact(str(known), self._key))
         if isinstance(error, openai.APITimeoutError) and not _is_unreachable(error):
             return TeacherError(ErrorKind.TIMEOUT, "the endpoint did not answer in time")
         if isinstance(error, openai.APIStatusError):
             headers = error.response.headers
             return explain(error.status_code, redact(error.response.text, self._key), headers.get("retry-after"))
-        if isinstance(error, openai.APIConnectionError):
+        if isinstance(error, (openai.APIConnectionError, httpx2.HTTPError)):
             return self._unreachable(error.__cause__ or error)
         return TeacherError(ErrorKind.NOT_JSON, f"the endpoint's answer can't be read: {redact(str(error), self._key)}")
 
@@ -224,29 +208,17 @@ class OpenAIChat:
 
 def _grow(draft: Draft, chunk: Any) -> None:
     """Take one piece of a stream in; the last, of usage alone, has no choice."""
-    draft.note(usage=_read_usage(chunk.get("usage")))
+    draft.note(usage=read_usage(chunk.get("usage")))
     for choice in [choice for choice in chunk.get("choices") or () if not choice.get("index")]:
         delta = choice.get("delta") or {}
-        source = _find_reasoning(delta)
+        source = find_reasoning(delta)
         draft.add(
-            content=_join(delta.get("content")),
+            content=split_content(delta.get("content"))[0],
             reasoning=delta[source] if source else "",
             source=source,
-            refusal=_join(delta.get("refusal")),
+            refusal=split_content(delta.get("refusal"))[0],
         )
         draft.note(choice.get("finish_reason"))
-
-
-def _join(content: Any) -> str:
-    """Text, also where it comes as a list of parts."""
-    parts = content if isinstance(content, list) else [content]
-    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
-    return "".join(text for text in texts if isinstance(text, str))
-
-
-def _find_reasoning(message: Mapping[str, Any]) -> str | None:
-    """The field of a message, or of a piece of one, where hidden reasoning stands."""
-    return next((name for name in _REASONING_FIELDS if isinstance(message.get(name), str) and message[name]), None)
 
 
 def _is_unreachable(error: BaseException) -> bool:
@@ -254,18 +226,3 @@ def _is_unreachable(error: BaseException) -> bool:
     cause = error.__cause__ or error.__context__
     refused = isinstance(error, (OSError, aiohttp.ClientConnectionError)) and not isinstance(error, TimeoutError)
     return refused or (cause is not None and _is_unreachable(cause))
-
-
-def _read_usage(usage: Any) -> Usage:
-    """Token counts as they are billed; None where the endpoint tells none."""
-    if not isinstance(usage, dict):
-        return Usage()
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return Usage(*(_whole(number) for number in (usage.get("prompt_tokens"), usage.get("completion_tokens"), cached)))
-
-
-def _whole(number: Any) -> int | None:
-    if isinstance(number, str) and number.isdecimal():
-        return int(number)
-    return int(number) if isinstance(number, (int, float)) and number >= 0 else None

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.errors import ErrorKind, TeacherError
-from engine.teachers.hosted import MAX_ERROR, Answer, as_text, count_tokens, redact
+from engine.redaction import redact, spoken_forms
+from engine.teachers.hosted import MAX_ERROR, Answer, as_text, count_tokens
 from engine.types import Usage
 
 Hear = Callable[[str], None]
@@ -90,5 +91,9 @@ def hold_back(text: str, key: str | None) -> str:
     text = redact(text, key)
     if not key:
         return text
-    longest = next((n for n in range(min(len(key) - 1, len(text)), 0, -1) if key.startswith(text[-n:])), 0)
-    return text[: len(text) - longest]
+    return text[: len(text) - max(_begun(text, form) for form in spoken_forms(key))]
+
+
+def _begun(text: str, form: str) -> int:
+    """How many characters at the end of a text may be the beginning of a form of the key."""
+    return next((n for n in range(min(len(form) - 1, len(text)), 0, -1) if form.startswith(text[-n:])), 0)

@@ -18,13 +18,14 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from engine.teachers.hosted import Chat
 from engine.teachers.mistral import MistralChat
 from engine.teachers.openai import OpenAIChat
 from tests.fakes.batches import BATCH_ROUTES
+from tests.fakes.hostile import hostile
 from tests.fakes.serving import serve
 
 KEY = "sk-loopback-0123456789"
@@ -74,6 +75,8 @@ class Provider:
     thought: str = "Let me see."
     told: str = "overloaded"
     lose_next_batch: bool = False
+    elsewhere: str = ""
+    models_elsewhere: bool = False
 
     @property
     def asked(self) -> list[str]:
@@ -142,7 +145,7 @@ def _faulty(provider: Provider, fault: str, user: str) -> Response:
         "context": lambda: _error(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"),
         "auth": lambda: _error(401, "invalid_api_key", f"Incorrect API key provided: {KEY}"),
     }
-    return made[fault]()
+    return {**made, **hostile(provider, user, _completion)}[fault]()
 
 
 def _refused(provider: Provider, body: dict[str, Any]) -> Response | None:
@@ -252,6 +255,8 @@ async def _models(request: Request) -> Response:
     provider: Provider = request.app.state.provider
     if provider.key and request.headers.get("authorization") != f"Bearer {provider.key}":
         return _error(401, "invalid_api_key", "Incorrect API key")
+    if provider.models_elsewhere:
+        return RedirectResponse(f"{provider.elsewhere}/v1/models", 302)
     names = ("fake-small", "fake-large")
     same = {"object": "model", "type": "base", "capabilities": {}}
     return JSONResponse({"object": "list", "data": [{"id": name, **same} for name in names]})

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.config import TeacherConfig, read_config
 from engine.costs import Budget, assumed_price, cost_of, find_price, input_bound, worst_cost
 from engine.errors import CapReached, ConfigError
 from engine.teachers.scripted import SCRIPTED_TEACHERS
@@ -108,3 +109,26 @@ def test_an_assumed_price_is_marked_and_charges_nothing() -> None:
         assert worst_cost(teacher.spec, "a prompt") == 0, "a cap on money does not know it"
         assert assumed_price(replace(teacher.spec, input_price=1.0, output_price=1.0)) is None
     assert assumed_price(TeacherSpec("forward", "openai", "m")) is None
+
+
+def test_a_price_out_of_all_proportion_is_refused_with_its_bound() -> None:
+    values = {"name": "x", "provider": "openai", "model": "m"}
+    for price in (1e15, 100_001, float("inf"), float("nan")):
+        with pytest.raises(ConfigError, match=r"at most 100,000|finite"):
+            read_config(TeacherConfig, {**values, "input_price": price, "output_price": 1})
+    assert read_config(TeacherConfig, {**values, "input_price": 100_000, "output_price": 0}).to_spec().input_price
+
+
+@given(
+    st.floats(),
+    st.one_of(st.none(), st.integers(0, 10**40)),
+    st.one_of(st.none(), st.integers(0, 10**40)),
+)
+def test_a_cost_fits_the_ledger_or_is_unknown(price: float, read: int | None, wrote: int | None) -> None:
+    spec = TeacherSpec("x", "openai", "m", input_price=price, output_price=price)
+    cost = cost_of(spec, Usage(read, wrote))
+    assert cost is None or 0 <= cost < 10**9
+
+
+def test_a_price_of_an_earlier_version_that_is_too_high_is_unknown() -> None:
+    assert find_price(TeacherSpec("x", "openai", "m", input_price=1e15, output_price=1.0)) is None

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.jobs.events import EventLog, SilentLog, read_events
+from engine.jobs.events import EventLog, SilentLog, read_events, scan_events
 from engine.jobs.spec import read_lines, write_atomically, write_lines
+from engine.redaction import Redactor
 from engine.types import hash_id
 
 QUICK = settings(max_examples=80, deadline=None)
@@ -179,3 +180,75 @@ def test_ids_are_stable_and_tell_parts_apart() -> None:
     assert hash_id("a", "b") != hash_id("ab") != hash_id("a", ["b"])
     assert hash_id({"x": 1, "y": 2}) == hash_id({"y": 2, "x": 1})
     assert len(hash_id("\ud800")) == 24
+
+
+DAMAGED = {
+    "garbage": b"\x93\x11garbage\n",
+    "a blank line": b"\n",
+    "NULs": b"\0" * 40 + b"\n",
+    "a number": b"42\n",
+    "half a line": b'{"seq": 2, "type": "co\n',
+    "bad UTF-8": b'{"seq": 2, "type": "count", "at": 1, "data": {"number": "\xff\xfe"}}\n',
+    "no number": b'{"type": "count", "at": 1, "data": {}}\n',
+    "no time": b'{"seq": 2, "type": "count", "data": {}}\n',
+    "no data": b'{"seq": 2, "type": "count", "at": 1}\n',
+    "a number that is text": b'{"seq": "2", "type": "count", "at": 1, "data": {}}\n',
+    "a number beyond all": b'{"seq": %d, "type": "count", "at": 1, "data": {}}\n' % 10**30,
+    "a time beyond all": b'{"seq": 2, "type": "count", "at": 1e999, "data": {}}\n',
+    "a reply without its usage": b'{"seq": 2, "type": "reply", "at": 1, "data": {"sample_id": "s", "query_id": "q"}}\n',
+    "deeply nested": b"[" * 100_000 + b"\n",
+    "two lines in one": b'{"seq": 2, "type": "count", {"seq": 2, "type": "count", "at": 1, "data": {}}\n',
+}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("line", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_line_is_left_out_and_counted_wherever_it_stands(path: Path, line: bytes, place: int) -> None:
+    emit(path, 1, 2, 3)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[place] = line
+    path.write_bytes(b"".join(lines))
+    scan = scan_events(path)
+    kept = [seq for seq in (1, 2, 3) if seq != place + 1]
+    assert [event.seq for event in scan.events] == kept
+    assert (scan.damaged, scan.offset) == (1, path.stat().st_size)
+    assert read_events(path) == (scan.events, scan.offset)
+    emit(path, 4)
+    assert [(event.seq, event.data["number"]) for event in read_events(path).events][-1] == (4, 4)
+
+
+@pytest.mark.parametrize("line", DAMAGED.values(), ids=DAMAGED)
+def test_a_line_that_is_still_being_written_is_no_damaged_one(path: Path, line: bytes) -> None:
+    emit(path, 1)
+    with path.open("ab") as file:
+        file.write(line[:-1])
+    scan = scan_events(path)
+    assert (len(scan.events), scan.damaged) == (1, 0)
+
+
+@QUICK
+@given(st.lists(st.binary(max_size=60).map(lambda line: line.replace(b"\n", b"")), max_size=5), st.data())
+def test_no_bytes_keep_the_good_lines_from_being_read(lines: list[bytes], data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.jsonl"
+        emit(path, 1, 2, 3)
+        good = path.read_bytes().splitlines()
+        for line in lines:
+            good.insert(data.draw(st.integers(0, len(good))), line)
+        path.write_bytes(b"\n".join(good) + b"\n")
+        scan = scan_events(path)
+        assert [event.data["number"] for event in scan.events if event.type == "count"] == [1, 2, 3]
+        assert scan.damaged == len(lines)
+
+
+def test_a_key_is_written_into_no_journal_in_any_dress(path: Path) -> None:
+    key = "sk-some/0123456789"
+    redactor = Redactor()
+    redactor.add(key)
+    log = EventLog(path, redactor)
+    log.emit("said", raw=f"it is {key}", deep={"list": [key.replace("/", "\\/"), 3]}, coded=key.encode().hex())
+    log.emit("count", number=1)
+    log.close()
+    first, second = (event.data for event in read_events(path).events)
+    assert first == {"raw": "it is [key]", "deep": {"list": ["[key]", 3]}, "coded": "[key]"}
+    assert second == {"number": 1}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.errors import ErrorKind, TeacherError
-from engine.label import LabelCounts, LabelWork, label, reply_schema
+from engine.label import LabelCounts, LabelWork, Unread, label, read_sample, reply_schema
 from engine.ports import Request, Teacher
 from engine.prompts import load_prompt
 from engine.tasks import get_task
@@ -151,7 +151,7 @@ def test_several_draws_are_several_samples() -> None:
     ("reply", "error"),
     [
         (saying("I would say B"), ErrorKind.UNPARSABLE),
-        (saying('{"rationale": "r", "label": "C"}'), ErrorKind.UNPARSABLE),
+        (saying('{"rationale": "r", "label": "C"}'), ErrorKind.NOT_A_CHOICE),
         (saying('{"rationale": "r", "lab', finish_reason="length"), ErrorKind.TRUNCATED),
         (lambda request: TeacherError(ErrorKind.TIMEOUT, "too slow", "half a re"), ErrorKind.TIMEOUT),
     ],
@@ -265,3 +265,17 @@ def test_stopping_ends_a_long_wait_between_attempts() -> None:
     asyncio.run(label(work(busy, queries=QUERIES[:1]), journal, caller))
     assert time.monotonic() - started < 3
     assert len(journal.events) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "the reply is empty"),
+        ("I would say B", "holds no label"),
+        ('{"rationale": "r", "label": "Q"}', "'Q' is not among the choices (A, B)"),
+        ('{"rationale": "r", "label": "' + "long " * 200 + '"}', "..."),
+    ],
+)
+def test_what_could_not_be_read_says_why(text: str, told: str) -> None:
+    read = read_sample(TASK, QUERIES[0], 0, Reply(text, text))
+    assert isinstance(read, Unread) and told in read.message and len(read.message) < 200

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.tasks.reply import RawReply, find_answer_line, read_growing, read_reply, read_score
+from engine.tasks.reply import RawReply, find_answer_line, read_growing, read_reply, read_score, shorten
 from engine.tasks.statements import find_statements
 
 QUICK = settings(max_examples=100, deadline=None)
@@ -269,3 +269,21 @@ def test_a_reply_that_loops_is_read_in_no_time(text: str) -> None:
     started = time.perf_counter()
     read_reply(text)
     assert time.perf_counter() - started < 3
+
+
+@given(
+    st.text(max_size=50), st.text("xyz \n", min_size=300, max_size=3000), st.sampled_from(["<think>{}</think>", "{}\n"])
+)
+def test_a_long_thought_never_costs_the_answer(rationale: str, thought: str, frame: str) -> None:
+    answer = json.dumps({"rationale": rationale, "label": "B"})
+    whole = frame.format(thought) + answer
+    short = shorten(whole, 250 + len(answer))
+    assert len(short) <= 250 + len(answer) and "characters of reasoning left out" in short
+    read, full = read_reply(short), read_reply(whole)
+    assert read is not None and full is not None and read.label == full.label == "B"
+
+
+@given(st.text(max_size=400), st.integers(100, 500))
+def test_shortening_keeps_what_fits_and_never_exceeds(text: str, most: int) -> None:
+    short = shorten(text, most)
+    assert short == text if len(text) <= most else len(short) <= most

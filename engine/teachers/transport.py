@@ -1,0 +1,144 @@
+"""The HTTP clients under the SDKs: they follow no redirect and read no more than they should.
+
+An error is told by what happened: a connection that broke while the answer was read, an answer that is too large, one
+that points elsewhere. https://www.python-httpx.org/advanced/clients/
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx2
+import openai
+
+from engine.errors import ErrorKind, TeacherError
+
+MAX_BODY = 8 * 2**20
+"""Bytes of an answer, unpacked."""
+MAX_STREAM_BODY = 64 * 2**20
+"""Of an answer that comes as a stream of events, each of which wraps a word or two in a few hundred bytes."""
+MAX_FILE = 512 * 2**20
+"""Of a file with the results of a batch, which holds up to 50,000 answers."""
+
+
+class TooLarge(httpx2.TransportError):
+    """An answer was longer than it may be; reading it was given up."""
+
+
+class BrokeOff(httpx2.TransportError):
+    """The connection broke, or the packed bytes were damaged, while an answer was read."""
+
+
+class Redirected(httpx2.TransportError):
+    """The endpoint pointed elsewhere; nothing was sent there."""
+
+
+class _Body(httpx2.AsyncByteStream):
+    """The unpacked bytes of a response, up to a bound."""
+
+    def __init__(self, response: httpx2.Response, most: int) -> None:
+        self._response = response
+        self._most = most
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        try:
+            async for part in self._response.aiter_bytes():
+                size += len(part)
+                if size > self._most:
+                    raise TooLarge(f"the answer was given up: it has over {self._most // 2**20} MB unpacked")
+                yield part
+        except (TooLarge, httpx2.TimeoutException):
+            raise
+        except (httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
+            packed = " (its packed bytes are damaged)" if isinstance(error, httpx2.DecodingError) else ""
+            raise BrokeOff(f"the connection broke while the answer was read{packed}") from error
+
+    async def aclose(self) -> None:
+        with suppress(httpx2.HTTPError, aiohttp.ClientError, OSError):  # what came is what counts
+            await self._response.aclose()
+
+
+async def _send(sending: Callable[..., Any], request: httpx2.Request, how: dict[str, Any]) -> httpx2.Response:
+    """Send a request by a client's own `send`; gives a response whose body is bounded."""
+    stream = how.get("stream", False)
+    response: httpx2.Response = await sending(request, **{**how, "stream": True, "follow_redirects": False})
+    if 300 <= response.status_code < 400:
+        await response.aclose()
+        raise Redirected(_tell_redirect(response))
+    headers = [
+        (name, value)
+        for name, value in response.headers.multi_items()
+        if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
+    ]
+    bounded = httpx2.Response(
+        response.status_code,
+        headers=headers,
+        stream=_Body(response, _bound(response)),
+        request=response.request,
+        extensions=response.extensions,
+    )
+    if not stream:
+        try:
+            await bounded.aread()
+        finally:
+            await bounded.aclose()
+    return bounded
+
+
+def _bound(response: httpx2.Response) -> int:
+    path = response.request.url.path
+    if "/files/" in path and path.endswith("/content"):
+        return MAX_FILE
+    return MAX_STREAM_BODY if "event-stream" in response.headers.get("content-type", "") else MAX_BODY
+
+
+def _tell_redirect(response: httpx2.Response) -> str:
+    """Where a redirect points: the host alone, since the rest of an address may hold what is secret."""
+    try:
+        url = urlsplit(str(response.request.url.join(response.headers.get("location", ""))))
+        host = url.hostname or ""
+        port = f":{url.port}" if url.port else ""
+    except (ValueError, httpx2.InvalidURL):
+        host, port = "", ""
+    where = f"{url.scheme}://{host}{port}" if host else "an address that can't be read"
+    return (
+        f"the endpoint points elsewhere (HTTP {response.status_code}), to {where}. It was not followed: if the teacher "
+        "is there, give that as the endpoint"
+    )
+
+
+class AioHttpClient(openai.DefaultAioHttpClient):
+    """Half the processor time a request of the default transport."""
+
+    async def send(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
+        """Send one request, bounded and unredirected."""
+        return await _send(super().send, request, how)
+
+
+class HttpClient(httpx2.AsyncClient):
+    """The default transport."""
+
+    async def send(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
+        """Send one request, bounded and unredirected."""
+        return await _send(super().send, request, how)
+
+
+def explain_failure(error: BaseException) -> TeacherError | None:
+    """What an error of these clients means, also where an SDK has wrapped it; None if it is none of theirs."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, Redirected):
+            return TeacherError(ErrorKind.REDIRECT, str(seen))
+        if isinstance(seen, TooLarge):
+            return TeacherError(ErrorKind.TRUNCATED, str(seen))
+        if isinstance(seen, BrokeOff):
+            return TeacherError(ErrorKind.CONNECTION, str(seen))
+        if isinstance(seen, (aiohttp.ServerDisconnectedError, httpx2.RemoteProtocolError)):
+            return TeacherError(ErrorKind.CONNECTION, "the endpoint hung up before it answered")
+        seen = seen.__cause__ or seen.__context__
+    return None
