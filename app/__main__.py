@@ -339,6 +339,8 @@ def serve(
 
     options = launch_options(host, port, auth, mcp, hosted, allow_host or ())
     with open_workspace(workspace) as services:
+        if auth or hosted:
+            services.teachers.asking.keys.restrict()
         if hosted:
             serve_hosted(services, options)
             return
