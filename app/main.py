@@ -20,8 +20,9 @@ from app.pages import (
     welcome,
 )
 from app.pages.frame import Visibility, frame
+from app.policy import Own
 from app.services import Services
-from app.visiting import Own, Visitors
+from app.visiting import Visitors
 
 _PAGES = (
     ("Data", "/data", data.build),

@@ -54,6 +54,7 @@ CSS = """
 .rail .number { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; font-size: .85em; }
 .rail .project { padding: .35rem .5rem; border-bottom: 1px solid var(--border-color-primary); margin-bottom: .4rem;
   overflow-wrap: anywhere; }
+body:has(.told.shared) .of-copy { display: none !important; }
 .nav-holder { display: none !important; }
 .plain { overflow: auto; max-height: 26rem; }
 .plain table { border-collapse: collapse; width: 100%; font-size: .9em; border: 0 !important; margin: 0; }
