@@ -30,12 +30,12 @@ def withhold(app: gr.Blocks, page: str, policy: Policy, filled: Iterable[Any]) -
         leads = triggers.get(block._id) or inputs.get(block._id)
         shows = outputs.get(block._id)
         offer = _best(leads or shows or set())
-        if offer == "everywhere" or block._id in kept:
+        if offer == "everywhere" or (block._id in kept and not leads):
             continue
-        if leads and shows and _ORDER.index(_best(shows)) < _ORDER.index(offer):
-            block.interactive = False  # it shows something here, and changing it leads nowhere
-        else:
+        if isinstance(block, gr.Button) or not (leads and shows) or _best(shows) == offer:
             hidden[block._id] = offer
+        elif offer == "nowhere":
+            block.interactive = False  # it shows something here, and changing it leads nowhere
     for block in blocks:
         leaves = list(_leaves(block)) if getattr(block, "children", None) else []
         if leaves and all(leaf._id in hidden for leaf in leaves):

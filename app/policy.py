@@ -58,7 +58,7 @@ class Policy(Protocol):
         """What a project is called above its steps."""
         ...
 
-    def note(self, address: str, project: Project | None) -> str:
+    def note(self, address: str, project: Project | None, page: str) -> str:
         """What is said above a page, as HTML; "" if nothing is."""
         ...
 
@@ -68,6 +68,10 @@ class Policy(Protocol):
 
     def choose_systems(self, project: Project, systems: dict[str, str]) -> dict[str, str]:
         """Of those who can be asked in the playground, by name, those who answer here."""
+        ...
+
+    def goes_on(self, project: str, run: str | None) -> bool:
+        """Whether a run of a project may go on, or be done again from a step on."""
         ...
 
     def sees(self, project: str, of: str) -> bool:
@@ -114,7 +118,7 @@ class Own:
         """Its name."""
         return name
 
-    def note(self, address: str, project: Project | None) -> str:
+    def note(self, address: str, project: Project | None, page: str) -> str:
         """Nothing."""
         return ""
 
@@ -125,6 +129,10 @@ class Own:
     def choose_systems(self, project: Project, systems: dict[str, str]) -> dict[str, str]:
         """All."""
         return systems
+
+    def goes_on(self, project: str, run: str | None) -> bool:
+        """Any."""
+        return True
 
     def sees(self, project: str, of: str) -> bool:
         """All."""

@@ -71,6 +71,10 @@ body:has(.told.shared) .of-copy { display: none !important; }
 [data-testid="status-tracker"]:has(> .error) { display: none !important; }
 .told { padding: .4rem .6rem; border-left: 3px solid var(--color-accent);
   background: var(--background-fill-secondary); }
+.told a { padding: 0; margin: 0; }
+.way ol { list-style: none; margin: .4rem 0; padding: 0; }
+.way li { display: grid; grid-template-columns: 6.5rem 1fr; gap: .5rem; padding: .3rem 0; margin: 0;
+  border-bottom: 1px solid var(--border-color-primary); }
 .told.bad { border-left-color: #dc2626; }
 .strip { border-top: 1px solid var(--border-color-primary); padding: .4rem 0; font-size: .9em; }
 .bar { height: .5rem; background: var(--background-fill-secondary); border-radius: 4px; overflow: hidden; }

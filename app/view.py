@@ -164,6 +164,12 @@ def note_html(message: str, link: Link, kind: str) -> str:
     )
 
 
+def links_html(title: str, links: Sequence[tuple[Link, str]]) -> str:
+    """A list of pages, each with what is there."""
+    lines = [f"<li><a href='{escape(to.href)}'>{escape(to.text)}</a> {escape(told)}</li>" for to, told in links]
+    return f"<div class='way'><b>{escape(title)}</b><ol>{''.join(lines)}</ol></div>"
+
+
 def rail_html(marks: Sequence[Mark], project: str, here: str, title: str = "") -> str:
     """The steps of the work, the page one is on marked. `title`: what the project is called above them."""
     lines = [f"<div class='project'>{escape(title or project)}</div>" if project else ""]

@@ -21,23 +21,23 @@ from app.policy import Limits, Offer
 from app.services import Services
 from app.shipping import NAME, bring_demo, bring_shipped
 from app.usecases.standing import Mark
-from app.view import Link, note_html
+from app.view import Link, note_html, told_html
 from engine.errors import Forbidden, NotFound, StateError
 from storage.projects import OF_VISITORS, Project
 
+WELCOME = "Welcome"
 PREFIX = "try-"
 """Keys of copies begin so."""
 _LEFT = re.compile(rf"{OF_VISITORS.pattern}|try-[0-9a-f]{{32}}")
 """Copies of an earlier start, and of earlier versions."""
 _LOG = logging.getLogger(__name__)
 _READS = {
-    "teachers": {"choose"},
     "prompts": {"pick", "preview"},
     "label": {"ask_quote"},
     "select": {"numbers", "survey"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},
-    "train": {"plan", "show_forecast", "steps", "draw"},
+    "train": {"plan", "show_forecast", "steps", "draw", "may_go_on"},
     "evaluate": {"show", "price", "pay_back", "first", "turn"},
     "playground": {"ask", "pick", "rest", "stop", "take"},
     "exports": {"stages", "show", "make", "adapter"},
@@ -154,17 +154,19 @@ class Visitors:
         """Whose it is."""
         return "demo, to look at" if name == NAME else "your own copy"
 
-    def note(self, address: str, project: Project | None) -> str:
+    def note(self, address: str, project: Project | None, page: str) -> str:
         """That a copy is gone, and what can't be changed where."""
         if project is None or project.name != NAME:
             return ""
         gone = "Your copy is gone: copies live for a few hours. " if address.startswith(PREFIX) else ""
+        if page == WELCOME:
+            return told_html(gone.strip())
         told = "The demo project is shared, so it can only be looked at. To change things, "
         return note_html(gone + told, Link("make a copy of your own", "/", NAME), "shared")
 
     def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
         """Without what is of all projects."""
-        first = [replace(mark, name="Welcome", number="") for mark in marks if mark.path == "/"]
+        first = [replace(mark, name=WELCOME, number="") for mark in marks if mark.path == "/"]
         return first + [mark for mark in marks if mark.path not in ("/", "/jobs")]
 
     def choose_systems(self, project: Project, systems: dict[str, str]) -> dict[str, str]:
@@ -203,8 +205,8 @@ class Visitors:
             self._check_play(own is not None, values)
         if place in _ORDERS:
             _check_order(values)
-        if place in _GO_ON:
-            self._check_small(str(own), values)
+        if place in _GO_ON and values[1] and not self.goes_on(str(own), values[1]):
+            raise Forbidden("This run is too long for the demo: start a smoke test of your own.")
         if place in _ON_DEVICE:
             self._check_device(str(own))
 
@@ -218,12 +220,13 @@ class Visitors:
                 self._used[own] = self.clock()
             return own
 
-    def _check_small(self, name: str, values: Sequence[Any]) -> None:
-        """Only runs of the smoke test go on here: the demo's own takes half an hour."""
-        run = self.services.reading.run_of(name, values[1])
-        trains = [step.train for step in run.plan.steps if step.kind == "train" and not step.equal_updates_to]
-        if any(train.updates is None or train.updates > _MOST_UPDATES for train in trains):
-            raise Forbidden("This run is too long for the demo: start a smoke test of your own.")
+    def goes_on(self, project: str, run: str | None) -> bool:
+        """Only runs of the smoke test do here: the demo's own takes half an hour."""
+        if project == NAME or not run:
+            return False
+        steps = self.services.reading.run_of(project, run).plan.steps
+        trains = [step.train for step in steps if step.kind == "train" and not step.equal_updates_to]
+        return all(train.updates is not None and train.updates <= _MOST_UPDATES for train in trains)
 
     def _check_play(self, own: bool, values: Sequence[Any]) -> None:
         if len(str(values[1])) > _MOST_QUERY:

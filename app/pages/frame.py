@@ -139,7 +139,7 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
             note = gr.HTML("", padding=False)
             yield made
             alive = [part for one in made.live for part in one.components]
-            filled = [*_parts(made.refreshers), *_parts(made.openers), *alive]
+            filled = [made.timer, *_parts(made.refreshers), *_parts(made.openers), *alive]
             if withhold(app, made.project.page, policy, filled):
                 gr.Markdown(LEFT_OUT)
     strip = gr.HTML("", padding=False)
@@ -157,7 +157,7 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
     def load(name: str) -> list[Any]:
         project = policy.find(name)
         address = policy.address(project) if project else ""
-        return [address, policy.note(name, project), *draw(project), *_run(made.openers, project)]
+        return [address, policy.note(name, project, here), *draw(project), *_run(made.openers, project)]
 
     def tick(name: str) -> list[Any]:
         return draw(policy.find(name))

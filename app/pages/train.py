@@ -62,6 +62,8 @@ def build(frame: Frame) -> None:
     started = start.click(frame.guard(do.start), asked, [said, run, beside, frame.timer], **frame.quiet)
     frame.follow(started)
     run.change(frame.guard(do.steps), [frame.project, run], step, show_progress="hidden", **frame.quiet)
+    if frame.policy.limits.preset:
+        run.change(frame.guard(do.may_go_on), [frame.project, run], [resume, again], **last)
     beside.input(frame.guard(do.draw), [frame.project, beside, run], [losses, speeds, log], **frame.quiet)
     frame.follow(cancel.click(frame.guard(do.cancel), [frame.project, run], [said, frame.timer], **frame.quiet))
     frame.follow(resume.click(frame.guard(do.resume), [frame.project, run], [said, frame.timer], **frame.quiet))
@@ -196,6 +198,10 @@ class _Handlers:
             return gr.Dropdown([], value=None)
         names = [step.name for step in self.services.reading.run_of(project, run).plan.steps]
         return gr.Dropdown(names, value=names[0])
+
+    def may_go_on(self, project: str, run: str | None) -> list[Any]:
+        """Where only short runs go on, the buttons for it are there for those."""
+        return [gr.Button(interactive=self.frame.policy.goes_on(project, run)) for _ in range(2)]
 
     def list_runs(self, project: Project | None) -> str:
         rows = [_line(found) for found in self.services.watch.progress(project.id)] if project else []

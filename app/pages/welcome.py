@@ -11,7 +11,7 @@ from app.pages.frame import Frame
 from app.pages.plots import tradeoff
 from app.shipping import NAME
 from app.usecases.comparing import System
-from app.view import Link, note_html, table_html, told_html
+from app.view import Link, links_html, note_html, told_html
 from app.visiting import Visitors
 from storage.projects import Project
 
@@ -71,11 +71,11 @@ class _Handlers:
         address = self.frame.policy.address(opened) if opened else NAME
         runs = services.context.runs.all(services.context.projects.get(NAME).id)
         systems = services.compare.systems(runs[0]) if runs else []
-        way = [{"page": Link(name, path, address), "what happened there": told} for name, path, told in _WAY]
+        way = [(Link(name, path, address), told) for name, path, told in _WAY]
         drawn = gr.Plot(tradeoff(systems), visible=bool(systems))
         going = note_html("Your copy is still there: ", Link("go on with it", "/label", address), "own") if own else ""
-        caption = "the way through your copy" if own else "the way through"
-        return [going + told_html(_headline(systems)), table_html(way, caption), drawn]
+        title = "The way through your copy" if own else "The way through"
+        return [going + told_html(_headline(systems)), links_html(title, way), drawn]
 
     def copy(self, project: str, request: gr.Request) -> str:
         return self.visitors.copy(_address(request))
