@@ -312,6 +312,10 @@ def serve(
     hosted: Annotated[
         bool, typer.Option("--demo", help="For strangers: the demo to look at, a copy for each visitor, no keys.")
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(envvar="TACIT_ALLOWED_HOSTS", help="A further name that it is reached by, as studio.example."),
+    ] = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Open the studio in the browser."""
@@ -319,8 +323,10 @@ def serve(
     from app.serving import launch_options, serve_app, serve_hosted
     from app.shipping import bring_demo
 
-    options = launch_options(host, port, auth, mcp, hosted)
+    options = launch_options(host, port, auth, mcp, hosted, allow_host or ())
     with open_workspace(workspace) as services:
+        if auth or hosted:
+            services.teachers.asking.keys.restrict()
         if hosted:
             serve_hosted(services, options)
             return

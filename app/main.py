@@ -20,8 +20,9 @@ from app.pages import (
     welcome,
 )
 from app.pages.frame import Visibility, frame
+from app.policy import Own
 from app.services import Services
-from app.visiting import Own, Visitors
+from app.visiting import WELCOME, Visitors
 
 _PAGES = (
     ("Data", "/data", data.build),
@@ -63,7 +64,7 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
 def build_demo(services: Services, visitors: Visitors, visibility: Visibility = "private") -> gr.Blocks:
     """The hosted demo: the same pages under the policy for visitors, a page of welcome first, no public endpoints."""
     blocks = gr.Blocks(title="Tacit", analytics_enabled=False, delete_cache=_KEEP_UPLOADS_S)
-    with blocks as app, frame(visitors, services, app, "Welcome", visibility) as made:
+    with blocks as app, frame(visitors, services, app, WELCOME, visibility) as made:
         welcome.build(made, visitors)
     for name, path, build in _PAGES:
         with app.route(name, path), frame(visitors, services, app, name, visibility) as made:

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from app.doors import Doors, read_names, tell_missing
 from app.main import build_demo
 from app.opening import Gate, PageCache, open_lean_sessions
 from app.services import Services
@@ -24,14 +26,17 @@ MOST_UPLOAD = "2gb"
 MOST_HOSTED_UPLOAD = "1mb"
 
 
-def launch_options(host: str, port: int, auth: str | None, mcp: bool = False, hosted: bool = False) -> dict[str, Any]:
+def launch_options(
+    host: str, port: int, auth: str | None, mcp: bool = False, hosted: bool = False, names: Sequence[str] = ()
+) -> dict[str, Any]:
     """What gradio's `launch` is given. With `mcp` the public endpoints are tools of an MCP server too.
 
-    `hosted`: the demo for visitors, which needs no login anywhere.
+    `hosted`: the demo for visitors, which needs no login anywhere. `names` are further ones that it answers to.
 
     Raises:
         MissingPart: if the package that speaks MCP is not installed.
-        InputError: if another host than this machine's own is named without a login, or the login can't be read.
+        InputError: if another host than this machine's own is named without a login, or the login or a name can't be
+            read.
     """
     if mcp and auth:
         raise InputError("--mcp has no login: leave --auth out and serve this machine only, or leave --mcp out")
@@ -45,6 +50,7 @@ def launch_options(host: str, port: int, auth: str | None, mcp: bool = False, ho
             f"{host} can be reached from other machines: give a login with --auth user:password, or a file of such "
             "lines. Nothing was started."
         )
+    doors = Middleware(Doors, names=read_names(host, names))
     return {
         "server_name": host,
         "server_port": port or None,
@@ -54,7 +60,10 @@ def launch_options(host: str, port: int, auth: str | None, mcp: bool = False, ho
         "run_history": False,
         "enable_monitoring": False,
         "max_file_size": MOST_HOSTED_UPLOAD if hosted else MOST_UPLOAD,
-        "app_kwargs": {"middleware": [Middleware(Gate)] if hosted else []},
+        "app_kwargs": {
+            "middleware": [doors, *([Middleware(Gate)] if hosted else [])],
+            "exception_handlers": {404: tell_missing},
+        },
         "theme": make_theme(),
         "css": CSS,
         "footer_links": [],
@@ -67,7 +76,8 @@ def launch_lean(app: gr.Blocks, options: dict[str, Any]) -> str:
     if options["auth"] is None:
         paths = frozenset(f"/{path}" for path, _, _ in app.pages)
         gates = options["app_kwargs"]["middleware"]
-        options = {**options, "app_kwargs": {"middleware": [*gates, Middleware(PageCache, paths=paths)]}}
+        more = {"middleware": [*gates, Middleware(PageCache, paths=paths)]}
+        options = {**options, "app_kwargs": {**options["app_kwargs"], **more}}
     _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
     open_lean_sessions(app)
     return str(url)

@@ -40,7 +40,9 @@ def add_teacher(
     endpoint: Annotated[
         str, typer.Option(help="Base URL, as http://127.0.0.1:8000/v1; empty: the provider's own.")
     ] = "",
-    key_variable: Annotated[str | None, typer.Option(help="Environment variable that holds the key.")] = None,
+    key_variable: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the key; ends in _API_KEY or _TOKEN.")
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0, max=2)] = 0.0,
     top_p: Annotated[float, typer.Option(min=0, max=1)] = 0.95,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of one reply.")] = 2048,

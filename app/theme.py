@@ -54,6 +54,7 @@ CSS = """
 .rail .number { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; font-size: .85em; }
 .rail .project { padding: .35rem .5rem; border-bottom: 1px solid var(--border-color-primary); margin-bottom: .4rem;
   overflow-wrap: anywhere; }
+body:has(.told.shared) .of-copy { display: none !important; }
 .nav-holder { display: none !important; }
 .plain { overflow: auto; max-height: 26rem; }
 .plain table { border-collapse: collapse; width: 100%; font-size: .9em; border: 0 !important; margin: 0; }
@@ -70,6 +71,10 @@ CSS = """
 [data-testid="status-tracker"]:has(> .error) { display: none !important; }
 .told { padding: .4rem .6rem; border-left: 3px solid var(--color-accent);
   background: var(--background-fill-secondary); }
+.told a { padding: 0; margin: 0; }
+.way ol { list-style: none; margin: .4rem 0; padding: 0; }
+.way li { display: grid; grid-template-columns: 6.5rem 1fr; gap: .5rem; padding: .3rem 0; margin: 0;
+  border-bottom: 1px solid var(--border-color-primary); }
 .told.bad { border-left-color: #dc2626; }
 .strip { border-top: 1px solid var(--border-color-primary); padding: .4rem 0; font-size: .9em; }
 .bar { height: .5rem; background: var(--background-fill-secondary); border-radius: 4px; overflow: hidden; }

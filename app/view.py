@@ -156,6 +156,20 @@ def told_html(message: str, bad: bool = False) -> str:
     return f"<div class='told{' bad' if bad else ''}' role='{role}'>{escape(message)}</div>" if message else ""
 
 
+def note_html(message: str, link: Link, kind: str) -> str:
+    """What is said above a page, with where to go; `kind` is a class of its own."""
+    return (
+        f"<div class='told {escape(kind)}' role='note'>{escape(message)}"
+        f"<a href='{escape(link.href)}'>{escape(link.text)}</a>.</div>"
+    )
+
+
+def links_html(title: str, links: Sequence[tuple[Link, str]]) -> str:
+    """A list of pages, each with what is there."""
+    lines = [f"<li><a href='{escape(to.href)}'>{escape(to.text)}</a> {escape(told)}</li>" for to, told in links]
+    return f"<div class='way'><b>{escape(title)}</b><ol>{''.join(lines)}</ol></div>"
+
+
 def rail_html(marks: Sequence[Mark], project: str, here: str, title: str = "") -> str:
     """The steps of the work, the page one is on marked. `title`: what the project is called above them."""
     lines = [f"<div class='project'>{escape(title or project)}</div>" if project else ""]

@@ -1,36 +1,43 @@
 """Who may do what: everything on one's own machine; on the hosted demo, look at one project and play with a copy of it.
 
-A visitor's copy is named by 128 random bits that only the visitor's address bar holds: whoever does not know the name
-can neither see the copy nor reach anything of it. What is allowed is listed; everything else is refused.
+A visitor's copy is reached by 128 random bits, its key, which only the visitor's browser holds: whoever does not know
+the key can neither see the copy nor reach anything of it. The project that the key stands for has a name of its own, so
+that no page, message, file or log can hold the key. What is allowed is listed; everything else is refused.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
+from app.policy import Limits, Offer
 from app.services import Services
 from app.shipping import NAME, bring_demo, bring_shipped
 from app.usecases.standing import Mark
+from app.view import Link, note_html, told_html
 from engine.errors import Forbidden, NotFound, StateError
-from storage.projects import SECRET, Project
+from storage.projects import OF_VISITORS, Project
 
-PREFIX = SECRET
+WELCOME = "Welcome"
+PREFIX = "try-"
+"""Keys of copies begin so."""
+_LEFT = re.compile(rf"{OF_VISITORS.pattern}|try-[0-9a-f]{{32}}")
+"""Copies of an earlier start, and of earlier versions."""
 _LOG = logging.getLogger(__name__)
 _READS = {
-    "teachers": {"choose"},
     "prompts": {"pick", "preview"},
     "label": {"ask_quote"},
     "select": {"numbers", "survey", "set_out", "fit"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},
-    "train": {"plan", "show_forecast", "steps", "draw"},
+    "train": {"plan", "show_forecast", "steps", "draw", "may_go_on"},
     "evaluate": {"show", "price", "pay_back", "first", "turn"},
     "playground": {"ask", "pick", "rest", "stop", "take"},
     "exports": {"stages", "show", "make", "adapter"},
@@ -53,66 +60,15 @@ _ON_DEVICE = {
 }
 _ORDERS = {("train", "ask_forecast"), ("train", "start")}
 _GO_ON = {("train", "resume"), ("train", "rerun")}
+_GONE = "This copy is gone: copies live for a few hours. Make a new one on the first page."
+_STUDENT = "student "
 _FRESH = (24, 12)
 _PATIENCE_S = 120.0
 _MOST_QUERY, _MOST_TEXT = 1_000, 20_000
+_LIMITS = Limits(preset="smoke", query=_MOST_QUERY, kept_as="tacit-copy")
 _MOST_UPDATES = 4
 _SETTLE_S = 5.0
 """So long after a copy asked for the device its job stands in the queue; until then nobody of it may ask again."""
-
-
-class Policy(Protocol):
-    """What handlers ask before they work."""
-
-    def find(self, name: str | None) -> Project | None:
-        """The project of a name, as far as whoever names it may see it; else one that may be shown."""
-        ...
-
-    def title(self, name: str) -> str:
-        """What a project is called above its steps."""
-        ...
-
-    def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
-        """Of a project's steps those that have a page here."""
-        ...
-
-    def sees(self, project: str, of: str) -> bool:
-        """Whether somebody who looks at `project` may see what runs in the project `of`."""
-        ...
-
-    def check(self, module: str, handler: str, values: Sequence[Any]) -> None:
-        """Before a handler works on values, of which the first is the project's name.
-
-        Raises:
-            Forbidden: if this is not allowed here.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Own:
-    """On one's own machine everything is allowed."""
-
-    services: Services
-
-    def find(self, name: str | None) -> Project | None:
-        """The project of that name, else the newest."""
-        return self.services.standing.find_project(name)
-
-    def title(self, name: str) -> str:
-        """Its name."""
-        return name
-
-    def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
-        """All."""
-        return list(marks)
-
-    def sees(self, project: str, of: str) -> bool:
-        """All."""
-        return True
-
-    def check(self, module: str, handler: str, values: Sequence[Any]) -> None:
-        """Nothing is refused."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +92,9 @@ class Visitors:
     services: Services
     quotas: Quotas = Quotas()
     clock: Callable[[], float] = time.monotonic
+    limits: Limits = _LIMITS
+    _names: dict[str, str] = field(default_factory=dict)
+    """Names of the projects by their keys; all else goes by these names."""
     _made: dict[str, float] = field(default_factory=dict)
     _used: dict[str, float] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
@@ -149,7 +108,7 @@ class Visitors:
             StateError: if it holds other projects: strangers must not be let in there.
         """
         end = time.monotonic() + _PATIENCE_S
-        while left := [p.name for p in self.services.context.projects.all() if p.name.startswith(PREFIX)]:
+        while left := [p.name for p in self.services.context.projects.all() if _LEFT.fullmatch(p.name)]:
             gone = [self._remove(name) for name in left]
             if not all(gone) and time.monotonic() > end:
                 raise StateError(
@@ -166,8 +125,12 @@ class Visitors:
         if self.services.standing.find_project(NAME) is None:
             raise StateError("the demo project is not in this installation; `make shipped-demo` makes it")
 
-    def find(self, name: str | None) -> Project | None:
+    def find(self, address: str | None) -> Project | None:
         """The visitor's own copy, else the demo project."""
+        return self.open(self._names.get(address or ""))
+
+    def open(self, name: str | None) -> Project | None:
+        """A copy by its name, else the demo project."""
         with self._lock:
             alive = name in self._made
         if alive:
@@ -175,28 +138,60 @@ class Visitors:
                 return self.services.context.projects.get(str(name))
         return self.services.context.projects.get(NAME)
 
+    def resolve(self, address: Any) -> Any:
+        """The name of the copy whose key this is, or of the demo project."""
+        name = NAME if address == NAME else self._names.get(str(address))
+        if name is None:
+            raise Forbidden(_GONE)
+        return name
+
+    def address(self, project: Project) -> str:
+        """The key of a copy; the demo project's name is none."""
+        with self._lock:
+            return next((key for key, name in self._names.items() if name == project.name), NAME)
+
     def title(self, name: str) -> str:
-        """Whose it is; the name of a copy is its key."""
+        """Whose it is."""
         return "demo, to look at" if name == NAME else "your own copy"
+
+    def note(self, address: str, project: Project | None, page: str) -> str:
+        """That a copy is gone, and what can't be changed where."""
+        if project is None or project.name != NAME:
+            return ""
+        gone = "Your copy is gone: copies live for a few hours. " if address.startswith(PREFIX) else ""
+        if page == WELCOME:
+            return told_html(gone.strip())
+        told = "The demo project is shared, so it can only be looked at. To change things, "
+        return note_html(gone + told, Link("make a copy of your own", "/", NAME), "shared")
 
     def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
         """Without what is of all projects."""
-        first = [replace(mark, name="Welcome", number="") for mark in marks if mark.path == "/"]
+        first = [replace(mark, name=WELCOME, number="") for mark in marks if mark.path == "/"]
         return first + [mark for mark in marks if mark.path not in ("/", "/jobs")]
+
+    def choose_systems(self, project: Project, systems: dict[str, str]) -> dict[str, str]:
+        """Teachers answer in one's own copy: what they say costs, and stands on a ledger."""
+        students = {name: id_ for name, id_ in systems.items() if id_.startswith(_STUDENT)}
+        return students if project.name == NAME else systems
 
     def sees(self, project: str, of: str) -> bool:
         """One's own copy only."""
         return project == of and project != NAME
 
+    def offers(self, module: str, handler: str) -> Offer:
+        """What is listed."""
+        if handler in _READS.get(module, ()):
+            return "everywhere"
+        return "in a copy" if handler in _WRITES.get(module, ()) else "nowhere"
+
     def check(self, module: str, handler: str, values: Sequence[Any]) -> None:
         """Reading, on the demo project; reading and the listed changes, on a copy that lives."""
-        name = values[0] if values else None
-        reads = handler in _READS.get(module, ())
-        own = self._touch(name)
-        if not own and name != NAME:
-            raise Forbidden("This copy is gone: copies live for a few hours. Make a new one on the first page.")
-        if not reads and not (own and handler in _WRITES.get(module, ())):
-            if own:
+        key = values[0] if values else None
+        own, offer = self._touch(key), self.offers(module, handler)
+        if own is None and key != NAME:
+            raise Forbidden(_GONE)
+        if offer == "nowhere" or (offer == "in a copy" and own is None):
+            if own is not None:
                 raise Forbidden(
                     "This demo leaves that out: install Tacit to do it with your own data, teachers and keys."
                 )
@@ -207,35 +202,36 @@ class Visitors:
             raise Forbidden(f"Texts of at most {_MOST_TEXT:,} characters are taken here.")
         place = (module, handler)
         if place == ("playground", "ask"):
-            self._check_play(own, values)
+            self._check_play(own is not None, values)
         if place in _ORDERS:
             _check_order(values)
-        if place in _GO_ON:
-            self._check_small(str(name), values)
+        if place in _GO_ON and values[1] and not self.goes_on(str(own), values[1]):
+            raise Forbidden("This run is too long for the demo: start a smoke test of your own.")
         if place in _ON_DEVICE:
-            self._check_device(str(name))
+            self._check_device(str(own))
 
-    def _touch(self, name: object) -> bool:
-        """Whether it is a copy that lives; then it was used now."""
+    def _touch(self, key: object) -> str | None:
+        """The name of the copy that a key reaches, if it lives; then it was used now."""
         with self._lock:
-            own = isinstance(name, str) and name in self._made
-            if own and self.clock() - self._made[str(name)] > self.quotas.lifetime_s:
+            own = self._names.get(key) if isinstance(key, str) else None
+            if own is not None and self.clock() - self._made[own] > self.quotas.lifetime_s:
                 raise Forbidden("This copy's time is over. Make a new one on the first page.")
-            if own:
-                self._used[str(name)] = self.clock()
+            if own is not None:
+                self._used[own] = self.clock()
             return own
 
-    def _check_small(self, name: str, values: Sequence[Any]) -> None:
-        """Only runs of the smoke test go on here: the demo's own takes half an hour."""
-        run = self.services.reading.run_of(name, values[1])
-        trains = [step.train for step in run.plan.steps if step.kind == "train" and not step.equal_updates_to]
-        if any(train.updates is None or train.updates > _MOST_UPDATES for train in trains):
-            raise Forbidden("This run is too long for the demo: start a smoke test of your own.")
+    def goes_on(self, project: str, run: str | None) -> bool:
+        """Only runs of the smoke test do here: the demo's own takes half an hour."""
+        if project == NAME or not run:
+            return False
+        steps = self.services.reading.run_of(project, run).plan.steps
+        trains = [step.train for step in steps if step.kind == "train" and not step.equal_updates_to]
+        return all(train.updates is not None and train.updates <= _MOST_UPDATES for train in trains)
 
     def _check_play(self, own: bool, values: Sequence[Any]) -> None:
         if len(str(values[1])) > _MOST_QUERY:
             raise Forbidden(f"Queries of at most {_MOST_QUERY:,} characters are answered here.")
-        if not own and any(not str(id_).startswith("student ") for id_ in values[2] or ()):
+        if not own and any(not str(id_).startswith(_STUDENT) for id_ in values[2] or ()):
             raise Forbidden("Teachers answer in your own copy; the students of the demo project answer here.")
 
     def _check_device(self, name: str) -> None:
@@ -256,33 +252,35 @@ class Visitors:
         """A copy of the finished demo project for one visitor; many may stand behind an address.
 
         Returns:
-            Its name.
+            Its key.
 
         Raises:
             Forbidden: if there are too many copies that are in use.
         """
-        name = self._reserve(address)
-        return self._fill(name, lambda: bring_shipped(self.services, name))
+        key, name = self._reserve(address)
+        self._fill(name, lambda: bring_shipped(self.services, name))
+        return key
 
     def begin_afresh(self, address: str) -> str:
         """As `copy`: a fresh project with some of the demo's queries."""
-        name = self._reserve(address)
-        return self._fill(name, lambda: self.services.carry.begin_afresh(NAME, name, *_FRESH))
+        key, name = self._reserve(address)
+        self._fill(name, lambda: self.services.carry.begin_afresh(NAME, name, *_FRESH))
+        return key
 
-    def _fill(self, name: str, make: Callable[[], Any]) -> str:
+    def _fill(self, name: str, make: Callable[[], Any]) -> None:
         try:
             make()
         except BaseException:
             self._forget(name)
             raise
-        return name
 
     def _forget(self, name: str) -> None:
         with self._lock:
             for held in (self._made, self._used, self._asked, self._origin):
                 held.pop(name, None)
+            self._names = {key: other for key, other in self._names.items() if other != name}
 
-    def _reserve(self, address: str) -> str:
+    def _reserve(self, address: str) -> tuple[str, str]:
         self.sweep()
         with self._lock:
             if sum(self.clock() - made < 60 for made in self._made.values()) >= self.quotas.copies_a_minute:
@@ -296,10 +294,11 @@ class Visitors:
                 idlest = min(self._used, key=lambda name: self._used[name])
                 if self.clock() - self._used[idlest] < self.quotas.may_go_s or not self._remove(idlest):
                     raise Forbidden("The demo is full at this moment; look around, and try again in a few minutes.")
-            name = f"{PREFIX}{secrets.token_hex(16)}"
+            key, name = f"{PREFIX}{secrets.token_hex(16)}", f"your copy {secrets.token_hex(4)}"
+            self._names[key] = name
             self._made[name] = self._used[name] = self.clock()
             self._origin[name] = address
-            return name
+            return key, name
 
     def sweep(self) -> list[str]:
         """Remove copies that are too old or idle; those with a job have it cancelled first. Returns who is gone."""

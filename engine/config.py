@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from engine.calibration import COLDEST, HOTTEST
 from engine.errors import ConfigError
+from engine.keys import LISTED, PATTERN, can_hold_key
 from engine.types import Sampling, TeacherSpec, hash_id
 
 AGREEMENT_FACTORS = ("agreement_weighted", "agreement", "agreement_ds")
@@ -245,14 +246,14 @@ MOST_PRICE = 100_000.0
 class TeacherConfig(Config):
     """A hosted or local teacher as a user describes it; `to_spec` checks it as a whole.
 
-    `key_variable` is the name of an environment variable, never a key.
+    `key_variable` is the name of an environment variable that may hold a key, never a key.
     """
 
     name: str = Field(min_length=1, max_length=60, pattern=r"^[\w.\- ]+$")
     provider: Literal["openai", "mistral", "local", "scripted"]
     model: str = Field(min_length=1, max_length=300)
     endpoint: str = Field("", max_length=500)
-    key_variable: str | None = Field(None, pattern=r"^[A-Z_][A-Z0-9_]{0,99}$")
+    key_variable: str | None = Field(None, pattern=PATTERN)
     temperature: float = Field(0.0, ge=0, le=2)
     top_p: float = Field(0.95, gt=0, le=1)
     max_tokens: int = Field(2048, gt=0, le=200_000)
@@ -266,6 +267,11 @@ class TeacherConfig(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> TeacherConfig:
+        if self.key_variable and not can_hold_key(self.key_variable):
+            raise ValueError(  # without the name: it may be a key that was typed into the wrong field
+                f"the variable of the key must end in _API_KEY or _TOKEN; {LISTED} in the server's environment allows "
+                "others"
+            )
         if self.endpoint:
             url = urlsplit(self.endpoint)
             if url.scheme not in ("http", "https") or not url.hostname:

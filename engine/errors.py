@@ -66,6 +66,10 @@ class KeyMissing(MissingPart):
     """A teacher's key is neither in this process's memory nor in its environment."""
 
 
+class KeyRefused(KeyMissing):
+    """A key is not sent to this teacher: its variable holds no key, or one for another address."""
+
+
 class WorkerFailed(TacitError):
     """A worker process ended without finishing its job."""
 

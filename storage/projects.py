@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +13,8 @@ from engine.errors import Conflict, InputError, NotFound
 from engine.types import Sampling, TeacherSpec, hash_id
 from storage.db import Database, Row
 
-SECRET = "try-"
-"""Names that begin so are keys to what they name: they are never told to anybody else."""
+OF_VISITORS = re.compile(r"your copy [0-9a-f]{8}")
+"""Names of visitors' copies, which are told to nobody else."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Projects:
         """
         rows = self._db.remembered(f"SELECT {_PROJECT} FROM projects WHERE name = ? OR id = ?", [name, name])
         if not rows:
-            names = [project.name for project in self.all() if not project.name.startswith(SECRET)]
+            names = [project.name for project in self.all() if not OF_VISITORS.fullmatch(project.name)]
             known = ", ".join(names) or "none"
             raise NotFound(f"there is no project {name!r}; this workspace has: {known}")
         return _project(rows[0])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_socket import socket_allow_hosts
 
+os.environ["TACIT_KEY_VARIABLES"] = "LOOPBACK_KEY,STUDIO_KEY,PLAY_KEY,TICKETS_KEY,OTHER"
 os.environ.update(HF_HUB_OFFLINE="1", TACIT_THREADS="1", TOKENIZERS_PARALLELISM="false")
 
 

@@ -11,15 +11,38 @@ from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
+from app.offering import withhold
+from app.policy import Policy
 from app.services import Services
 from app.view import rail_html, strip_html
-from app.visiting import Policy
 from engine.errors import TacitError
 from storage.projects import Project
 
 TICK_S = 2.0
+LEFT_OUT = (
+    "What needs a key, an upload or an address is left out of this demo: install Tacit to work with your own data, "
+    "teachers and keys."
+)
 _NAMED = "() => new URLSearchParams(window.location.search).get('project') || ''"
 """The project that the address names."""
+_RECALLED = """() => {
+  const asked = new URLSearchParams(window.location.search).get('project');
+  if (asked) return asked;
+  try { return localStorage.getItem(KEPT) || ''; } catch { return ''; }
+}"""
+"""The same, else the copy that this browser was at last. In a frame, storage may be refused: then there is none."""
+_KEPT = """(name) => {
+  try {
+    const here = new URL(window.location.href), asked = here.searchParams.get('project');
+    const held = localStorage.getItem(KEPT);
+    if (name.startsWith('try-')) {
+      localStorage.setItem(KEPT, name);
+      here.searchParams.set('project', name);
+      if (asked !== name) history.replaceState(history.state, '', here);
+    } else if (held && (!asked || asked === held)) localStorage.removeItem(KEPT);
+  } catch {}
+}"""
+"""Keeps the copy that is open, and forgets one that is gone."""
 Visibility = Literal["private", "undocumented"]
 Filler = tuple[Callable[[Project | None], Any], Sequence[Any]]
 
@@ -64,8 +87,7 @@ class Frame:
         @wraps(work)
         def run(*values: Any) -> Any:
             with _told():
-                self._check(work, values)
-                return work(*values)
+                return work(*self._admit(work, values))
 
         return run
 
@@ -75,13 +97,14 @@ class Frame:
         @wraps(work)
         def run(*values: Any) -> Iterator[Any]:
             with _told():
-                self._check(work, values)
-                yield from work(*values)
+                yield from work(*self._admit(work, values))
 
         return run
 
-    def _check(self, work: Callable[..., Any], values: Sequence[Any]) -> None:
+    def _admit(self, work: Callable[..., Any], values: Sequence[Any]) -> Sequence[Any]:
+        """The values that the handler works on, if it may: the project's address stands first, its name is given."""
         self.policy.check(work.__module__.rpartition(".")[2], work.__name__, values)
+        return (self.policy.resolve(values[0]), *values[1:]) if values else values
 
     def fill_once(self, components: Sequence[Any], work: Callable[[Project | None], Any]) -> None:
         """Fill components when the page is opened, and leave them to the person from then on."""
@@ -101,7 +124,7 @@ class Frame:
 
     def open(self, name: str | None) -> Project | None:
         """The project of a name, if it is there."""
-        return self.policy.find(name)
+        return self.policy.open(name)
 
 
 @contextmanager
@@ -113,7 +136,12 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
         with gr.Column(scale=1, min_width=240):
             rail = gr.HTML(rail_html([], "", here), padding=False)
         with gr.Column(scale=5, min_width=320):
+            note = gr.HTML("", padding=False)
             yield made
+            alive = [part for one in made.live for part in one.components]
+            filled = [made.timer, *_parts(made.refreshers), *_parts(made.openers), *alive]
+            if withhold(app, made.project.page, policy, filled):
+                gr.Markdown(LEFT_OUT)
     strip = gr.HTML("", padding=False)
     outputs = [rail, strip, made.timer, *_parts(made.refreshers)]
 
@@ -121,23 +149,27 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
         name = project.name if project else ""
         jobs = [job for job in services.standing.running() if policy.sees(name, job.project)]
         marks = policy.choose_marks(services.standing.marks(project))
-        values: list[Any] = [
-            rail_html(marks, name, here, policy.title(name)),
-            strip_html(jobs, services.standing.trouble()),
-        ]
+        address = policy.address(project) if project else ""
+        rail, strip = rail_html(marks, address, here, policy.title(name)), strip_html(jobs, services.standing.trouble())
+        values: list[Any] = [rail, strip]
         values.append(gr.Timer(active=services.standing.goes_on(project, jobs)))
         return values + _run(made.refreshers, project)
 
     def load(name: str) -> list[Any]:
         project = policy.find(name)
-        return [project.name if project else "", *draw(project), *_run(made.openers, project)]
+        address = policy.address(project) if project else ""
+        return [address, policy.note(name, project, here), *draw(project), *_run(made.openers, project)]
 
     def tick(name: str) -> list[Any]:
         return draw(policy.find(name))
 
-    opened = [made.project, *outputs, *_parts(made.openers)]
+    opened = [made.project, note, *outputs, *_parts(made.openers)]
     quiet: dict[str, Any] = {"show_progress": "hidden", **made.quiet}
-    loaded = app.load(load, made.project, opened, js=_NAMED, **quiet)
+    kept = repr(policy.limits.kept_as) if policy.limits.kept_as else ""
+    named = _RECALLED.replace("KEPT", kept) if kept else _NAMED
+    loaded = app.load(load, made.project, opened, js=named, **quiet)
+    if kept:
+        loaded.success(None, made.project, None, js=_KEPT.replace("KEPT", kept), **quiet)
     for live in made.live:
         asked = {"fn": made.guard(live.work), "inputs": [made.project, *live.inputs], "outputs": list(live.components)}
         loaded.success(**asked, **quiet)

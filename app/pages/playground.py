@@ -10,7 +10,9 @@ from typing import Any
 
 import gradio as gr
 
+from app.offering import OF_COPY
 from app.pages.frame import Frame
+from app.policy import Policy
 from app.services import Services
 from app.usecases.playing import Pane
 from app.view import panes_html, table_html, told_html
@@ -33,11 +35,11 @@ def build(frame: Frame) -> None:
         "## Playground\nOne query, side by side. Students answer from a process that stays loaded and gives way to "
         "runs; a hosted teacher's answer costs what it always costs and stands on the ledger."
     )
-    do = _Handlers(frame.services)
-    query = gr.Textbox(label="Query", lines=3, max_lines=12, max_length=20_000)
+    do = _Handlers(frame.services, frame.policy)
+    query = gr.Textbox(label="Query", lines=3, max_lines=12, max_length=frame.policy.limits.query or 20_000)
     few = gr.Dropdown([], label="or one of the project's first queries", interactive=True)
     chosen = gr.CheckboxGroup([], label="Who is asked")
-    blind = gr.Checkbox(False, label="blind: two of them, unnamed, until you have voted")
+    blind = gr.Checkbox(False, label="blind: two of them, unnamed, until you have voted", elem_classes=OF_COPY)
     with gr.Row():
         ask = gr.Button("Ask", variant="primary")
         stop = gr.Button("Stop", variant="stop", interactive=False)
@@ -72,6 +74,7 @@ class _Handlers:
     """What the page's events do; each is given the project first."""
 
     services: Services
+    policy: Policy
 
     def _project(self, name: str) -> Project:
         return self.services.context.projects.get(name)
@@ -84,7 +87,7 @@ class _Handlers:
                 gr.Dropdown([]),
                 told_html("Make a project first, on the page Projects."),
             ]
-        systems = self.services.play.systems(project)
+        systems = self.policy.choose_systems(project, self.services.play.systems(project))
         first = list(systems.values())[:4]
         few = self.services.play.first(project)
         text = self.take(project.name, few[0][1]) if few else ""

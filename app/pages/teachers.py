@@ -80,7 +80,9 @@ def _lay_fields() -> dict[str, Any]:
         fields["endpoint"] = gr.Textbox(
             label="Base URL", info="empty: the provider's own", placeholder="http://127.0.0.1:8000/v1"
         )
-        fields["key_variable"] = gr.Textbox(label="Variable of the key", info="empty: the provider's own, or no key")
+        fields["key_variable"] = gr.Textbox(
+            label="Variable of the key", info="ends in _API_KEY or _TOKEN; empty: the provider's own, or no key"
+        )
     with gr.Accordion("Sampling, limits and prices", open=False):
         with gr.Row():
             fields["temperature"] = gr.Number(0.0, label="Temperature")
@@ -123,7 +125,7 @@ class _Handlers:
         if key.strip():
             if variable is None:
                 raise InputError("Name the variable that this key belongs to, so that jobs find it.")
-            self.frame.services.teachers.asking.keys.put(variable, key)
+            self.frame.services.teachers.asking.keys.put(variable, key, spec)
         told = f"{spec.name} is saved." + (f" Its key is kept in memory as {variable}." if key.strip() else "")
         return [
             told_html(told),

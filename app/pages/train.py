@@ -30,7 +30,7 @@ def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     gr.Markdown("## Train\nThe stages of a plan, one after the other, on this machine's device and in the background.")
     do = _Handlers(frame)
-    order = _lay_order()
+    order = _lay_order(frame.policy.limits.preset)
     with gr.Row():
         measure = gr.Button("Forecast")
         start = gr.Button("Start", variant="primary")
@@ -62,18 +62,27 @@ def build(frame: Frame) -> None:
     started = start.click(frame.guard(do.start), asked, [said, run, beside, frame.timer], **frame.quiet)
     frame.follow(started)
     run.change(frame.guard(do.steps), [frame.project, run], step, show_progress="hidden", **frame.quiet)
+    if frame.policy.limits.preset:
+        run.change(frame.guard(do.may_go_on), [frame.project, run], [resume, again], **last)
     beside.input(frame.guard(do.draw), [frame.project, beside, run], [losses, speeds, log], **frame.quiet)
     frame.follow(cancel.click(frame.guard(do.cancel), [frame.project, run], [said, frame.timer], **frame.quiet))
     frame.follow(resume.click(frame.guard(do.resume), [frame.project, run], [said, frame.timer], **frame.quiet))
     frame.follow(again.click(frame.guard(do.rerun), [frame.project, run, step], [said, frame.timer], **frame.quiet))
 
 
-def _lay_order() -> list[Any]:
-    """The components of an order, in the order of `_FIELDS`."""
+def _lay_order(only: str | None) -> list[Any]:
+    """The components of an order, in the order of `_FIELDS`. `only`: the preset that runs as it is, if one does."""
+    presets = [preset for preset in _PRESETS if only in (None, preset[1])]
     with gr.Row():
         plan = gr.Dropdown(list(PLANS), value=PLANS[0], label="Plan")
-        preset = gr.Dropdown(_PRESETS, value="small-student", label="Preset")
-        student = gr.Textbox("packaged", label="Student", info="packaged, a folder or a Hub id", max_length=300)
+        preset = gr.Dropdown(presets, value=presets[0][1], label="Preset", interactive=only is None)
+        student = gr.Textbox(
+            "packaged",
+            label="Student",
+            info="packaged, a folder or a Hub id" if only is None else "SmolLM2-135M-Instruct",
+            max_length=300,
+            interactive=only is None,
+        )
         compressor = gr.Dropdown([_NOBODY], value=_NOBODY, label="Who compresses for recordings")
     with gr.Row():
         review = gr.Checkbox(False, label="wait for my review of compressed rationales")
@@ -81,7 +90,7 @@ def _lay_order() -> list[Any]:
             [("the teacher says it", 1), ("it follows when asked anew", 2)], value=1, label="Answer kept if"
         )
         cap = gr.Textbox(label="Cap on compressing in US $", placeholder="none", max_length=20)
-    with gr.Accordion("Settings in place of the preset's", open=False), gr.Row():
+    with gr.Accordion("Settings in place of the preset's", open=False, visible=only is None), gr.Row():
         stages = gr.Textbox(label="Epochs of the stages", placeholder="2,1,4 or 2@1e-4,1,4", max_length=100)
         rank = gr.Textbox(label="Rank", placeholder="8", max_length=10, min_width=90)
         rate = gr.Textbox(label="Learning rate", placeholder="preset's", max_length=20, min_width=90)
@@ -133,7 +142,13 @@ class _Handlers:
         beside = gr.Dropdown(names, value=[run.id for run in runs[:1]])
         live = [s.name for s in self.services.context.projects.teachers(project.id) if s.provider != "recorded"]
         step = self.steps(project.name, runs[0].id) if runs else gr.Dropdown([], value=None)
-        drawn = stages_html(make_plan(self.services.context, project.name, PlanOrder()))
+        drawn = stages_html(
+            make_plan(
+                self.services.context,
+                project.name,
+                PlanOrder(preset=self.frame.policy.limits.preset or "small-student"),
+            )
+        )
         return [run_choices(runs), step, beside, gr.Dropdown([_NOBODY, *live], value=_NOBODY), drawn]
 
     def plan(self, project: str, *values: Any) -> list[Any]:
@@ -183,6 +198,10 @@ class _Handlers:
             return gr.Dropdown([], value=None)
         names = [step.name for step in self.services.reading.run_of(project, run).plan.steps]
         return gr.Dropdown(names, value=names[0])
+
+    def may_go_on(self, project: str, run: str | None) -> list[Any]:
+        """Where only short runs go on, the buttons for it are there for those."""
+        return [gr.Button(interactive=self.frame.policy.goes_on(project, run)) for _ in range(2)]
 
     def list_runs(self, project: Project | None) -> str:
         rows = [_line(found) for found in self.services.watch.progress(project.id)] if project else []

@@ -11,8 +11,9 @@ from app.pages.frame import Frame
 from app.pages.plots import tradeoff
 from app.shipping import NAME
 from app.usecases.comparing import System
-from app.view import Link, table_html, told_html
+from app.view import Link, links_html, note_html, told_html
 from app.visiting import Visitors
+from storage.projects import Project
 
 _GO = "(name) => { window.location.href = '/evaluate?project=' + encodeURIComponent(name); }"
 _GO_LABEL = _GO.replace("/evaluate", "/label")
@@ -45,11 +46,11 @@ def build(frame: Frame, visitors: Visitors) -> None:
     gr.Markdown(
         "A copy is finished like the demo, and yours to change: select otherwise, edit rationales, vote. 'Run it "
         "yourself' starts with a few queries: label, select, train a smoke test live. Copies live for three hours at "
-        "most, or one hour unused; their address is their key."
+        "most, or one hour unused; their address is their key, and this browser finds them again."
     )
     demo = gr.Textbox(NAME, visible=False)
     made, begun = gr.Textbox(visible=False), gr.Textbox(visible=False)
-    frame.fill_once([said, way, plot], lambda project: do.show())
+    frame.fill_once([said, way, plot], do.show)
     copied = copy.click(frame.guard(do.copy), demo, made, **frame.quiet)
     copied.success(None, made, None, js=_GO, **frame.quiet)
     afresh = fresh.click(frame.guard(do.begin_afresh), demo, begun, **frame.quiet)
@@ -63,15 +64,18 @@ class _Handlers:
     frame: Frame
     visitors: Visitors
 
-    def show(self) -> list[object]:
-        """The demo's own figures, and the way through the pages."""
+    def show(self, opened: Project | None) -> list[object]:
+        """The demo's own figures, and the way through the pages of the demo or of the visitor's copy."""
         services = self.frame.services
-        project = services.context.projects.get(NAME)
-        runs = services.context.runs.all(project.id)
+        own = opened is not None and opened.name != NAME
+        address = self.frame.policy.address(opened) if opened else NAME
+        runs = services.context.runs.all(services.context.projects.get(NAME).id)
         systems = services.compare.systems(runs[0]) if runs else []
-        way = [{"page": Link(name, path, NAME), "what happened there": told} for name, path, told in _WAY]
+        way = [(Link(name, path, address), told) for name, path, told in _WAY]
         drawn = gr.Plot(tradeoff(systems), visible=bool(systems))
-        return [told_html(_headline(systems)), table_html(way, "the way through"), drawn]
+        going = note_html("Your copy is still there: ", Link("go on with it", "/label", address), "own") if own else ""
+        title = "The way through your copy" if own else "The way through"
+        return [going + told_html(_headline(systems)), links_html(title, way), drawn]
 
     def copy(self, project: str, request: gr.Request) -> str:
         return self.visitors.copy(_address(request))

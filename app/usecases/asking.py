@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 from app.usecases.context import Context
 from engine.costs import Budget
-from engine.errors import ConfigError, KeyMissing
+from engine.errors import ConfigError, KeyMissing, KeyRefused
+from engine.keys import DEFAULT_VARIABLES, LISTED, PROVIDERS, can_hold_key, listed, sent_to
 from engine.ports import Teacher
 from engine.redaction import Redactor
 from engine.teachers.calling import Caller
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher
 from engine.teachers.limits import Limiter, Limiters
-from engine.teachers.opening import DEFAULT_VARIABLES, HOSTED, open_chat
+from engine.teachers.opening import HOSTED, open_chat
 from engine.teachers.recorded import RecordedTeacher, RecordingFile
 from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.types import TeacherSpec, hash_id
@@ -28,42 +29,86 @@ def key_variable(spec: TeacherSpec) -> str | None:
 
 
 class Keys:
-    """Keys of teachers: typed in for the life of this process, or from its environment. Never written anywhere."""
+    """Keys of teachers: typed in for the life of this process, or from its environment. Never written anywhere.
 
-    def __init__(self) -> None:
-        """None typed in yet."""
-        self._typed: dict[str, str] = {}
+    Each goes to the address it was given for, and nowhere else.
+    """
+
+    def __init__(self, named: Callable[[str], set[str]] = lambda variable: set()) -> None:
+        """None typed in yet. `named`: the addresses of all saved teachers whose key is in a variable."""
+        self._typed: dict[tuple[str, str | None], str] = {}
+        self._named = named
+        self._restricted = False
         self.redactor = Redactor()
         """Takes every key that was used out of what is written down."""
 
     def __repr__(self) -> str:
-        return f"Keys(of {', '.join(self._typed) or 'nobody'})"
+        return f"Keys(of {', '.join(sorted({variable for variable, _ in self._typed})) or 'nobody'})"
 
-    def put(self, variable: str, key: str) -> None:
-        """Keep a key in memory under the name of its variable; an empty one is forgotten."""
+    def restrict(self) -> None:
+        """From now on others than the operator describe teachers: the operator's list alone aims a variable."""
+        self._restricted = True
+
+    def put(self, variable: str, key: str, spec: TeacherSpec | None = None) -> None:
+        """Keep a key in memory under the name of its variable; an empty one is forgotten.
+
+        `spec` is the teacher it was typed for, whose address alone it goes to; without one, it stands for what the
+        environment would hold.
+        """
+        place = (variable, sent_to(spec.provider, spec.endpoint) if spec else None)
         if key.strip():
-            self._typed[variable] = key.strip()
+            self._typed[place] = key.strip()
         else:
-            self._typed.pop(variable, None)
+            self._typed.pop(place, None)
 
     def of(self, variable: str) -> str:
-        """The key of a variable, as it was typed in or stands in the environment; "" where there is none."""
-        key = self._typed.get(variable) or os.environ.get(variable, "").strip()
+        """The key of a variable that is bound to no teacher; "" where there is none."""
+        key = self._typed.get((variable, None)) or os.environ.get(variable, "").strip()
         self.redactor.add(key)
         return key
+
+    def check(self, spec: TeacherSpec) -> None:
+        """Whether what stands in the variable of a teacher's key may be sent to that teacher.
+
+        Raises:
+            KeyRefused: if not, and what to do.
+        """
+        variable = key_variable(spec)
+        if variable is None:
+            return
+        if not can_hold_key(variable):
+            raise KeyRefused(
+                f"{spec.name}: no key is read from {variable}, only from variables that end in _API_KEY or _TOKEN, or "
+                f"stand in {LISTED}. Name another one in its settings."
+            )
+        address, bound = sent_to(spec.provider, spec.endpoint), listed().get(variable, set())
+        if bound or variable in PROVIDERS:
+            known = bound or set(PROVIDERS[variable])
+            told = "is for" if bound else "is a key of"
+            if address not in known:
+                raise KeyRefused(f"{_refused(spec, variable, address)}: it {told} {', '.join(sorted(known))}. {_LIST}")
+        elif self._restricted:
+            raise KeyRefused(f"{_refused(spec, variable, address)}: nobody has bound it to an address. {_LIST}")
+        elif others := self._named(variable) - {str(address)}:
+            raise KeyRefused(
+                f"{_refused(spec, variable, address)}: it was given for {', '.join(sorted(others))}. Name another "
+                f"variable for this address, or remove the teacher that it was given for. {_LIST}"
+            )
 
     def find(self, spec: TeacherSpec) -> str | None:
         """The key of a hosted teacher; None where its endpoint needs none.
 
-        A key of the provider's own variable goes to the provider's own address only: for another endpoint the user
-        names the variable.
-
         Raises:
+            KeyRefused: if its variable is none of keys, or is for another address.
             KeyMissing: if the variable that holds it is not set.
         """
         variable = key_variable(spec)
         if variable is None:
             return None
+        if typed := self._typed.get((variable, sent_to(spec.provider, spec.endpoint))):
+            self.redactor.add(typed)
+            return typed
+        self.check(spec)
         key = self.of(variable)
         if not key:
             raise KeyMissing(
@@ -71,6 +116,13 @@ class Keys:
                 "Teachers"
             )
         return key
+
+
+_LIST = f"Whoever runs the server allows more in {LISTED}, as NAME=https://address."
+
+
+def _refused(spec: TeacherSpec, variable: str, address: str | None) -> str:
+    return f"{spec.name}: {variable} is not sent to {address}"
 
 
 @dataclass
@@ -86,8 +138,17 @@ class Asking:
     """Opens teachers for jobs. One a process, so that jobs side by side share limiters."""
 
     context: Context
-    keys: Keys = field(default_factory=Keys)
+    keys: Keys = field(init=False)
     limiters: Limiters = field(default_factory=Limiters)
+
+    def __post_init__(self) -> None:
+        self.keys = Keys(self._named)
+
+    def _named(self, variable: str) -> set[str]:
+        projects = self.context.projects
+        specs = [spec for project in projects.all() for spec in projects.teachers(project.id)]
+        found = [sent_to(s.provider, s.endpoint) for s in specs if s.provider in HOSTED and s.key_variable == variable]
+        return set(filter(None, found))
 
     @asynccontextmanager
     async def open(

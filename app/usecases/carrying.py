@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from app.usecases.context import Context
 from app.usecases.exporting import named_config
 from engine.config import ProjectConfig, TeacherConfig, read_config
 from engine.errors import ConfigError, InputError, StateError
+from engine.keys import DEFAULT_VARIABLES
 from engine.prompts import make_prompt
 from engine.records import MAX_FILE
 from engine.tasks import get_task
@@ -160,8 +161,8 @@ class CarryService:
     def bring(self, path: Path, name: str = "") -> Brought:
         """Make a project from such a file, under its own name or another.
 
-        The variables of keys are left out where the teacher is behind an address of its own: whoever made the file must
-        not choose who gets a key of this machine.
+        The variables of keys are left out, so that a provider's own is used at its own address: whoever made the file
+        must not choose who gets a key of this machine.
 
         Raises:
             InputError: if it is no such file, or the name is taken; then nothing is stored.
@@ -213,19 +214,20 @@ class CarryService:
         return read_config(ProjectConfig, {**values, "name": name.strip() or values.get("name", "")})
 
     def _check_teachers(self, project: Project, folder: Path) -> list[str]:
-        """See that the teachers are such as can be made here; take keys off those behind an address of their own."""
+        """See that the teachers are such as can be made here; take the variables of their keys off."""
         unkeyed = []
         for name, spec in self.context.projects.teacher_rows(project.id):
             try:
-                known = _check_spec(name, spec)
+                variable, known = spec["key_variable"], _check_spec(name, {**spec, "key_variable": None})
             except (TypeError, ValueError, LookupError, AttributeError, ConfigError) as error:
                 raise InputError(f"its teacher {name} can't be read ({error}). Nothing was stored.") from None
             if known.provider == "recorded" and not (
                 _SOURCE.fullmatch(known.endpoint) and (folder / "recordings" / f"{known.endpoint}.jsonl").is_file()
             ):
                 raise InputError(f"the recording of {name} is not in the file. Nothing was stored.")
-            if known.endpoint and known.key_variable:
-                self.context.projects.put_teacher(project.id, replace(known, key_variable=None))
+            if variable:
+                self.context.projects.put_teacher(project.id, known)
+            if variable and (known.endpoint or variable != DEFAULT_VARIABLES.get(known.provider)):
                 unkeyed.append(name)
         return unkeyed
 

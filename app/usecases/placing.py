@@ -61,9 +61,11 @@ class Placing:
 
         Raises:
             KeyMissing: if the key is known to this process's memory only.
+            KeyRefused: if what stands in its variable is not for this teacher.
             WorkerFailed: if it ended before its time; what came in is kept.
         """
         variable = key_variable(spec)
+        self.asking.keys.check(spec)
         found = self.asking.capabilities(spec)
         payload = {
             "teacher": {**asdict(spec), "key_variable": variable},

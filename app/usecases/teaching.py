@@ -13,7 +13,7 @@ from app.usecases.context import Context
 from app.usecases.data import RESERVED
 from engine.config import TeacherConfig, read_config
 from engine.costs import Price, assumed_price, find_price
-from engine.errors import ConfigError, InputError, KeyMissing, NotFound
+from engine.errors import ConfigError, InputError, KeyMissing, KeyRefused, NotFound
 from engine.jobs.events import EventLog
 from engine.ports import EventSink
 from engine.teachers.calling import About, Caller, Outcome, Stopped, Tell, journal
@@ -54,8 +54,16 @@ class TeacherService:
         if config.provider == "scripted" and config.name not in {t.spec.name for t in SCRIPTED_TEACHERS}:
             raise ConfigError(f"the scripted teachers are {', '.join(t.spec.name for t in SCRIPTED_TEACHERS)}")
         find_price(spec)
+        if config.provider in HOSTED:
+            self._check_key(spec)
         self.context.projects.put_teacher(project.id, spec, seen)
         return spec
+
+    def _check_key(self, spec: TeacherSpec) -> None:
+        try:
+            self.asking.keys.check(spec)
+        except KeyRefused as error:
+            raise ConfigError(f"{error} Nothing was saved.") from None
 
     def mark(self, project_name: str, name: str) -> str:
         """What tells one state of a teacher's settings from another; "" where there is none of that name."""
@@ -103,6 +111,8 @@ class TeacherService:
             return "not needed"
         try:
             self.asking.keys.find(spec)
+        except KeyRefused:
+            return f"{key_variable(spec)} is not for this teacher"
         except KeyMissing:
             return f"{key_variable(spec)} is missing"
         return f"{key_variable(spec)} is set"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from engine.keys import DEFAULT_VARIABLES
 from engine.teachers.hosted import Chat
 from engine.types import TeacherSpec
 
-DEFAULT_VARIABLES = {"openai": "OPENAI_API_KEY", "mistral": "MISTRAL_API_KEY"}
 HOSTED = tuple(DEFAULT_VARIABLES)
 """Providers behind an HTTP API."""
 

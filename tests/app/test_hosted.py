@@ -25,6 +25,7 @@ from app.shipping import NAME
 from app.visiting import PREFIX, Quotas, Visitors
 from engine.config import ProjectConfig
 from engine.errors import Forbidden, InputError, StateError
+from storage.projects import Project
 from tests.fakes.student_worker import StudentBackend
 
 ORDER: list[Any] = ["twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""]
@@ -50,6 +51,13 @@ def visitors(services: Services) -> Visitors:
     made = Visitors(services, Quotas(copies=2), Clock())
     made.prepare()
     return made
+
+
+def project_of(visitors: Visitors, key: str) -> Project:
+    """The copy that a key reaches."""
+    found = visitors.find(key)
+    assert found is not None and found.name != NAME
+    return found
 
 
 def places(services: Services, visitors: Visitors) -> set[tuple[str, str]]:
@@ -96,10 +104,11 @@ def test_even_in_a_copy_no_key_no_upload_no_address_is_taken(visitors: Visitors,
 
 
 def test_visitors_neither_see_nor_reach_each_others_copies(services: Services, visitors: Visitors) -> None:
-    first, second = visitors.copy("a"), visitors.begin_afresh("a")
-    assert len({first, second}) == 2 and len(first) == len(PREFIX) + 32
-    assert visitors.find(first).name == first  # type: ignore[union-attr]
-    for guess in ("try-", first[:-1], "", None, "anything"):
+    mine, other = visitors.copy("a"), visitors.begin_afresh("a")
+    first, second = visitors.resolve(mine), visitors.resolve(other)
+    assert len({mine, other, first, second}) == 4 and len(mine) == len(PREFIX) + 32
+    assert visitors.find(mine).name == first  # type: ignore[union-attr]
+    for guess in ("try-", mine[:-1], "", None, "anything", first):
         assert visitors.find(guess).name == NAME  # type: ignore[union-attr]
         with pytest.raises(Forbidden):
             visitors.check("train", "cancel", [guess, "run"])
@@ -111,18 +120,19 @@ def test_visitors_neither_see_nor_reach_each_others_copies(services: Services, v
     assert services.context.queries.counts(fresh.id) == {"distill": 24, "heldout": 12}
     with pytest.raises(InputError) as told:
         services.context.projects.get("nobody's")
-    assert PREFIX not in str(told.value)
+    assert "copy" not in str(told.value)
     frame = Frame(services, None, None, None, "private", visitors)  # type: ignore[arg-type]
     marks = visitors.choose_marks(services.standing.marks(fresh))
     assert "/jobs" not in {mark.path for mark in marks} and second not in str([visitors.title(second), marks])
     assert frame.open(first).name == first  # type: ignore[union-attr]
+    assert visitors.address(fresh) == other
 
 
 def test_copies_are_few_and_live_for_a_while(services: Services, visitors: Visitors) -> None:
     clock = visitors.clock
     assert isinstance(clock, Clock)
     first, second = visitors.copy("a"), visitors.begin_afresh("a")
-    folders = [Path(run.folder) for run in services.context.runs.all(services.context.projects.get(first).id)]
+    folders = [Path(run.folder) for run in services.context.runs.all(project_of(visitors, first).id)]
     assert all(folder.is_dir() for folder in folders)
     with pytest.raises(Forbidden, match="full"):
         visitors.copy("a")
@@ -136,12 +146,13 @@ def test_copies_are_few_and_live_for_a_while(services: Services, visitors: Visit
     clock.now = 3900
     visitors.check("select", "numbers", [third])
     clock.now = 4050
-    assert visitors.sweep() == [second]
+    names = {key: visitors.resolve(key) for key in (second, third)}
+    assert visitors.sweep() == [names[second]]
     for step in range(5, 30):
         clock.now = step * 1000
         if clock.now < 400 + 3 * 3600:
             visitors.check("select", "numbers", [third])
-    assert visitors.sweep() == [third]
+    assert visitors.sweep() == [names[third]]
     assert [project.name for project in services.context.projects.all()] == [NAME]
 
 
@@ -156,7 +167,7 @@ def test_one_address_does_not_take_all_the_copies(services: Services) -> None:
     clock.now = 400
     with pytest.raises(Forbidden, match="from your address"):
         visitors.begin_afresh("a")
-    assert visitors.find(first).name == first, "nobody else's copy is removed while there is room"  # type: ignore[union-attr]
+    assert project_of(visitors, first), "nobody else's copy is removed while there is room"
     clock.now = 4000
     assert visitors.begin_afresh("a") not in (first, second)
 
@@ -174,10 +185,10 @@ def test_a_copy_that_can_not_be_removed_keeps_no_other(
     services: Services, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = visitors.begin_afresh("a"), visitors.begin_afresh("b")
-    purge = type(services.keep).purge
+    purge, stuck = type(services.keep).purge, visitors.resolve(first)
 
     def fail(self: Any, name: str, again: str) -> Any:
-        if name == first:
+        if name == stuck:
             raise OSError("the disk is full")
         return purge(self, name, again)
 
@@ -204,7 +215,7 @@ def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visito
     for place, value in ((1, "small-student"), (2, "/etc"), (7, "9,9,9"), (8, "512"), (11, "100000")):
         with pytest.raises(Forbidden, match="smoke"):
             visitors.check("train", "start", [mine, *ORDER[:place], value, *ORDER[place + 1 :]])
-    project = services.context.projects.get(mine)
+    project = project_of(visitors, mine)
     for _ in range(2):
         services.context.submit(project.id, "student", {"steps": []})
     with pytest.raises(Forbidden, match="of yours runs already"):
@@ -216,7 +227,7 @@ def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visito
 
 def test_the_demos_own_run_is_too_long_to_be_done_again(services: Services, visitors: Visitors) -> None:
     mine = visitors.copy("a")
-    run = services.context.runs.all(services.context.projects.get(mine).id)[0]
+    run = services.context.runs.all(project_of(visitors, mine).id)[0]
     for action in ("rerun", "resume"):
         with pytest.raises(Forbidden, match="too long for the demo"):
             visitors.check("train", action, [mine, run.id, "stage1"])
@@ -265,9 +276,10 @@ def test_a_copy_that_goes_while_it_is_looked_at_shows_the_demo_and_nobody_elses(
     services: Services, visitors: Visitors
 ) -> None:
     first, second = visitors.copy("a"), visitors.copy("a")
-    services.keep.purge(first, first)
+    name = visitors.resolve(first)
+    services.keep.purge(name, name)
     assert visitors.find(first).name == NAME  # type: ignore[union-attr]
-    assert visitors._remove(first) and visitors.find(second).name == second  # type: ignore[union-attr]
+    assert visitors._remove(name) and project_of(visitors, second)
 
 
 def test_long_queries_and_teachers_are_not_asked_on_the_shared_project(visitors: Visitors) -> None:
@@ -285,7 +297,7 @@ def test_strangers_are_not_let_into_a_workspace_of_ones_own(services: Services) 
 
 
 def test_copies_of_an_earlier_start_are_gone_after_the_next(services: Services, visitors: Visitors) -> None:
-    mine = services.context.projects.get(visitors.copy("a"))
+    mine = project_of(visitors, visitors.copy("a"))
     services.context.submit(mine.id, "student", {"steps": []})
     again = Visitors(services)
     again.prepare()
@@ -309,13 +321,15 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
         def call(module: str, name: str, *values: Any) -> Any:
             return client.predict(*values, api_name=f"/{names[module, name]}")
 
-        rail, *_ = client.predict(NAME, api_name="/load")[1:]
+        note, rail, *_ = client.predict(NAME, api_name="/load_1")[1:]
+        assert "can only be looked at" in note
         assert "demo, to look at" in rail
         copy, fresh = call("welcome", "copy", NAME), call("welcome", "begin_afresh", NAME)
         assert copy.startswith(PREFIX) and fresh.startswith(PREFIX) and copy != fresh
         assert set(visitors._origin.values()) == {"127.0.0.1"}
-        query = services.browse.queries(copy)[0]["id"]
-        sample = services.browse.detail(copy, query).samples[0]["id"]
+        name = visitors.resolve(copy)
+        query = services.browse.queries(name)[0]["id"]
+        sample = services.browse.detail(name, query).samples[0]["id"]
         client.predict(copy, api_name=f"/{names['frame', 'load']}")
         assert "data-open" in call("decide", "first", copy, "", "all")
         with pytest.raises(AppError, match="can only be looked at"):
@@ -323,7 +337,7 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
         with pytest.raises(AppError, match="This copy is gone"):
             call("decide", "undo", f"{PREFIX}{'0' * 32}")
         assert "nothing to undo" in call("decide", "undo", copy)
-        services.select.overrule(copy, [sample], "drop")
+        services.select.overrule(name, [sample], "drop")
         assert "undone" in call("decide", "undo", copy)
         with pytest.raises(AppError, match="lacks"):
             call("prompts", "save", fresh, "{{ factors }}", "1")

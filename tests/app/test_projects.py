@@ -109,12 +109,12 @@ def test_a_file_that_is_no_export_stores_nothing(selected: Services, tmp_path: P
 
 def test_an_import_can_neither_leave_its_folder_nor_aim_a_key(selected: Services, tmp_path: Path) -> None:
     address = {"provider": "openai", "model": "m", "endpoint": "https://example.org/v1"}
-    selected.teachers.add("p", {"name": "ann", **address, "key_variable": "OPENAI_API_KEY"})
+    selected.teachers.add("p", {"name": "ann", **address, "key_variable": "OWN_API_KEY"})
     good = selected.carry.export("p", tmp_path / "p.zip")
     names = {"../escaped.jsonl": b"x", "recordings/../../escaped.jsonl": b"x", "/tmp/escaped.jsonl": b"x"}
     made = selected.carry.bring(rewrite(good, tmp_path / "1.zip", **names), "brought")
     assert made.unkeyed == ["ann"] and selected.teachers.get("brought", "ann").key_variable is None
-    assert selected.teachers.get("p", "ann").key_variable == "OPENAI_API_KEY"
+    assert selected.teachers.get("p", "ann").key_variable == "OWN_API_KEY"
     assert not list(tmp_path.rglob("escaped*")) and not Path("/tmp/escaped.jsonl").exists()
 
 

@@ -115,8 +115,14 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     tab.open("select", "demo")
     tab.page.locator(".rail .project", has_text="demo, to look at").wait_for()
     tab.see("kept 550 of 875 samples")
-    tab.press("Select")
     tab.see("can only be looked at")
+    expect(tab.page.get_by_role("button", name="Select", exact=True)).to_be_hidden()
+    expect(tab.page.get_by_role("button", name="Next page")).to_be_visible()
+    tab.open("playground", "demo")
+    tab.page.get_by_label(re.compile("stage3")).wait_for()
+    expect(tab.page.get_by_label("forward")).to_have_count(0)
+    tab.open("teachers", "demo")
+    expect(tab.page.get_by_role("button", name="Save", exact=True)).to_have_count(0)
     tab.open("")
     with tab.leave():
         tab.press("Make a copy of my own")
@@ -125,18 +131,28 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     mine = re.search(r"project=(try-\w+)", tab.page.url)
     assert mine
     tab.see("Ship stage3")
-    tab.open("train")
     with tab.leave():
         tab.page.goto(f"{hosted.url}/train?project={mine[1]}")
     tab.page.locator(".rail .project", has_text="your own copy").wait_for()
-    tab.press("Start")
-    tab.see("only the smoke test runs")
-    other = open_tab(browser, hosted)
+    expect(tab.field("Preset")).to_have_value("smoke test: four updates")
+    expect(tab.page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
+    expect(tab.page.get_by_role("button", name="Resume")).to_be_disabled()
+    tab.page.goto(hosted.url)
+    tab.see("Your copy is still there")
+    assert tab.page.url.endswith(f"project={mine[1]}"), "the first page found it again"
+    assert mine[1] not in tab.page.inner_text("body") + tab.page.title()
+    gone = f"try-{'0' * 32}"
+    tab.page.goto(f"{hosted.url}/data?project={gone}")
+    tab.see("Your copy is gone")
+    assert tab.errors == []
+    other = Tab(browser.new_context().new_page(), hosted.url).listen()
     other.open("")
     assert mine[1] not in other.page.content()
     assert other.errors == []
     response = other.page.goto(f"{hosted.url}/jobs")
     assert response and response.status == 404, "what is of all projects is not there"
+    other.page.get_by_role("link", name="Go to the first page").click()
+    other.page.locator(".rail .project", has_text="demo, to look at").wait_for()
 
 
 def test_from_a_curated_set_to_an_exported_student(

@@ -321,7 +321,8 @@ def test_the_command_line_from_teacher_to_ledger(workspace: Path, provider: Prov
 def test_one_teacher_that_can_not_be_reached_does_not_end_the_job(services: Services, provider: Provider) -> None:
     add(services, provider, "ann")
     with run_provider(key="sk-another-key-0000") as locked:
-        add(services, locked, "eve")
+        services.label.asking.keys.put("EVES_API_KEY", KEY)
+        add(services, locked, "eve", key_variable="EVES_API_KEY")
         assert label(services) == JobStatus.FINISHED
     counts = {row["teacher"]: row["samples"] for row in services.context.samples.counts(services_id(services))}
     assert counts == {"ann": 8}
