@@ -13,7 +13,8 @@ from app.pages.plots import curves_plot
 from app.services import Services
 from app.usecases.forecasting import Forecast
 from app.usecases.labelling import read_money
-from app.usecases.planning import PLANS, PlanOrder, make_plan
+from app.usecases.planning import PLANS, PlanOrder, make_plan, plan_notes
+from app.usecases.remaining import Left
 from app.usecases.watching import Progress
 from app.view import Spark, log_html, span_text, stages_html, table_html, told_html
 from engine.config import Plan, read_config
@@ -133,13 +134,13 @@ class _Handlers:
         beside = gr.Dropdown(names, value=[run.id for run in runs[:1]])
         live = [s.name for s in self.services.context.projects.teachers(project.id) if s.provider != "recorded"]
         step = self.steps(project.name, runs[0].id) if runs else gr.Dropdown([], value=None)
-        drawn = stages_html(make_plan(self.services.context, project.name, PlanOrder()))
+        drawn = plan_html(make_plan(self.services.context, project.name, PlanOrder()))
         return [run_choices(runs), step, beside, gr.Dropdown([_NOBODY, *live], value=_NOBODY), drawn]
 
     def plan(self, project: str, *values: Any) -> list[Any]:
         """The plan as it is typed; what can't be read yet is told in its place."""
         try:
-            drawn = stages_html(self._plan(project, values))
+            drawn = plan_html(self._plan(project, values))
         except TacitError as error:
             return [told_html(str(error), bad=True), ""]
         return [drawn, self.show_forecast(project, *values)]
@@ -222,9 +223,21 @@ def _line(found: Progress) -> dict[str, Any]:
         "now": f"{found.step}{where}",
         "loss": Spark(found.losses),
         "tokens/s": round(found.tokens_per_second) if found.tokens_per_second else None,
-        "left": span_text(found.left_s) if found.left_s is not None else "-",
+        "left of the step": span_text(found.left_s) if found.left_s is not None else "-",
+        "of the run, scoring too": _left(found.left),
         "what happened": run.message,
     }
+
+
+def _left(left: Left | None) -> str:
+    if left is None:
+        return "-"
+    return span_text(left.seconds) + (" and compressing" if left.open else "")
+
+
+def plan_html(plan: Plan) -> str:
+    """A plan's stages, and what to know of it before it is started."""
+    return stages_html(plan) + "".join(told_html(note) for note in plan_notes(plan))
 
 
 def forecast_html(found: Forecast) -> str:

@@ -10,6 +10,7 @@ from app.usecases.billing import Bill, asking, bills
 from app.usecases.context import Context
 from app.usecases.judging import Group, groups_of, judge, judge_kinds
 from app.usecases.stages import TEACHERS
+from engine.costs import ASSUMED
 from engine.dataset import complete
 from engine.errors import InputError
 from engine.evaluate import Verdict, break_even
@@ -128,6 +129,22 @@ class CompareService:
             queries = break_even(spent.spent + spent.assumed + device, asked / 1000, own / 1000)
         return PayBack(spent.spent, spent.assumed, spent.unknown, hours, device, asked, own, queries, assumed)
 
+    def bill(self, run: Run, device_hour: float) -> dict[str, Any]:
+        """What a thousand answers of each system cost, and when the one to ship pays back against the best teacher.
+
+        Keys: device_hour; rows, each with system, per_1000 (US dollars; None: unknown) and assumed; pays_back ("" where
+        there is nothing to ship, or no teacher to compare with).
+        """
+        systems = self.systems(run, device_hour)
+        rows = [{"system": s.report.name, "per_1000": s.cost_per_1000, "assumed": s.assumed} for s in systems]
+        ship = next((s.report.name for s in systems if s.ship), None)
+        teachers = [s.report for s in systems if s.group == "teacher"]
+        told = ""
+        if ship and teachers:
+            teacher = max(teachers, key=lambda row: row.accuracy).name
+            told = say_pay_back(self.pay_back(run, ship, teacher, device_hour), ship, teacher)
+        return {"device_hour": device_hour, "rows": rows, "pays_back": told}
+
     def _device_hours(self, run: Run) -> float:
         """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
         row = self.context.db.row(
@@ -186,6 +203,30 @@ def say_growing(raw: str) -> str:
     """As `say_reply`, of a reply that is still being written."""
     rationale, label = read_growing(raw)
     return complete(rationale, label) if label else rationale
+
+
+def say_pay_back(found: PayBack, student: str, teacher: str) -> str:
+    """When it pays back, and what that is reckoned from; or what is missing to say so."""
+    asking = f"${found.asking:.4f}"
+    if found.assumed:
+        asking += f" and, at assumed list prices, would have cost ${found.assumed:.4f} more"
+    if found.unknown_requests:
+        asking += f" and {found.unknown_requests:,} requests of unknown price"
+    device = "at an unknown price" if found.device is None else f"(${found.device:.4f})"
+    basis = f"Asking teachers cost {asking}, training and writing took {found.device_hours:.2f} device hours {device}."
+    theirs = f"{_money(found.teacher_cost)}{f' ({ASSUMED})' if found.teacher_assumed else ''}"
+    each = f"A thousand answers: {teacher} {theirs}, {student} {_money(found.student_cost)}."
+    if found.queries is not None:
+        told = f"Pays back after {found.queries:,.0f} queries."
+    elif None in (found.device, found.teacher_cost, found.student_cost) or found.unknown_requests:
+        told = "When it pays back is not known: a price is missing (the device's hour, or the teacher's answers)."
+    else:
+        told = f"It does not pay back: an answer of {teacher} costs no more than one of {student}."
+    return f"{told} {basis} {each}"
+
+
+def _money(value: float | None) -> str:
+    return "unknown" if value is None else f"${value:.4f}"
 
 
 def _steps(run: Run) -> dict[str, str]:

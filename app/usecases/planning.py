@@ -9,7 +9,8 @@ from pydantic import Field
 
 from app.usecases.context import Context
 from engine.config import Config, LoraSettings, Plan, Step, StudentConfig, TrainConfig, read_config
-from engine.errors import ConfigError
+from engine.errors import ConfigError, TacitError
+from engine.students import find_student
 from engine.train.plan import TRAIN_PRESETS, standard_kd_plan, twt_plan, with_standard_kd
 
 PLANS = ("twt+standard-kd", "twt", "standard-kd")
@@ -60,6 +61,23 @@ def make_plan(context: Context, project_name: str, order: PlanOrder) -> Plan:
     plan = twt_plan(student, settings, compressor=order.compressor, compressed=can_compress)
     whole = with_standard_kd(plan) if order.plan == "twt+standard-kd" else plan
     return adjust_plan(whole, order.review, order.check_level, order.compress_cap)
+
+
+def plan_notes(plan: Plan) -> list[str]:
+    """What somebody should know of a plan before it is started, without asking anybody outside this machine."""
+    notes = []
+    trained = {step.dataset for step in plan.steps if step.kind == "train"}
+    if "full" in trained and "compressed" not in trained:
+        notes.append(
+            "Stage 2 is left out: recorded teachers can't rewrite what they said, and nobody is named to compress in "
+            "their place. Name a live teacher of the project as compressor to have it."
+        )
+    try:
+        if not find_student(plan.student):
+            notes.append(f"{plan.student.model} is not on this machine; Start asks the Hub for it.")
+    except TacitError as error:
+        notes.append(f"The student can't be had: {error}")
+    return notes
 
 
 def read_stages(text: str, preset: TrainConfig) -> tuple[TrainConfig, TrainConfig, TrainConfig]:

@@ -65,6 +65,11 @@ def test_train(studio: Studio) -> None:
     assert "you review" in drawn and "full reasoning" in drawn and forecast == ""
     assert "give three parts" in studio("train", "plan", "p", *ORDER[:7], "1,2", *ORDER[8:])[0]
     assert "learning_rate" in studio.refused("train", "start", "p", *ORDER[:9], "fast", "", "")
+    wrong = [*ORDER[:2], "nobody/has-this", *ORDER[3:]]
+    assert "nobody/has-this is not on this machine" in studio("train", "plan", "p", *wrong)[0]
+    assert "Nothing was started" in studio.refused("train", "start", "p", *wrong)
+    assert "Nothing was started" in studio.refused("train", "ask_forecast", "p", *wrong)
+    assert not studio.services.context.runs.all(studio.services.context.projects.get("p").id)
     assert "Measuring" in studio("train", "ask_forecast", "p", *ORDER)[0]
     studio.finish()
     found = studio("train", "show_forecast", "p", *ORDER)
