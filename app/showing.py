@@ -204,7 +204,7 @@ def show_bill(data: dict[str, Any]) -> None:
         {
             "system": row["system"],
             "$ / 1,000": "unknown" if row["per_1000"] is None else f"{row['per_1000']:.4f}",
-            "price": "assumed: nothing was billed" if row["assumed"] else "",
+            "price": "assumed" if row["assumed"] else "",
         }
         for row in data["rows"]
     ]

@@ -279,10 +279,11 @@ def _each(system: System) -> str:
 
 
 def _caption(systems: list[System]) -> str:
+    assumed = any(system.assumed for system in systems)
     return (
         f"{systems[0].report.n:,} held-out queries; tokens are the student tokenizer's, for length; billed ones are "
         "the provider's, for money; read: answers that could be"
-        + ("; assumed: a list price put in for a teacher that bills nothing" if any(s.assumed for s in systems) else "")
+        + ("; assumed: a teacher that bills nothing at a list price, the device at the price above" if assumed else "")
     )
 
 

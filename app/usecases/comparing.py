@@ -31,8 +31,8 @@ class System:
     """One row of the comparison. Money in US dollars, None where it is unknown.
 
     Tokens of `report` are the student tokenizer's, for comparing lengths; `billed_tokens` are what the provider bills,
-    for money. `gained` is the paired difference against few-shot vanilla. `assumed`: the money is by an assumed list
-    price; nothing was billed.
+    for money. `gained` is the paired difference against few-shot vanilla. `assumed`: the money is by an assumed price:
+    a list price for a teacher that bills nothing, or that of the device where the user left it as it was.
     """
 
     report: ReportRow
@@ -48,8 +48,8 @@ class System:
 class PayBack:
     """When a student has paid back what it cost to make. Money in US dollars; None: not known.
 
-    `assumed` is what asking would have cost on top by assumed list prices, where nothing was billed; `teacher_assumed`:
-    the teacher's cost is by such a price.
+    `assumed` is what asking would have cost on top by assumed list prices, where nothing was billed; `teacher_assumed`
+    and `device_assumed`: the teacher's cost is by such a price, or the device's is.
     """
 
     asking: float
@@ -61,6 +61,7 @@ class PayBack:
     student_cost: float | None
     queries: float | None
     teacher_assumed: bool = False
+    device_assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class CompareService:
             bill = billed.get(row.name, Bill(None, None)) if group == "teacher" else Bill(None, None)
             cost = bill.per_1000 if group == "teacher" else _device_cost(row, device_hour)
             ships = row.name == ship
-            systems.append(System(row, group, cost, bill.tokens, gained.get(row.name), ships, bill.assumed))
+            assumed = bill.assumed if group == "teacher" else device_hour == ASSUMED_HOUR and cost is not None
+            systems.append(System(row, group, cost, bill.tokens, gained.get(row.name), ships, assumed))
         return systems
 
     def verdict(self, run: Run) -> Verdict | None:
@@ -127,7 +129,18 @@ class CompareService:
         queries = None
         if device is not None and asked is not None and own is not None and not spent.unknown:
             queries = break_even(spent.spent + spent.assumed + device, asked / 1000, own / 1000)
-        return PayBack(spent.spent, spent.assumed, spent.unknown, hours, device, asked, own, queries, assumed)
+        return PayBack(
+            asking=spent.spent,
+            assumed=spent.assumed,
+            unknown_requests=spent.unknown,
+            device_hours=hours,
+            device=device,
+            teacher_cost=asked,
+            student_cost=own,
+            queries=queries,
+            teacher_assumed=assumed,
+            device_assumed=device_hour == ASSUMED_HOUR,
+        )
 
     def bill(self, run: Run, device_hour: float) -> dict[str, Any]:
         """What a thousand answers of each system cost, and when the one to ship pays back against the best teacher.
@@ -212,10 +225,11 @@ def say_pay_back(found: PayBack, student: str, teacher: str) -> str:
         asking += f" and, at assumed list prices, would have cost ${found.assumed:.4f} more"
     if found.unknown_requests:
         asking += f" and {found.unknown_requests:,} requests of unknown price"
-    device = "at an unknown price" if found.device is None else f"(${found.device:.4f})"
+    by = f", {ASSUMED}" if found.device_assumed else ""
+    device = "at an unknown price" if found.device is None else f"(${found.device:.4f}{by})"
     basis = f"Asking teachers cost {asking}, training and writing took {found.device_hours:.2f} device hours {device}."
     theirs = f"{_money(found.teacher_cost)}{f' ({ASSUMED})' if found.teacher_assumed else ''}"
-    each = f"A thousand answers: {teacher} {theirs}, {student} {_money(found.student_cost)}."
+    each = f"A thousand answers: {teacher} {theirs}, {student} {_money(found.student_cost)}{by}."
     if found.queries is not None:
         told = f"Pays back after {found.queries:,.0f} queries."
     elif None in (found.device, found.teacher_cost, found.student_cost) or found.unknown_requests:

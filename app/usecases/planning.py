@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Literal
 
@@ -95,9 +96,19 @@ def read_stages(text: str, preset: TrainConfig) -> tuple[TrainConfig, TrainConfi
 
 
 def _read_stage(part: str, preset: TrainConfig) -> TrainConfig:
-    epochs, _, rate = part.partition("@")
-    values = {**preset.model_dump(), "epochs": epochs, "updates": None}
-    return read_config(TrainConfig, values | ({"learning_rate": rate} if rate else {}))
+    epochs, at, rate = part.partition("@")
+    values = {**preset.model_dump(), "epochs": _above_zero(epochs, part), "updates": None}
+    return read_config(TrainConfig, values | ({"learning_rate": _above_zero(rate, part)} if at else {}))
+
+
+def _above_zero(text: str, part: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise ConfigError(f"stages: {part or 'nothing'} can't be a stage; write EPOCHS or EPOCHS@RATE, as 2 or 2@1e-4")
+    return number
 
 
 def adjust_plan(plan: Plan, review: bool, check_level: int = 1, compress_cap: Decimal | None = None) -> Plan:

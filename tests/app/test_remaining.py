@@ -125,7 +125,7 @@ def test_the_list_of_runs_and_the_page_tell_the_whole(services: Services) -> Non
     found = next(p for p in services.watch.progress(run.project_id) if p.run.id == run.id)
     assert found.left is not None and services.reading.runs()[0]["left_s"] == found.left.seconds
     line = _line(found)
-    assert line["of the run, scoring too"] not in ("-", "") and not line["of the run, scoring too"].startswith("0")
+    assert line["left in all"] not in ("-", "") and not line["left in all"].startswith("0")
     services.context.runs.set_status(run.id, RunStatus.STOPPED)
     assert services.reading.runs()[0]["left_s"] is None
 
