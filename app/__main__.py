@@ -17,6 +17,7 @@ from app.selection_commands import calibrate, select
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
 from app.student_commands import backup, export, push, restore_backup, serve_student
 from app.teacher_commands import label, spend, teachers_app
+from app.training_commands import evaluate, train
 from engine.errors import InputError, MissingPart, StateError, StoreError, TacitError, WorkerFailed
 
 EXIT_INPUT, EXIT_STATE, EXIT_WORKER, EXIT_MISSING, EXIT_INTERRUPTED = 2, 3, 4, 5, 130
@@ -141,57 +142,7 @@ app.command()(select)
 app.command()(calibrate)
 
 
-@app.command()
-def train(
-    project: ProjectName,
-    plan: Annotated[str, typer.Option(help="twt, twt+standard-kd or standard-kd.")] = "twt+standard-kd",
-    preset: Annotated[str, typer.Option(help="small-student, paper or smoke.")] = "small-student",
-    student: Annotated[str, typer.Option(help="packaged, or a model id or folder.")] = "packaged",
-    compressor: Annotated[str | None, typer.Option(help="Live teacher that compresses for recorded ones.")] = None,
-    stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",
-    review: Annotated[bool, typer.Option(help="Wait for a person after compression (`tacit compress`).")] = False,
-    check_level: Annotated[int, typer.Option(min=1, max=2, help="2 asks a teacher whether the answer follows.")] = 1,
-    rank: Annotated[int | None, typer.Option(help="Rank of the adapter.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Instead of the preset's.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Rows that are longer are left out and counted.")] = None,
-    compress_cap: Annotated[str | None, typer.Option(help="US dollars that compressing may cost.")] = None,
-    forecast: Annotated[bool, typer.Option("--forecast", help="Measure time and memory; start nothing.")] = False,
-    as_json: Json = False,
-    workspace: Workspace = DEFAULT_WORKSPACE,
-) -> None:
-    """Run a plan on the newest selection: train the stages, compress between them, evaluate each."""
-    from app.console import EventBars
-    from app.showing import show_forecast, show_run
-    from app.usecases.labelling import read_money
-    from app.usecases.planning import PlanOrder, make_plan
-    from engine.config import read_config
-
-    asked = {
-        "plan": plan,
-        "preset": preset,
-        "student": student,
-        "compressor": compressor,
-        "stages": stages,
-        "review": review,
-        "check_level": check_level,
-        "compress_cap": read_money(compress_cap),
-        "rank": rank,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "max_tokens": max_tokens,
-    }
-    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
-        chosen = make_plan(services.context, project, read_config(PlanOrder, asked))
-        if forecast:
-            services.context.wait(services.forecast.ask(project, chosen).id, bars)
-            found = services.forecast.find(project, chosen)
-        else:
-            data = services.reading.run(services.run.wait(services.run.start(project, chosen).id, bars).id)
-    if forecast:
-        show(as_json, found, lambda: show_forecast(found))
-    else:
-        show(as_json, data, lambda: show_run(data))
+app.command()(train)
 
 
 @app.command()
@@ -218,27 +169,18 @@ def compress(
     show(as_json, data, lambda: show_compression(data))
 
 
-@app.command()
-def evaluate(run: RunId, as_json: Json = False, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
-    """Score a run's answers anew against the gold labels and print its table."""
-    from app.showing import show_run
-
-    with open_workspace(workspace) as services:
-        services.run.score(run)
-        data = services.reading.run(run)
-    show(as_json, data, lambda: show_run(data))
+app.command()(evaluate)
 
 
 @runs_app.callback()
 def runs(context: typer.Context, as_json: Json = False, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """List all runs, newest first."""
-    from app.console import print_table
+    from app.showing import show_runs
 
     if context.invoked_subcommand is None:
         with open_workspace(workspace) as services:
             rows = services.reading.runs()
-        brief = [{**row, "run": row["run"][:8]} for row in rows]
-        show(as_json, rows, lambda: print_table("runs", brief))
+        show(as_json, rows, lambda: show_runs(rows))
 
 
 @runs_app.command("show")

@@ -27,6 +27,7 @@ from app.usecases.prompting import PromptService
 from app.usecases.publishing import PUSH, PUSHING, PublishService
 from app.usecases.quoting import QuoteService
 from app.usecases.reading import ReadService
+from app.usecases.remaining import RemainingService
 from app.usecases.resembling import ResembleService
 from app.usecases.reviewing import ReviewService
 from app.usecases.running import RunService
@@ -126,6 +127,8 @@ def _compose(context: Context) -> Services:
         SelectService(context),
     )
     run, exporting = RunService(context, compressing), ExportService(context)
+    forecasting = ForecastService(context)
+    remaining = RemainingService(context, forecasting)
     return Services(
         context=context,
         data=DataService(context),
@@ -143,11 +146,11 @@ def _compose(context: Context) -> Services:
         calibrate=CalibrateService(context, selecting),
         carry=CarryService(context),
         prompt=PromptService(context),
-        reading=ReadService(context, run),
+        reading=ReadService(context, run, remaining),
         compress=compressing,
         review=ReviewService(context),
-        forecast=ForecastService(context),
-        watch=WatchService(context),
+        forecast=forecasting,
+        watch=WatchService(context, remaining),
         compare=CompareService(context),
         play=PlayService(context, asking, label),
         publish=PublishService(context, asking.keys, exporting),

@@ -14,6 +14,7 @@ from app.usecases.data import QueryImport
 from app.usecases.quoting import Quote
 from app.usecases.resembling import Resembling
 from app.usecases.tallies import say_notices
+from app.view import span_text
 from engine.types import WHOLE, Difference, ReportRow
 
 _SHOWN_ERRORS = 10
@@ -195,6 +196,39 @@ def show_report(data: dict[str, Any]) -> None:
         out.print(note)
     if data["verdict"]:
         out.print(data["verdict"], markup=False)
+
+
+def show_runs(rows: Sequence[dict[str, Any]]) -> None:
+    """All runs; of one that is going on, what is left of it."""
+    print_table("runs", [{**_without(row), "run": row["run"][:8], "left": say_left(row)} for row in rows])
+
+
+def _without(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if not name.startswith("left_")}
+
+
+def say_left(row: dict[str, Any]) -> str:
+    """The time that is left of a run in the list."""
+    if row["left_s"] is None:
+        return "-"
+    return span_text(row["left_s"]) + (" and compressing" if row["left_without_compressing"] else "")
+
+
+def show_bill(data: dict[str, Any]) -> None:
+    """What a thousand answers cost each, and when the student to ship pays back."""
+    rows = [
+        {
+            "system": row["system"],
+            "$ / 1,000": "unknown" if row["per_1000"] is None else f"{row['per_1000']:.4f}",
+            "price": "assumed" if row["assumed"] else "",
+        }
+        for row in data["rows"]
+    ]
+    if not rows:
+        return
+    print_table(f"a thousand answers, the device at ${data['device_hour']:.2f} an hour", rows)
+    if data["pays_back"]:
+        out.print(data["pays_back"], markup=False)
 
 
 def show_run(data: dict[str, Any]) -> None:

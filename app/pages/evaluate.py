@@ -12,7 +12,7 @@ from app.pages.frame import Frame
 from app.pages.picking import run_choices
 from app.pages.plots import tradeoff
 from app.services import Services
-from app.usecases.comparing import ASSUMED_HOUR, PAGE, PayBack, System
+from app.usecases.comparing import ASSUMED_HOUR, PAGE, System, say_pay_back
 from app.usecases.judging import say_difference, say_verdict
 from app.view import columns_html, table_html, told_html
 from engine.costs import ASSUMED
@@ -171,7 +171,7 @@ class _Handlers:
             return ""
         compare = self.services.compare
         found = compare.pay_back(self._run(project, run), student, teacher, read_price(hour), read_price(price))
-        return told_html(pay_back_text(found, student, teacher))
+        return told_html(say_pay_back(found, student, teacher))
 
     def first(self, project: str, run: str | None, first: str | None, second: str | None, alone: str) -> list[Any]:
         return self._items(project, run, (first, second, alone), 0)
@@ -279,35 +279,12 @@ def _each(system: System) -> str:
 
 
 def _caption(systems: list[System]) -> str:
+    assumed = any(system.assumed for system in systems)
     return (
         f"{systems[0].report.n:,} held-out queries; tokens are the student tokenizer's, for length; billed ones are "
         "the provider's, for money; read: answers that could be"
-        + ("; assumed: a list price put in for a teacher that bills nothing" if any(s.assumed for s in systems) else "")
+        + ("; assumed: a teacher that bills nothing at a list price, the device at the price above" if assumed else "")
     )
-
-
-def pay_back_text(found: PayBack, student: str, teacher: str) -> str:
-    """When it pays back, and what that is reckoned from; or what is missing to say so."""
-    asking = f"${found.asking:.4f}"
-    if found.assumed:
-        asking += f" and, at assumed list prices, would have cost ${found.assumed:.4f} more"
-    if found.unknown_requests:
-        asking += f" and {found.unknown_requests:,} requests of unknown price"
-    device = "at an unknown price" if found.device is None else f"(${found.device:.4f})"
-    basis = f"Asking teachers cost {asking}, training and writing took {found.device_hours:.2f} device hours {device}."
-    theirs = f"{_money(found.teacher_cost)}{f' ({ASSUMED})' if found.teacher_assumed else ''}"
-    each = f"A thousand answers: {teacher} {theirs}, {student} {_money(found.student_cost)}."
-    if found.queries is not None:
-        told = f"Pays back after {found.queries:,.0f} queries."
-    elif None in (found.device, found.teacher_cost, found.student_cost) or found.unknown_requests:
-        told = "When it pays back is not known: a price is missing (the device's hour, or the teacher's answers)."
-    else:
-        told = f"It does not pay back: an answer of {teacher} costs no more than one of {student}."
-    return f"{told} {basis} {each}"
-
-
-def _money(value: float | None) -> str:
-    return "unknown" if value is None else f"${value:.4f}"
 
 
 def _item_html(row: dict[str, Any], first: str, second: str) -> str:

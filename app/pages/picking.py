@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from engine.errors import InputError
 from storage.runs import Run
 
 PICK = """element.addEventListener('click', (event) => {
@@ -31,3 +32,23 @@ def run_choices(runs: Sequence[Run], chosen: str | None = None) -> Any:
     names = [(run_name(run), run.id) for run in runs]
     value = chosen if any(run.id == chosen for run in runs) else runs[0].id if runs else None
     return gr.Dropdown(names, value=value, visible=bool(names))
+
+
+def read_number(text: str | None, label: str, low: float, high: float, whole: bool = False) -> float | None:
+    """A number as somebody typed it into the field of a label; None where the field is empty.
+
+    Raises:
+        InputError: if it is none, or lies outside of `low` to `high`.
+    """
+    if text is None or not text.strip():
+        return None
+    try:
+        number = float(text.strip())
+    except ValueError:
+        number = float("nan")
+    if not low <= number <= high or (whole and number != int(number)):
+        kind = "a whole number" if whole else "a number"
+        raise InputError(
+            f"{label}: {text.strip()} can't be; give {kind} from {low:,g} to {high:,g}, or leave it empty."
+        )
+    return int(number) if whole else number

@@ -8,12 +8,13 @@ from typing import Any
 import gradio as gr
 
 from app.pages.frame import Frame
-from app.pages.picking import run_choices, run_name
+from app.pages.picking import read_number, run_choices, run_name
 from app.pages.plots import curves_plot
 from app.services import Services
 from app.usecases.forecasting import Forecast
 from app.usecases.labelling import read_money
-from app.usecases.planning import PLANS, PlanOrder, make_plan
+from app.usecases.planning import PLANS, PlanOrder, make_plan, plan_notes
+from app.usecases.remaining import Left
 from app.usecases.watching import Progress
 from app.view import Spark, log_html, span_text, stages_html, table_html, told_html
 from engine.config import Plan, read_config
@@ -105,18 +106,32 @@ _FIELDS = (
 )
 
 
+_CHOSEN = {"plan": "Plan", "preset": "Preset", "check_level": "Answer kept if"}
+_NUMBERS = {
+    "rank": ("Rank", 1, 512, True),
+    "learning_rate": ("Learning rate", 1e-12, 1, False),
+    "batch_size": ("Batch", 1, 1024, True),
+    "max_tokens": ("Longest row in tokens", 16, 200_000, True),
+}
+"""Label, least, most, and whether it is a whole number."""
+
+
 def read_order(values: tuple[Any, ...]) -> PlanOrder:
     """The order that the components hold, in the order of `_FIELDS`.
 
     Raises:
-        ConfigError: by field, what can't be.
+        InputError: by field, what can't be read.
+        ConfigError: by setting, what can't be.
     """
     named = dict(zip(_FIELDS, values, strict=True))
     named["compressor"] = None if named["compressor"] in (_NOBODY, "", None) else named["compressor"]
     named["compress_cap"] = read_money(named["compress_cap"])
     named["stages"] = named["stages"] or ""
-    for name in ("rank", "learning_rate", "batch_size", "max_tokens"):
-        named[name] = (named[name] or "").strip() or None
+    for name, label in _CHOSEN.items():
+        if named[name] in (None, ""):
+            raise InputError(f"{label}: choose one.")
+    for name, (label, low, high, whole) in _NUMBERS.items():
+        named[name] = read_number(named[name], label, low, high, whole)
     return read_config(PlanOrder, named | {"student": (named["student"] or "").strip()})
 
 
@@ -142,19 +157,14 @@ class _Handlers:
         beside = gr.Dropdown(names, value=[run.id for run in runs[:1]])
         live = [s.name for s in self.services.context.projects.teachers(project.id) if s.provider != "recorded"]
         step = self.steps(project.name, runs[0].id) if runs else gr.Dropdown([], value=None)
-        drawn = stages_html(
-            make_plan(
-                self.services.context,
-                project.name,
-                PlanOrder(preset=self.frame.policy.limits.preset or "small-student"),
-            )
-        )
+        order = PlanOrder(preset=self.frame.policy.limits.preset or "small-student")
+        drawn = plan_html(make_plan(self.services.context, project.name, order))
         return [run_choices(runs), step, beside, gr.Dropdown([_NOBODY, *live], value=_NOBODY), drawn]
 
     def plan(self, project: str, *values: Any) -> list[Any]:
         """The plan as it is typed; what can't be read yet is told in its place."""
         try:
-            drawn = stages_html(self._plan(project, values))
+            drawn = plan_html(self._plan(project, values))
         except TacitError as error:
             return [told_html(str(error), bad=True), ""]
         return [drawn, self.show_forecast(project, *values)]
@@ -204,8 +214,9 @@ class _Handlers:
         return [gr.Button(interactive=self.frame.policy.goes_on(project, run)) for _ in range(2)]
 
     def list_runs(self, project: Project | None) -> str:
-        rows = [_line(found) for found in self.services.watch.progress(project.id)] if project else []
-        return table_html(rows, empty="No run yet. Choose a plan above and start it.")
+        found = self.services.watch.progress(project.id) if project else []
+        told = "what is left in all counts the scoring in" if any(one.left for one in found) else ""
+        return table_html([_line(one) for one in found], told, "No run yet. Choose a plan above and start it.")
 
     def draw(self, project: str, beside: list[str] | None, run: str | None) -> list[Any]:
         named = [self.services.reading.run_of(project, one).id for one in beside or []]
@@ -233,6 +244,7 @@ def _line(found: Progress) -> dict[str, Any]:
     run = found.run
     status = "queued" if found.queued and run.status == "running" else run.status.value
     where = "" if found.update is None else f" · {found.update:,} of {found.of:,}"
+    where += "" if found.left_s is None else f" · {span_text(found.left_s)} left"
     return {
         "run": run.id[:8],
         "plan": run.plan.name,
@@ -241,9 +253,20 @@ def _line(found: Progress) -> dict[str, Any]:
         "now": f"{found.step}{where}",
         "loss": Spark(found.losses),
         "tokens/s": round(found.tokens_per_second) if found.tokens_per_second else None,
-        "left": span_text(found.left_s) if found.left_s is not None else "-",
+        "left in all": _left(found.left),
         "what happened": run.message,
     }
+
+
+def _left(left: Left | None) -> str:
+    if left is None:
+        return "-"
+    return span_text(left.seconds) + (" and compressing" if left.open else "")
+
+
+def plan_html(plan: Plan) -> str:
+    """A plan's stages, and what to know of it before it is started."""
+    return stages_html(plan) + "".join(told_html(note) for note in plan_notes(plan))
 
 
 def forecast_html(found: Forecast) -> str:

@@ -10,6 +10,7 @@ from app.usecases.billing import Bill, asking, bills
 from app.usecases.context import Context
 from app.usecases.judging import Group, groups_of, judge, judge_kinds
 from app.usecases.stages import TEACHERS
+from engine.costs import ASSUMED
 from engine.dataset import complete
 from engine.errors import InputError
 from engine.evaluate import Verdict, break_even
@@ -30,8 +31,8 @@ class System:
     """One row of the comparison. Money in US dollars, None where it is unknown.
 
     Tokens of `report` are the student tokenizer's, for comparing lengths; `billed_tokens` are what the provider bills,
-    for money. `gained` is the paired difference against few-shot vanilla. `assumed`: the money is by an assumed list
-    price; nothing was billed.
+    for money. `gained` is the paired difference against few-shot vanilla. `assumed`: the money is by an assumed price:
+    a list price for a teacher that bills nothing, or that of the device where the user left it as it was.
     """
 
     report: ReportRow
@@ -47,8 +48,8 @@ class System:
 class PayBack:
     """When a student has paid back what it cost to make. Money in US dollars; None: not known.
 
-    `assumed` is what asking would have cost on top by assumed list prices, where nothing was billed; `teacher_assumed`:
-    the teacher's cost is by such a price.
+    `assumed` is what asking would have cost on top by assumed list prices, where nothing was billed; `teacher_assumed`
+    and `device_assumed`: the teacher's cost is by such a price, or the device's is.
     """
 
     asking: float
@@ -60,6 +61,7 @@ class PayBack:
     student_cost: float | None
     queries: float | None
     teacher_assumed: bool = False
+    device_assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class CompareService:
             bill = billed.get(row.name, Bill(None, None)) if group == "teacher" else Bill(None, None)
             cost = bill.per_1000 if group == "teacher" else _device_cost(row, device_hour)
             ships = row.name == ship
-            systems.append(System(row, group, cost, bill.tokens, gained.get(row.name), ships, bill.assumed))
+            assumed = bill.assumed if group == "teacher" else device_hour == ASSUMED_HOUR and cost is not None
+            systems.append(System(row, group, cost, bill.tokens, gained.get(row.name), ships, assumed))
         return systems
 
     def verdict(self, run: Run) -> Verdict | None:
@@ -126,7 +129,34 @@ class CompareService:
         queries = None
         if device is not None and asked is not None and own is not None and not spent.unknown:
             queries = break_even(spent.spent + spent.assumed + device, asked / 1000, own / 1000)
-        return PayBack(spent.spent, spent.assumed, spent.unknown, hours, device, asked, own, queries, assumed)
+        return PayBack(
+            asking=spent.spent,
+            assumed=spent.assumed,
+            unknown_requests=spent.unknown,
+            device_hours=hours,
+            device=device,
+            teacher_cost=asked,
+            student_cost=own,
+            queries=queries,
+            teacher_assumed=assumed,
+            device_assumed=device_hour == ASSUMED_HOUR,
+        )
+
+    def bill(self, run: Run, device_hour: float) -> dict[str, Any]:
+        """What a thousand answers of each system cost, and when the one to ship pays back against the best teacher.
+
+        Keys: device_hour; rows, each with system, per_1000 (US dollars; None: unknown) and assumed; pays_back ("" where
+        there is nothing to ship, or no teacher to compare with).
+        """
+        systems = self.systems(run, device_hour)
+        rows = [{"system": s.report.name, "per_1000": s.cost_per_1000, "assumed": s.assumed} for s in systems]
+        ship = next((s.report.name for s in systems if s.ship), None)
+        teachers = [s.report for s in systems if s.group == "teacher"]
+        told = ""
+        if ship and teachers:
+            teacher = max(teachers, key=lambda row: row.accuracy).name
+            told = say_pay_back(self.pay_back(run, ship, teacher, device_hour), ship, teacher)
+        return {"device_hour": device_hour, "rows": rows, "pays_back": told}
 
     def _device_hours(self, run: Run) -> float:
         """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
@@ -186,6 +216,31 @@ def say_growing(raw: str) -> str:
     """As `say_reply`, of a reply that is still being written."""
     rationale, label = read_growing(raw)
     return complete(rationale, label) if label else rationale
+
+
+def say_pay_back(found: PayBack, student: str, teacher: str) -> str:
+    """When it pays back, and what that is reckoned from; or what is missing to say so."""
+    asking = f"${found.asking:.4f}"
+    if found.assumed:
+        asking += f" and, at assumed list prices, would have cost ${found.assumed:.4f} more"
+    if found.unknown_requests:
+        asking += f" and {found.unknown_requests:,} requests of unknown price"
+    by = f", {ASSUMED}" if found.device_assumed else ""
+    device = "at an unknown price" if found.device is None else f"(${found.device:.4f}{by})"
+    basis = f"Asking teachers cost {asking}, training and writing took {found.device_hours:.2f} device hours {device}."
+    theirs = f"{_money(found.teacher_cost)}{f' ({ASSUMED})' if found.teacher_assumed else ''}"
+    each = f"A thousand answers: {teacher} {theirs}, {student} {_money(found.student_cost)}{by}."
+    if found.queries is not None:
+        told = f"Pays back after {found.queries:,.0f} queries."
+    elif None in (found.device, found.teacher_cost, found.student_cost) or found.unknown_requests:
+        told = "When it pays back is not known: a price is missing (the device's hour, or the teacher's answers)."
+    else:
+        told = f"It does not pay back: an answer of {teacher} costs no more than one of {student}."
+    return f"{told} {basis} {each}"
+
+
+def _money(value: float | None) -> str:
+    return "unknown" if value is None else f"${value:.4f}"
 
 
 def _steps(run: Run) -> dict[str, str]:

@@ -13,12 +13,13 @@ from engine.config import Plan, Step
 from engine.dataset import row_to_json, student_prompt
 from engine.errors import StateError
 from engine.jobs.spec import SPEC_FILE, ForecastJob, ForecastStep, write_atomically, write_lines
+from engine.students import check_student
 from engine.tasks import get_task
 from engine.types import Job, JobStatus, RunStatus, Split, hash_id
 from storage.runs import Run
 
 FORECAST = "forecast"
-_TO_WRITE = {"full": 1.0, "compressed": 0.5, "label": 0.1}
+TO_WRITE = {"untrained": 1.5, "full": 1.0, "compressed": 0.5, "label": 0.1}
 """How long an answer is against the middling rationale, by what its stage was taught; a guess until it has run."""
 _WRITES_LOW = 0.5
 
@@ -66,8 +67,10 @@ class ForecastService:
         Raises:
             NotFound: if nothing was selected yet.
             StateError: if the selection is empty, or it is being measured already.
+            ConfigError: if the student can't be had.
         """
         run = self._pretend(project_name, plan)
+        check_student(plan.student)
         key = self._key(run)
         if any(job.kind == FORECAST and job.spec["key"] == key for job in self.context.jobs.unfinished_jobs()):
             raise StateError("This is being measured already; wait for it.")
@@ -142,10 +145,12 @@ class ForecastService:
         held = len(self.context.queries.get(run.project_id, Split.HELDOUT))
         kept = self.context.selections.kept(run.selection_id)
         typical = sum(len(row["rationale"]) for row in kept) / max(1, len(kept)) / 3
-        taught = {step.name: _TO_WRITE[step.dataset] for step in run.plan.steps if step.kind == "train"}
+        taught = {step.name: TO_WRITE[step.dataset] for step in run.plan.steps if step.kind == "train"}
         found = []
         for step in run.plan.steps:
-            length = min(run.plan.student.generate_tokens, typical * taught.get(step.start or "", 1.5))
+            length = min(
+                run.plan.student.generate_tokens, typical * taught.get(step.start or "", TO_WRITE["untrained"])
+            )
             if step.kind == "evaluate":
                 found.append((held, length))
             elif step.kind == "answer":

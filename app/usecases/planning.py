@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Literal
 
@@ -9,7 +10,8 @@ from pydantic import Field
 
 from app.usecases.context import Context
 from engine.config import Config, LoraSettings, Plan, Step, StudentConfig, TrainConfig, read_config
-from engine.errors import ConfigError
+from engine.errors import ConfigError, TacitError
+from engine.students import find_student
 from engine.train.plan import TRAIN_PRESETS, standard_kd_plan, twt_plan, with_standard_kd
 
 PLANS = ("twt+standard-kd", "twt", "standard-kd")
@@ -62,6 +64,23 @@ def make_plan(context: Context, project_name: str, order: PlanOrder) -> Plan:
     return adjust_plan(whole, order.review, order.check_level, order.compress_cap)
 
 
+def plan_notes(plan: Plan) -> list[str]:
+    """What somebody should know of a plan before it is started, without asking anybody outside this machine."""
+    notes = []
+    trained = {step.dataset for step in plan.steps if step.kind == "train"}
+    if "full" in trained and "compressed" not in trained:
+        notes.append(
+            "Stage 2 is left out: recorded teachers can't rewrite what they said, and nobody is named to compress in "
+            "their place. Name a live teacher of the project as compressor to have it."
+        )
+    try:
+        if not find_student(plan.student):
+            notes.append(f"{plan.student.model} is not on this machine; Start asks the Hub for it.")
+    except TacitError as error:
+        notes.append(f"The student can't be had: {error}")
+    return notes
+
+
 def read_stages(text: str, preset: TrainConfig) -> tuple[TrainConfig, TrainConfig, TrainConfig]:
     """Settings of the three stages from EPOCHS or EPOCHS@RATE, by comma, over a preset; empty means the preset.
 
@@ -77,9 +96,19 @@ def read_stages(text: str, preset: TrainConfig) -> tuple[TrainConfig, TrainConfi
 
 
 def _read_stage(part: str, preset: TrainConfig) -> TrainConfig:
-    epochs, _, rate = part.partition("@")
-    values = {**preset.model_dump(), "epochs": epochs, "updates": None}
-    return read_config(TrainConfig, values | ({"learning_rate": rate} if rate else {}))
+    epochs, at, rate = part.partition("@")
+    values = {**preset.model_dump(), "epochs": _above_zero(epochs, part), "updates": None}
+    return read_config(TrainConfig, values | ({"learning_rate": _above_zero(rate, part)} if at else {}))
+
+
+def _above_zero(text: str, part: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise ConfigError(f"stages: {part or 'nothing'} can't be a stage; write EPOCHS or EPOCHS@RATE, as 2 or 2@1e-4")
+    return number
 
 
 def adjust_plan(plan: Plan, review: bool, check_level: int = 1, compress_cap: Decimal | None = None) -> Plan:

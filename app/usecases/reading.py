@@ -8,10 +8,11 @@ from typing import Any
 
 from app.usecases.context import Context
 from app.usecases.judging import judge, say_verdict
+from app.usecases.remaining import RemainingService
 from app.usecases.running import RunService
 from engine.config import Plan
 from engine.errors import NotFound, StateError
-from engine.types import WHOLE, ReportRow
+from engine.types import WHOLE, ReportRow, RunStatus
 from storage.runs import Run
 
 
@@ -21,13 +22,15 @@ class ReadService:
 
     context: Context
     running: RunService
+    remaining: RemainingService
 
     def runs(self) -> list[dict[str, Any]]:
-        """All runs, newest first."""
+        """All runs, newest first; of one that is going on, seconds that are left of it, scoring included."""
         names = {project.id: project.name for project in self.context.projects.all()}
         listed = []
         for run in self.context.runs.all():
             steps = self.context.runs.steps(run.id)
+            left = self.remaining.left(run, steps) if run.status is RunStatus.RUNNING else None
             listed.append(
                 {
                     "run": run.id,
@@ -35,6 +38,8 @@ class ReadService:
                     "plan": run.plan.name,
                     "status": run.status.value,
                     "steps": f"{sum(step.status == 'finished' for step in steps)} of {len(steps)}",
+                    "left_s": left.seconds if left else None,
+                    "left_without_compressing": bool(left and left.open),
                     "message": run.message,
                 }
             )

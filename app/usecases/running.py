@@ -16,6 +16,7 @@ from app.usecases.stages import StageBuilder
 from engine.config import Plan, Step
 from engine.errors import StateError, TacitError, WorkerFailed
 from engine.jobs.spec import SPEC_FILE, StudentJob, write_atomically
+from engine.students import check_student
 from engine.types import Event, Job, JobStatus, RunStatus, Split, hash_id
 from storage.runs import Run, StepState
 
@@ -39,7 +40,8 @@ class RunService:
 
         Raises:
             NotFound: if nothing was selected yet.
-            ConfigError: if the plan compresses and nobody can.
+            ConfigError: if the plan compresses and nobody can, or its student can't be had.
+            MissingPart: if the packaged student is not installed.
             StateError: if the plan evaluates and there are no held-out queries.
         """
         project = self.context.projects.get(project_name)
@@ -49,6 +51,7 @@ class RunService:
             self.compressing.check_compressor(project.id, plan)
         if "evaluate" in kinds and not self.context.queries.get(project.id, Split.HELDOUT):
             raise StateError(f"{project.name!r} has no held-out queries to evaluate on; import some with --heldout")
+        check_student(plan.student)
         run_id = hash_id("run", project.id, selection.id, plan.fingerprint, time.time_ns())
         folder = self.context.workspace / "runs" / run_id
         folder.mkdir(parents=True)

@@ -16,6 +16,8 @@ from storage.projects import Project
 
 _FEW = 5
 """Replies from which on a pace can be told."""
+_NAME = 11
+"""Characters of a student's name that fit on the rail beside its score."""
 _AFTER_S = 5.0
 """So long after the last sign of life a page is still drawn anew."""
 State = Literal["todo", "running", "done", "stale"]
@@ -132,7 +134,10 @@ class StandingService:
         if found is None:
             return ""
         scores = {row.name: row.accuracy for row in self.context.reports.rows(run_id) if row.kind == WHOLE}
-        return f"{found.ship} {scores[found.ship]:.2f}" if found.ship in scores else "nothing to ship yet"
+        if found.ship not in scores:
+            return "nothing to ship yet"
+        name = found.ship if len(found.ship) <= _NAME else f"{found.ship[: _NAME - 1]}…"
+        return f"{name} {scores[found.ship]:.2f}"
 
     def _play_mark(self, project: Project) -> Mark:
         row = self.context.db.remembered("SELECT count(*) AS n FROM votes WHERE project_id = ?", [project.id])[0]

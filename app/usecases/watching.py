@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.usecases.context import Context
+from app.usecases.remaining import Left, RemainingService
 from engine.jobs.spec import LOG_FILE
 from engine.types import Event, Job, JobStatus, RunStatus
 from storage.runs import Run
@@ -18,7 +19,10 @@ _LOG_BYTES, _LOG_LINES = 20_000, 40
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. `left_s` is of the present step, in seconds; None where it can't be told."""
+    """How far a run is. `left_s` is of the present step, in seconds, `left` of the whole run, scoring included.
+
+    None where it can't be told.
+    """
 
     run: Run
     steps_done: int
@@ -29,6 +33,7 @@ class Progress:
     losses: list[float]
     tokens_per_second: float | None
     left_s: float | None
+    left: Left | None
     queued: bool
 
 
@@ -48,6 +53,7 @@ class WatchService:
     """Use cases of watching."""
 
     context: Context
+    remaining: RemainingService
 
     def progress(self, project_id: str) -> list[Progress]:
         """All runs of a project, newest first."""
@@ -72,6 +78,7 @@ class WatchService:
             losses=_thin(losses),
             tokens_per_second=speeds[-1] if speeds else None,
             left_s=left if run.status is RunStatus.RUNNING else None,
+            left=self.remaining.left(run, states) if run.status is RunStatus.RUNNING else None,
             queued=bool(job and job.status is JobStatus.QUEUED),
         )
 

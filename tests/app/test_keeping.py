@@ -13,6 +13,7 @@ import pytest
 
 from app.services import Services, open_services
 from app.shipping import NAME, SHIPPED, bring_demo
+from app.usecases.comparing import ASSUMED_HOUR
 from app.usecases.keeping import restore_workspace
 from engine.config import Plan, read_config
 from engine.errors import ConfigError, InputError, StateError
@@ -41,7 +42,12 @@ def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
         assert 0.4 < paid.device_hours < 0.6, "the recipe took half an hour"
         assert paid.queries is not None and paid.student_cost is not None
         saved = (2.0 - paid.student_cost) / 1000
-        assert paid.queries == pytest.approx(0.5 * paid.device_hours / saved)
+        assert paid.asking == 0 < paid.assumed < 1, "the ledger stays empty; assumed list prices stand beside it"
+        assert paid.queries == pytest.approx((paid.assumed + 0.5 * paid.device_hours) / saved)
+        billed = services.compare.systems(run, ASSUMED_HOUR)
+        assert all(system.cost_per_1000 and system.assumed for system in billed), "a bill before and after"
+        verdict = services.compare.verdict(run)
+        assert verdict is not None and verdict.n == 204 and verdict.ship in {s.report.name for s in billed if s.ship}
 
 
 def test_a_backup_restores_the_workspace_elsewhere(selected: Services, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -151,12 +152,14 @@ def _rows(services: Services, run_id: str) -> list[StageRow]:
 
 
 def test_a_run_whose_job_fails_stops_with_the_reason_and_a_way_on(
-    house: tuple[Services, Recipe], told: dict[str, object]
+    house: tuple[Services, Recipe], told: dict[str, object], tmp_path: Path
 ) -> None:
     services, recipe = house
-    student = recipe.plan.student.model_copy(update={"model": "/nowhere/at/all"})
+    folder = Path(shutil.copytree(recipe.plan.student.model, tmp_path / "broken"))
+    (folder / "config.json").write_text('{"model_type": "no_such_model"}')
+    student = recipe.plan.student.model_copy(update={"model": str(folder)})
     stage = TrainConfig(updates=1, validation=0)
     run = services.run.start("tiny", twt_plan(student, (stage, stage, stage)))
-    with pytest.raises(WorkerFailed, match=r"/nowhere/at/all.*tacit runs resume"):
+    with pytest.raises(WorkerFailed, match=r"(?s)broken can't be loaded.*tacit runs resume"):
         services.run.wait(run.id)
     assert services.context.runs.get(run.id).status is RunStatus.STOPPED

@@ -64,7 +64,19 @@ def test_train(studio: Studio) -> None:
     drawn, forecast = studio("train", "plan", "p", *ORDER)
     assert "you review" in drawn and "full reasoning" in drawn and forecast == ""
     assert "give three parts" in studio("train", "plan", "p", *ORDER[:7], "1,2", *ORDER[8:])[0]
-    assert "learning_rate" in studio.refused("train", "start", "p", *ORDER[:9], "fast", "", "")
+    for place, value, told in (
+        (9, "fast", "Learning rate: fast can't be"),
+        (8, "1.5", "Rank: 1.5 can't be; give a whole"),
+    ):
+        wrong = [*ORDER[:place], value, *ORDER[place + 1 :]]
+        assert told in html.unescape(studio.refused("train", "start", "p", *wrong))
+    assert "Preset: choose one" in studio.refused("train", "start", "p", ORDER[0], None, *ORDER[2:])
+    assert "2@x can't be a stage" in html.unescape(studio("train", "plan", "p", *ORDER[:7], "1,2@x,3", *ORDER[8:])[0])
+    wrong = [*ORDER[:2], "nobody/has-this", *ORDER[3:]]
+    assert "nobody/has-this is not on this machine" in studio("train", "plan", "p", *wrong)[0]
+    assert "Nothing was started" in studio.refused("train", "start", "p", *wrong)
+    assert "Nothing was started" in studio.refused("train", "ask_forecast", "p", *wrong)
+    assert not studio.services.context.runs.all(studio.services.context.projects.get("p").id)
     assert "Measuring" in studio("train", "ask_forecast", "p", *ORDER)[0]
     studio.finish()
     found = studio("train", "show_forecast", "p", *ORDER)
@@ -160,6 +172,10 @@ def test_evaluate(studio: Studio) -> None:
     assert "assumed list prices" in paid and "(assumed)" in paid and "unknown" not in paid
     assert "$0.0000 and, at assumed" in paid, "the ledger stays at what was billed: nothing"
     assert "(assumed)" in table
+    table = studio("evaluate", "show", "p", run, "0.60")[1]
+    assert table.count("(assumed)") == 3, "the teachers' prices; the device's was given"
+    assert studio("evaluate", "show", "p", run, "0.10")[1].count("(assumed)") == 10
+    assert studio("evaluate", "show", "p", run, "")[1].count("unknown") == 7
     refused = studio("evaluate", "set_margin", "p", run, "0.60", "")[0]
     assert "Give the points" in refused and "Give the points" in studio("evaluate", "set_margin", "p", run, "", "x")[0]
     assert studio.services.context.projects.get("p").config.margin == 0.02

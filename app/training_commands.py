@@ -1,0 +1,103 @@
+"""The commands that train students and score them: `tacit train`, `tacit evaluate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
+
+if TYPE_CHECKING:
+    from engine.config import Plan
+
+
+def train(
+    project: ProjectName,
+    plan: Annotated[str, typer.Option(help="twt, twt+standard-kd or standard-kd.")] = "twt+standard-kd",
+    preset: Annotated[str, typer.Option(help="small-student, paper or smoke.")] = "small-student",
+    student: Annotated[str, typer.Option(help="packaged, or a model id or folder.")] = "packaged",
+    compressor: Annotated[str | None, typer.Option(help="Live teacher that compresses for recorded ones.")] = None,
+    stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",
+    review: Annotated[bool, typer.Option(help="Wait for a person after compression (`tacit compress`).")] = False,
+    check_level: Annotated[int, typer.Option(min=1, max=2, help="2 asks a teacher whether the answer follows.")] = 1,
+    rank: Annotated[int | None, typer.Option(help="Rank of the adapter.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Instead of the preset's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Rows that are longer are left out and counted.")] = None,
+    compress_cap: Annotated[str | None, typer.Option(help="US dollars that compressing may cost.")] = None,
+    forecast: Annotated[bool, typer.Option("--forecast", help="Measure time and memory; start nothing.")] = False,
+    as_json: Json = False,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Run a plan on the newest selection: train the stages, compress between them, evaluate each."""
+    from app.console import EventBars
+    from app.showing import show_forecast, show_run
+    from app.usecases.labelling import read_money
+    from app.usecases.planning import PlanOrder, make_plan
+    from engine.config import read_config
+
+    asked = {
+        "plan": plan,
+        "preset": preset,
+        "student": student,
+        "compressor": compressor,
+        "stages": stages,
+        "review": review,
+        "check_level": check_level,
+        "compress_cap": read_money(compress_cap),
+        "rank": rank,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "max_tokens": max_tokens,
+    }
+    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+        chosen = make_plan(services.context, project, read_config(PlanOrder, asked))
+        _tell(chosen)
+        if not forecast:
+            data = services.reading.run(services.run.wait(services.run.start(project, chosen).id, bars).id)
+        else:
+            services.context.wait(services.forecast.ask(project, chosen).id, bars)
+            found = services.forecast.find(project, chosen)
+    show(as_json, found if forecast else data, lambda: show_forecast(found) if forecast else show_run(data))
+
+
+def _tell(plan: Plan) -> None:
+    """What to know of a plan before it starts, beside the result."""
+    from app.console import err
+    from app.usecases.planning import plan_notes
+
+    for note in plan_notes(plan):
+        err.print(note, markup=False)
+
+
+def evaluate(
+    run: RunId,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=100, help="Points that a shorter student may lie below the best, for all of a project."
+        ),
+    ] = None,
+    device_hour: Annotated[
+        float, typer.Option(min=0, max=1e6, help="US dollars an hour of the device; assumed where you give none.")
+    ] = 0.10,
+    as_json: Json = False,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Score a run's answers anew against the gold labels; print its table, what to ship, and when that pays back."""
+    from app.showing import show_bill, show_run
+
+    with open_workspace(workspace) as services:
+        services.run.score(run)
+        found = services.context.runs.get(run)
+        if margin is not None:
+            project = services.context.projects.get(found.project_id)
+            services.compare.set_margin(project.name, margin / 100)
+        data = services.reading.run(run) | {"bill": services.compare.bill(found, device_hour)}
+
+    def draw() -> None:
+        show_run(data)
+        show_bill(data["bill"])
+
+    show(as_json, data, draw)
