@@ -202,7 +202,9 @@ class CalibrateService:
             if query_id in queries:
                 case = (query_id, label)
                 if case not in found:
-                    found[case] = _RIGHT if task.verify(queries[query_id], label, golds[query_id]) else _WRONG
+                    gold = golds[query_id]
+                    right = label.strip() == gold.strip() or task.verify(queries[query_id], label, gold)
+                    found[case] = _RIGHT if right else _WRONG
                 verdict[place] = found[case]
         return verdict
 
