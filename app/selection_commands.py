@@ -8,6 +8,11 @@ import typer
 
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
 
+_WEIGHTS = (
+    "FACTOR=WEIGHT: one that teachers report, or agreement_weighted, agreement, agreement_ds (a ranking score, not a "
+    "probability), format."
+)
+
 
 def select(
     project: ProjectName,
@@ -16,7 +21,7 @@ def select(
         typer.Option(help="paper, recordings or none; left out: recordings where all teachers are, else paper."),
     ] = None,
     threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
-    weight: Annotated[list[str] | None, typer.Option(help="FACTOR=WEIGHT; any reported or computed factor.")] = None,
+    weight: Annotated[list[str] | None, typer.Option(help=_WEIGHTS)] = None,
     disagreement: Annotated[str | None, typer.Option(help="keep, majority or drop.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Of the confidence; `tacit calibrate` fits one.")] = None,
     as_json: Json = False,

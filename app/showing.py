@@ -150,7 +150,7 @@ def show_selection(data: dict[str, Any]) -> None:
         out.print(data["notice"], "`--preset paper` asks for the paper's.", markup=False)
     out.print(
         f"kept {data['kept']} of {data['samples']} samples, for {data['queries_kept']} of {data['queries']} "
-        f"queries; the labels differed in {data['label_disagreements']} queries; "
+        f"queries; among what passes, the labels differ in {data['label_disagreements']} queries; "
         f"{data['renormalised']} samples lack a factor; vectors by {data['embedder']}"
     )
     for notice in say_notices(data):

@@ -17,7 +17,7 @@ from engine.types import Sampling, TeacherSpec, hash_id
 AGREEMENT_FACTORS = ("agreement_weighted", "agreement", "agreement_ds")
 """How far the other teachers agree: the share of votes weighted by reliability, the plain share, and Dawid-Skene's
 posterior, which ranks well and is no probability."""
-COMPUTED_FACTORS = (*AGREEMENT_FACTORS, "format")
+COMPUTED_FACTORS = ("format", *AGREEMENT_FACTORS)
 """Factors that selection computes itself, beside those that teachers report."""
 
 

@@ -12,6 +12,7 @@ from app.pages.frame import Frame
 from app.pages.plots import likeness, rationale_map, sweep
 from app.pages.selection import (
     FACTOR_NAMES,
+    FACTOR_NOTES,
     FACTORS,
     RAW,
     begin_settings,
@@ -66,7 +67,7 @@ def build(frame: Frame) -> None:
     fitted = buttons["fit"].click(frame.guard(do.fit), asked, [buttons["told"], settings[-1]], **RAW, **frame.quiet)
     fitted.success(**numbers, **last)
     survey.click(frame.guard(do.survey), asked, drawn, **RAW, **frame.quiet)
-    frame.fill_once([note, said, bins, *settings], do.start)
+    frame.fill_once([note, said, bins, buttons["fit"], buttons["told"], *settings], do.start)
 
 
 def _lay_settings() -> tuple[gr.Dropdown, list[Any], dict[str, Any]]:
@@ -77,11 +78,7 @@ def _lay_settings() -> tuple[gr.Dropdown, list[Any], dict[str, Any]]:
         weights = []
         for pair in zip(FACTORS[::2], [*FACTORS[1::2], None], strict=False):
             with gr.Row():
-                weights += [
-                    gr.Slider(0, 1, 0.0, step=0.001, label=FACTOR_NAMES.get(name, name), min_width=130)
-                    for name in pair
-                    if name
-                ]
+                weights += [_lay_weight(name) for name in pair if name]
     method = gr.Dropdown(_METHODS, label="Method")
     disagree = gr.Dropdown(_DISAGREE, value="keep", label="Where labels differ")
     few = gr.Textbox(visible=False)
@@ -97,6 +94,11 @@ def _lay_settings() -> tuple[gr.Dropdown, list[Any], dict[str, Any]]:
     store = gr.Button("Select", variant="primary")
     settings = [threshold, method, disagree, few, *weights, temperature]
     return preset, settings, {"store": store, "fit": fit, "told": told}
+
+
+def _lay_weight(name: str) -> gr.Slider:
+    label, info = FACTOR_NAMES.get(name, name), FACTOR_NOTES.get(name)
+    return gr.Slider(0, 1, 0.0, step=0.001, label=label, info=info, min_width=130)
 
 
 def _lay_overviews() -> tuple[gr.Button, list[Any]]:
@@ -146,6 +148,9 @@ class _Handlers:
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
             told = told_html("Make a project first, on the page Projects.")
-            return ["", told, *[gr.update()] * (1 + 5 + len(FACTORS))]
+            return ["", told, *[gr.update()] * (3 + 5 + len(FACTORS))]
         values, notice = begin_settings(self.services, project)
-        return [told_html(notice), *self.numbers(project.name, *values), *values]
+        golds = self.services.calibrate.count_golds(project.name)
+        few = "" if golds >= LEAST_GOLDS else f"{golds} answered queries have a gold label, so none can be fitted."
+        numbers = self.numbers(project.name, *values)
+        return [told_html(notice), *numbers, gr.Button(interactive=not few), told_html(few), *values]

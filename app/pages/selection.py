@@ -20,11 +20,11 @@ from storage.projects import Project
 
 FACTORS = ("reasoning", "answer", "clarity", *COMPUTED_FACTORS)
 FACTOR_NAMES = {
-    "agreement_weighted": "agreement, votes weighted by reliability",
-    "agreement": "agreement, plain share of the others",
-    "agreement_ds": "Dawid-Skene: a ranking score, no probability",
-    "format": "format: a rationale is there",
+    "agreement_weighted": "agreement, weighted",
+    "agreement": "agreement, plain",
+    "agreement_ds": "agreement, Dawid-Skene",
 }
+FACTOR_NOTES = {"agreement_ds": "a ranking score, not a probability"}
 _REASONS = {
     Reason.NO_CONFIDENCE: "no confidence: too little is known",
     Reason.TEACHERS_DIFFER: "its two teachers differ",
@@ -88,7 +88,7 @@ def draw_numbers(services: Services, project: str, values: tuple[Any, ...]) -> l
 def _numbers_html(counts: dict[str, Any], measured: Measured | None) -> str:
     told = (
         f"kept {counts['kept']:,} of {counts['samples']:,} samples, for {counts['queries_kept']:,} of "
-        f"{counts['queries']:,} queries; the labels differ in {counts['label_disagreements']:,}"
+        f"{counts['queries']:,} queries; among what passes, the labels differ in {counts['label_disagreements']:,}"
     )
     notices = "".join(map(told_html, say_notices(counts)))
     warnings = "".join(

@@ -116,6 +116,15 @@ class CalibrateService:
             ],
         )
 
+    def count_golds(self, project_name: str) -> int:
+        """How many queries have both samples to distill from and a gold label."""
+        sql = (
+            "SELECT count(DISTINCT s.query_id) AS n FROM samples s JOIN golds g ON g.project_id = s.project_id "
+            "AND g.query_id = s.query_id WHERE s.project_id = ? AND s.split = 'distill'"
+        )
+        found = self.context.db.remembered(sql, [self.context.projects.get(project_name).id])
+        return int(found[0]["n"])
+
     def fit(self, project_name: str, config: SelectionConfig) -> Fitted:
         """The temperature of the greatest likelihood for these settings; nothing is stored or decided by it.
 
@@ -193,7 +202,9 @@ class CalibrateService:
             if query_id in queries:
                 case = (query_id, label)
                 if case not in found:
-                    found[case] = _RIGHT if task.verify(queries[query_id], label, golds[query_id]) else _WRONG
+                    gold = golds[query_id]
+                    right = label.strip() == gold.strip() or task.verify(queries[query_id], label, gold)
+                    found[case] = _RIGHT if right else _WRONG
                 verdict[place] = found[case]
         return verdict
 
@@ -205,12 +216,12 @@ def say_measured(found: Measured) -> list[str]:
     if found.error is not None:
         ranks = "" if found.auroc is None else f", AUROC {found.auroc:.3f}"
         told.append(
-            f"calibration error {found.error:.3f}{ranks} (expected calibration error in {BINS} bins of equal width, "
-            f"n = {found.n:,} samples of {found.queries:,} queries with a gold label{part})"
+            f"Calibration error {found.error:.3f}{ranks} (expected calibration error in {BINS} bins of equal width, "
+            f"n = {found.n:,} samples of {found.queries:,} queries with a gold label{part})."
         )
     kept = "" if found.kept_right is None else f"; of the {found.kept:,} kept among them {found.kept_right:.3f}"
     told.append(
-        f"by gold labels {found.right:.3f} of {found.labels:,} samples are right{kept}; selection reads no gold"
+        f"By gold labels {found.right:.3f} of {found.labels:,} samples are right{kept}; selection reads no gold."
     )
     return told
 
@@ -219,7 +230,7 @@ def say_fitted(found: Fitted) -> str:
     """What a fitted temperature does."""
     bound = " (the end of its range: the confidences tell almost nothing, or all)" if found.at_bound else ""
     return (
-        f"temperature {found.temperature:g}{bound}, fitted by likelihood on {found.n:,} samples of {found.queries:,} "
+        f"Temperature {found.temperature:g}{bound}, fitted by likelihood on {found.n:,} samples of {found.queries:,} "
         f"queries with a gold label: calibration error {found.before:.3f} before, {found.after:.3f} after (each tenth "
         "of the queries with the temperature of the others). Ranks stay as they are; what passes a threshold changes."
     )

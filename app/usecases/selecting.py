@@ -62,6 +62,7 @@ class SelectService:
     held: dict[str, Held] = field(default_factory=dict)
     decided: dict[tuple[str, int, int], Decided] = field(default_factory=dict)
     previews: dict[str, SelectionPreview] = field(default_factory=dict)
+    chosen: dict[str, tuple[Held, Selection]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def select(
@@ -110,8 +111,7 @@ class SelectService:
             ConfigError: if a weight names no factor of the task.
         """
         project = self.context.projects.get(project_name)
-        marks = (*self.context.samples.state(project.id), *self.context.overrules.mark(project.id))
-        key = f"{project.id} {config.fingerprint} {marks} {self.embedders(project)}"
+        key = self._mark(project, config)
         with self.lock:
             if len(self.previews) >= _PREVIEWS:
                 self.previews.clear()
@@ -126,11 +126,25 @@ class SelectService:
             shares[teacher] = np.histogram(values[~np.isnan(values)], _BINS, (0.0, 1.0))[0].tolist()
         return SelectionPreview(count_kept(held.arrays, chosen, config), shares)
 
+    def _mark(self, project: Project, config: SelectionConfig) -> str:
+        """What tells one preview from another."""
+        marks = (*self.context.samples.state(project.id), *self.context.overrules.mark(project.id))
+        return f"{project.id} {config.fingerprint} {marks} {self.embedders(project)}"
+
     def choose(self, project_name: str, config: SelectionConfig) -> tuple[Held, Selection]:
-        """The samples and what is decided for each, a person's decisions over it. Raises as `preview`."""
+        """The samples and what is decided for each, a person's decisions over it; the last is remembered.
+
+        Raises as `preview`.
+        """
         project = self.context.projects.get(project_name)
-        held = self._hold(project, config)
-        return held, self._choose(project, held, config, self._decided(project).actions)
+        key = self._mark(project, config)
+        with self.lock:
+            if key not in self.chosen:
+                held = self._hold(project, config)
+                found = held, self._choose(project, held, config, self._decided(project).actions)
+                self.chosen.clear()
+                self.chosen[key] = found
+            return self.chosen[key]
 
     def _decided(self, project: Project) -> Decided:
         """The decisions that count, read anew only where there are others."""

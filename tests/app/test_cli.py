@@ -76,7 +76,7 @@ def test_recordings_from_file_to_selection(workspace: Path, queries: Path, outpu
     assert data["notice"] == "" and 0 <= data["calibration"]["error"] <= 1 and data["calibration"]["n"] > 0
     assert json.loads(tacit("select", "rec", "--preset", "paper", "--json", workspace=workspace).stdout)["kept"] == 0
     shown = tacit("select", "rec", workspace=workspace)
-    assert shown.returncode == 0 and "kept" in shown.stdout and "calibration error" in shown.stdout
+    assert shown.returncode == 0 and "kept" in shown.stdout and "Calibration error" in shown.stdout
     too_few = tacit("calibrate", "rec", workspace=workspace)
     assert too_few.returncode == 3 and "a temperature needs 50" in too_few.stderr
 

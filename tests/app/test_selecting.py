@@ -157,14 +157,14 @@ def test_the_calibration_error_is_shown_where_gold_labels_exist(services: Servic
     assert found.right == pytest.approx(125 / 200) and found.kept_right == pytest.approx(2 / 3)
     assert [row["samples"] for row in found.bins] == [50, 150]
     said, _ = draw_numbers(services, "p", tuple(hold_settings(project, config)))
-    assert f"calibration error {found.error:.3f}" in said and "in 10 bins of equal width, n = 200 samples" in said
+    assert f"Calibration error {found.error:.3f}" in said and "in 10 bins of equal width, n = 200 samples" in said
 
 
 def test_without_gold_labels_nothing_is_said_of_calibration(services: Services) -> None:
     project = scored(services, golds=0)
     assert services.calibrate.measure("p", SELECTION_PRESETS["recordings"]) is None
     said, _ = draw_numbers(services, "p", tuple(hold_settings(project, SELECTION_PRESETS["recordings"])))
-    assert "calibration" not in said
+    assert "alibration" not in said
     with pytest.raises(StateError, match="0 queries have a gold label and a confidence; a temperature needs 50"):
         services.calibrate.fit("p", SELECTION_PRESETS["recordings"])
 
@@ -174,7 +174,7 @@ def test_keeping_all_is_compared_with_gold_labels_without_a_confidence(services:
     found = services.calibrate.measure("p", SelectionConfig(method="none"))
     assert found is not None and found.error is None and found.kept == 200
     assert found.kept_right == pytest.approx(125 / 200)
-    assert all("calibration error" not in line for line in say_measured(found))
+    assert all("alibration error" not in line for line in say_measured(found))
 
 
 def test_a_temperature_is_fitted_and_decides_nothing_before_it_is_ordered(services: Services) -> None:
@@ -197,6 +197,7 @@ def test_a_temperature_is_fitted_and_decides_nothing_before_it_is_ordered(servic
 
 def test_forty_nine_gold_labels_are_too_few(services: Services) -> None:
     scored(services, golds=49)
+    assert services.calibrate.count_golds("p") == 49
     with pytest.raises(StateError, match="49 queries"):
         services.calibrate.fit("p", SELECTION_PRESETS["recordings"])
 

@@ -70,7 +70,7 @@ WALK = {
     "Data": "300 queries to distill from",
     "Teachers": "tabulate",
     "Label": "samples to distill from",
-    "Select": "kept 550 of 875 samples",
+    "Select": "kept 566 of 875 samples",
     "Compress": "550 rationales",
     "Train": "15 of 15",
     "Evaluate": "over vanilla-fewshot (n = 204)",
@@ -114,7 +114,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     tab.see("What the page Evaluate says to ship")
     tab.open("select", "demo")
     tab.page.locator(".rail .project", has_text="demo, to look at").wait_for()
-    tab.see("kept 550 of 875 samples")
+    tab.see("kept 566 of 875 samples")
     tab.see("can only be looked at")
     expect(tab.page.get_by_role("button", name="Select", exact=True)).to_be_hidden()
     expect(tab.page.get_by_role("button", name="Next page")).to_be_visible()
