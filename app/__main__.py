@@ -18,7 +18,7 @@ from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, op
 from app.student_commands import backup, export, push, restore_backup, serve_student
 from app.teacher_commands import label, spend, teachers_app
 from app.training_commands import evaluate, train
-from engine.errors import InputError, MissingPart, StateError, StoreError, TacitError, WorkerFailed
+from engine.errors import InputError, MissingPart, NoQueryColumn, StateError, StoreError, TacitError, WorkerFailed
 
 EXIT_INPUT, EXIT_STATE, EXIT_WORKER, EXIT_MISSING, EXIT_INTERRUPTED = 2, 3, 4, 5, 130
 _CODES: tuple[tuple[type[TacitError], int], ...] = (
@@ -85,8 +85,13 @@ def import_queries(
     given = {name: value for name, value in asked.items() if value is not None}
     source = file if file.startswith(HUB) else Path(file)
     with open_workspace(workspace) as services:
-        result = services.data.import_into(given, source, columns, heldout, strict)
+        try:
+            result = services.data.import_into(given, source, columns, heldout, strict)
+        except NoQueryColumn as error:
+            raise InputError(f"{error}; name it with --column query=NAME. Nothing was stored.") from None
     show(as_json, result, lambda: show_query_import(project, result))
+    if result.broke_off:
+        raise typer.Exit(EXIT_INPUT)
 
 
 def _split_pair(pair: str) -> tuple[str, str]:
@@ -113,10 +118,11 @@ def import_outputs(
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         result = services.data.import_outputs(project, file, teacher)
         services.context.wait(result.job_id, bars)
+        reading = services.data.read_back(project, result)
         project_id = services.context.projects.get(project).id
         counts, failures = services.context.samples.counts(project_id), services.context.samples.failures(project_id)
-    data = {**vars(result), "samples": counts, "failures": failures}
-    show(as_json, data, lambda: show_output_import(project, data))
+    data = {**vars(result), **vars(reading), "samples": counts, "failures": failures}
+    show(as_json, data, lambda: show_output_import(project, data, result, reading))
 
 
 @app.command()

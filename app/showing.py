@@ -8,13 +8,15 @@ from typing import Any
 from rich.text import Text
 
 from app.console import difference_lines, kinds_lines, out, plain, print_table, report_lines
+from app.telling import tell_outputs, tell_queries
 from app.usecases.calibrating import Fitted, Measured, say_fitted, say_measured
 from app.usecases.checking import Finding
-from app.usecases.data import QueryImport
+from app.usecases.data import OutputImport, OutputReading, QueryImport
 from app.usecases.quoting import Quote
 from app.usecases.resembling import Resembling
 from app.usecases.tallies import say_notices
 from app.view import span_text
+from app.wording import say
 from engine.types import WHOLE, Difference, ReportRow
 
 _SHOWN_ERRORS = 10
@@ -22,25 +24,28 @@ _SHOWN_ERRORS = 10
 
 def show_query_import(project: str, result: QueryImport) -> None:
     """Say what went in and what did not."""
-    out.print(
-        f"{project}: {result.added} queries added ({result.golds} with a gold label, {result.duplicates} repeated, "
-        f"{result.present} there already and left as they are).",
-        f"The project has {result.distill} queries to distill from and {result.heldout} held out.",
-        markup=False,
-    )
-    if result.leaked:
-        out.print(f"{result.leaked} of them stand in the other split, where they stay: queries to distill from and ")
-        out.print("held-out ones must not overlap")
-    _show_errors(result.errors, result.rejected)
+    first, *more = tell_queries(result)
+    _say(f"{project}: {first}")
+    held = f"{say(result.distill, 'query', 'queries')} to distill from and {result.heldout:,} held out"
+    _say(f"The project has {held}.")
+    for line in more:
+        _say(line)
+    _show_rows("left out", result.errors, result.rejected)
+    _show_rows("taken in part", result.notes, result.noted)
 
 
-def _show_errors(errors: Sequence[Any], count: int | None = None) -> None:
-    if errors:
-        out.print(f"{len(errors) if count is None else count} rows were left out:")
-    for error in errors[:_SHOWN_ERRORS]:
-        out.print(Text(plain(f"  row {error.row}: {error.message}")))
-    if len(errors) > _SHOWN_ERRORS:
-        out.print(f"  and {len(errors) - _SHOWN_ERRORS} more (--json lists all)")
+def _show_rows(what: str, rows: Sequence[Any], count: int) -> None:
+    if rows:
+        _say(f"{say(count, 'row')} {what}:")
+    for row in rows[:_SHOWN_ERRORS]:
+        _say(f"  row {row.row}: {row.message}")
+    if count > _SHOWN_ERRORS:
+        out.print(f"  and {count - _SHOWN_ERRORS:,} more (--json lists the first 1,000)")
+
+
+def _say(line: str) -> None:
+    """One line, however long, without control characters: it may quote what strangers wrote."""
+    out.print(Text(plain(line)), soft_wrap=True)
 
 
 def show_resembling(pairs: Sequence[Resembling]) -> None:
@@ -52,10 +57,14 @@ def show_resembling(pairs: Sequence[Resembling]) -> None:
     print_table("queries that nearly repeat another", rows)
 
 
-def show_output_import(project: str, data: dict[str, Any]) -> None:
+def show_output_import(project: str, data: dict[str, Any], found: OutputImport, reading: OutputReading) -> None:
     """Say which teachers came in, and what of their outputs could not be read."""
-    out.print(f"{project}: {data['unmatched']} rows belong to no query of the project", markup=False)
-    _show_errors(data["errors"])
+    first, *more = tell_outputs(found, reading)
+    _say(f"{project}: {first}")
+    for line in more:
+        _say(line)
+    _show_rows("left out", found.errors, found.rejected)
+    _show_rows("taken in part", found.notes, found.noted)
     show_label(data)
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
-from engine.errors import InputError
-from engine.records import Record
+from engine.choices import is_missing, plain_text, read_choices
+from engine.errors import InputError, NoQueryColumn
+from engine.records import MAX_COLUMNS, Record
+from engine.tasks import get_task
+from engine.tasks.reply import read_score
 from engine.teachers.recorded import Recording
-from engine.types import Choice, Query, Split, hash_id, make_query
+from engine.types import Query, Split, hash_id, make_query
 
 _HEAD = 1000
 _BLOCK = 10_000
+_BLOCK_BYTES = 32 * 2**20
+_MOST_NAMED = 20
 MOST_ERRORS = 1000
-"""Rejected rows that are told one by one."""
+"""Rows that are told one by one."""
 _QUERY_COLUMNS = ("query_id", "id", "qid", "query", "question")
 _GUESSES = {
     "query": ("query", "question", "prompt", "problem", "instruction", "input", "text"),
@@ -41,44 +45,89 @@ class Columns:
 
 @dataclass(frozen=True)
 class RowError:
-    """A row that was left out, counted from 1, and why."""
+    """What is to be told about a row, counted from 1: why it was left out, or what of it was."""
 
     row: int
     message: str
 
 
 @dataclass(frozen=True)
+class Span:
+    """A row that runs over several lines of its file, as one does whose quote closes too late."""
+
+    row: int
+    line: int
+    lines: int
+
+
+@dataclass(frozen=True)
 class ImportedQueries:
-    """What rows gave: queries (each once), gold labels by query id, rows left out, rows that repeat another."""
+    """What rows gave: queries (each once), gold labels by query id, rows left out, rows that repeat another.
+
+    `notes` are about rows that were taken without a part of them; `spans` are the rows that run over several lines.
+    """
 
     queries: list[Query]
     golds: dict[str, str]
     errors: list[RowError]
     duplicates: int
+    notes: list[RowError] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+
+
+def name_columns(records: Iterable[Record]) -> list[str]:
+    """The columns that rows have, in the order in which they come.
+
+    Raises:
+        InputError: if there are too many.
+    """
+    names: dict[str, None] = {}
+    for record in records:
+        names.update(dict.fromkeys(record.values))
+        if len(names) > MAX_COLUMNS:
+            raise InputError(f"the file has more than {MAX_COLUMNS:,} columns; give one with fewer")
+    return list(names)
+
+
+def find_columns(names: Sequence[str], overrides: Mapping[str, str]) -> dict[str, str]:
+    """The column of each role, by its name or as the user says; without those that the file has none for.
+
+    Raises:
+        InputError: if an override names no column.
+    """
+    lowered = {name.lower(): name for name in names}
+    found: dict[str, str] = {}
+    for role, guesses in _GUESSES.items():
+        if role in overrides:
+            if not overrides[role]:  # the user says that the file has none
+                continue
+            if overrides[role] not in names:
+                raise InputError(f"there is no column {overrides[role]!r}; the file has {_list(names)}")
+            found[role] = overrides[role]
+            continue
+        taken = {*found.values(), *overrides.values()}
+        match = next((lowered[g] for g in guesses if g in lowered and lowered[g] not in taken), None)
+        if match is not None:
+            found[role] = match
+    return found
 
 
 def guess_columns(names: Sequence[str], overrides: Mapping[str, str]) -> Columns:
     """Map columns by their names.
 
     Raises:
-        InputError: if an override names no column, or no column looks like a query.
+        NoQueryColumn: if none looks like a query.
+        InputError: if an override names no column.
     """
-    lowered = {name.lower(): name for name in names}
-    found: dict[str, str] = {}
-    for role, guesses in _GUESSES.items():
-        if role in overrides:
-            if not overrides[role] and role != "query":  # the user says that the file has none
-                continue
-            if overrides[role] not in names:
-                raise InputError(f"there is no column {overrides[role]!r}; the file has {', '.join(names)}")
-            found[role] = overrides[role]
-            continue
-        match = next((lowered[g] for g in guesses if g in lowered and lowered[g] not in found.values()), None)
-        if match is not None:
-            found[role] = match
+    found = find_columns(names, overrides)
     if "query" not in found:
-        raise InputError(f"no column looks like a query among {', '.join(names)}; name it with --column query=NAME")
+        raise NoQueryColumn(f"which column holds the queries? None looks like it among {_list(names)}")
     return Columns(**found)
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(name[:80] for name in names[:_MOST_NAMED]) + more
 
 
 def read_queries(
@@ -86,55 +135,104 @@ def read_queries(
 ) -> Iterator[ImportedQueries]:
     """Turn rows into queries, a block at a time. A share `heldout` of them, by hash of their id, is for scoring only.
 
-    Columns are guessed from the names in the first thousand rows. `need_choices` makes a row without choices an error.
-    Duplicates are those within a block.
+    Columns are guessed from the names in the first thousand rows. `need_choices` makes a row without choices an error,
+    and a gold label that is none of them a note. Duplicates are those within a block.
+
+    Raises:
+        InputError: where the records end in one, after the block of those before it.
     """
-    rest = iter(records)
-    head = list(islice(rest, _HEAD))
-    names = list(dict.fromkeys(name for record in head for name in record.values))
+    broken: list[InputError] = []
+    rest = _until_broken(records, broken)
+    head = take_block(rest, _HEAD)
+    names = name_columns(head)
     columns = guess_columns(names, overrides) if names else Columns("query")
     rows = chain(head, rest)
-    while block := list(islice(rows, _BLOCK)):
+    while block := take_block(rows, _BLOCK):
         yield _read_block(block, columns, heldout, need_choices)
+    if broken:
+        raise broken[0]
+
+
+def _until_broken(records: Iterable[Record], broken: list[InputError]) -> Iterator[Record]:
+    try:
+        yield from records
+    except InputError as error:
+        broken.append(error)
+
+
+def take_block(records: Iterator[Record], most: int) -> list[Record]:
+    """The next rows, at most so many and at most 32 MiB of them."""
+    block: list[Record] = []
+    size = 0
+    while len(block) < most and size < _BLOCK_BYTES and (record := next(records, None)) is not None:
+        block.append(record)
+        size += record.size
+    return block
 
 
 def _read_block(records: Sequence[Record], columns: Columns, heldout: float, need_choices: bool) -> ImportedQueries:
+    found = ImportedQueries([], {}, [], 0)
     queries: dict[str, Query] = {}
-    golds: dict[str, str] = {}
-    errors: list[RowError] = []
     duplicates = 0
     for record in records:
-        if record.error is not None:
-            errors.append(RowError(record.row, record.error))
-            continue
+        if record.lines > 1:
+            found.spans.append(Span(record.row, record.line, record.lines))
         try:
-            query, gold = _read_query(record.values, columns, heldout)
+            if record.error is not None:
+                raise InputError(record.error)
+            query = _read_query(record.values, columns, heldout)
             if need_choices and not query.choices:
                 raise InputError("no choices, but the project's task is multiple choice")
         except InputError as error:
-            errors.append(RowError(record.row, str(error)))
+            found.errors.append(RowError(record.row, f"{error}{_say_lines(record)}"))
             continue
         if query.id in queries:
             duplicates += 1
             continue
         queries[query.id] = query
+        gold, problem = _read_gold(record.values, columns, query if need_choices else None)
+        if problem is not None:
+            found.notes.append(RowError(record.row, f"{problem}; the query is taken without it"))
         if gold is not None:
-            golds[query.id] = gold
-    return ImportedQueries(list(queries.values()), golds, errors, duplicates)
+            found.golds[query.id] = gold
+    found.queries.extend(queries.values())
+    return replace(found, duplicates=duplicates)
 
 
-def _read_query(values: Mapping[str, Any], columns: Columns, heldout: float) -> tuple[Query, str | None]:
+def _say_lines(record: Record) -> str:
+    return f" (lines {record.line:,} to {record.line + record.lines - 1:,})" if record.lines > 1 else ""
+
+
+def _read_query(values: Mapping[str, Any], columns: Columns, heldout: float) -> Query:
     text = values.get(columns.query)
     if not isinstance(text, str) or not text.strip():
         raise InputError("empty query")
-    choices = _read_choices(values[columns.choices]) if columns.choices and values.get(columns.choices) else ()
-    key = str(values[columns.id]) if columns.id and values.get(columns.id) is not None else None
-    kind = str(values[columns.kind]) if columns.kind and values.get(columns.kind) not in (None, "") else None
+    choices = read_choices(values[columns.choices]) if columns.choices and _is_given(values, columns.choices) else ()
+    key = plain_text(values[columns.id]) if columns.id and not is_missing(values.get(columns.id)) else None
+    kind = plain_text(values[columns.kind]) if columns.kind and not is_missing(values.get(columns.kind)) else None
     query = make_query(text.strip(), choices, kind, key)
     if int(hash_id("heldout", query.id)[:8], 16) < heldout * 2**32:
         query = make_query(text.strip(), choices, kind, key, Split.HELDOUT)
-    gold = values.get(columns.gold) if columns.gold else None
-    return query, None if gold is None or not str(gold).strip() else _short_gold(str(gold))
+    return query
+
+
+def _is_given(values: Mapping[str, Any], name: str) -> bool:
+    value = values.get(name)
+    return bool(value) and not is_missing(value)
+
+
+def _read_gold(values: Mapping[str, Any], columns: Columns, choosing: Query | None) -> tuple[str | None, str | None]:
+    """The gold label of a row, and what is wrong with it; it must be among the choices of `choosing`."""
+    value = values.get(columns.gold) if columns.gold else None
+    if is_missing(value) or not plain_text(value):
+        return None, None
+    if isinstance(value, (dict, list)):
+        return None, "the gold label is a list or an object"
+    gold = _short_gold(plain_text(value))
+    if choosing is not None and get_task("choice").normalise(choosing, gold) is None:
+        letters = ", ".join(choice.letter[:10] for choice in choosing.choices)
+        return None, f"the gold label {gold[:40]!r} is none of the choices {letters}"
+    return gold, None
 
 
 def _short_gold(gold: str) -> str:
@@ -145,43 +243,31 @@ def _short_gold(gold: str) -> str:
     return gold.strip()
 
 
-def _read_choices(value: Any) -> tuple[Choice, ...]:
-    """Choices as {"A": text}, {"label": [...], "text": [...]}, a list of texts, or any of these as JSON text."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise InputError("the choices are not JSON") from None
-    if isinstance(value, dict) and {"label", "text"} <= value.keys():
-        letters, texts = value["label"] or [], value["text"] or []
-        if not isinstance(letters, list) or not isinstance(texts, list):
-            raise InputError("the choices' `label` and `text` are no lists")
-        if len(letters) != len(texts):
-            raise InputError(f"{len(letters)} letters for {len(texts)} choices")
-        value = dict(zip(map(str, letters), texts, strict=True))
-    if isinstance(value, list):
-        if len(value) > len(string.ascii_uppercase):
-            raise InputError(f"{len(value)} choices; at most {len(string.ascii_uppercase)} can be lettered")
-        value = dict(zip(string.ascii_uppercase, value, strict=False))
-    if not isinstance(value, dict) or not all(str(text).strip() for text in value.values()):
-        raise InputError("the choices are neither a list nor letters with texts")
-    return tuple(Choice(str(letter), str(text)) for letter, text in value.items() if text is not None)
-
-
 @dataclass
 class OutputTally:
-    """What became of a file's rows: recordings by teacher, rows left out (the first are told), unknown queries."""
+    """What became of a file's rows: recordings by teacher, rows left out (the first are told), unknown queries.
+
+    `noted` rows were taken without a part of them; `notes` tell the first.
+    """
 
     teachers: dict[str, int] = field(default_factory=dict)
     errors: list[RowError] = field(default_factory=list)
     rejected: int = 0
     unmatched: int = 0
+    notes: list[RowError] = field(default_factory=list)
+    noted: int = 0
 
     def reject(self, row: int, message: str) -> None:
         """Leave a row out."""
         self.rejected += 1
         if self.rejected <= MOST_ERRORS:
             self.errors.append(RowError(row, message))
+
+    def note(self, row: int, messages: Sequence[str]) -> None:
+        """Say what of a row was left out."""
+        self.noted += bool(messages)
+        if messages and self.noted <= MOST_ERRORS:
+            self.notes.append(RowError(row, "; ".join(messages)))
 
 
 Keep = Callable[[str, str, Recording], None]
@@ -199,11 +285,11 @@ def read_outputs(records: Iterable[Record], queries: Sequence[Query], teacher: s
     for record in records:
         values = {name.lower(): value for name, value in record.values.items()}
         problem = record.error or _output_problem(values, teacher)
-        asked = [str(values[name]) for name in _QUERY_COLUMNS if values.get(name) not in (None, "")]
-        matches = next((by_key[key] for text in asked for key in (text, text.strip()) if key in by_key), ())
-        own = str(values.get("teacher") or teacher)
+        asked = [plain_text(values[name]) for name in _QUERY_COLUMNS if not is_missing(values.get(name))]
+        matches = next((by_key[text] for text in asked if text in by_key), ())
+        own = teacher or "" if is_missing(values.get("teacher")) else plain_text(values["teacher"])
         if problem:
-            tally.reject(record.row, problem)
+            tally.reject(record.row, f"{problem}{_say_lines(record)}")
         elif not matches:
             tally.unmatched += 1
         elif len(matches) > 1:
@@ -213,7 +299,9 @@ def read_outputs(records: Iterable[Record], queries: Sequence[Query], teacher: s
         else:
             seen.add((own, matches[0]))
             tally.teachers[own] = tally.teachers.get(own, 0) + 1
-            keep(own, matches[0], _read_recording(values))
+            recording, left_out = _read_recording(values)
+            tally.note(record.row, left_out)
+            keep(own, matches[0], recording)
     return tally
 
 
@@ -228,33 +316,48 @@ def _index(queries: Sequence[Query]) -> dict[str, tuple[str, ...]]:
 
 
 def _pick(values: Mapping[str, Any], *names: str) -> Any:
-    return next((values[name] for name in names if values.get(name) not in (None, "")), None)
+    return next((values[name] for name in names if not is_missing(values.get(name))), None)
 
 
 def _output_problem(values: Mapping[str, Any], teacher: str | None) -> str | None:
     if _pick(values, *_QUERY_COLUMNS) is None:
         return "no query id and no query"
-    if not (values.get("teacher") or teacher):
-        return "no teacher named; give the column `teacher` or --teacher NAME"
+    if not teacher and is_missing(values.get("teacher")):
+        return "no teacher named, neither in a column `teacher` nor for the whole file"
     if _pick(values, "answer", "label", "raw", "output", "rationale") is None:
         return "no answer, no rationale and no raw reply"
+    if isinstance(_pick(values, "answer"), (dict, list)):
+        return "the answer is a list or an object"
     return None
 
 
-def _read_recording(values: Mapping[str, Any]) -> Recording:
+def _read_recording(values: Mapping[str, Any]) -> tuple[Recording, list[str]]:
+    """The recording of a row, and what of the row was left out."""
     raw = _pick(values, "raw", "output", "reply")
     # Beside a raw reply a column `label` is more likely the data's gold label than the teacher's answer.
     answer = _pick(values, "answer") if raw is not None else _pick(values, "answer", "label")
-    scores = _pick(values, "scores", "factors")
+    factors, left_out = _read_scores(_pick(values, "scores", "factors"))
+    rationale = str(_pick(values, "rationale", "reasoning", "explanation") or "")
+    told = None if answer is None else plain_text(answer)
+    return Recording(rationale, told, None if raw is None else str(raw), factors), left_out
+
+
+def _read_scores(scores: Any) -> tuple[dict[str, float], list[str]]:
+    """Scores as they are read in a live reply, and those left out."""
     if isinstance(scores, str):
         try:
             scores = json.loads(scores)
-        except ValueError:
-            scores = None
-    factors = (
-        {str(n): float(v) for n, v in scores.items() if isinstance(v, (int, float)) and abs(v) < 2**1000}
-        if isinstance(scores, dict)
-        else {}
-    )
-    rationale = str(_pick(values, "rationale", "reasoning", "explanation") or "")
-    return Recording(rationale, None if answer is None else str(answer), None if raw is None else str(raw), factors)
+        except (ValueError, RecursionError):
+            scores = []
+    if scores is None:
+        return {}, []
+    if not isinstance(scores, dict):
+        return {}, ["its scores are no names with numbers, and are left out"]
+    given = {str(name): value for name, value in scores.items() if not is_missing(value)}
+    read = {name: read_score(value) for name, value in given.items()}
+    left_out = [
+        f"its score {name[:40]} is {str(given[name])[:20]!r}, not a number from 0 to 1, and is left out"
+        for name, score in read.items()
+        if score is None
+    ]
+    return {name: score for name, score in read.items() if score is not None}, left_out

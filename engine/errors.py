@@ -4,6 +4,7 @@ TacitError                   a message for the user: what was wrong, what was ke
 +-- InputError               a file, a value or an id that the user gave is not usable
 |   +-- ConfigError          a setting is missing, unknown or contradicts another
 |   +-- NotFound             nothing is stored under that id or name
+|   +-- NoQueryColumn        no column of a file looks like its queries; whoever gave it must say which one it is
 +-- StateError               the action does not fit the state of things (no samples yet, run already finished)
 |   +-- WorkspaceBusy        another process holds the workspace
 |   +-- Conflict             somebody else changed the record since it was read
@@ -36,6 +37,10 @@ class ConfigError(InputError):
 
 class NotFound(InputError):
     """Nothing is stored under that id or name."""
+
+
+class NoQueryColumn(InputError):
+    """No column of a file looks like its queries."""
 
 
 class StateError(TacitError):

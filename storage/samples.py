@@ -95,6 +95,14 @@ class Samples:
             [project_id],
         )
 
+    def outcomes(self, project_id: str, job_id: str) -> list[dict[str, Any]]:
+        """What a job's replies gave: how many samples for each error and message; null where all is well."""
+        return self._db.rows(
+            "SELECT error, message, count(DISTINCT sample_id) AS n FROM attempts WHERE project_id = ? AND job_id = ? "
+            "GROUP BY ALL ORDER BY n DESC, message",
+            [project_id, job_id],
+        )
+
     def last_replies(self, project_id: str, size: int = 8) -> list[dict[str, Any]]:
         """The newest attempts, clipped, newest first."""
         return self._db.remembered(

@@ -11,8 +11,10 @@ import gradio as gr
 from app.pages.frame import Frame
 from app.pages.plots import lengths as length_plot
 from app.services import Services
+from app.telling import tell_queries, tell_spans
 from app.usecases.previewing import Preview
 from app.view import table_html, told_html
+from app.wording import say
 from engine.errors import InputError
 from engine.hub import HUB
 from storage.projects import Project
@@ -20,6 +22,8 @@ from storage.projects import Project
 _ROLES = ("query", "choices", "gold", "kind", "id")
 _NONE = "- none -"
 _PAIRS = 100
+_SHOWN = 5
+"""Components that show what a file gives."""
 KINDS = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz"]
 
 
@@ -58,7 +62,10 @@ def build(frame: Frame) -> None:
     file.upload(frame.guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
     frame.follow(take.click(frame.guard(do.store), inputs, [said, held, take], **frame.quiet))
     find.click(frame.guard(do.resemble), [frame.project, close], near, **frame.quiet)
-    for changed in (dataset.input, share.input, file.clear, *(column.input for column in columns)):
+    for column in columns:
+        column.input(frame.guard(do.choose), inputs, [*columns, *shown], **frame.quiet)
+    file.clear(frame.guard(do.forget), frame.project, [*columns, *shown], show_progress="hidden", **frame.quiet)
+    for changed in (dataset.input, share.input):
         changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
 
 
@@ -67,6 +74,17 @@ class _Handlers:
     """What the page's events do."""
 
     frame: Frame
+
+    def choose(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
+        """The preview anew with the columns that were chosen; nothing where there is no file to look at."""
+        if not file and not dataset.strip():
+            return [gr.update()] * (len(_ROLES) + _SHOWN)
+        return self.preview(project, file, dataset, share, *names)
+
+    def forget(self, _project: str) -> list[Any]:
+        """What the page shows without a file."""
+        columns = [gr.Dropdown([_NONE], value=_NONE) for _ in _ROLES]
+        return [*columns, "", "", gr.Plot(visible=False), "", gr.Button(interactive=False)]
 
     def preview(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
         found = self.frame.services.preview.look(project, _source(file, dataset), _overrides(names), share)
@@ -77,20 +95,16 @@ class _Handlers:
 
     def store(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
         told = self.frame.services.data.import_queries(project, _source(file, dataset), _overrides(names), share)
-        leaked = f" {told.leaked} of them stand in the other split, where they stay." if told.leaked else ""
-        message = (
-            f"{told.added:,} queries added, {told.duplicates:,} repeated, {told.present:,} were there already, "
-            f"{told.rejected:,} rows left out.{leaked}"
-        )
-        errors = table_html([{"row": e.row or "-", "what is wrong": e.message} for e in told.errors[:20]], "left out")
-        broke = any(error.row == 0 for error in told.errors)
-        shown = told_html(message, bad=broke) + errors
+        errors = table_html([{"row": e.row, "what is wrong": e.message} for e in told.errors[:20]], "left out")
+        notes = table_html([{"row": n.row, "what is wrong": n.message} for n in told.notes[:20]], "taken in part")
+        shown = told_html(" ".join(tell_queries(told)), bad=bool(told.broke_off)) + errors + notes
         return [shown, _held(self.frame.services, self.frame.open(project)), gr.Button(interactive=False)]
 
     def resemble(self, project: str, threshold: float) -> str:
         found = self.frame.services.resemble.find(project, threshold)
         leaks = sum(pair.leak for pair in found)
-        told = f"{len(found):,} pairs are that close, {leaks:,} of them across the splits (a leak)."
+        verb = "is" if len(found) == 1 else "are"
+        told = f"{say(len(found), 'pair')} {verb} that close, {leaks:,} of them across the splits (a leak)."
         shown = [
             {"": "leak" if pair.leak else "", "cosine": pair.similarity, "query": pair.first, "and": pair.second}
             for pair in found[:_PAIRS]
@@ -124,17 +138,27 @@ def _held(services: Services, project: Project | None) -> str:
         return told_html("Make a project first, on the page Projects.")
     counts = services.context.queries.counts(project.id)
     distill, heldout = counts.get("distill", 0), counts.get("heldout", 0)
-    return told_html(f"{project.name} has {distill:,} queries to distill from and {heldout:,} held out.")
+    queries = say(distill, "query", "queries")
+    return told_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")
 
 
 def _draw(found: Preview) -> list[Any]:
+    if found.asked:
+        told = told_html(f"{found.asked} Choose it above, and the others that the file has.", bad=True)
+        rows = table_html(found.rows, "first rows of the file")
+        return [told, rows, gr.Plot(visible=False), "", gr.Button(interactive=False)]
     part = f" (of the first {found.looked_at:,} rows)" if found.partly else ""
-    told = f"{found.good:,} queries ready{part} · {found.bad:,} rows need you · {found.duplicates:,} duplicates"
+    ready = f"{say(found.good, 'query', 'queries')} ready{part}"
+    need = f"{say(found.bad, 'row')} {'needs' if found.bad == 1 else 'need'} you"
+    lines = [f"{ready} · {need} · {say(found.duplicates, 'duplicate')}", *tell_spans(found.spanning, found.spans)]
+    lines += [f"{say(found.noted, 'row')} will be taken in part."] if found.noted else []
+    lines += [f"The file can't be read to its end: {found.broke_off}."] if found.broke_off else []
     errors = [{"row": error.row, "what is wrong": error.message} for error in found.errors]
+    notes = [{"row": note.row, "what is wrong": note.message} for note in found.notes]
     return [
-        told_html(told, bad=not found.good),
+        "".join(told_html(line, bad=not found.good or line.startswith("The file can't")) for line in lines),
         table_html(found.rows, "first rows, as a teacher will see them"),
         gr.Plot(length_plot(found.lengths, found.unit), visible=bool(found.lengths)),
-        table_html(errors, "rows that need you: they are left out"),
+        table_html(errors, "rows that need you: they are left out") + table_html(notes, "rows that are taken in part"),
         gr.Button(interactive=found.good > 0),
     ]

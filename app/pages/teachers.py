@@ -12,6 +12,7 @@ from app.pages import prompts
 from app.pages.data import KINDS
 from app.pages.frame import Frame
 from app.services import Services
+from app.telling import tell_outputs
 from app.usecases.asking import key_variable
 from app.view import table_html, told_html
 from engine.config import TeacherConfig
@@ -148,13 +149,11 @@ class _Handlers:
             raise InputError("Drop a file of recorded outputs first.")
         found = self.frame.services.data.import_outputs(project, Path(file), teacher.strip() or None)
         self.frame.services.context.wait(found.job_id)
-        told = ", ".join(f"{name}: {count:,}" for name, count in found.teachers.items())
-        message = (
-            f"{told} outputs; {found.unmatched:,} rows name no query of the project, {found.rejected:,} are left out"
-        )
+        message = " ".join(tell_outputs(found, self.frame.services.data.read_back(project, found)))
         errors = table_html([{"row": e.row, "what is wrong": e.message} for e in found.errors[:20]], "left out")
+        notes = table_html([{"row": n.row, "what is wrong": n.message} for n in found.notes[:20]], "taken in part")
         return [
-            told_html(message) + errors,
+            told_html(message) + errors + notes,
             _list(self.frame.services, self.frame.open(project)),
             _names(self.frame.services, project, _NEW),
         ]

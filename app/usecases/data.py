@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.usecases.context import Context
-from engine.columns import MOST_ERRORS, ImportedQueries, OutputTally, RowError, read_outputs, read_queries
+from app.wording import say
+from engine.columns import MOST_ERRORS, ImportedQueries, OutputTally, RowError, Span, read_outputs, read_queries
 from engine.config import ProjectConfig, read_config
-from engine.errors import InputError
+from engine.errors import InputError, NoQueryColumn
 from engine.hub import open_records
 from engine.records import read_records
 from engine.teachers.recorded import RecordingWriter
@@ -25,7 +26,9 @@ class QueryImport:
     """What importing a file of queries did. `distill` and `heldout` count the whole project afterwards.
 
     `present` were there before, of them `leaked` in the other split, where they stay; `errors` are the first of the
-    `rejected` rows.
+    `rejected` rows; `noted` rows were taken without a part of them, of which `notes` tell the first. `spanning` rows
+    run over several lines of the file, of which `spans` are the longest. `broke_off` says why the file was not read to
+    its end; the queries before that are stored.
     """
 
     added: int
@@ -37,17 +40,38 @@ class QueryImport:
     leaked: int
     rejected: int
     errors: list[RowError]
+    noted: int = 0
+    notes: list[RowError] = field(default_factory=list)
+    spanning: int = 0
+    spans: list[Span] = field(default_factory=list)
+    broke_off: str = ""
 
 
 @dataclass(frozen=True)
 class OutputImport:
-    """What importing a file of outputs prepared: the job that takes them in. `errors` are the first `rejected` rows."""
+    """What importing a file of outputs prepared: the job that takes them in. `errors` are the first `rejected` rows.
+
+    `noted` rows were taken without a part of them, of which `notes` tell the first.
+    """
 
     job_id: str
     teachers: dict[str, int]
     unmatched: int
     rejected: int
     errors: list[RowError]
+    noted: int = 0
+    notes: list[RowError] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class OutputReading:
+    """What became of imported outputs when they were read. `present` had been read before; `why` counts the unread."""
+
+    outputs: int
+    read: int
+    present: int
+    unread: int
+    why: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -107,18 +131,17 @@ class DataService:
         choices = project.config.task == "choice"
 
         def blocks() -> Iterator[ImportedQueries]:
-            return read_queries(open_records(source), columns, heldout, choices)
+            yield from read_queries(open_records(source), columns, heldout, choices)
 
         if strict:
-            bad = [error for block in blocks() for error in block.errors]
-            if bad:
-                raise InputError(_nothing_stored(source, bad))
+            _refuse_bad_rows(source, blocks())
         return self._store(project, blocks(), source)
 
     def _store(self, project: Project, blocks: Iterator[ImportedQueries], source: str | Path) -> QueryImport:
         start = self.context.queries.last_position(project.id)
-        tally = dict.fromkeys(("added", "golds", "duplicates", "present", "leaked", "rejected"), 0)
-        errors: list[RowError] = []
+        tally = dict.fromkeys(("added", "golds", "duplicates", "present", "leaked", "rejected", "noted", "spanning"), 0)
+        told = _Told()
+        broke_off = ""
         try:
             for block in blocks:
                 known = self.context.queries.find(project.id, [query.id for query in block.queries])
@@ -128,18 +151,27 @@ class DataService:
                 tally["duplicates"] += block.duplicates + len(known) - len(old)
                 tally["golds"] += sum(query_id not in known for query_id in block.golds)
                 tally["rejected"] += len(block.errors)
-                errors += block.errors[: MOST_ERRORS - len(errors)]
+                tally["noted"] += len(block.notes)
+                tally["spanning"] += len(block.spans)
+                told.add(block)
                 tally["added"] += self.context.queries.add(project.id, block.queries, block.golds)
+        except NoQueryColumn:
+            raise
         except InputError as error:
-            if not tally["added"]:
-                raise
-            tally["rejected"] += 1
-            errors.append(RowError(0, f"{error}; the {tally['added']} queries before that are stored"))
+            if not tally["added"] and not tally["present"]:
+                raise InputError(f"{error}. Nothing was stored.") from None
+            broke_off = str(error)
         if not tally["added"] and not tally["present"]:
-            raise InputError(_nothing_stored(source, errors, tally["rejected"]))
+            raise InputError(_nothing_stored(source, told.errors, tally["rejected"]))
         totals = self.context.queries.counts(project.id)
         return QueryImport(
-            **tally, distill=totals.get(Split.DISTILL, 0), heldout=totals.get(Split.HELDOUT, 0), errors=errors
+            **tally,
+            distill=totals.get(Split.DISTILL, 0),
+            heldout=totals.get(Split.HELDOUT, 0),
+            errors=told.errors,
+            notes=told.notes,
+            spans=told.spans,
+            broke_off=broke_off,
         )
 
     def add_queries(self, project_id: str, queries: list[Query], golds: Mapping[str, str]) -> int:
@@ -161,20 +193,40 @@ class DataService:
         project = self.context.projects.get(project_name)
         queries = self.context.queries.get(project.id)
         with RecordingWriter(self.context.recordings) as writer:
-            found = read_outputs(read_records(path), queries, teacher, writer.keep)
+            try:
+                found = read_outputs(read_records(path), queries, teacher, writer.keep)
+            except InputError as error:
+                raise InputError(f"{error}. Nothing was stored.") from None
             self._check_recorded(project, path, found)
             source = writer.commit()
         for name in found.teachers:
             self.context.projects.put_teacher(project.id, TeacherSpec(name, "recorded", name, endpoint=source))
         spec = {"teachers": sorted(found.teachers), "splits": ["distill", "heldout"]}
         job = self.context.submit(project.id, "label", spec)
-        return OutputImport(job.id, found.teachers, found.unmatched, found.rejected, found.errors)
+        return OutputImport(
+            job.id, found.teachers, found.unmatched, found.rejected, found.errors, found.noted, found.notes
+        )
+
+    def read_back(self, project_name: str, found: OutputImport) -> OutputReading:
+        """What became of imported outputs, once their job is done."""
+        project = self.context.projects.get(project_name)
+        outcomes = self.context.samples.outcomes(project.id, found.job_id)
+        read = sum(row["n"] for row in outcomes if row["error"] is None)
+        why: dict[str, int] = {}
+        for row in outcomes:
+            if row["error"] is not None:
+                reason = row["message"] or row["error"]
+                why[reason] = why.get(reason, 0) + row["n"]
+        outputs, unread = sum(found.teachers.values()), sum(why.values())
+        return OutputReading(outputs, read, outputs - read - unread, unread, why)
 
     def _check_recorded(self, project: Project, path: Path, found: OutputTally) -> None:
+        first = f", the first: row {found.errors[0].row}, {found.errors[0].message}" if found.errors else ""
         if not found.teachers:
             raise InputError(
                 f"{path.name}: none of its rows belongs to a query of {project.name!r} "
-                f"({found.unmatched} name unknown queries, {found.rejected} can't be used). Nothing was stored."
+                f"({say(found.unmatched, 'row')} without a query of the project, {found.rejected:,} that can't be "
+                f"used{first}). Nothing was stored."
             )
         live = {spec.name for spec in self.context.projects.teachers(project.id) if spec.provider != "recorded"}
         clash = live & found.teachers.keys()
@@ -187,7 +239,47 @@ class DataService:
             )
 
 
-def _nothing_stored(source: str | Path, errors: Sequence[RowError], count: int | None = None) -> str:
+@dataclass
+class _Told:
+    """What is told of single rows: the first errors and notes, the longest spans."""
+
+    errors: list[RowError] = field(default_factory=list)
+    notes: list[RowError] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+
+    def add(self, block: ImportedQueries) -> None:
+        self.errors += block.errors[: MOST_ERRORS - len(self.errors)]
+        self.notes += block.notes[: MOST_ERRORS - len(self.notes)]
+        self.spans = longest_spans([*self.spans, *block.spans])
+
+
+def longest_spans(spans: Sequence[Span]) -> list[Span]:
+    """The three rows that run over the most lines."""
+    return sorted(spans, key=lambda span: (-span.lines, span.row))[:3]
+
+
+def _refuse_bad_rows(source: str | Path, blocks: Iterator[ImportedQueries]) -> None:
+    """Read a file to its end and store nothing.
+
+    Raises:
+        InputError: if a row is bad, or a part of one.
+    """
+    bad, first = 0, _Told()
+    try:
+        for block in blocks:
+            bad += len(block.errors) + len(block.notes)
+            first.add(block)
+    except NoQueryColumn:
+        raise
+    except InputError as error:
+        raise InputError(f"{error}. Nothing was stored.") from None
+    if bad:
+        raise InputError(_nothing_stored(source, sorted([*first.errors, *first.notes], key=lambda e: e.row), bad))
+
+
+def _nothing_stored(source: str | Path, errors: Sequence[RowError], count: int) -> str:
     name = source.name if isinstance(source, Path) else source
     first = f"; the first: row {errors[0].row}, {errors[0].message}" if errors else ""
-    return f"{name}: {len(errors) if count is None else count} rows can't be used{first}. Nothing was stored."
+    if not count:
+        return f"{name} has no rows. Nothing was stored."
+    return f"{name}: {say(count, 'row')} can't be used{first}. Nothing was stored."

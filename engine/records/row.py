@@ -1,0 +1,73 @@
+"""One row of a file, and the bounds that every row keeps, whatever format it came in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+MAX_CELL = 100_000
+"""Characters of a cell."""
+MAX_ROW = 4 * 2**20
+"""Characters of a row, as it stands in its file."""
+MAX_COLUMNS = 1_000
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row, counted from 1: its values, or why it can't be used.
+
+    `size` is in bytes of its JSON form. `line` is where it begins in a file of lines, `lines` over how many it runs.
+    """
+
+    row: int
+    values: dict[str, Any]
+    error: str | None = None
+    size: int = 0
+    line: int = 0
+    lines: int = 1
+
+
+def check_row(row: int, values: Any, error: str | None = None, line: int = 0, lines: int = 1) -> Record:
+    """A row as a record, with an error where it has no named fields, breaks a bound, or can't be stored as text."""
+    size = 0
+    if error is None:
+        size, error = _measure(values)
+    if error:
+        return Record(row, {}, error, size, line, lines)
+    return Record(row, {str(k): v for k, v in values.items()}, None, size, line, lines)
+
+
+def _measure(values: Any) -> tuple[int, str | None]:
+    """Bytes of a row's JSON form, and what is wrong with it."""
+    if not isinstance(values, dict):
+        return 0, "not an object with named fields"
+    if len(values) > MAX_COLUMNS:
+        return 0, f"{len(values):,} fields; a row has at most {MAX_COLUMNS:,}"
+    long = f"a cell is longer than {MAX_CELL:,} characters"
+    if any(isinstance(value, str) and len(value) > MAX_CELL for value in values.values()):
+        return 0, long
+    try:
+        text = _dump(values)
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return 0, "a text holds half a character (a lone surrogate or a byte that is not UTF-8)"
+    except RecursionError:
+        return 0, "lists or objects in one another without end"
+    if size > 4 * MAX_ROW:
+        return size, f"the row is longer than {MAX_ROW:,} characters"
+    if size > MAX_CELL and any(len(_dump(v)) > MAX_CELL for v in values.values() if not isinstance(v, str)):
+        return size, long
+    return size, "a text holds a NUL character" if "\\u0000" in text and _holds_nul(values) else None
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, (list, tuple)):
+        return any(_holds_nul(part) for part in value)
+    return isinstance(value, str) and "\0" in value
