@@ -74,9 +74,9 @@ class Link:
     """A cell that leads somewhere inside the studio."""
 
     def __init__(self, text: str, path: str, project: str) -> None:
-        """`path` of a page, for a project."""
+        """`path` of a page, for a project ("": for none)."""
         self.text = text
-        self.href = page_url(path, project)
+        self.href = page_url(path, project) if project else path
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,12 @@ def told_html(message: str, bad: bool = False) -> str:
     """One message: what happened, what was kept, what to do."""
     role = "alert" if bad else "status"
     return f"<div class='told{' bad' if bad else ''}' role='{role}'>{escape(message)}</div>" if message else ""
+
+
+def guide_html(message: str, *ways: Link) -> str:
+    """One message, and below it where to go from here."""
+    links = " ".join(f"<a href='{escape(way.href)}'>{escape(way.text)}</a>" for way in ways)
+    return f"<div class='told' role='status'>{escape(message)}<div class='ways'>{links}</div></div>"
 
 
 def rail_html(marks: Sequence[Mark], project: str, here: str, title: str = "") -> str:

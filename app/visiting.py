@@ -65,7 +65,7 @@ class Policy(Protocol):
     """What handlers ask before they work."""
 
     def find(self, name: str | None) -> Project | None:
-        """The project of a name, as far as whoever names it may see it; else one that may be shown."""
+        """The project of a name, as far as whoever names it may see it; where none is named, one to begin with."""
         ...
 
     def title(self, name: str) -> str:
@@ -96,7 +96,7 @@ class Own:
     services: Services
 
     def find(self, name: str | None) -> Project | None:
-        """The project of that name, else the newest."""
+        """The project of that name, if it is there; the newest where no name is given."""
         return self.services.standing.find_project(name)
 
     def title(self, name: str) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from engine.errors import ConfigError
 from engine.types import Sampling, TeacherSpec, hash_id
+from engine.wording import say_wrong
 
 COMPUTED_FACTORS = ("agreement", "agreement_ds", "format")
 """Factors that selection computes itself, beside those that teachers report."""
@@ -39,8 +40,7 @@ def read_config(model: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or model.__name__}: {e['msg']}" for e in error.errors()]
-        raise ConfigError("; ".join(lines)) from None
+        raise ConfigError("; ".join(say_wrong(model, wrong) for wrong in error.errors())) from None
 
 
 class SelectionConfig(Config):

@@ -80,12 +80,12 @@ class _Handlers:
         told = "Started. It goes on when this tab is closed; what came in is kept at any moment."
         return [told_html(told), gr.Timer(active=True)]
 
-    def begin_pilot(self, *values: Any) -> list[Any]:
-        return self.begin(*values, limit=PILOT)
+    def begin_pilot(self, project: str, *values: Any) -> list[Any]:
+        return self.begin(project, *values, limit=PILOT)
 
-    def begin_retry(self, *values: Any) -> list[Any]:
+    def begin_retry(self, project: str, *values: Any) -> list[Any]:
         *order, kind = values
-        return self.begin(*order, retry=("all" if kind == _ANY else kind,))
+        return self.begin(project, *order, retry=("all" if kind == _ANY else kind,))
 
     def parse_again(self, project: str) -> str:
         found = self.frame.services.label.parse_again(project)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import threading
@@ -20,13 +21,14 @@ from typing import Any
 
 import psutil
 
-from engine.errors import CapReached, KeyMissing, TacitError
+from engine.errors import CapReached, KeyMissing, TacitError, say_error, where_it_failed
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
 from engine.jobs.spec import LOG_FILE, STATUS_FILE
 from engine.ports import Backend, JobStore
 from engine.types import Job, JobStatus
 
 Runner = Callable[[Job, EventLog, Callable[[], bool]], Awaitable[None]]
+_LOG = logging.getLogger(__name__)
 _STATUS_OF = ((CapReached, JobStatus.CAPPED), (KeyMissing, JobStatus.NEEDS_KEY))
 TICK_S = 0.4
 _REST, _LONGEST_REST_S = 10, 5.0
@@ -184,8 +186,9 @@ class Supervisor:
             error = future.exception()
             if error is not None:
                 status = next((s for kind, s in _STATUS_OF if isinstance(error, kind)), JobStatus.FAILED)
-                known = isinstance(error, TacitError)
-                return status, str(error) if known else f"{type(error).__name__}: {error}"
+                if not isinstance(error, TacitError):
+                    _LOG.error("the %s job %s failed: %s", job.kind, job.id, where_it_failed(error))
+                return status, say_error(error)
             if job.id in self._cancelled:
                 return JobStatus.CANCELLED, "stopped on request"
             return JobStatus.FINISHED, ""
