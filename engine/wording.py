@@ -24,7 +24,15 @@ _FORMS = {
 _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 _WHOLE = {"int_type", "int_parsing", "int_from_float", "int_parsing_size"}
 _NUMBERS = {"float_type", "float_parsing", "finite_number", "decimal_type", "decimal_parsing", "is_instance_of"}
-_VERBS = {"is": "are", "was": "were", "has": "have", "lacks": "lack", "differs": "differ", "goes": "go"}
+_VERBS = {
+    "is": "are",
+    "was": "were",
+    "has": "have",
+    "lacks": "lack",
+    "differs": "differ",
+    "goes": "go",
+    "names": "name",
+}
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
