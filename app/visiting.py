@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from app.services import Services
 from app.shipping import NAME, bring_demo, bring_shipped
+from app.usecases.playing import MOST_QUERY
 from app.usecases.standing import Mark
 from engine.errors import Forbidden, NotFound, StateError
 from storage.projects import SECRET, Project
@@ -32,7 +33,7 @@ _READS = {
     "compress": {"first", "turn", "stay", "look", "follow"},
     "train": {"plan", "show_forecast", "steps", "draw"},
     "evaluate": {"show", "price", "pay_back", "first", "turn"},
-    "playground": {"ask", "pick", "rest", "stop", "take"},
+    "playground": {"ask", "pick", "rest", "state", "stop", "take"},
     "exports": {"stages", "show", "make", "adapter"},
     "welcome": {"copy", "begin_afresh"},
 }
@@ -68,6 +69,11 @@ class Policy(Protocol):
         """The project of a name, as far as whoever names it may see it; where none is named, one to begin with."""
         ...
 
+    @property
+    def most_query(self) -> int:
+        """Characters that a query of the playground may have."""
+        ...
+
     def title(self, name: str) -> str:
         """What a project is called above its steps."""
         ...
@@ -98,6 +104,11 @@ class Own:
     def find(self, name: str | None) -> Project | None:
         """The project of that name, if it is there; the newest where no name is given."""
         return self.services.standing.find_project(name)
+
+    @property
+    def most_query(self) -> int:
+        """As many as the playground takes."""
+        return MOST_QUERY
 
     def title(self, name: str) -> str:
         """Its name."""
@@ -175,6 +186,11 @@ class Visitors:
                 return self.services.context.projects.get(str(name))
         return self.services.context.projects.get(NAME)
 
+    @property
+    def most_query(self) -> int:
+        """Fewer than on one's own machine."""
+        return _MOST_QUERY
+
     def title(self, name: str) -> str:
         """Whose it is; the name of a copy is its key."""
         return "demo, to look at" if name == NAME else "your own copy"
@@ -234,7 +250,7 @@ class Visitors:
 
     def _check_play(self, own: bool, values: Sequence[Any]) -> None:
         if len(str(values[1])) > _MOST_QUERY:
-            raise Forbidden(f"Queries of at most {_MOST_QUERY:,} characters are answered here.")
+            raise Forbidden(f"The query is longer than {_MOST_QUERY:,} characters, the most that are asked here.")
         if not own and any(not str(id_).startswith("student ") for id_ in values[2] or ()):
             raise Forbidden("Teachers answer in your own copy; the students of the demo project answer here.")
 

@@ -19,7 +19,7 @@ from app.view import table_html, told_html
 from engine.config import TeacherConfig
 from engine.errors import InputError, StateError, WorkerFailed
 from engine.teachers.opening import HOSTED
-from engine.wording import bounds_of, counted, verb
+from engine.wording import bounds_of, counted
 from storage.projects import Project
 
 _PROVIDERS = [
@@ -188,10 +188,9 @@ class _Handlers:
             raise InputError("Drop a file of recorded outputs first.")
         found = self.frame.services.data.import_outputs(project, Path(file), teacher.strip() or None)
         self.frame.services.context.wait(found.job_id)
-        told = ", ".join(f"{name}: {counted(count, 'output')}" for name, count in found.teachers.items())
+        told = ", ".join(f"{name}: {count:,}" for name, count in found.teachers.items())
         message = (
-            f"{told}; {counted(found.unmatched, 'row')} {verb(found.unmatched, 'names')} no query of the project, "
-            f"{found.rejected:,} {verb(found.rejected, 'is')} left out"
+            f"{told} outputs; {found.unmatched:,} rows name no query of the project, {found.rejected:,} are left out"
         )
         errors = table_html([{"row": e.row, "what is wrong": e.message} for e in found.errors[:20]], "left out")
         return [

@@ -91,13 +91,27 @@ class CarryService:
             self.context.copies.purge(made.id)
             raise
 
+    def afresh_hindrance(self, project: Project) -> str:
+        """Why a project can't be begun afresh; "" where it can: that takes queries, and teachers that can be asked."""
+        if not sum(self.context.queries.counts(project.id).values()):
+            return f"{project.name} has no queries yet; the page Data brings them."
+        providers = {spec.provider for spec in self.context.projects.teachers(project.id)}
+        if not providers:
+            return f"{project.name} has no teachers yet; the page Teachers adds them."
+        if providers == {"recorded"}:
+            return f"The teachers of {project.name} are recordings: nobody could be asked again."
+        return ""
+
     def begin_afresh(self, name: str, new_name: str, distill: int, heldout: int) -> Project:
         """A project of another name with some of the queries, evenly out of all, and the teachers; nobody is asked yet.
 
         Raises:
             InputError: if the name is taken or none.
+            StateError: if nobody could be asked there, or nothing.
         """
         source = self.context.projects.get(name)
+        if told := self.afresh_hindrance(source):
+            raise StateError(told)
         config = read_config(ProjectConfig, {**source.config.model_dump(), "name": new_name.strip()})
         with self._made_whole(config) as made:
             most = {Split.DISTILL.value: distill, Split.HELDOUT.value: heldout}

@@ -44,6 +44,10 @@ def test_projects(studio: Studio) -> None:
     assert "again is imported" in studio("projects", "take", handle_file(written), "again")[0]
     assert studio("projects", "begin_afresh", "again") == "again, run 1"
     assert "Choose a project" in studio.refused("projects", "export", None, False)
+    assert "A project needs a name" in studio.refused("projects", "create", " ", "choice", "packaged")
+    assert "A project needs a name" in studio.refused("projects", "duplicate", "p", "")
+    studio("projects", "fits", "p")
+    studio("projects", "<lambda>", None)
 
 
 def test_data(studio: Studio, tmp_path: Path) -> None:
@@ -157,7 +161,7 @@ def test_recorded_outputs_and_prompts(studio: Studio, tmp_path: Path) -> None:
     studio.open("teachers", "tickets")
     assert "Drop a file" in studio.refused("teachers", "bring", "tickets", None, "")
     said, listed, _ = studio("teachers", "bring", "tickets", handle_file(str(outputs)), "old")
-    assert "old: 4 outputs" in said and "1 is left out" in said and "recorded" in listed
+    assert "old: 4 outputs" in said and "1 are left out" in said and "recorded" in listed
     chosen = studio("teachers", "choose", "tickets", "old")
     assert "it can be removed, not changed" in chosen[-1]
     assert "lacks {{ query }}" in studio.refused("prompts", "save", "tickets", "{{ factors }}", "1")

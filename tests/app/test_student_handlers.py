@@ -173,8 +173,10 @@ def test_playground(studio: Studio) -> None:
     assert {id_ for _, id_ in few[:6]} == {q.id for q in studio.services.context.queries.get(opened.id, Split.HELDOUT)}
     assert studio("playground", "take", "p", few[1][1]).startswith(few[1][0][:40])
     query, *_ = studio("playground", "pick", "p")
-    studio("playground", "rest", "p")
     teachers = ["teacher forward", "teacher eliminate"]
+    studio("playground", "rest", "p", teachers)
+    studio("playground", "state", "p", teachers)
+    assert "longer than 8,000" in studio.refused("playground", "ask", "p", "x" * 9000, teachers, False)
     panes = studio("playground", "ask", "p", query, teachers, False)
     assert "forward" in panes and "eliminate" in panes
     studio("playground", "stop", "p")
