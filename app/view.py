@@ -12,6 +12,7 @@ from urllib.parse import quote
 from app.usecases.playing import Pane
 from app.usecases.standing import Mark, RunningJob
 from engine.config import Plan, Step
+from engine.wording import counted
 
 _RINGS = {"todo": "&#9675;", "running": "&#9680;", "done": "&#9679;", "stale": "&#9676;"}
 _LONG = 40
@@ -130,7 +131,8 @@ def stages_html(plan: Plan) -> str:
 
 def _say_step(step: Step) -> str:
     if step.kind == "train":
-        size = f"{step.train.updates} updates" if step.train.updates else f"{step.train.epochs:g} epochs"
+        epochs = f"{step.train.epochs:g} {'epoch' if step.train.epochs == 1 else 'epochs'}"
+        size = counted(step.train.updates, "update") if step.train.updates else epochs
         size = "equal updates" if step.equal_updates_to else size
         return f"{step.name}: {_TAUGHT[step.dataset]}, {size}, rate {step.train.learning_rate:g}"
     said = {
@@ -229,7 +231,7 @@ def panes_html(panes: Sequence[Pane]) -> str:
     parts = []
     for pane in panes:
         facts = [
-            None if pane.tokens is None else f"{pane.tokens:,} tokens",
+            None if pane.tokens is None else counted(pane.tokens, "token"),
             None if pane.seconds is None else f"{pane.seconds:.1f} s",
             None if pane.cost is None else f"${pane.cost:.4f}",
             None if pane.over else "...",

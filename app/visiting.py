@@ -34,7 +34,7 @@ _READS = {
     "train": {"plan", "show_forecast", "steps", "draw"},
     "evaluate": {"show", "price", "pay_back", "first", "turn"},
     "playground": {"ask", "pick", "rest", "state", "stop", "take"},
-    "exports": {"stages", "show", "make", "adapter"},
+    "exports": {"stages", "show", "ready", "make", "adapter"},
     "welcome": {"copy", "begin_afresh"},
 }
 _WRITES = {

@@ -221,7 +221,9 @@ class CarryService:
             manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
             schema, values = int(manifest["schema"]), dict(manifest["config"])
         except (*_BROKEN, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
-            raise InputError(f"{path.name} is no export of a project ({error}). Nothing was stored.") from None
+            raise InputError(
+                f"{path.name} is no export of a project, or not a whole one. Nothing was stored."
+            ) from error
         if manifest.get("format") != _FORMAT or schema > self.context.copies.schema:
             raise InputError(f"{path.name} was made by a newer version of Tacit. Nothing was stored.")
         return read_config(ProjectConfig, {**values, "name": name.strip() or values.get("name", "")})
@@ -233,7 +235,8 @@ class CarryService:
             try:
                 known = _check_spec(name, spec)
             except (TypeError, ValueError, LookupError, AttributeError, ConfigError) as error:
-                raise InputError(f"its teacher {name} can't be read ({error}). Nothing was stored.") from None
+                why = f" ({error})" if isinstance(error, ConfigError) else ""
+                raise InputError(f"its teacher {name} can't be read{why}. Nothing was stored.") from error
             if known.provider == "recorded" and not (
                 _SOURCE.fullmatch(known.endpoint) and (folder / "recordings" / f"{known.endpoint}.jsonl").is_file()
             ):
@@ -298,7 +301,7 @@ def _take_adapter(source: Path, target: Path, tokenizer: Path) -> None:
             if not list(tensors.keys()) or kept["peft_type"] != "LORA":
                 raise ValueError("no LoRA weights")
     except (OSError, ValueError, LookupError, TypeError, safetensors.SafetensorError) as error:
-        raise InputError(f"the adapter {source.name} can't be read ({error}). Nothing was stored.") from None
+        raise InputError(f"the adapter {source.name} can't be read: it is not whole. Nothing was stored.") from error
     target.mkdir(parents=True)
     (target / "adapter_config.json").write_text(json.dumps(kept, indent=2), "utf-8")
     for path in (weights, result, *(tokenizer.glob("*") if tokenizer.is_dir() else ())):

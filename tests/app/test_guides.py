@@ -9,7 +9,10 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from app.pages.compress import _Handlers as Compress
+from app.pages.exports import _Handlers as Exports
 from app.pages.frame import Frame
+from app.pages.jobs import _sure
 from app.pages.label import _Handlers as Label
 from app.pages.projects import _Handlers as Projects
 from app.services import Services, open_services
@@ -136,3 +139,36 @@ def test_a_project_is_put_away_or_brought_back_never_both(services: Services) ->
     assert can(do.fits("p")) == [True, True, False, True]
     assert can(do.put_away("p")[3:]) == [True, False, True, True]
     assert can(do.bring_back("p")[3:]) == [True, True, False, True]
+
+
+def test_exports_offers_what_is_there(services: Services) -> None:
+    do = Exports(services)
+    make(services, queries=2)
+    *buttons, why = do.ready("p", None, None, "set.jsonl", "adapter", "me/mine")
+    assert can(buttons) == [False] * 5
+    assert "the page Select makes the set" in why and "the page Train starts one" in why
+
+
+def test_exports_of_a_selected_project_offers_the_set_alone(selected: Services) -> None:
+    *buttons, why = Exports(selected).ready("p", None, None, "set.jsonl", "adapter", "me/mine")
+    assert can(buttons) == [True, False, False, False, False] and "Select" not in why
+    *buttons, _ = Exports(selected).ready("p", None, None, "rows-full", "set", "me/mine")
+    assert not any(can(buttons)), "rows and pushing come with a run"
+
+
+def test_removing_for_good_takes_the_name_once_more() -> None:
+    assert [_sure(*typed).interactive for typed in ((None, ""), ("p", ""), ("p", "P"), ("p", " p "))] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_compress_offers_nothing_before_a_rationale_is_open(services: Services) -> None:
+    do = Compress(services)
+    make(services)
+    told, *rest = do.look("p", None, None)
+    assert "Open a rationale" in told and can(rest[4:]) == [False] * 5
+    _, go_on, rest_on, *buttons, _, _ = do.stay("p", None, "all", 0)
+    assert can(buttons) == [False] * 3 and not go_on.visible and not rest_on.visible

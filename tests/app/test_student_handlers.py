@@ -201,6 +201,7 @@ def test_exports(studio: Studio, tmp_path: Path) -> None:
     assert studio("exports", "stages", "p", run)["value"]
     card, serve = studio("exports", "show", "p", run, "stage3")
     assert "Load it" in card and "serve-student" in serve and "/a/path" not in card
+    assert "once it is merged" in studio("exports", "ready", "p", run, "stage3", "set.jsonl", "adapter", "me/mine")
     for what in ("set.jsonl", "set.parquet", "rows-compressed"):
         assert "MB" in studio("exports", "make", "p", run, what)[0]
     _, file = studio("exports", "adapter", "p", run, "stage3")
@@ -293,6 +294,7 @@ def test_jobs(studio: Studio) -> None:
     assert "No job runs" in studio.refused("jobs", "cancel", "p", None)
     said, file = studio("jobs", "back_up", "p")
     assert "MB" in said and zipfile.is_zipfile(file["value"])
+    studio("jobs", "_sure", "twin", "twi")
     assert "to remove it for good" in studio.refused("jobs", "purge", "p", "twin", "twi")
     runs = [Path(r.folder) for r in studio.services.context.runs.all(studio.services.context.projects.get("twin").id)]
     assert all(folder.is_dir() for folder in runs)
