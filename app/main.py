@@ -19,6 +19,7 @@ from app.pages import (
     train,
     welcome,
 )
+from app.pages.fields import Pages
 from app.pages.frame import Visibility, frame
 from app.policy import Own
 from app.services import Services
@@ -50,7 +51,7 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
     """
     policy = Own(services)
     with (
-        gr.Blocks(title="Tacit", analytics_enabled=False) as app,
+        Pages(title="Tacit", analytics_enabled=False) as app,
         frame(policy, services, app, "Projects", visibility) as made,
     ):
         projects.build(made)
@@ -63,7 +64,7 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
 
 def build_demo(services: Services, visitors: Visitors, visibility: Visibility = "private") -> gr.Blocks:
     """The hosted demo: the same pages under the policy for visitors, a page of welcome first, no public endpoints."""
-    blocks = gr.Blocks(title="Tacit", analytics_enabled=False, delete_cache=_KEEP_UPLOADS_S)
+    blocks = Pages(title="Tacit", analytics_enabled=False, delete_cache=_KEEP_UPLOADS_S)
     with blocks as app, frame(visitors, services, app, WELCOME, visibility) as made:
         welcome.build(made, visitors)
     for name, path, build in _PAGES:

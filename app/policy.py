@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from app.services import Services
+from app.usecases.playing import MOST_QUERY
 from app.usecases.standing import Mark
 from storage.projects import Project
 
@@ -16,11 +17,11 @@ Offer = Literal["everywhere", "in a copy", "nowhere"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What pages offer no more than. None: no limit."""
+    """What pages offer no more than; `preset` and `kept_as` may be None: no limit, and nothing kept."""
 
     preset: str | None = None
     """The only preset of a training, without changes of its settings and on the packaged student."""
-    query: int | None = None
+    query: int = MOST_QUERY
     """Characters of a query in the playground."""
     kept_as: str | None = None
     """Name under which a visitor's browser keeps the key of the copy, so that any page finds it again."""
@@ -99,7 +100,7 @@ class Own:
     limits: Limits = Limits()
 
     def find(self, address: str | None) -> Project | None:
-        """The project of that name, else the newest."""
+        """The project of that name, if there is one; the newest where none is named."""
         return self.services.standing.find_project(address)
 
     def open(self, name: str | None) -> Project | None:

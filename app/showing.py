@@ -16,8 +16,8 @@ from app.usecases.quoting import Quote
 from app.usecases.resembling import Resembling
 from app.usecases.tallies import say_notices
 from app.view import span_text
-from app.wording import say
 from engine.types import WHOLE, Difference, ReportRow
+from engine.wording import counted
 
 _SHOWN_ERRORS = 10
 
@@ -26,7 +26,7 @@ def show_query_import(project: str, result: QueryImport) -> None:
     """Say what went in and what did not."""
     first, *more = tell_queries(result)
     _say(f"{project}: {first}")
-    held = f"{say(result.distill, 'query', 'queries')} to distill from and {result.heldout:,} held out"
+    held = f"{counted(result.distill, 'query', 'queries')} to distill from and {result.heldout:,} held out"
     _say(f"The project has {held}.")
     for line in more:
         _say(line)
@@ -36,7 +36,7 @@ def show_query_import(project: str, result: QueryImport) -> None:
 
 def _show_rows(what: str, rows: Sequence[Any], count: int) -> None:
     if rows:
-        _say(f"{say(count, 'row')} {what}:")
+        _say(f"{counted(count, 'row')} {what}:")
     for row in rows[:_SHOWN_ERRORS]:
         _say(f"  row {row.row}: {row.message}")
     if count > _SHOWN_ERRORS:

@@ -102,6 +102,8 @@ button.open:focus-visible { outline: 2px solid var(--color-accent); }
   font-variant-numeric: tabular-nums; }
 .item { border-bottom: 1px solid var(--border-color-primary); padding: .5rem 0; }
 .told { white-space: pre-wrap; }
+.ways { display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
+.ways a { text-decoration: underline; }
 input.fold, label.fold { display: none; }
 @media (max-width: 640px) {
   label.fold { display: block; padding: .5rem .6rem; border: 1px solid var(--border-color-primary); border-radius: 4px;

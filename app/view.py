@@ -12,6 +12,7 @@ from urllib.parse import quote
 from app.usecases.playing import Pane
 from app.usecases.standing import Mark, RunningJob
 from engine.config import Plan, Step
+from engine.wording import counted
 
 _RINGS = {"todo": "&#9675;", "running": "&#9680;", "done": "&#9679;", "stale": "&#9676;"}
 _LONG = 40
@@ -74,9 +75,9 @@ class Link:
     """A cell that leads somewhere inside the studio."""
 
     def __init__(self, text: str, path: str, project: str) -> None:
-        """`path` of a page, for a project."""
+        """`path` of a page, for a project ("": for none)."""
         self.text = text
-        self.href = page_url(path, project)
+        self.href = page_url(path, project) if project else path
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def stages_html(plan: Plan) -> str:
 
 def _say_step(step: Step) -> str:
     if step.kind == "train":
-        size = f"{step.train.updates} updates" if step.train.updates else f"{step.train.epochs:g} epochs"
+        epochs = f"{step.train.epochs:g} {'epoch' if step.train.epochs == 1 else 'epochs'}"
+        size = counted(step.train.updates, "update") if step.train.updates else epochs
         size = "equal updates" if step.equal_updates_to else size
         return f"{step.name}: {_TAUGHT[step.dataset]}, {size}, rate {step.train.learning_rate:g}"
     said = {
@@ -168,6 +170,12 @@ def links_html(title: str, links: Sequence[tuple[Link, str]]) -> str:
     """A list of pages, each with what is there."""
     lines = [f"<li><a href='{escape(to.href)}'>{escape(to.text)}</a> {escape(told)}</li>" for to, told in links]
     return f"<div class='way'><b>{escape(title)}</b><ol>{''.join(lines)}</ol></div>"
+
+
+def guide_html(message: str, *ways: Link) -> str:
+    """One message, and below it where to go from here."""
+    links = " ".join(f"<a href='{escape(way.href)}'>{escape(way.text)}</a>" for way in ways)
+    return f"<div class='told' role='status'>{escape(message)}<div class='ways'>{links}</div></div>"
 
 
 def rail_html(marks: Sequence[Mark], project: str, here: str, title: str = "") -> str:
@@ -237,7 +245,7 @@ def panes_html(panes: Sequence[Pane]) -> str:
     parts = []
     for pane in panes:
         facts = [
-            None if pane.tokens is None else f"{pane.tokens:,} tokens",
+            None if pane.tokens is None else counted(pane.tokens, "token"),
             None if pane.seconds is None else f"{pane.seconds:.1f} s",
             None if pane.cost is None else f"${pane.cost:.4f}",
             None if pane.over else "...",

@@ -39,8 +39,8 @@ _READS = {
     "compress": {"first", "turn", "stay", "look", "follow"},
     "train": {"plan", "show_forecast", "steps", "draw", "may_go_on"},
     "evaluate": {"show", "price", "pay_back", "first", "turn"},
-    "playground": {"ask", "pick", "rest", "stop", "take"},
-    "exports": {"stages", "show", "make", "adapter"},
+    "playground": {"ask", "pick", "rest", "state", "stop", "take"},
+    "exports": {"stages", "show", "ready", "make", "adapter"},
     "welcome": {"copy", "begin_afresh"},
 }
 _WRITES = {
@@ -230,7 +230,7 @@ class Visitors:
 
     def _check_play(self, own: bool, values: Sequence[Any]) -> None:
         if len(str(values[1])) > _MOST_QUERY:
-            raise Forbidden(f"Queries of at most {_MOST_QUERY:,} characters are answered here.")
+            raise Forbidden(f"The query is longer than {_MOST_QUERY:,} characters, the most that are asked here.")
         if not own and any(not str(id_).startswith(_STUDENT) for id_ in values[2] or ()):
             raise Forbidden("Teachers answer in your own copy; the students of the demo project answer here.")
 

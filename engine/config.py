@@ -13,6 +13,7 @@ from engine.calibration import COLDEST, HOTTEST
 from engine.errors import ConfigError
 from engine.keys import LISTED, PATTERN, can_hold_key
 from engine.types import Sampling, TeacherSpec, hash_id
+from engine.wording import say_wrong
 
 AGREEMENT_FACTORS = ("agreement_weighted", "agreement", "agreement_ds")
 """How far the other teachers agree: the share of votes weighted by reliability, the plain share, and Dawid-Skene's
@@ -44,8 +45,7 @@ def read_config(model: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or model.__name__}: {e['msg']}" for e in error.errors()]
-        raise ConfigError("; ".join(lines)) from None
+        raise ConfigError("; ".join(say_wrong(model, wrong) for wrong in error.errors())) from None
 
 
 class SelectionConfig(Config):

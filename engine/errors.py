@@ -20,6 +20,11 @@ TacitError                   a message for the user: what was wrong, what was ke
 
 from __future__ import annotations
 
+import errno
+import socket
+import ssl
+import traceback
+from collections.abc import Iterator
 from enum import StrEnum
 
 
@@ -150,3 +155,81 @@ class TeacherError(TacitError):
         self.raw = raw
         self.retry_after_s = retry_after_s
         self.tokens = tokens
+
+
+_OF_SYSTEM = {
+    errno.ENOSPC: "The disk is full: free some space, then try again. What was stored before is kept.",
+    errno.EDQUOT: "The disk's quota is used up: free some space, then try again. What was stored before is kept.",
+    errno.EACCES: "The system forbids to read or write a file that is needed: look at its folder's permissions.",
+    errno.EPERM: "The system forbids to read or write a file that is needed: look at its folder's permissions.",
+    errno.EROFS: "The disk can only be read: nothing was stored.",
+    errno.ENOENT: "A file that is needed is not there any more; load the page again.",
+    errno.EMFILE: "Too many files are open at this moment; try again, or start the studio again.",
+    errno.EIO: "The disk reported an error: nothing more was stored. Look after the disk before you go on.",
+}
+_UNFORESEEN = (
+    "Something went wrong that this program did not foresee. What was stored before is kept; try again, and if it "
+    "comes back, the log of the program says where."
+)
+_AWAY = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
+
+
+def say_error(error: BaseException) -> str:
+    """What a person is told of an error: ours speak for themselves; of a library's, what it means, never its text."""
+    if isinstance(error, TacitError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "The memory of this machine does not suffice for that. What was stored before is kept."
+    for known in _causes(error):
+        if isinstance(known, OSError) and known.errno in _OF_SYSTEM and (known is error or known.errno != errno.ENOENT):
+            return _OF_SYSTEM[known.errno]
+    cause = say_cause(error)
+    return f"A connection failed: {cause}." if cause else _UNFORESEEN
+
+
+def say_cause(error: BaseException) -> str:
+    """Why a connection did not come about or broke, in words; "" where that can't be told."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "the certificate of that address is not trusted here"
+        if isinstance(cause, ssl.SSLError):
+            return "no secure connection came about; https may be meant to be http"
+        if isinstance(cause, socket.gaierror):
+            return "there is no machine of that name"
+        if isinstance(cause, ConnectionRefusedError):
+            return "nothing answers at that address"
+        if isinstance(cause, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
+            return "the connection broke off"
+        if isinstance(cause, TimeoutError):
+            return "it took too long"
+        if isinstance(cause, OSError) and cause.errno in _AWAY:
+            return "no way leads to that address"
+    return ""
+
+
+def where_it_failed(error: BaseException) -> str:
+    """For a log: the kinds of the error and its causes with the lines they came from; not their texts, which may hold
+    a key or a prompt."""
+    parts = []
+    for cause in _causes(error):
+        parts.append(f"{type(cause).__name__}\n{''.join(traceback.format_tb(cause.__traceback__))}")
+    return "\n".join(parts)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it came from, from the outside in; each once."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        found = waiting.pop(0)
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        context = None if found.__suppress_context__ else found.__context__
+        waiting += [cause for cause in (found.__cause__, context) if cause is not None]
+        if isinstance(found, BaseExceptionGroup):
+            waiting += found.exceptions
+        inner = getattr(found, "os_error", None)  # aiohttp keeps the system's word there
+        if isinstance(inner, BaseException):
+            waiting.append(inner)

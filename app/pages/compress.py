@@ -13,12 +13,14 @@ from app.services import Services
 from app.usecases.reviewing import FILTERS, PAGE, Summary
 from app.view import Opener, columns_html, table_html, told_html
 from engine.errors import InputError
+from engine.wording import counted, verb
 from storage.projects import Project
 
 _EMPTY = (
     "Nothing is compressed yet. A run with stage 2 does it after stage 1: start one on the page Train, with "
     "'wait for my review' to look before it goes on."
 )
+_CLOSED = "Open a rationale in the list to see it, change it or approve it."
 
 
 def build(frame: Frame) -> None:
@@ -31,19 +33,19 @@ def build(frame: Frame) -> None:
     summary = gr.HTML(padding=False)
     with gr.Row():
         most = gr.Number(80, label="Student tokens", precision=0, minimum=1, min_width=110)
-        by_rule = gr.Button("Approve all preserved under that")
+        by_rule = gr.Button("Approve all preserved under that", interactive=False)
         go_on = gr.Button("Go on with what is approved", variant="primary", visible=False)
         all_on = gr.Button("Approve the rest and go on", visible=False)
     said = gr.HTML(padding=False)
     with gr.Row():
         which = gr.Dropdown(list(FILTERS), value="all", label="Show")
-        first, forward = gr.Button("First page"), gr.Button("Next page")
+        first, forward = gr.Button("First page", interactive=False), gr.Button("Next page", interactive=False)
     rows, begin = gr.HTML(padding=False, js_on_load=PICK), gr.State(0)
     opened, seen = gr.Textbox(visible=False), gr.Textbox("0", visible=False)
     three, text, versions, version, note, buttons = _lay_one()
 
     frame.fill_once([run], do.choices)
-    listing = [summary, go_on, all_on, rows, begin]
+    listing = [summary, go_on, all_on, by_rule, first, forward, rows, begin]
     page = [frame.project, run, which]
     frame.fill_live([summary], [run], do.follow)
     run.change(frame.guard(do.first), page, listing, **frame.quiet)
@@ -51,7 +53,7 @@ def build(frame: Frame) -> None:
         event(frame.guard(do.first), page, listing, **frame.quiet)
     forward.click(frame.guard(do.turn), [*page, begin], listing, **frame.quiet)
     picked = rows.click(opened_id, None, opened, show_progress="hidden", **frame.quiet)
-    one = [three, text, versions, version, seen]
+    one = [three, text, versions, version, seen, *buttons.values()]
     chosen = [frame.project, run, opened]
     picked.success(frame.guard(do.look), chosen, one, trigger_mode="always_last", **frame.quiet)
 
@@ -75,19 +77,20 @@ def build(frame: Frame) -> None:
 
 def _lay_one() -> tuple[gr.HTML, gr.Textbox, gr.HTML, gr.Dropdown, gr.Textbox, dict[str, gr.Button]]:
     """One rationale in three columns, what changes it, and its history."""
-    three = gr.HTML(padding=False)
+    three = gr.HTML(told_html(_CLOSED), padding=False)
+    off: dict[str, Any] = {"interactive": False}
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             text = gr.Textbox(label="Compressed", lines=4, max_lines=14, interactive=True)
             with gr.Row():
-                approve, save = gr.Button("Approve", variant="primary"), gr.Button("Save the edit")
-                withdraw = gr.Button("Take the approval back")
+                approve, save = gr.Button("Approve", variant="primary", **off), gr.Button("Save the edit", **off)
+                withdraw = gr.Button("Take the approval back", **off)
         with gr.Column(scale=2, min_width=320):
             note = gr.Textbox(label="Note to the teacher", lines=2, max_length=2000, placeholder="keep the dates")
-            again = gr.Button("Ask again")
+            again = gr.Button("Ask again", **off)
             with gr.Row():
                 version = gr.Dropdown([], label="Version", interactive=True, min_width=120)
-                restore = gr.Button("Restore it")
+                restore = gr.Button("Restore it", **off)
     versions = gr.HTML(padding=False)
     buttons = {"approve": approve, "save": save, "withdraw": withdraw, "again": again, "restore": restore}
     return three, text, versions, version, note, buttons
@@ -120,17 +123,18 @@ class _Handlers:
 
     def _page(self, project: str, run: str | None, which: str, begin: int) -> list[Any]:
         if not run:
-            return [told_html(_EMPTY), *[gr.Button(visible=False)] * 2, "", 0]
+            return [told_html(_EMPTY), *[gr.Button(visible=False)] * 2, *_enable([False] * 3), "", 0]
         found = self._run(project, run)
         summary, rows = self.services.review.page(found, which, begin)
         lines = [_line(row, summary.reviewed) for row in rows]
         empty = "No rationale here. Choose another filter, or go to the first page."
         on = [gr.Button(visible=summary.waiting)] * 2
-        return [summary_html(summary), *on, table_html(lines, empty=empty), begin]
+        can = _enable([summary.rationales > 0, begin > 0, len(rows) == PAGE])
+        return [summary_html(summary), *on, *can, table_html(lines, empty=empty), begin]
 
     def look(self, project: str, run: str | None, sample: str | None) -> list[Any]:
         if not sample or not run:
-            return ["", "", "", gr.Dropdown([], value=None), "0"]
+            return [told_html(_CLOSED), "", "", gr.Dropdown([], value=None), "0", *_enable([False] * 5)]
         row = self.services.review.one(self._run(project, run), sample)
         numbers = [version["version"] for version in row["versions"]]
         history = [
@@ -144,7 +148,9 @@ class _Handlers:
             for version in reversed(row["versions"])
         ]
         shown = gr.Dropdown(numbers, value=max(0, row["version"] - 1))
-        return [three_html(row), row["compressed"], table_html(history, "history"), shown, str(row["version"])]
+        can = _enable([not row["approved"], True, bool(row["approved"]), True, len(numbers) > 1])
+        table = table_html(history, "history")
+        return [three_html(row), row["compressed"], table, shown, str(row["version"]), *can]
 
     def edit(self, project: str, run: str, sample: str, text: str, seen: str) -> str:
         edited = self.services.review.edit(self._run(project, run), _named(sample), text, int(seen))
@@ -170,11 +176,10 @@ class _Handlers:
         self.services.review.restore(self._run(project, run), _named(sample), int(version), int(seen))
         return told_html(f"Version {version} is the newest again, and approved.")
 
-    def by_rule(self, project: str, run: str | None, most: float | None) -> str:
-        if not most or most < 1:
-            raise InputError("Give a number of student tokens, as 80.")
+    def by_rule(self, project: str, run: str | None, most: float) -> str:
         count = self.services.review.approve_by_rule(self._run(project, run), int(most))
-        return told_html(f"{count:,} more are approved: the answer was preserved, in fewer than {int(most)} tokens.")
+        more = f"{count:,} more {verb(count, 'is')} approved"
+        return told_html(f"{more}: the answer was preserved, in fewer than {counted(int(most), 'token')}.")
 
     def go_on(self, project: str, run: str | None) -> str:
         return self._go(self._run(project, run), rest=False)
@@ -185,7 +190,12 @@ class _Handlers:
     def _go(self, run: str, rest: bool) -> str:
         self.services.run.approve(run, rest)
         taught = len(self.services.context.rationales.approved(run))
-        return told_html(f"The run goes on: stage 2 learns from {taught:,} approved rationales.")
+        return told_html(f"The run goes on: stage 2 learns from {counted(taught, 'approved rationale')}.")
+
+
+def _enable(can: list[bool]) -> list[Any]:
+    """Buttons that can or can't be pressed now."""
+    return [gr.Button(interactive=one) for one in can]
 
 
 def _named(sample: str | None) -> str:
@@ -212,7 +222,7 @@ def three_html(row: dict[str, Any]) -> str:
     names = (row["teacher"], "the student, on its own", "compressed")
     texts = (row["original"], row["student"] or "It wrote nothing.", row["compressed"])
     heads = [
-        name if count is None else f"{name} · {count:,} tokens"
+        name if count is None else f"{name} · {counted(count, 'token')}"
         for name, count in zip(names, row["tokens"], strict=True)
     ]
     flags = ", ".join(row["flags"])
@@ -238,5 +248,5 @@ def summary_html(found: Summary) -> str:
     approved = (
         f" · {found.approved:,} approved" if found.reviewed else " · the run asked for no review: all were taught"
     )
-    told = f"{found.rationales:,} rationales{lengths}{share}{kept}{approved}{asking}{waits}"
+    told = f"{counted(found.rationales, 'rationale')}{lengths}{share}{kept}{approved}{asking}{waits}"
     return told_html(told)

@@ -14,9 +14,9 @@ from app.services import Services
 from app.telling import tell_queries, tell_spans
 from app.usecases.previewing import Preview
 from app.view import table_html, told_html
-from app.wording import say
 from engine.errors import InputError
 from engine.hub import HUB
+from engine.wording import counted
 from storage.projects import Project
 
 _ROLES = ("query", "choices", "gold", "kind", "id")
@@ -104,7 +104,7 @@ class _Handlers:
         found = self.frame.services.resemble.find(project, threshold)
         leaks = sum(pair.leak for pair in found)
         verb = "is" if len(found) == 1 else "are"
-        told = f"{say(len(found), 'pair')} {verb} that close, {leaks:,} of them across the splits (a leak)."
+        told = f"{counted(len(found), 'pair')} {verb} that close, {leaks:,} of them across the splits (a leak)."
         shown = [
             {"": "leak" if pair.leak else "", "cosine": pair.similarity, "query": pair.first, "and": pair.second}
             for pair in found[:_PAIRS]
@@ -138,7 +138,7 @@ def _held(services: Services, project: Project | None) -> str:
         return told_html("Make a project first, on the page Projects.")
     counts = services.context.queries.counts(project.id)
     distill, heldout = counts.get("distill", 0), counts.get("heldout", 0)
-    queries = say(distill, "query", "queries")
+    queries = counted(distill, "query", "queries")
     return told_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")
 
 
@@ -148,10 +148,10 @@ def _draw(found: Preview) -> list[Any]:
         rows = table_html(found.rows, "first rows of the file")
         return [told, rows, gr.Plot(visible=False), "", gr.Button(interactive=False)]
     part = f" (of the first {found.looked_at:,} rows)" if found.partly else ""
-    ready = f"{say(found.good, 'query', 'queries')} ready{part}"
-    need = f"{say(found.bad, 'row')} {'needs' if found.bad == 1 else 'need'} you"
-    lines = [f"{ready} · {need} · {say(found.duplicates, 'duplicate')}", *tell_spans(found.spanning, found.spans)]
-    lines += [f"{say(found.noted, 'row')} will be taken in part."] if found.noted else []
+    ready = f"{counted(found.good, 'query', 'queries')} ready{part}"
+    need = f"{counted(found.bad, 'row')} {'needs' if found.bad == 1 else 'need'} you"
+    lines = [f"{ready} · {need} · {counted(found.duplicates, 'duplicate')}", *tell_spans(found.spanning, found.spans)]
+    lines += [f"{counted(found.noted, 'row')} will be taken in part."] if found.noted else []
     lines += [f"The file can't be read to its end: {found.broke_off}."] if found.broke_off else []
     errors = [{"row": error.row, "what is wrong": error.message} for error in found.errors]
     notes = [{"row": note.row, "what is wrong": note.message} for note in found.notes]

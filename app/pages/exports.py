@@ -13,12 +13,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame
+from app.pages.frame import NO_PROJECT, Frame
 from app.pages.picking import run_choices
 from app.services import Services
 from app.usecases.carding import write_card
 from app.usecases.exporting import MERGE
-from app.usecases.publishing import PUSH, TOKEN, PushOrder, read_what
+from app.usecases.publishing import PUSH, TOKEN, PushOrder, is_repository, read_what
 from app.view import log_html, table_html, told_html
 from engine.errors import InputError
 from engine.types import hash_id
@@ -46,13 +46,14 @@ def build(frame: Frame) -> None:
     with gr.Row():
         with gr.Column(min_width=320):
             which = gr.Dropdown(_SETS, value="set.jsonl", label="Data")
-            make = gr.Button("Make the file", variant="primary")
+            make = gr.Button("Make the file", variant="primary", interactive=False)
         with gr.Column(min_width=320):
             stage = gr.Dropdown([], label="Student of stage", interactive=True)
             with gr.Row():
-                adapter = gr.Button("Adapter as zip", variant="primary")
-                merge = gr.Button("Merge into the base model")
-                merged = gr.Button("Merged model as zip")
+                adapter = gr.Button("Adapter as zip", variant="primary", interactive=False)
+                merge = gr.Button("Merge into the base model", interactive=False)
+                merged = gr.Button("Merged model as zip", interactive=False)
+    why = gr.HTML(padding=False)
     said = gr.HTML(padding=False)
     file = gr.File(label="Your file", visible=False, interactive=False)
     state = gr.HTML(padding=False)
@@ -62,13 +63,23 @@ def build(frame: Frame) -> None:
         serve = gr.HTML(padding=False)
         with gr.Row():
             what = gr.Dropdown(_PUSHED, value="adapter", label="What")
-            repository = gr.Textbox(label="Repository of the Hub", placeholder="owner/name", max_length=200)
+            repository = gr.Textbox(
+                label="Repository of the Hub", info="as OWNER/NAME", placeholder="owner/name", max_length=200
+            )
             token = gr.Textbox(label=f"Token, kept in memory only (else {TOKEN} is read)", type="password")
             private = gr.Checkbox(True, label="private")
-        push = gr.Button("Push to the Hub")
+        push = gr.Button("Push to the Hub", interactive=False)
     frame.fill_once([run], do.choices)
     frame.fill([state], do.state)
     chosen = [frame.project, run, stage]
+    ready: dict[str, Any] = {
+        "inputs": [*chosen, which, what, repository],
+        "outputs": [make, adapter, merge, merged, push, why],
+    }
+    frame.fill_live(ready["outputs"], ready["inputs"][1:], do.ready)
+    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
+    for part in (run.change, stage.change, which.input, what.input, repository.input):
+        part(frame.guard(do.ready), **ready, **last)
     run.change(frame.guard(do.stages), [frame.project, run], stage, show_progress="hidden", **frame.quiet)
     stage.change(frame.guard(do.show), chosen, [card, serve], show_progress="hidden", **frame.quiet)
     make.click(frame.guard(do.make), [frame.project, run, which], [said, file], **frame.quiet)
@@ -104,11 +115,7 @@ class _Handlers:
     def state(self, project: Project | None) -> str:
         """How merging and pushing went."""
         if project is None:
-            return told_html("Make a project first, on the page Projects.")
-        if not self.services.context.runs.all(project.id):
-            return told_html(
-                "No run yet: the set can be taken out once something is selected, students once they are trained."
-            )
+            return told_html(NO_PROJECT)
         jobs = [job for job in self.services.context.jobs.jobs_of(project.id) if job.kind in (MERGE, PUSH)][:5]
         lines = []
         for job in jobs:
@@ -124,6 +131,28 @@ class _Handlers:
                 }
             )
         return table_html(lines, "merged and pushed")
+
+    def ready(
+        self, project: str, run: str | None, stage: str | None, which: str, what: str, repository: str
+    ) -> list[Any]:
+        """Which buttons can do something now, and what the others lack."""
+        found = self._run(project, run) if run else None
+        selected = found is not None or self.services.export.is_selected(project)
+        trained = found is not None and bool(stage)
+        merged = found is not None and bool(stage) and self.services.export.is_merged(found, str(stage))
+        data = found is not None if which.startswith("rows-") else selected
+        pushed = {"set": found is not None, "merged": merged, "adapter": trained}[what]
+        lacks = []
+        if not selected:
+            lacks.append("Nothing is selected yet: the page Select makes the set.")
+        if found is None:
+            lacks.append("Rows of stages, and students, come with a run: the page Train starts one.")
+        elif not stage:
+            lacks.append("This run has trained no stage yet, so there is no student to take out.")
+        elif not merged:
+            lacks.append("The merged model can be taken out or pushed once it is merged.")
+        can = (data, trained, trained and not merged, merged, pushed and is_repository(repository))
+        return [*(gr.Button(interactive=one) for one in can), told_html(" ".join(lacks))]
 
     def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:
         if not run or not stage:

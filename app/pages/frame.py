@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +16,8 @@ import gradio as gr
 from app.offering import withhold
 from app.policy import Policy
 from app.services import Services
-from app.view import rail_html, strip_html
-from engine.errors import TacitError
+from app.view import Link, guide_html, rail_html, strip_html
+from engine.errors import InputError, NotFound, TacitError, say_error, where_it_failed
 from storage.projects import Project
 
 TICK_S = 2.0
@@ -23,6 +25,12 @@ LEFT_OUT = (
     "What needs a key, an upload or an address is left out of this demo: install Tacit to work with your own data, "
     "teachers and keys."
 )
+OVER_ALL = ("Projects", "Welcome", "Jobs and spend")
+"""Pages that hold something where the project of the address is not to be found."""
+NO_PROJECT = "Make a project first, on the page Projects."
+_LOG = logging.getLogger(__name__)
+_NOT_OF_ONE = ("projects", "jobs", "welcome")
+"""Modules whose handlers don't work on the project of the address."""
 _NAMED = "() => new URLSearchParams(window.location.search).get('project') || ''"
 """The project that the address names."""
 _RECALLED = """() => {
@@ -82,7 +90,7 @@ class Frame:
         return {"api_visibility": self.visibility}
 
     def guard(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """A handler that is asked for only where it may be, and whose expected errors become a message on the page."""
+        """A handler that is asked for only where it may be, and whose errors become a message on the page."""
 
         @wraps(work)
         def run(*values: Any) -> Any:
@@ -103,8 +111,31 @@ class Frame:
 
     def _admit(self, work: Callable[..., Any], values: Sequence[Any]) -> Sequence[Any]:
         """The values that the handler works on, if it may: the project's address stands first, its name is given."""
-        self.policy.check(work.__module__.rpartition(".")[2], work.__name__, values)
-        return (self.policy.resolve(values[0]), *values[1:]) if values else values
+        module = work.__module__.rpartition(".")[2]
+        self.policy.check(module, work.__name__, values)
+        if not _of_one(work):
+            return (self.policy.resolve(values[0]), *values[1:]) if values else values
+        address = str(values[0] or "") if values else ""
+        if not address:
+            raise InputError(NO_PROJECT)
+        name = self.policy.resolve(address)
+        if self.policy.open(name) is None:
+            raise NotFound(f"{_no_such(name)} Nothing was done.")
+        return (name, *values[1:])
+
+    def guard_live(self, live: Live) -> Callable[..., Any]:
+        """As `guard`, for what fills components by itself: it leaves them alone where there is no such project."""
+        guarded = self.guard(live.work)
+
+        @wraps(live.work)
+        def run(name: str, *values: Any) -> Any:
+            if live.work.__module__.rpartition(".")[2] not in _NOT_OF_ONE and (
+                not name or self.policy.find(name) is None
+            ):
+                return [gr.skip() for _ in live.components] if len(live.components) > 1 else gr.skip()
+            return guarded(name, *values)
+
+        return run
 
     def fill_once(self, components: Sequence[Any], work: Callable[[Project | None], Any]) -> None:
         """Fill components when the page is opened, and leave them to the person from then on."""
@@ -136,16 +167,17 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
         with gr.Column(scale=1, min_width=240):
             rail = gr.HTML(rail_html([], "", here), padding=False)
         with gr.Column(scale=5, min_width=320):
-            note = gr.HTML("", padding=False)
-            yield made
-            alive = [part for one in made.live for part in one.components]
-            filled = [made.timer, *_parts(made.refreshers), *_parts(made.openers), *alive]
-            if withhold(app, made.project.page, policy, filled):
-                gr.Markdown(LEFT_OUT)
+            note, lost = gr.HTML("", padding=False), gr.HTML("", padding=False)
+            with gr.Column() as body:
+                yield made
+                alive = [part for one in made.live for part in one.components]
+                filled = [made.timer, *_parts(made.refreshers), *_parts(made.openers), *alive]
+                if withhold(app, made.project.page, policy, filled):
+                    gr.Markdown(LEFT_OUT)
     strip = gr.HTML("", padding=False)
-    outputs = [rail, strip, made.timer, *_parts(made.refreshers)]
+    outputs = [rail, strip, made.timer, lost, body, *_parts(made.refreshers)]
 
-    def draw(project: Project | None) -> list[Any]:
+    def draw(project: Project | None, asked: str) -> list[Any]:
         name = project.name if project else ""
         jobs = [job for job in services.standing.running() if policy.sees(name, job.project)]
         marks = policy.choose_marks(services.standing.marks(project))
@@ -153,25 +185,42 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
         rail, strip = rail_html(marks, address, here, policy.title(name)), strip_html(jobs, services.standing.trouble())
         values: list[Any] = [rail, strip]
         values.append(gr.Timer(active=services.standing.goes_on(project, jobs)))
+        missing = bool(asked) and project is None
+        values.append(_lost_html(asked) if missing else "")
+        values.append(gr.Column(visible=False) if missing and here not in OVER_ALL else gr.skip())
         return values + _run(made.refreshers, project)
 
+    @_spoken
     def load(name: str) -> list[Any]:
         project = policy.find(name)
-        address = policy.address(project) if project else ""
-        return [address, policy.note(name, project, here), *draw(project), *_run(made.openers, project)]
+        address = policy.address(project) if project else name
+        told = policy.note(name, project, here)
+        return [address, told, *draw(project, name), *_run(made.openers, project)]
 
+    @_spoken
     def tick(name: str) -> list[Any]:
-        return draw(policy.find(name))
+        return draw(policy.find(name), name)
 
     opened = [made.project, note, *outputs, *_parts(made.openers)]
+    _bind(made, load, opened, tick, outputs)
+
+
+def _bind(
+    made: Frame,
+    load: Callable[[str], list[Any]],
+    opened: Sequence[Any],
+    tick: Callable[[str], list[Any]],
+    outputs: Sequence[Any],
+) -> None:
+    """What fills a page when it is opened, while jobs run, and after an event that is followed."""
     quiet: dict[str, Any] = {"show_progress": "hidden", **made.quiet}
-    kept = repr(policy.limits.kept_as) if policy.limits.kept_as else ""
+    kept = repr(made.policy.limits.kept_as) if made.policy.limits.kept_as else ""
     named = _RECALLED.replace("KEPT", kept) if kept else _NAMED
-    loaded = app.load(load, made.project, opened, js=named, **quiet)
+    loaded = made.app.load(load, made.project, opened, js=named, **quiet)
     if kept:
         loaded.success(None, made.project, None, js=_KEPT.replace("KEPT", kept), **quiet)
     for live in made.live:
-        asked = {"fn": made.guard(live.work), "inputs": [made.project, *live.inputs], "outputs": list(live.components)}
+        asked = {"fn": made.guard_live(live), "inputs": [made.project, *live.inputs], "outputs": list(live.components)}
         loaded.success(**asked, **quiet)
         made.timer.tick(**asked, **quiet)
     for event in made.followed:
@@ -181,11 +230,42 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Expected errors become a message on the page instead of a stack trace."""
+    """Errors become a message on the page: ours in their own words, a library's in ours, with a line in the log."""
     try:
         yield
+    except gr.Error:
+        raise
     except TacitError as error:
         raise gr.Error(escape(str(error)), duration=None, print_exception=False) from error
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person is told in words
+        _LOG.error("a handler failed: %s", where_it_failed(error))
+        raise gr.Error(escape(say_error(error)), duration=None, print_exception=False) from None
+
+
+def _spoken(work: Callable[[str], list[Any]]) -> Callable[[str], list[Any]]:
+    """As `Frame.guard`, for the frame's own handlers."""
+
+    @wraps(work)
+    def run(name: str) -> list[Any]:
+        with _told():
+            return work(name)
+
+    return run
+
+
+def _of_one(work: Callable[..., Any]) -> bool:
+    """Whether a handler works on the project of the address."""
+    module, parameters = work.__module__.rpartition(".")[2], inspect.signature(work).parameters
+    return module not in _NOT_OF_ONE and next(iter(parameters), "") == "project"
+
+
+def _no_such(name: str) -> str:
+    return f"No such project: {name[:100]}. It may have been removed, or its name is written otherwise."
+
+
+def _lost_html(name: str) -> str:
+    """What stands in the place of a page whose address names no project, with a way back."""
+    return guide_html(f"{_no_such(name)} Nothing is shown or changed here.", Link("To all projects", "/", ""))
 
 
 def _parts(fillers: Sequence[Filler]) -> list[Any]:

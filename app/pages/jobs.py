@@ -12,9 +12,11 @@ import gradio as gr
 
 from app.pages.frame import Frame
 from app.services import Services
+from app.usecases.keeping import JOBS
 from app.view import span_text, table_html, told_html
 from engine.errors import InputError
 from engine.types import JobStatus
+from engine.wording import counted
 from storage.projects import Project
 
 _ALL = "all projects"
@@ -36,15 +38,15 @@ def build(frame: Frame) -> None:
     said = gr.HTML(padding=False)
     jobs = gr.HTML(padding=False)
     with gr.Row():
-        first, older = gr.Button("Newest jobs"), gr.Button("Older jobs")
+        first, older = gr.Button("Newest jobs", interactive=False), gr.Button("Older jobs", interactive=False)
     spend = gr.HTML(padding=False)
     place = gr.State(None)
     with gr.Accordion("Remove a project for good", open=False):
         gr.Markdown("Its queries, samples, ledger, runs and adapters. Putting it away, on Projects, loses nothing.")
         with gr.Row():
             project = gr.Dropdown([], label="Project", interactive=True)
-            typed = gr.Textbox(label="Its name again", max_length=100)
-            purge = gr.Button("Remove it for good", variant="stop")
+            typed = gr.Textbox(label="Its name again", info="to be sure: only then it is removed", max_length=100)
+            purge = gr.Button("Remove it for good", variant="stop", interactive=False)
         gone = gr.HTML(padding=False)
     with gr.Accordion("Back the workspace up", open=False):
         gr.Markdown(
@@ -57,14 +59,17 @@ def build(frame: Frame) -> None:
     frame.fill_once([only, project, place], do.open)
     frame.fill([job, cancel], do.running)
     frame.fill([aside, retry], do.quarantined)
-    frame.fill_live([jobs, spend], [only, place], do.show)
-    only.input(frame.guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet)
-    first.click(frame.guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet)
-    older.click(frame.guard(do.older), [frame.project, only, place], [jobs, spend, place], **frame.quiet)
+    shown = [jobs, spend, first, older]
+    frame.fill_live(shown, [only, place], do.show)
+    only.input(frame.guard(do.newest), [frame.project, only], [*shown, place], **frame.quiet)
+    first.click(frame.guard(do.newest), [frame.project, only], [*shown, place], **frame.quiet)
+    older.click(frame.guard(do.older), [frame.project, only, place], [*shown, place], **frame.quiet)
+    for part in (project, typed):
+        part.change(_sure, [project, typed], purge, show_progress="hidden", trigger_mode="always_last", **frame.quiet)
     frame.follow(cancel.click(frame.guard(do.cancel), [frame.project, job], [said, frame.timer], **frame.quiet))
     frame.follow(retry.click(frame.guard(do.retry), [frame.project, aside], said, **frame.quiet))
     purged = purge.click(frame.guard(do.purge), [frame.project, project, typed], [gone, only, project], **frame.quiet)
-    frame.follow(purged.success(frame.guard(do.newest), [frame.project, only], [jobs, spend, place], **frame.quiet))
+    frame.follow(purged.success(frame.guard(do.newest), [frame.project, only], [*shown, place], **frame.quiet))
     back_up.click(frame.guard(do.back_up), frame.project, [kept, file], **frame.quiet)
 
 
@@ -106,10 +111,12 @@ class _Handlers:
         spent = self.services.keep.spend(self._only(only))
         total = sum(row["cost"] for row in spent)
         unknown = sum(row["unknown"] for row in spent)
-        told = f"${total:.4f} in all" + (f", and {unknown:,} requests whose cost is not known" if unknown else "")
+        told = f"${total:.4f} in all"
+        told += f", and {counted(unknown, 'request')} whose cost is not known" if unknown else ""
         table = table_html([_line(row) for row in rows], "jobs, newest first", empty="No job here yet.")
         spend = table_html([_spent(row) for row in spent], "spend by teacher and purpose")
-        return [table, told_html(told) + spend]
+        more = gr.Button(interactive=len(rows) == JOBS), gr.Button(interactive=place is not None)
+        return [table, told_html(told) + spend, *reversed(more)]
 
     def newest(self, project: str, only: str | None) -> list[Any]:
         return [*self.show(project, only, None), None]
@@ -138,6 +145,11 @@ class _Handlers:
         folder = Path(tempfile.mkdtemp(dir=self.made.name))
         path = self.services.keep.back_up(folder / f"tacit-{stamp}.backup.zip")
         return [told_html(f"{path.stat().st_size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
+
+
+def _sure(project: str | None, typed: str) -> Any:
+    """The button that removes for good: the name must be typed once more."""
+    return gr.Button(interactive=bool(project) and typed.strip() == project)
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:

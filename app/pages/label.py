@@ -8,13 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.frame import Frame
+from app.pages.frame import NO_PROJECT, Frame
 from app.services import Services
 from app.usecases.labelling import LabelOrder, read_money
 from app.usecases.quoting import PILOT, Quote
-from app.view import replies_html, table_html, told_html
+from app.view import Link, guide_html, replies_html, table_html, told_html
 from engine.errors import ErrorKind, InputError
 from engine.types import Split
+from engine.wording import counted
 from storage.projects import Project
 
 _ANY = "any"
@@ -25,21 +26,22 @@ def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     services = frame.services
     gr.Markdown("## Label\nEvery teacher answers every query that has no sample yet. The quote comes first.")
+    guide = gr.HTML(padding=False)
     with gr.Row():
         teachers = gr.CheckboxGroup([], label="Teachers")
         heldout = gr.Checkbox(False, label="also the held-out queries, for comparison only")
         engine = gr.Dropdown(_ENGINES, value="process", label="How they are asked")
     with gr.Row():
-        quote = gr.Button("Quote")
-        pilot = gr.Button(f"Pilot of {PILOT} queries")
+        quote = gr.Button("Quote", interactive=False)
+        pilot = gr.Button(f"Pilot of {counted(PILOT, 'query')}", interactive=False)
         cap = gr.Textbox(label="Cap in US $", placeholder="none", max_length=20)
         most = gr.Textbox(label="Cap on requests", placeholder="none", max_length=20)
-        start = gr.Button("Start", variant="primary")
+        start = gr.Button("Start", variant="primary", interactive=False)
     with gr.Row():
-        pause = gr.Button("Pause")
-        retry = gr.Button("Retry failed")
+        pause = gr.Button("Pause", interactive=False)
+        retry = gr.Button("Retry failed", interactive=False)
         kind = gr.Dropdown([_ANY, *ErrorKind], value=_ANY, label="of kind", min_width=120)
-        again = gr.Button("Parse again")
+        again = gr.Button("Parse again", interactive=False)
     said = gr.HTML(padding=False)
     quoted = gr.HTML(padding=False)
     table = gr.HTML(padding=False)
@@ -51,13 +53,15 @@ def build(frame: Frame) -> None:
     order = [frame.project, teachers, heldout, engine, cap, most]
 
     do = _Handlers(frame)
+    frame.fill([guide, quote, pilot, start, pause, retry, again], do.guide)
     quote.click(frame.guard(do.ask_quote), order, quoted, **frame.quiet)
+    pressed = [said, frame.timer, start, pilot, retry, pause]
     for button, work, inputs in (
         (start, do.begin, order),
         (pilot, do.begin_pilot, order),
         (retry, do.begin_retry, [*order, kind]),
     ):
-        button.click(frame.guard(work), inputs, [said, frame.timer], **frame.quiet)
+        button.click(frame.guard(work), inputs, pressed, **frame.quiet)
     frame.follow(again.click(frame.guard(do.parse_again), frame.project, said, **frame.quiet))
     pause.click(frame.guard(do.stop), frame.project, said, **frame.quiet)
 
@@ -67,6 +71,18 @@ class _Handlers:
     """What the page's events do."""
 
     frame: Frame
+
+    def guide(self, project: Project | None) -> list[Any]:
+        """What stands here and what comes next, and which buttons can do something now."""
+        if project is None:
+            return ["", *[gr.Button(interactive=False)] * 6]
+        services = self.frame.services
+        standing = read_standing(services, project)
+        running, failed = bool(services.label.running(project)), bool(services.context.samples.failures(project.id))
+        askable = standing.askable and standing.queries > 0
+        can = (askable, askable and not running, askable and not running, running)
+        more = (askable and failed and not running, failed)
+        return [guide_of(standing, project.name), *(gr.Button(interactive=one) for one in (*can, *more))]
 
     def ask_quote(self, project: str, names: list[str], heldout: bool, *_: Any) -> str:
         return quote_html(self.frame.services.quote.quote(project, LabelOrder(_named(names), _splits(heldout))))
@@ -78,14 +94,15 @@ class _Handlers:
         asked = LabelOrder(_named(names), _splits(heldout), money, limit, engine=engine, **more)  # type: ignore[arg-type]
         self.frame.services.label.start(project, asked)
         told = "Started. It goes on when this tab is closed; what came in is kept at any moment."
-        return [told_html(told), gr.Timer(active=True)]
+        off, on = gr.Button(interactive=False), gr.Button(interactive=True)
+        return [told_html(told), gr.Timer(active=True), off, off, off, on]
 
-    def begin_pilot(self, *values: Any) -> list[Any]:
-        return self.begin(*values, limit=PILOT)
+    def begin_pilot(self, project: str, *values: Any) -> list[Any]:
+        return self.begin(project, *values, limit=PILOT)
 
-    def begin_retry(self, *values: Any) -> list[Any]:
+    def begin_retry(self, project: str, *values: Any) -> list[Any]:
         *order, kind = values
-        return self.begin(*order, retry=("all" if kind == _ANY else kind,))
+        return self.begin(project, *order, retry=("all" if kind == _ANY else kind,))
 
     def parse_again(self, project: str) -> str:
         found = self.frame.services.label.parse_again(project)
@@ -122,7 +139,7 @@ def _splits(heldout: bool) -> tuple[Split, ...]:
 def _choices(services: Services, project: Project | None) -> Any:
     specs = services.context.projects.teachers(project.id) if project else []
     names = [spec.name for spec in specs if spec.provider != "recorded"]
-    return gr.CheckboxGroup(names, value=names)
+    return gr.CheckboxGroup(names, value=names, visible=bool(names))
 
 
 def quote_html(quotes: list[Quote]) -> str:
@@ -160,9 +177,64 @@ def _sum(quotes: list[Quote]) -> str:
     return _range(sum(filter(None, lows), Decimal(0)), sum(filter(None, highs), Decimal(0)))
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What labelling a project is up to: queries to distill from and held out, teachers, samples that are there."""
+
+    distill: int
+    heldout: int
+    askable: int
+    recorded: int
+    samples: int
+
+    @property
+    def queries(self) -> int:
+        """Of both splits."""
+        return self.distill + self.heldout
+
+
+def read_standing(services: Services, project: Project) -> Standing:
+    """What there is in a project for labelling."""
+    counts = services.context.queries.counts(project.id)
+    providers = [spec.provider for spec in services.context.projects.teachers(project.id)]
+    recorded = providers.count("recorded")
+    samples = sum(row["samples"] for row in services.context.samples.counts(project.id))
+    return Standing(
+        counts.get(Split.DISTILL, 0), counts.get(Split.HELDOUT, 0), len(providers) - recorded, recorded, samples
+    )
+
+
+def guide_of(found: Standing, address: str) -> str:
+    """What stands here and what comes next, where a person may wonder; "" where the page speaks for itself."""
+    data, teachers = Link("To Data", "/data", address), Link("To Teachers", "/teachers", address)
+    select = Link("To Select", "/select", address)
+    if not found.queries:
+        return guide_html("There are no queries to ask yet: the page Data brings them.", data)
+    if not found.askable and not found.recorded:
+        told = "There is nobody to ask yet: add teachers, or bring outputs that teachers gave earlier."
+        return guide_html(told, teachers)
+    if not found.askable:
+        one = found.recorded == 1
+        who = "the teacher is a recording" if one else f"all {found.recorded} teachers are recordings"
+        told = (
+            f"There is nobody to ask here: {who}, whose answers came in with their file. There are "
+            f"{counted(found.samples, 'sample')} to distill from. The page Select decides what is kept of them; the "
+            "page Teachers brings more recorded outputs, or adds teachers that can be asked."
+        )
+        return guide_html(told, select, teachers)
+    if not found.samples:
+        told = (
+            f"Ready: {counted(found.distill, 'query')} to distill from, {found.heldout:,} held out, and "
+            f"{counted(found.askable, 'teacher')} to ask; nobody was asked yet. Quote says what it will cost, Start "
+            "asks. Once the samples are there, go on to Select."
+        )
+        return guide_html(told, select)
+    return ""
+
+
 def _progress(services: Services, project: Project | None) -> list[str]:
     if project is None:
-        return [told_html("Make a project first, on the page Projects."), "", ""]
+        return [told_html(NO_PROJECT), "", ""]
     money = {(row["teacher"], row["purpose"]): row for row in services.context.ledger.totals(project.id)}
     rows = []
     for row in services.context.samples.counts(project.id):
@@ -188,5 +260,5 @@ def _progress(services: Services, project: Project | None) -> list[str]:
     failures = table_html(
         services.context.samples.failures(project.id), "failed, by kind of error, held-out queries too"
     )
-    table = table_html(rows, "samples to distill from", empty="Nothing is labelled yet. Ask for the quote, then start.")
+    table = table_html(rows, "samples to distill from", empty="Nothing is labelled yet.")
     return [told + table, failures, replies_html(services.context.samples.last_replies(project.id))]

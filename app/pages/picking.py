@@ -1,9 +1,9 @@
-"""What pages share that open a record by a click, or work on a chosen run."""
+"""What pages share that open a record by a click, work on a chosen run, or ask before they remove something."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -15,6 +15,31 @@ PICK = """element.addEventListener('click', (event) => {
   if (row) trigger('click', {id: row.dataset.open});
 });"""
 """For `js_on_load` of a table: a click on an `Opener` tells its id."""
+
+
+class Question(NamedTuple):
+    """What stands between a button and what it removes: the question, and its two answers."""
+
+    row: gr.Column
+    told: gr.HTML
+    yes: gr.Button
+    no: gr.Button
+
+    def asked(self, html: str) -> list[Any]:
+        """Values of `row` and `told` that ask it."""
+        return [gr.Column(visible=True), html]
+
+    def closed(self) -> Any:
+        """The value of `row` once it was answered."""
+        return gr.Column(visible=False)
+
+
+def lay_question(yes: str, no: str) -> Question:
+    """Lay a question out, which is not asked yet."""
+    with gr.Column(visible=False) as row:
+        told = gr.HTML(padding=False)
+        with gr.Row():
+            return Question(row, told, gr.Button(yes, variant="stop"), gr.Button(no))
 
 
 def opened_id(event: gr.EventData) -> str:

@@ -11,18 +11,19 @@ from typing import Any
 import gradio as gr
 
 from app.offering import OF_COPY
-from app.pages.frame import Frame
+from app.pages.frame import NO_PROJECT, Frame
 from app.policy import Policy
 from app.services import Services
 from app.usecases.playing import Pane
 from app.view import panes_html, table_html, told_html
-from engine.errors import InputError
+from engine.errors import InputError, StateError
 from engine.tasks import get_task
 from storage.projects import Project
 from storage.votes import Verdict, Vote
 
 _BLIND = ("A", "B")
-_MOST = 6
+_CLIP = "(project, text, ...more) => [project, String(text ?? '').slice(0, %d), ...more]"
+"""Of a text that is too long only so much is sent as shows that it is."""
 _VERDICTS: tuple[tuple[str, Verdict], ...] = (
     *(("A is better", "first"), ("B is better", "second")),
     *(("Both are good", "both"), ("Neither is", "neither")),
@@ -35,13 +36,13 @@ def build(frame: Frame) -> None:
         "## Playground\nOne query, side by side. Students answer from a process that stays loaded and gives way to "
         "runs; a hosted teacher's answer costs what it always costs and stands on the ledger."
     )
-    do = _Handlers(frame.services, frame.policy)
-    query = gr.Textbox(label="Query", lines=3, max_lines=12, max_length=frame.policy.limits.query or 20_000)
+    do, most = _Handlers(frame.services, frame.policy), frame.policy.limits.query
+    query = gr.Textbox(label="Query", info=f"at most {most:,} characters", lines=3, max_lines=12)
     few = gr.Dropdown([], label="or one of the project's first queries", interactive=True)
     chosen = gr.CheckboxGroup([], label="Who is asked")
     blind = gr.Checkbox(False, label="blind: two of them, unnamed, until you have voted", elem_classes=OF_COPY)
     with gr.Row():
-        ask = gr.Button("Ask", variant="primary")
+        ask = gr.Button("Ask", variant="primary", interactive=False)
         stop = gr.Button("Stop", variant="stop", interactive=False)
         some = gr.Button("Another query, at random")
     said, panes = gr.HTML(padding=False), gr.HTML(padding=False)
@@ -49,18 +50,22 @@ def build(frame: Frame) -> None:
     with gr.Row(visible=False) as votes:
         buttons = [gr.Button(name) for name, _ in _VERDICTS]
     tally = gr.HTML(padding=False)
-    frame.fill_once([chosen, query, few, tally], do.open)
-    frame.fill([said], do.state)
+    frame.fill_once([chosen, query, few, tally, some], do.open)
+    frame.fill_live([said, ask], [chosen, left], do.state)
+    ready = {"fn": frame.guard(do.state), "inputs": [frame.project, chosen, left], "outputs": [said, ask]}
+    chosen.input(**ready, show_progress="hidden", trigger_mode="always_last", **frame.quiet)
     asked = ask.click(
         frame.guard_stream(do.ask),
         [frame.project, query, chosen, blind],
         [panes, held, votes, ask, stop, left],
         show_progress="minimal",
         concurrency_limit=8,
+        js=_CLIP % (most + 1),
         **frame.quiet,
     )
     frame.follow(asked)
-    asked.then(frame.guard(do.rest), frame.project, [ask, stop], **frame.quiet)
+    rested = [said, ask, stop, left, frame.timer]
+    asked.then(frame.guard(do.rest), [frame.project, chosen], rested, show_progress="hidden", **frame.quiet)
     stop.click(frame.guard(do.stop), [frame.project, left], stop, **frame.quiet)
     few.input(frame.guard(do.take), [frame.project, few], query, **frame.quiet)
     some.click(frame.guard(do.pick), frame.project, [query, few], **frame.quiet)
@@ -84,21 +89,22 @@ class _Handlers:
             return [
                 gr.CheckboxGroup([], value=[]),
                 "",
-                gr.Dropdown([]),
-                told_html("Make a project first, on the page Projects."),
+                gr.Dropdown([], visible=False),
+                told_html(NO_PROJECT),
+                gr.Button(interactive=False),
             ]
         systems = self.policy.choose_systems(project, self.services.play.systems(project))
         first = list(systems.values())[:4]
         few = self.services.play.first(project)
         text = self.take(project.name, few[0][1]) if few else ""
         chosen = gr.CheckboxGroup(list(systems.items()), value=first)
-        return [chosen, text, gr.Dropdown(few, value=few[0][1] if few else None), self._tally(project)]
+        listed = gr.Dropdown(few, value=few[0][1] if few else None, visible=bool(few))
+        return [chosen, text, listed, self._tally(project), gr.Button(interactive=bool(few))]
 
-    def state(self, project: Project | None) -> str:
-        told = self.services.play.busy()
-        if project is not None and not self.services.play.systems(project):
-            told = "Nobody can be asked yet: add teachers, or train a student."
-        return told_html(told)
+    def state(self, project: str, ids: list[str], left: Event | None) -> list[Any]:
+        """Why nobody can be asked now, if so; while somebody is being asked the button stays as it is."""
+        told = self.services.play.hindrance(self._project(project), ids)
+        return [told_html(told), gr.skip() if left is not None else gr.Button(interactive=not told)]
 
     def take(self, project: str, id_: str) -> str:
         found = self._project(project)
@@ -114,8 +120,8 @@ class _Handlers:
     def ask(self, project: str, text: str, ids: list[str], blind: bool) -> Iterator[list[Any]]:
         found = self._project(project)
         query = self.services.play.read_query(found, text)
-        if not ids or len(ids) > _MOST:
-            raise InputError(f"Choose one to {_MOST} of those who can be asked.")
+        if told := self.services.play.hindrance(found, ids):
+            raise StateError(told)
         if blind and len(ids) < 2:
             raise InputError("Blind mode compares two: choose at least two of those who can be asked.")
         asked = random.sample(ids, 2) if blind else ids
@@ -133,9 +139,10 @@ class _Handlers:
             shown += told_html("One of them gave no whole answer, so there is nothing to vote on.")
         yield [shown, held, gr.Row(visible=ready), on, off, None]
 
-    def rest(self, project: str) -> list[Any]:
-        """However the asking ended."""
-        return [gr.Button(interactive=True), gr.Button(interactive=False)]
+    def rest(self, project: str, ids: list[str]) -> list[Any]:
+        """However the asking ended; where a job has the device, the page looks when it is over."""
+        waits = gr.Timer(active=True) if self.services.play.busy() else gr.skip()
+        return [*self.state(project, ids, None), gr.Button(interactive=False), None, waits]
 
     def stop(self, project: str, left: Event | None) -> gr.Button:
         if left is not None:

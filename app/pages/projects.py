@@ -15,6 +15,7 @@ from app.services import Services
 from app.view import Link, table_html, told_html
 from engine.config import ProjectConfig, read_config
 from engine.errors import InputError
+from storage.projects import Project
 
 _GO = "(name) => { window.location.href = '/data?project=' + encodeURIComponent(name); }"
 _GO_LABEL = _GO.replace("/data", "/label")
@@ -59,11 +60,13 @@ def _lay_new(frame: Frame, do: _Handlers) -> None:
 
 def _lay_afresh(frame: Frame, do: _Handlers) -> None:
     """What makes a fresh copy of the project that is open."""
-    again = gr.Button("Run it yourself", variant="primary")
+    again = gr.Button("Run it yourself", variant="primary", interactive=False)
+    why = gr.HTML(padding=False)
     gr.Markdown(
         f"A fresh project with {_FRESH[0]} queries to distill from, {_FRESH[1]} held out, and the teachers of the one "
         "that is open: label, select, train and score it live."
     )
+    frame.fill_once([again, why], do.afresh)
     made = gr.Textbox(visible=False)
     begun = again.click(frame.guard(do.begin_afresh), frame.project, made, **frame.quiet)
     begun.success(None, made, None, js=_GO_LABEL, **frame.quiet)
@@ -74,18 +77,22 @@ def _lay_whole(frame: Frame, do: _Handlers, listed: gr.HTML) -> None:
     with gr.Accordion("Duplicate, export, import, put away", open=False):
         with gr.Row():
             chosen = gr.Dropdown([], label="Project", interactive=True)
-            export = gr.Button("Export it to a file")
+            export = gr.Button("Export it to a file", interactive=False)
             runs = gr.Checkbox(False, label="with its runs and adapters", min_width=160)
-            put, bring = gr.Button("Put it away"), gr.Button("Bring it back")
+            put, bring = gr.Button("Put it away", interactive=False), gr.Button("Bring it back", interactive=False)
         with gr.Row():
             new_name = gr.Textbox(label="Name of the copy, or of what is imported", max_length=100)
-            duplicate = gr.Button("Duplicate it")
+            duplicate = gr.Button("Duplicate it", interactive=False)
         file = gr.File(label="An exported project, to import", file_types=[".zip"], type="filepath")
-        take = gr.Button("Import the file")
+        take = gr.Button("Import the file", interactive=False)
         said = gr.HTML(padding=False)
         written = gr.File(label="The export", visible=False, interactive=False)
-    frame.fill_once([chosen], lambda project: do.names(project.name if project else None))
-    shown = [said, listed, chosen]
+    whole = [export, put, bring, duplicate]
+    frame.fill_once([chosen, *whole], do.start)
+    shown = [said, listed, chosen, *whole]
+    quick: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
+    chosen.input(frame.guard(do.fits), chosen, whole, **quick)
+    file.change(lambda file: gr.Button(interactive=bool(file)), file, take, **quick)
     export.click(frame.guard(do.export), [chosen, runs], [said, written], **frame.quiet)
     put.click(frame.guard(do.put_away), chosen, shown, **frame.quiet)
     bring.click(frame.guard(do.bring_back), chosen, shown, **frame.quiet)
@@ -115,6 +122,21 @@ class _Handlers:
         names = (f"{chosen}, run {number}" for number in range(1, len(taken) + 2))
         return self.services.carry.begin_afresh(chosen, next(n for n in names if n not in taken), *_FRESH).name
 
+    def afresh(self, project: Project | None) -> list[Any]:
+        """Whether a fresh copy would be of use, and why not."""
+        told = self.services.carry.afresh_hindrance(project) if project else "Open a project in the list first."
+        return [gr.Button(interactive=not told), told_html(told)]
+
+    def start(self, project: Project | None) -> list[Any]:
+        name = project.name if project else None
+        return [self.names(name), *self.fits(name)]
+
+    def fits(self, name: str | None) -> list[Any]:
+        """What can be done with a project: one that is put away can be brought back, any other be put away."""
+        found = next((project for project in self.services.context.projects.all() if project.name == name), None)
+        can = (found is not None, found is not None and not found.archived, bool(found and found.archived))
+        return [gr.Button(interactive=one) for one in (*can, found is not None)]
+
     def show(self, away: bool) -> str:
         rows = [_line(row) for row in self.services.standing.overview(away)]
         nothing = "Nothing is put away." if away else "No project yet. Make one below, or run `tacit demo` for one."
@@ -124,7 +146,7 @@ class _Handlers:
         return gr.Dropdown([project.name for project in self.services.context.projects.all()], value=chosen)
 
     def _told(self, message: str, chosen: str) -> list[Any]:
-        return [told_html(message), self.show(False), self.names(chosen)]
+        return [told_html(message), self.show(False), self.names(chosen), *self.fits(chosen)]
 
     def export(self, name: str | None, runs: bool = False) -> list[Any]:
         chosen = _named(name)

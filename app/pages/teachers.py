@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ import gradio as gr
 
 from app.pages import prompts
 from app.pages.data import KINDS
-from app.pages.frame import Frame
+from app.pages.frame import NO_PROJECT, Frame
+from app.pages.picking import Question, lay_question
 from app.services import Services
 from app.telling import tell_outputs
-from app.usecases.asking import key_variable
+from app.usecases.teaching import key_variable_of
 from app.view import table_html, told_html
 from engine.config import TeacherConfig
-from engine.errors import InputError
+from engine.errors import InputError, StateError, WorkerFailed
+from engine.teachers.opening import HOSTED
+from engine.wording import bounds_of, counted
 from storage.projects import Project
 
 _PROVIDERS = [
@@ -33,7 +37,9 @@ def build(frame: Frame) -> None:
     services = frame.services
     gr.Markdown("## Teachers\nSeveral that reason differently are better than one: the least similar pair is kept.")
     listed = gr.HTML(padding=False)
-    chosen = gr.Dropdown([_NEW], value=_NEW, label="Teacher to change", interactive=True)
+    chosen = gr.Dropdown(
+        [_NEW], value=_NEW, label="Teacher to change", info="only one that is saved can be removed", interactive=True
+    )
     frame.fill([listed], lambda project: _list(services, project))
     fields = _lay_fields()
     seen = gr.Textbox("", visible=False)
@@ -42,30 +48,38 @@ def build(frame: Frame) -> None:
         save = gr.Button("Save", variant="primary")
         test = gr.Button("Test connection")
         models = gr.Button("List models")
-        remove = gr.Button("Remove", variant="stop")
+        remove = gr.Button("Remove", variant="stop", interactive=False)
+    sure = lay_question("Remove this teacher", "Keep it")
     said = gr.HTML(padding=False)
     prompts.build(frame)
     with gr.Accordion("Recorded outputs: answers that teachers gave earlier, from a file", open=False):
         file = gr.File(label="Rows with query_id (or query), teacher, rationale, answer, raw, scores", file_types=KINDS)
         with gr.Row():
             recorded = gr.Textbox(label="Name of the teacher", info="where the file has no such column", max_length=60)
-            bring = gr.Button("Bring the recorded outputs")
+            bring = gr.Button("Bring the recorded outputs", interactive=False)
         brought = gr.HTML(padding=False)
     parts = list(fields.values())
 
-    do = _Handlers(frame)
-    frame.fill_once([chosen], lambda project: _names(services, project.name if project else "", _NEW))
-    name = fields["name"]
+    do = _Handlers(frame, sure)
+    frame.fill_once([chosen, save, test, models], do.start)
     taken = bring.click(
         frame.guard(do.bring), [frame.project, file, recorded], [brought, listed, chosen], **frame.quiet
     )
     frame.follow(taken)
-    chosen.input(frame.guard(do.choose), [frame.project, chosen], [*parts, seen], **frame.quiet)
+    chosen.input(frame.guard(do.choose), [frame.project, chosen], [*parts, seen, remove, sure.row, said], **frame.quiet)
     inputs = [frame.project, key, chosen, seen, *parts]
-    frame.follow(save.click(frame.guard(do.store), inputs, [said, listed, chosen, key, seen], **frame.quiet))
-    test.click(frame.guard(do.probe), [frame.project, name], [said, listed], **frame.quiet)
-    models.click(frame.guard(do.offer), [frame.project, name], said, **frame.quiet)
-    remove.click(frame.guard(do.drop), [frame.project, name], [said, listed, chosen], **frame.quiet)
+    frame.follow(save.click(frame.guard(do.store), inputs, [said, listed, chosen, key, seen, remove], **frame.quiet))
+    test.click(frame.guard(do.probe), [frame.project, key, *parts], [said, listed], **frame.quiet)
+    models.click(frame.guard(do.offer), [frame.project, key, *parts], said, **frame.quiet)
+    remove.click(frame.guard(do.ask_drop), [frame.project, chosen], [sure.row, sure.told], **frame.quiet)
+    sure.no.click(frame.guard(do.keep), frame.project, sure.row, **frame.quiet)
+    dropped = [said, listed, chosen, seen, remove, sure.row]
+    frame.follow(sure.yes.click(frame.guard(do.drop), [frame.project, chosen], dropped, **frame.quiet))
+    toggles: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
+    fields["provider"].change(
+        lambda provider: [gr.Button(interactive=provider in HOSTED)] * 2, fields["provider"], [test, models], **toggles
+    )
+    file.change(lambda file: gr.Button(interactive=bool(file)), file, bring, **toggles)
 
 
 def _lay_fields() -> dict[str, Any]:
@@ -74,7 +88,9 @@ def _lay_fields() -> dict[str, Any]:
     with gr.Row():
         fields |= {
             "name": gr.Textbox(label="Name", max_length=60),
-            "provider": gr.Dropdown(_PROVIDERS, value="openai", label="Provider"),
+            "provider": gr.Dropdown(
+                _PROVIDERS, value="openai", label="Provider", info="one on this machine has no connection to test"
+            ),
             "model": gr.Textbox(label="Model", info="its name at the provider, or a folder"),
         }
     with gr.Row():
@@ -86,21 +102,29 @@ def _lay_fields() -> dict[str, Any]:
         )
     with gr.Accordion("Sampling, limits and prices", open=False):
         with gr.Row():
-            fields["temperature"] = gr.Number(0.0, label="Temperature")
-            fields["top_p"] = gr.Number(0.95, label="Top p")
-            fields["max_tokens"] = gr.Number(2048, precision=0, label="Most tokens of a reply")
-            fields["draws"] = gr.Number(1, precision=0, label="Samples a query")
+            fields["temperature"] = _number("temperature", "Temperature")
+            fields["top_p"] = _number("top_p", "Top p")
+            fields["max_tokens"] = _number("max_tokens", "Most tokens of a reply")
+            fields["draws"] = _number("draws", "Samples a query")
         with gr.Row():
-            fields["concurrency"] = gr.Number(8, precision=0, label="Most in flight")
-            fields["requests_per_minute"] = gr.Textbox(label="Requests a minute")
-            fields["tokens_per_minute"] = gr.Textbox(label="Tokens a minute")
-            fields["timeout_s"] = gr.Number(120, label="Seconds a reply may take")
+            fields["concurrency"] = _number("concurrency", "Most in flight")
+            fields["requests_per_minute"] = _number("requests_per_minute", "Requests a minute", "empty: no limit")
+            fields["tokens_per_minute"] = _number("tokens_per_minute", "Tokens a minute", "empty: no limit")
+            fields["timeout_s"] = _number("timeout_s", "Seconds a reply may take")
         with gr.Row():
-            fields["input_price"] = gr.Number(
-                None, label="US $ a million tokens in", info="empty: from the price table"
-            )
-            fields["output_price"] = gr.Textbox(label="US $ a million tokens out")
+            table = "empty: from the price table"
+            fields["input_price"] = _number("input_price", "US $ a million tokens in", table)
+            fields["output_price"] = _number("output_price", "US $ a million tokens out", table)
     return {name: fields[name] for name in _FIELDS}
+
+
+def _number(name: str, label: str, info: str | None = None) -> gr.Number:
+    """The field of a numeric setting, with the setting's own default and range."""
+    setting = TeacherConfig.model_fields[name]
+    whole = "int" in str(setting.annotation)
+    low, high, above, _ = bounds_of(setting)
+    low = 1 if whole and above and low == 0 else low
+    return gr.Number(setting.default, label=label, info=info, precision=0 if whole else None, minimum=low, maximum=high)
 
 
 @dataclass(frozen=True)
@@ -108,41 +132,59 @@ class _Handlers:
     """What the page's events do."""
 
     frame: Frame
+    sure: Question
+
+    def start(self, project: Project | None) -> list[Any]:
+        names = _names(self.frame.services, project.name if project else "", _NEW)
+        return [names, *[gr.Button(interactive=project is not None)] * 3]
 
     def choose(self, project: str, name: str) -> list[Any]:
         if name == _NEW:
-            return [*(gr.update() for _ in _FIELDS), ""]
-        self.frame.services.teachers.get(project, name)
+            return [*(gr.skip() for _ in _FIELDS), "", gr.Button(interactive=False), self.sure.closed(), ""]
+        provider = self.frame.services.teachers.get(project, name).provider
+        if provider not in [known for _, known in _PROVIDERS]:
+            what = "a recording" if provider == "recorded" else "shipped with the program"
+            told = told_html(f"{name} is {what}: it can be removed, not changed. The fields are still as they were.")
+            return [*(gr.skip() for _ in _FIELDS), "", gr.Button(interactive=True), self.sure.closed(), told]
         row = next(row for row in self.frame.services.teachers.list_all(project) if row["name"] == name)
         flat = {**row, **row["sampling"]}
-        shown = ["" if flat[field] is None else flat[field] for field in _FIELDS]
-        return [*shown, self.frame.services.teachers.mark(project, name)]
+        shown = [flat[field] for field in _FIELDS]
+        mark = self.frame.services.teachers.mark(project, name)
+        return [*shown, mark, gr.Button(interactive=True), self.sure.closed(), ""]
 
     def store(self, project: str, key: str, chosen: str, seen: str, *values: Any) -> list[Any]:
-        given = {field: value for field, value in zip(_FIELDS, values, strict=True) if value not in ("", None)}
+        given = _given(values)
         same = given.get("name") == chosen
-        spec = self.frame.services.teachers.add(project, given, seen if same else "")
-        variable = key_variable(spec) if spec.provider in ("openai", "mistral") else None
-        if key.strip():
-            if variable is None:
-                raise InputError("Name the variable that this key belongs to, so that jobs find it.")
-            self.frame.services.teachers.asking.keys.put(variable, key, spec)
-        told = f"{spec.name} is saved." + (f" Its key is kept in memory as {variable}." if key.strip() else "")
+        spec = self.frame.services.teachers.add(project, given, seen if same else "", key)
+        kept = f" Its key is kept in memory as {key_variable_of(spec)}." if key.strip() else ""
+        told = f"{spec.name} is saved.{kept}"
         return [
             told_html(told),
             _list(self.frame.services, self.frame.open(project)),
             _names(self.frame.services, project, spec.name),
             "",
             self.frame.services.teachers.mark(project, spec.name),
+            gr.Button(interactive=True),
         ]
 
-    def probe(self, project: str, name: str) -> list[Any]:
-        self.frame.services.context.wait(self.frame.services.teachers.test(project, name).id)
-        return [told_html(f"{name} answers."), _list(self.frame.services, self.frame.open(project))]
+    def probe(self, project: str, key: str, *values: Any) -> list[Any]:
+        teachers = self.frame.services.teachers
+        spec = teachers.read(project, _given(values), key)
+        job = teachers.test_of(project, spec, key)
+        try:
+            self.frame.services.context.wait(job.id)
+        except WorkerFailed as error:
+            why = self.frame.services.context.jobs.get_job(job.id).message
+            raise StateError(f"{spec.name} does not answer: {why or error}") from error
+        saved = any(row["name"] == spec.name for row in teachers.list_all(project))
+        more = "" if saved else " It is not saved yet."
+        return [told_html(f"{spec.name} answers.{more}"), _list(self.frame.services, self.frame.open(project))]
 
-    def offer(self, project: str, name: str) -> str:
-        found = self.frame.services.teachers.models(project, name)
-        return told_html(f"{len(found)} models: {', '.join(found)}")
+    def offer(self, project: str, key: str, *values: Any) -> str:
+        given = {"name": "a new one", "model": "not chosen yet", **_given(values)}
+        teachers = self.frame.services.teachers
+        found = teachers.models_of(teachers.read(project, given, key), key)
+        return told_html(f"{counted(len(found), 'model')}: {', '.join(found)}")
 
     def bring(self, project: str, file: str | None, teacher: str) -> list[Any]:
         if not file:
@@ -158,10 +200,27 @@ class _Handlers:
             _names(self.frame.services, project, _NEW),
         ]
 
+    def ask_drop(self, project: str, name: str) -> list[Any]:
+        if name == _NEW:
+            raise InputError("Choose the teacher to remove above first.")
+        self.frame.services.teachers.get(project, name)
+        told = f"Remove {name} from this project? Its samples and its ledger stay; its settings are gone."
+        return self.sure.asked(told_html(told, bad=True))
+
+    def keep(self, project: str) -> Any:
+        return self.sure.closed()
+
     def drop(self, project: str, name: str) -> list[Any]:
         self.frame.services.teachers.remove(project, name)
         told = told_html(f"{name} is no teacher of this project any more; its samples and its ledger stay.")
-        return [told, _list(self.frame.services, self.frame.open(project)), _names(self.frame.services, project, _NEW)]
+        listed = _list(self.frame.services, self.frame.open(project))
+        names = _names(self.frame.services, project, _NEW)
+        return [told, listed, names, "", gr.Button(interactive=False), self.sure.closed()]
+
+
+def _given(values: Sequence[Any]) -> dict[str, Any]:
+    """The settings that were filled in."""
+    return {field: value for field, value in zip(_FIELDS, values, strict=True) if value not in ("", None)}
 
 
 def _names(services: Services, project: str, chosen: str) -> Any:
@@ -171,7 +230,7 @@ def _names(services: Services, project: str, chosen: str) -> Any:
 
 def _list(services: Services, project: Project | None) -> str:
     if project is None:
-        return told_html("Make a project first, on the page Projects.")
+        return told_html(NO_PROJECT)
     rows = [_line(services, project.name, row) for row in services.teachers.list_all(project.name)]
     return table_html(rows, empty="No teacher yet. Add one below, or bring recorded outputs.")
 

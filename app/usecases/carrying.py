@@ -92,13 +92,27 @@ class CarryService:
             self.context.copies.purge(made.id)
             raise
 
+    def afresh_hindrance(self, project: Project) -> str:
+        """Why a project can't be begun afresh; "" where it can: that takes queries, and teachers that can be asked."""
+        if not sum(self.context.queries.counts(project.id).values()):
+            return f"{project.name} has no queries yet; the page Data brings them."
+        providers = {spec.provider for spec in self.context.projects.teachers(project.id)}
+        if not providers:
+            return f"{project.name} has no teachers yet; the page Teachers adds them."
+        if providers == {"recorded"}:
+            return f"The teachers of {project.name} are recordings: nobody could be asked again."
+        return ""
+
     def begin_afresh(self, name: str, new_name: str, distill: int, heldout: int) -> Project:
         """A project of another name with some of the queries, evenly out of all, and the teachers; nobody is asked yet.
 
         Raises:
             InputError: if the name is taken or none.
+            StateError: if nobody could be asked there, or nothing.
         """
         source = self.context.projects.get(name)
+        if told := self.afresh_hindrance(source):
+            raise StateError(told)
         config = read_config(ProjectConfig, {**source.config.model_dump(), "name": new_name.strip()})
         with self._made_whole(config) as made:
             most = {Split.DISTILL.value: distill, Split.HELDOUT.value: heldout}
@@ -208,7 +222,9 @@ class CarryService:
             manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
             schema, values = int(manifest["schema"]), dict(manifest["config"])
         except (*_BROKEN, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
-            raise InputError(f"{path.name} is no export of a project ({error}). Nothing was stored.") from None
+            raise InputError(
+                f"{path.name} is no export of a project, or not a whole one. Nothing was stored."
+            ) from error
         if manifest.get("format") != _FORMAT or schema > self.context.copies.schema:
             raise InputError(f"{path.name} was made by a newer version of Tacit. Nothing was stored.")
         return read_config(ProjectConfig, {**values, "name": name.strip() or values.get("name", "")})
@@ -220,7 +236,8 @@ class CarryService:
             try:
                 variable, known = spec["key_variable"], _check_spec(name, {**spec, "key_variable": None})
             except (TypeError, ValueError, LookupError, AttributeError, ConfigError) as error:
-                raise InputError(f"its teacher {name} can't be read ({error}). Nothing was stored.") from None
+                why = f" ({error})" if isinstance(error, ConfigError) else ""
+                raise InputError(f"its teacher {name} can't be read{why}. Nothing was stored.") from error
             if known.provider == "recorded" and not (
                 _SOURCE.fullmatch(known.endpoint) and (folder / "recordings" / f"{known.endpoint}.jsonl").is_file()
             ):
@@ -286,7 +303,7 @@ def _take_adapter(source: Path, target: Path, tokenizer: Path) -> None:
             if not list(tensors.keys()) or kept["peft_type"] != "LORA":
                 raise ValueError("no LoRA weights")
     except (OSError, ValueError, LookupError, TypeError, safetensors.SafetensorError) as error:
-        raise InputError(f"the adapter {source.name} can't be read ({error}). Nothing was stored.") from None
+        raise InputError(f"the adapter {source.name} can't be read: it is not whole. Nothing was stored.") from error
     target.mkdir(parents=True)
     (target / "adapter_config.json").write_text(json.dumps(kept, indent=2), "utf-8")
     for path in (weights, result, *(tokenizer.glob("*") if tokenizer.is_dir() else ())):

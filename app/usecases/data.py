@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.usecases.context import Context
-from app.wording import say
 from engine.columns import MOST_ERRORS, ImportedQueries, OutputTally, RowError, Span, read_outputs, read_queries
 from engine.config import ProjectConfig, read_config
 from engine.errors import InputError, NoQueryColumn
@@ -15,6 +14,7 @@ from engine.hub import open_records
 from engine.records import read_records
 from engine.teachers.recorded import RecordingWriter
 from engine.types import Query, Split, TeacherSpec
+from engine.wording import counted
 from storage.projects import Project
 
 _BLOCK = 10_000
@@ -225,7 +225,7 @@ class DataService:
         if not found.teachers:
             raise InputError(
                 f"{path.name}: none of its rows belongs to a query of {project.name!r} "
-                f"({say(found.unmatched, 'row')} without a query of the project, {found.rejected:,} that can't be "
+                f"({counted(found.unmatched, 'row')} without a query of the project, {found.rejected:,} that can't be "
                 f"used{first}). Nothing was stored."
             )
         live = {spec.name for spec in self.context.projects.teachers(project.id) if spec.provider != "recorded"}
@@ -282,4 +282,4 @@ def _nothing_stored(source: str | Path, errors: Sequence[RowError], count: int) 
     first = f"; the first: row {errors[0].row}, {errors[0].message}" if errors else ""
     if not count:
         return f"{name} has no rows. Nothing was stored."
-    return f"{name}: {say(count, 'row')} can't be used{first}. Nothing was stored."
+    return f"{name}: {counted(count, 'row')} can't be used{first}. Nothing was stored."

@@ -133,6 +133,18 @@ class ExportService:
         made = self.find_adapter(run, step).stat().st_mtime_ns
         return self.context.workspace / "exports" / f"{run.id}-{step}-{made}"
 
+    def is_merged(self, run: Run, step: str) -> bool:
+        """Whether a stage was merged into its base model as it is now."""
+        return step in self.stages(run) and self.merged_folder(run, step).is_dir()
+
+    def is_selected(self, project_name: str) -> bool:
+        """Whether a project has a distillation set."""
+        try:
+            self.context.selections.latest(self.context.projects.get(project_name).id)
+        except NotFound:
+            return False
+        return True
+
     def merge(self, run_id: str, step: str) -> Job:
         """Queue the merging of a stage's adapter into its base model; one that is merged already, or being it, stays.
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from app.usecases.context import Context
-from engine.errors import InputError, NotFound, StateError
+from engine.errors import InputError, NotFound, StateError, say_error
 from engine.types import Job, JobStatus
 
 _STORE = "tacit.duckdb"
 _FOLDERS = ("recordings", "runs", "jobs", "exports")
 """What a workspace holds besides its store."""
-_JOBS = 50
+JOBS = 50
 _JUST_WRITTEN_S = 600
 """A recording this new may belong to an import that is under way."""
 
@@ -40,7 +40,7 @@ class KeepService:
             "FROM attempts a WHERE a.job_id = j.id) AS cost, j.message "
             "FROM (SELECT * FROM jobs WHERE (? IS NULL OR number < ?) AND (? IS NULL OR project_id = ?) "
             "ORDER BY number DESC LIMIT ?) j LEFT JOIN projects p ON p.id = j.project_id ORDER BY j.number DESC",
-            [after, after, only, only, _JOBS],
+            [after, after, only, only, JOBS],
         )
 
     def quarantined(self) -> list[dict[str, Any]]:
@@ -168,6 +168,7 @@ def restore_workspace(file: Path, workspace: Path) -> None:
             workspace.rmdir()
         part.rename(workspace)
     except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{file.name} can't be unpacked ({error}). Nothing was written.") from None
+        why = "it is no zip file, or damaged." if isinstance(error, zipfile.BadZipFile) else say_error(error)
+        raise InputError(f"{file.name} can't be unpacked: {why} Nothing was written.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -38,7 +38,10 @@ _STILL_S = 1.0
 """A page that changes nothing is sent all the same this often: only so a closed tab is noticed."""
 _ATTEMPTS, _FIRST_WAIT_S = 3, 0.5
 """Who looks on does not wait for seven, nor long between them."""
-_MOST_QUERY = 20_000
+MOST_QUERY = 8_000
+"""Characters of a query: even at a token each it leaves a student's context room for the answer."""
+MOST_ASKED = 6
+"""Systems that are asked at once."""
 _OPTION = re.compile(r"\s*\(?([A-Z])[).:]\s*(\S.*?)\s*")
 
 
@@ -113,12 +116,14 @@ class PlayService:
         Lines as "A) first option" at its end are options.
 
         Raises:
-            InputError: if it is empty or far too long.
+            InputError: if it is empty or too long.
         """
         if not text.strip():
             raise InputError("Type a query first, or take one of the project's.")
-        if len(text) > _MOST_QUERY:
-            raise InputError(f"The query has {len(text):,} characters; at most {_MOST_QUERY:,} are asked here.")
+        if len(text) > MOST_QUERY:
+            raise InputError(
+                f"The query is longer than {MOST_QUERY:,} characters, the most that are asked; shorten it."
+            )
         made = _read_choices(text.strip()) if project.config.task == "choice" else make_query(text.strip())
         try:
             return self.context.queries.find_one(project.id, made.id)
@@ -131,9 +136,17 @@ class PlayService:
         if job is None:
             return ""
         return (
-            f"The device is taken by a {job.kind} job, so students don't answer now; teachers do. Ask again when it is "
-            "over."
+            f"The device is taken by a job ({job.kind}), so students can't answer until it is over. Teachers can: "
+            "choose them alone."
         )
+
+    def hindrance(self, project: Project, ids: Sequence[str] | None) -> str:
+        """The one reason why these can't be asked now; "" where they can."""
+        if not self.systems(project):
+            return "Nobody can be asked yet: add teachers, or train a student."
+        if not ids or len(ids) > MOST_ASKED:
+            return f"Choose one to {MOST_ASKED} of those who can be asked."
+        return self.busy() if any(id_.startswith("student ") for id_ in ids) else ""
 
     def ask(
         self, project: Project, query: Query, ids: Sequence[str], left: threading.Event | None = None
@@ -144,7 +157,10 @@ class PlayService:
 
         Raises:
             NotFound: if there is no such system.
+            StateError: if a job has the device that a student among them needs.
         """
+        if told := self.hindrance(project, ids):
+            raise StateError(told)
         known = {id_: name for name, id_ in self.systems(project).items()}
         unknown = [id_ for id_ in ids if id_ not in known]
         if unknown:

@@ -41,6 +41,11 @@ class PushOrder:
     private: bool = True
 
 
+def is_repository(name: str) -> bool:
+    """Whether it names a repository of the Hub as OWNER/NAME."""
+    return bool(_REPOSITORY.fullmatch(name.strip()))
+
+
 def read_what(name: str) -> What:
     """What is to be pushed, by its name.
 
@@ -81,7 +86,7 @@ class PublishService:
             if not order.step:
                 raise InputError("name the stage whose student is pushed, as stage3")
             self.export.find_adapter(run, order.step)
-        if not _REPOSITORY.fullmatch(order.repository.strip()):
+        if not is_repository(order.repository):
             raise InputError(
                 f"{order.repository.strip() or 'nothing'}: name a repository of the Hub as OWNER/NAME, of letters, "
                 "digits and - _ ."

@@ -12,6 +12,7 @@ from app.usecases.context import Context
 from app.usecases.judging import judge
 from engine.errors import NotFound, TacitError
 from engine.types import WHOLE, Job, JobStatus, RunStatus
+from engine.wording import counted
 from storage.projects import Project
 
 _FEW = 5
@@ -55,19 +56,21 @@ class StandingService:
     _moved: dict[str, float] = field(default_factory=dict)
 
     def find_project(self, name: str | None) -> Project | None:
-        """The project of that name, else the newest, else None."""
+        """The project of that name, or None; where no name is given the newest, if there is any."""
         if name:
             try:
                 return self.context.projects.get(name)
             except NotFound:
-                pass
+                return None
         projects = [project for project in self.context.projects.all() if not project.archived]
         return projects[-1] if projects else None
 
     def marks(self, project: Project | None) -> list[Mark]:
         """The steps in the order of the work."""
         if project is None:
-            return [Mark("Projects", "/", "todo", "none yet"), Mark("Jobs and spend", "/jobs", "todo", "")]
+            made = len(self.context.projects.all())
+            first = Mark("Projects", "/", "done" if made else "todo", str(made or "none yet"))
+            return [first, Mark("Jobs and spend", "/jobs", "running" if self._jobs() else "todo", "")]
         counts = self.context.queries.counts(project.id)
         queries = sum(counts.values())
         teachers = self.context.projects.teachers(project.id)
@@ -75,7 +78,7 @@ class StandingService:
         runs = self.context.runs.all(project.id)
         return [
             Mark("Projects", "/", "done", str(len(self.context.projects.all()))),
-            Mark("Data", "/data", "done" if queries else "todo", f"{queries:,} queries" if queries else ""),
+            Mark("Data", "/data", "done" if queries else "todo", _count(queries, "query")),
             Mark("Teachers", "/teachers", "done" if teachers else "todo", str(len(teachers) or "")),
             self._label_mark(project, "Label" in running),
             self._select_mark(project),
@@ -95,7 +98,7 @@ class StandingService:
         )[0]
         state: State = "running" if running else "done" if row["samples"] else "todo"
         money = f", ${row['cost']:.2f}" if row["cost"] else ""
-        return Mark("Label", "/label", state, f"{row['samples']:,} samples{money}" if row["samples"] else "")
+        return Mark("Label", "/label", state, f"{_count(row['samples'], 'sample')}{money}" if row["samples"] else "")
 
     def _select_mark(self, project: Project) -> Mark:
         try:
@@ -225,7 +228,7 @@ def _pace(done: int, of: int, seconds: float) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}" if number else ""
+    return counted(number, what) if number else ""
 
 
 def _run_state(statuses: list[RunStatus]) -> State:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.usecases.asking import Asking, key_variable
 from app.usecases.context import Context
 from app.usecases.data import RESERVED
 from engine.config import TeacherConfig, read_config
-from engine.costs import Price, assumed_price, find_price
+from engine.costs import Budget, Price, assumed_price, find_price
 from engine.errors import ConfigError, InputError, KeyMissing, KeyRefused, NotFound
 from engine.jobs.events import EventLog
 from engine.ports import EventSink
@@ -21,7 +22,7 @@ from engine.teachers.capabilities import probe
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.opening import HOSTED, open_chat
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.types import Job, Purpose, TeacherSpec
+from engine.types import Job, Purpose, Sampling, TeacherSpec, hash_id
 
 PROBE_PROMPT = "probe"
 
@@ -32,16 +33,35 @@ class TeacherService:
 
     context: Context
     asking: Asking
+    _trials: dict[str, str] = field(default_factory=dict)
+    """Keys of teachers that are being tested before they are saved, by a random mark that their job names."""
 
-    def add(self, project_name: str, values: Mapping[str, Any], seen: str | None = None) -> TeacherSpec:
-        """Add a teacher to a project, or change the one of that name.
+    def add(self, project_name: str, values: Mapping[str, Any], seen: str | None = None, key: str = "") -> TeacherSpec:
+        """Add a teacher to a project, or change the one of that name; its key, if one is given, stays in memory.
 
         `seen` is its mark when whoever changes it looked ("": it is to be a new one); None where that doesn't matter.
 
         Raises:
             Conflict: if it has changed since.
             ConfigError: what is wrong, one line a setting.
-            InputError: if the name is a student's or a recording's.
+            InputError: if the name is a student's or a recording's, or the key belongs to nothing. Either all of it
+                is kept or none.
+        """
+        spec = self.read(project_name, values, key)
+        project, variable = self.context.projects.get(project_name), key_variable_of(spec)
+        if not key.strip() or variable is None:
+            self.context.projects.put_teacher(project.id, spec, seen)
+            return spec
+        self.context.projects.put_teacher(project.id, spec, seen)
+        self.asking.keys.put(variable, key, spec)
+        return spec
+
+    def read(self, project_name: str, values: Mapping[str, Any], key: str = "") -> TeacherSpec:
+        """A teacher as its settings describe it, looked at as a whole; nothing is stored.
+
+        Raises:
+            ConfigError: what is wrong, one line a setting.
+            InputError: if the name is a student's or a recording's, or the key belongs to nothing.
         """
         project = self.context.projects.get(project_name)
         config = read_config(TeacherConfig, values)
@@ -54,9 +74,15 @@ class TeacherService:
         if config.provider == "scripted" and config.name not in {t.spec.name for t in SCRIPTED_TEACHERS}:
             raise ConfigError(f"the scripted teachers are {', '.join(t.spec.name for t in SCRIPTED_TEACHERS)}")
         find_price(spec)
+        if key.strip() and spec.provider not in HOSTED:
+            raise InputError(f"{spec.name} runs without a key: leave the field Key empty. Nothing was kept.")
+        if key.strip() and key_variable_of(spec) is None:
+            raise InputError(
+                "Behind an address of its own a teacher's key needs a name, by which jobs find it: fill in "
+                "the field Variable of the key. Nothing was kept, neither the teacher nor the key."
+            )
         if config.provider in HOSTED:
             self._check_key(spec)
-        self.context.projects.put_teacher(project.id, spec, seen)
         return spec
 
     def _check_key(self, spec: TeacherSpec) -> None:
@@ -107,15 +133,16 @@ class TeacherService:
     def key_state(self, project_name: str, name: str) -> str:
         """Where a teacher's key is, never what it is: set, missing, or not needed."""
         spec = self.get(project_name, name)
-        if spec.provider not in HOSTED or key_variable(spec) is None:
+        variable = key_variable_of(spec)
+        if variable is None:
             return "not needed"
         try:
             self.asking.keys.find(spec)
         except KeyRefused:
             return f"{key_variable(spec)} is not for this teacher"
         except KeyMissing:
-            return f"{key_variable(spec)} is missing"
-        return f"{key_variable(spec)} is set"
+            return f"{variable} is missing"
+        return f"{variable} is set"
 
     def models(self, project_name: str, name: str) -> list[str]:
         """Names of the models that a hosted teacher's endpoint offers.
@@ -125,12 +152,15 @@ class TeacherService:
             TeacherError: if the endpoint can't be asked.
             KeyMissing: if its key is not there.
         """
-        spec = self.get(project_name, name)
+        return self.models_of(self.get(project_name, name))
+
+    def models_of(self, spec: TeacherSpec, key: str = "") -> list[str]:
+        """As `models`, of a teacher that need not be saved, by the key that was typed or else that of its variable."""
         if spec.provider not in HOSTED:
-            raise ConfigError(f"{name} is a {spec.provider} teacher and has no endpoint to ask")
+            raise ConfigError(f"{spec.name} is a {spec.provider} teacher and has no endpoint to ask")
 
         async def ask() -> list[str]:
-            chat = open_chat(spec, self.asking.keys.find(spec))
+            chat = open_chat(spec, key.strip() or self.asking.keys.find(spec))
             try:
                 return await chat.models()
             finally:
@@ -145,22 +175,34 @@ class TeacherService:
             ConfigError: if the teacher is not behind an endpoint.
             KeyMissing: if its key is not there.
         """
-        spec = self.get(project_name, name)
+        return self.test_of(project_name, self.get(project_name, name))
+
+    def test_of(self, project_name: str, spec: TeacherSpec, key: str = "") -> Job:
+        """As `test`, of a teacher that need not be saved; a key that was typed stays in memory until the job ends."""
         if spec.provider not in HOSTED:
-            raise ConfigError(f"{name} is a {spec.provider} teacher and has no connection to test")
-        self.asking.keys.find(spec)
-        project = self.context.projects.get(project_name)
-        return self.context.submit(project.id, "probe", {"teachers": [name]})
+            raise ConfigError(f"{spec.name} is a {spec.provider} teacher and has no connection to test")
+        if not key.strip():
+            self.asking.keys.find(spec)
+        project, mark = self.context.projects.get(project_name), secrets.token_hex(8)
+        if key.strip():
+            self._trials[mark] = key.strip()
+        return self.context.submit(project.id, "probe", {"teacher": asdict(spec), "mark": mark})
 
     async def run_probe(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a probing job."""
         project = next(p for p in self.context.projects.all() if p.id == job.project_id)
-        async with self.asking.open(project, job.spec["teachers"], stop) as reach:
-            reach.caller.attempts = 1
-            for teacher in reach.teachers:
-                if isinstance(teacher, HostedTeacher):
-                    with suppress(Stopped):
-                        await probe_teacher(teacher, reach.caller, log)
+        values = job.spec.get("teacher") or asdict(self.get(project.name, job.spec["teachers"][0]))
+        spec = TeacherSpec(**{**values, "sampling": Sampling(**values["sampling"])})
+        key = self._trials.pop(job.spec.get("mark", ""), None) or self.asking.keys.find(spec)
+        name = (spec.provider, spec.endpoint, hash_id("key", key))
+        limiter = self.asking.limiters.get(name, spec.concurrency, (spec.requests_per_minute, spec.tokens_per_minute))
+        chat = open_chat(spec, key)
+        try:
+            caller = Caller(Budget(), {spec.name: limiter}, stop, attempts=1)
+            with suppress(Stopped):
+                await probe_teacher(HostedTeacher(spec, chat), caller, log)
+        finally:
+            await chat.close()
 
 
 async def probe_teacher(teacher: HostedTeacher, caller: Caller, sink: EventSink) -> HostedTeacher:
@@ -174,6 +216,11 @@ async def probe_teacher(teacher: HostedTeacher, caller: Caller, sink: EventSink)
     key = {"provider": spec.provider, "endpoint": spec.endpoint, "model": spec.model}
     sink.emit("capabilities", teacher=spec.name, **key, found=asdict(found))
     return teacher.with_capabilities(found)
+
+
+def key_variable_of(spec: TeacherSpec) -> str | None:
+    """The variable of a teacher's key; None where it needs none, as a model on this machine."""
+    return key_variable(spec) if spec.provider in HOSTED else None
 
 
 def _teller(spec: TeacherSpec, sink: EventSink) -> Tell:

@@ -20,12 +20,13 @@ import torch
 from peft import PeftModel
 
 from engine.config import StudentConfig, read_config
-from engine.errors import TacitError
+from engine.errors import TacitError, say_error
 from engine.infer import Writer, load_base, load_tokenizer, pick_device
 from engine.packaged import count_processors
 from engine.types import hash_id
 
 _MOST_ADAPTERS = 8
+_FAILED = "The student failed on this query; it may be too long for it, or for this machine's memory."
 
 
 @dataclass
@@ -105,8 +106,10 @@ def serve(requests: TextIO, replies: TextIO) -> None:
             adapter = Path(asked["adapter"]) if asked["adapter"] else None
             prompt = [(str(role), str(text)) for role, text in asked["prompt"]]
             say(id=number, over=True, **resident.answer(prompt, adapter, partial(_tell, say, number)))
-        except (TacitError, OSError, ValueError, RuntimeError) as error:
-            say(id=number, over=True, error=str(error) or type(error).__name__)
+        except (TacitError, OSError, MemoryError) as error:
+            say(id=number, over=True, error=say_error(error))
+        except (ValueError, RuntimeError):  # a library's words, which help nobody who asked a question
+            say(id=number, over=True, error=_FAILED)
 
 
 def _tell(say: Callable[..., None], number: int, text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import logging
 import os
 import signal
 import threading
@@ -21,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from engine.errors import CapReached, KeyMissing, StateError, StoreError, TacitError
+from engine.errors import CapReached, KeyMissing, StateError, StoreError, TacitError, say_error, where_it_failed
 from engine.jobs.events import EVENTS_FILE, EventLog, scan_events
 from engine.jobs.spec import LOG_FILE, STATUS_FILE
 from engine.ports import Backend, JobStore
@@ -29,6 +30,7 @@ from engine.redaction import Redactor
 from engine.types import Job, JobStatus
 
 Runner = Callable[[Job, EventLog, Callable[[], bool]], Awaitable[None]]
+_LOG = logging.getLogger(__name__)
 _STATUS_OF = ((CapReached, JobStatus.CAPPED), (KeyMissing, JobStatus.NEEDS_KEY))
 TICK_S = 0.4
 _REST, _LONGEST_REST_S = 10, 5.0
@@ -275,7 +277,7 @@ class Supervisor:
             self._store.update_job(job.id, message=message)
 
     def _tell(self, error: BaseException) -> str:
-        told = str(error) if isinstance(error, TacitError) else f"{type(error).__name__}: {error}"
+        told = say_error(error)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             told = "the disk is full; what was journaled before is kept. Free some space and start it again"
         return self.redactor.text(told)
@@ -286,6 +288,8 @@ class Supervisor:
             error = future.exception()
             if error is not None:
                 status = next((s for kind, s in _STATUS_OF if isinstance(error, kind)), JobStatus.FAILED)
+                if not isinstance(error, TacitError):
+                    _LOG.error("the %s job %s failed: %s", job.kind, job.id, where_it_failed(error))
                 return status, self._tell(error)
             if job.id in self._cancelled:
                 return JobStatus.CANCELLED, "stopped on request"

@@ -25,7 +25,7 @@ import torch
 
 from engine.config import read_config
 from engine.dataset import count_tokens, row_from_json
-from engine.errors import KeyMissing, TacitError
+from engine.errors import KeyMissing, TacitError, say_error
 from engine.infer import Ask, Writer, load_student, load_tokenizer, pick_device
 from engine.jobs.events import EVENTS_FILE, EventLog, SilentLog, read_events
 from engine.jobs.forecast import measure
@@ -91,7 +91,7 @@ def main(folder: Path) -> int:
         status, message = JobStatus.FAILED, "the device ran out of memory; use a smaller batch or fewer tokens a row"
     except Exception as error:  # noqa: BLE001 - whatever it is, the user must see it and the job must end
         traceback.print_exc()
-        status, message = JobStatus.FAILED, f"{type(error).__name__}: {error}"
+        status, message = JobStatus.FAILED, say_error(error)
     if first:
         write_atomically(folder / STATUS_FILE, {"status": status, "message": message})
     return 0 if status in (JobStatus.FINISHED, JobStatus.CANCELLED) else 1

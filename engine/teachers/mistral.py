@@ -10,7 +10,7 @@ from mistralai.client import Mistral
 from mistralai.client.errors import MistralError, NoResponseError, ResponseValidationError
 from mistralai.client.models import CompletionChunk
 
-from engine.errors import ErrorKind, TeacherError
+from engine.errors import ErrorKind, TeacherError, say_cause
 from engine.redaction import redact
 from engine.teachers.answers import read_completion, read_count
 from engine.teachers.hosted import (
@@ -192,9 +192,9 @@ class MistralChat:
             if isinstance(error, ResponseValidationError) or error.status_code < 400:
                 return not_json(body)
             return explain(error.status_code, body, error.headers.get("retry-after"))
-        cause = redact(str(error) or type(error).__name__, self._key)
+        cause = say_cause(error)
         return TeacherError(
-            ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}"
+            ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}".rstrip()
         )
 
 

@@ -14,7 +14,7 @@ import aiohttp
 import httpx2
 import openai
 
-from engine.errors import ErrorKind, TeacherError
+from engine.errors import ErrorKind, TeacherError, say_cause
 from engine.redaction import redact
 from engine.teachers.answers import find_reasoning, load_body, read_completion, read_usage, split_content
 from engine.teachers.hosted import (
@@ -200,9 +200,9 @@ class OpenAIChat:
         return TeacherError(ErrorKind.NOT_JSON, f"the endpoint's answer can't be read: {redact(str(error), self._key)}")
 
     def _unreachable(self, error: BaseException) -> TeacherError:
-        cause = redact(str(error), self._key)
+        cause = say_cause(error)
         return TeacherError(
-            ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}"
+            ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}".rstrip()
         )
 
 

@@ -13,6 +13,7 @@ from gradio_client import handle_file
 
 from app.pages.selection import FACTORS
 from app.pages.teachers import _FIELDS
+from engine.errors import Conflict
 from tests.app.studio import PAGES, Studio, open_studio
 from tests.fakes.provider import KEY
 
@@ -43,6 +44,10 @@ def test_projects(studio: Studio) -> None:
     assert "again is imported" in studio("projects", "take", handle_file(written), "again")[0]
     assert studio("projects", "begin_afresh", "again") == "again, run 1"
     assert "Choose a project" in studio.refused("projects", "export", None, False)
+    assert "A project needs a name" in studio.refused("projects", "create", " ", "choice", "packaged")
+    assert "A project needs a name" in studio.refused("projects", "duplicate", "p", "")
+    studio("projects", "fits", "p")
+    studio("projects", "<lambda>", None)
 
 
 def test_data(studio: Studio, tmp_path: Path) -> None:
@@ -74,11 +79,11 @@ def teacher(url: str, **changes: Any) -> list[Any]:
         "max_tokens": 100,
         "concurrency": 2,
         "draws": 1,
-        "requests_per_minute": "",
-        "tokens_per_minute": "",
+        "requests_per_minute": None,
+        "tokens_per_minute": None,
         "timeout_s": 20,
         "input_price": 1,
-        "output_price": "2",
+        "output_price": 2,
     }
     return [(values | changes)[name] for name in _FIELDS]
 
@@ -86,19 +91,67 @@ def teacher(url: str, **changes: Any) -> list[Any]:
 def test_teachers(studio: Studio) -> None:
     studio.open("teachers", "tickets")
     new, url = "- a new one -", studio.provider.url
+    draft = teacher(url, key_variable="STUDIO_KEY")
+    tried = studio("teachers", "probe", "tickets", KEY, *draft)[0]
+    assert "ann answers" in tried and "not saved yet" in tried
+    unnamed = teacher(url, name="", model="")
+    assert "fake-large" in studio("teachers", "offer", "tickets", KEY, *unnamed)
+    assert "needs a name" in studio.refused("teachers", "probe", "tickets", KEY, *unnamed)
+    assert studio.services.teachers.list_all("tickets") == [], "asking stores no teacher"
+    assert "STUDIO_KEY" in studio.refused("teachers", "probe", "tickets", "", *draft), "and no key"
     said, listed, _, key, seen = studio("teachers", "store", "tickets", KEY, new, "", *teacher(url))
     assert "ann is saved" in said and "STUDIO_KEY is set" in listed and key == "" and KEY not in listed + said + seen
     shown = studio("teachers", "choose", "tickets", "ann")
-    assert shown[_FIELDS.index("model")] == "fake-small" and shown[-1] == seen
-    assert "answers" in studio("teachers", "probe", "tickets", "ann")[0]
-    assert "fake-large" in studio("teachers", "offer", "tickets", "ann")
+    assert shown[_FIELDS.index("model")] == "fake-small" and seen in shown
+    assert studio("teachers", "probe", "tickets", "", *draft)[0].endswith("ann answers.</div>")
+    assert "2 models" in studio("teachers", "offer", "tickets", "", *draft)
     saved = studio("teachers", "store", "tickets", "", "ann", seen, *teacher(url, max_tokens=200))
-    assert saved[-1] != seen
+    assert saved[4] != seen
     told = studio.refused("teachers", "store", "tickets", "", "ann", seen, *teacher(url, max_tokens=300))
     assert "Nothing was overwritten" in told
     assert studio.services.teachers.get("tickets", "ann").sampling.max_tokens == 200
     studio("teachers", "store", "tickets", "", new, "", *teacher(url, name="bob", key_variable=""))
+    assert "Choose the teacher" in studio.refused("teachers", "ask_drop", "tickets", new)
+    assert "Remove bob" in studio("teachers", "ask_drop", "tickets", "bob")
+    studio("teachers", "keep", "tickets")
+    assert "bob" in {row["name"] for row in studio.services.teachers.list_all("tickets")}, "asking removes nothing"
     assert "bob" not in studio("teachers", "drop", "tickets", "bob")[1]
+    studio("teachers", "<lambda>", "local")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "told"),
+    [
+        ({"key_variable": ""}, KEY, "fill in the field Variable of the key"),
+        ({"provider": "local", "model": "/models/x"}, KEY, "leave the field Key empty"),
+        ({"name": ""}, KEY, "A teacher needs a name"),
+        ({"model": ""}, "", "A teacher needs the name of its model"),
+        ({"endpoint": "nowhere"}, "", "must be a URL"),
+        ({"temperature": None}, "", "Temperature: give a number from 0 to 2; the field is empty"),
+        ({"draws": 0}, "", "Samples a query: give a whole number from 1 to 100; 0 was given"),
+        ({"requests_per_minute": -1}, "", "Requests a minute: give a whole number of at least 1"),
+        ({"top_p": 0}, "", "top_p: give a number above 0 up to 1"),
+        ({"output_price": None}, "", "give both prices"),
+    ],
+)
+def test_a_teacher_is_saved_with_its_key_or_not_at_all(
+    studio: Studio, changes: dict[str, Any], key: str, told: str
+) -> None:
+    before = studio.services.teachers.list_all("tickets")
+    values = teacher(studio.provider.url, **{"name": "eve", "key_variable": "EVES_API_KEY", **changes})
+    studio.open("teachers", "tickets")
+    said = studio.refused("teachers", "store", "tickets", key, "- a new one -", "", *values)
+    assert told in said and KEY not in said
+    assert studio.services.teachers.list_all("tickets") == before
+    assert studio.services.teachers.asking.keys.of("EVES_API_KEY") == ""
+
+
+def test_a_key_is_as_it_was_where_the_teacher_was_changed_elsewhere(studio: Studio) -> None:
+    keys, seen = studio.services.teachers.asking.keys, studio.services.teachers.mark("tickets", "ann")
+    values = {field: value for field, value in zip(_FIELDS, teacher(studio.provider.url), strict=True) if value != ""}
+    with pytest.raises(Conflict):
+        studio.services.teachers.add("tickets", values, f"{seen}, but older", "another key")
+    assert keys.of("STUDIO_KEY") == KEY
 
 
 def test_recorded_outputs_and_prompts(studio: Studio, tmp_path: Path) -> None:
@@ -109,6 +162,8 @@ def test_recorded_outputs_and_prompts(studio: Studio, tmp_path: Path) -> None:
     assert "Drop a file" in studio.refused("teachers", "bring", "tickets", None, "")
     said, listed, _ = studio("teachers", "bring", "tickets", handle_file(str(outputs)), "old")
     assert "old: 4 outputs" in said and "1 are left out" in said and "recorded" in listed
+    chosen = studio("teachers", "choose", "tickets", "old")
+    assert "it can be removed, not changed" in chosen[-1]
     assert "lacks {{ query }}" in studio.refused("prompts", "save", "tickets", "{{ factors }}", "1")
     text = "Be brief; score {{ factors }}.\n=====\n{{ query }}"
     assert "Version 2 counts" in studio("prompts", "save", "tickets", text, "1")[0]

@@ -15,11 +15,11 @@ import pytest
 
 from app.pages.playground import _Handlers
 from app.services import Services, open_services
-from app.usecases.playing import Pane, PlayService
+from app.usecases.playing import MOST_QUERY, Pane, PlayService
 from engine.config import ProjectConfig
-from engine.errors import StateError
+from engine.errors import InputError, StateError
 from engine.tasks import get_task
-from engine.types import Job, TeacherSpec, make_query
+from engine.types import Job, JobStatus, TeacherSpec, make_query
 from storage.projects import Project
 from tests.fakes.provider import KEY, Provider, run_provider
 
@@ -211,3 +211,67 @@ def test_what_goes_wrong_with_a_student_is_not_swallowed(services: Services, mon
     monkeypatch.setattr(PlayService, "_ask_student", fail)
     with pytest.raises(ZeroDivisionError):
         list(services.play.ask(project_of(services), QUERY, ["student r stage1"]))
+
+
+@pytest.fixture
+def with_a_student(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A student can be asked beside the teacher ann."""
+    systems = {"stage1": "student r stage1", "ann": "teacher ann"}
+    monkeypatch.setattr(PlayService, "systems", lambda self, project: systems)
+
+
+def take_the_device(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job("j", "p", None, "student", JobStatus.RUNNING, {}, "")
+    monkeypatch.setattr(type(services.context.watch), "holder", lambda self: job)
+
+
+@pytest.mark.usefixtures("with_a_student")
+def test_a_taken_device_is_told_once_and_before_anybody_is_asked(
+    services: Services, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do = _Handlers(services)
+    both, alone = ["student r stage1", "teacher ann"], ["teacher ann"]
+    said, ask_button = do.state("p", both, None)
+    assert said == "" and ask_button.interactive
+    take_the_device(services, monkeypatch)
+    said, ask_button = do.state("p", both, None)
+    assert "taken by a job (student)" in said and not ask_button.interactive
+    with pytest.raises(StateError, match="taken by a job"):
+        next(do.ask("p", "Who is the tallest?", both, False))
+    assert not provider.seen, "nobody is asked, so nothing is paid"
+    said, ask_button = do.state("p", alone, None)
+    assert said == "" and ask_button.interactive, "teachers need no device"
+    assert do.rest("p", both)[-1].active, "the page looks when the job is over"
+
+
+def test_while_somebody_is_asked_the_button_stays_as_it_is(services: Services) -> None:
+    _, button = _Handlers(services).state("p", ["teacher ann"], Event())
+    assert not hasattr(button, "interactive")
+
+
+@pytest.mark.parametrize("length", [MOST_QUERY + 1, 3_000_000])
+def test_a_query_that_is_too_long_is_refused_and_ask_comes_back(services: Services, length: int) -> None:
+    do = _Handlers(services)
+    with pytest.raises(InputError, match="longer than 8,000 characters"):
+        next(do.ask("p", "x" * length, ["teacher ann"], False))
+    said, ask_button, stop, left, _ = do.rest("p", ["teacher ann"])
+    assert said == "" and ask_button.interactive and not stop.interactive and left is None
+
+
+def test_a_query_of_just_the_limit_is_asked(services: Services, provider: Provider) -> None:
+    provider.piece_s = 0.0
+    assert services.play.read_query(project_of(services), "x" * MOST_QUERY).text
+
+
+@pytest.mark.parametrize(("ids", "told"), [([], "Choose one to 6"), ([f"teacher {n}" for n in range(7)], "Choose one")])
+def test_who_is_asked_is_chosen_first(services: Services, ids: list[str], told: str) -> None:
+    said, button = _Handlers(services).state("p", ids, None)
+    assert told in said and not button.interactive
+
+
+def test_where_nobody_can_be_asked_the_button_says_why(services: Services) -> None:
+    services.data.create_project(ProjectConfig(name="empty", task="custom", embedder="packaged"))
+    said, button = _Handlers(services).state("empty", [], None)
+    assert "Nobody can be asked yet" in said and not button.interactive
+    *_, some = _Handlers(services).open(services.context.projects.get("empty"))
+    assert not some.interactive, "there is no query to take"

@@ -202,8 +202,10 @@ def test_playground(studio: Studio) -> None:
     assert {id_ for _, id_ in few[:6]} == {q.id for q in studio.services.context.queries.get(opened.id, Split.HELDOUT)}
     assert studio("playground", "take", "p", few[1][1]).startswith(few[1][0][:40])
     query, *_ = studio("playground", "pick", "p")
-    studio("playground", "rest", "p")
     teachers = ["teacher forward", "teacher eliminate"]
+    studio("playground", "rest", "p", teachers)
+    studio("playground", "state", "p", teachers)
+    assert "longer than 8,000" in studio.refused("playground", "ask", "p", "x" * 9000, teachers, False)
     panes = studio("playground", "ask", "p", query, teachers, False)
     assert "forward" in panes and "eliminate" in panes
     studio("playground", "stop", "p")
@@ -228,6 +230,7 @@ def test_exports(studio: Studio, tmp_path: Path) -> None:
     assert studio("exports", "stages", "p", run)["value"]
     card, serve = studio("exports", "show", "p", run, "stage3")
     assert "Load it" in card and "serve-student" in serve and "/a/path" not in card
+    assert "once it is merged" in studio("exports", "ready", "p", run, "stage3", "set.jsonl", "adapter", "me/mine")
     for what in ("set.jsonl", "set.parquet", "rows-compressed"):
         assert "MB" in studio("exports", "make", "p", run, what)[0]
     _, file = studio("exports", "adapter", "p", run, "stage3")
@@ -320,6 +323,7 @@ def test_jobs(studio: Studio) -> None:
     assert "No job runs" in studio.refused("jobs", "cancel", "p", None)
     said, file = studio("jobs", "back_up", "p")
     assert "MB" in said and zipfile.is_zipfile(file["value"])
+    studio("jobs", "_sure", "twin", "twi")
     assert "to remove it for good" in studio.refused("jobs", "purge", "p", "twin", "twi")
     runs = [Path(r.folder) for r in studio.services.context.runs.all(studio.services.context.projects.get("twin").id)]
     assert all(folder.is_dir() for folder in runs)

@@ -181,7 +181,7 @@ def test_another_process_with_the_same_id_is_not_taken_for_the_worker(workspace:
     house.close()
 
 
-def test_a_coroutine_job_that_raises_fails_with_its_message_and_others_go_on(workspace: Path) -> None:
+def test_a_coroutine_job_that_raises_fails_in_plain_words_and_others_go_on(workspace: Path) -> None:
     async def broken(job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         log.emit("progress", done=1)
         raise RuntimeError("the provider answered with HTML")
@@ -190,7 +190,8 @@ def test_a_coroutine_job_that_raises_fails_with_its_message_and_others_go_on(wor
     house.supervisor.start()
     job, other = house.submit("label"), house.submit(events=2)
     house.until(lambda: len(house.over) == 2, tick=False)
-    assert house.context.jobs.get_job(job.id).message == "RuntimeError: the provider answered with HTML"
+    message = house.context.jobs.get_job(job.id).message
+    assert "did not foresee" in message and "RuntimeError" not in message and "HTML" not in message
     assert house.status(job) is JobStatus.FAILED and house.status(other) is JobStatus.FINISHED
     assert [event.type for event in house.context.jobs.events(job.id)] == ["progress"]
     house.close()

@@ -1,0 +1,65 @@
+"""What fields hold, looked at before a handler is given it: numbers in their range, choices among those there are."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import gradio as gr
+
+from engine.errors import say_error, where_it_failed
+from engine.wording import range_text
+
+_LOG = logging.getLogger(__name__)
+_CHOOSERS = (gr.Dropdown, gr.CheckboxGroup, gr.Radio)
+
+
+class Pages(gr.Blocks):  # type: ignore[misc]
+    """The app, which says in words what a field can't hold; gradio's own words are about its parts, not about fields.
+
+    A number field that begins filled must stay filled, one that begins empty may be left so.
+    """
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False) -> Any:
+        """What the handler is given, once every field was looked at.
+
+        Raises:
+            gr.Error: naming the field and what it takes.
+        """
+        for part, value in zip(block_fn.inputs, inputs, strict=False):
+            now = state[part._id] if state is not None and part._id in state else part
+            told = look_at(part, now, value)
+            if told:
+                raise gr.Error(f"{told} Nothing was done.", duration=None, print_exception=False)
+        try:
+            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        except gr.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, a person is told in words
+            _LOG.error("a page's fields could not be read: %s", where_it_failed(error))
+            raise gr.Error(say_error(error), duration=None, print_exception=False) from None
+
+
+def look_at(part: Any, now: Any, value: Any) -> str:
+    """What is wrong with the value of a field, or "". `part` is the field as it was laid out, `now` as it is now."""
+    if isinstance(part, (gr.Number, gr.Slider)):
+        return _look_at_number(part, now, value)
+    if isinstance(part, _CHOOSERS) and not getattr(part, "allow_custom_value", False):
+        known = {choice for _, choice in now.choices}
+        chosen = value if isinstance(value, list) else [] if value is None else [value]
+        if any(not isinstance(one, (str, int, float)) or one not in known for one in chosen):
+            return f"{part.label}: what is chosen there is not to be had any more; load the page again."
+    return ""
+
+
+def _look_at_number(part: Any, now: Any, value: Any) -> str:
+    low, high = now.minimum, now.maximum
+    whole = part.precision == 0
+    advice = f"{part.label}: give a {'whole ' if whole else ''}number{range_text(low, high)}"
+    if value in (None, ""):
+        needed = isinstance(part, gr.Slider) or part.value is not None
+        return f"{advice}; the field is empty." if needed else ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return f"{advice}."
+    outside = (low is not None and value < low) or (high is not None and value > high)
+    return f"{advice}; {value:,g} was given." if outside or (whole and value != int(value)) else ""
