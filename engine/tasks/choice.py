@@ -46,6 +46,7 @@ _CONFIRMS = re.compile(
 )
 _OBJECT = re.compile(r"\A[\[{]\s*[\"']|\{\s*[\"']?\w+[\"']?\s*:")
 _LEAD_WORDS = 3
+_LONGEST_LABEL = 2000
 _LONGEST_REMARK = 600
 
 
@@ -81,6 +82,8 @@ class ChoiceTask:
 
         None where a letter and the text behind it contradict each other, or several are named: nothing is guessed.
         """
+        if len(label) > _LONGEST_LABEL:
+            return None
         letters = {choice.letter.upper(): _fold(choice.text) for choice in query.choices}
         label = _CALLED.sub("", unwrap(label).strip(_AROUND)).strip(_AROUND)
         match = _LETTERED.match(label)

@@ -59,7 +59,7 @@ def read_reply_as(text: str, read: Callable[[Statement], str | None], asked: str
         return None
     found = _from_object(visible)
     if found is not None:
-        label = read(Statement(found.rationale, found.label))
+        label = read(Statement(found.label))
         found = None if label is None else found._replace(label=label)
     elif not any(_OPENED.match(visible, place) for place in _braces(visible)):
         found = _from_text(visible, read, asked)

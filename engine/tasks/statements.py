@@ -34,6 +34,7 @@ _LEAD_IN = re.compile(
 )
 _LEAD_IN_LENGTH = 80
 _SAME_QUESTION = 40
+_MOST_MARKERS = 200  # a text with more of them loops
 _RUN_ON = re.compile(
     r"\n[^\S\n]*[#*]{0,4}[^\S\n]*"
     r"(?:(?:next )?(?:Q|Question|Problem|Human|User|Instruction)[^\S\n]*\d{0,4}[^\S\n]*[*]{0,2}:"
@@ -59,17 +60,28 @@ _PRAISED = re.compile(r"(?:correct|right)\b", re.IGNORECASE)
 
 
 class Statement(NamedTuple):
-    """One place where an answer is stated.
+    """One place where an answer is stated: `text[start:end]`, the end being that of its line.
 
-    `before` is the text before it, without its lead-in; `label` what the rest of its line gives; `after` what follows
-    that line. `mark` is how it is marked: "key" of an object, "is", "colon", "hash" or "boxed"; behind a colon a whole
-    text may follow ("Answer: First ...").
+    `label` is what it gives as the answer. `mark` is how it is marked: "key" of an object, "is", "colon", "hash" or
+    "boxed"; behind a colon a whole text may follow ("Answer: First ...").
     """
 
-    before: str
     label: str
-    after: str = ""
+    text: str = ""
+    start: int = 0
+    end: int = 0
     mark: str = "key"
+
+    @property
+    def before(self) -> str:
+        """The text before it, without its lead-in ("So the")."""
+        lead = _LEAD_IN.search(self.text, max(0, self.start - _LEAD_IN_LENGTH), self.start)
+        return self.text[: lead.start() if lead else self.start]
+
+    @property
+    def after(self) -> str:
+        """The text behind its line."""
+        return self.text[self.end :]
 
 
 def find_last_marker(text: str, start: int) -> int | None:
@@ -85,7 +97,7 @@ def find_statements(text: str, asked: str = "") -> list[Statement]:
     """
     text = text.strip()
     text = text[: _run_on(text, asked)]
-    markers = [match for match in _MARKER.finditer(text) if _marks(match)]
+    markers = [match for match in _MARKER.finditer(text) if _marks(match)][-_MOST_MARKERS:]
     found: list[Statement] = []
     first, covered = 0, 0
     for index, marker in enumerate(markers):
@@ -98,9 +110,7 @@ def find_statements(text: str, asked: str = "") -> list[Statement]:
         if not label or (marker["hash"] is not None and _HEADING.match(label)):
             continue
         covered = end
-        before = text[: markers[first].start()]
-        lead = _LEAD_IN.search(before, max(0, len(before) - _LEAD_IN_LENGTH))
-        found.append(Statement(before[: lead.start()] if lead else before, label, text[end:], _mark(marker)))
+        found.append(Statement(label, text, markers[first].start(), end, _mark(marker)))
     return found
 
 
@@ -155,10 +165,9 @@ def _several(statements: Sequence[Statement], values: Sequence[str | None]) -> b
     for (one, value), (other, another) in zip(
         zip(statements, values, strict=True), zip(statements[1:], values[1:], strict=True), strict=False
     ):
-        together = one.mark == other.mark == "hash" or (
-            one.mark == other.mark == "boxed" and "\n" not in one.after[: len(one.after) - len(other.after)]
-        )
-        if together and value != another:
+        hashes = one.mark == other.mark == "hash"
+        boxes = one.mark == other.mark == "boxed" and "\n" not in one.text[one.end : other.end]
+        if (hashes or boxes) and value != another:
             return True
     return False
 

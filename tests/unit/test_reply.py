@@ -263,7 +263,15 @@ def test_scores_that_can_not_be_read_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["\n" * 100_000 + "x", "answer:" + " \n*" * 30_000, "[answer" * 15_000, '{"scores":' * 9000]
+    "text",
+    [
+        "\n" * 100_000 + "x",
+        "answer:" + " \n*" * 30_000,
+        "[answer" * 15_000,
+        '{"scores":' * 9000,
+        "The answer is B.\n" * 12_000,
+        "\\boxed{" * 28_000,
+    ],
 )
 def test_a_reply_that_loops_is_read_in_no_time(text: str) -> None:
     started = time.perf_counter()
