@@ -33,24 +33,32 @@ _NOT_OF_ONE = ("projects", "jobs", "welcome")
 """Modules whose handlers don't work on the project of the address."""
 _NAMED = "() => new URLSearchParams(window.location.search).get('project') || ''"
 """The project that the address names."""
-_RECALLED = """() => {
+_HELD = """
+  const cookie = (document.cookie.match(/(?:^|; )KEPT=(try-[0-9a-f]+)/) || [])[1] || '';
+  const held = (() => { try { return localStorage.getItem('KEPT') || cookie; } catch { return cookie; } })();
   const asked = new URLSearchParams(window.location.search).get('project');
-  if (asked) return asked;
-  try { return localStorage.getItem(KEPT) || ''; } catch { return ''; }
+"""
+_RECALLED = f"() => {{ {_HELD} return asked || held; }}"
+"""The same, else the copy that this browser was at last."""
+_KEPT = (
+    "(name) => {"
+    + _HELD
+    + """
+  const keep = (name) => {
+    try { name ? localStorage.setItem('KEPT', name) : localStorage.removeItem('KEPT'); } catch {
+      document.cookie = `KEPT=${name}; Path=/; Max-Age=${name ? 10800 : 0}; Secure; SameSite=None; Partitioned`;
+    }
+  };
+  if (name.startsWith('try-')) {
+    keep(name);
+    const here = new URL(window.location.href);
+    here.searchParams.set('project', name);
+    if (asked !== name) history.replaceState(history.state, '', here);
+  } else if (held && (!asked || asked === held)) keep('');
 }"""
-"""The same, else the copy that this browser was at last. In a frame, storage may be refused: then there is none."""
-_KEPT = """(name) => {
-  try {
-    const here = new URL(window.location.href), asked = here.searchParams.get('project');
-    const held = localStorage.getItem(KEPT);
-    if (name.startsWith('try-')) {
-      localStorage.setItem(KEPT, name);
-      here.searchParams.set('project', name);
-      if (asked !== name) history.replaceState(history.state, '', here);
-    } else if (held && (!asked || asked === held)) localStorage.removeItem(KEPT);
-  } catch {}
-}"""
-"""Keeps the copy that is open, and forgets one that is gone."""
+)
+"""Keeps the copy that is open, and forgets one that is gone. In a frame on a page from elsewhere, browsers that refuse
+storage still keep a cookie for that frame in that page (CHIPS, `Partitioned`); the server reads neither."""
 Visibility = Literal["private", "undocumented"]
 Filler = tuple[Callable[[Project | None], Any], Sequence[Any]]
 
@@ -214,7 +222,7 @@ def _bind(
 ) -> None:
     """What fills a page when it is opened, while jobs run, and after an event that is followed."""
     quiet: dict[str, Any] = {"show_progress": "hidden", **made.quiet}
-    kept = repr(made.policy.limits.kept_as) if made.policy.limits.kept_as else ""
+    kept = made.policy.limits.kept_as
     named = _RECALLED.replace("KEPT", kept) if kept else _NAMED
     loaded = made.app.load(load, made.project, opened, js=named, **quiet)
     if kept:
