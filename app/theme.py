@@ -103,7 +103,7 @@ button.open:focus-visible { outline: 2px solid var(--color-accent); }
 .item { border-bottom: 1px solid var(--border-color-primary); padding: .5rem 0; }
 .told { white-space: pre-wrap; }
 .ways { display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
-.ways a { text-decoration: underline; }
+.ways a { text-decoration: underline; padding: 0 !important; margin: 0; }
 input.fold, label.fold { display: none; }
 @media (max-width: 640px) {
   label.fold { display: block; padding: .5rem .6rem; border: 1px solid var(--border-color-primary); border-radius: 4px;

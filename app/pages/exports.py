@@ -133,7 +133,7 @@ class _Handlers:
         return table_html(lines, "merged and pushed")
 
     def ready(
-        self, project: str, run: str | None, stage: str | None, which: str, what: str, repository: str
+        self, project: str, run: str | None, stage: str | None, which: str, what: str, repository: str | None
     ) -> list[Any]:
         """Which buttons can do something now, and what the others lack."""
         found = self._run(project, run) if run else None
@@ -147,11 +147,13 @@ class _Handlers:
             lacks.append("Nothing is selected yet: the page Select makes the set.")
         if found is None:
             lacks.append("Rows of stages, and students, come with a run: the page Train starts one.")
-        elif not stage:
+        elif not self.services.export.stages(found):
             lacks.append("This run has trained no stage yet, so there is no student to take out.")
+        elif not stage:
+            lacks.append("Choose the stage whose student is taken out.")
         elif not merged:
             lacks.append("The merged model can be taken out or pushed once it is merged.")
-        can = (data, trained, trained and not merged, merged, pushed and is_repository(repository))
+        can = (data, trained, trained and not merged, merged, pushed and is_repository(repository or ""))
         return [*(gr.Button(interactive=one) for one in can), told_html(" ".join(lacks))]
 
     def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:

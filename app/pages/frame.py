@@ -193,17 +193,23 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
         rail, strip = rail_html(marks, address, here, policy.title(name)), strip_html(jobs, services.standing.trouble())
         values: list[Any] = [rail, strip]
         values.append(gr.Timer(active=services.standing.goes_on(project, jobs)))
-        missing = bool(asked) and project is None
-        values.append(_lost_html(asked) if missing else "")
-        values.append(gr.Column(visible=False) if missing and here not in OVER_ALL else gr.skip())
-        return values + _run(made.refreshers, project)
+        values.append(_lost_html(asked) if asked and project is None else "")
+        values.append(gr.Column(visible=False) if hidden(project, asked) else gr.skip())
+        return values + fill(made.refreshers, project, asked)
+
+    def hidden(project: Project | None, asked: str) -> bool:
+        return bool(asked) and project is None and here not in OVER_ALL
+
+    def fill(fillers: Sequence[Filler], project: Project | None, asked: str) -> list[Any]:
+        """What a hidden page holds is left alone, so that nothing on it wakes up."""
+        return [gr.skip() for _ in _parts(fillers)] if hidden(project, asked) else _run(fillers, project)
 
     @_spoken
     def load(name: str) -> list[Any]:
         project = policy.find(name)
         address = policy.address(project) if project else name
         told = policy.note(name, project, here)
-        return [address, told, *draw(project, name), *_run(made.openers, project)]
+        return [address, told, *draw(project, name), *fill(made.openers, project, name)]
 
     @_spoken
     def tick(name: str) -> list[Any]:

@@ -15,7 +15,7 @@ from app.usecases.quoting import PILOT, Quote
 from app.view import Link, guide_html, replies_html, table_html, told_html
 from engine.errors import ErrorKind, InputError
 from engine.types import Split
-from engine.wording import counted
+from engine.wording import counted, verb
 from storage.projects import Project
 
 _ANY = "any"
@@ -217,9 +217,10 @@ def guide_of(found: Standing, address: str) -> str:
         one = found.recorded == 1
         who = "the teacher is a recording" if one else f"all {found.recorded} teachers are recordings"
         told = (
-            f"There is nobody to ask here: {who}, whose answers came in with their file. There are "
-            f"{counted(found.samples, 'sample')} to distill from. The page Select decides what is kept of them; the "
-            "page Teachers brings more recorded outputs, or adds teachers that can be asked."
+            f"There is nobody to ask here: {who}, whose answers came in with their file: there "
+            f"{verb(found.samples, 'is')} {counted(found.samples, 'sample')} to distill from. The page Select "
+            "decides what is kept of them; the page Teachers brings more recorded outputs, or adds teachers that "
+            "can be asked."
         )
         return guide_html(told, select, teachers)
     if not found.samples:

@@ -87,7 +87,7 @@ def _lay_fields() -> dict[str, Any]:
     fields: dict[str, Any] = {}
     with gr.Row():
         fields |= {
-            "name": gr.Textbox(label="Name", max_length=60),
+            "name": gr.Textbox(label="Name", info="what every page calls it", max_length=60),
             "provider": gr.Dropdown(
                 _PROVIDERS, value="openai", label="Provider", info="one on this machine has no connection to test"
             ),

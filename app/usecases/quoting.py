@@ -17,6 +17,7 @@ from engine.prompts import Prompt
 from engine.tasks import get_task
 from engine.teachers.tokens import find_counter
 from engine.types import TeacherSpec, Usage
+from engine.wording import counted
 from storage.projects import Project
 
 PILOT = 5
@@ -88,10 +89,10 @@ class QuoteService:
         measured = self.context.ledger.measured(project.id, spec.name, prompt.hash)
         if measured["n"]:
             reading, writing = _measured(measured)
-            basis = f"measured on {measured['n']} replies"
+            basis = f"measured on {counted(measured['n'], 'reply')}"
         else:
-            reading, writing, counted = _estimate(works, spec)
-            basis = f"{counted}; a pilot of {PILOT} queries measures replies"
+            reading, writing, how = _estimate(works, spec)
+            basis = f"{how}; a pilot of {PILOT} queries measures replies"
         seconds = _times(spec, requests, measured)
         low = Usage(round(requests * reading.low), round(requests * writing.low))
         high = Usage(round(requests * reading.high), round(requests * writing.high))

@@ -91,6 +91,26 @@ def test_no_handler_works_on_another_project_instead(studio: Studio, name: str) 
         assert refused or left_alone, place
 
 
+def say_of(fn: Any, values: list[Any]) -> str:
+    """What a person reads when a handler is given such values; "" where it works with them."""
+    try:
+        told = fn.fn(*values)
+        list(told) if isgenerator(told) else None
+    except gr.Error as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("junk", [None, "", "?", -1, ["?"]])
+def test_no_handler_answers_junk_in_a_librarys_words(studio: Studio, junk: Any) -> None:
+    refused = 0
+    for fn in of_the_address(studio):
+        said = say_of(fn, ["p", *[junk] * (len(fn.inputs) - 1)])
+        assert not RAW.search(said), f"{fn.fn.__module__}.{fn.fn.__name__}: {said}"
+        refused += bool(said)
+    assert refused > 20
+
+
 @pytest.mark.parametrize(
     ("call", "told"),
     [

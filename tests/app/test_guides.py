@@ -144,7 +144,7 @@ def test_a_project_is_put_away_or_brought_back_never_both(services: Services) ->
 def test_exports_offers_what_is_there(services: Services) -> None:
     do = Exports(services)
     make(services, queries=2)
-    *buttons, why = do.ready("p", None, None, "set.jsonl", "adapter", "me/mine")
+    *buttons, why = do.ready("p", None, None, "set.jsonl", "adapter", None)
     assert can(buttons) == [False] * 5
     assert "the page Select makes the set" in why and "the page Train starts one" in why
 
