@@ -180,8 +180,7 @@ class Copies:
                 if (folder / "runs.parquet").is_file():
                     _read_runs(writer, project_id, folder)
         except duckdb.Error as error:
-            told = str(error).splitlines()[0][:200]
-            raise InputError(f"this is no whole export of a project ({told}). Nothing was stored.") from None
+            raise InputError("this is no whole export of a project. Nothing was stored.") from error
 
     def relocate(self, workspace: Path) -> None:
         """Say where runs and jobs lie now, if the workspace was moved or unpacked elsewhere since."""

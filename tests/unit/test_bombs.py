@@ -128,7 +128,9 @@ def test_a_bomb_is_refused_at_little_memory(
 
 @pytest.mark.parametrize("name", ["big.csv", "big.jsonl.gz", "big.json"])
 def test_a_large_file_that_is_no_bomb_is_read_whole(tmp_path: Path, name: str) -> None:
-    words = random.Random(0).choices(["how", "many", "of", "these", "numbers", "are", "odd", "if", "one", "is", "left", "out"], k=40_130)
+    words = random.Random(0).choices(
+        ["how", "many", "of", "these", "numbers", "are", "odd", "if", "one", "is", "left", "out"], k=40_130
+    )
     rows = [f"{number} {' '.join(words[number : number + 130])}" for number in range(40_000)]
     content = {
         "big.csv": lambda: "query\n" + "".join(f"{row}\n" for row in rows),
