@@ -35,5 +35,18 @@ def _stream(name: str, config: str | None, split: str) -> Iterator[Record]:
         for number, values in enumerate(rows, 1):
             yield check_row(number, dict(values))
     except Exception as error:  # the library raises what its backends raise
-        told = " ".join(str(error).split())[:300]
-        raise InputError(f"the dataset {name} (split {split}) can't be read: {told}") from error
+        raise InputError(f"the dataset {name} (split {split}) can't be read: {_say(error)}") from error
+
+
+def _say(error: Exception) -> str:
+    """What is wrong, by the kind of what the library raised: its words name files of this machine and its own calls."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "DatasetNotFoundError" in kinds:
+        return "the Hub has none of that name, or it is private"
+    if kinds & {"ConnectionError", "HfHubHTTPError", "OfflineModeIsEnabled", "TimeoutError", "HTTPError"}:
+        return "the Hub can't be reached"
+    if kinds & {"ValueError", "LookupError", "BuilderConfigNotFoundError"}:
+        return "it has no such configuration or split"
+    if "FileNotFoundError" in kinds:
+        return "there is no data in it"
+    return "it is damaged, or needs more than data can give"

@@ -63,7 +63,7 @@ def build(frame: Frame) -> None:
     frame.follow(take.click(frame.guard(do.store), inputs, [said, held, take], **frame.quiet))
     find.click(frame.guard(do.resemble), [frame.project, close], near, **frame.quiet)
     for column in columns:
-        column.input(frame.guard(do.choose), inputs, [*columns, *shown], **frame.quiet)
+        column.input(frame.guard(do.choose), inputs, shown, **frame.quiet)
     file.clear(frame.guard(do.forget), frame.project, [*columns, *shown], show_progress="hidden", **frame.quiet)
     for changed in (dataset.input, share.input):
         changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
@@ -78,8 +78,8 @@ class _Handlers:
     def choose(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
         """The preview anew with the columns that were chosen; nothing where there is no file to look at."""
         if not file and not dataset.strip():
-            return [gr.update()] * (len(_ROLES) + _SHOWN)
-        return self.preview(project, file, dataset, share, *names)
+            return [gr.update()] * _SHOWN
+        return _draw(self._look(project, file, dataset, share, *names))
 
     def forget(self, _project: str) -> list[Any]:
         """What the page shows without a file."""
@@ -87,11 +87,14 @@ class _Handlers:
         return [*columns, "", "", gr.Plot(visible=False), "", gr.Button(interactive=False)]
 
     def preview(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
-        found = self.frame.services.preview.look(project, _source(file, dataset), _overrides(names), share)
+        found = self._look(project, file, dataset, share, *names)
         guessed = [found.columns.get(role) or _NONE for role in _ROLES]
         choices = [_NONE, *found.names]
         drawn = [gr.Dropdown(choices, value=value) for value in guessed]
         return [*drawn, *_draw(found)]
+
+    def _look(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> Preview:
+        return self.frame.services.preview.look(project, _source(file, dataset), _overrides(names), share)
 
     def store(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
         told = self.frame.services.data.import_queries(project, _source(file, dataset), _overrides(names), share)

@@ -20,11 +20,11 @@ import safetensors
 from app.usecases.carding import base_name
 from app.usecases.context import Context
 from app.usecases.exporting import named_config
+from app.usecases.unpacking import unpack
 from engine.config import ProjectConfig, TeacherConfig, read_config
 from engine.errors import ConfigError, InputError, StateError
 from engine.keys import DEFAULT_VARIABLES
 from engine.prompts import make_prompt
-from engine.records import MAX_FILE
 from engine.tasks import get_task
 from engine.types import RunStatus, Split, TeacherSpec
 from storage.copies import RUN_PARTS, TABLES, remade_id
@@ -34,6 +34,7 @@ from storage.runs import Run
 _MANIFEST = "tacit.json"
 _FORMAT = 1
 _BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+_NOTHING = ". Nothing was stored."
 _SOURCE = re.compile(r"[0-9a-f]{24}")
 _PARTS = frozenset({_MANIFEST, *(f"{table}.parquet" for table in (*TABLES, "prompts", *(p.table for p in RUN_PARTS)))})
 _VECTORS = re.compile(r"vectors_\d{1,5}\.parquet")
@@ -43,6 +44,8 @@ _ADAPTER = re.compile(
 _TOKENIZER = re.compile(
     r"tokenizer/(tokenizer\.json|tokenizer_config\.json|chat_template\.jinja|special_tokens_map\.json)"
 )
+_MAX_HEADER = 4 * 2**20
+"""Bytes in which an adapter's weights may be listed."""
 _LORA = (
     "peft_type",
     "r",
@@ -213,18 +216,13 @@ class CarryService:
     def _unpack(self, path: Path, folder: Path, name: str) -> ProjectConfig:
         """Take the known parts out, and read the settings."""
         try:
-            with zipfile.ZipFile(path) as file:
-                known = [item for item in file.infolist() if _is_known(item.filename)]
-                if sum(item.file_size for item in known) > MAX_FILE:
-                    raise InputError(f"{path.name} unpacks to more than {MAX_FILE // 2**30} GiB. Nothing was stored.")
-                for item in known:
-                    file.extract(item, folder)
+            unpack(path, folder, _is_known)
             manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
             schema, values = int(manifest["schema"]), dict(manifest["config"])
+        except InputError as error:
+            raise InputError(f"{str(error).removesuffix(_NOTHING)}{_NOTHING}") from None
         except (*_BROKEN, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
-            raise InputError(
-                f"{path.name} is no export of a project, or not a whole one. Nothing was stored."
-            ) from error
+            raise InputError(f"{path.name} is no export of a project, or a damaged one{_NOTHING}") from error
         if manifest.get("format") != _FORMAT or schema > self.context.copies.schema:
             raise InputError(f"{path.name} was made by a newer version of Tacit. Nothing was stored.")
         return read_config(ProjectConfig, {**values, "name": name.strip() or values.get("name", "")})
@@ -237,7 +235,7 @@ class CarryService:
                 variable, known = spec["key_variable"], _check_spec(name, {**spec, "key_variable": None})
             except (TypeError, ValueError, LookupError, AttributeError, ConfigError) as error:
                 why = f" ({error})" if isinstance(error, ConfigError) else ""
-                raise InputError(f"its teacher {name} can't be read{why}. Nothing was stored.") from error
+                raise InputError(f"its teacher {name} can't be read{why}{_NOTHING}") from error
             if known.provider == "recorded" and not (
                 _SOURCE.fullmatch(known.endpoint) and (folder / "recordings" / f"{known.endpoint}.jsonl").is_file()
             ):
@@ -299,11 +297,14 @@ def _take_adapter(source: Path, target: Path, tokenizer: Path) -> None:
         settings = json.loads((source / "adapter_config.json").read_text("utf-8"))
         kept = {name: settings[name] for name in _LORA if name in settings}
         json.loads(result.read_text("utf-8"))
+        with weights.open("rb") as file:
+            if int.from_bytes(file.read(8), "little") > _MAX_HEADER:
+                raise ValueError("its list of tensors is too long")
         with safetensors.safe_open(weights, "numpy") as tensors:
             if not list(tensors.keys()) or kept["peft_type"] != "LORA":
                 raise ValueError("no LoRA weights")
-    except (OSError, ValueError, LookupError, TypeError, safetensors.SafetensorError) as error:
-        raise InputError(f"the adapter {source.name} can't be read: it is not whole. Nothing was stored.") from error
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, safetensors.SafetensorError) as error:
+        raise InputError(f"the adapter {source.name} can't be read: it is not whole{_NOTHING}") from error
     target.mkdir(parents=True)
     (target / "adapter_config.json").write_text(json.dumps(kept, indent=2), "utf-8")
     for path in (weights, result, *(tokenizer.glob("*") if tokenizer.is_dir() else ())):

@@ -47,11 +47,11 @@ def check_tables(paths: Sequence[Path], max_cell: int) -> None:
     Raises:
         InputError: if one is none, holds a text of over `max_cell` bytes, or decodes to too much.
     """
-    ceilings = {path.name: Ceiling(path.name, path.stat().st_size) for path in paths}
+    ceilings = {path.name: Ceiling(path.name, path.stat().st_size, hint="") for path in paths}
     for name, size, longest in _decode("sizes", paths):
-        ceilings[name].add(size)
         if longest > max_cell:
             raise InputError(f"{name} holds a cell of {longest // 2**20:,} MiB; at most {max_cell // 2**20} are read")
+        ceilings[name].add(size)
 
 
 def _decode(what: str, paths: Sequence[Path]) -> Iterator[list[Any]]:

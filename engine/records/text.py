@@ -26,6 +26,7 @@ MOST_TIMES = 200
 """How many times its size a packed file may unpack to, beyond what is free."""
 PIECE = 2**20
 """Characters of the longest piece."""
+_HINT = "; give it as an unpacked .jsonl or .csv"
 _SNIFF_BYTES = 2**20
 _MOSTLY = 0.9
 _FEW = 10
@@ -42,16 +43,13 @@ _MARKS = (
 class Ceiling:
     """Counts what a packed file unpacks to, while it does."""
 
-    def __init__(self, name: str, packed: int, free: int = FREE_UNPACKED, times: int = MOST_TIMES) -> None:
-        """For a file of `packed` bytes."""
-        self._name = name
+    def __init__(
+        self, name: str, packed: int, free: int = FREE_UNPACKED, times: int = MOST_TIMES, hint: str = _HINT
+    ) -> None:
+        """For a file of `packed` bytes; `hint` is what to do with one that is too large."""
+        self._name, self._hint = name, hint
         self._most = min(MAX_UNPACKED, max(free, times * packed))
         self._count = 0
-
-    @property
-    def left(self) -> int:
-        """Bytes that it may still unpack to."""
-        return self._most - self._count
 
     def add(self, size: int) -> None:
         """Count more bytes.
@@ -63,7 +61,7 @@ class Ceiling:
         if self._count > self._most:
             raise InputError(
                 f"{self._name} unpacks to more than {self._most // 2**20:,} MiB, the most that a packed file of its "
-                "size may; give it as an unpacked .jsonl or .csv"
+                f"size may{self._hint}"
             )
 
 

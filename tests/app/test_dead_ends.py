@@ -14,7 +14,7 @@ import gradio as gr
 import pytest
 
 from app.pages.frame import Frame
-from app.visiting import Own
+from app.policy import Own
 from engine.errors import InputError
 from tests.app.studio import PAGES, Studio, open_studio
 

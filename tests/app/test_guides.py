@@ -15,9 +15,9 @@ from app.pages.frame import Frame
 from app.pages.jobs import _sure
 from app.pages.label import _Handlers as Label
 from app.pages.projects import _Handlers as Projects
+from app.policy import Own
 from app.services import Services, open_services
 from app.usecases.labelling import LabelOrder
-from app.visiting import Own
 from engine.config import ProjectConfig
 from engine.errors import StateError
 from engine.types import Split, TeacherSpec, make_query
