@@ -80,7 +80,8 @@ def flatten(embeddings: NDArray[np.float32]) -> Map:
     from sklearn.decomposition import PCA  # noqa: PLC0415 - only where a map is drawn
 
     model = PCA(n_components=min(2, *embeddings.shape), random_state=0)
-    points = model.fit_transform(embeddings.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # equal vectors have no variance to share out
+        points = model.fit_transform(embeddings.astype(np.float64))
     shown = np.zeros((len(embeddings), 2))
     shown[:, : points.shape[1]] = points
     ratio = model.explained_variance_ratio_
