@@ -15,7 +15,6 @@ TacitError                   a message for the user: what was wrong, what was ke
 +-- TeacherError             a teacher did not give a usable reply; carries an `ErrorKind`
 +-- WorkerFailed             a worker process ended without finishing its job
 +-- StoreError               the database is not usable (migration changed, newer than this program, damaged, disk full)
-+-- JournalRejected          what a job journaled can't be taken in; the job is set aside as `quarantined`
 """
 
 from __future__ import annotations
@@ -86,10 +85,6 @@ class WorkerFailed(TacitError):
 
 class StoreError(TacitError):
     """The database can't be used as it is."""
-
-
-class JournalRejected(TacitError):
-    """What a job journaled can't be taken into the store."""
 
 
 class ErrorKind(StrEnum):
