@@ -30,13 +30,13 @@ def show_query_import(project: str, result: QueryImport) -> None:
     _say(f"The project has {held}.")
     for line in more:
         _say(line)
-    _show_rows("left out", result.errors, result.rejected)
-    _show_rows("taken in part", result.notes, result.noted)
+    _show_rows("Left out", result.errors, result.rejected)
+    _show_rows("Taken in part", result.notes, result.noted)
 
 
 def _show_rows(what: str, rows: Sequence[Any], count: int) -> None:
     if rows:
-        _say(f"{counted(count, 'row')} {what}:")
+        _say(f"{what}:")
     for row in rows[:_SHOWN_ERRORS]:
         _say(f"  row {row.row}: {row.message}")
     if count > _SHOWN_ERRORS:
@@ -63,8 +63,8 @@ def show_output_import(project: str, data: dict[str, Any], found: OutputImport, 
     _say(f"{project}: {first}")
     for line in more:
         _say(line)
-    _show_rows("left out", found.errors, found.rejected)
-    _show_rows("taken in part", found.notes, found.noted)
+    _show_rows("Left out", found.errors, found.rejected)
+    _show_rows("Taken in part", found.notes, found.noted)
     show_label(data)
 
 

@@ -262,8 +262,8 @@ class TeacherConfig(Config):
     requests_per_minute: int | None = Field(None, gt=0)
     tokens_per_minute: int | None = Field(None, gt=0)
     timeout_s: float = Field(120.0, gt=0, le=3600)
-    input_price: float | None = Field(None, ge=0)
-    output_price: float | None = Field(None, ge=0)
+    input_price: float | None = Field(None, ge=0, le=MOST_PRICE)
+    output_price: float | None = Field(None, ge=0, le=MOST_PRICE)
 
     @model_validator(mode="after")
     def _fits_together(self) -> TeacherConfig:
@@ -278,8 +278,6 @@ class TeacherConfig(Config):
                 raise ValueError("the endpoint must be a URL as http://127.0.0.1:8000/v1")
             if url.username or url.password or url.query:
                 raise ValueError("the endpoint must not hold a key or a password: name a variable of the environment")
-        if max(self.input_price or 0, self.output_price or 0) > MOST_PRICE:
-            raise ValueError(f"prices are US dollars a million tokens, at most {MOST_PRICE:,.0f}")
         if (self.input_price is None) != (self.output_price is None):
             raise ValueError("give both prices, of input and of output, or neither")
         if self.draws > 1 and self.temperature == 0:

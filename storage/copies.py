@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from engine.errors import InputError
+from engine.errors import InputError, StoreError
 from storage.db import Database, Writer
 from storage.migrate import read_migrations
 
@@ -189,7 +189,9 @@ class Copies:
                 )
                 if (folder / "runs.parquet").is_file():
                     _read_runs(writer, project_id, folder)
-        except duckdb.Error as error:
+        except (duckdb.Error, StoreError) as error:
+            if isinstance(error, StoreError) and str(folder) not in str(error.__cause__):
+                raise  # it is the workspace that fails, not a file of the export
             raise InputError(
                 "this is no whole export of a project: its tables don't fit together. Nothing was stored."
             ) from error

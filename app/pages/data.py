@@ -47,7 +47,7 @@ def build(frame: Frame) -> None:
     said = gr.HTML(padding=False)
     with gr.Row():
         rows = gr.HTML(padding=False)
-        lengths = gr.Plot(label="length of queries", visible=False)
+        lengths = gr.Plot(label="length of queries", visible=False, min_width=320)
     errors = gr.HTML(padding=False)
     with gr.Accordion("Near duplicates among the project's queries, and leaks between the splits", open=False):
         with gr.Row():

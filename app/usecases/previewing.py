@@ -81,7 +81,20 @@ class PreviewService:
             return _describe(seen, names, columns, known, (project.config.task, heldout))
         except NoQueryColumn as error:
             rows = [_clip(record.values) for record in seen.records if record.error is None][:_SHOWN]
-            return Preview(names, columns, 0, 0, 0, seen.partly, len(seen.records), rows, [], "", [], asked=f"{error}.")
+            return Preview(
+                names,
+                columns,
+                0,
+                0,
+                0,
+                seen.partly,
+                len(seen.records),
+                rows,
+                [],
+                "",
+                [],
+                asked=_as_sentence(str(error)),
+            )
 
 
 @dataclass
@@ -105,6 +118,10 @@ def _read_some(records: Iterable[Record]) -> _Seen:
     except InputError as error:
         seen.broke_off = str(error)
     return seen
+
+
+def _as_sentence(told: str) -> str:
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def _clip(values: Mapping[str, Any]) -> dict[str, str]:

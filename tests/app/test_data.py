@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.services import Services, open_services
-from app.telling import tell_queries
+from app.telling import tell_outputs, tell_queries
 from app.usecases.resembling import close_pairs
 from engine.config import ProjectConfig
 from engine.errors import InputError
@@ -93,3 +93,69 @@ def test_close_pairs_are_those_that_a_plain_loop_finds(seed: int, count: int, th
     found = {(i, j) for i, j, _ in close_pairs(vectors, threshold)}
     assert plain <= found
     assert all(i < j and vectors[i] @ vectors[j] >= threshold - 1e-5 for i, j in found)
+
+
+def test_unread_outputs_are_counted_with_the_reason_and_right_plurals(services: Services, tmp_path: Path) -> None:
+    services.data.import_queries("p", write(tmp_path / "q.jsonl", "one", "two", "three"), {}, 0)
+    replies = {"one": "The answer is: 1", "two": "I do not know", "three": "no idea"}
+    path = tmp_path / "outputs.jsonl"
+    path.write_text(
+        "".join(json.dumps({"query": q, "teacher": "ann", "raw": raw}) + "\n" for q, raw in replies.items())
+    )
+    for expected in (
+        ["3 outputs of 1 teacher imported, 2 of 3 outputs unread (the reply holds no label: 2)."],
+        [
+            "3 outputs of 1 teacher imported, 2 of 3 outputs unread (the reply holds no label: 2).",
+            "1 of them had been read before.",
+        ],
+    ):
+        found = services.data.import_outputs("p", path)
+        services.context.wait(found.job_id)
+        assert tell_outputs(found, services.data.read_back("p", found)) == expected
+    path.write_text(json.dumps({"query": "two", "teacher": "bob", "answer": "2", "scores": {"clarity": 10**400}}))
+    found = services.data.import_outputs("p", path)
+    services.context.wait(found.job_id)
+    first, second = tell_outputs(found, services.data.read_back("p", found))
+    assert first == "1 output of 1 teacher imported, and read." and second.startswith("1 row taken without scores")
+
+
+def test_a_quote_left_open_keeps_the_rows_before_it_and_says_so(services: Services, tmp_path: Path) -> None:
+    path = tmp_path / "open.csv"
+    path.write_text('query,gold\na,1\nb,2\n"c,3\nd,4\n')
+    told = services.data.import_queries("p", path, {}, 0)
+    assert (told.added, told.rejected) == (2, 0)
+    assert "opened in line 4 never closes; 2 lines are inside" in told.broke_off
+    found = services.preview.look("p", path, {}, 0)
+    assert found.good == 2 and found.broke_off == told.broke_off
+    with pytest.raises(InputError, match="line 4 never closes.*Nothing was stored"):
+        services.data.import_queries("p", path, {}, 0, strict=True)
+    path.write_text('query\n"a\nb\n')
+    with pytest.raises(InputError, match="line 2 never closes.*Nothing was stored"):
+        services.data.import_queries("p", path, {}, 0)
+
+
+def test_an_unknown_file_asks_for_the_column_and_follows_the_choice(services: Services, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.csv"
+    path.write_text("Frage,Loesung\nWas ist 1+1?,2\nWas ist 2+2?,4\n")
+    asked = services.preview.look("p", path, {}, 0)
+    assert asked.names == ["Frage", "Loesung"] and set(asked.columns.values()) == {None}
+    assert asked.good == 0 and "Frage, Loesung" in asked.asked and "--" not in asked.asked
+    assert asked.rows[0] == {"Frage": "Was ist 1+1?", "Loesung": "2"}
+    chosen = services.preview.look("p", path, {"query": "Frage", "gold": "Loesung", "id": ""}, 0)
+    assert (chosen.good, chosen.asked, chosen.rows[1]["label"]) == (2, "", "4")
+
+
+def test_a_preview_of_long_rows_holds_few_of_them(services: Services, tmp_path: Path) -> None:
+    path = write(tmp_path / "long.jsonl", *(f"{n} {'x' * 90_000}" for n in range(1_200)))
+    found = services.preview.look("p", path, {}, 0)
+    assert found.partly and 600 < found.looked_at < 900
+
+
+def test_strict_counts_a_gold_label_that_is_no_choice_as_bad(services: Services, tmp_path: Path) -> None:
+    services.data.create_project(ProjectConfig(name="c", task="choice", embedder="packaged"))
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"query": "q", "choices": {"A": "x", "B": "y"}, "gold": "E"}))
+    with pytest.raises(InputError, match="1 row can't be used.*none of the choices A, B"):
+        services.data.import_queries("c", path, {}, 0, strict=True)
+    told = services.data.import_queries("c", path, {}, 0)
+    assert (told.added, told.golds, told.noted) == (1, 0, 1)

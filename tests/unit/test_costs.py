@@ -114,7 +114,7 @@ def test_an_assumed_price_is_marked_and_charges_nothing() -> None:
 def test_a_price_out_of_all_proportion_is_refused_with_its_bound() -> None:
     values = {"name": "x", "provider": "openai", "model": "m"}
     for price in (1e15, 100_001, float("inf"), float("nan")):
-        with pytest.raises(ConfigError, match=r"at most 100,000|finite"):
+        with pytest.raises(ConfigError, match="give a number from 0 to 100,000"):
             read_config(TeacherConfig, {**values, "input_price": price, "output_price": 1})
     assert read_config(TeacherConfig, {**values, "input_price": 100_000, "output_price": 0}).to_spec().input_price
 
