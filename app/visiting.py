@@ -31,7 +31,7 @@ _READS = {
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},
     "train": {"plan", "show_forecast", "steps", "draw"},
-    "evaluate": {"show", "price", "pay_back", "first", "turn"},
+    "evaluate": {"show", "price", "keep_margin", "pay_back", "first", "turn"},
     "playground": {"ask", "pick", "rest", "stop", "take"},
     "exports": {"stages", "show", "make", "adapter"},
     "welcome": {"copy", "begin_afresh"},

@@ -181,6 +181,7 @@ def test_evaluate(studio: Studio) -> None:
     assert studio.services.context.projects.get("p").config.margin == 0.02
     assert studio("evaluate", "set_margin", "p", run, "0.60", "5")[:2] == (said, table)
     assert studio.services.context.projects.get("p").config.margin == 0.05
+    assert studio("evaluate", "keep_margin", "p", "") == "5", "a field that is left empty shows what holds"
     marks = {
         mark.name: mark.number for mark in studio.services.standing.marks(studio.services.context.projects.get("p"))
     }
