@@ -6,15 +6,22 @@ note above the page says that the project is shared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from app.policy import Offer, Policy
 
 OF_COPY = "of-copy"
+Work = TypeVar("Work", bound=Callable[..., Any])
 _ORDER: tuple[Offer, ...] = ("everywhere", "in a copy", "nowhere")
+
+
+def only_guides(work: Work) -> Work:
+    """Marks a handler that does nothing but say what else can be asked for: it is no reason to offer a field."""
+    work.__dict__["only_guides"] = True
+    return work
 
 
 def withhold(app: gr.Blocks, page: str, policy: Policy, filled: Iterable[Any]) -> bool:
@@ -53,8 +60,8 @@ def _find_uses(app: gr.Blocks, page: str, policy: Policy) -> list[dict[int, set[
     outputs: dict[int, set[Offer]] = {}
     for event in app.fns.values():
         work = event.fn
-        if event.page != page or not hasattr(work, "__wrapped__"):  # what is not guarded reaches nothing
-            continue
+        if event.page != page or not hasattr(work, "__wrapped__") or hasattr(work, "only_guides"):
+            continue  # what is not guarded reaches nothing
         offer = policy.offers(work.__module__.rpartition(".")[2], work.__name__)
         for found, ids in (
             (triggers, [target for target, _ in event.targets if target is not None]),

@@ -38,7 +38,7 @@ _READS = {
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},
     "train": {"plan", "show_forecast", "steps", "draw", "may_go_on"},
-    "evaluate": {"show", "price", "pay_back", "first", "turn"},
+    "evaluate": {"show", "price", "keep_margin", "pay_back", "first", "turn"},
     "playground": {"ask", "pick", "rest", "state", "stop", "take"},
     "exports": {"stages", "show", "ready", "make", "adapter"},
     "welcome": {"copy", "begin_afresh"},

@@ -56,6 +56,7 @@ def build(frame: Frame) -> None:
             **hidden,
         )
     )
+    margin.blur(frame.guard(do.keep_margin), [frame.project, margin], margin, **hidden)
     scored = again.click(frame.guard(do.score), [frame.project, run], said, **frame.quiet)
     frame.follow(scored.success(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet))
     for part in (student, teacher, price):
@@ -120,6 +121,11 @@ class _Handlers:
         """The runs, and the margin as it is set."""
         runs = self.services.context.runs.all(project.id) if project else []
         return [run_choices(runs), f"{100 * (project.config.margin if project else MARGIN):g}"]
+
+    def keep_margin(self, project: str, margin: str | None) -> Any:
+        """A field that is left empty shows the margin that holds."""
+        held = self.services.context.projects.get(project).config.margin
+        return gr.skip() if (margin or "").strip() else f"{100 * held:g}"
 
     def set_margin(self, project: str, run: str | None, hour: str, margin: str | None) -> list[Any]:
         """Set the margin; one that can't be is told in the place of the verdict, and the earlier one stays."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.offering import only_guides
 from app.pages.frame import NO_PROJECT, Frame
 from app.pages.picking import run_choices
 from app.services import Services
@@ -132,6 +133,7 @@ class _Handlers:
             )
         return table_html(lines, "merged and pushed")
 
+    @only_guides
     def ready(
         self, project: str, run: str | None, stage: str | None, which: str, what: str, repository: str | None
     ) -> list[Any]:

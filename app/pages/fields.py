@@ -26,7 +26,8 @@ class Pages(gr.Blocks):  # type: ignore[misc]
         Raises:
             gr.Error: naming the field and what it takes.
         """
-        for part, value in zip(block_fn.inputs, inputs, strict=False):
+        checked = block_fn.inputs if block_fn.preprocess else ()  # who takes values as they come looks at them itself
+        for part, value in zip(checked, inputs, strict=False):
             now = state[part._id] if state is not None and part._id in state else part
             told = look_at(part, now, value)
             if told:

@@ -259,11 +259,11 @@ def _told() -> Iterator[None]:
 def _spoken(work: Callable[[str], list[Any]]) -> Callable[[str], list[Any]]:
     """As `Frame.guard`, for the frame's own handlers."""
 
-    @wraps(work)
     def run(name: str) -> list[Any]:
         with _told():
             return work(name)
 
+    run.__name__ = work.__name__
     return run
 
 

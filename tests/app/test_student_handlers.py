@@ -181,6 +181,7 @@ def test_evaluate(studio: Studio) -> None:
     assert studio.services.context.projects.get("p").config.margin == 0.02
     assert studio("evaluate", "set_margin", "p", run, "0.60", "5")[:2] == (said, table)
     assert studio.services.context.projects.get("p").config.margin == 0.05
+    assert studio("evaluate", "keep_margin", "p", "") == "5", "a field that is left empty shows what holds"
     marks = {
         mark.name: mark.number for mark in studio.services.standing.marks(studio.services.context.projects.get("p"))
     }
@@ -321,6 +322,7 @@ def test_jobs(studio: Studio) -> None:
     assert "No job here" in studio("jobs", "older", "p", "p")[0]
     assert len(studio("jobs", "show", "p", "p")) == 2
     assert "No job runs" in studio.refused("jobs", "cancel", "p", None)
+    assert "Choose a job first" in studio.refused("jobs", "retry", "p", None)
     said, file = studio("jobs", "back_up", "p")
     assert "MB" in said and zipfile.is_zipfile(file["value"])
     studio("jobs", "_sure", "twin", "twi")
