@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.console import kinds_lines
+from app.offering import only_guides
 from app.pages.frame import Frame
 from app.pages.picking import run_choices
 from app.pages.plots import tradeoff
@@ -122,6 +123,7 @@ class _Handlers:
         runs = self.services.context.runs.all(project.id) if project else []
         return [run_choices(runs), f"{100 * (project.config.margin if project else MARGIN):g}"]
 
+    @only_guides
     def keep_margin(self, project: str, margin: str | None) -> Any:
         """A field that is left empty shows the margin that holds."""
         held = self.services.context.projects.get(project).config.margin
