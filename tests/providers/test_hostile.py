@@ -41,7 +41,7 @@ def attempt(protocol: str, provider: Provider, fault: str, **more: Any) -> dict[
     """The one attempt at a query that meets a fault; the five others are answered."""
     provider.faults["query 4?"] = [fault] * 9
     journal = Journal()
-    ask_all(protocol, provider, journal, caller=Caller(**ONCE), concurrency=1, **more)
+    ask_all(protocol, provider, journal, caller=Caller(**ONCE), concurrency=1, timeout_s=60.0, **more)
     (found,) = journal.of(4)
     return found
 
@@ -69,7 +69,7 @@ def test_redirected_requests_count_once_each(protocol: str, provider: Provider, 
     provider.elsewhere = elsewhere.url
     provider.faults["query"] = ["redirect", *["500"] * 99]
     budget = Budget(max_requests=2)
-    ask_all(protocol, provider, Journal(), caller=Caller(budget, **ONCE), concurrency=1)
+    ask_all(protocol, provider, Journal(), caller=Caller(budget, **ONCE), concurrency=1, timeout_s=60.0)
     assert len(provider.seen) == budget.requests == 1 and elsewhere.seen == []
 
 
@@ -102,7 +102,7 @@ def stream_one(protocol: str, provider: Provider) -> ErrorKind | None:
 
     async def run() -> ErrorKind | None:
         chat = open_chat(protocol, provider.url)
-        teacher = HostedTeacher(spec_for(protocol), chat, Capabilities(), hear=lambda text: None)
+        teacher = HostedTeacher(spec_for(protocol, timeout_s=60.0), chat, Capabilities(), hear=lambda text: None)
         try:
             await teacher.ask(Request(QUERIES[0], Purpose.PLAY, "s", "query 0?"))
         except TeacherError as error:
@@ -138,9 +138,9 @@ def test_a_fault_goes_by_its_name(protocol: str, fault: str, kind: ErrorKind, to
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_packed_answer_is_given_up_at_its_bound_while_it_is_read(protocol: str, provider: Provider) -> None:
-    ask_all(protocol, provider, Journal())
+    ask_all(protocol, provider, Journal(), timeout_s=60.0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = attempt(protocol, provider, "bomb", timeout_s=30.0)
+    found = attempt(protocol, provider, "bomb")
     assert found["error"] == ErrorKind.TRUNCATED and "over 8 MB unpacked" in found["message"]
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kb < 100_000
@@ -209,7 +209,7 @@ def test_an_echoed_key_reaches_no_journal_in_any_dress(protocol: str, echo: str)
         provider.told = dressed
         provider.faults = {"query 1?": ["auth of this key"], "query 2?": ["error of this key"]}
         journal = Journal()
-        counts = ask_all(protocol, provider, journal, key=key, caller=Caller(**ONCE), concurrency=1)
+        counts = ask_all(protocol, provider, journal, key=key, caller=Caller(**ONCE), concurrency=1, timeout_s=60.0)
     written = json.dumps(journal.events)
     assert counts.samples >= 1 and "[key]" in written
     undone = written.replace("\\", "")
