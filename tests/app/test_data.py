@@ -127,10 +127,10 @@ def test_a_quote_left_open_keeps_the_rows_before_it_and_says_so(services: Servic
     assert "opened in line 4 never closes; 2 lines are inside" in told.broke_off
     found = services.preview.look("p", path, {}, 0)
     assert found.good == 2 and found.broke_off == told.broke_off
-    with pytest.raises(InputError, match="line 4 never closes.*Nothing was stored"):
+    with pytest.raises(InputError, match=r"line 4 never closes.*Nothing was stored"):
         services.data.import_queries("p", path, {}, 0, strict=True)
     path.write_text('query\n"a\nb\n')
-    with pytest.raises(InputError, match="line 2 never closes.*Nothing was stored"):
+    with pytest.raises(InputError, match=r"line 2 never closes.*Nothing was stored"):
         services.data.import_queries("p", path, {}, 0)
 
 
@@ -155,7 +155,7 @@ def test_strict_counts_a_gold_label_that_is_no_choice_as_bad(services: Services,
     services.data.create_project(ProjectConfig(name="c", task="choice", embedder="packaged"))
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"query": "q", "choices": {"A": "x", "B": "y"}, "gold": "E"}))
-    with pytest.raises(InputError, match="1 row can't be used.*none of the choices A, B"):
+    with pytest.raises(InputError, match=r"1 row can't be used.*none of the choices A, B"):
         services.data.import_queries("c", path, {}, 0, strict=True)
     told = services.data.import_queries("c", path, {}, 0)
     assert (told.added, told.golds, told.noted) == (1, 0, 1)
