@@ -27,17 +27,17 @@ _COLUMNS = 8
 _CLIPPED = 120
 _ERRORS = 20
 _MEASURED = 5_000
-_MEASURED_CHARACTERS = 4_000_000
+_MEASURED_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Preview:
     """What the first rows of a file would give.
 
-    `rows` are queries as a teacher reads them. `lengths` are of up to 5,000 queries or four million characters of them,
-    in `unit`: tokens of the packaged student where its tokenizer is on this machine, else characters. `asked` is what the person must say before
-    anything can be taken; `rows` are then those of the file. `notes` are about rows that are taken without a part of them.
-    `broke_off` says why the file can't be read to its end.
+    `rows` are queries as a teacher reads them. `lengths` are of up to 5,000 queries or a million characters of them, in
+    `unit`: tokens of the packaged student where its tokenizer is on this machine, else characters. `asked` is what the
+    person must say before anything can be taken; `rows` are then those of the file. `notes` are about rows that are
+    taken without a part of them. `broke_off` says why the file can't be read to its end.
     """
 
     names: list[str]
