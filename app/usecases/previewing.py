@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,17 @@ _COLUMNS = 8
 _CLIPPED = 120
 _ERRORS = 20
 _MEASURED = 5_000
+_MEASURED_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Preview:
     """What the first rows of a file would give.
 
-    `rows` are queries as a teacher reads them. `lengths` are of up to 5,000 queries, in `unit`: tokens of the packaged
-    student where its tokenizer is on this machine, else characters. `asked` is what the person must say before anything
-    can be taken; `rows` are then those of the file. `notes` are about rows that are taken without a part of them.
-    `broke_off` says why the file can't be read to its end.
+    `rows` are queries as a teacher reads them. `lengths` are of up to 5,000 queries or a million characters of them, in
+    `unit`: tokens of the packaged student where its tokenizer is on this machine, else characters. `asked` is what the
+    person must say before anything can be taken; `rows` are then those of the file. `notes` are about rows that are
+    taken without a part of them. `broke_off` says why the file can't be read to its end.
     """
 
     names: list[str]
@@ -146,7 +149,7 @@ def _describe(
         for query in list(queries.values())[:_SHOWN]
     ]
     texts = [task.render(query) for query in queries.values()]
-    lengths, unit = _measure(texts[:: max(1, len(texts) // _MEASURED)])
+    lengths, unit = _measure(_take_some(texts[:: max(1, len(texts) // _MEASURED)]))
     return Preview(
         names=names,
         columns=columns,
@@ -165,6 +168,12 @@ def _describe(
         spans=longest_spans(spans),
         broke_off=seen.broke_off,
     )
+
+
+def _take_some(texts: Sequence[str]) -> Sequence[str]:
+    """As many of the texts as are quickly measured."""
+    sizes = list(accumulate(len(text) for text in texts))
+    return texts[: max(1, bisect_right(sizes, _MEASURED_CHARACTERS))]
 
 
 def _measure(texts: Sequence[str]) -> tuple[list[int], str]:

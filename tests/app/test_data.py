@@ -146,7 +146,7 @@ def test_an_unknown_file_asks_for_the_column_and_follows_the_choice(services: Se
 
 
 def test_a_preview_of_long_rows_holds_few_of_them(services: Services, tmp_path: Path) -> None:
-    path = write(tmp_path / "long.jsonl", *(f"{n} {'x' * 90_000}" for n in range(1_200)))
+    path = write(tmp_path / "long.jsonl", *(f"{n} {'x ' * 45_000}" for n in range(1_200)))
     found = services.preview.look("p", path, {}, 0)
     assert found.partly and 600 < found.looked_at < 900
 
