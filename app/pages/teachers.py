@@ -16,6 +16,7 @@ from app.usecases.asking import key_variable
 from app.view import table_html, told_html
 from engine.config import TeacherConfig
 from engine.errors import InputError
+from engine.teachers.opening import HOSTED
 from storage.projects import Project
 
 _PROVIDERS = [
@@ -120,13 +121,10 @@ class _Handlers:
     def store(self, project: str, key: str, chosen: str, seen: str, *values: Any) -> list[Any]:
         given = {field: value for field, value in zip(_FIELDS, values, strict=True) if value not in ("", None)}
         same = given.get("name") == chosen
-        spec = self.frame.services.teachers.add(project, given, seen if same else "")
-        variable = key_variable(spec) if spec.provider in ("openai", "mistral") else None
-        if key.strip():
-            if variable is None:
-                raise InputError("Name the variable that this key belongs to, so that jobs find it.")
-            self.frame.services.teachers.asking.keys.put(variable, key, spec)
-        told = f"{spec.name} is saved." + (f" Its key is kept in memory as {variable}." if key.strip() else "")
+        spec = self.frame.services.teachers.add(project, given, seen if same else "", key)
+        told = f"{spec.name} is saved."
+        if key.strip() and spec.provider in HOSTED:
+            told += f" Its key is kept in memory as {key_variable(spec)}."
         return [
             told_html(told),
             _list(self.frame.services, self.frame.open(project)),

@@ -33,10 +33,11 @@ class TeacherService:
     context: Context
     asking: Asking
 
-    def add(self, project_name: str, values: Mapping[str, Any], seen: str | None = None) -> TeacherSpec:
+    def add(self, project_name: str, values: Mapping[str, Any], seen: str | None = None, key: str = "") -> TeacherSpec:
         """Add a teacher to a project, or change the one of that name.
 
         `seen` is its mark when whoever changes it looked ("": it is to be a new one); None where that doesn't matter.
+        `key` is kept in memory, for this teacher's address.
 
         Raises:
             Conflict: if it has changed since.
@@ -55,13 +56,17 @@ class TeacherService:
             raise ConfigError(f"the scripted teachers are {', '.join(t.spec.name for t in SCRIPTED_TEACHERS)}")
         find_price(spec)
         if config.provider in HOSTED:
-            self._check_key(spec)
+            self._check_key(spec, key)
         self.context.projects.put_teacher(project.id, spec, seen)
+        if config.provider in HOSTED and key.strip():
+            self.asking.keys.put(str(key_variable(spec)), key, spec)
         return spec
 
-    def _check_key(self, spec: TeacherSpec) -> None:
+    def _check_key(self, spec: TeacherSpec, key: str) -> None:
+        if key.strip() and key_variable(spec) is None:
+            raise InputError("Name the variable that this key belongs to, so that jobs find it. Nothing was saved.")
         try:
-            self.asking.keys.check(spec)
+            self.asking.keys.check(spec, bool(key.strip()))
         except KeyRefused as error:
             raise ConfigError(f"{error} Nothing was saved.") from None
 
