@@ -46,7 +46,7 @@ def build(frame: Frame, visitors: Visitors) -> None:
     gr.Markdown(
         "A copy is finished like the demo, and yours to change: select otherwise, edit rationales, vote. 'Run it "
         "yourself' starts with a few queries: label, select, train a smoke test live. Copies live for three hours at "
-        "most, or one hour unused; their address is their key, and this browser finds them again."
+        "most, or one hour unused; their address is their key, and this browser finds the last one again."
     )
     demo = gr.Textbox(NAME, visible=False)
     made, begun = gr.Textbox(visible=False), gr.Textbox(visible=False)

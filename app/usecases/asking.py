@@ -67,8 +67,10 @@ class Keys:
         self.redactor.add(key)
         return key
 
-    def check(self, spec: TeacherSpec) -> None:
+    def check(self, spec: TeacherSpec, typed: bool = False) -> None:
         """Whether what stands in the variable of a teacher's key may be sent to that teacher.
+
+        `typed`: its key is typed in for it at this moment.
 
         Raises:
             KeyRefused: if not, and what to do.
@@ -86,9 +88,16 @@ class Keys:
             known = bound or set(PROVIDERS[variable])
             told = "is for" if bound else "is a key of"
             if address not in known:
-                raise KeyRefused(f"{_refused(spec, variable, address)}: it {told} {', '.join(sorted(known))}. {_LIST}")
+                raise KeyRefused(
+                    f"{_refused(spec, variable, address)}: it {told} {', '.join(sorted(known))}. Name another variable "
+                    f"for this address. {_LIST}"
+                )
         elif self._restricted:
-            raise KeyRefused(f"{_refused(spec, variable, address)}: nobody has bound it to an address. {_LIST}")
+            if not typed and (variable, address) not in self._typed:
+                raise KeyRefused(
+                    f"{_refused(spec, variable, address)}: nobody has bound it to an address. Type the teacher's "
+                    f"key on the page Teachers. {_LIST}"
+                )
         elif others := self._named(variable) - {str(address)}:
             raise KeyRefused(
                 f"{_refused(spec, variable, address)}: it was given for {', '.join(sorted(others))}. Name another "

@@ -34,6 +34,9 @@ TEACHERS = "teachers"
 VERSION = "2:"
 """Begins fingerprints of this kind. Those without it are of the first kind, which knew less of what a step reads."""
 
+_PROMPTS = {1: ("guided",), 2: ("guided", "check", "unaided")}
+"""Prompts of a compression, by the level of its check."""
+
 
 @dataclass(frozen=True)
 class StageBuilder:
@@ -177,7 +180,7 @@ class StageBuilder:
         if step.kind == "compress":
             answers = plan.before(step.name, "answer")
             given = [[e.sample_id, e.query.id, e.rationale, e.label] for e in self.examples]
-            prompts = [load_prompt("compress", name).hash for name in ("guided", "check")[: plan.check_level]]
+            prompts = [load_prompt("compress", name).hash for name in _PROMPTS[plan.check_level]]
             own = self.fingerprint(self._step(answers)) if answers else None
             return [own, sorted(given, key=str), prompts, self._teachers(), plan.compressor, plan.check_level]
         compress = plan.before(step.name, "compress")

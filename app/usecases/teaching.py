@@ -40,6 +40,7 @@ class TeacherService:
         """Add a teacher to a project, or change the one of that name; its key, if one is given, stays in memory.
 
         `seen` is its mark when whoever changes it looked ("": it is to be a new one); None where that doesn't matter.
+        `key` is kept in memory, for this teacher's address.
 
         Raises:
             Conflict: if it has changed since.
@@ -82,12 +83,12 @@ class TeacherService:
                 "the field Variable of the key. Nothing was kept, neither the teacher nor the key."
             )
         if config.provider in HOSTED:
-            self._check_key(spec)
+            self._check_key(spec, key)
         return spec
 
-    def _check_key(self, spec: TeacherSpec) -> None:
+    def _check_key(self, spec: TeacherSpec, key: str) -> None:
         try:
-            self.asking.keys.check(spec)
+            self.asking.keys.check(spec, bool(key.strip()))
         except KeyRefused as error:
             raise ConfigError(f"{error} Nothing was saved.") from None
 

@@ -15,7 +15,7 @@ from app.services import Services, open_services
 from app.usecases.asking import Keys
 from app.usecases.labelling import LabelOrder
 from engine.config import ProjectConfig, TeacherConfig, read_config
-from engine.errors import ConfigError, KeyMissing, KeyRefused
+from engine.errors import ConfigError, InputError, KeyMissing, KeyRefused
 from engine.keys import LISTED, PROVIDERS, address_of, can_hold_key
 from engine.types import Choice, TeacherSpec, make_query
 from tests.fakes.provider import KEY, Provider, run_provider
@@ -177,6 +177,24 @@ def test_a_key_that_was_typed_goes_to_the_teacher_it_was_typed_for(
         keys.find(other)
     keys.restrict()
     assert keys.find(spec) == KEY, "whoever typed it named the address"
+
+
+def test_where_others_log_in_each_can_type_a_key_for_an_address_of_their_own(
+    services: Services, provider: Provider, stranger: Provider
+) -> None:
+    services.teachers.asking.keys.restrict()
+    services.teachers.add("p", values(stranger, "eve"), key="sk-of-eve-0123456789")
+    use(services, "eve")
+    assert "sk-of-eve" in sent(stranger) and KEY not in sent(stranger), "what was typed, not what the server holds"
+    services.teachers.add("p", values(stranger, "eve", draws=2, temperature=1))
+    with pytest.raises(ConfigError, match="Type the teacher's"):
+        services.teachers.add("p", values(provider, "bob"))
+
+
+def test_a_key_without_a_variable_is_told_before_anything_is_saved(services: Services, provider: Provider) -> None:
+    with pytest.raises(InputError, match="Nothing was saved"):
+        services.teachers.add("p", values(provider, key_variable=None), key=KEY)
+    assert services.teachers.list_all("p") == [] and "nobody" in repr(services.teachers.asking.keys)
 
 
 def test_the_operators_list_allows_names_and_further_addresses(
