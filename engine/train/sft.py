@@ -221,7 +221,7 @@ def _arguments(job: StageJob, device: Device, updates: int, validate: bool, each
         bf16=device.name == "cuda" and device.dtype == torch.bfloat16,
         fp16=device.name == "cuda" and device.dtype == torch.float16,
         use_cpu=device.name == "cpu",
-        gradient_checkpointing=device.name == "cuda",
+        activation_checkpointing=device.name == "cuda",
         train_sampling_strategy="sequential",
         logging_steps=1,
         eval_strategy="steps" if validate else "no",

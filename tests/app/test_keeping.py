@@ -34,7 +34,7 @@ def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
         run = services.context.runs.all(project.id)[0]
         assert services.export.stages(run) == ["stage1", "stage2", "stage3"] and not services.run.stale_steps(run.id)
         summary = services.review.summary(run.id)
-        assert (summary.rationales, summary.original_tokens, summary.compressed_tokens) == (550, 35, 11)
+        assert (summary.rationales, summary.original_tokens, summary.compressed_tokens) == (566, 35, 17)
         systems = {system.report.name: system for system in services.compare.systems(run, 0.5)}
         assert systems["stage3"].report.n == 204 and systems["stage3"].cost_per_1000
         assert services.browse.detail(NAME, services.browse.queries(NAME)[0]["id"]).cosines is not None

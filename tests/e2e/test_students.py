@@ -71,7 +71,7 @@ WALK = {
     "Teachers": "tabulate",
     "Label": "samples to distill from",
     "Select": "kept 566 of 875 samples",
-    "Compress": "550 rationales",
+    "Compress": "566 rationales",
     "Train": "15 of 15",
     "Evaluate": "over vanilla-fewshot (n = 204)",
     "Playground": "Who is asked",
