@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from app.view import table_html, told_html
 from engine.config import TeacherConfig
 from engine.errors import InputError, StateError, WorkerFailed
 from engine.teachers.opening import HOSTED
-from engine.wording import bounds_of, counted
+from engine.wording import bounds_of, counted, range_text
 from storage.projects import Project
 
 _PROVIDERS = [
@@ -30,6 +31,13 @@ _PROVIDERS = [
 ]
 _NEW = "- a new one -"
 _FIELDS = tuple(name for name in TeacherConfig.model_fields)
+_OPTIONAL = {
+    "requests_per_minute": "Requests a minute",
+    "tokens_per_minute": "Tokens a minute",
+    "input_price": "US $ a million tokens in",
+    "output_price": "US $ a million tokens out",
+}
+"""Numbers that may be left empty, by their labels."""
 
 
 def build(frame: Frame) -> None:
@@ -108,23 +116,28 @@ def _lay_fields() -> dict[str, Any]:
             fields["draws"] = _number("draws", "Samples a query")
         with gr.Row():
             fields["concurrency"] = _number("concurrency", "Most in flight")
-            fields["requests_per_minute"] = _number("requests_per_minute", "Requests a minute", "empty: no limit")
-            fields["tokens_per_minute"] = _number("tokens_per_minute", "Tokens a minute", "empty: no limit")
+            fields["requests_per_minute"] = _optional("requests_per_minute", "empty: no limit")
+            fields["tokens_per_minute"] = _optional("tokens_per_minute", "empty: no limit")
             fields["timeout_s"] = _number("timeout_s", "Seconds a reply may take")
         with gr.Row():
             table = "empty: from the price table"
-            fields["input_price"] = _number("input_price", "US $ a million tokens in", table)
-            fields["output_price"] = _number("output_price", "US $ a million tokens out", table)
+            fields["input_price"] = _optional("input_price", table)
+            fields["output_price"] = _optional("output_price", table)
     return {name: fields[name] for name in _FIELDS}
 
 
-def _number(name: str, label: str, info: str | None = None) -> gr.Number:
+def _optional(name: str, info: str) -> gr.Textbox:
+    """The field of a number that need not be given; one of gradio's number fields would show a zero."""
+    return gr.Textbox(label=_OPTIONAL[name], info=info, max_length=20)
+
+
+def _number(name: str, label: str) -> gr.Number:
     """The field of a numeric setting, with the setting's own default and range."""
     setting = TeacherConfig.model_fields[name]
     whole = "int" in str(setting.annotation)
     low, high, above, _ = bounds_of(setting)
     low = 1 if whole and above and low == 0 else low
-    return gr.Number(setting.default, label=label, info=info, precision=0 if whole else None, minimum=low, maximum=high)
+    return gr.Number(setting.default, label=label, precision=0 if whole else None, minimum=low, maximum=high)
 
 
 @dataclass(frozen=True)
@@ -148,7 +161,7 @@ class _Handlers:
             return [*(gr.skip() for _ in _FIELDS), "", gr.Button(interactive=True), self.sure.closed(), told]
         row = next(row for row in self.frame.services.teachers.list_all(project) if row["name"] == name)
         flat = {**row, **row["sampling"]}
-        shown = [flat[field] for field in _FIELDS]
+        shown = [_as_text(flat[field]) if field in _OPTIONAL else flat[field] for field in _FIELDS]
         mark = self.frame.services.teachers.mark(project, name)
         return [*shown, mark, gr.Button(interactive=True), self.sure.closed(), ""]
 
@@ -219,8 +232,35 @@ class _Handlers:
 
 
 def _given(values: Sequence[Any]) -> dict[str, Any]:
-    """The settings that were filled in."""
-    return {field: value for field, value in zip(_FIELDS, values, strict=True) if value not in ("", None)}
+    """The settings that were filled in.
+
+    Raises:
+        InputError: if one of those that may stay empty is no number.
+    """
+    given = {field: value for field, value in zip(_FIELDS, values, strict=True) if value not in ("", None)}
+    for name in _OPTIONAL.keys() & given.keys():
+        given[name] = _read_number(name, str(given[name]))
+    return given
+
+
+def _read_number(name: str, text: str) -> float:
+    """A number that somebody typed where an empty field is allowed too."""
+    setting = TeacherConfig.model_fields[name]
+    whole, (low, high, above, _) = "int" in str(setting.annotation), bounds_of(setting)
+    try:
+        number = float(text.strip().removeprefix("$").replace(",", ""))
+    except ValueError:
+        number = math.nan
+    outside = low is not None and (number < low or (above and number == low))
+    if not math.isfinite(number) or outside or (high is not None and number > high) or (whole and number % 1):
+        kind = "a whole number" if whole else "a number"
+        raise InputError(f"{_OPTIONAL[name]}: give {kind}{range_text(low, high, above)}, or leave it empty.")
+    return int(number) if whole else number
+
+
+def _as_text(number: float | None) -> str:
+    """A number as it is typed; "" where there is none."""
+    return "" if number is None else str(number).removesuffix(".0")
 
 
 def _names(services: Services, project: str, chosen: str) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from gradio_client import handle_file
 
 from app.pages.selection import FACTORS
-from app.pages.teachers import _FIELDS
+from app.pages.teachers import _FIELDS, _given
 from engine.errors import Conflict
 from tests.app.studio import PAGES, Studio, open_studio
 from tests.fakes.provider import KEY
@@ -90,11 +90,11 @@ def teacher(url: str, **changes: Any) -> list[Any]:
         "max_tokens": 100,
         "concurrency": 2,
         "draws": 1,
-        "requests_per_minute": None,
-        "tokens_per_minute": None,
+        "requests_per_minute": "",
+        "tokens_per_minute": "",
         "timeout_s": 20,
-        "input_price": 1,
-        "output_price": 2,
+        "input_price": "1",
+        "output_price": "$2",
     }
     return [(values | changes)[name] for name in _FIELDS]
 
@@ -114,6 +114,10 @@ def test_teachers(studio: Studio) -> None:
     assert "ann is saved" in said and "STUDIO_KEY is set" in listed and key == "" and KEY not in listed + said + seen
     shown = studio("teachers", "choose", "tickets", "ann")
     assert shown[_FIELDS.index("model")] == "fake-small" and seen in shown
+    assert [shown[_FIELDS.index(name)] for name in ("output_price", "requests_per_minute")] == ["2", ""]
+    paced = studio("teachers", "store", "tickets", "", "ann", seen, *teacher(url, requests_per_minute="60,000"))
+    assert studio.services.teachers.get("tickets", "ann").requests_per_minute == 60_000
+    seen = studio("teachers", "store", "tickets", "", "ann", paced[4], *teacher(url))[4]
     assert studio("teachers", "probe", "tickets", "", *draft)[0].endswith("ann answers.</div>")
     assert "2 models" in studio("teachers", "offer", "tickets", "", *draft)
     saved = studio("teachers", "store", "tickets", "", "ann", seen, *teacher(url, max_tokens=200))
@@ -140,9 +144,12 @@ def test_teachers(studio: Studio) -> None:
         ({"endpoint": "nowhere"}, "", "must be a URL"),
         ({"temperature": None}, "", "Temperature: give a number from 0 to 2; the field is empty"),
         ({"draws": 0}, "", "Samples a query: give a whole number from 1 to 100; 0 was given"),
-        ({"requests_per_minute": -1}, "", "Requests a minute: give a whole number of at least 1"),
+        ({"requests_per_minute": "-1"}, "", "Requests a minute: give a whole number above 0, or leave it empty"),
+        ({"requests_per_minute": "1.5"}, "", "Requests a minute: give a whole number above 0"),
+        ({"tokens_per_minute": "many"}, "", "Tokens a minute: give a whole number above 0"),
+        ({"input_price": "nan"}, "", "US $ a million tokens in: give a number of at least 0"),
         ({"top_p": 0}, "", "top_p: give a number above 0 up to 1"),
-        ({"output_price": None}, "", "give both prices"),
+        ({"output_price": ""}, "", "give both prices"),
     ],
 )
 def test_a_teacher_is_saved_with_its_key_or_not_at_all(
@@ -159,7 +166,7 @@ def test_a_teacher_is_saved_with_its_key_or_not_at_all(
 
 def test_a_key_is_as_it_was_where_the_teacher_was_changed_elsewhere(studio: Studio) -> None:
     keys, seen = studio.services.teachers.asking.keys, studio.services.teachers.mark("tickets", "ann")
-    values = {field: value for field, value in zip(_FIELDS, teacher(studio.provider.url), strict=True) if value != ""}
+    values = _given(teacher(studio.provider.url))
     with pytest.raises(Conflict):
         studio.services.teachers.add("tickets", values, f"{seen}, but older", "another key")
     assert keys.find(studio.services.teachers.get("tickets", "ann")) == KEY
