@@ -165,12 +165,12 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
     def load(name: str) -> list[Any]:
         project = policy.find(name)
         address = policy.address(project) if project else ""
-        return [address, policy.note(name, project, here), *draw(project), *_run(made.openers, project)]
+        return [address, *draw(project), *_run(made.openers, project), policy.note(name, project, here)]
 
     def tick(name: str) -> list[Any]:
         return draw(policy.find(name))
 
-    opened = [made.project, note, *outputs, *_parts(made.openers)]
+    opened = [made.project, *outputs, *_parts(made.openers), note]
     quiet: dict[str, Any] = {"show_progress": "hidden", **made.quiet}
     kept = policy.limits.kept_as
     named = _RECALLED.replace("KEPT", kept) if kept else _NAMED
