@@ -81,7 +81,7 @@ class _Handlers:
             return [gr.update()] * _SHOWN
         return _draw(self._look(project, file, dataset, share, *names))
 
-    def forget(self, _project: str) -> list[Any]:
+    def forget(self, project: str) -> list[Any]:
         """What the page shows without a file."""
         columns = [gr.Dropdown([_NONE], value=_NONE) for _ in _ROLES]
         return [*columns, "", "", gr.Plot(visible=False), "", gr.Button(interactive=False)]

@@ -207,15 +207,14 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
     @_spoken
     def load(name: str) -> list[Any]:
         project = policy.find(name)
-        address = policy.address(project) if project else name
-        told = policy.note(name, project, here)
-        return [address, told, *draw(project, name), *fill(made.openers, project, name)]
+        address, told = policy.address(project) if project else name, policy.note(name, project, here)
+        return [address, *draw(project, name), *fill(made.openers, project, name), told]
 
     @_spoken
     def tick(name: str) -> list[Any]:
         return draw(policy.find(name), name)
 
-    opened = [made.project, note, *outputs, *_parts(made.openers)]
+    opened = [made.project, *outputs, *_parts(made.openers), note]
     _bind(made, load, opened, tick, outputs)
 
 

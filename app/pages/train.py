@@ -151,7 +151,7 @@ class _Handlers:
     def open(self, project: Project | None) -> list[Any]:
         if project is None:
             told = told_html("Make a project first, on the page Projects.")
-            return [run_choices([]), gr.Dropdown([], value=None), gr.Dropdown([], value=[]), gr.skip(), told]
+            return [run_choices([]), gr.Dropdown([], value=None), gr.Dropdown([], value=None), gr.skip(), told]
         runs = self.services.context.runs.all(project.id)
         names = [(run_name(run), run.id) for run in runs]
         beside = gr.Dropdown(names, value=[run.id for run in runs[:1]])

@@ -119,7 +119,6 @@ def test_no_handler_answers_junk_in_a_librarys_words(studio: Studio, junk: Any) 
         (("data", "resemble", "p", None), "give a number from 0.5 to 1; the field is empty"),
         (("data", "resemble", "p", 7), "give a number from 0.5 to 1; 7 was given"),
         (("data", "resemble", "p", "near"), "give a number from 0.5 to 1"),
-        (("select", "numbers", "p", None, "confidence", "keep", "", *[0.1] * 8), "Threshold of confidence"),
         (("label", "ask_quote", "p", ["nobody"], False, "process", "", ""), "load the page again"),
     ],
 )

@@ -321,7 +321,7 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
         def call(module: str, name: str, *values: Any) -> Any:
             return client.predict(*values, api_name=f"/{names[module, name]}")
 
-        note, rail, *_ = client.predict(NAME, api_name="/load_1")[1:]
+        rail, *_, note = client.predict(NAME, api_name="/load_1")[1:]
         assert "can only be looked at" in note
         assert "demo, to look at" in rail
         copy, fresh = call("welcome", "copy", NAME), call("welcome", "begin_afresh", NAME)

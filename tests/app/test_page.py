@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from mcp import ClientSession
-from mcp.client.streamable_http import streamablehttp_client
+from mcp.client.streamable_http import streamable_http_client
 
 from app.main import PATHS, build_app
 from app.services import open_services
@@ -37,7 +37,7 @@ def test_every_page_serves_and_is_small(workspace: Path) -> None:
 
 def test_programs_find_the_public_endpoints_as_mcp_tools(workspace: Path) -> None:
     async def list_tools(url: str) -> set[str]:
-        async with streamablehttp_client(url) as (read, write, _), ClientSession(read, write) as session:
+        async with streamable_http_client(url) as (read, write, _), ClientSession(read, write) as session:
             await session.initialize()
             return {tool.name for tool in (await session.list_tools()).tools}
 

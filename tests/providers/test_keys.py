@@ -192,7 +192,7 @@ def test_where_others_log_in_each_can_type_a_key_for_an_address_of_their_own(
 
 
 def test_a_key_without_a_variable_is_told_before_anything_is_saved(services: Services, provider: Provider) -> None:
-    with pytest.raises(InputError, match="Nothing was saved"):
+    with pytest.raises(InputError, match="Nothing was kept"):
         services.teachers.add("p", values(provider, key_variable=None), key=KEY)
     assert services.teachers.list_all("p") == [] and "nobody" in repr(services.teachers.asking.keys)
 
