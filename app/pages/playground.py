@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from threading import Event
 from typing import Any
@@ -12,7 +12,6 @@ import gradio as gr
 
 from app.offering import OF_COPY
 from app.pages.frame import NO_PROJECT, Frame
-from app.policy import Policy
 from app.services import Services
 from app.usecases.playing import Pane
 from app.view import panes_html, table_html, told_html
@@ -36,7 +35,7 @@ def build(frame: Frame) -> None:
         "## Playground\nOne query, side by side. Students answer from a process that stays loaded and gives way to "
         "runs; a hosted teacher's answer costs what it always costs and stands on the ledger."
     )
-    do, most = _Handlers(frame.services, frame.policy), frame.policy.limits.query
+    do, most = _Handlers(frame.services, frame.policy.choose_systems), frame.policy.limits.query
     query = gr.Textbox(label="Query", info=f"at most {most:,} characters", lines=3, max_lines=12)
     few = gr.Dropdown([], label="or one of the project's first queries", interactive=True)
     chosen = gr.CheckboxGroup([], label="Who is asked")
@@ -79,7 +78,8 @@ class _Handlers:
     """What the page's events do; each is given the project first."""
 
     services: Services
-    policy: Policy
+    choose: Callable[[Project, dict[str, str]], dict[str, str]] = lambda project, systems: systems
+    """Of those who can be asked, those who answer here."""
 
     def _project(self, name: str) -> Project:
         return self.services.context.projects.get(name)
@@ -93,7 +93,7 @@ class _Handlers:
                 told_html(NO_PROJECT),
                 gr.Button(interactive=False),
             ]
-        systems = self.policy.choose_systems(project, self.services.play.systems(project))
+        systems = self.choose(project, self.services.play.systems(project))
         first = list(systems.values())[:4]
         few = self.services.play.first(project)
         text = self.take(project.name, few[0][1]) if few else ""

@@ -147,7 +147,7 @@ def test_teachers(studio: Studio) -> None:
         ({"requests_per_minute": "-1"}, "", "Requests a minute: give a whole number above 0, or leave it empty"),
         ({"requests_per_minute": "1.5"}, "", "Requests a minute: give a whole number above 0"),
         ({"tokens_per_minute": "many"}, "", "Tokens a minute: give a whole number above 0"),
-        ({"input_price": "nan"}, "", "US $ a million tokens in: give a number of at least 0"),
+        ({"input_price": "nan"}, "", "US $ a million tokens in: give a number from 0 to 100,000"),
         ({"top_p": 0}, "", "top_p: give a number above 0 up to 1"),
         ({"output_price": ""}, "", "give both prices"),
     ],

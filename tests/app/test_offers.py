@@ -42,7 +42,7 @@ def ways(app: gr.Blocks) -> Iterator[tuple[tuple[str, str], list[Any]]]:
     """Of every guarded handler that something leads to: where it is written, and each such component with its frame."""
     for event in app.fns.values():
         for id_, _ in event.targets:
-            if id_ is not None and hasattr(event.fn, "__wrapped__"):
+            if id_ is not None and hasattr(event.fn, "__wrapped__") and not hasattr(event.fn, "only_guides"):
                 line = [app.blocks[id_]]
                 while line[-1].parent is not None:
                     line.append(line[-1].parent)

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from app.pages.playground import _Handlers
-from app.policy import Own
 from app.services import Services, open_services
 from app.usecases.playing import MOST_QUERY, Pane, PlayService
 from engine.config import ProjectConfig
@@ -138,7 +137,7 @@ def test_a_teacher_is_played_with_once_however_many_draws_it_has(services: Servi
 
 def blindly(services: Services) -> list[list[Any]]:
     text = get_task("custom").render(QUERY)
-    return list(_Handlers(services, Own(services)).ask("p", text, ["teacher ann", "teacher mia"], True))
+    return list(_Handlers(services).ask("p", text, ["teacher ann", "teacher mia"], True))
 
 
 def test_blind_mode_lets_nobody_vote_on_a_piece_nor_tells_who_it_is(services: Services, provider: Provider) -> None:
@@ -230,7 +229,7 @@ def take_the_device(services: Services, monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_taken_device_is_told_once_and_before_anybody_is_asked(
     services: Services, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    do = _Handlers(services, Own(services))
+    do = _Handlers(services)
     both, alone = ["student r stage1", "teacher ann"], ["teacher ann"]
     said, ask_button = do.state("p", both, None)
     assert said == "" and ask_button.interactive
@@ -246,13 +245,13 @@ def test_a_taken_device_is_told_once_and_before_anybody_is_asked(
 
 
 def test_while_somebody_is_asked_the_button_stays_as_it_is(services: Services) -> None:
-    _, button = _Handlers(services, Own(services)).state("p", ["teacher ann"], Event())
+    _, button = _Handlers(services).state("p", ["teacher ann"], Event())
     assert not hasattr(button, "interactive")
 
 
 @pytest.mark.parametrize("length", [MOST_QUERY + 1, 3_000_000])
 def test_a_query_that_is_too_long_is_refused_and_ask_comes_back(services: Services, length: int) -> None:
-    do = _Handlers(services, Own(services))
+    do = _Handlers(services)
     with pytest.raises(InputError, match="longer than 8,000 characters"):
         next(do.ask("p", "x" * length, ["teacher ann"], False))
     said, ask_button, stop, left, _ = do.rest("p", ["teacher ann"])
@@ -266,13 +265,13 @@ def test_a_query_of_just_the_limit_is_asked(services: Services, provider: Provid
 
 @pytest.mark.parametrize(("ids", "told"), [([], "Choose one to 6"), ([f"teacher {n}" for n in range(7)], "Choose one")])
 def test_who_is_asked_is_chosen_first(services: Services, ids: list[str], told: str) -> None:
-    said, button = _Handlers(services, Own(services)).state("p", ids, None)
+    said, button = _Handlers(services).state("p", ids, None)
     assert told in said and not button.interactive
 
 
 def test_where_nobody_can_be_asked_the_button_says_why(services: Services) -> None:
     services.data.create_project(ProjectConfig(name="empty", task="custom", embedder="packaged"))
-    said, button = _Handlers(services, Own(services)).state("empty", [], None)
+    said, button = _Handlers(services).state("empty", [], None)
     assert "Nobody can be asked yet" in said and not button.interactive
-    *_, some = _Handlers(services, Own(services)).open(services.context.projects.get("empty"))
+    *_, some = _Handlers(services).open(services.context.projects.get("empty"))
     assert not some.interactive, "there is no query to take"
