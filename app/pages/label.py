@@ -82,7 +82,10 @@ class _Handlers:
         askable = standing.askable and standing.queries > 0
         can = (askable, askable and not running, askable and not running, running)
         more = (askable and failed and not running, failed)
-        return [guide_of(standing, project.name), *(gr.Button(interactive=one) for one in (*can, *more))]
+        return [
+            guide_of(standing, self.frame.policy.address(project)),
+            *(gr.Button(interactive=one) for one in (*can, *more)),
+        ]
 
     def ask_quote(self, project: str, names: list[str], heldout: bool, *_: Any) -> str:
         return quote_html(self.frame.services.quote.quote(project, LabelOrder(_named(names), _splits(heldout))))
