@@ -223,7 +223,9 @@ def _look(row: Row, tokens: Sequence[int | None]) -> Row:
     flags: tuple[str, ...] = row["flags"]
     check = next((flag for flag in flags if flag.startswith((PRESERVED, KEPT, NOT_PRESERVED))), "")
     preserved = check.startswith(PRESERVED) if check else None
-    return {**row, "tokens": tuple(tokens), "check": check or f"{row['origin']}, not checked", "preserved": preserved}
+    if row["origin"] != RationaleOrigin.COMPRESSED.value:
+        check = f"{row['origin']}, {check or 'not checked'}"
+    return {**row, "tokens": tuple(tokens), "check": check or "not checked", "preserved": preserved}
 
 
 def find_tokenizer(run: Run) -> str:

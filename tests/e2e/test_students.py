@@ -202,7 +202,7 @@ def review(tab: Tab) -> None:
     tab.field("Compressed").fill("Shorter, by hand.")
     tab.press("Save the edit")
     tab.see("Saved and approved")
-    tab.page.locator("td", has_text="edited, not checked").first.wait_for()
+    tab.page.locator("td", has_text="edited, answer preserved (level 1)").first.wait_for()
     tab.fill("Student tokens", "60")
     tab.press("Approve all preserved under that")
     tab.see("more are approved")
