@@ -160,14 +160,16 @@ class Writer:
         encoded = [(ask, encode_prompt(self.tokenizer, ask.prompt)) for ask in asks]
         encoded.sort(key=lambda pair: (len(pair[1]), pair[0].query_id))
         prompts = [ids for _, ids in encoded]
-        for written in self._open(prompts).write(prompts, self.batch, self.stop):
-            yield self._read(encoded[written.place][0].query_id, written)
+        decoder = self._open(prompts)
+        for written in decoder.write(prompts, self.batch, self.stop):
+            yield self._read(encoded[written.place][0].query_id, written, decoder.decoding.stops)
 
     def write_aloud(self, prompt: ChatText, tell: Callable[[str], None]) -> Generation:
         """Answer one prompt as `write` does; `tell` is called with the text so far after each token."""
         prompts = [encode_prompt(self.tokenizer, prompt)]
-        (written,) = self._open(prompts).write(prompts, 1, on_token=lambda ids: tell(self._text(ids)))
-        return self._read("", written)
+        decoder = self._open(prompts)
+        (written,) = decoder.write(prompts, 1, on_token=lambda ids: tell(self._text(ids)))
+        return self._read("", written, decoder.decoding.stops)
 
     def _open(self, prompts: Sequence[list[int]]) -> Decoder:
         self.model.eval()
@@ -180,7 +182,7 @@ class Writer:
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
-    def _read(self, query_id: str, written: Written) -> Generation:
+    def _read(self, query_id: str, written: Written, stops: frozenset[int]) -> Generation:
         ids = written.ids
-        finished = bool(ids) and ids[-1] in find_stops(self.model, self.tokenizer)
+        finished = bool(ids) and ids[-1] in stops
         return Generation(query_id, self._text(ids[:-1] if finished else ids), len(ids), finished, written.seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,16 @@ _LISTED = f"""
     JOIN queries q ON q.project_id = u.project_id AND q.id = s.query_id
     LEFT JOIN answers a ON a.run_id = n.run_id AND a.step = ? AND a.query_id = s.query_id
 """
+
+
+@dataclass(frozen=True)
+class Version:
+    """A rewritten rationale as a person wrote or chose it; `approved`: by that it may be taught."""
+
+    origin: RationaleOrigin
+    text: str
+    flags: tuple[str, ...] = ()
+    approved: bool = True
 
 
 class Rationales:
@@ -94,19 +105,10 @@ class Rationales:
         )
         return [{**row, "flags": tuple(json.loads(row["flags"]))} for row in rows]
 
-    def add(
-        self,
-        run: Run,
-        sample_id: str,
-        origin: RationaleOrigin,
-        text: str,
-        flags: Sequence[str] = (),
-        seen: int | None = None,
-        approved: bool = True,
-    ) -> int:
-        """Add a version that a person wrote or chose, approved by that or not; earlier versions stay.
+    def add(self, run: Run, sample_id: str, version: Version, seen: int | None = None) -> int:
+        """Add a version; earlier ones stay. Returns its number.
 
-        `seen` is the newest version when the person looked; None where it doesn't matter. Returns its number.
+        `seen` is the newest version when the person looked; None where it doesn't matter.
 
         Raises:
             Conflict: if there is a newer one; then nothing is stored.
@@ -124,23 +126,13 @@ class Rationales:
                     "This rationale was changed elsewhere after you opened it. Nothing was overwritten and your text "
                     "is still in its box: open it again to see theirs."
                 )
-            row = [
-                run.project_id,
-                run.id,
-                step,
-                sample_id,
-                origin.value,
-                last + 1,
-                text,
-                json.dumps(list(flags)),
-                now(),
-            ]
+            told = [version.origin.value, last + 1, version.text, json.dumps(list(version.flags)), now()]
             writer.run(
                 "INSERT INTO rationales (project_id, run_id, step, sample_id, origin, version, text, flags, "
                 "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
+                [run.project_id, run.id, step, sample_id, *told],
             )
-            if approved:
+            if version.approved:
                 writer.run("INSERT INTO approvals VALUES (?, ?, ?, ?)", [run.id, sample_id, last + 1, now()])
         return last + 1
 

@@ -18,6 +18,7 @@ from engine.records import MAX_CELL
 from engine.tasks import get_task
 from engine.teachers.tokens import find_in_files
 from engine.types import RationaleOrigin, RunStatus
+from storage.rationales import Version
 from storage.runs import Run
 
 PAGE = 50
@@ -152,9 +153,8 @@ class ReviewService:
         example = Example(query, sample_id, row["original"], row["label"])
         flaw = check_rewrite(task, example, text.strip())
         flag = f"{PRESERVED} (level 1)" if flaw is None else f"{NOT_PRESERVED}{flaw} (level 1)"
-        origin = RationaleOrigin.EDITED
-        version = self.context.rationales.add(run, sample_id, origin, text.strip(), (flag,), seen, flaw is None)
-        return Edited(version, flaw)
+        version = Version(RationaleOrigin.EDITED, text.strip(), (flag,), approved=flaw is None)
+        return Edited(self.context.rationales.add(run, sample_id, version, seen), flaw)
 
     def restore(self, run_id: str, sample_id: str, version: int, seen: int | None = None) -> int:
         """Bring an earlier version back as the newest (0: the teacher's own text), which approves it.
@@ -167,8 +167,8 @@ class ReviewService:
         row = next((row for row in self.one(run.id, sample_id)["versions"] if row["version"] == version), None)
         if row is None:
             raise InputError(f"there is no version {version} of this rationale; nothing was changed")
-        add = self.context.rationales.add
-        return add(run, sample_id, RationaleOrigin.RESTORED, row["text"], row["flags"], seen)
+        restored = Version(RationaleOrigin.RESTORED, row["text"], row["flags"])
+        return self.context.rationales.add(run, sample_id, restored, seen)
 
     def approve(self, run_id: str, sample_id: str, seen: int) -> None:
         """Approve the version that a person looks at.

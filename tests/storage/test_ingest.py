@@ -11,7 +11,7 @@ import pytest
 from engine.types import Event, Job, JobStatus, RationaleOrigin, Split
 from storage.db import Database
 from storage.jobs import Jobs
-from storage.rationales import Rationales
+from storage.rationales import Rationales, Version
 from storage.runs import Run, Runs
 from storage.samples import Samples
 
@@ -124,7 +124,7 @@ def test_an_edited_rationale_survives_taking_the_journal_in_again(
     db: Database, jobs: Jobs, run: Run, job: Job, journal: list[Event]
 ) -> None:
     jobs.ingest(job, journal, 1)
-    Rationales(db).add(run, "s1", RationaleOrigin.EDITED, "by hand")
+    Rationales(db).add(run, "s1", Version(RationaleOrigin.EDITED, "by hand"))
     jobs.ingest(job, journal, 1)
     assert Rationales(db).newest("run1")["s1"][0] == "by hand"
 

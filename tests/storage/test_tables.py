@@ -28,7 +28,7 @@ from storage.db import Database
 from storage.jobs import Jobs
 from storage.projects import Projects
 from storage.queries import Queries
-from storage.rationales import Rationales
+from storage.rationales import Rationales, Version
 from storage.reports import Reports
 from storage.runs import Run, Runs
 from storage.selections import Selections, StoredSelection
@@ -182,9 +182,9 @@ def test_a_run_is_found_only_by_an_unambiguous_beginning(runs: Runs, run: Run) -
 
 
 def test_rationales_keep_every_version_and_give_the_newest(db: Database, runs: Runs, run: Run) -> None:
-    assert Rationales(db).add(run, "s1", RationaleOrigin.COMPRESSED, "short") == 1
-    assert Rationales(db).add(run, "s1", RationaleOrigin.EDITED, "better") == 2
-    assert Rationales(db).add(run, "s2", RationaleOrigin.EDITED, "other") == 1
+    assert Rationales(db).add(run, "s1", Version(RationaleOrigin.COMPRESSED, "short")) == 1
+    assert Rationales(db).add(run, "s1", Version(RationaleOrigin.EDITED, "better")) == 2
+    assert Rationales(db).add(run, "s2", Version(RationaleOrigin.EDITED, "other")) == 1
     assert Rationales(db).newest("run1") == {"s1": ("better", ()), "s2": ("other", ())}
     assert len(db.rows("SELECT * FROM rationales")) == 3
 
