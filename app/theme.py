@@ -48,6 +48,7 @@ CSS = """
 .rail a:hover, .rail a:focus-visible { background: var(--background-fill-secondary);
   outline: 2px solid var(--color-accent); }
 .rail a[aria-current=page] { background: var(--background-fill-secondary); font-weight: 600; }
+.rail a > span:first-child { flex: none; }
 .rail a span { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .gradio-container button.stop { color: #dc2626; }
 .dark button.stop { color: #f87171; }
