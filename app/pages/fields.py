@@ -49,7 +49,7 @@ def look_at(part: Any, now: Any, value: Any) -> str:
         known = {choice for _, choice in now.choices}
         chosen = value if isinstance(value, list) else [] if value is None else [value]
         if any(not isinstance(one, (str, int, float)) or one not in known for one in chosen):
-            return f"{part.label}: what is chosen there is not to be had any more; load the page again."
+            return f"{part.label}: the chosen value is no longer available; load the page again."
     return ""
 
 

@@ -273,7 +273,7 @@ def _of_one(work: Callable[..., Any]) -> bool:
 
 
 def _no_such(name: str) -> str:
-    return f"No such project: {name[:100]}. It may have been removed, or its name is written otherwise."
+    return f"No such project: {name[:100]}. It may have been removed or renamed, or the address is misspelled."
 
 
 def _lost_html(name: str) -> str:

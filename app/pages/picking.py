@@ -74,6 +74,6 @@ def read_number(text: str | None, label: str, low: float, high: float, whole: bo
     if not low <= number <= high or (whole and number != int(number)):
         kind = "a whole number" if whole else "a number"
         raise InputError(
-            f"{label}: {text.strip()} can't be; give {kind} from {low:,g} to {high:,g}, or leave it empty."
+            f"{label}: {text.strip()} is not allowed; give {kind} from {low:,g} to {high:,g}, or leave it empty."
         )
     return int(number) if whole else number
