@@ -65,7 +65,7 @@ def test_train(studio: Studio) -> None:
     assert "you review" in drawn and "full reasoning" in drawn and forecast == ""
     assert "give three parts" in studio("train", "plan", "p", *ORDER[:7], "1,2", *ORDER[8:])[0]
     for place, value, told in (
-        (9, "fast", "Learning rate: fast can't be"),
+        (9, "fast", "Learning rate: fast is not allowed"),
         (8, "1.5", "Rank: 1.5 is not allowed; give a whole"),
     ):
         wrong = [*ORDER[:place], value, *ORDER[place + 1 :]]
