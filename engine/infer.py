@@ -18,6 +18,7 @@ from engine.config import StudentConfig
 from engine.dataset import ChatText, encode_prompt, end_token
 from engine.decode import Decoder, Decoding, Written, count_shared, find_own_stops, set_generation_settings_aside
 from engine.errors import MissingPart
+from engine.kernels import choose_math_kernels
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.types import Generation
 
@@ -108,6 +109,7 @@ def load_base(student: StudentConfig, device: Device, attention: str = "sdpa") -
     Raises:
         MissingPart: if it can't be loaded.
     """
+    choose_math_kernels()
     folder = student_folder(student)
     try:
         model = AutoModelForCausalLM.from_pretrained(

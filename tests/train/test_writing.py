@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from engine.config import StudentConfig
 from engine.dataset import encode_prompt
 from engine.decode import Decoder, Decoding, count_shared
 from engine.infer import Ask, Device, Writer, find_stops, load_base, load_tokenizer, pick_device
+from engine.kernels import choose_math_kernels
 from tests.fakes.tiny_student import CHATML, make_tiny_student, make_tokenizer
 
 CPU = Device("cpu", torch.float32)
@@ -167,3 +170,26 @@ def test_apple_s_device_trains_in_float32_and_writes_in_float16(monkeypatch: pyt
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     device = pick_device()
     assert (device.name, device.dtype, device.for_training.dtype) == ("mps", torch.float16, torch.float32)
+
+
+FIRST_PASS = """
+import torch
+from engine.kernels import choose_math_kernels
+choose_math_kernels()
+angles = torch.arange(9984).float() * 0.37
+angles = angles.reshape(4, -1)
+print(int((torch.cos(angles) != torch.cos(angles)).sum()))
+"""
+
+
+@pytest.mark.parametrize("process", range(4))
+def test_the_first_cosines_of_a_process_are_those_of_later_passes(process: int) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FIRST_PASS]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["0"]
+
+
+def test_a_student_is_loaded_after_the_kernels_are_chosen(tmp_path: Path) -> None:
+    choose_math_kernels.cache_clear()
+    load(make_tiny_student(tmp_path))
+    assert choose_math_kernels.cache_info().currsize == 1
