@@ -6,7 +6,6 @@ Shapes: B prompts still being written, P tokens that all prompts begin with, W t
 
 from __future__ import annotations
 
-import copy
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +14,15 @@ from typing import Any, NamedTuple
 
 import torch
 from transformers import DynamicCache, GenerationConfig
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import Cache, DynamicLayer
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 
 _REFILL = 6
 """New prompts are read once at least one row in so many is free: reading a few costs about as much as reading many."""
-_UNUSED = 32
-"""So many columns of a cache must be unused before they are cut out: cutting copies all of it."""
+_LEAN = 0.75
+"""Rows that are done leave the batch once no more than this share of it is still written: it copies the cache."""
+_ROOM = 64
+"""So many tokens a cache grows at a time: growing copies the cache."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,46 @@ def count_shared(prompts: Sequence[list[int]]) -> int:
     return next((place for place in range(most) if low[place] != high[place]), max(0, most))
 
 
+class _RoomyLayer(DynamicLayer):
+    """A layer's keys and values (B, H, L, D) with room behind them, so that a token is written in place.
+
+    The library's own layer copies all of them for each token.
+    """
+
+    def __init__(self, rooms: tuple[torch.Tensor, torch.Tensor] | None = None, length: int = 0) -> None:
+        super().__init__()
+        self._rooms = rooms
+        if rooms is not None:
+            self.lazy_initialization(*rooms)
+            self._show(length)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write the states of new tokens behind those held, and give all."""
+        begin = self.get_seq_length() if self.is_initialized else 0
+        end = begin + key_states.shape[-2]
+        if self._rooms is None:
+            self.lazy_initialization(key_states, value_states)
+            self._rooms = (_widen(key_states[:, :, :0], end + _ROOM), _widen(value_states[:, :, :0], end + _ROOM))
+        elif self._rooms[0].shape[-2] < end:
+            self._rooms = (_widen(self.keys, end + _ROOM), _widen(self.values, end + _ROOM))
+        for room, states in zip(self._rooms, (key_states, value_states), strict=True):
+            room[:, :, begin:end] = states
+        self._show(end)
+        return self.keys, self.values
+
+    def _show(self, length: int) -> None:
+        self.keys, self.values = (room[:, :, :length] for room in self._rooms or ())
+
+
+def _widen(states: torch.Tensor, columns: int, rows: int | None = None) -> torch.Tensor:
+    """Room for so many columns, the states at its beginning; a single row may be repeated."""
+    room = states.new_empty((rows or states.shape[0], states.shape[1], columns, states.shape[3]))
+    room[:, :, : states.shape[2]] = states
+    return room
+
+
 class Written(NamedTuple):
     """The tokens of one prompt, by its place; `seconds` is its share of the time that its batch took."""
 
@@ -65,15 +106,30 @@ class Written(NamedTuple):
 
 @dataclass
 class _Batch:
-    """Prompts that are being written. The cache, the mask (B, L) and `next_B`, the next position, grow in step."""
+    """Prompts that are being written. The cache, the mask (B, L) and `next_B`, the next position, grow in step.
+
+    Rows that are `over` stay until the batch is copied anyway, or is mostly theirs.
+    """
 
     place: list[int]
     ids: list[list[int]]
     seconds: list[float]
-    cache: Any
+    cache: Cache
     mask_BL: torch.Tensor
     next_B: torch.Tensor
     logits_BV: torch.Tensor
+    over: set[int] = field(default_factory=set)
+
+    @property
+    def going(self) -> list[int]:
+        """The rows that are still written."""
+        return [row for row in range(len(self.place)) if row not in self.over]
+
+    def charge(self, seconds: float) -> None:
+        """Divide the time of a step among the rows that are still written."""
+        rows = self.going
+        for row in rows:
+            self.seconds[row] += seconds / len(rows)
 
 
 @dataclass
@@ -110,44 +166,42 @@ class Decoder:
         while waiting or batch is not None:
             started = time.perf_counter()
             with torch.inference_mode():
-                held = len(batch.place) if batch else 0
-                if waiting and rows - held >= min(len(waiting), max(1, rows // _REFILL)):
-                    group = [waiting.popleft() for _ in range(min(rows - held, len(waiting)))]
-                    batch = _join(batch, self._admit(group))
+                free = rows - (len(batch.going) if batch else 0)
+                if waiting and free >= min(len(waiting), max(1, rows // _REFILL)):
+                    group = [waiting.popleft() for _ in range(min(free, len(waiting)))]
+                    batch = _join([*([batch] if batch else []), self._admit(group)])
                 if batch is None:
                     return
                 token_B = self.decoding.pick(batch.logits_BV)
                 done = self._take(batch, token_B.tolist())
                 on_token(batch.ids[0])
-                share = (time.perf_counter() - started) / len(batch.place)
-                batch.seconds = [seconds + share for seconds in batch.seconds]
+                batch.charge(time.perf_counter() - started)
                 if stop():
                     return
-                over = [Written(batch.place[row], batch.ids[row], batch.seconds[row]) for row in done]
-                keep = [row for row in range(len(batch.place)) if row not in set(done)]
-                started = time.perf_counter()
-                batch = self._go_on(batch, keep, token_B) if keep else None
-                if batch is not None:
-                    share = (time.perf_counter() - started) / len(keep)
-                    batch.seconds = [seconds + share for seconds in batch.seconds]
-            yield from over
+                written = [Written(batch.place[row], batch.ids[row], batch.seconds[row]) for row in done]
+                batch.over.update(done)
+                batch = self._go_on(batch, token_B) if batch.going else None
+            yield from written
 
     def _take(self, batch: _Batch, tokens: Sequence[int]) -> list[int]:
-        """Add a token to each row; the rows that are done by it."""
+        """Add a token to each row that is still written; the rows that are done by it."""
         done = []
-        for row, token in enumerate(tokens):
-            batch.ids[row].append(token)
-            if token in self.decoding.stops or len(batch.ids[row]) >= self.decoding.max_new_tokens:
+        for row in batch.going:
+            batch.ids[row].append(tokens[row])
+            if tokens[row] in self.decoding.stops or len(batch.ids[row]) >= self.decoding.max_new_tokens:
                 done.append(row)
         return done
 
-    def _go_on(self, batch: _Batch, keep: list[int], token_B: torch.Tensor) -> _Batch:
-        """The batch without the rows that are done, read one token further."""
-        if len(keep) < len(batch.place):
-            batch, token_B = _select(batch, keep), token_B[keep]
+    def _go_on(self, batch: _Batch, token_B: torch.Tensor) -> _Batch:
+        """The batch read one token further."""
+        started = time.perf_counter()
+        going = batch.going
+        if len(going) <= _LEAN * len(batch.place):
+            batch, token_B = _join([batch]), token_B[going]
         batch.mask_BL = torch.nn.functional.pad(batch.mask_BL, (0, 1), value=1)
         batch.logits_BV = self._forward(token_B[:, None], batch.mask_BL, batch.next_B[:, None], batch.cache)
         batch.next_B = batch.next_B + 1
+        batch.charge(time.perf_counter() - started)
         return batch
 
     def _admit(self, group: Sequence[tuple[int, list[int]]]) -> _Batch:
@@ -158,24 +212,29 @@ class Decoder:
         mask = [[1] * len(self.shared) + [0] * (width - len(ids)) + [1] * len(ids) for ids in rests]
         ids_BW, mask_BL = torch.tensor(padded, device=device), torch.tensor(mask, device=device)
         place_BW = (mask_BL.cumsum(dim=-1) - 1).clamp(min=0)[:, len(self.shared) :]
-        cache = self._copy_prefix(len(group))
+        cache = self._copy_prefix(len(group), width)
         logits_BV = self._forward(ids_BW, mask_BL, place_BW, cache)
         places = [place for place, _ in group]
         return _Batch(places, [[] for _ in group], [0.0] * len(group), cache, mask_BL, place_BW[:, -1] + 1, logits_BV)
 
-    def _copy_prefix(self, rows: int) -> Any:
-        """A cache that holds the shared beginning for so many rows."""
+    def _copy_prefix(self, rows: int, width: int) -> Cache:
+        """A cache that holds the shared beginning for so many rows, with room for so many more tokens."""
         if not self.shared:
-            return DynamicCache(config=self.model.config)
+            return Cache(layer_class_to_replicate=_RoomyLayer)
         if self._prefix is None:
             ids_1P = torch.tensor([self.shared], device=self.model.device)
             place_1P = torch.arange(ids_1P.shape[1], device=ids_1P.device)[None]
-            cache = DynamicCache(config=self.model.config)
+            cache = Cache(layer_class_to_replicate=_RoomyLayer)
             self._forward(ids_1P, torch.ones_like(ids_1P), place_1P, cache)
             self._prefix = cache
-        cache = copy.deepcopy(self._prefix)
-        cache.batch_repeat_interleave(rows)
-        return cache
+        length = len(self.shared)
+        columns = length + width + _ROOM
+        return Cache(
+            layers=[
+                _RoomyLayer((_widen(layer.keys, columns, rows), _widen(layer.values, columns, rows)), length)
+                for layer in self._prefix.layers
+            ]
+        )
 
     def _forward(self, ids_BW: torch.Tensor, mask_BL: torch.Tensor, place_BW: torch.Tensor, cache: Any) -> torch.Tensor:
         """Logits behind the last token of each row, (B, V); the cache grows by the ids."""
@@ -228,46 +287,48 @@ class Decoder:
         return row if end is None else row[: end + 1]
 
 
-def _select(batch: _Batch, keep: list[int]) -> _Batch:
-    """The rows to keep. Columns that no row uses any more are left out, so that a long job's cache doesn't grow."""
-    mask_BL = batch.mask_BL[keep]
-    used_L = mask_BL.any(dim=0)
-    cut = int(used_L.numel() - used_L.sum()) >= _UNUSED
-    columns = used_L.nonzero()[:, 0] if cut else slice(None)
-    layers = [(layer.keys[keep][:, :, columns], layer.values[keep][:, :, columns]) for layer in batch.cache.layers]
-    rows = [(batch.place[row], batch.ids[row], batch.seconds[row]) for row in keep]
-    place, ids, seconds = (list(column) for column in zip(*rows, strict=True))
-    cache, next_B = DynamicCache(layers), batch.next_B[keep]
-    return _Batch(place, ids, seconds, cache, mask_BL[:, columns], next_B, batch.logits_BV[keep])
+def _join(batches: Sequence[_Batch]) -> _Batch:
+    """Batches as one, without the rows that are over and the columns that no row uses any more.
 
+    Shorter ones are filled up on the left, where their mask is 0.
+    """
+    rows = [batch.going for batch in batches]
+    masks = [batch.mask_BL[keep] for batch, keep in zip(batches, rows, strict=True)]
+    columns = [mask_BL.any(dim=0).nonzero()[:, 0] for mask_BL in masks]
+    length = max(len(used) for used in columns)
 
-def _join(first: _Batch | None, second: _Batch) -> _Batch:
-    """Both batches as one; the shorter one is filled up on the left, where its mask is 0."""
-    if first is None:
-        return second
-    length = max(first.mask_BL.shape[1], second.mask_BL.shape[1])
-    mask_BL = torch.cat([_fill(first.mask_BL, length, -1), _fill(second.mask_BL, length, -1)])
+    def stack(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Of (B, H, L, D) each, the rows and columns to keep, in a room of their own."""
+        _, heads, _, width = parts[0].shape
+        room = parts[0].new_zeros((sum(map(len, rows)), heads, length + _ROOM, width))
+        begin = 0
+        for part, keep, used in zip(parts, rows, columns, strict=True):
+            whole = len(used) == part.shape[2]
+            room[begin : begin + len(keep), :, length - len(used) : length] = (
+                part[keep] if whole else part[keep][:, :, used]
+            )
+            begin += len(keep)
+        return room
+
     layers = [
-        tuple(
-            torch.cat([_fill(a, length, -2), _fill(b, length, -2)]) for a, b in ((x.keys, y.keys), (x.values, y.values))
-        )
-        for x, y in zip(first.cache.layers, second.cache.layers, strict=True)
+        _RoomyLayer((stack([layer.keys for layer in same]), stack([layer.values for layer in same])), length)
+        for same in zip(*(batch.cache.layers for batch in batches), strict=True)
     ]
+    taken = [(batch, row) for batch, keep in zip(batches, rows, strict=True) for row in keep]
     return _Batch(
-        first.place + second.place,
-        first.ids + second.ids,
-        first.seconds + second.seconds,
-        DynamicCache(layers),
-        mask_BL,
-        torch.cat([first.next_B, second.next_B]),
-        torch.cat([first.logits_BV, second.logits_BV]),
+        [batch.place[row] for batch, row in taken],
+        [batch.ids[row] for batch, row in taken],
+        [batch.seconds[row] for batch, row in taken],
+        Cache(layers=layers),
+        torch.cat([_fill(mask_BL[:, used], length) for mask_BL, used in zip(masks, columns, strict=True)]),
+        torch.cat([batch.next_B[keep] for batch, keep in zip(batches, rows, strict=True)]),
+        torch.cat([batch.logits_BV[keep] for batch, keep in zip(batches, rows, strict=True)]),
     )
 
 
-def _fill(tensor: torch.Tensor, length: int, axis: int) -> torch.Tensor:
-    """Zeros in front, up to a length along an axis (-1 or -2)."""
-    missing = length - tensor.shape[axis]
-    return torch.nn.functional.pad(tensor, (missing, 0) if axis == -1 else (0, 0, missing, 0)) if missing else tensor
+def _fill(mask_BL: torch.Tensor, length: int) -> torch.Tensor:
+    """Zeros in front, up to a length."""
+    return torch.nn.functional.pad(mask_BL, (length - mask_BL.shape[1], 0))
 
 
 def make_generation_config(how: Decoding) -> GenerationConfig:
