@@ -14,6 +14,7 @@ from engine.config import ProjectConfig
 from engine.errors import NotFound
 from engine.puzzles import Puzzle, generate_puzzles
 from engine.types import Event, Query, RunStatus, Split, make_query
+from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run
 
@@ -38,14 +39,19 @@ def run_demo(services: Services, recipe: Recipe, tell: Tell, on_event: Callable[
     """
     started = time.monotonic()
     project = open_project(services, recipe)
-    tell(f"three scripted teachers answer {recipe.queries} queries, and {recipe.heldout} held-out ones for comparison")
+    tell(
+        f"three scripted teachers answer {counted(recipe.queries, 'query')}, and {recipe.heldout} held-out ones "
+        "for comparison"
+    )
     job = services.label.start(project.name, LabelOrder(splits=(Split.DISTILL, Split.HELDOUT)))
     services.context.wait(job.id, on_event)
     tell("rationales are embedded and selected")
     selection = services.select.select(project.name, recipe.selection, on_event)
     auroc = services.calibrate.measure_scores(project.name)
     run = _open_run(services, project, recipe)
-    tell(f"{selection.counts['kept']} of {selection.counts['samples']} samples kept; run {run.id[:8]} trains")
+    tell(
+        f"{selection.counts['kept']} of {counted(selection.counts['samples'], 'sample')} kept; run {run.id[:8]} trains"
+    )
     run = services.run.wait(run.id, on_event)
     return DemoResult(run, time.monotonic() - started, dict(selection.counts), auroc)
 

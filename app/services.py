@@ -36,6 +36,7 @@ from app.usecases.standing import StandingService
 from app.usecases.surveying import SurveyService
 from app.usecases.teaching import TeacherService
 from app.usecases.watching import WatchService
+from engine.errors import ConfigError
 from engine.jobs.backends.local import LocalBackend
 from engine.jobs.supervisor import Supervisor
 from engine.ports import Backend
@@ -73,8 +74,15 @@ class Services:
 
 
 def _devices() -> int:
-    """How many GPUs a worker trains on: $TACIT_DEVICES, one where it is not set."""
-    return int(os.environ.get("TACIT_DEVICES", "1"))
+    """How many GPUs a worker trains on: $TACIT_DEVICES, one where it is not set.
+
+    Raises:
+        ConfigError: if it is no whole number from 1 on.
+    """
+    given = os.environ.get("TACIT_DEVICES", "1")
+    if not given.isdecimal() or int(given) < 1:
+        raise ConfigError(f"TACIT_DEVICES is {given[:20]!r}: give the number of GPUs to train on, as 4, or unset it")
+    return int(given)
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from app.usecases.checking import Finding
 from app.usecases.data import OutputImport, OutputReading, QueryImport
 from app.usecases.quoting import Quote
 from app.usecases.resembling import Resembling
-from app.usecases.tallies import say_notices
+from app.usecases.tallies import say_kept, say_notices
 from app.view import span_text
 from engine.types import WHOLE, Difference, ReportRow
-from engine.wording import counted
+from engine.wording import counted, verb
 
 _SHOWN_ERRORS = 10
 
@@ -149,7 +149,7 @@ def show_spend(data: dict[str, Any]) -> None:
     """The ledger."""
     for title, rows in (("by teacher and purpose", data["rows"]), ("by job", data["jobs"])):
         print_table(title, [{**row, "cost_usd": f"{row['cost_usd']:.6f}"} for row in rows])
-    unknown = f"; of {data['unknown_cost']} requests the cost is unknown" if data["unknown_cost"] else ""
+    unknown = f"; the cost of {counted(data['unknown_cost'], 'request')} is unknown" if data["unknown_cost"] else ""
     out.print(f"together ${data['cost_usd']:.6f}{unknown}")
 
 
@@ -158,9 +158,8 @@ def show_selection(data: dict[str, Any]) -> None:
     if data["notice"]:
         out.print(data["notice"], "`--preset paper` asks for the paper's.", markup=False)
     out.print(
-        f"kept {data['kept']} of {data['samples']} samples, for {data['queries_kept']} of {data['queries']} "
-        f"queries; among what passes, the labels differ in {data['label_disagreements']} queries; "
-        f"{data['renormalised']} samples lack a factor; vectors by {data['embedder']}"
+        f"{say_kept(data)}; {counted(data['renormalised'], 'sample')} {verb(data['renormalised'], 'lacks')} a factor; "
+        f"vectors by {data['embedder']}"
     )
     for notice in say_notices(data):
         out.print(Text(plain(notice)))
@@ -281,8 +280,10 @@ def show_demo(data: dict[str, Any]) -> None:
     told = ", ".join(f"{name} {'-' if v is None else format(v, '.2f')}" for name, v in data["auroc"].items())
     out.print(f"how well the teachers' self-scores tell right from wrong (AUROC): {told}")
     broken = sum(row["n"] for row in data["failures"])
+    attempts = "a failed attempt" if broken == 1 else "failed attempts"
     out.print(
-        f"{broken} malformed replies are kept as failed attempts; run {data['run'][:8]} took {data['seconds']:.0f} s"
+        f"{counted(broken, 'malformed reply')} {verb(broken, 'is')} kept as {attempts}; run {data['run'][:8]} "
+        f"took {data['seconds']:.0f} s"
     )
 
 

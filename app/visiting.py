@@ -32,12 +32,12 @@ _LEFT = re.compile(rf"{OF_VISITORS.pattern}|try-[0-9a-f]{{32}}")
 """Copies of an earlier start, and of earlier versions."""
 _LOG = logging.getLogger(__name__)
 _READS = {
-    "prompts": {"pick", "preview"},
+    "prompts": {"pick", "preview", "can_save"},
     "label": {"ask_quote"},
     "select": {"numbers", "survey", "set_out", "fit"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},
-    "train": {"plan", "show_forecast", "steps", "draw", "may_go_on"},
+    "train": {"plan", "show_forecast", "steps", "draw", "can_go_on"},
     "evaluate": {"show", "price", "keep_margin", "pay_back", "first", "turn"},
     "playground": {"ask", "pick", "rest", "state", "stop", "take"},
     "exports": {"stages", "show", "ready", "make", "adapter"},

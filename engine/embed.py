@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
-from engine.errors import MissingPart
+from engine.errors import MissingPart, say_hub_error
 from engine.kernels import choose_math_kernels
 from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER, packaged_embedder_folder
 
@@ -67,6 +67,6 @@ def open_embedder(name: str) -> SentenceEmbedder:
     try:
         encoder = SentenceTransformer(name)
     except (OSError, ValueError) as error:
-        raise MissingPart(f"the embedder {name} can't be loaded: {error}") from error
+        raise MissingPart(f"the embedder {name} can't be loaded: {say_hub_error(error)}.") from error
     cached = try_to_load_from_cache(name, "config.json")
     return SentenceEmbedder(name, cached.split("/snapshots/")[1][:40] if isinstance(cached, str) else "local", encoder)

@@ -182,6 +182,46 @@ def say_error(error: BaseException) -> str:
     return f"A connection failed: {cause}." if cause else _UNFORESEEN
 
 
+_OF_HUB = {
+    "GatedRepoError": "the Hub gives it only to those who accepted its terms; accept them there, and set HF_TOKEN",
+    "RepositoryNotFoundError": "the Hub has none of that name, or it is private and the token does not open it",
+    "RevisionNotFoundError": "the Hub has no such revision of it",
+    "RemoteEntryNotFoundError": "the Hub's copy of it lacks a file that is needed",
+    "LocalEntryNotFoundError": "it is not on this machine, and the Hub can't be reached",
+    "OfflineModeIsEnabled": "it is not on this machine, and the Hub is not to be asked (HF_HUB_OFFLINE is set)",
+    "HFValidationError": "this is no name that the Hub can have, as OWNER/NAME",
+}
+_OF_STATUS = {
+    401: "the Hub does not know the token",
+    403: "the token may not do that; it needs the right to write to this repository",
+    409: "somebody else changed the repository at the same moment",
+    413: "it is larger than the Hub takes",
+    429: "the Hub asks to wait: too many requests were made",
+}
+
+
+def say_hub_error(error: BaseException) -> str:
+    """Why the Hub, or the library that loads what comes from it, failed: by kind and status, never in its words."""
+    if isinstance(error, TacitError):
+        return str(error)
+    causes = list(_causes(error))
+    for cause in causes:
+        for kind in type(cause).__mro__:
+            if kind.__name__ in _OF_HUB:
+                return _OF_HUB[kind.__name__]
+    for cause in causes:
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return _OF_STATUS.get(status, f"the Hub answered with status {status}")
+    reason = say_cause(error)
+    if reason:
+        return f"the Hub can't be reached: {reason}"
+    known = next((c.errno for c in causes if isinstance(c, OSError) and c.errno in _OF_SYSTEM), None)
+    if known is not None and known != errno.ENOENT:
+        return _OF_SYSTEM[known].rstrip(".")
+    return "its files are damaged, incomplete, or of a kind that the installed libraries do not know"
+
+
 def say_cause(error: BaseException) -> str:
     """Why a connection did not come about or broke, in words; "" where that can't be told."""
     for cause in _causes(error):

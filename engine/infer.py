@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from engine.config import StudentConfig
 from engine.dataset import ChatText, encode_prompt, end_token
 from engine.decode import Decoder, Decoding, Written, count_shared, find_own_stops, set_generation_settings_aside
-from engine.errors import MissingPart
+from engine.errors import MissingPart, say_hub_error
 from engine.kernels import choose_math_kernels
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.types import Generation
@@ -97,7 +97,7 @@ def load_tokenizer(student: StudentConfig) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, revision=student.revision)
     except (OSError, ValueError) as error:
-        raise MissingPart(f"the student {student.model} can't be loaded: {error}") from error
+        raise MissingPart(f"the student {student.model} can't be loaded: {say_hub_error(error)}.") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -116,7 +116,7 @@ def load_base(student: StudentConfig, device: Device, attention: str = "sdpa") -
             folder, revision=student.revision, dtype=device.dtype, attn_implementation=attention
         )
     except (OSError, ValueError) as error:
-        raise MissingPart(f"the student {student.model} can't be loaded: {error}") from error
+        raise MissingPart(f"the student {student.model} can't be loaded: {say_hub_error(error)}.") from error
     set_generation_settings_aside(model)
     return model.to(device.name)
 

@@ -66,5 +66,8 @@ def migrate(connection: duckdb.DuckDBPyConnection, file: Path | None, migrations
             connection.execute("COMMIT")
         except duckdb.Error as error:
             connection.execute("ROLLBACK")
-            raise StoreError(f"migration {migration.name} failed: {error}") from error
+            raise StoreError(
+                f"the workspace could not be brought to this version: its change {migration.name} failed. Nothing was "
+                "changed. Keep the file as it is, and open it with the version that wrote it"
+            ) from error
     return len(missing)

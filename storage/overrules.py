@@ -81,6 +81,11 @@ class Overrules:
         )[0]
         return int(row["newest"]), int(row["undone"])
 
+    def counting(self, project_id: str) -> int:
+        """How many decisions count: those that nobody took back."""
+        sql = "SELECT count(*) AS n FROM overrules WHERE project_id = ? AND NOT undone"
+        return int(self._db.remembered(sql, [project_id])[0]["n"])
+
     def edits(self, project_id: str, sample_ids: Sequence[str]) -> dict[str, Edit]:
         """The edits that count of some samples."""
         rows = self._db.rows(

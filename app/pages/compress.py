@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.pages.frame import Frame
-from app.pages.picking import PICK, opened_id, run_choices
+from app.pages.picking import PICK, enable, opened_id, run_choices
 from app.services import Services
 from app.usecases.reviewing import FILTERS, PAGE, Summary
 from app.view import Opener, columns_html, table_html, told_html
@@ -123,18 +123,18 @@ class _Handlers:
 
     def _page(self, project: str, run: str | None, which: str, begin: int) -> list[Any]:
         if not run:
-            return [told_html(_EMPTY), *[gr.Button(visible=False)] * 2, *_enable([False] * 3), "", 0]
+            return [told_html(_EMPTY), *[gr.Button(visible=False)] * 2, *enable(*[False] * 3), "", 0]
         found = self._run(project, run)
         summary, rows = self.services.review.page(found, which, begin)
         lines = [_line(row, summary.reviewed) for row in rows]
         empty = "No rationale here. Choose another filter, or go to the first page."
         on = [gr.Button(visible=summary.waiting)] * 2
-        can = _enable([summary.rationales > 0, begin > 0, len(rows) == PAGE])
+        can = enable(summary.rationales > 0, begin > 0, len(rows) == PAGE)
         return [summary_html(summary), *on, *can, table_html(lines, empty=empty), begin]
 
     def look(self, project: str, run: str | None, sample: str | None) -> list[Any]:
         if not sample or not run:
-            return [told_html(_CLOSED), "", "", gr.Dropdown([], value=None), "0", *_enable([False] * 5)]
+            return [told_html(_CLOSED), "", "", gr.Dropdown([], value=None), "0", *enable(*[False] * 5)]
         row = self.services.review.one(self._run(project, run), sample)
         numbers = [version["version"] for version in row["versions"]]
         history = [
@@ -148,7 +148,8 @@ class _Handlers:
             for version in reversed(row["versions"])
         ]
         shown = gr.Dropdown(numbers, value=max(0, row["version"] - 1))
-        can = _enable([not row["approved"], True, bool(row["approved"]), True, len(numbers) > 1])
+        asks = self.services.compress.can_ask(self._run(project, run), row["teacher"])
+        can = enable(not row["approved"], True, bool(row["approved"]), asks, len(numbers) > 1)
         table = table_html(history, "history")
         return [three_html(row), row["compressed"], table, shown, str(row["version"]), *can]
 
@@ -191,11 +192,6 @@ class _Handlers:
         self.services.run.approve(run, rest)
         taught = len(self.services.context.rationales.approved(run))
         return told_html(f"The run goes on: stage 2 learns from {counted(taught, 'approved rationale')}.")
-
-
-def _enable(can: list[bool]) -> list[Any]:
-    """Buttons that can or can't be pressed now."""
-    return [gr.Button(interactive=one) for one in can]
 
 
 def _named(sample: str | None) -> str:

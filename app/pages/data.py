@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.pages.frame import Frame
+from app.pages.picking import enable
 from app.pages.plots import lengths as length_plot
 from app.services import Services
 from app.telling import tell_queries, tell_spans
@@ -34,7 +35,6 @@ def build(frame: Frame) -> None:
         "## Data\nQueries need no labels. Labels that a file brings stay apart: they only score held-out queries."
     )
     held = gr.HTML(padding=False)
-    frame.fill([held], lambda project: _held(services, project))
     with gr.Row():
         file = gr.File(label="A file of queries", file_types=KINDS, type="filepath")
         dataset = gr.Textbox(label="or a dataset of the Hub", placeholder="hf:openai/gsm8k:main@train")
@@ -42,7 +42,7 @@ def build(frame: Frame) -> None:
         columns = [gr.Dropdown([_NONE], value=_NONE, label=f"column of {role}") for role in _ROLES]
     with gr.Row():
         share = gr.Slider(0, 1, 0.2, step=0.05, label="share held out for scoring, by hash (1: the whole file)")
-        look = gr.Button("Look at it", variant="secondary")
+        look = gr.Button("Look at it", variant="secondary", interactive=False)
         take = gr.Button("Take the good rows", variant="primary", interactive=False)
     said = gr.HTML(padding=False)
     with gr.Row():
@@ -52,21 +52,24 @@ def build(frame: Frame) -> None:
     with gr.Accordion("Near duplicates among the project's queries, and leaks between the splits", open=False):
         with gr.Row():
             close = gr.Slider(0.5, 1, 0.95, step=0.01, label="cosine similarity that counts as near")
-            find = gr.Button("Find them")
+            find = gr.Button("Find them", interactive=False)
         near = gr.HTML(padding=False)
     shown = [said, rows, lengths, errors, take]
 
+    frame.fill([held, find], lambda project: _hold(services, project))
     do = _Handlers(frame)
     inputs = [frame.project, file, dataset, share, *columns]
     look.click(frame.guard(do.preview), inputs, [*columns, *shown], **frame.quiet)
     file.upload(frame.guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
-    frame.follow(take.click(frame.guard(do.store), inputs, [said, held, take], **frame.quiet))
+    frame.follow(take.click(frame.guard(do.store), inputs, [said, held, find, take], **frame.quiet))
     find.click(frame.guard(do.resemble), [frame.project, close], near, **frame.quiet)
     for column in columns:
         column.input(frame.guard(do.choose), inputs, shown, **frame.quiet)
     file.clear(frame.guard(do.forget), frame.project, [*columns, *shown], show_progress="hidden", **frame.quiet)
     for changed in (dataset.input, share.input):
         changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
+    for changed in (file.change, dataset.change):
+        changed(_can_look, [file, dataset], look, show_progress="hidden", **frame.quiet)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class _Handlers:
         errors = table_html([{"row": e.row, "what is wrong": e.message} for e in told.errors[:20]], "left out")
         notes = table_html([{"row": n.row, "what is wrong": n.message} for n in told.notes[:20]], "taken in part")
         shown = told_html(" ".join(tell_queries(told)), bad=bool(told.broke_off)) + errors + notes
-        return [shown, _held(self.frame.services, self.frame.open(project)), gr.Button(interactive=False)]
+        return [shown, *_hold(self.frame.services, self.frame.open(project)), gr.Button(interactive=False)]
 
     def resemble(self, project: str, threshold: float) -> str:
         found = self.frame.services.resemble.find(project, threshold)
@@ -136,13 +139,20 @@ def _overrides(names: tuple[str, ...]) -> dict[str, str]:
     return {role: "" if name == _NONE else name for role, name in zip(_ROLES, names, strict=True) if name}
 
 
-def _held(services: Services, project: Project | None) -> str:
+def _can_look(file: str | None, dataset: str | None) -> Any:
+    """The button that looks at what was chosen, once something is."""
+    return gr.Button(interactive=bool(file or (dataset or "").strip()))
+
+
+def _hold(services: Services, project: Project | None) -> list[Any]:
+    """How many queries a project has, and the button that compares them."""
     if project is None:
-        return told_html("Make a project first, on the page Projects.")
+        return [told_html("Make a project first, on the page Projects."), *enable(False)]
     counts = services.context.queries.counts(project.id)
     distill, heldout = counts.get("distill", 0), counts.get("heldout", 0)
     queries = counted(distill, "query", "queries")
-    return told_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")
+    told = told_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")
+    return [told, *enable(distill + heldout > 1)]
 
 
 def _draw(found: Preview) -> list[Any]:

@@ -9,13 +9,14 @@ from typing import Any, Literal
 import gradio as gr
 
 from app.pages.frame import Frame
-from app.pages.picking import PICK, opened_id
+from app.pages.picking import PICK, enable, opened_id
 from app.pages.plots import heatmap
 from app.pages.selection import RAW, draw_numbers, say_reason
 from app.services import Services
-from app.usecases.browsing import FILTERS, Detail
+from app.usecases.browsing import FILTERS, LISTED, Detail
 from app.view import Opener, marked_html, table_html, told_html
 from engine.errors import StateError
+from engine.wording import counted
 from storage.projects import Project
 
 _EVERY = "every teacher"
@@ -33,12 +34,13 @@ class Listed:
 def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
     """Lay this half out and bind its handlers. `numbers` are the components that decisions change above."""
     do = _Handlers(frame.services)
-    find, turns, page = _lay_list()
+    find, turns, listing = _lay_list()
     opened = gr.Textbox(visible=False)
     one, buttons = _lay_detail()
-    query_rows, after = page
-    sample, instead, text, seen = one[2:]
-    few = [*one[:2], instead]
+    page = [*listing, *turns, buttons["undo"]]
+    query_rows, after = page[:2]
+    sample, instead, text, seen = one[2:6]
+    few = [*one[:2], instead, *one[6:]]
     asked = [frame.project, *find[:2]]
     for event in (turns[0].click, find[0].submit, find[1].change):
         event(frame.guard(do.first), asked, page, **frame.quiet)
@@ -78,16 +80,18 @@ def _lay_list() -> tuple[list[Any], list[Any], list[Any]]:
     with gr.Row():
         search = gr.Textbox(label="Search the queries", max_length=200)
         which = gr.Dropdown(list(FILTERS), value="all", label="Show")
-        first, forward = gr.Button("First page"), gr.Button("Next page")
+        first, forward = (gr.Button(name, interactive=False) for name in ("First page", "Next page"))
     with gr.Accordion("Decide for all samples that the search and the filter find", open=False), gr.Row():
         teacher = gr.Dropdown([_EVERY], value=_EVERY, label="Of")
-        keep, drop = gr.Button("Keep them all"), gr.Button("Drop them all", variant="stop")
+        keep = gr.Button("Keep them all", interactive=False)
+        drop = gr.Button("Drop them all", variant="stop", interactive=False)
     queries = gr.HTML(padding=False, js_on_load=PICK)
     return [search, which, teacher], [first, forward, keep, drop], [queries, gr.State([0, 0])]
 
 
 def _lay_detail() -> tuple[list[Any], dict[str, Any]]:
     """What shows one query, and what decides over it."""
+    off: dict[str, Any] = {"interactive": False}
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             detail = gr.HTML(padding=False)
@@ -96,15 +100,16 @@ def _lay_detail() -> tuple[list[Any], dict[str, Any]]:
             sample = gr.Dropdown([], label="Sample to decide on", interactive=True)
             text = gr.Textbox(label="Its rationale", lines=5, max_lines=14, interactive=True)
             with gr.Row():
-                save = gr.Button("Save the edit")
-                keep, drop = gr.Button("Keep"), gr.Button("Drop", variant="stop")
+                save = gr.Button("Save the edit", **off)
+                keep, drop = gr.Button("Keep", **off), gr.Button("Drop", variant="stop", **off)
             with gr.Row():
                 instead = gr.Dropdown([], label="in the place of", interactive=True)
-                swap = gr.Button("Swap")
-            undo = gr.Button("Undo the last decision")
+                swap = gr.Button("Swap", **off)
+            undo = gr.Button("Undo the last decision", **off)
             said = gr.HTML(padding=False)
     buttons = {"save": save, "keep": keep, "drop": drop, "swap": swap, "undo": undo, "said": said}
-    return [detail, matrix, sample, instead, text, gr.Textbox("0", visible=False)], buttons
+    shown = [detail, matrix, sample, instead, text, gr.Textbox("0", visible=False)]
+    return [*shown, save, keep, drop, swap], buttons
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ class _Handlers:
 
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
-            return [gr.update(), "", [0, 0]]
+            return [gr.update(), "", [0, 0], *enable(*[False] * 5)]
         teachers = [spec.name for spec in self.services.context.projects.teachers(project.id)]
         return [gr.Dropdown([_EVERY, *teachers], value=_EVERY), *self.first(project.name, "", "all")]
 
@@ -132,18 +137,22 @@ class _Handlers:
         return self._page(project, search, which, place[0])
 
     def _page(self, project: str, search: str, which: str, begin: int) -> list[Any]:
-        """The list behind a position, and where it begins and ends."""
+        """The list behind a position, where it begins and ends, and the buttons for pages and for all that is found."""
         rows = self.services.browse.queries(project, search, which, begin)
         shown = [
             {"query": Opener(row["query"], row["id"]), **{k: v for k, v in row.items() if k not in _HIDDEN}}
             for row in rows
         ]
         table = table_html(shown, empty="No query here. Select first, or search for something else.")
-        return [table, [begin, rows[-1]["position"] if rows else 0]]
+        of = self.services.context.projects.get(project)
+        decides = bool(rows) and self.services.select.is_selected(of.id)
+        can = enable(begin > 0, len(rows) == LISTED, decides, decides, self.services.select.can_undo(of.id))
+        return [table, [begin, rows[-1]["position"] if rows else 0], *can]
 
     def look(self, project: str, query_id: str | None, chosen: str | None = None) -> list[Any]:
         if not query_id:
-            return ["", gr.Plot(visible=False), gr.Dropdown([], value=None), gr.Dropdown([], value=None), "", "0"]
+            none = [gr.Dropdown([], value=None), gr.Dropdown([], value=None)]
+            return ["", gr.Plot(visible=False), *none, "", "0", *enable(*[False] * 4)]
         found = self.services.browse.detail(project, query_id)
         names = [(f"{place}. {row['teacher']}: {row['label']}", row["id"]) for place, row in _numbered(found)]
         row = next((row for row in found.samples if row["id"] == chosen), found.samples[0] if found.samples else None)
@@ -154,11 +163,12 @@ class _Handlers:
             gr.Dropdown(names, value=row["id"] if row else None),
             gr.Dropdown(kept, value=kept[-1][1] if kept else None),
             *(self._shown(row) if row else ["", "0"]),
+            *enable(*[bool(row and row["reason"])] * 3, len(kept) > 0 and len(names) > 1),
         ]
 
     def redraw(self, project: str, query_id: str | None, chosen: str | None) -> list[Any]:
-        detail, drawn, _, instead, *_ = self.look(project, query_id, chosen)
-        return [detail, drawn, instead]
+        detail, drawn, _, instead, _, _, *can = self.look(project, query_id, chosen)
+        return [detail, drawn, instead, *can]
 
     def pick(self, project: str, query_id: str, sample_id: str | None) -> list[Any]:
         found = self.services.browse.detail(project, query_id)
@@ -202,11 +212,16 @@ class _Handlers:
         search, which, teacher = find
         found = self.services.browse.matching(project, search, which, None if teacher == _EVERY else teacher)
         self.services.select.overrule(project, found, action)
-        return told_html(f"{action}: {len(found):,} samples, by hand; undo takes all of them back")
+        done = "kept" if action == "keep" else "dropped"
+        return told_html(f"{counted(len(found), 'sample')} {done} by hand; undo takes all of them back")
 
     def undo(self, project: str) -> str:
         undone = self.services.select.undo(project)
-        told = f"undone: {undone['action']} of {len(undone['samples']):,} samples" if undone else "nothing to undo"
+        told = (
+            f"undone: {undone['action']} of {counted(len(undone['samples']), 'sample')}"
+            if undone
+            else "nothing to undo"
+        )
         return told_html(told)
 
 

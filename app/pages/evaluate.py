@@ -10,7 +10,7 @@ import gradio as gr
 from app.console import kinds_lines
 from app.offering import only_guides
 from app.pages.frame import Frame
-from app.pages.picking import run_choices
+from app.pages.picking import enable, run_choices
 from app.pages.plots import tradeoff
 from app.services import Services
 from app.usecases.comparing import ASSUMED_HOUR, PAGE, System, say_pay_back
@@ -20,6 +20,7 @@ from engine.costs import ASSUMED
 from engine.errors import InputError
 from engine.evaluate import MARGIN, Verdict
 from engine.types import ReportRow
+from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run
 
@@ -40,7 +41,7 @@ def build(frame: Frame) -> None:
     kinds = gr.HTML(padding=False)
     first, second, alone = _bind_differing(frame, do, run)
 
-    report = [said, table, plot, kinds, student, teacher, first, second, alone]
+    report = [said, table, plot, kinds, student, teacher, first, second, alone, again]
     hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
     frame.fill_once([run, margin], do.open)
     run.change(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet)
@@ -80,7 +81,7 @@ def _lay_head() -> list[Any]:
             info="against the best; for all runs of the project",
             max_length=10,
         )
-        again = gr.Button("Score again")
+        again = gr.Button("Score again", interactive=False)
     return [run, hour, margin, again]
 
 
@@ -100,12 +101,12 @@ def _bind_differing(frame: Frame, do: _Handlers, run: Any) -> list[Any]:
         first = gr.Dropdown([], label="One", interactive=True)
         second = gr.Dropdown([], label="The other", interactive=True)
         alone = gr.Dropdown([_ANY], value=_ANY, label="Right is only", interactive=True)
-        start, forward = gr.Button("First page"), gr.Button("Next page")
+        start, forward = (gr.Button(name, interactive=False) for name in ("First page", "Next page"))
     items, begin = gr.HTML(padding=False), gr.State(0)
     asked = [frame.project, run, first, second, alone]
     for event in (first.change, second.change, alone.change, start.click):
-        event(frame.guard(do.first), asked, [items, begin], show_progress="hidden", **frame.quiet)
-    forward.click(frame.guard(do.turn), [*asked, begin], [items, begin], **frame.quiet)
+        event(frame.guard(do.first), asked, [items, begin, start, forward], show_progress="hidden", **frame.quiet)
+    forward.click(frame.guard(do.turn), [*asked, begin], [items, begin, start, forward], **frame.quiet)
     return [first, second, alone]
 
 
@@ -143,15 +144,16 @@ class _Handlers:
 
     def show(self, project: str, run: str | None, hour: str) -> list[Any]:
         empty = [gr.Dropdown([], value=None) for _ in range(4)]
+        none = ["", gr.Plot(visible=False), "", *empty, gr.Dropdown([_ANY], value=_ANY), *enable(False)]
         if not run:
-            return [told_html(_EMPTY), "", gr.Plot(visible=False), "", *empty, gr.Dropdown([_ANY], value=_ANY)]
+            return [told_html(_EMPTY), *none]
         found = self._run(project, run)
         systems = self.services.compare.systems(found, read_price(hour))
         data = self.services.reading.run(found.id)
         if not systems:
             told = f"{data['status']}: {data['message'] or 'nothing is scored yet'}. "
             told += "Scores need held-out queries with labels, or with answers of two teachers."
-            return [told_html(told), "", gr.Plot(visible=False), "", *empty, gr.Dropdown([_ANY], value=_ANY)]
+            return [told_html(told), *none]
         names = [system.report.name for system in systems]
         pair = _pair(systems)
         return [
@@ -166,6 +168,7 @@ class _Handlers:
             _choose(names, pair[0]),
             _choose(names, pair[1]),
             gr.Dropdown([_ANY, *pair], value=_ANY),
+            *enable(True),
         ]
 
     def price(self, project: str, run: str | None, hour: str) -> list[Any]:
@@ -192,12 +195,12 @@ class _Handlers:
     def _items(self, project: str, run: str | None, asked: tuple[str | None, str | None, str], begin: int) -> list[Any]:
         first, second, alone = asked
         if not run or not first or not second:
-            return ["", 0]
+            return ["", 0, *enable(False, False)]
         only = "" if alone == _ANY else alone
         rows = self.services.compare.differing(self._run(project, run), first, second, begin, only)
         parts = [_item_html(row, first, second) for row in rows]
         told = f"{begin + 1}-{begin + len(rows)} of the queries on which they differ" if rows else "No such query here."
-        return [told_html(told) + "".join(parts), begin]
+        return [told_html(told) + "".join(parts), begin, *enable(begin > 0, len(rows) == PAGE)]
 
 
 def read_price(text: str | None) -> float | None:
@@ -289,8 +292,8 @@ def _each(system: System) -> str:
 def _caption(systems: list[System]) -> str:
     assumed = any(system.assumed for system in systems)
     return (
-        f"{systems[0].report.n:,} held-out queries; tokens are the student tokenizer's, for length; billed ones are "
-        "the provider's, for money; read: answers that could be"
+        f"{counted(systems[0].report.n, 'held-out query')}; tokens are the student tokenizer's, for length; "
+        "billed ones are the provider's, for money; read: answers that could be"
         + ("; assumed: a teacher that bills nothing at a list price, the device at the price above" if assumed else "")
     )
 

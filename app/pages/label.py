@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.pages.frame import NO_PROJECT, Frame
+from app.pages.picking import enable
 from app.services import Services
 from app.usecases.labelling import LabelOrder, read_money
 from app.usecases.quoting import PILOT, Quote
@@ -75,7 +76,7 @@ class _Handlers:
     def guide(self, project: Project | None) -> list[Any]:
         """What stands here and what comes next, and which buttons can do something now."""
         if project is None:
-            return ["", *[gr.Button(interactive=False)] * 6]
+            return ["", *enable(*[False] * 6)]
         services = self.frame.services
         standing = read_standing(services, project)
         running, failed = bool(services.label.running(project)), bool(services.context.samples.failures(project.id))
@@ -84,7 +85,7 @@ class _Handlers:
         more = (askable and failed and not running, failed)
         return [
             guide_of(standing, self.frame.policy.address(project)),
-            *(gr.Button(interactive=one) for one in (*can, *more)),
+            *enable(*map(bool, (*can, *more))),
         ]
 
     def ask_quote(self, project: str, names: list[str], heldout: bool, *_: Any) -> str:

@@ -14,6 +14,7 @@ from app.usecases.browsing import Detail
 from app.usecases.comparing import System
 from app.usecases.surveying import Points, Survey
 from app.usecases.watching import Curve
+from engine.wording import counted
 
 _SMALL = {"l": 40, "r": 10, "t": 36, "b": 40}
 _WIDE = {"l": 90, "r": 10, "t": 36, "b": 60}
@@ -136,7 +137,9 @@ def rationale_map(points: Points) -> go.Figure:
                 hovertemplate="%{text}<extra>%{fullData.name}</extra>",
             )
     part = (
-        f"{len(points.x):,} of {points.of:,} rationales" if len(points.x) < points.of else f"{points.of:,} rationales"
+        f"{len(points.x):,} of {points.of:,} rationales"
+        if len(points.x) < points.of
+        else counted(points.of, "rationale")
     )
     title = {"text": f"{part}; two principal components, {points.shown:.0%} of the variance", "font_size": 13}
     legend = {"orientation": "h", "y": -0.1}

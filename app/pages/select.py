@@ -52,7 +52,8 @@ def build(frame: Frame) -> None:
     do = _Handlers(frame.services)
     weights = settings[4 : 4 + len(FACTORS)]
     asked = [frame.project, *settings]
-    numbers = {"fn": frame.guard(do.numbers), "inputs": asked, "outputs": [said, bins], **RAW}
+    drawn_by = [said, bins, buttons["store"], survey]
+    numbers = {"fn": frame.guard(do.numbers), "inputs": asked, "outputs": drawn_by, **RAW}
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
     for part in (*settings[:3], settings[-1]):
         part.input(**numbers, **last)
@@ -61,13 +62,13 @@ def build(frame: Frame) -> None:
         balanced = weight.input(None, weights, weights, js=script, **last)
         balanced.then(**numbers, **last)
     preset.input(frame.guard(do.set_out), [frame.project, preset], settings, **last).success(**numbers, **last)
-    listed = decide.build(frame, settings, [said, bins])
-    stored = buttons["store"].click(frame.guard(do.choose), asked, [said, bins], **RAW, **frame.quiet)
+    listed = decide.build(frame, settings, drawn_by)
+    stored = buttons["store"].click(frame.guard(do.choose), asked, drawn_by, **RAW, **frame.quiet)
     frame.follow(stored.success(frame.guard(listed.first), listed.asked, listed.parts, **frame.quiet))
     fitted = buttons["fit"].click(frame.guard(do.fit), asked, [buttons["told"], settings[-1]], **RAW, **frame.quiet)
     fitted.success(**numbers, **last)
     survey.click(frame.guard(do.survey), asked, drawn, **RAW, **frame.quiet)
-    frame.fill_once([note, said, bins, buttons["fit"], buttons["told"], *settings], do.start)
+    frame.fill_once([note, *drawn_by, buttons["fit"], buttons["told"], *settings], do.start)
 
 
 def _lay_settings() -> tuple[gr.Dropdown, list[Any], dict[str, Any]]:
@@ -89,9 +90,9 @@ def _lay_settings() -> tuple[gr.Dropdown, list[Any], dict[str, Any]]:
             "by gold."
         )
         temperature = gr.Number(1.0, label="Temperature (1: confidences as they are)", step=0.01)
-        fit = gr.Button("Fit it to the gold labels")
+        fit = gr.Button("Fit it to the gold labels", interactive=False)
         told = gr.HTML(padding=False)
-    store = gr.Button("Select", variant="primary")
+    store = gr.Button("Select", variant="primary", interactive=False)
     settings = [threshold, method, disagree, few, *weights, temperature]
     return preset, settings, {"store": store, "fit": fit, "told": told}
 
@@ -104,7 +105,7 @@ def _lay_weight(name: str) -> gr.Slider:
 def _lay_overviews() -> tuple[gr.Button, list[Any]]:
     """The button that draws the overviews, and what it fills."""
     with gr.Accordion("Overviews: likeness of teachers, coverage, other ways to select, map", open=False):
-        survey = gr.Button("Draw the overviews")
+        survey = gr.Button("Draw the overviews", interactive=False)
         ways = gr.HTML(padding=False)
         with gr.Row():
             alike = gr.Plot(label="mean cosine by pair of teachers", visible=False)
@@ -148,7 +149,7 @@ class _Handlers:
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
             told = told_html("Make a project first, on the page Projects.")
-            return ["", told, *[gr.update()] * (3 + 5 + len(FACTORS))]
+            return ["", told, *[gr.update()] * (5 + 5 + len(FACTORS))]
         values, notice = begin_settings(self.services, project)
         golds = self.services.calibrate.count_golds(project.name)
         few = "" if golds >= LEAST_GOLDS else f"{golds} answered queries have a gold label, so none can be fitted."

@@ -7,10 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from app.pages.picking import enable
 from app.pages.plots import histogram
 from app.services import Services
 from app.usecases.calibrating import Measured, say_measured
-from app.usecases.tallies import say_notices
+from app.usecases.tallies import say_kept, say_notices
 from app.view import table_html, told_html
 from engine.config import COMPUTED_FACTORS, SelectionConfig, read_config
 from engine.errors import InputError, NotFound, StateError
@@ -75,21 +76,23 @@ def hold_settings(project: Project, config: SelectionConfig) -> list[Any]:
 
 
 def draw_numbers(services: Services, project: str, values: tuple[Any, ...]) -> list[Any]:
-    """What these settings keep, as text and as a histogram; settings that can't be are told in their place."""
+    """What these settings keep, as text and as a histogram, and the buttons that select and draw the overviews.
+
+    Settings that can't be are told in the place of the numbers.
+    """
     try:
         config = read_settings(*values)
         found = services.select.preview(project, config)
         measured = services.calibrate.measure(project, config)
     except (StateError, InputError) as error:
-        return [told_html(str(error), bad=isinstance(error, InputError)), gr.Plot(visible=False)]
-    return [_numbers_html(found.counts, measured), gr.Plot(histogram(found.histogram, config.threshold), visible=True)]
+        wrong = isinstance(error, InputError)
+        can = enable(not wrong and services.select.has_samples(project), False)
+        return [told_html(str(error), bad=wrong), gr.Plot(visible=False), *can]
+    drawn = gr.Plot(histogram(found.histogram, config.threshold), visible=True)
+    return [_numbers_html(found.counts, measured), drawn, *enable(True, True)]
 
 
 def _numbers_html(counts: dict[str, Any], measured: Measured | None) -> str:
-    told = (
-        f"kept {counts['kept']:,} of {counts['samples']:,} samples, for {counts['queries_kept']:,} of "
-        f"{counts['queries']:,} queries; among what passes, the labels differ in {counts['label_disagreements']:,}"
-    )
     notices = "".join(map(told_html, say_notices(counts)))
     warnings = "".join(
         told_html(f"{row['teacher']}: {row['passed']:.0%} pass; the threshold separates nothing", bad=True)
@@ -99,7 +102,7 @@ def _numbers_html(counts: dict[str, Any], measured: Measured | None) -> str:
     kept = [{"teacher": name, "kept": number} for name, number in counts["kept_by_teacher"].items()]
     reasons = [{"reason": say_reason(name), "samples": number} for name, number in counts["reasons"].items()]
     tables = f"<div class='beside'>{table_html(reasons)}{table_html(kept)}</div>"
-    return told_html(told) + notices + warnings + tables + _measured_html(measured)
+    return told_html(say_kept(counts)) + notices + warnings + tables + _measured_html(measured)
 
 
 def _measured_html(measured: Measured | None) -> str:

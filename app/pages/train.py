@@ -7,8 +7,9 @@ from typing import Any
 
 import gradio as gr
 
+from app.offering import only_guides
 from app.pages.frame import Frame
-from app.pages.picking import read_number, run_choices, run_name
+from app.pages.picking import enable, read_number, run_choices, run_name
 from app.pages.plots import curves_plot
 from app.services import Services
 from app.usecases.forecasting import Forecast
@@ -19,6 +20,7 @@ from app.usecases.watching import Progress
 from app.view import Spark, log_html, span_text, stages_html, table_html, told_html
 from engine.config import Plan, read_config
 from engine.errors import InputError, NotFound, StateError, TacitError
+from engine.types import RunStatus
 from storage.projects import Project
 
 _PRESETS = [("small student", "small-student"), ("paper", "paper"), ("smoke test: four updates", "smoke")]
@@ -33,17 +35,18 @@ def build(frame: Frame) -> None:
     do = _Handlers(frame)
     order = _lay_order(frame.policy.limits.preset)
     with gr.Row():
-        measure = gr.Button("Forecast")
-        start = gr.Button("Start", variant="primary")
+        measure = gr.Button("Forecast", interactive=False)
+        start = gr.Button("Start", variant="primary", interactive=False)
     said, drawn = gr.HTML(padding=False), gr.HTML(padding=False)
     forecast = gr.HTML(padding=False)
     gr.Markdown("### Runs")
     listed = gr.HTML(padding=False)
     with gr.Row():
         run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=240)
-        cancel, resume = gr.Button("Cancel", variant="stop"), gr.Button("Resume")
+        cancel = gr.Button("Cancel", variant="stop", interactive=False)
+        resume = gr.Button("Resume", interactive=False)
         step = gr.Dropdown([], label="Step", interactive=True, min_width=140)
-        again = gr.Button("Do it and the rest again")
+        again = gr.Button("Rerun from here", interactive=False)
     beside = gr.Dropdown([], label="Drawn side by side", multiselect=True, max_choices=6, interactive=True)
     with gr.Row():
         losses = gr.Plot(label="loss by update", visible=False)
@@ -53,18 +56,18 @@ def build(frame: Frame) -> None:
 
     asked = [frame.project, *order]
     frame.fill([listed], do.list_runs)
-    frame.fill_once([run, step, beside, order[3], drawn], do.open)
+    frame.fill_once([run, step, beside, order[3], drawn, measure, start], do.open)
+    frame.fill_live([cancel, resume, again], [run], do.can_go_on)
     frame.fill_live([losses, speeds, log], [beside, run], do.draw)
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
     for part in order:
-        part.input(frame.guard(do.plan), asked, [drawn, forecast], **last)
+        part.input(frame.guard(do.plan), asked, [drawn, forecast, measure, start], **last)
     measure.click(frame.guard(do.ask_forecast), asked, [said, frame.timer], **frame.quiet)
     frame.fill_live([forecast], order, do.show_forecast)
     started = start.click(frame.guard(do.start), asked, [said, run, beside, frame.timer], **frame.quiet)
     frame.follow(started)
     run.change(frame.guard(do.steps), [frame.project, run], step, show_progress="hidden", **frame.quiet)
-    if frame.policy.limits.preset:
-        run.change(frame.guard(do.may_go_on), [frame.project, run], [resume, again], **last)
+    run.change(frame.guard(do.can_go_on), [frame.project, run], [cancel, resume, again], **last)
     beside.input(frame.guard(do.draw), [frame.project, beside, run], [losses, speeds, log], **frame.quiet)
     frame.follow(cancel.click(frame.guard(do.cancel), [frame.project, run], [said, frame.timer], **frame.quiet))
     frame.follow(resume.click(frame.guard(do.resume), [frame.project, run], [said, frame.timer], **frame.quiet))
@@ -151,23 +154,39 @@ class _Handlers:
     def open(self, project: Project | None) -> list[Any]:
         if project is None:
             told = told_html("Make a project first, on the page Projects.")
-            return [run_choices([]), gr.Dropdown([], value=None), gr.Dropdown([], value=None), gr.skip(), told]
+            none = [gr.Dropdown([], value=None), gr.Dropdown([], value=None)]
+            return [run_choices([]), *none, gr.skip(), told, *enable(False, False)]
         runs = self.services.context.runs.all(project.id)
         names = [(run_name(run), run.id) for run in runs]
-        beside = gr.Dropdown(names, value=[run.id for run in runs[:1]])
+        beside = gr.Dropdown(names, value=[run.id for run in runs[:1]] or None)
         live = [s.name for s in self.services.context.projects.teachers(project.id) if s.provider != "recorded"]
         step = self.steps(project.name, runs[0].id) if runs else gr.Dropdown([], value=None)
         order = PlanOrder(preset=self.frame.policy.limits.preset or "small-student")
-        drawn = plan_html(make_plan(self.services.context, project.name, order))
-        return [run_choices(runs), step, beside, gr.Dropdown([_NOBODY, *live], value=_NOBODY), drawn]
+        plan = make_plan(self.services.context, project.name, order)
+        why = self._why_not(project.name, plan)
+        drawn = plan_html(plan) + (told_html(why) if why else "")
+        compressor = gr.Dropdown([_NOBODY, *live], value=_NOBODY)
+        return [run_choices(runs), step, beside, compressor, drawn, *enable(not why, not why)]
+
+    def _why_not(self, project: str, plan: Plan) -> str:
+        """What a plan lacks to be started; "" if nothing."""
+        try:
+            self.services.run.check(project, plan)
+        except NotFound as error:
+            return f"{error}: select samples on the page Select first."
+        except TacitError as error:
+            return str(error)
+        return ""
 
     def plan(self, project: str, *values: Any) -> list[Any]:
         """The plan as it is typed; what can't be read yet is told in its place."""
         try:
-            drawn = plan_html(self._plan(project, values))
+            plan = self._plan(project, values)
         except TacitError as error:
-            return [told_html(str(error), bad=True), ""]
-        return [drawn, self.show_forecast(project, *values)]
+            return [told_html(str(error), bad=True), "", *enable(False, False)]
+        why = self._why_not(project, plan)
+        drawn = plan_html(plan) + (told_html(why) if why else "")
+        return [drawn, self.show_forecast(project, *values), *enable(not why, not why)]
 
     def show_forecast(self, project: str, *values: Any) -> str:
         try:
@@ -192,10 +211,11 @@ class _Handlers:
         ]
 
     def start(self, project: str, *values: Any) -> list[Any]:
-        try:
-            run = self.services.run.start(project, self._plan(project, values))
-        except NotFound as error:
-            raise InputError(f"{error}: select samples on the page Select first.") from error
+        plan = self._plan(project, values)
+        why = self._why_not(project, plan)
+        if why:
+            raise InputError(why)
+        run = self.services.run.start(project, plan)
         runs = self.services.context.runs.all(run.project_id)
         if self.services.context.runs.get(run.id).status == "stopped":
             raise StateError(f"The run could not start: {self.services.context.runs.get(run.id).message}")
@@ -209,9 +229,15 @@ class _Handlers:
         names = [step.name for step in self.services.reading.run_of(project, run).plan.steps]
         return gr.Dropdown(names, value=names[0])
 
-    def may_go_on(self, project: str, run: str | None) -> list[Any]:
-        """Where only short runs go on, the buttons for it are there for those."""
-        return [gr.Button(interactive=self.frame.policy.goes_on(project, run)) for _ in range(2)]
+    @only_guides
+    def can_go_on(self, project: str, run: str | None) -> list[Any]:
+        """The buttons that cancel a run, resume it and rerun its steps, as far as it can be now."""
+        if not run:
+            return enable(False, False, False)
+        found = self.services.reading.run_of(project, run)
+        going = found.status in (RunStatus.RUNNING, RunStatus.WAITING)
+        may = self.frame.policy.goes_on(project, run)
+        return enable(going, may and self.services.run.can_resume(found), may and not going)
 
     def list_runs(self, project: Project | None) -> str:
         found = self.services.watch.progress(project.id) if project else []
@@ -237,7 +263,7 @@ class _Handlers:
 
     def rerun(self, project: str, run: str | None, step: str | None) -> list[Any]:
         found = self.services.run.rerun(self.services.reading.run_of(project, run).id, step or "")
-        return [told_html(f"Run {found.id[:8]} does {step} and what follows again."), gr.Timer(active=True)]
+        return [told_html(f"Run {found.id[:8]} does {step} and all steps after it again."), gr.Timer(active=True)]
 
 
 def _line(found: Progress) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from app.usecases.selecting import SelectService
 from engine.errors import NotFound, StateError
 from storage.projects import Project
 
-_PAGE = 50
+LISTED = 50
+"""Queries on a page of the list."""
 FILTERS = {
     "all": "TRUE",
     "labels differ": "labels > 1",
@@ -61,7 +62,7 @@ class BrowseService:
         """
         _, condition, values = self._found(project_name, search, which, after)
         sql = f"SELECT * EXCLUDE (labels, by_hand, edited) FROM ({_LISTED}) WHERE {condition}"
-        return self.context.db.remembered(f"{sql} ORDER BY position LIMIT {_PAGE}", values)
+        return self.context.db.remembered(f"{sql} ORDER BY position LIMIT {LISTED}", values)
 
     def matching(self, project_name: str, search: str, which: str, teacher: str | None) -> list[str]:
         """All samples of the queries that a search and a filter find, of one teacher or (None) all.

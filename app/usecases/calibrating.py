@@ -20,6 +20,7 @@ from engine.evaluate import auroc
 from engine.select import weigh
 from engine.tasks import get_task
 from engine.types import Split, hash_id
+from engine.wording import counted, verb
 from storage.projects import Project
 
 MOST_SCORED = 2_000
@@ -138,7 +139,8 @@ class CalibrateService:
         names, group = np.unique(held.arrays.query[used], return_inverse=True)
         if len(names) < LEAST_GOLDS:
             raise StateError(
-                f"{len(names)} queries have a gold label and a confidence; a temperature needs {LEAST_GOLDS}. "
+                f"{counted(len(names), 'query')} {verb(len(names), 'has')} a gold label and a confidence; a "
+                f"temperature needs {LEAST_GOLDS}. "
                 "Nothing was changed."
             )
         confidence, right = chosen.confidence[used], verdict[used] == _RIGHT
@@ -217,11 +219,12 @@ def say_measured(found: Measured) -> list[str]:
         ranks = "" if found.auroc is None else f", AUROC {found.auroc:.3f}"
         told.append(
             f"Calibration error {found.error:.3f}{ranks} (expected calibration error in {BINS} bins of equal width, "
-            f"n = {found.n:,} samples of {found.queries:,} queries with a gold label{part})."
+            f"n = {counted(found.n, 'sample')} of {counted(found.queries, 'query')} with a gold label{part})."
         )
     kept = "" if found.kept_right is None else f"; of the {found.kept:,} kept among them {found.kept_right:.3f}"
     told.append(
-        f"By gold labels {found.right:.3f} of {found.labels:,} samples are right{kept}; selection reads no gold."
+        f"By gold labels {found.right:.3f} of {counted(found.labels, 'sample')} {verb(found.labels, 'is')} "
+        f"right{kept}; selection reads no gold."
     )
     return told
 
@@ -230,7 +233,8 @@ def say_fitted(found: Fitted) -> str:
     """What a fitted temperature does."""
     bound = " (the end of its range: the confidences tell almost nothing, or all)" if found.at_bound else ""
     return (
-        f"Temperature {found.temperature:g}{bound}, fitted by likelihood on {found.n:,} samples of {found.queries:,} "
-        f"queries with a gold label: calibration error {found.before:.3f} before, {found.after:.3f} after (each tenth "
-        "of the queries with the temperature of the others). Ranks stay as they are; what passes a threshold changes."
+        f"Temperature {found.temperature:g}{bound}, fitted by likelihood on {counted(found.n, 'sample')} of "
+        f"{counted(found.queries, 'query')} with a gold label: calibration error {found.before:.3f} before, "
+        f"{found.after:.3f} after (each tenth of the queries with the temperature of the others). Ranks stay as they "
+        "are; what passes a threshold changes."
     )

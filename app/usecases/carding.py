@@ -19,6 +19,7 @@ from engine.packaged import PACKAGED_STUDENT
 from engine.prompts import load_prompt
 from engine.tasks import get_task
 from engine.types import Query, Split, make_query
+from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run
 
@@ -89,14 +90,15 @@ def write_card(context: Context, run: Run, step: str, form: Form, public: bool =
 def write_set_card(context: Context, project: Project, selection_id: str) -> Card:
     """The card of a distillation set."""
     found = _origins(context, project, selection_id)
+    labels = "its label" if found["selection"]["kept"] == 1 else "their labels"
     front = {
         "configs": [{"config_name": "default", "data_files": SET_FILE}],
         "tags": ["reasoning-distillation", "tacit"],
     }
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n",
-        f"# {project.name}: distillation set\n\n{found['selection']['kept']:,} rationales with their labels, written "
-        "by language models and selected by Tacit (Thinking without Tokens, arXiv 2503.24198). Task: "
+        f"# {project.name}: distillation set\n\n{counted(found['selection']['kept'], 'rationale')} with {labels}, "
+        "written by language models and selected by Tacit (Thinking without Tokens, arXiv 2503.24198). Task: "
         f"{project.config.task}. Written on {date.today().isoformat()}. One row a rationale: the query, the teacher, "
         "what it said, its confidence, and why it was kept.\n",
         _origin(found),
@@ -180,9 +182,9 @@ def _origin(found: dict[str, Any]) -> str:
     base = "The weights follow the licence of the base model. " if "base_model" in found else ""
     return (
         "## Where it comes from\n\nTeachers:\n" + "\n".join(lines or ["- none"]) + f"\n\nPrompts, by hash: {prompts}.\n"
-        f"Selection: {kept} samples, {config['method']}, threshold {config['threshold']}. Settings, prices and spend "
-        f"stand in `tacit.json`.\n\n## Licence\n\n{base}Whether a provider's answers may train another model is up to "
-        "that provider's terms: look at those of each teacher above before you pass this on.\n"
+        f"Selection: {counted(kept, 'sample')}, {config['method']}, threshold {config['threshold']}. Settings, prices "
+        f"and spend stand in `tacit.json`.\n\n## Licence\n\n{base}Whether a provider's answers may train another "
+        "model is up to that provider's terms: look at those of each teacher above before you pass this on.\n"
     )
 
 

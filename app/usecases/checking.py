@@ -82,6 +82,6 @@ def _device() -> Finding:
     asked = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError) as error:
-        return Finding("device", False, f"nvidia-smi failed: {error}", "training on the GPU")
+    except (OSError, subprocess.SubprocessError):
+        return Finding("device", False, "nvidia-smi failed; run it by hand to see why", "training on the GPU")
     return Finding("device", True, "; ".join(told.splitlines()) or "cpu")

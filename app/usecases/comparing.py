@@ -18,6 +18,7 @@ from engine.ports import Task
 from engine.tasks import get_task
 from engine.tasks.reply import read_growing
 from engine.types import WHOLE, Difference, Query, ReportRow
+from engine.wording import counted
 from storage.runs import Run
 
 PAGE = 10
@@ -224,14 +225,14 @@ def say_pay_back(found: PayBack, student: str, teacher: str) -> str:
     if found.assumed:
         asking += f" and, at assumed list prices, would have cost ${found.assumed:.4f} more"
     if found.unknown_requests:
-        asking += f" and {found.unknown_requests:,} requests of unknown price"
+        asking += f" and {counted(found.unknown_requests, 'request')} of unknown price"
     by = f", {ASSUMED}" if found.device_assumed else ""
     device = "at an unknown price" if found.device is None else f"(${found.device:.4f}{by})"
     basis = f"Asking teachers cost {asking}, training and writing took {found.device_hours:.2f} device hours {device}."
     theirs = f"{_money(found.teacher_cost)}{f' ({ASSUMED})' if found.teacher_assumed else ''}"
     each = f"A thousand answers: {teacher} {theirs}, {student} {_money(found.student_cost)}{by}."
     if found.queries is not None:
-        told = f"Pays back after {found.queries:,.0f} queries."
+        told = f"Pays back after {counted(round(found.queries), 'query')}."
     elif None in (found.device, found.teacher_cost, found.student_cost) or found.unknown_requests:
         told = "When it pays back is not known: a price is missing (the device's hour, or the teacher's answers)."
     else:

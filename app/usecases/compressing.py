@@ -17,6 +17,7 @@ from engine.ports import Teacher
 from engine.prompts import load_prompt
 from engine.tasks import get_task
 from engine.types import Job, Query
+from engine.wording import counted
 from storage.runs import Run
 
 AGAIN = "again"
@@ -44,8 +45,8 @@ class CompressService:
             if stop():
                 return
             raise StateError(
-                f"{asked - answered} of {asked} rationales could not be compressed now, since a teacher failed; what "
-                "came in is kept, and resuming asks for the rest"
+                f"{asked - answered:,} of {counted(asked, 'rationale')} could not be compressed now, since a "
+                "teacher failed; what came in is kept, and resuming asks for the rest"
             )
         self.context.watch.take_in(job)
         flags = [flag for _, flags in self.context.rationales.newest(run.id, step).values() for flag in flags]
@@ -117,6 +118,13 @@ class CompressService:
                 raise StateError("This rationale is being asked for already; wait for it.")
         spec = {"notes": {sample_id: note.strip()}, "step": self.context.rationales.last_step(run.id)}
         return self.context.submit(run.project_id, AGAIN, spec, run.id)
+
+    def can_ask(self, run_id: str, teacher: str) -> bool:
+        """Whether the project has a live teacher to rewrite what this one said: itself, or the run's compressor."""
+        run = self.context.runs.get(run_id)
+        specs = {spec.name: spec for spec in self.context.projects.teachers(run.project_id)}
+        asked = [specs[name] for name in (teacher, run.plan.compressor) if name in specs]
+        return any(spec.provider != "recorded" for spec in asked)
 
     def check_compressor(self, project_id: str, plan: Plan) -> None:
         """Whether a project's rationales can be compressed, and checked, as a plan asks.

@@ -20,6 +20,7 @@ from engine.dataset import row_to_json
 from engine.errors import NotFound, StateError
 from engine.jobs.spec import SPEC_FILE, MergeJob, write_atomically, write_lines
 from engine.types import Job, JobStatus
+from engine.wording import counted
 from storage.runs import Run
 
 MERGE = "merge"
@@ -67,9 +68,9 @@ class ExportService:
         if run is not None and dataset is not None:
             if dataset not in DATASETS:
                 raise StateError(f"there is no dataset {dataset!r}; there are full, compressed and label")
-            return f"{self.stage_dataset(run.id, dataset, to)} rows written to {to}"
+            return f"{counted(self.stage_dataset(run.id, dataset, to), 'row')} written to {to}"
         selection = run.selection_id if run else self.context.selections.latest(project.id).id
-        return f"{self.dataset(project.id, selection, to)} rows written to {to}"
+        return f"{counted(self.dataset(project.id, selection, to), 'row')} written to {to}"
 
     def dataset(self, project_id: str, selection_id: str, path: Path) -> int:
         """Write G with its provenance: one row a kept sample; the format follows the name (.jsonl or .parquet).

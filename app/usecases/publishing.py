@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import shutil
@@ -16,10 +17,12 @@ from app.usecases.asking import Keys
 from app.usecases.carding import SET_FILE, write_card, write_set_card
 from app.usecases.context import Context
 from app.usecases.exporting import ExportService
-from engine.errors import InputError, KeyMissing, StateError
+from engine.errors import InputError, KeyMissing, StateError, say_hub_error, where_it_failed
 from engine.jobs.events import EventLog
 from engine.types import Job
 from storage.runs import Run
+
+_LOG = logging.getLogger(__name__)
 
 PUSH = "push"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -122,8 +125,9 @@ class PublishService:
         token = self._token()
         try:
             url = await asyncio.to_thread(self._upload, order, token)
-        except Exception as error:  # noqa: BLE001 - the Hub's client raises many kinds; the message is what helps
-            told = str(error).replace(token, "[token]")[:500]
+        except Exception as error:  # noqa: BLE001 - the Hub's client raises many kinds
+            _LOG.error("pushing to the Hub failed: %s", where_it_failed(error))
+            told = say_hub_error(error)
             raise StateError(f"the Hub did not take it: {told}. Nothing here was changed; push again.") from None
         log.emit("pushed", url=url)
 

@@ -17,6 +17,7 @@ from engine.config import Plan, Step
 from engine.errors import StateError, TacitError, WorkerFailed
 from engine.jobs.spec import SPEC_FILE, StudentJob, write_atomically
 from engine.students import check_student
+from engine.train.plan import share_batch
 from engine.types import Event, Job, JobStatus, RunStatus, Split, hash_id
 from storage.runs import Run, StepState
 
@@ -39,18 +40,13 @@ class RunService:
         """Start a run of a plan on the project's newest selection.
 
         Raises:
-            NotFound: if nothing was selected yet.
-            ConfigError: if the plan compresses and nobody can, or its student can't be had.
+            ConfigError: as `check`, or if the student can't be had.
             MissingPart: if the packaged student is not installed.
-            StateError: if the plan evaluates and there are no held-out queries.
+            NotFound, StateError: as `check`.
         """
         project = self.context.projects.get(project_name)
         selection = self.context.selections.latest(project.id)
-        kinds = {step.kind for step in plan.steps}
-        if "compress" in kinds:
-            self.compressing.check_compressor(project.id, plan)
-        if "evaluate" in kinds and not self.context.queries.get(project.id, Split.HELDOUT):
-            raise StateError(f"{project.name!r} has no held-out queries to evaluate on; import some with --heldout")
+        self.check(project_name, plan)
         check_student(plan.student)
         run_id = hash_id("run", project.id, selection.id, plan.fingerprint, time.time_ns())
         folder = self.context.workspace / "runs" / run_id
@@ -59,6 +55,30 @@ class RunService:
         self.context.runs.add(run)
         self.advance(run)
         return run
+
+    def check(self, project_name: str, plan: Plan) -> None:
+        """Whether a project has what a plan works on; the student itself is not looked for.
+
+        Raises:
+            NotFound: if nothing was selected yet.
+            ConfigError: if the plan compresses and nobody can, or its batches can't be shared out here.
+            StateError: if the plan evaluates and there are no held-out queries.
+        """
+        project = self.context.projects.get(project_name)
+        self.context.selections.latest(project.id)
+        kinds = {step.kind for step in plan.steps}
+        if "compress" in kinds:
+            self.compressing.check_compressor(project.id, plan)
+        for step in plan.steps:
+            if step.kind == "train":
+                share_batch(step.train.batch_size, self.context.watch.devices)
+        if "evaluate" in kinds and not self.context.queries.counts(project.id).get(Split.HELDOUT.value):
+            raise StateError(f"{project.name!r} has no held-out queries to evaluate on; import some with --heldout")
+
+    def can_resume(self, run: Run) -> bool:
+        """Whether a run stopped, or is finished with steps whose inputs have changed since."""
+        stale = run.status is RunStatus.FINISHED and bool(self.stale_steps(run.id))
+        return stale or run.status is RunStatus.STOPPED
 
     def advance(self, run: Run) -> None:
         """Submit what comes next, or finish the run; a step that can't be built stops the run with the reason."""

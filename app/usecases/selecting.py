@@ -16,7 +16,7 @@ from app.usecases.factors import read_factors
 from app.usecases.presets import Preset, find_preset
 from app.usecases.tallies import count_kept
 from engine.config import SelectionConfig
-from engine.errors import InputError, StateError
+from engine.errors import InputError, NotFound, StateError
 from engine.jobs.spec import SPEC_FILE, write_atomically, write_lines
 from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
 from engine.records import MAX_CELL
@@ -177,6 +177,22 @@ class SelectService:
     def hold(self, project_name: str, config: SelectionConfig) -> Held:
         """The project's samples in memory, with vectors where the settings' method needs them. Raises as `preview`."""
         return self._hold(self.context.projects.get(project_name), config)
+
+    def has_samples(self, project_name: str) -> bool:
+        """Whether anything can be selected from."""
+        return bool(self.context.samples.counts(self.context.projects.get(project_name).id))
+
+    def is_selected(self, project_id: str) -> bool:
+        """Whether there is a stored selection, which a person may decide over."""
+        try:
+            self.context.selections.latest(project_id)
+        except NotFound:
+            return False
+        return True
+
+    def can_undo(self, project_id: str) -> bool:
+        """Whether a person decided anything that still counts."""
+        return self.context.overrules.counting(project_id) > 0
 
     def preset(self, project_name: str) -> Preset:
         """The settings that a project begins with."""

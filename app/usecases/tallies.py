@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.config import SelectionConfig
 from engine.select import REASONS, TOLERANCE, Selection
 from engine.types import Reason
+from engine.wording import counted, verb
 from storage.samples import SampleArrays
 
 _SAME_SIDE = 0.02
@@ -83,12 +84,21 @@ def say_notices(counts: Mapping[str, Any]) -> list[str]:
         )
     if unscored := counts.get("unscored", 0):
         told.append(
-            f"{unscored:,} of {counts['samples']:,} samples have no confidence: less than half of the weight lies on "
-            "factors that are known for them. Agreement needs no scores of the teachers' own (Dawid-Skene needs three "
-            "teachers); the method `keep all` needs nothing."
+            f"{unscored:,} of {counted(counts['samples'], 'sample')} {verb(unscored, 'has')} no confidence: "
+            "less than half of the weight lies on factors that are known for them. Agreement needs no scores of the "
+            "teachers' own (Dawid-Skene needs three teachers); the method `keep all` needs nothing."
         )
     return told
 
 
+def say_kept(counts: Mapping[str, Any]) -> str:
+    """How much of what a selection keeps."""
+    return (
+        f"kept {counts['kept']:,} of {counted(counts['samples'], 'sample')}, for {counts['queries_kept']:,} of "
+        f"{counted(counts['queries'], 'query')}; among what passes, the labels of "
+        f"{counted(counts['label_disagreements'], 'query')} differ"
+    )
+
+
 def _queries(number: int) -> str:
-    return "1 query was" if number == 1 else f"{number:,} queries were"
+    return f"{counted(number, 'query')} {verb(number, 'was')}"

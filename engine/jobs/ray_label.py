@@ -102,8 +102,8 @@ def _ask_on_ray(job: RayLabelJob, items: list[dict[str, Any]], shards: Path, fla
     try:
         import ray  # noqa: PLC0415 - an extra: `pip install tacit-studio[ray]`
         from ray.data import ActorPoolStrategy  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingPart(f"Ray is not installed ({error}); `pip install 'tacit-studio[ray]'` brings it") from None
+    except ImportError:
+        raise MissingPart("Ray is not installed; `pip install 'tacit-studio[ray]'` brings it") from None
     address = os.environ.get(ADDRESS)
     local = {"num_cpus": job.workers, "_node_ip_address": "127.0.0.1", "include_dashboard": False}
     on_stop = signal.getsignal(signal.SIGTERM)

@@ -60,7 +60,8 @@ class Supervisor:
         self._backend = backend
         self._runners = runners
         self._on_over = on_over
-        self._devices = devices
+        self.devices = devices
+        """How many GPUs a training takes."""
         self._grace = grace_s
         self._before_worker = before_worker
         self._futures: dict[str, Future[None]] = {}
@@ -319,7 +320,7 @@ class Supervisor:
     def _start_worker(self, job: Job) -> None:
         (Path(job.folder) / STATUS_FILE).unlink(missing_ok=True)
         self._before_worker()
-        pid = self._backend.start(Path(job.folder), self._devices)
+        pid = self._backend.start(Path(job.folder), self.devices)
         self._store.update_job(job.id, status=JobStatus.RUNNING, message="", **_identity(pid))
 
 

@@ -197,7 +197,7 @@ class OpenAIChat:
             return explain(error.status_code, redact(error.response.text, self._key), headers.get("retry-after"))
         if isinstance(error, (openai.APIConnectionError, httpx2.HTTPError)):
             return self._unreachable(error.__cause__ or error)
-        return TeacherError(ErrorKind.NOT_JSON, f"the endpoint's answer can't be read: {redact(str(error), self._key)}")
+        return TeacherError(ErrorKind.NOT_JSON, "the endpoint's answer can't be read: it is not what its protocol says")
 
     def _unreachable(self, error: BaseException) -> TeacherError:
         cause = say_cause(error)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any
 
+import httpx2
 import pytest
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import Plan, ProjectConfig, SelectionConfig, StudentConfig, TeacherConfig, TrainConfig, read_config
-from engine.errors import ConfigError
+from engine.errors import ConfigError, StateError, say_hub_error
 from engine.wording import counted, range_text, verb
 
 RAW = re.compile(r"Value error|String should|Input should|Field required|Extra inputs|[A-Z][a-z]+Config|pydantic|ctx")
@@ -101,3 +104,34 @@ def test_ranges_read_well() -> None:
     assert range_text(0, None, above=True) == " above 0"
     assert range_text(None, 5) == " of at most 5"
     assert range_text(None, None) == ""
+
+
+def answered(status: int) -> httpx2.Response:
+    return httpx2.Response(status, request=httpx2.Request("GET", "https://huggingface.co/secret/path"))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            RepositoryNotFoundError("404 https://huggingface.co/secret", response=answered(404)),
+            "the Hub has none of that name",
+        ),
+        (GatedRepoError("401 https://huggingface.co/secret", response=answered(401)), "accepted its terms"),
+        (HfHubHTTPError("secret words", response=answered(403)), "the token may not do that"),
+        (HfHubHTTPError("secret words", response=answered(503)), "the Hub answered with status 503"),
+        (ConnectionRefusedError(111, "secret words"), "the Hub can't be reached: nothing answers at that address"),
+        (OSError(errno.ENOSPC, "secret words"), "The disk is full"),
+        (ValueError("Unrecognized model in secret"), "its files are damaged, incomplete, or of a kind"),
+    ],
+)
+def test_what_failed_with_the_hub_is_told_in_our_words(error: Exception, told: str) -> None:
+    wrapped = OSError("secret: we couldn't connect")
+    wrapped.__cause__ = error
+    for one in (error, wrapped):
+        said = say_hub_error(one)
+        assert told in said and "secret" not in said
+
+
+def test_our_own_words_stay_as_they_are() -> None:
+    assert say_hub_error(StateError("said by us")) == "said by us"
