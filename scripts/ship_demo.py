@@ -1,7 +1,8 @@
-"""Writes app/shipped/demo.tacit.zip: the demo project as the demo's own recipe computes it, with its stages' adapters.
+"""Writes app/shipped/demo.tacit.zip: the demo project as the demo's own recipe computes it, with adapters.
 
 `make shipped-demo` runs the whole recipe first (31 minutes on two cores); a workspace that has run it is used as it is.
-Adapters are kept in float16, and those of the baselines are left out: their scores stay.
+Adapters are kept in float16: those of the stages, and of the student that the verdict says to ship. Those of the other
+baselines are left out: their scores stay.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from app.demo import run_demo
 from app.recipe import FULL
 from app.services import open_services
 from app.shipping import SHIPPED
-from app.usecases.judging import groups_of
+from app.usecases.judging import groups_of, judge
 
-MOST_BYTES = 20_000_000
+MOST_BYTES = 24_000_000
 
 
 def main(workspace: Path) -> None:
@@ -30,10 +31,13 @@ def main(workspace: Path) -> None:
         found = next((run for run in services.context.runs.all() if run.plan == FULL.plan), None)
         if found is None or found.status != "finished":
             found = run_demo(services, FULL, lambda line: err.print(line), bars).run
-        stages = {name for name, group in groups_of(found).items() if group == "stage"}
+        keep: set[str | None] = {name for name, group in groups_of(found).items() if group == "stage"}
+        verdict = judge(services.context, found)
+        if verdict:
+            keep.add(verdict.ship)
         whole = services.carry.export(FULL.project, Path(folder) / "whole.zip", with_runs=True)
         small = Path(folder) / "small.zip"
-        shrink(whole, small, stages)
+        shrink(whole, small, keep)
         if small.stat().st_size > MOST_BYTES:
             sys.exit(f"it has {small.stat().st_size:,} bytes; at most {MOST_BYTES:,} are shipped")
         SHIPPED.parent.mkdir(exist_ok=True)
@@ -41,12 +45,12 @@ def main(workspace: Path) -> None:
     err.print(f"{SHIPPED}: {SHIPPED.stat().st_size:,} bytes")
 
 
-def shrink(whole: Path, small: Path, stages: set[str]) -> None:
-    """Leave the adapters of baselines out, and write the stages' weights in float16."""
+def shrink(whole: Path, small: Path, keep: set[str | None]) -> None:
+    """Leave out the adapters that are not to be kept, and write the weights of the others in float16."""
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
         for item in source.infolist():
             parts = item.filename.split("/")
-            if parts[0] == "adapters" and parts[2] not in stages:
+            if parts[0] == "adapters" and parts[2] not in keep:
                 continue
             data = source.read(item)
             if item.filename.endswith(".safetensors"):
