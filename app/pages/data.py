@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.offering import only_guides
 from app.pages.frame import Frame
 from app.pages.picking import enable
 from app.pages.plots import lengths as length_plot
@@ -69,7 +70,7 @@ def build(frame: Frame) -> None:
     for changed in (dataset.input, share.input):
         changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
     for changed in (file.change, dataset.change):
-        changed(_can_look, [file, dataset], look, show_progress="hidden", **frame.quiet)
+        changed(frame.guard(do.can_look), [frame.project, file, dataset], look, show_progress="hidden", **frame.quiet)
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ class _Handlers:
         if not file and not dataset.strip():
             return [gr.update()] * _SHOWN
         return _draw(self._look(project, file, dataset, share, *names))
+
+    @only_guides
+    def can_look(self, address: str, file: str | None, dataset: str | None) -> Any:
+        """The button that looks at what was chosen, once something is."""
+        return gr.Button(interactive=bool(file or (dataset or "").strip()))
 
     def forget(self, project: str) -> list[Any]:
         """What the page shows without a file."""
@@ -137,11 +143,6 @@ def _overrides(names: tuple[str, ...]) -> dict[str, str]:
     if not any(name and name != _NONE for name in names):
         return {}
     return {role: "" if name == _NONE else name for role, name in zip(_ROLES, names, strict=True) if name}
-
-
-def _can_look(file: str | None, dataset: str | None) -> Any:
-    """The button that looks at what was chosen, once something is."""
-    return gr.Button(interactive=bool(file or (dataset or "").strip()))
 
 
 def _hold(services: Services, project: Project | None) -> list[Any]:

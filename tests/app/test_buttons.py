@@ -110,9 +110,9 @@ def test_a_file_or_a_dataset_can_be_looked_at(studio: Studio) -> None:
     screen = Screen(studio, "data")
     screen.open("p")
     assert screen.on["Find them"] and not screen.on["Look at it"]
-    screen.run("data", "_can_look", None, "hf:owner/name")
+    screen.run("data", "can_look", "p", None, "hf:owner/name")
     assert screen.on["Look at it"]
-    screen.run("data", "_can_look", None, "  ")
+    screen.run("data", "can_look", "p", None, "  ")
     assert not screen.on["Look at it"]
 
 

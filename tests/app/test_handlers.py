@@ -60,6 +60,7 @@ def test_data(studio: Studio, tmp_path: Path) -> None:
     assert "6 queries ready" in columns[6] and "2 rows need you" in columns[6]
     looked = studio("data", "preview", "tickets", file, "", 0.0, "question", "choices", *none[:3])
     assert "6 queries ready" in looked[5]
+    studio("data", "can_look", "tickets", file, "")
     assert "Drop a file first" in studio.refused("data", "preview", "tickets", None, "", 0.0, *none)
     said, held = studio("data", "store", "tickets", file, "", 0.0, "question", "choices", "answerKey", *none[:2])
     assert "6 queries added" in said and "6 queries to distill from" in held
@@ -190,6 +191,7 @@ def test_recorded_outputs_and_prompts(studio: Studio, tmp_path: Path) -> None:
     text = "Be brief; score {{ factors }}.\n=====\n{{ query }}"
     assert "Version 2 counts" in studio("prompts", "save", "tickets", text, "1")[0]
     assert "Nothing was overwritten" in studio.refused("prompts", "save", "tickets", f"{text} Please.", "1")
+    studio("prompts", "can_save", "tickets", text)
     assert "query 0?" in studio("prompts", "preview", "tickets", text)
     assert studio("prompts", "pick", "tickets", 2)[0] == text
     assert studio.services.prompt.versions("tickets")[2] == text

@@ -32,7 +32,9 @@ def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
             "done"
         }
         run = services.context.runs.all(project.id)[0]
-        assert services.export.stages(run) == ["stage1", "stage2", "stage3"] and not services.run.stale_steps(run.id)
+        shipped = services.compare.verdict(run)
+        assert shipped is not None and shipped.ship is not None and not services.run.stale_steps(run.id)
+        assert set(services.export.stages(run)) == {"stage1", "stage2", "stage3", shipped.ship}
         summary = services.review.summary(run.id)
         assert (summary.rationales, summary.original_tokens, summary.compressed_tokens) == (566, 35, 17)
         systems = {system.report.name: system for system in services.compare.systems(run, 0.5)}
