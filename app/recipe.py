@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.config import Plan, SelectionConfig, StudentConfig, TrainConfig
-from engine.train.plan import twt_plan, with_standard_kd
+from engine.config import SelectionConfig, StudentConfig, TrainConfig
+from engine.plans import Plan
+from engine.plans.standard_kd import with_standard_kd
+from engine.plans.twt import twt_plan
 
 SEED = 20261121
 _RATE = 1e-3

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
+from engine.plans import PLANS
+from engine.plans.order import TRAIN_PRESETS
 
 if TYPE_CHECKING:
-    from engine.config import Plan
+    from engine.plans import Plan
 
 
 def train(
     project: ProjectName,
-    plan: Annotated[str, typer.Option(help="twt, twt+standard-kd or standard-kd.")] = "twt+standard-kd",
-    preset: Annotated[str, typer.Option(help="small-student, paper or smoke.")] = "small-student",
+    plan: Annotated[str, typer.Option(help=f"One of: {', '.join(PLANS.names())}.")] = "twt+standard-kd",
+    preset: Annotated[str, typer.Option(help=f"One of: {', '.join(TRAIN_PRESETS)}.")] = "small-student",
     student: Annotated[str, typer.Option(help="packaged, or a model id or folder.")] = "packaged",
     compressor: Annotated[str | None, typer.Option(help="Live teacher that compresses for recorded ones.")] = None,
     stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",
@@ -34,8 +36,9 @@ def train(
     from app.console import EventBars
     from app.showing import show_forecast, show_run
     from app.usecases.labelling import read_money
-    from app.usecases.planning import PlanOrder, make_plan
+    from app.usecases.planning import make_plan
     from engine.config import read_config
+    from engine.plans.order import PlanOrder
 
     asked = {
         "plan": plan,

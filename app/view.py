@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from app.usecases.playing import Pane
 from app.usecases.standing import Mark, RunningJob
-from engine.config import Plan, Step
+from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Train
 from engine.wording import counted
 
 _RINGS = {"todo": "&#9675;", "running": "&#9680;", "done": "&#9679;", "stale": "&#9676;"}
@@ -129,19 +129,19 @@ def stages_html(plan: Plan) -> str:
     return f"<ol class='stages' aria-label='Steps of the plan'>{''.join(parts)}</ol>"
 
 
-def _say_step(step: Step) -> str:
-    if step.kind == "train":
+def _say_step(step: AnyStep) -> str:
+    if isinstance(step, Train):
         epochs = f"{step.train.epochs:g} {'epoch' if step.train.epochs == 1 else 'epochs'}"
         size = counted(step.train.updates, "update") if step.train.updates else epochs
         size = "equal updates" if step.equal_updates_to else size
         return f"{step.name}: {_TAUGHT[step.dataset]}, {size}, rate {step.train.learning_rate:g}"
-    said = {
-        "answer": "the student answers",
-        "compress": "the teacher compresses",
-        "evaluate": f"score {step.start or step.name}",
-    }
-    review = "you review" if step.approve == "person" else "all are approved"
-    return said.get(step.kind, review)
+    if isinstance(step, Answer):
+        return "the student answers"
+    if isinstance(step, Compress):
+        return "the teacher compresses"
+    if isinstance(step, Evaluate):
+        return f"score {step.system}"
+    return "you review" if step.approve == "person" else "all are approved"
 
 
 _TAUGHT = {"full": "full reasoning", "compressed": "compressed reasoning", "label": "answers only"}

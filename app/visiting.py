@@ -224,8 +224,8 @@ class Visitors:
         """Only runs of the smoke test do here: the demo's own takes half an hour."""
         if project == NAME or not run:
             return False
-        steps = self.services.reading.run_of(project, run).plan.steps
-        trains = [step.train for step in steps if step.kind == "train" and not step.equal_updates_to]
+        trained = self.services.reading.run_of(project, run).plan.trained
+        trains = [step.train for step in trained if not step.equal_updates_to]
         return all(train.updates is not None and train.updates <= _MOST_UPDATES for train in trains)
 
     def _check_play(self, own: bool, values: Sequence[Any]) -> None:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.config import COLDEST, HOTTEST
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -19,7 +21,6 @@ BINS = 10
 """Bins of equal width from 0 to 1 that a calibration error is computed in."""
 LEAST_GOLDS = 50
 """Queries with a gold label from which on a temperature may be fitted."""
-COLDEST, HOTTEST = 0.05, 20.0
 _HALVINGS = 40
 _CERTAIN = 1e-3
 """Confidences nearer to 0 or 1 are taken to be so near when a temperature is fitted: one miss must not be all."""

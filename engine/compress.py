@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.dataset import Example
-from engine.errors import CapReached, ErrorKind, TeacherError
+from engine.errors import CapReached, ConfigError, ErrorKind, TeacherError
 from engine.label import object_schema, run_all
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import UNSOUND, load_prompt
@@ -49,6 +49,60 @@ class Compressed:
     example: Example
     rationale: str
     flags: tuple[str, ...]
+
+
+def assign(
+    examples: Sequence[Example],
+    teachers: Mapping[str, Teacher],
+    students: Mapping[str, Generation],
+    compressor: str | None,
+    level: int,
+) -> list[CompressWork]:
+    """Who rewrites each rationale: the teacher who wrote it where it can be asked, else the one named as compressor.
+
+    With level 2 another teacher with a model of its own checks, the next one in the order of `teachers`.
+
+    Raises:
+        ConfigError: if nobody can rewrite one, or nobody can check.
+    """
+    return [_assign(example, teachers, students, compressor, level) for example in examples]
+
+
+def _assign(
+    example: Example,
+    teachers: Mapping[str, Teacher],
+    students: Mapping[str, Generation],
+    compressor: str | None,
+    level: int,
+) -> CompressWork:
+    asked = _choose_compressor(example.teacher, teachers, compressor)
+    checker = _choose_checker(list(teachers.values()), asked) if level > 1 else None
+    return CompressWork(example, asked, students.get(example.query.id), checker=checker)
+
+
+def _choose_compressor(name: str, teachers: Mapping[str, Teacher], compressor: str | None) -> Teacher:
+    own = teachers.get(name)
+    if own is not None and own.live:
+        return own
+    named = teachers.get(compressor or "")
+    if named is None or not named.live:
+        raise ConfigError(
+            f"{name} can't rewrite here, being a recording or without its key; name a live teacher of the project as "
+            "compressor"
+        )
+    return named
+
+
+def _choose_checker(teachers: Sequence[Teacher], compressor: Teacher) -> Teacher:
+    place = next((n for n, t in enumerate(teachers) if t.spec.name == compressor.spec.name), 0)
+    own = (compressor.spec.endpoint, compressor.spec.model)
+    for teacher in (*teachers[place + 1 :], *teachers[:place]):
+        if teacher.live and (teacher.spec.endpoint, teacher.spec.model) != own:
+            return teacher
+    raise ConfigError(
+        f"no other teacher than {compressor.spec.name} can be asked here, and level 2 needs one; add a teacher or its "
+        "key, or check at level 1"
+    )
 
 
 def judge_student(task: Task, query: Query, label: str, student: Generation | None) -> str | None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from engine.calibration import COLDEST, HOTTEST
 from engine.errors import ConfigError
 from engine.keys import LISTED, PATTERN, can_hold_key
 from engine.types import Sampling, TeacherSpec, hash_id
 from engine.wording import say_wrong
 
+COLDEST, HOTTEST = 0.05, 20.0
+"""The range of a temperature."""
 AGREEMENT_FACTORS = ("agreement_weighted", "agreement", "agreement_ds")
 """How far the other teachers agree: the share of votes weighted by reliability, the plain share, and Dawid-Skene's
 posterior, which ranks well and is no probability."""
@@ -148,86 +148,6 @@ class ReplaySource(Config):
 
     dataset: Literal["full", "compressed", "label"]
     share: float = Field(gt=0, le=1, description="share of that dataset's rows")
-
-
-StepKind = Literal["train", "answer", "compress", "review", "evaluate"]
-
-
-class Step(Config):
-    """One step of a plan.
-
-    train: fit `dataset` (full = [x; r; y], compressed = [x; r^T; y], label = [x; y]), going on from the adapter of step
-    `start` (None: a new adapter). answer: the student of `start` writes its own rationales. compress: the teacher
-    rewrites toward them. review: a person looks, unless `approve` says all. evaluate: score the student of `start`
-    (None: the untrained one) on held-out queries.
-    """
-
-    kind: StepKind
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,99}$", description="a folder of the run is named so")
-    start: str | None = None
-    dataset: Literal["full", "compressed", "label"] = "full"
-    replay: tuple[ReplaySource, ...] = ()
-    train: TrainConfig = TrainConfig()
-    equal_updates_to: tuple[str, ...] = Field((), description="take as many updates as these steps together")
-    shots: int = Field(0, ge=0)
-    approve: Literal["all", "person"] = "all"
-
-
-class Plan(Config):
-    """A selection of samples and the steps that turn it into a student."""
-
-    name: str
-    student: StudentConfig = StudentConfig()
-    steps: tuple[Step, ...]
-    compressor: str | None = Field(None, description="a live teacher that compresses for recorded ones")
-    check_level: Literal[1, 2] = 1
-    compress_cap: Decimal | None = Field(None, ge=0, description="US dollars that one start of compressing may cost")
-
-    @property
-    def reviewed(self) -> bool:
-        """Whether a person approves any rationales before they are taught."""
-        return any(step.kind == "review" and step.approve == "person" for step in self.steps)
-
-    def before(self, name: str, kind: StepKind) -> str:
-        """The last step of a kind in front of the step of a name; "" where there is none.
-
-        So the rationales of a train or review step are those of the compress step before it, and a compress step has
-        the student's own from the answer step before it.
-        """
-        names = [step.name for step in self.steps]
-        ahead = self.steps[: names.index(name)]
-        return next((step.name for step in reversed(ahead) if step.kind == kind), "")
-
-    def reviews(self, compress: str) -> bool:
-        """Whether a person approves what a compress step brought, before it is taught."""
-        return any(
-            step.kind == "review" and step.approve == "person" and self.before(step.name, "compress") == compress
-            for step in self.steps
-        )
-
-    @model_validator(mode="after")
-    def _steps_fit(self) -> Plan:
-        seen: dict[str, Step] = {}
-        for step in self.steps:
-            if step.name in seen:
-                raise ValueError(f"two steps are named {step.name}")
-            for other in (*((step.start,) if step.start else ()), *step.equal_updates_to):
-                if other not in seen or seen[other].kind != "train":
-                    raise ValueError(f"step {step.name} refers to {other}, which is no earlier train step")
-            taught = {step.dataset, *(source.dataset for source in step.replay)} if step.kind == "train" else set()
-            if "compressed" in taught and not any(other.kind == "compress" for other in seen.values()):
-                raise ValueError(f"step {step.name} teaches compressed rationales, and no compress step is before it")
-            if step.kind == "evaluate" and any(
-                o.kind == "evaluate" and _system(o) == _system(step) for o in seen.values()
-            ):
-                raise ValueError(f"step {step.name} scores {_system(step)}, which an earlier step scores already")
-            seen[step.name] = step
-        return self
-
-
-def _system(step: Step) -> str:
-    """Whom an evaluate step scores."""
-    return step.start or step.name
 
 
 class ProjectConfig(Config):

@@ -25,13 +25,14 @@ _MARK = "\u2042"
 
 @dataclass(frozen=True)
 class Example:
-    """One chosen sample in the form training needs: what was reasoned, and what it led to."""
+    """One chosen sample in the form training needs: what was reasoned, what it led to, and by whom."""
 
     query: Query
     sample_id: str | None
     rationale: str
     label: str
     flags: tuple[str, ...] = ()
+    teacher: str = ""
 
 
 def student_prompt(task: Task, query: Query, prompt: str = "answer", shots: Sequence[Example] = ()) -> ChatText:

@@ -72,6 +72,13 @@ def _row(name: str, kind: str, items: Sequence[EvalItem], measure: str) -> Repor
     )
 
 
+def compare_all(items: Sequence[EvalItem], references: Sequence[str]) -> list[Difference]:
+    """Each system against each reference that answered, paired by query."""
+    systems = list(dict.fromkeys(item.system for item in items))
+    found = [compare(items, name, base) for base in references if base in systems for name in systems if name != base]
+    return [difference for difference in found if difference is not None]
+
+
 def compare(items: Sequence[EvalItem], name: str, baseline: str) -> Difference | None:
     """Accuracy of `name` minus that of `baseline` over the queries both answered.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.calibration import temper
 from engine.config import SelectionConfig
 from engine.errors import ConfigError
-from engine.types import Reason
+from engine.types import Reason, Sample
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -53,6 +53,25 @@ class SelectionInput:
     factors: Floats
     names: tuple[str, ...]
     embeddings: NDArray[np.float32]
+
+
+def arrange(samples: Sequence[Sample], names: Sequence[str], vectors: NDArray[np.float32]) -> SelectionInput:
+    """Samples as arrays. `names` are the factors that teachers reported; `vectors` (N, D) those of the rationales."""
+    factors = [[sample.factors.get(name, np.nan) for name in names] for sample in samples]
+    return SelectionInput(
+        query=_number([sample.query_id for sample in samples]),
+        teacher=_number([sample.teacher for sample in samples]),
+        label=_number([sample.label_key for sample in samples]),
+        order=np.argsort(np.argsort([sample.id for sample in samples], kind="stable")),
+        factors=np.array(factors, dtype=np.float64).reshape(len(samples), len(names)),
+        names=tuple(names),
+        embeddings=vectors,
+    )
+
+
+def _number(values: Sequence[str]) -> Ints:
+    """Each value's place among the different ones."""
+    return np.unique(np.array(values, dtype=str), return_inverse=True)[1].astype(np.int64)
 
 
 class Selection(NamedTuple):

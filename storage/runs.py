@@ -9,8 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.config import Plan, read_config
+from engine.config import read_config
 from engine.errors import NotFound
+from engine.plans import Plan
 from engine.types import EvalItem, Generation, JobStatus, RunStatus
 from storage.db import Database
 from storage.projects import now

@@ -159,6 +159,20 @@ class Samples:
             [project_id, list(kinds), list(kinds)],
         )
 
+    def evaluated(self, project_id: str) -> list[dict[str, Any]]:
+        """The teachers' answers to held-out queries, one a teacher and query; one that was read before others.
+
+        Keys: system (the teacher), query_id, text, label (None: not read), latency_s.
+        """
+        return self._db.rows(
+            "SELECT a.teacher AS system, a.query_id, a.raw AS text, s.label, a.latency_s FROM attempts a "
+            "LEFT JOIN samples s ON s.project_id = a.project_id AND s.id = a.sample_id "
+            "WHERE a.project_id = ? AND a.purpose = 'evaluate' "
+            "QUALIFY row_number() OVER (PARTITION BY a.teacher, a.query_id ORDER BY s.label IS NULL, a.id) = 1 "
+            "ORDER BY ALL",
+            [project_id],
+        )
+
     def replace_recorded(self, project_id: str, teacher: str, current: Mapping[str, str]) -> None:
         """Remove a recorded teacher's samples of an earlier file for queries that its present file may answer.
 

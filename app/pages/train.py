@@ -12,14 +12,16 @@ from app.pages.frame import Frame
 from app.pages.picking import enable, read_number, run_choices, run_name
 from app.pages.plots import curves_plot
 from app.services import Services
-from app.usecases.forecasting import Forecast
 from app.usecases.labelling import read_money
-from app.usecases.planning import PLANS, PlanOrder, make_plan, plan_notes
-from app.usecases.remaining import Left
+from app.usecases.planning import make_plan, plan_notes
 from app.usecases.watching import Progress
 from app.view import Spark, log_html, span_text, stages_html, table_html, told_html
-from engine.config import Plan, read_config
+from engine.config import read_config
 from engine.errors import InputError, NotFound, StateError, TacitError
+from engine.forecasts import Forecast
+from engine.plans import PLANS, Plan
+from engine.plans.order import PlanOrder
+from engine.remaining import Left
 from engine.types import RunStatus
 from storage.projects import Project
 
@@ -78,7 +80,8 @@ def _lay_order(only: str | None) -> list[Any]:
     """The components of an order, in the order of `_FIELDS`. `only`: the preset that runs as it is, if one does."""
     presets = [preset for preset in _PRESETS if only in (None, preset[1])]
     with gr.Row():
-        plan = gr.Dropdown(list(PLANS), value=PLANS[0], label="Plan")
+        kinds = [(PLANS.get(name).title, name) for name in PLANS.names()]
+        plan = gr.Dropdown(kinds, value=PlanOrder().plan, label="Plan")
         preset = gr.Dropdown(presets, value=presets[0][1], label="Preset", interactive=only is None)
         student = gr.Textbox(
             "packaged",

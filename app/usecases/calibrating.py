@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from app.usecases.context import Context
 from app.usecases.selecting import Held, SelectService
-from engine.calibration import BINS, COLDEST, HOTTEST, LEAST_GOLDS, fit_temperature, measure_calibration, temper
-from engine.config import SelectionConfig
+from engine.calibration import BINS, LEAST_GOLDS, fit_temperature, measure_calibration, temper
+from engine.config import COLDEST, HOTTEST, SelectionConfig
 from engine.errors import StateError
 from engine.evaluate import auroc
 from engine.select import weigh

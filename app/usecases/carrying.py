@@ -270,9 +270,9 @@ def _is_known(name: str) -> bool:
 
 def _write_adapters(run: Run, file: zipfile.ZipFile) -> None:
     """Put a run's adapters into a file, and once for all of them the tokenizer; no path of this machine."""
-    for step in run.plan.steps:
+    for step in run.plan.trained:
         source = Path(run.folder) / step.name / "adapter"
-        if step.kind != "train" or not (source / "adapter_model.safetensors").is_file():
+        if not (source / "adapter_model.safetensors").is_file():
             continue
         place = f"adapters/{run.id}/{step.name}"
         config = named_config(source, base_name(run, public=True))

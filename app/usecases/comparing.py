@@ -14,6 +14,7 @@ from engine.costs import ASSUMED
 from engine.dataset import complete
 from engine.errors import InputError
 from engine.evaluate import Verdict, break_even
+from engine.pipeline import find_systems
 from engine.ports import Task
 from engine.tasks import get_task
 from engine.tasks.reply import read_growing
@@ -22,7 +23,6 @@ from engine.wording import counted
 from storage.runs import Run
 
 PAGE = 10
-_VANILLA = "vanilla-fewshot"
 ASSUMED_HOUR = 0.10
 """US dollars an hour of the device where the user says nothing else: about what two rented processors cost; assumed."""
 
@@ -32,8 +32,9 @@ class System:
     """One row of the comparison. Money in US dollars, None where it is unknown.
 
     Tokens of `report` are the student tokenizer's, for comparing lengths; `billed_tokens` are what the provider bills,
-    for money. `gained` is the paired difference against few-shot vanilla. `assumed`: the money is by an assumed price:
-    a list price for a teacher that bills nothing, or that of the device where the user left it as it was.
+    for money. `gained` is the paired difference against the untrained student that the plan names as reference.
+    `assumed`: the money is by an assumed price: a list price for a teacher that bills nothing, or that of the device
+    where the user left it as it was.
     """
 
     report: ReportRow
@@ -77,7 +78,8 @@ class CompareService:
         groups = groups_of(run)
         verdict = self.verdict(run)
         ship = verdict.ship if verdict else None
-        gained = {d.name: d for d in self.context.reports.differences(run.id) if d.baseline == _VANILLA}
+        untrained = next((s.system for s in run.plan.evaluated if s.reference and s.role == "untrained"), "")
+        gained = {d.name: d for d in self.context.reports.differences(run.id) if d.baseline == untrained}
         billed = bills(self.context, run)
         systems = []
         for row in rows:
@@ -175,7 +177,7 @@ class CompareService:
         `alone`: only those that just this system got right. Keys: query, kind, gold (None: none), and first, second
         with text, label and correct each.
         """
-        steps = _steps(run)
+        steps = find_systems(run.plan)
         lacking = [name for name in (first, second) if not name]
         if lacking:
             raise InputError("Choose two systems to compare.")
@@ -242,11 +244,6 @@ def say_pay_back(found: PayBack, student: str, teacher: str) -> str:
 
 def _money(value: float | None) -> str:
     return "unknown" if value is None else f"${value:.4f}"
-
-
-def _steps(run: Run) -> dict[str, str]:
-    """The evaluation step that each student answered in."""
-    return {step.start or step.name: step.name for step in run.plan.steps if step.kind == "evaluate"}
 
 
 def _device_cost(row: ReportRow, device_hour: float | None) -> float | None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from app.usecases.asking import Asking
 from app.usecases.context import Context
-from engine.compress import CompressWork, compress
-from engine.config import Plan
+from engine.compress import assign, compress
 from engine.costs import Budget, find_price
 from engine.dataset import Example
 from engine.errors import ConfigError, InputError, StateError
 from engine.jobs.events import EventLog
-from engine.ports import Teacher
+from engine.plans import Answer, Plan
 from engine.prompts import load_prompt
 from engine.tasks import get_task
 from engine.types import Job, Query
@@ -39,7 +38,7 @@ class CompressService:
         step = job.spec["step"]
         log.emit("step_started", step=step)
         done = self.context.rationales.newest(run.id, step)
-        log.emit("progress", step=step, done=len(done), of=len(kept_examples(self.context, run)))
+        log.emit("progress", step=step, done=len(done), of=len(read_examples(self.context, run)))
         asked, answered = await self._ask(job, run, log, stop, {}, set(done))
         if answered < asked:
             if stop():
@@ -80,22 +79,15 @@ class CompressService:
         budget = Budget(run.plan.compress_cap)
         async with self.asking.open(project, None, stop, budget) as reach:
             teachers = {t.spec.name: t for t in reach.teachers}
-            checkers = list(teachers.values()) if run.plan.check_level > 1 else []
-            work = []
-            for example, teacher in kept_examples(self.context, run):
-                if example.sample_id in done:
-                    continue
-                compressor = _compressor(run, teachers, teacher)
-                work.append(
-                    CompressWork(
-                        example,
-                        compressor,
-                        students.get(example.query.id),
-                        texts.get(str(example.sample_id), ("",))[0],
-                        notes.get(str(example.sample_id), ""),
-                        _checker(checkers, compressor) if checkers else None,
-                    )
+            examples = [e for e in read_examples(self.context, run) if e.sample_id not in done]
+            work = [
+                replace(
+                    item,
+                    previous=texts.get(str(item.example.sample_id), ("",))[0],
+                    note=notes.get(str(item.example.sample_id), ""),
                 )
+                for item in assign(examples, teachers, students, run.plan.compressor, run.plan.check_level)
+            ]
             results = await compress(get_task(project.config.task), work, run.plan.check_level, log, reach.caller)
         return len(work), len(results)
 
@@ -156,32 +148,6 @@ class CompressService:
             )
 
 
-def _compressor(run: Run, teachers: dict[str, Teacher], name: str) -> Teacher:
-    own = teachers.get(name)
-    if own is not None and own.live:
-        return own
-    named = teachers.get(run.plan.compressor or "")
-    if named is None or not named.live:
-        raise ConfigError(
-            f"{name} can't rewrite here, being a recording or without its key; name a live teacher of the project as "
-            "compressor"
-        )
-    return named
-
-
-def _checker(teachers: Sequence[Teacher], compressor: Teacher) -> Teacher:
-    """The teacher that checks what another one rewrote: the next one in the project's order with a model of its own."""
-    place = next((n for n, t in enumerate(teachers) if t.spec.name == compressor.spec.name), 0)
-    own = (compressor.spec.endpoint, compressor.spec.model)
-    for teacher in (*teachers[place + 1 :], *teachers[:place]):
-        if teacher.live and (teacher.spec.endpoint, teacher.spec.model) != own:
-            return teacher
-    raise ConfigError(
-        f"no other teacher than {compressor.spec.name} can be asked here, and level 2 needs one; add a teacher or its "
-        "key, or check at level 1"
-    )
-
-
 def _step_of(job: Job) -> str:
     """The compress step that a job is of; "": the run's last one, of a job that an older program queued."""
     return str(job.spec.get("step", ""))
@@ -190,14 +156,14 @@ def _step_of(job: Job) -> str:
 def answer_step(run: Run, compress: str = "") -> str:
     """The step in which the student wrote what a compress step goes by (none named: the last); "" if there is none."""
     if compress:
-        return run.plan.before(compress, "answer")
-    return next((step.name for step in reversed(run.plan.steps) if step.kind == "answer"), "")
+        return run.plan.before(compress, Answer)
+    return next((step.name for step in reversed(run.plan.steps) if isinstance(step, Answer)), "")
 
 
-def kept_examples(context: Context, run: Run) -> list[tuple[Example, str]]:
-    """G of a run's selection: each kept sample as an example, with the name of its teacher."""
+def read_examples(context: Context, run: Run) -> list[Example]:
+    """G of a run's selection: each kept sample as an example."""
     queries: dict[str, Query] = {query.id: query for query in context.queries.get(run.project_id)}
     return [
-        (Example(queries[row["query_id"]], row["sample_id"], row["rationale"], row["label"]), row["teacher"])
+        Example(queries[row["query_id"]], row["sample_id"], row["rationale"], row["label"], teacher=row["teacher"])
         for row in context.selections.kept(run.selection_id)
     ]

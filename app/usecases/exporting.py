@@ -126,7 +126,7 @@ class ExportService:
     def stages(self, run: Run) -> list[str]:
         """The train steps of a run whose adapters are there."""
         builder = StageBuilder(self.context, run)
-        names = [step.name for step in run.plan.steps if step.kind == "train"]
+        names = [step.name for step in run.plan.trained]
         return [name for name in names if (builder.folder(name) / "adapter").is_dir()]
 
     def merged_folder(self, run: Run, step: str) -> Path:

@@ -2,57 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from app.usecases.context import Context
-from app.usecases.stages import STUDENT, StageBuilder, ask_of
-from engine.config import Plan, Step
+from app.usecases.stages import StageBuilder
 from engine.dataset import row_to_json, student_prompt
 from engine.errors import StateError
+from engine.forecasts import Forecast, Written, find_measured, reckon
 from engine.jobs.spec import SPEC_FILE, ForecastJob, ForecastStep, write_atomically, write_lines
+from engine.pipeline import STUDENT, Ask, as_line
+from engine.plans import Plan
 from engine.students import check_student
 from engine.tasks import get_task
 from engine.types import Job, JobStatus, RunStatus, Split, hash_id
 from storage.runs import Run
 
 FORECAST = "forecast"
-TO_WRITE = {"untrained": 1.5, "full": 1.0, "compressed": 0.5, "label": 0.1}
-"""How long an answer is against the middling rationale, by what its stage was taught; a guess until it has run."""
-_WRITES_LOW = 0.5
-
-
-@dataclass(frozen=True)
-class StageForecast:
-    """What a train step will do. `guessed`: its rows are not known yet, so those of stage 1 stand in for them."""
-
-    name: str
-    rows: int
-    updates: int
-    longest: int
-    dropped: int
-    seconds: float
-    guessed: bool
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a plan will take, measured on the device. Time in seconds, memory in bytes.
-
-    `writing_low` and `writing_high` bound the time of student answers and evaluations: nobody knows yet how much the
-    student will write. `too_long` names rows that will be left out.
-    """
-
-    device: str
-    dtype: str
-    stages: list[StageForecast]
-    training_s: float
-    writing_low: float
-    writing_high: float
-    peak_bytes: int
-    too_long: list[dict[str, Any]]
+_CHARACTERS = 3
+"""Of a token, about."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +46,7 @@ class ForecastService:
         folder = Path(job.folder)
         builder = StageBuilder(self.context, run)
         steps = []
-        for dataset, train_step in _by_dataset(plan).items():
+        for dataset, train_step in find_measured(plan).items():
             rows = builder.rows(dataset)
             if not rows:
                 raise StateError("the selection keeps nothing to train on; loosen it on the page Select")
@@ -87,7 +55,9 @@ class ForecastService:
         task = get_task(self.context.projects.get(run.project_id).config.task)
         kept = {example.query.id: example.query for example in builder.examples}
         queries = list(kept.values())[: plan.student.generate_batch]
-        asks = write_lines(folder / "asks.jsonl", [ask_of(q, STUDENT, student_prompt(task, q)) for q in queries])
+        asks = write_lines(
+            folder / "asks.jsonl", [as_line(Ask(q.id, STUDENT, student_prompt(task, q))) for q in queries]
+        )
         payload = ForecastJob(student=plan.student, steps=tuple(steps), asks=asks).model_dump(mode="json")
         write_atomically(folder / SPEC_FILE, {"kind": FORECAST, "payload": payload})
         return self.context.queue(job)
@@ -106,7 +76,7 @@ class ForecastService:
         if jobs[0].status is not JobStatus.FINISHED:
             raise StateError(f"measuring is {jobs[0].status}: {jobs[0].message}")
         events = self.context.jobs.last_events(jobs[0].id, ("measured",))
-        return self._reckon(run, dict(events[0].data)) if events else None
+        return reckon(run.plan, events[0].data, self._count(run)) if events else None
 
     def _pretend(self, project_name: str, plan: Plan) -> Run:
         """The run that would be started; nothing is stored."""
@@ -116,67 +86,12 @@ class ForecastService:
 
     def _key(self, run: Run) -> str:
         """What a measurement depends on: epochs and rates do not count."""
-        steps = {name: [s.train.batch_size, s.train.max_tokens] for name, s in _by_dataset(run.plan).items()}
+        steps = {name: [s.train.batch_size, s.train.max_tokens] for name, s in find_measured(run.plan).items()}
         return hash_id(FORECAST, run.selection_id, run.plan.student.model_dump(mode="json"), steps)
 
-    def _reckon(self, run: Run, found: dict[str, Any]) -> Forecast:
-        measured = {step["name"]: step for step in found["steps"]}
-        speed = found["train_tokens_per_second"]
-        stages: dict[str, StageForecast] = {}
-        for step in run.plan.steps:
-            if step.kind == "train":
-                equal = sum(stages[name].updates for name in step.equal_updates_to)
-                stages[step.name] = _reckon_stage(step, measured, speed, equal)
-        prompts = self._prompts(run)
-        high = sum(number * length for number, length in prompts) / (found["write_tokens_per_second"] or 1.0)
-        return Forecast(
-            device=found["device"],
-            dtype=found["dtype"],
-            stages=list(stages.values()),
-            training_s=sum(stage.seconds for stage in stages.values()),
-            writing_low=high * _WRITES_LOW,
-            writing_high=high,
-            peak_bytes=found["peak_bytes"],
-            too_long=[row for step in found["steps"] for row in step["too_long"]],
-        )
-
-    def _prompts(self, run: Run) -> list[tuple[int, float]]:
-        """How many prompts each answering step has, and how many tokens its answers may take."""
-        held = len(self.context.queries.get(run.project_id, Split.HELDOUT))
+    def _count(self, run: Run) -> Written:
+        """How much the student will write."""
         kept = self.context.selections.kept(run.selection_id)
-        typical = sum(len(row["rationale"]) for row in kept) / max(1, len(kept)) / 3
-        taught = {step.name: TO_WRITE[step.dataset] for step in run.plan.steps if step.kind == "train"}
-        found = []
-        for step in run.plan.steps:
-            length = min(
-                run.plan.student.generate_tokens, typical * taught.get(step.start or "", TO_WRITE["untrained"])
-            )
-            if step.kind == "evaluate":
-                found.append((held, length))
-            elif step.kind == "answer":
-                found.append((len({row["query_id"] for row in kept}), length))
-        return found
-
-
-def _reckon_stage(step: Step, measured: dict[str, Any], speed: float, equal: int) -> StageForecast:
-    rows = measured.get(step.dataset, measured.get("full") or next(iter(measured.values())))
-    train = step.train
-    updates = (
-        equal or train.updates or math.ceil(train.epochs * rows["rows"] * (1 - train.validation) / train.batch_size)
-    )
-    tokens = updates * train.batch_size * rows["tokens"] / rows["rows"]
-    return StageForecast(
-        name=step.name,
-        rows=rows["rows"],
-        updates=updates,
-        longest=rows["longest"],
-        dropped=rows["dropped"],
-        seconds=tokens / speed,
-        guessed=step.dataset not in measured,
-    )
-
-
-def _by_dataset(plan: Plan) -> dict[str, Step]:
-    """A train step for each dataset whose rows are known before the run: compressed ones are not."""
-    known = [step for step in plan.steps if step.kind == "train" and step.dataset != "compressed"]
-    return {step.dataset: step for step in reversed(known)}
+        held = self.context.queries.counts(run.project_id).get(Split.HELDOUT.value, 0)
+        typical = sum(len(row["rationale"]) for row in kept) / max(1, len(kept)) / _CHARACTERS
+        return Written(len({row["query_id"] for row in kept}), held, typical)

@@ -7,20 +7,16 @@ from typing import Literal
 
 from app.usecases.context import Context
 from engine.evaluate import Verdict, recommend
+from engine.plans import Role
 from engine.types import WHOLE, Difference, EvalItem, ReportRow
 from storage.runs import Run
 
-Group = Literal["untrained", "stage", "baseline", "teacher"]
+Group = Role | Literal["teacher"]
 
 
 def groups_of(run: Run) -> dict[str, Group]:
     """What kind of system each student of a run is, by the name that its answers go by."""
-    groups: dict[str, Group] = {}
-    for step in run.plan.steps:
-        if step.kind == "evaluate":
-            name = step.start or step.name
-            groups[name] = "untrained" if step.start is None else "stage" if name.startswith("stage") else "baseline"
-    return groups
+    return {step.system: step.role for step in run.plan.evaluated}
 
 
 def judge(context: Context, run: Run, kind: str = WHOLE) -> Verdict | None:

@@ -76,7 +76,7 @@ class PlayService:
         """What can be asked: the name as a person knows it, and an id. Stages of the newest run come first."""
         found: dict[str, str] = {}
         for run in self.context.runs.all(project.id):
-            trained = [step.name for step in run.plan.steps if step.kind == "train" and self._adapter(run, step.name)]
+            trained = [step.name for step in run.plan.trained if self._adapter(run, step.name)]
             if trained:
                 found |= {f"{name} · {run.id[:8]}": f"student {run.id} {name}" for name in trained}
                 found.setdefault(f"vanilla · {run.plan.student.model}", f"student {run.id} ")

@@ -10,8 +10,8 @@ from app.usecases.context import Context
 from app.usecases.judging import judge, say_verdict
 from app.usecases.remaining import RemainingService
 from app.usecases.running import RunService
-from engine.config import Plan
 from engine.errors import NotFound, StateError
+from engine.plans import Plan
 from engine.types import WHOLE, ReportRow, RunStatus
 from storage.runs import Run
 
@@ -91,7 +91,7 @@ class ReadService:
 def report_notes(rows: Sequence[ReportRow], plan: Plan) -> list[str]:
     """What a reader of the table must know beside its numbers."""
     notes = []
-    trained = {step.dataset for step in plan.steps if step.kind == "train"}
+    trained = {step.dataset for step in plan.trained}
     if "full" in trained and "compressed" not in trained:
         notes.append("stage 2 is absent: the teachers are recordings, and no live one was named to compress")
     if any(row.measure == "agreement" for row in rows):

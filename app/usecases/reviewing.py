@@ -14,6 +14,7 @@ from engine.compress import KEPT, NOT_PRESERVED, PRESERVED, SAME, WITH, WITHOUT,
 from engine.dataset import Example
 from engine.errors import ConfigError, InputError, NotFound
 from engine.packaged import packaged_student_folder
+from engine.plans import Compress
 from engine.records import MAX_CELL
 from engine.tasks import get_task
 from engine.teachers.tokens import find_in_files
@@ -68,7 +69,9 @@ class ReviewService:
 
     def runs(self, project_id: str) -> list[Run]:
         """The project's runs that compress, newest first."""
-        return [run for run in self.context.runs.all(project_id) if any(s.kind == "compress" for s in run.plan.steps)]
+        return [
+            run for run in self.context.runs.all(project_id) if any(isinstance(s, Compress) for s in run.plan.steps)
+        ]
 
     def rows(self, run_id: str) -> list[Row]:
         """All compressed rationales of a run beside their originals, measured in the student's tokens; to be read only.

@@ -13,13 +13,14 @@ from app.usecases.compressing import AGAIN, CompressService
 from app.usecases.context import POLL_S, Context
 from app.usecases.scoring import score_run
 from app.usecases.stages import StageBuilder
-from engine.config import Plan, Step
 from engine.errors import StateError, TacitError, WorkerFailed
 from engine.jobs.spec import SPEC_FILE, StudentJob, write_atomically
+from engine.pipeline import find_next
+from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.students import check_student
-from engine.train.plan import share_batch
+from engine.train.batches import share_batch
 from engine.types import Event, Job, JobStatus, RunStatus, Split, hash_id
-from storage.runs import Run, StepState
+from storage.runs import Run
 
 _RESUMABLE = (
     *(JobStatus.INTERRUPTED, JobStatus.CANCELLED, JobStatus.FAILED),
@@ -66,13 +67,11 @@ class RunService:
         """
         project = self.context.projects.get(project_name)
         self.context.selections.latest(project.id)
-        kinds = {step.kind for step in plan.steps}
-        if "compress" in kinds:
+        if any(isinstance(step, Compress) for step in plan.steps):
             self.compressing.check_compressor(project.id, plan)
-        for step in plan.steps:
-            if step.kind == "train":
-                share_batch(step.train.batch_size, self.context.watch.devices)
-        if "evaluate" in kinds and not self.context.queries.counts(project.id).get(Split.HELDOUT.value):
+        for step in plan.trained:
+            share_batch(step.train.batch_size, self.context.watch.devices)
+        if plan.evaluated and not self.context.queries.counts(project.id).get(Split.HELDOUT.value):
             raise StateError(f"{project.name!r} has no held-out queries to evaluate on; import some with --heldout")
 
     def can_resume(self, run: Run) -> bool:
@@ -88,37 +87,33 @@ class RunService:
             self.context.runs.set_status(run.id, RunStatus.STOPPED, str(error))
 
     def _advance(self, run: Run) -> None:
-        states = {state.name: state for state in self.context.runs.steps(run.id)}
-        ahead = [step for step in run.plan.steps if states[step.name].status is not JobStatus.FINISHED]
-        while ahead and ahead[0].kind == "review" and ahead[0].approve == "all":
-            self.context.runs.set_step(
-                run.id, ahead[0].name, status=JobStatus.FINISHED.value, result={"approved": "all"}
-            )
-            ahead = ahead[1:]
-        if not ahead:
+        states = self.context.runs.steps(run.id)
+        passed, steps = find_next(run.plan, {s.name for s in states if s.status is JobStatus.FINISHED})
+        for review in passed:
+            self.context.runs.set_step(run.id, review.name, status=JobStatus.FINISHED.value, result={"approved": "all"})
+        first = steps[0] if steps else None
+        if first is None:
             score_run(self.context, run)
             self.context.runs.set_status(run.id, RunStatus.FINISHED)
-        elif ahead[0].kind == "review":
-            self.context.runs.set_status(
-                run.id, RunStatus.WAITING, f"step {ahead[0].name} waits for a person to approve"
-            )
-        elif ahead[0].kind == "compress":
-            fingerprint = StageBuilder(self.context, run).fingerprint(ahead[0])
-            job = self.context.submit(run.project_id, "compress", {"step": ahead[0].name}, run.id)
-            self.context.runs.set_step(run.id, ahead[0].name, fingerprint=fingerprint, job_id=job.id)
+        elif isinstance(first, Review):
+            self.context.runs.set_status(run.id, RunStatus.WAITING, f"step {first.name} waits for a person to approve")
+        elif isinstance(first, Compress):
+            fingerprint = StageBuilder(self.context, run).pipeline.fingerprint(first)
+            job = self.context.submit(run.project_id, "compress", {"step": first.name}, run.id)
+            self.context.runs.set_step(run.id, first.name, fingerprint=fingerprint, job_id=job.id)
         else:
-            self._submit_student_steps(run, _together(ahead, states))
+            self._submit_student_steps(run, steps)
 
-    def _submit_student_steps(self, run: Run, steps: Sequence[Step]) -> None:
+    def _submit_student_steps(self, run: Run, steps: Sequence[AnyStep]) -> None:
         job = self.context.prepare(run.project_id, "student", {"steps": [step.name for step in steps]}, run.id)
         builder = StageBuilder(self.context, run)
         folder = Path(job.folder)
-        built = [builder.build(step, folder) for step in steps]
-        if any(step.kind == "evaluate" and step.name == _first_evaluation(run.plan) for step in steps):
+        built = [builder.build(step, folder) for step in steps if isinstance(step, (Train, Answer, Evaluate))]
+        if any(step in run.plan.evaluated[:1] for step in steps):
             teachers = builder.build_teachers(folder)
             built += [teachers] if teachers else []
         for step in steps:
-            self.context.runs.set_step(run.id, step.name, fingerprint=builder.fingerprint(step), job_id=job.id)
+            self.context.runs.set_step(run.id, step.name, fingerprint=builder.pipeline.fingerprint(step), job_id=job.id)
         payload = StudentJob(student=run.plan.student, steps=tuple(built)).model_dump(mode="json")
         write_atomically(folder / SPEC_FILE, {"kind": "student", "payload": payload})
         self.context.queue(job)
@@ -134,7 +129,7 @@ class RunService:
             waiting = next((s for s in self.context.runs.steps(run.id) if s.status is not JobStatus.FINISHED), None)
             if run.status is not RunStatus.WAITING or waiting is None:
                 raise StateError(f"run {run.id} waits for no review; it is {run.status}")
-            compress = run.plan.before(waiting.name, "compress")
+            compress = run.plan.before(waiting.name, Compress)
             if rest:
                 listed = self.context.rationales.listed(run.id, "", step=compress)
                 self.context.rationales.approve(run.id, [(row["sample"], row["version"]) for row in listed])
@@ -259,10 +254,9 @@ class RunService:
         states = {state.name: state for state in self.context.runs.steps(run.id)}
         return [
             step.name
-            for step in run.plan.steps
-            if step.kind == "train"
-            and states[step.name].status is JobStatus.FINISHED
-            and builder.is_stale(step, states[step.name].fingerprint)
+            for step in run.plan.trained
+            if states[step.name].status is JobStatus.FINISHED
+            and builder.pipeline.is_stale(step, states[step.name].fingerprint)
         ]
 
     def wait(self, run_id: str, on_event: Callable[[Event], None] = lambda event: None) -> Run:
@@ -286,19 +280,3 @@ class RunService:
             if self.context.watch.failure is not None:
                 raise WorkerFailed(f"watching over jobs failed: {self.context.watch.failure}")
             time.sleep(POLL_S)
-
-
-def _first_evaluation(plan: Plan) -> str | None:
-    return next((step.name for step in plan.steps if step.kind == "evaluate"), None)
-
-
-def _together(ahead: Sequence[Step], states: dict[str, StepState]) -> list[Step]:
-    """The steps that one worker can do in a row: up to a step of another kind, or one that needs their results."""
-    steps: list[Step] = []
-    for step in ahead:
-        if step.kind not in ("train", "answer", "evaluate"):
-            break
-        if any(states[name].status is not JobStatus.FINISHED for name in step.equal_updates_to):
-            break
-        steps.append(step)
-    return steps

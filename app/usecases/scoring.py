@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from app.usecases.context import Context
 from app.usecases.stages import TEACHERS
-from engine.evaluate import compare, find_consensus, score_item, summarise
+from engine.evaluate import compare_all, find_consensus, score_item, summarise
 from engine.tasks import get_task
-from engine.types import Difference, EvalItem, Split
+from engine.types import EvalItem, Split
 from storage.runs import Run
-
-_BASELINES = ("vanilla-fewshot", "standard-kd-equal-updates")
 
 
 def score_run(context: Context, run: Run) -> None:
@@ -23,7 +21,8 @@ def score_run(context: Context, run: Run) -> None:
     golds = {query_id: label for query_id, label in context.queries.golds(project.id).items() if query_id in held}
     measure = "accuracy" if golds else "agreement"
     items = score_answers(context, run, golds or _consensus(context, project.id), with_teachers=bool(golds))
-    context.reports.put(run.id, summarise(items, measure), differences(items))
+    references = [step.system for step in run.plan.evaluated if step.reference]
+    context.reports.put(run.id, summarise(items, measure), compare_all(items, references))
 
 
 def _consensus(context: Context, project_id: str) -> dict[str, str]:
@@ -39,7 +38,7 @@ def score_answers(context: Context, run: Run, golds: dict[str, str], with_teache
     project = context.projects.get(run.project_id)
     task = get_task(project.config.task)
     queries = {q.id: q for q in context.queries.get(project.id, Split.HELDOUT) if q.id in golds}
-    steps = [step.name for step in run.plan.steps if step.kind == "evaluate"]
+    steps = [step.name for step in run.plan.evaluated]
     context.runs.forget_scores(run.id)
     scored: list[EvalItem] = []
     for step in (*steps, TEACHERS) if with_teachers else steps:
@@ -51,10 +50,3 @@ def score_answers(context: Context, run: Run, golds: dict[str, str], with_teache
         context.runs.set_scores(run.id, step, items)
         scored += items
     return scored
-
-
-def differences(items: list[EvalItem]) -> list[Difference]:
-    """Each system against few-shot vanilla, and against Standard KD at equal updates, paired by query."""
-    systems = list(dict.fromkeys(item.system for item in items))
-    found = [compare(items, name, base) for base in _BASELINES if base in systems for name in systems if name != base]
-    return [difference for difference in found if difference is not None]

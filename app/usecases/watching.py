@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.usecases.context import Context
-from app.usecases.remaining import Left, RemainingService
+from app.usecases.remaining import RemainingService
 from engine.jobs.spec import LOG_FILE
+from engine.remaining import Left
 from engine.types import Event, Job, JobStatus, RunStatus
 from storage.runs import Run
 
@@ -63,7 +64,8 @@ class WatchService:
     def _progress(self, run: Run, job: Job | None) -> Progress:
         states = self.context.runs.steps(run.id)
         current = next((s for s in states if s.status is not JobStatus.FINISHED), None)
-        trained = [s.name for s in states if s.kind == "train" and s.status is not JobStatus.QUEUED]
+        begun = {s.name for s in states if s.status is not JobStatus.QUEUED}
+        trained = [step.name for step in run.plan.trained if step.name in begun]
         metrics = self.context.runs.metrics(run.id, trained[-1]) if trained else []
         losses = [row["value"] for row in metrics if row["name"] == "loss"]
         speeds = [row["value"] for row in metrics if row["name"] == "tokens_per_second"]
@@ -100,9 +102,7 @@ class WatchService:
         for run_id in run_ids:
             run = self.context.runs.get(run_id)
             ends: dict[str, int] = {}
-            for step in run.plan.steps:
-                if step.kind != "train":
-                    continue
+            for step in run.plan.trained:
                 offset = ends.get(step.start or "", 0)
                 rows = self.context.runs.metrics(run.id, step.name)
                 ends[step.name] = offset + max((row["update_no"] for row in rows), default=0)

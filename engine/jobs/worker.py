@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -48,7 +48,7 @@ from engine.jobs.spec import (
 from engine.packaged import count_processors
 from engine.ports import EventSink
 from engine.train.sft import StageJob, train_stage
-from engine.types import JobStatus, hash_id
+from engine.types import Event, JobStatus, hash_id
 
 _BUSY_PERCENT = 60.0
 
@@ -129,7 +129,11 @@ def run_job(spec: dict[str, Any], folder: Path, sink: EventSink, stop: Stop) -> 
     if spec["kind"] == "merge":
         merge(read_config(MergeJob, spec["payload"]), sink)
         return True
-    job = read_config(StudentJob, spec["payload"])
+    return run_steps(read_config(StudentJob, spec["payload"]), journal, sink, stop)
+
+
+def run_steps(job: StudentJob, journal: Sequence[Event], sink: EventSink, stop: Callable[[], bool]) -> bool:
+    """Do the steps that the journal does not tell of yet; False if it was stopped before the end."""
     done = {event.data["step"] for event in journal if event.type == "step_finished"}
     answered = {(e.data["step"], e.data["query_id"], e.data["system"]) for e in journal if e.type == "answer"}
     for step in job.steps:
@@ -144,7 +148,7 @@ def run_job(spec: dict[str, Any], folder: Path, sink: EventSink, stop: Stop) -> 
 
 
 def _run_step(
-    job: StudentJob, step: WorkerStep, sink: EventSink, stop: Stop, answered: set[tuple[str, str, str]]
+    job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool], answered: set[tuple[str, str, str]]
 ) -> dict[str, Any] | None:
     if step.kind == "train":
         return _train(job, step, sink, stop)
@@ -160,7 +164,7 @@ def _run_step(
     return {"answers": len(asked)} if _write(job, step, items, sink, stop) else None
 
 
-def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Stop) -> dict[str, Any] | None:
+def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool]) -> dict[str, Any] | None:
     if step.train is None or step.folder is None:
         raise TacitError(f"step {step.name} lacks its settings")
     stage = StageJob(
@@ -175,7 +179,9 @@ def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Stop) -> di
     return asdict(result) if result.finished else None
 
 
-def _write(job: StudentJob, step: WorkerStep, items: list[dict[str, Any]], sink: EventSink, stop: Stop) -> bool:
+def _write(
+    job: StudentJob, step: WorkerStep, items: list[dict[str, Any]], sink: EventSink, stop: Callable[[], bool]
+) -> bool:
     """Let the student answer; False if it was stopped before the end."""
     device = pick_device()
     model = load_student(job.student, Path(step.start) if step.start else None, device)

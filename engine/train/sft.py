@@ -22,8 +22,8 @@ from engine.dataset import Encoded, encode_row, order_rows, split_validation
 from engine.errors import StateError
 from engine.infer import Device, load_base, load_tokenizer, pick_device
 from engine.ports import EventSink
+from engine.train.batches import share_batch
 from engine.train.callback import ReportToEvents, last_complete_checkpoint
-from engine.train.plan import share_batch
 from engine.types import StageRow
 
 RESULT_FILE = "result.json"

@@ -15,9 +15,11 @@ import pytest
 from app.pages.selection import FACTORS
 from app.pages.train import _FIELDS
 from app.services import Services, open_services
-from app.usecases.planning import PlanOrder, make_plan
-from engine.config import Plan, ProjectConfig
+from app.usecases.planning import make_plan
+from engine.config import ProjectConfig
 from engine.errors import ConfigError
+from engine.plans import Plan
+from engine.plans.order import PlanOrder
 from engine.types import RunStatus, TeacherSpec
 from storage.runs import Run
 from tests.app.studio import PAGES, Studio, open_studio

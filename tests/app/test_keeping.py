@@ -15,8 +15,9 @@ from app.services import Services, open_services
 from app.shipping import NAME, SHIPPED, bring_demo
 from app.usecases.comparing import ASSUMED_HOUR
 from app.usecases.keeping import restore_workspace
-from engine.config import Plan, read_config
+from engine.config import read_config
 from engine.errors import ConfigError, InputError, StateError
+from engine.plans import Plan
 
 
 def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:

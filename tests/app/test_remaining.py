@@ -13,11 +13,14 @@ from app.demo import make_puzzles
 from app.pages.train import _line, plan_html
 from app.recipe import FAST
 from app.services import Services, open_services
-from app.usecases.planning import PlanOrder, make_plan, plan_notes
+from app.usecases.planning import make_plan, plan_notes
 from app.usecases.remaining import Left
-from engine.config import Plan, StudentConfig, TrainConfig
+from engine.config import StudentConfig, TrainConfig
 from engine.errors import ConfigError
-from engine.train.plan import twt_plan, with_standard_kd
+from engine.plans import Plan
+from engine.plans.order import PlanOrder
+from engine.plans.standard_kd import with_standard_kd
+from engine.plans.twt import twt_plan
 from engine.types import Event, JobStatus, RunStatus, Split, TeacherSpec, hash_id, make_query
 from storage.runs import Run
 from tests.fakes.student_worker import StudentBackend

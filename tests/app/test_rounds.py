@@ -14,11 +14,13 @@ from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services, open_services
 from app.shipping import bring_demo
-from app.usecases.planning import adjust_plan
 from app.usecases.stages import StageBuilder
-from engine.config import Config, LoraSettings, Plan, ReplaySource, Step, StudentConfig, TrainConfig
+from engine.config import Config, LoraSettings, ReplaySource, StudentConfig, TrainConfig
 from engine.dataset import fingerprint_rows
-from engine.train.plan import twt_plan, with_standard_kd
+from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
+from engine.plans.order import adjust_plan
+from engine.plans.standard_kd import with_standard_kd
+from engine.plans.twt import twt_plan
 from engine.types import Generation, RunStatus, Split, hash_id, make_query
 from storage.runs import Run
 from tests.fakes.student_worker import StudentBackend
@@ -133,8 +135,11 @@ def test_doing_a_later_stage_again_asks_for_no_compression(services: Services) -
 
 
 PLAN = with_standard_kd(twt_plan(STUDENT, (STAGE,) * 3))
+KINDS = {model.__name__: model for model in (Train, Answer, Compress, Review, Evaluate)}
 UNREAD = {
-    ("Step", "name"),
+    *((kind, "name") for kind in KINDS),
+    ("Evaluate", "role"),
+    ("Evaluate", "reference"),
     ("TrainConfig", "save_every"),
     ("StudentConfig", "generate_batch"),
     ("Plan", "name"),
@@ -142,14 +147,17 @@ UNREAD = {
 }
 """What can't change an output."""
 CHANGED: dict[tuple[str, str], tuple[str, Any]] = {
-    ("Step", "kind"): ("evaluate-stage1", "answer"),
-    ("Step", "start"): ("stage3", "stage1"),
-    ("Step", "dataset"): ("stage3", "full"),
-    ("Step", "replay"): ("stage3", (ReplaySource(dataset="full", share=0.5),)),
-    ("Step", "train"): ("stage1", TrainConfig(epochs=3)),
-    ("Step", "equal_updates_to"): ("standard-kd-equal-updates", ("stage1",)),
-    ("Step", "shots"): ("vanilla-fewshot", 1),
-    ("Step", "approve"): ("review", "person"),
+    ("Train", "start"): ("stage3", "stage1"),
+    ("Train", "dataset"): ("stage3", "full"),
+    ("Train", "replay"): ("stage3", (ReplaySource(dataset="full", share=0.5),)),
+    ("Train", "train"): ("stage1", TrainConfig(epochs=3)),
+    ("Train", "equal_updates_to"): ("standard-kd-equal-updates", ("stage1",)),
+    ("Answer", "start"): ("student-rationales", None),
+    ("Evaluate", "start"): ("evaluate-stage3", "stage1"),
+    ("Evaluate", "shots"): ("vanilla-fewshot", 1),
+    ("Evaluate", "role"): ("evaluate-stage1", "baseline"),
+    ("Evaluate", "reference"): ("evaluate-stage1", True),
+    ("Review", "approve"): ("review", "person"),
     ("ReplaySource", "dataset"): ("stage3", (ReplaySource(dataset="label", share=0.5),)),
     ("ReplaySource", "share"): ("stage3", (ReplaySource(dataset="full", share=0.9),)),
     ("TrainConfig", "epochs"): ("stage1", 3),
@@ -188,7 +196,7 @@ def changed(owner: str, field: str) -> Plan:
         inner = {"lora": student.lora.model_copy(update={field: value})} if owner == "LoraSettings" else {field: value}
         return PLAN.model_copy(update={"student": student.model_copy(update=inner)})
 
-    def change(step: Step) -> Step:
+    def change(step: AnyStep) -> AnyStep:
         if step.name != step_name:
             return step
         if owner == "TrainConfig":
@@ -201,16 +209,18 @@ def changed(owner: str, field: str) -> Plan:
 def fingerprints(services: Services, plan: Plan) -> dict[str, str]:
     project = services.context.projects.get("p")
     selection = services.context.selections.latest(project.id)
-    builder = StageBuilder(services.context, Run("none", project.id, selection.id, plan, "", RunStatus.WAITING, ""))
-    builder._built["compressed compress"] = builder.rows("full")[:7]
+    builder = StageBuilder(
+        services.context, Run("none", project.id, selection.id, plan, "", RunStatus.WAITING, "")
+    ).pipeline
+    builder._rows["compressed compress"] = builder.rows("full")[:7]
     return {step.name: builder.fingerprint(step) for step in plan.steps}
 
 
 def test_every_setting_of_a_plan_is_in_the_fingerprints_of_the_steps_that_read_it(services: Services) -> None:
     before = fingerprints(services, PLAN)
-    replayed = fingerprints(services, changed("Step", "replay"))
-    models: tuple[type[Config], ...] = (Step, ReplaySource, TrainConfig, LoraSettings, StudentConfig, Plan)
-    fields = {(model.__name__, name) for model in models for name in model.model_fields}
+    replayed = fingerprints(services, changed("Train", "replay"))
+    models: tuple[type[Config], ...] = (*KINDS.values(), ReplaySource, TrainConfig, LoraSettings, StudentConfig, Plan)
+    fields = {(model.__name__, name) for model in models for name in model.model_fields if name != "kind"}
     assert fields - UNREAD <= set(CHANGED), "say of a new setting how it changes a fingerprint, or that it can't"
     for owner, field in sorted(fields & set(CHANGED)):
         base = replayed if owner == "ReplaySource" else before
@@ -219,17 +229,22 @@ def test_every_setting_of_a_plan_is_in_the_fingerprints_of_the_steps_that_read_i
 
 
 def test_a_step_is_known_by_what_it_does_not_by_its_name(services: Services) -> None:
-    def renamed(step: Step) -> Step:
-        start = f"{step.start}x" if step.start else None
-        equal = tuple(f"{name}x" for name in step.equal_updates_to)
-        return step.model_copy(update={"name": f"{step.name}x", "start": start, "equal_updates_to": equal})
+    def renamed(step: AnyStep) -> AnyStep:
+        changes: dict[str, Any] = {"name": f"{step.name}x"}
+        if isinstance(step, (Train, Answer, Evaluate)) and step.start:
+            changes["start"] = f"{step.start}x"
+        if isinstance(step, Train):
+            changes["equal_updates_to"] = tuple(f"{name}x" for name in step.equal_updates_to)
+        return step.model_copy(update=changes)
 
     project = services.context.projects.get("p")
     other = PLAN.model_copy(update={"steps": tuple(map(renamed, PLAN.steps))})
     mine = fingerprints(services, PLAN)
     selection = services.context.selections.latest(project.id)
-    builder = StageBuilder(services.context, Run("none", project.id, selection.id, other, "", RunStatus.WAITING, ""))
-    builder._built["compressed compressx"] = builder.rows("full")[:7]
+    builder = StageBuilder(
+        services.context, Run("none", project.id, selection.id, other, "", RunStatus.WAITING, "")
+    ).pipeline
+    builder._rows["compressed compressx"] = builder.rows("full")[:7]
     theirs = {step.name.removesuffix("x"): builder.fingerprint(step) for step in other.steps}
     assert theirs == mine
 
@@ -251,16 +266,17 @@ def test_evaluations_and_compressions_follow_what_they_are_given(services: Servi
     assert {name for name in before if before[name] != after[name]} == {"compress", "review"}
     services.data.add_queries(project.id, [make_query("One more?", split=Split.HELDOUT)], {})
     later = fingerprints(services, PLAN)
-    scored = {step.name for step in PLAN.steps if step.kind == "evaluate"}
+    scored = {step.name for step in PLAN.evaluated}
     assert {name for name in later if later[name] != after[name]} == scored
 
 
 def test_results_of_the_first_fingerprints_are_not_called_stale(services: Services) -> None:
     run = services.run.wait(services.run.start("p", twt_plan(STUDENT, (STAGE,) * 3)).id)
     run = services.context.runs.get(run.id)
-    builder, step = StageBuilder(services.context, run), next(s for s in run.plan.steps if s.name == "stage1")
+    builder, step = StageBuilder(services.context, run).pipeline, next(s for s in run.plan.steps if s.name == "stage1")
     rows = fingerprint_rows(builder.training_rows(step))
-    first = hash_id("step", step.model_dump(mode="json"), run.plan.student.model_dump(mode="json"), rows)
+    settings = {"shots": 0, "approve": "all", **step.model_dump(mode="json")}
+    first = hash_id("step", settings, run.plan.student.model_dump(mode="json"), rows)
     services.context.runs.set_step(run.id, "stage1", fingerprint=first)
     assert services.run.stale_steps(run.id) == []
     services.context.runs.set_step(run.id, "stage1", fingerprint=hash_id("other"))

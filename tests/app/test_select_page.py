@@ -16,8 +16,9 @@ from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services
 from app.view import Opener, marked_html, replies_html, table_html
-from engine.config import Plan, SelectionConfig, Step
+from engine.config import SelectionConfig
 from engine.errors import Conflict, InputError, NotFound, StateError
+from engine.plans import Evaluate, Plan
 from engine.types import RunStatus, make_query
 from storage.runs import Run
 
@@ -166,7 +167,7 @@ def test_an_edit_is_taught_and_exported_and_the_teachers_text_stays(selected: Se
     sample = next(s for s in samples if s["reason"] == "kept_pair")
     project = selected.context.projects.get("p")
     built_on = selected.context.selections.latest(project.id)
-    plan = Plan(name="twt", steps=(Step(kind="evaluate", name="vanilla"),))
+    plan = Plan(name="twt", steps=(Evaluate(name="vanilla"),))
     selected.context.runs.add(Run("r" * 24, project.id, built_on.id, plan, str(tmp_path), RunStatus.FINISHED, ""))
     selected.select.edit("p", sample["id"], "  In my own words.  ", seen=0)
     now = next(s for s in selected.browse.detail("p", query_id).samples if s["id"] == sample["id"])

@@ -14,12 +14,13 @@ import pytest
 from app.demo import describe, run_demo
 from app.recipe import FAST, Recipe
 from app.services import Services, open_services
-from app.usecases.planning import adjust_plan
 from app.usecases.stages import StageBuilder
 from engine.config import LoraSettings, ProjectConfig, SelectionConfig, StudentConfig, TrainConfig
 from engine.errors import ConfigError, InputError, StateError, WorkerFailed
+from engine.plans.order import adjust_plan
+from engine.plans.standard_kd import with_standard_kd
+from engine.plans.twt import twt_plan
 from engine.puzzles import KINDS
-from engine.train.plan import twt_plan, with_standard_kd
 from engine.types import RunStatus, StageRow, TeacherSpec
 
 NAMES = {"vanilla", "vanilla-fewshot", "stage1", "stage2", "stage3", "standard-kd", "standard-kd-equal-updates"}

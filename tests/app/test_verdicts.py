@@ -14,9 +14,11 @@ import pytest
 from app.pages.evaluate import _Handlers
 from app.services import Services, open_services
 from app.usecases.carding import write_card
-from engine.config import Plan, ProjectConfig, SelectionConfig, Step, StudentConfig, TrainConfig
+from engine.config import ProjectConfig, SelectionConfig, StudentConfig, TrainConfig
 from engine.errors import ConfigError
-from engine.train.plan import twt_plan, with_standard_kd
+from engine.plans import Evaluate, Plan, Train
+from engine.plans.standard_kd import with_standard_kd
+from engine.plans.twt import twt_plan
 from engine.types import ReportRow, RunStatus, Split, make_query
 from storage.runs import Run
 from storage.selections import StoredSelection
@@ -129,7 +131,7 @@ def test_a_kind_called_all_is_counted_once(services: Services, scored: Scored) -
 
 
 def test_a_plan_that_scores_no_untrained_student_shows_no_gain(services: Services, scored: Scored) -> None:
-    steps = (Step(kind="train", name="stage1"), Step(kind="evaluate", name="evaluate-stage1", start="stage1"))
+    steps = (Train(name="stage1"), Evaluate(name="evaluate-stage1", start="stage1"))
     run = scored(30, {"stage1": 30}, plan=Plan(name="bare", steps=steps))
     assert "no untrained student was scored" in services.reading.run(run.id)["verdict"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.config import Plan, Step
+from engine.plans import Evaluate, Plan, Train
 from engine.types import Job, JobStatus, Purpose, RunStatus, Split
 from storage.db import Database
 from storage.jobs import Jobs
@@ -38,7 +38,7 @@ def runs(db: Database) -> Runs:
 
 @pytest.fixture
 def run(runs: Runs) -> Run:
-    plan = Plan(name="twt", steps=(Step(kind="train", name="stage1"), Step(kind="evaluate", name="ev", start="stage1")))
+    plan = Plan(name="twt", steps=(Train(name="stage1"), Evaluate(name="ev", start="stage1")))
     made = Run("run1", "p", "sel1", plan, "/tmp/run1", RunStatus.RUNNING, "")
     runs.add(made)
     return made

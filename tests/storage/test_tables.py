@@ -6,8 +6,9 @@ from dataclasses import replace
 import duckdb
 import pytest
 
-from engine.config import Plan, ProjectConfig, SelectionConfig, Step
+from engine.config import ProjectConfig, SelectionConfig
 from engine.errors import InputError, NotFound
+from engine.plans import Plan, Train
 from engine.types import (
     Choice,
     Difference,
@@ -173,7 +174,7 @@ def test_a_run_comes_back_with_its_plan_and_steps(runs: Runs, run: Run) -> None:
 
 
 def test_a_run_is_found_only_by_an_unambiguous_beginning(runs: Runs, run: Run) -> None:
-    runs.add(replace(run, id="run2", plan=Plan(name="other", steps=(Step(kind="train", name="t"),))))
+    runs.add(replace(run, id="run2", plan=Plan(name="other", steps=(Train(name="t"),))))
     for asked in ("run", "", "nope", "run%"):
         with pytest.raises(NotFound):
             runs.get(asked)

@@ -31,8 +31,8 @@ from engine.config import LoraSettings, ProjectConfig, SelectionConfig, StudentC
 from engine.dataset import student_prompt
 from engine.infer import Ask, Device, Writer, load_student, load_tokenizer
 from engine.jobs.backends.local import worker_environment
+from engine.plans.twt import twt_plan
 from engine.tasks import get_task
-from engine.train.plan import twt_plan
 from engine.types import RunStatus, Split, TeacherSpec, make_query
 from storage.runs import Run
 from tests.fakes.hub import TOKEN, run_hub

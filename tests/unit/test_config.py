@@ -8,18 +8,19 @@ from pydantic import ValidationError
 
 from engine.config import (
     SELECTION_PRESETS,
-    Plan,
     ProjectConfig,
     ReplaySource,
     SelectionConfig,
-    Step,
     StudentConfig,
     TrainConfig,
     read_config,
     read_selection,
 )
 from engine.errors import ConfigError
-from engine.train.plan import share_batch, standard_kd_plan, twt_plan, with_standard_kd
+from engine.plans import Answer, Compress, Evaluate, Plan, Review, Step, Train
+from engine.plans.standard_kd import standard_kd_plan, with_standard_kd
+from engine.plans.twt import twt_plan
+from engine.train.batches import share_batch
 
 STAGES = (TrainConfig(epochs=1), TrainConfig(epochs=2), TrainConfig(epochs=3))
 
@@ -85,21 +86,21 @@ def test_a_selection_that_can_not_be_read_is_refused(preset: str, weights: list[
 @pytest.mark.parametrize(
     ("steps", "why"),
     [
-        ([Step(kind="train", name="a"), Step(kind="evaluate", name="a")], "two steps are named a"),
-        ([Step(kind="evaluate", name="e", start="a"), Step(kind="train", name="a")], "no earlier train step"),
-        ([Step(kind="review", name="r"), Step(kind="evaluate", name="e", start="r")], "no earlier train step"),
-        ([Step(kind="train", name="t", equal_updates_to=("x",))], "no earlier train step"),
-        ([Step(kind="train", name="t", start="t")], "no earlier train step"),
-        ([Step(kind="train", name="t", dataset="compressed"), Step(kind="compress", name="c")], "no compress step"),
+        ([Train(name="a"), Evaluate(name="a")], "two steps are named a"),
+        ([Evaluate(name="e", start="a"), Train(name="a")], "no earlier train step"),
+        ([Review(name="r"), Evaluate(name="e", start="r")], "no earlier train step"),
+        ([Train(name="t", equal_updates_to=("x",))], "no earlier train step"),
+        ([Train(name="t", start="t")], "no earlier train step"),
+        ([Train(name="t", dataset="compressed"), Compress(name="c")], "no compress step"),
         (
-            [Step(kind="train", name="t", replay=(ReplaySource(dataset="compressed", share=1),))],
+            [Train(name="t", replay=(ReplaySource(dataset="compressed", share=1),))],
             "t teaches compressed rationales",
         ),
         (
             [
-                Step(kind="train", name="t"),
-                Step(kind="evaluate", name="e", start="t"),
-                Step(kind="evaluate", name="f", start="t"),
+                Train(name="t"),
+                Evaluate(name="e", start="t"),
+                Evaluate(name="f", start="t"),
             ],
             "f scores t, which an earlier step scores",
         ),
@@ -174,8 +175,8 @@ def test_a_plan_of_four_stages_answers_and_compresses_twice() -> None:
         ("stage4", "label", "stage3", 5),
     ]
     assert [s.start for s in plan.steps if s.kind == "answer"] == ["stage1", "stage2"]
-    assert [plan.before(name, "compress") for name in ("stage2", "stage3", "stage1")] == ["compress", "compress-2", ""]
-    assert plan.before("compress-2", "answer") == "student-rationales-2"
+    assert [plan.before(name, Compress) for name in ("stage2", "stage3", "stage1")] == ["compress", "compress-2", ""]
+    assert plan.before("compress-2", Answer) == "student-rationales-2"
     assert not plan.reviews("compress-2")
     with pytest.raises(ConfigError, match="three stages or more"):
         twt_plan(StudentConfig(), STAGES[:2])

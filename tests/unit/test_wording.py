@@ -12,8 +12,9 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import Plan, ProjectConfig, SelectionConfig, StudentConfig, TeacherConfig, TrainConfig, read_config
+from engine.config import ProjectConfig, SelectionConfig, StudentConfig, TeacherConfig, TrainConfig, read_config
 from engine.errors import ConfigError, StateError, say_hub_error
+from engine.plans import Plan
 from engine.wording import counted, range_text, verb
 
 RAW = re.compile(r"Value error|String should|Input should|Field required|Extra inputs|[A-Z][a-z]+Config|pydantic|ctx")

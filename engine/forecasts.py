@@ -1,0 +1,110 @@
+"""What a plan will take: time, memory and rows that are too long, reckoned from a few updates and words measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from engine.plans import Answer, Evaluate, Plan, Train
+
+TO_WRITE = {"untrained": 1.5, "full": 1.0, "compressed": 0.5, "label": 0.1}
+"""How long an answer is against the middling rationale, by what its stage was taught; a guess until it has run."""
+_WRITES_LOW = 0.5
+
+
+@dataclass(frozen=True)
+class StageForecast:
+    """What a train step will do. `guessed`: its rows are not known yet, so those of stage 1 stand in for them."""
+
+    name: str
+    rows: int
+    updates: int
+    longest: int
+    dropped: int
+    seconds: float
+    guessed: bool
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan will take, measured on the device. Time in seconds, memory in bytes.
+
+    `writing_low` and `writing_high` bound the time of student answers and evaluations: nobody knows yet how much the
+    student will write. `too_long` names rows that will be left out.
+    """
+
+    device: str
+    dtype: str
+    stages: list[StageForecast]
+    training_s: float
+    writing_low: float
+    writing_high: float
+    peak_bytes: int
+    too_long: list[dict[str, Any]]
+
+
+class Written(NamedTuple):
+    """What the student writes: prompts of an answer step, held-out queries, tokens of a middling rationale."""
+
+    asked: int
+    held: int
+    rationale: float
+
+
+def reckon(plan: Plan, measured: Mapping[str, Any], written: Written) -> Forecast:
+    """The forecast of a plan from what a worker measured (`engine.jobs.forecast`)."""
+    datasets = {step["name"]: step for step in measured["steps"]}
+    speed = measured["train_tokens_per_second"]
+    stages: dict[str, StageForecast] = {}
+    for step in plan.trained:
+        equal = sum(stages[name].updates for name in step.equal_updates_to)
+        stages[step.name] = _reckon_stage(step, datasets, speed, equal)
+    high = sum(n * length for n, length in _count_prompts(plan, written)) / (measured["write_tokens_per_second"] or 1.0)
+    return Forecast(
+        device=measured["device"],
+        dtype=measured["dtype"],
+        stages=list(stages.values()),
+        training_s=sum(stage.seconds for stage in stages.values()),
+        writing_low=high * _WRITES_LOW,
+        writing_high=high,
+        peak_bytes=measured["peak_bytes"],
+        too_long=[row for step in measured["steps"] for row in step["too_long"]],
+    )
+
+
+def _count_prompts(plan: Plan, written: Written) -> list[tuple[int, float]]:
+    """How many prompts each answering step has, and how many tokens its answers may take."""
+    taught = {step.name: TO_WRITE[step.dataset] for step in plan.trained}
+    found = []
+    for step in plan.steps:
+        if isinstance(step, (Answer, Evaluate)):
+            share = taught.get(step.start or "", TO_WRITE["untrained"])
+            length = min(plan.student.generate_tokens, written.rationale * share)
+            found.append((written.held if isinstance(step, Evaluate) else written.asked, length))
+    return found
+
+
+def _reckon_stage(step: Train, measured: Mapping[str, Any], speed: float, equal: int) -> StageForecast:
+    rows = measured.get(step.dataset, measured.get("full") or next(iter(measured.values())))
+    train = step.train
+    updates = (
+        equal or train.updates or math.ceil(train.epochs * rows["rows"] * (1 - train.validation) / train.batch_size)
+    )
+    tokens = updates * train.batch_size * rows["tokens"] / rows["rows"]
+    return StageForecast(
+        name=step.name,
+        rows=rows["rows"],
+        updates=updates,
+        longest=rows["longest"],
+        dropped=rows["dropped"],
+        seconds=tokens / speed,
+        guessed=step.dataset not in measured,
+    )
+
+
+def find_measured(plan: Plan) -> dict[str, Train]:
+    """A train step for each dataset whose rows are known before the run: compressed ones are not."""
+    known = [step for step in plan.trained if step.dataset != "compressed"]
+    return {step.dataset: step for step in reversed(known)}

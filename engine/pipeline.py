@@ -1,0 +1,255 @@
+"""The method from selected samples to a scored student: which steps of a plan come next, and what each works on.
+
+Pure functions over values: no file is read here, no model asked. Whoever runs a plan reads the material, does what
+`find_next` says (a worker trains and writes, teachers compress, a person reviews), and asks again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
+
+from engine.config import ReplaySource
+from engine.dataset import (
+    ChatText,
+    Example,
+    fingerprint_rows,
+    label_rows,
+    rationale_rows,
+    split_validation,
+    student_prompt,
+)
+from engine.errors import StateError
+from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
+from engine.ports import Task
+from engine.prompts import load_prompt
+from engine.types import Query, StageRow, TeacherSpec, hash_id
+
+STUDENT = "student"
+"""The system as which the student writes rationales of its own."""
+VERSION = "2:"
+"""Begins fingerprints of this kind. Those without it are of the first kind, which knew less of what a step reads."""
+_PROMPTS = {1: ("guided",), 2: ("guided", "check", "unaided")}
+"""Prompts of a compression, by the level of its check."""
+
+
+class Next(NamedTuple):
+    """What a run does next: `passed` are reviews that nobody waits for, `steps` are done together; none: it is over."""
+
+    passed: tuple[Review, ...]
+    steps: tuple[AnyStep, ...]
+
+
+def find_next(plan: Plan, finished: Collection[str]) -> Next:
+    """What follows once the steps of these names are finished.
+
+    Steps of training and writing are done by one worker in a row, up to a step of another kind, or one that must know
+    how many updates others took. Compressing and reviewing stand alone.
+    """
+    ahead = [step for step in plan.steps if step.name not in finished]
+    passed: list[Review] = []
+    while ahead and isinstance(ahead[0], Review) and ahead[0].approve == "all":
+        passed.append(ahead[0])
+        ahead = ahead[1:]
+    if not ahead or isinstance(ahead[0], (Compress, Review)):
+        return Next(tuple(passed), tuple(ahead[:1]))
+    together: list[AnyStep] = []
+    for step in ahead:
+        if isinstance(step, (Compress, Review)):
+            break
+        if isinstance(step, Train) and not set(step.equal_updates_to) <= set(finished):
+            break
+        together.append(step)
+    return Next(tuple(passed), tuple(together))
+
+
+class Ask(NamedTuple):
+    """A prompt for the student, and under which system's name it answers."""
+
+    query_id: str
+    system: str
+    prompt: ChatText
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the steps of a run read.
+
+    Attributes:
+        task: what is asked, and how it is verified.
+        examples: G, the selected samples with the teachers' own rationales.
+        taught: by compress step the newest text and flags of each sample, by sample id; where a person reviews that
+            step, only what is approved.
+        asked: all queries to distill from, in their order.
+        heldout: the queries that students are scored on, in their order.
+        teachers: the project's teachers as they are set now.
+        updates: by train step that ran, how many updates it took.
+    """
+
+    task: Task
+    examples: Sequence[Example]
+    taught: Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
+    asked: Sequence[Query] = ()
+    heldout: Sequence[Query] = ()
+    teachers: Sequence[TeacherSpec] = ()
+    updates: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A plan over its material: rows, prompts and fingerprints of its steps."""
+
+    plan: Plan
+    material: Material
+    _rows: dict[str, list[StageRow]] = field(default_factory=dict, repr=False, compare=False)
+
+    def rows(self, dataset: str, compress: str = "") -> list[StageRow]:
+        """The rows of a dataset: full [x; r; y], compressed [x; r^T; y] or label [x; y].
+
+        Compressed ones are of the compress step that is named, else of the last one that brought any.
+        """
+        key = f"{dataset} {compress}" if dataset == "compressed" else dataset
+        if key not in self._rows:
+            self._rows[key] = self._build_rows(dataset, compress)
+        return self._rows[key]
+
+    def _build_rows(self, dataset: str, compress: str) -> list[StageRow]:
+        task, examples = self.material.task, self.material.examples
+        if dataset == "label":
+            return label_rows(task, examples)
+        if dataset == "compressed":
+            texts = self.material.taught.get(compress or self._last_compressed(), {})
+            found = [(example, texts.get(example.sample_id or "")) for example in examples]
+            examples = [replace(e, rationale=text[0], flags=text[1]) for e, text in found if text is not None]
+        return rationale_rows(task, examples)
+
+    def _last_compressed(self) -> str:
+        names = [step.name for step in self.plan.steps if isinstance(step, Compress)]
+        return next((name for name in reversed(names) if self.material.taught.get(name)), "")
+
+    def training_rows(self, step: Train) -> list[StageRow]:
+        """The step's dataset and what it replays of others.
+
+        Raises:
+            StateError: if there is no row.
+        """
+        compress = self.plan.before(step.name, Compress)
+        rows = list(self.rows(step.dataset, compress))
+        for source in step.replay:
+            rows += _share(self.rows(source.dataset, compress), source)
+        if not rows:
+            raise StateError(f"step {step.name}: the selection left nothing to train on")
+        return rows
+
+    def count_updates(self, names: Sequence[str]) -> int:
+        """How many updates some train steps take together: as they took, or as settings and rows say."""
+        return sum(self.material.updates.get(name) or self._plan_updates(name) for name in names)
+
+    def _plan_updates(self, name: str) -> int:
+        step = self.plan.step(name)
+        if not isinstance(step, Train):
+            return 0
+        if step.equal_updates_to:
+            return self.count_updates(step.equal_updates_to)
+        rows, _ = split_validation(self.training_rows(step), step.train.validation)
+        return step.train.updates or math.ceil(step.train.epochs * len(rows) / step.train.batch_size)
+
+    def asks(self, step: Answer | Evaluate) -> list[Ask]:
+        """The prompts of a step in which the student writes.
+
+        Raises:
+            StateError: if there is no held-out query to evaluate on.
+        """
+        task = self.material.task
+        if isinstance(step, Answer):
+            wanted = {example.query.id for example in self.material.examples}
+            queries = [query for query in self.material.asked if query.id in wanted]
+            return [Ask(query.id, STUDENT, student_prompt(task, query)) for query in queries]
+        if not self.material.heldout:
+            raise StateError("the project has no held-out queries to evaluate on; import some with --heldout")
+        if step.start is not None:
+            return [Ask(query.id, step.system, student_prompt(task, query)) for query in self.material.heldout]
+        shots = pick_shots(self.material.examples, step.shots)
+        return [
+            Ask(query.id, step.system, student_prompt(task, query, "vanilla", shots)) for query in self.material.heldout
+        ]
+
+    def fingerprint(self, step: AnyStep) -> str:
+        """Hash of everything that the step reads, through all steps it starts from or has its material of.
+
+        Left out is what can't change an output: names of steps, roles, how often checkpoints are saved, how many
+        prompts share a batch, caps on money.
+        """
+        return VERSION + hash_id("step", step.kind, *self._reads(step))
+
+    def is_stale(self, step: AnyStep, fingerprint: str | None) -> bool:
+        """Whether a step would read something else now than what its result, of that fingerprint, was made from."""
+        if fingerprint is not None and not fingerprint.startswith(VERSION):
+            return fingerprint != self._first_fingerprint(step)
+        return fingerprint != self.fingerprint(step)
+
+    def _reads(self, step: AnyStep) -> list[object]:
+        plan, student = self.plan, self.plan.student
+        base = [student.model, student.revision]
+        if isinstance(step, Train):
+            settings = step.train.model_dump(mode="json", exclude={"save_every"})
+            if step.equal_updates_to:
+                settings |= {"updates": self.count_updates(step.equal_updates_to), "epochs": None}
+            adapter = [student.lora.model_dump(mode="json"), student.seed]
+            return [*base, *adapter, self._of(step.start), settings, fingerprint_rows(self.training_rows(step))]
+        if isinstance(step, (Answer, Evaluate)):
+            asked = sorted(json.dumps([ask.query_id, [list(turn) for turn in ask.prompt]]) for ask in self.asks(step))
+            return [*base, student.generate_tokens, self._of(step.start), asked]
+        if isinstance(step, Compress):
+            given = [[e.sample_id, e.query.id, e.rationale, e.label] for e in self.material.examples]
+            prompts = [load_prompt("compress", name).hash for name in _PROMPTS[plan.check_level]]
+            teachers = [[s.name, s.provider, s.model, s.endpoint, asdict(s.sampling)] for s in self.material.teachers]
+            own = self._of(plan.before(step.name, Answer))
+            return [own, sorted(given, key=str), prompts, teachers, plan.compressor, plan.check_level]
+        return [step.approve, self._of(plan.before(step.name, Compress))]
+
+    def _of(self, name: str | None) -> str | None:
+        return self.fingerprint(self.plan.step(name)) if name else None
+
+    def _first_fingerprint(self, step: AnyStep) -> str:
+        """The fingerprint of a train step as it was first made: of results that were made then."""
+        if not isinstance(step, Train):
+            return ""
+        settings = {"shots": 0, "approve": "all", **step.model_dump(mode="json", exclude_unset=True)}
+        student = self.plan.student.model_dump(mode="json", exclude_unset=True)
+        parts: list[object] = [settings, student, fingerprint_rows(self.training_rows(step))]
+        parts += [self._first_fingerprint(self.plan.step(step.start))] if step.start else []
+        return hash_id("step", *parts)
+
+
+def _share(rows: Sequence[StageRow], source: ReplaySource) -> list[StageRow]:
+    """A share of the rows that does not depend on their order."""
+    count = math.ceil(source.share * len(rows))
+    return sorted(rows, key=lambda row: hash_id("replay", row.id))[:count]
+
+
+def pick_shots(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
+    """Worked examples for few-shot prompts: by hash, of as many kinds as there are."""
+    ranked = sorted(examples, key=lambda example: hash_id("shot", example.sample_id))
+    by_kind: dict[str | None, list[Example]] = {}
+    for example in ranked:
+        by_kind.setdefault(example.query.kind, []).append(example)
+    shots: list[Example] = []
+    while len(shots) < min(count, len(ranked)):
+        for members in by_kind.values():
+            if members and len(shots) < count:
+                shots.append(members.pop(0))
+    return tuple(shots)
+
+
+def find_systems(plan: Plan) -> dict[str, str]:
+    """The evaluation step that each student of a plan answers in, by the name that it goes by in reports."""
+    return {step.system: step.name for step in plan.evaluated}
+
+
+def as_line(ask: Ask) -> dict[str, Any]:
+    """A prompt as a line of a worker's file."""
+    return {"query_id": ask.query_id, "system": ask.system, "prompt": [list(turn) for turn in ask.prompt]}

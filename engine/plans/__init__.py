@@ -1,0 +1,24 @@
+"""Which steps make a student. TwT, its baselines and ablations are different plans over the same training."""
+
+from engine.plans import standard_kd, twt, twt_and_standard_kd
+from engine.plans.registry import PLANS, PlanKind, make_plan
+from engine.plans.steps import Answer, AnyStep, Compress, Evaluate, NamedStep, Plan, Review, Role, Step, Train
+
+__all__ = [
+    "PLANS",
+    "Answer",
+    "AnyStep",
+    "Compress",
+    "Evaluate",
+    "NamedStep",
+    "Plan",
+    "PlanKind",
+    "Review",
+    "Role",
+    "Step",
+    "Train",
+    "make_plan",
+    "standard_kd",
+    "twt",
+    "twt_and_standard_kd",
+]

@@ -1,0 +1,33 @@
+"""The plans that can be ordered, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.plans.order import PlanOrder, PlanSettings, adjust_plan, read_order
+from engine.plans.steps import Plan
+from engine.registry import Registry
+
+
+@dataclass(frozen=True)
+class PlanKind:
+    """A plan that can be ordered: its title, a line of help, and what makes it of the settings."""
+
+    title: str
+    help: str
+    make: Callable[[PlanSettings], Plan]
+
+
+PLANS: Registry[PlanKind] = Registry("plans", "plan")
+
+
+def make_plan(order: PlanOrder, recorded: bool = False) -> Plan:
+    """A plan as ordered. `recorded`: some of the project's teachers are recordings, which can't compress.
+
+    Raises:
+        ConfigError: if a name is unknown or the stages can't be read.
+    """
+    kind = PLANS.get(order.plan)
+    plan = kind.make(read_order(order, recorded))
+    return adjust_plan(plan, order.review, order.check_level, order.compress_cap)

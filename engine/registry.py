@@ -1,0 +1,65 @@
+"""Names of variants and what stands for each: the one place where a task, a plan, a rule and the like are looked up.
+
+A variant adds itself where it is defined. Variants of other packages are found by entry points of the group
+`tacit.KIND` (https://packaging.python.org/en/latest/specifications/entry-points/): the name is the variant's, the
+object is the entry itself.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from engine.errors import ConfigError
+
+Entry = TypeVar("Entry")
+
+
+class Registry(Generic[Entry]):
+    """The variants of one kind, in the order in which they were added."""
+
+    def __init__(self, kind: str, title: str) -> None:
+        """`kind` names the group of entry points, `title` the kind in messages, as "plan"."""
+        self.kind = kind
+        self.title = title
+        self._entries: dict[str, Entry] = {}
+        self._looked = False
+
+    def add(self, name: str, entry: Entry) -> Entry:
+        """Add a variant.
+
+        Raises:
+            ConfigError: if the name is taken by another one.
+        """
+        if self._entries.get(name, entry) is not entry:
+            raise ConfigError(f"there are two of the name {name!r} among the {self.title}s")
+        self._entries[name] = entry
+        return entry
+
+    def get(self, name: str) -> Entry:
+        """The variant of a name.
+
+        Raises:
+            ConfigError: if there is none; the message lists the names there are.
+        """
+        self._look_outside()
+        if name not in self._entries:
+            raise ConfigError(f"there is no {self.title} {name!r}; there are {', '.join(self._entries)}")
+        return self._entries[name]
+
+    def names(self) -> tuple[str, ...]:
+        """All names, the project's own first."""
+        self._look_outside()
+        return tuple(self._entries)
+
+    def remove(self, name: str) -> None:
+        """Forget a variant; one that is not there is none to forget."""
+        self._entries.pop(name, None)
+
+    def _look_outside(self) -> None:
+        if self._looked:
+            return
+        self._looked = True
+        for point in entry_points(group=f"tacit.{self.kind}"):
+            if point.name not in self._entries:
+                self.add(point.name, point.load())
