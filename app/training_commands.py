@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
-from engine.plans import PLANS
-from engine.plans.order import TRAIN_PRESETS
 
 if TYPE_CHECKING:
     from engine.plans import Plan
@@ -16,8 +14,8 @@ if TYPE_CHECKING:
 
 def train(
     project: ProjectName,
-    plan: Annotated[str, typer.Option(help=f"One of: {', '.join(PLANS.names())}.")] = "twt+standard-kd",
-    preset: Annotated[str, typer.Option(help=f"One of: {', '.join(TRAIN_PRESETS)}.")] = "small-student",
+    plan: Annotated[str, typer.Option(help="twt, twt+standard-kd or standard-kd.")] = "twt+standard-kd",
+    preset: Annotated[str, typer.Option(help="small-student, paper or smoke.")] = "small-student",
     student: Annotated[str, typer.Option(help="packaged, or a model id or folder.")] = "packaged",
     compressor: Annotated[str | None, typer.Option(help="Live teacher that compresses for recorded ones.")] = None,
     stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",

@@ -86,7 +86,7 @@ class _Handlers:
         return _draw(self._look(project, file, dataset, share, *names))
 
     @only_guides
-    def can_look(self, address: str, file: str | None, dataset: str | None) -> Any:
+    def can_look(self, project: str, file: str | None, dataset: str | None) -> Any:
         """The button that looks at what was chosen, once something is."""
         return gr.Button(interactive=bool(file or (dataset or "").strip()))
 

@@ -87,7 +87,7 @@ def test_a_project_of_recordings_begins_with_their_preset_and_is_told_why(servic
     values, notice = begin_settings(services, project)
     assert read_settings(*values) == SELECTION_PRESETS["recordings"]
     assert "All teachers are recordings" in notice
-    said, _ = draw_numbers(services, "p", tuple(values))
+    said, *_ = draw_numbers(services, "p", tuple(values))
     assert "kept 80 of 115 samples, for 40 of 60 queries" in said
     assert "5 queries were answered by one teacher alone" in said
     assert "15 queries were answered by two teachers that differ" in said
@@ -156,14 +156,14 @@ def test_the_calibration_error_is_shown_where_gold_labels_exist(services: Servic
     assert found.error == pytest.approx(0.75 * (8 / 9 - 2 / 3) + 0.25 * (0.5 - 4 / 9))
     assert found.right == pytest.approx(125 / 200) and found.kept_right == pytest.approx(2 / 3)
     assert [row["samples"] for row in found.bins] == [50, 150]
-    said, _ = draw_numbers(services, "p", tuple(hold_settings(project, config)))
+    said, *_ = draw_numbers(services, "p", tuple(hold_settings(project, config)))
     assert f"Calibration error {found.error:.3f}" in said and "in 10 bins of equal width, n = 200 samples" in said
 
 
 def test_without_gold_labels_nothing_is_said_of_calibration(services: Services) -> None:
     project = scored(services, golds=0)
     assert services.calibrate.measure("p", SELECTION_PRESETS["recordings"]) is None
-    said, _ = draw_numbers(services, "p", tuple(hold_settings(project, SELECTION_PRESETS["recordings"])))
+    said, *_ = draw_numbers(services, "p", tuple(hold_settings(project, SELECTION_PRESETS["recordings"])))
     assert "alibration" not in said
     with pytest.raises(StateError, match="0 queries have a gold label and a confidence; a temperature needs 50"):
         services.calibrate.fit("p", SELECTION_PRESETS["recordings"])
@@ -230,7 +230,8 @@ def test_a_cleared_number_is_told_and_changes_nothing(services: Services, place:
     values[place] = None
     with pytest.raises(InputError, match="no number is given"):
         read_settings(*values)
-    said, plot = draw_numbers(services, "p", tuple(values))
+    said, plot, *can = draw_numbers(services, "p", tuple(values))
+    assert [button.interactive for button in can] == [False, False]
     assert "no number is given" in said and plot.visible is False
 
 

@@ -31,6 +31,7 @@ from engine.config import LoraSettings, ProjectConfig, SelectionConfig, StudentC
 from engine.dataset import student_prompt
 from engine.infer import Ask, Device, Writer, load_student, load_tokenizer
 from engine.jobs.backends.local import worker_environment
+from engine.plans import Train
 from engine.plans.twt import twt_plan
 from engine.tasks import get_task
 from engine.types import RunStatus, Split, TeacherSpec, make_query
@@ -162,8 +163,9 @@ def test_a_forecast_is_measured_on_the_device(trained: tuple[Services, Run]) -> 
     assert {stage.updates for stage in found.stages} == {2} and not found.too_long
     steps = {state.name: state.result for state in services.context.runs.steps(run.id)}
     assert found.stages[0].rows == steps["stage1"]["train_rows"]
+    bound = {"max_tokens": found.stages[0].longest - 1}
     short = [
-        step.model_copy(update={"train": step.train.model_copy(update={"max_tokens": found.stages[0].longest - 1})})
+        step.model_copy(update={"train": step.train.model_copy(update=bound)}) if isinstance(step, Train) else step
         for step in run.plan.steps
     ]
     plan = run.plan.model_copy(update={"steps": tuple(short)})
