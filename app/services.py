@@ -92,7 +92,9 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
     Raises:
         WorkspaceBusy: if another process has the workspace open.
         StoreError: if its database can't be used.
+        ConfigError: if $TACIT_DEVICES is no number of GPUs.
     """
+    devices = _devices()
     context = open_context(workspace.resolve())
     shutil.rmtree(context.workspace / PUSHING, ignore_errors=True)
     services = _compose(context)
@@ -111,7 +113,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         backend or LocalBackend(),
         runners,
         services.run.job_over,
-        _devices(),
+        devices,
         before_worker=services.play.resident.end,
     )
     context.supervisor.redactor = services.label.asking.keys.redactor

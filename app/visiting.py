@@ -37,7 +37,7 @@ _READS = {
     "select": {"numbers", "survey", "set_out", "fit"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},
-    "train": {"plan", "show_forecast", "steps", "draw", "can_go_on"},
+    "train": {"plan", "show_forecast", "steps", "draw", "can_go_on", "follow"},
     "evaluate": {"show", "price", "keep_margin", "pay_back", "first", "turn"},
     "playground": {"ask", "pick", "rest", "state", "stop", "take"},
     "exports": {"stages", "show", "ready", "make", "adapter"},

@@ -67,6 +67,8 @@ def open_embedder(name: str) -> SentenceEmbedder:
     try:
         encoder = SentenceTransformer(name)
     except (OSError, ValueError) as error:
-        raise MissingPart(f"the embedder {name} can't be loaded: {say_hub_error(error)}.") from error
+        raise MissingPart(
+            f"the embedder {name} can't be loaded: {say_hub_error(error)}; the log of the worker says more"
+        ) from error
     cached = try_to_load_from_cache(name, "config.json")
     return SentenceEmbedder(name, cached.split("/snapshots/")[1][:40] if isinstance(cached, str) else "local", encoder)

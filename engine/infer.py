@@ -87,6 +87,11 @@ def _convert_packaged(folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
 
 
+def _unloadable(student: StudentConfig, error: Exception) -> MissingPart:
+    told = f"the student {student.model} can't be loaded: {say_hub_error(error)}"
+    return MissingPart(f"{told}; the log of the worker says more")
+
+
 def load_tokenizer(student: StudentConfig) -> Any:
     """The student's tokenizer, with a padding token.
 
@@ -97,7 +102,9 @@ def load_tokenizer(student: StudentConfig) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, revision=student.revision)
     except (OSError, ValueError) as error:
-        raise MissingPart(f"the student {student.model} can't be loaded: {say_hub_error(error)}.") from error
+        raise MissingPart(
+            f"the student {student.model} can't be loaded: {say_hub_error(error)}; the log of the worker says more"
+        ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -116,7 +123,9 @@ def load_base(student: StudentConfig, device: Device, attention: str = "sdpa") -
             folder, revision=student.revision, dtype=device.dtype, attn_implementation=attention
         )
     except (OSError, ValueError) as error:
-        raise MissingPart(f"the student {student.model} can't be loaded: {say_hub_error(error)}.") from error
+        raise MissingPart(
+            f"the student {student.model} can't be loaded: {say_hub_error(error)}; the log of the worker says more"
+        ) from error
     set_generation_settings_aside(model)
     return model.to(device.name)
 

@@ -52,10 +52,6 @@ class Registry(Generic[Entry]):
         self._look_outside()
         return tuple(self._entries)
 
-    def remove(self, name: str) -> None:
-        """Forget a variant; one that is not there is none to forget."""
-        self._entries.pop(name, None)
-
     def _look_outside(self) -> None:
         if self._looked:
             return

@@ -53,10 +53,12 @@ def migrate(connection: duckdb.DuckDBPyConnection, file: Path | None, migrations
             raise StoreError(f"this workspace was written by a newer Tacit (schema {number}); install that version")
         if known[number].checksum != checksum:
             raise StoreError(f"migration {known[number].name} has changed since this workspace was made")
+    copy: Path | None = None
     missing = [migration for migration in migrations if migration.number not in applied]
     if missing and applied and file is not None:
         connection.execute("CHECKPOINT")
-        shutil.copy2(file, file.with_suffix(f".before-{missing[0].name}.duckdb"))
+        copy = file.with_suffix(f".before-{missing[0].name}.duckdb")
+        shutil.copy2(file, copy)
     for migration in missing:
         connection.execute("BEGIN")
         try:
@@ -67,7 +69,11 @@ def migrate(connection: duckdb.DuckDBPyConnection, file: Path | None, migrations
         except duckdb.Error as error:
             connection.execute("ROLLBACK")
             raise StoreError(
-                f"the workspace could not be brought to this version: its change {migration.name} failed. Nothing was "
-                "changed. Keep the file as it is, and open it with the version that wrote it"
+                f"the workspace could not be brought to this version: change {migration.name} failed and was undone"
+                f"{_say_copy(copy)}"
             ) from error
     return len(missing)
+
+
+def _say_copy(copy: Path | None) -> str:
+    return f". It stands as it was in {copy}: open that with the version that wrote it" if copy else ""

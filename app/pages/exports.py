@@ -15,7 +15,7 @@ import gradio as gr
 
 from app.offering import only_guides
 from app.pages.frame import NO_PROJECT, Frame
-from app.pages.picking import run_choices
+from app.pages.picking import enable, run_choices
 from app.services import Services
 from app.usecases.carding import write_card
 from app.usecases.exporting import MERGE
@@ -156,7 +156,7 @@ class _Handlers:
         elif not merged:
             lacks.append("The merged model can be taken out or pushed once it is merged.")
         can = (data, trained, trained and not merged, merged, pushed and is_repository(repository or ""))
-        return [*(gr.Button(interactive=one) for one in can), told_html(" ".join(lacks))]
+        return [*enable(*can), told_html(" ".join(lacks))]
 
     def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:
         if not run or not stage:

@@ -85,7 +85,7 @@ class _Handlers:
         more = (askable and failed and not running, failed)
         return [
             guide_of(standing, self.frame.policy.address(project)),
-            *enable(*map(bool, (*can, *more))),
+            *enable(*can, *more),
         ]
 
     def ask_quote(self, project: str, names: list[str], heldout: bool, *_: Any) -> str:

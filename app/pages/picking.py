@@ -42,9 +42,9 @@ def lay_question(yes: str, no: str) -> Question:
             return Question(row, told, gr.Button(yes, variant="stop"), gr.Button(no))
 
 
-def enable(*can: bool) -> list[Any]:
+def enable(*can: object) -> list[Any]:
     """Buttons that can be pressed now, or can't."""
-    return [gr.Button(interactive=one) for one in can]
+    return [gr.Button(interactive=bool(one)) for one in can]
 
 
 def opened_id(event: gr.EventData) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from app.pages.frame import Frame
+from app.pages.picking import enable
 from app.services import Services
 from app.view import Link, table_html, told_html
 from engine.config import ProjectConfig, read_config
@@ -135,7 +136,7 @@ class _Handlers:
         """What can be done with a project: one that is put away can be brought back, any other be put away."""
         found = next((project for project in self.services.context.projects.all() if project.name == name), None)
         can = (found is not None, found is not None and not found.archived, bool(found and found.archived))
-        return [gr.Button(interactive=one) for one in (*can, found is not None)]
+        return enable(*can, found is not None)
 
     def show(self, away: bool) -> str:
         rows = [_line(row) for row in self.services.standing.overview(away)]

@@ -59,7 +59,7 @@ def build(frame: Frame) -> None:
     asked = [frame.project, *order]
     frame.fill([listed], do.list_runs)
     frame.fill_once([run, step, beside, order[3], drawn, measure, start], do.open)
-    frame.fill_live([cancel, resume, again], [run], do.can_go_on)
+    frame.fill_live([cancel, resume, again], [run], do.follow)
     frame.fill_live([losses, speeds, log], [beside, run], do.draw)
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
     for part in order:
@@ -176,7 +176,7 @@ class _Handlers:
         try:
             self.services.run.check(project, plan)
         except NotFound as error:
-            return f"{error}: select samples on the page Select first."
+            return _say_unselected(error)
         except TacitError as error:
             return str(error)
         return ""
@@ -214,11 +214,10 @@ class _Handlers:
         ]
 
     def start(self, project: str, *values: Any) -> list[Any]:
-        plan = self._plan(project, values)
-        why = self._why_not(project, plan)
-        if why:
-            raise InputError(why)
-        run = self.services.run.start(project, plan)
+        try:
+            run = self.services.run.start(project, self._plan(project, values))
+        except NotFound as error:
+            raise InputError(_say_unselected(error)) from error
         runs = self.services.context.runs.all(run.project_id)
         if self.services.context.runs.get(run.id).status == "stopped":
             raise StateError(f"The run could not start: {self.services.context.runs.get(run.id).message}")
@@ -238,9 +237,22 @@ class _Handlers:
         if not run:
             return enable(False, False, False)
         found = self.services.reading.run_of(project, run)
+        cancel, resume, again = self.follow(project, run)
+        if found.status is RunStatus.FINISHED:
+            stale = bool(self.services.run.stale_steps(found.id))
+            (resume,) = enable(stale and self.frame.policy.goes_on(project, run))
+        return [cancel, resume, again]
+
+    @only_guides
+    def follow(self, project: str, run: str | None) -> list[Any]:
+        """The same while jobs run, at little cost: whether a finished run has stale steps is not looked for again."""
+        if not run:
+            return enable(False, False, False)
+        found = self.services.reading.run_of(project, run)
         going = found.status in (RunStatus.RUNNING, RunStatus.WAITING)
         may = self.frame.policy.goes_on(project, run)
-        return enable(going, may and self.services.run.can_resume(found), may and not going)
+        cancel, resume, again = enable(going, may and found.status is RunStatus.STOPPED, may and not going)
+        return [cancel, gr.skip() if found.status is RunStatus.FINISHED else resume, again]
 
     def list_runs(self, project: Project | None) -> str:
         found = self.services.watch.progress(project.id) if project else []
@@ -267,6 +279,10 @@ class _Handlers:
     def rerun(self, project: str, run: str | None, step: str | None) -> list[Any]:
         found = self.services.run.rerun(self.services.reading.run_of(project, run).id, step or "")
         return [told_html(f"Run {found.id[:8]} does {step} and all steps after it again."), gr.Timer(active=True)]
+
+
+def _say_unselected(error: NotFound) -> str:
+    return f"{error}: select samples on the page Select first."
 
 
 def _line(found: Progress) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.usecases.asking import Asking
@@ -160,10 +160,10 @@ def answer_step(run: Run, compress: str = "") -> str:
     return next((step.name for step in reversed(run.plan.steps) if isinstance(step, Answer)), "")
 
 
-def read_examples(context: Context, run: Run) -> list[Example]:
-    """G of a run's selection: each kept sample as an example."""
-    queries: dict[str, Query] = {query.id: query for query in context.queries.get(run.project_id)}
+def read_examples(context: Context, run: Run, queries: Sequence[Query] | None = None) -> list[Example]:
+    """G of a run's selection: each kept sample as an example. `queries` are the project's, where they are at hand."""
+    known = {query.id: query for query in (queries or context.queries.get(run.project_id))}
     return [
-        Example(queries[row["query_id"]], row["sample_id"], row["rationale"], row["label"], teacher=row["teacher"])
+        Example(known[row["query_id"]], row["sample_id"], row["rationale"], row["label"], teacher=row["teacher"])
         for row in context.selections.kept(run.selection_id)
     ]

@@ -74,11 +74,6 @@ class RunService:
         if plan.evaluated and not self.context.queries.counts(project.id).get(Split.HELDOUT.value):
             raise StateError(f"{project.name!r} has no held-out queries to evaluate on; import some with --heldout")
 
-    def can_resume(self, run: Run) -> bool:
-        """Whether a run stopped, or is finished with steps whose inputs have changed since."""
-        stale = run.status is RunStatus.FINISHED and bool(self.stale_steps(run.id))
-        return stale or run.status is RunStatus.STOPPED
-
     def advance(self, run: Run) -> None:
         """Submit what comes next, or finish the run; a step that can't be built stops the run with the reason."""
         try:

@@ -23,17 +23,17 @@ TEACHERS = "teachers"
 
 def read_material(context: Context, run: Run) -> Material:
     """What the steps of a run read, as it is in the store now."""
-    held = context.rationales
+    held, queries = context.rationales, context.queries.get(run.project_id)
     compresses = [step.name for step in run.plan.steps if isinstance(step, Compress)]
     return Material(
         task=get_task(context.projects.get(run.project_id).config.task),
-        examples=read_examples(context, run),
+        examples=read_examples(context, run, queries),
         taught={
             name: held.approved(run.id, name) if run.plan.reviews(name) else held.newest(run.id, name)
             for name in compresses
         },
-        asked=context.queries.get(run.project_id, Split.DISTILL),
-        heldout=context.queries.get(run.project_id, Split.HELDOUT),
+        asked=[query for query in queries if query.split is Split.DISTILL],
+        heldout=[query for query in queries if query.split is Split.HELDOUT],
         teachers=context.projects.teachers(run.project_id),
         updates={state.name: int(state.result.get("updates") or 0) for state in context.runs.steps(run.id)},
     )

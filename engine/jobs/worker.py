@@ -86,6 +86,8 @@ def main(folder: Path) -> int:
     except KeyMissing as error:
         status, message = JobStatus.NEEDS_KEY, str(error)
     except TacitError as error:
+        if error.__cause__ is not None:
+            traceback.print_exc()  # what a library said of it stands in the log; the message is in our words
         status, message = JobStatus.FAILED, str(error)
     except torch.cuda.OutOfMemoryError:
         status, message = JobStatus.FAILED, "the device ran out of memory; use a smaller batch or fewer tokens a row"

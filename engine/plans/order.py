@@ -12,10 +12,11 @@ from engine.config import Config, LoraSettings, StudentConfig, TrainConfig, read
 from engine.errors import ConfigError
 from engine.plans.steps import Plan, Review
 
-PAPER = TrainConfig()
-SMALL_STUDENT = TrainConfig(epochs=2, learning_rate=1e-3, max_tokens=1024)
-SMOKE = TrainConfig(updates=4, learning_rate=1e-3, max_tokens=1024, validation=0)
-TRAIN_PRESETS = {"paper": PAPER, "small-student": SMALL_STUDENT, "smoke": SMOKE}
+TRAIN_PRESETS = {
+    "paper": TrainConfig(),
+    "small-student": TrainConfig(epochs=2, learning_rate=1e-3, max_tokens=1024),
+    "smoke": TrainConfig(updates=4, learning_rate=1e-3, max_tokens=1024, validation=0),
+}
 _GENERATED = {"paper": 2048, "small-student": 256, "smoke": 64}
 """Tokens that a student may write, by preset."""
 

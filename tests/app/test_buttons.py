@@ -170,6 +170,7 @@ def test_a_run_can_be_cancelled_resumed_and_rerun_by_how_it_stands(
     run = put_run(studio.services, tmp_path, status)
     screen = Screen(studio, "train")
     screen.run("train", "can_go_on", "p", run.id)
+    screen.run("train", "follow", "p", run.id)
     assert (screen.on["Cancel"], screen.on["Resume"], screen.on["Rerun from here"]) == can
 
 

@@ -164,3 +164,4 @@ def test_a_run_whose_job_fails_stops_with_the_reason_and_a_way_on(
     with pytest.raises(WorkerFailed, match=r"(?s)broken can't be loaded.*tacit runs resume"):
         services.run.wait(run.id)
     assert services.context.runs.get(run.id).status is RunStatus.STOPPED
+    assert "no_such_model" in services.watch.log_tail(run.id), "what the library said stands in the worker's log"

@@ -147,6 +147,7 @@ def test_train_again(studio: Studio) -> None:
     studio.open("train", "p")
     studio("train", "steps", "p", run)
     studio("train", "can_go_on", "p", run)
+    studio("train", "follow", "p", run)
     assert "does stage3" in studio("train", "rerun", "p", run, "stage3")[0]
     until(lambda: status(studio) == "finished")
     assert "no step" in studio.refused("train", "rerun", "p", run, None)
