@@ -191,9 +191,9 @@ def curate(tab: Tab) -> None:
         .first
     ).to_be_visible()
     tab.press("Undo the last decision")
-    tab.see("undone: edit of 1 samples")
+    tab.see("undone: edit of 1 sample")
     tab.press("Undo the last decision")
-    tab.see("undone: drop of 1 samples")
+    tab.see("undone: drop of 1 sample")
     tab.see("kept 32 of 48 samples")
     tab.page.get_by_text("Overviews: likeness of teachers").click()
     tab.press("Draw the overviews")

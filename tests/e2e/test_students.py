@@ -137,12 +137,14 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     expect(tab.field("Preset")).to_have_value("smoke test: four updates")
     expect(tab.page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
     expect(tab.page.get_by_role("button", name="Resume")).to_be_disabled()
-    tab.page.goto(hosted.url)
+    with tab.leave():
+        tab.page.goto(hosted.url)
     tab.see("Your copy is still there")
     assert tab.page.url.endswith(f"project={mine[1]}"), "the first page found it again"
     assert mine[1] not in tab.page.inner_text("body") + tab.page.title()
     gone = f"try-{'0' * 32}"
-    tab.page.goto(f"{hosted.url}/data?project={gone}")
+    with tab.leave():
+        tab.page.goto(f"{hosted.url}/data?project={gone}")
     tab.see("Your copy is gone")
     assert tab.errors == []
     other = Tab(browser.new_context().new_page(), hosted.url).listen()
@@ -161,7 +163,7 @@ def test_from_a_curated_set_to_an_exported_student(
     tab = open_tab(browser, curated)
     tab.open("train", PROJECT)
     tab.see("No run yet")
-    tab.choose("Plan", "twt")
+    tab.choose("Plan", "TwT")
     tab.fill("Student", str(tiny_student))
     tab.page.get_by_label("wait for my review of compressed rationales").check()
     tab.page.get_by_text("Settings in place of the preset's").click()
