@@ -14,7 +14,7 @@ from typer.exceptions import Abort
 from app.job_commands import jobs_app
 from app.project_commands import projects_app
 from app.selection_commands import calibrate, select
-from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
+from app.shell import DEFAULT_WORKSPACE, Json, Listing, ProjectName, RunId, Workspace, open_workspace, show
 from app.student_commands import backup, export, push, restore_backup, serve_student
 from app.teacher_commands import label, spend, teachers_app
 from app.training_commands import evaluate, train
@@ -61,14 +61,14 @@ def demo(
     show(as_json, data, lambda: show_demo(data))
 
 
-@app.command("import-queries")
+@app.command("import-queries", cls=Listing)
 def import_queries(
     project: ProjectName,
     file: Annotated[
         str,
         typer.Argument(help="JSONL, JSON, CSV, TSV, Parquet or TXT, gzipped or not; or hf:DATASET[:CONFIG][@SPLIT]."),
     ],
-    task: Annotated[str | None, typer.Option(help="choice, math, custom (default) or custom-regex.")] = None,
+    task: Annotated[str | None, typer.Option(help="One of {engine.tasks:TASKS}; custom if left out.")] = None,
     column: Annotated[list[str] | None, typer.Option(help="ROLE=NAME for query, choices, gold, kind or id.")] = None,
     heldout: Annotated[float, typer.Option(min=0, max=1, help="Share kept for scoring, by hash; 1: all.")] = 0.0,
     embedder: Annotated[str | None, typer.Option(help="auto, packaged, or a sentence-transformers model.")] = None,
@@ -144,11 +144,11 @@ app.command()(label)
 app.command()(spend)
 
 
-app.command()(select)
+app.command(cls=Listing)(select)
 app.command()(calibrate)
 
 
-app.command()(train)
+app.command(cls=Listing)(train)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from app.usecases.labelling import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import NotFound
 from engine.puzzles import Puzzle, generate_puzzles
+from engine.tasks import DEFAULT_TASK
 from engine.types import Event, Query, RunStatus, Split, make_query
 from engine.wording import counted
 from storage.projects import Project
@@ -61,7 +62,8 @@ def open_project(services: Services, recipe: Recipe) -> Project:
     try:
         project = services.context.projects.get(recipe.project)
     except NotFound:
-        project = services.data.create_project(ProjectConfig(name=recipe.project, task="custom", embedder="packaged"))
+        config = ProjectConfig(name=recipe.project, task=DEFAULT_TASK, embedder="packaged")
+        project = services.data.create_project(config)
     train, held = make_puzzles(recipe)
     puzzles = [(p, _query(p, Split.DISTILL)) for p in train] + [(p, _query(p, Split.HELDOUT)) for p in held]
     golds = {query.id: puzzle.answer for puzzle, query in puzzles}

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.config import SelectionConfig, StudentConfig, TrainConfig
+from engine.config import StudentConfig, TrainConfig
 from engine.plans import Plan
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
+from engine.selection.settings import SelectionConfig, dcrs
 
 SEED = 20261121
 _RATE = 1e-3
@@ -37,7 +38,7 @@ def _student(generate_tokens: int) -> StudentConfig:
     return StudentConfig(generate_tokens=generate_tokens, generate_batch=48)
 
 
-_SELECTION = SelectionConfig(threshold=0.95, disagreement="majority")
+_SELECTION = dcrs(threshold=0.95, disagreement="majority")
 
 FULL = Recipe(
     project="demo",

@@ -9,35 +9,40 @@ import typer
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
 
 _WEIGHTS = (
-    "FACTOR=WEIGHT: one that teachers report, or agreement_weighted, agreement, agreement_ds (a ranking score, not a "
-    "probability), format."
+    "FACTOR=WEIGHT, for a factor that teachers report or one of {engine.selection.factors:FACTORS} (agreement_ds is a "
+    "ranking score, not a probability). Weights count in proportion to their sum."
 )
+_RULES = (
+    "RULE or RULE:SETTING=VALUE,...: rules in the place of the preset's, in their order, of "
+    "{engine.selection.rules:RULES}. `threshold:threshold=0.9`"
+)
+_PRESET = "One of {engine.selection.settings:PRESETS}; left out: recordings where all teachers are, else paper."
 
 
 def select(
     project: ProjectName,
-    preset: Annotated[
-        str | None,
-        typer.Option(help="paper, recordings or none; left out: recordings where all teachers are, else paper."),
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help=_PRESET)] = None,
     threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     weight: Annotated[list[str] | None, typer.Option(help=_WEIGHTS)] = None,
-    disagreement: Annotated[str | None, typer.Option(help="keep, majority or drop.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help=_RULES)] = None,
+    disagreement: Annotated[str | None, typer.Option(help="Where labels differ: keep, majority or drop.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Of the confidence; `tacit calibrate` fits one.")] = None,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Dual-Criteria Rejection Sampling: keep the confident, and of each query the least similar pair."""
     from app.showing import show_selection
-    from engine.config import SELECTION_PRESETS, read_selection
+    from engine.selection.settings import PAPER, PRESETS, read_selection
 
-    read_selection(preset or next(iter(SELECTION_PRESETS)), threshold, weight or [], disagreement, temperature)
+    changes = {"threshold": threshold, "disagreement": disagreement, "temperature": temperature}
+    read_selection((PRESETS.get(preset) if preset else PAPER).config, changes, weight or [], rule or [])
     with open_workspace(workspace) as services:
         begun = services.select.preset(project)
-        config = read_selection(preset or begun.name, threshold, weight or [], disagreement, temperature)
+        start = PRESETS.get(preset).config if preset else begun.config
+        config = read_selection(start, changes, weight or [], rule or [])
         stored = services.select.select(project, config)
         measured = services.calibrate.measure(project, config)
-    data = {"selection": stored.id, "preset": preset or begun.name, "config": config.model_dump(), **stored.counts}
+    data = {"selection": stored.id, "preset": preset or begun.preset, "config": config.model_dump(), **stored.counts}
     data |= {"notice": "" if preset else begun.notice, "calibration": measured and vars(measured)}
     show(as_json, data, lambda: show_selection(data))
 
@@ -51,6 +56,5 @@ def calibrate(
     from app.showing import show_fitted
 
     with open_workspace(workspace) as services:
-        config = services.context.selections.latest(services.context.projects.get(project).id).config
-        fitted = services.calibrate.fit(project, config)
+        fitted = services.calibrate.fit(project, services.select.settings(project))
     show(as_json, vars(fitted), lambda: show_fitted(project, fitted))

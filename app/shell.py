@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -19,6 +22,25 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stan
 ProjectName = Annotated[str, typer.Argument(help="Name of the project.")]
 RunId = Annotated[str, typer.Argument(help="Id of the run, or how it begins.")]
 DEFAULT_WORKSPACE = Path("workspace")
+_REGISTRY = re.compile(r"\{([\w.]+):(\w+)\}")
+
+
+class Listing(TyperCommand):
+    """A command whose help lists what there is at that moment: `{MODULE:REGISTRY}` becomes the names in it.
+
+    Nothing is imported before somebody asks for this command's help.
+    """
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help with the names filled in."""
+        for param in self.params:
+            if told := getattr(param, "help", None):
+                vars(param)["help"] = _REGISTRY.sub(_list_names, told)
+        super().format_help(ctx, formatter)
+
+
+def _list_names(found: re.Match[str]) -> str:
+    return ", ".join(getattr(import_module(found[1]), found[2]))
 
 
 @contextmanager

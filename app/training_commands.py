@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def train(
     project: ProjectName,
-    plan: Annotated[str, typer.Option(help="twt, twt+standard-kd or standard-kd.")] = "twt+standard-kd",
-    preset: Annotated[str, typer.Option(help="small-student, paper or smoke.")] = "small-student",
+    plan: Annotated[str, typer.Option(help="One of {engine.plans:PLANS}.")] = "twt+standard-kd",
+    preset: Annotated[str, typer.Option(help="One of {engine.plans.order:TRAIN_PRESETS}.")] = "small-student",
     student: Annotated[str, typer.Option(help="packaged, or a model id or folder.")] = "packaged",
     compressor: Annotated[str | None, typer.Option(help="Live teacher that compresses for recorded ones.")] = None,
     stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.pages.forms import Entered
 from app.policy import Limits, Offer
 from app.services import Services
 from app.shipping import NAME, bring_demo, bring_shipped
@@ -34,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 _READS = {
     "prompts": {"pick", "preview", "can_save"},
     "label": {"ask_quote"},
-    "select": {"numbers", "survey", "set_out", "fit"},
+    "select": {"numbers", "survey", "set_out", "fit", "show_rules"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},
     "train": {"plan", "show_forecast", "steps", "draw", "can_go_on", "follow"},
@@ -198,7 +199,8 @@ class Visitors:
             raise Forbidden(
                 "The demo project is shared, so it can only be looked at: make your own copy on the first page."
             )
-        if any(isinstance(value, str) and len(value) > _MOST_TEXT for value in values):
+        typed = [text for value in values for text in (value.values if isinstance(value, Entered) else (value,))]
+        if any(isinstance(value, str) and len(value) > _MOST_TEXT for value in typed):
             raise Forbidden(f"Texts of at most {_MOST_TEXT:,} characters are taken here.")
         place = (module, handler)
         if place == ("playground", "ask"):

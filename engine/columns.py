@@ -10,8 +10,8 @@ from typing import Any
 
 from engine.choices import is_missing, plain_text, read_choices
 from engine.errors import InputError, NoQueryColumn
+from engine.ports import Task
 from engine.records import MAX_COLUMNS, Record
-from engine.tasks import get_task
 from engine.tasks.reply import read_score
 from engine.teachers.recorded import Recording
 from engine.types import Query, Split, hash_id, make_query
@@ -131,12 +131,12 @@ def _list(names: Sequence[str]) -> str:
 
 
 def read_queries(
-    records: Iterable[Record], overrides: Mapping[str, str], heldout: float, need_choices: bool = False
+    records: Iterable[Record], overrides: Mapping[str, str], heldout: float, task: Task | None = None
 ) -> Iterator[ImportedQueries]:
     """Turn rows into queries, a block at a time. A share `heldout` of them, by hash of their id, is for scoring only.
 
-    Columns are guessed from the names in the first thousand rows. `need_choices` makes a row without choices an error,
-    and a gold label that is none of them a note. Duplicates are those within a block.
+    Columns are guessed from the names in the first thousand rows. A `task` with lettered choices makes a row without
+    them an error, and a gold label that is none of them a note. Duplicates are those within a block.
 
     Raises:
         InputError: where the records end in one, after the block of those before it.
@@ -148,7 +148,7 @@ def read_queries(
     columns = guess_columns(names, overrides) if names else Columns("query")
     rows = chain(head, rest)
     while block := take_block(rows, _BLOCK):
-        yield _read_block(block, columns, heldout, need_choices)
+        yield _read_block(block, columns, heldout, task)
     if broken:
         raise broken[0]
 
@@ -170,7 +170,7 @@ def take_block(records: Iterator[Record], most: int) -> list[Record]:
     return block
 
 
-def _read_block(records: Sequence[Record], columns: Columns, heldout: float, need_choices: bool) -> ImportedQueries:
+def _read_block(records: Sequence[Record], columns: Columns, heldout: float, task: Task | None) -> ImportedQueries:
     found = ImportedQueries([], {}, [], 0)
     queries: dict[str, Query] = {}
     duplicates = 0
@@ -181,8 +181,8 @@ def _read_block(records: Sequence[Record], columns: Columns, heldout: float, nee
             if record.error is not None:
                 raise InputError(record.error)
             query = _read_query(record.values, columns, heldout)
-            if need_choices and not query.choices:
-                raise InputError("no choices, but the project's task is multiple choice")
+            if task is not None and task.lettered and not query.choices:
+                raise InputError(f"no choices, but the project's task is {task.title}")
         except InputError as error:
             found.errors.append(RowError(record.row, f"{error}{_say_lines(record)}"))
             continue
@@ -190,7 +190,7 @@ def _read_block(records: Sequence[Record], columns: Columns, heldout: float, nee
             duplicates += 1
             continue
         queries[query.id] = query
-        gold, problem = _read_gold(record.values, columns, query if need_choices else None)
+        gold, problem = _read_gold(record.values, columns, task, query)
         if problem is not None:
             found.notes.append(RowError(record.row, f"{problem}; the query is taken without it"))
         if gold is not None:
@@ -221,16 +221,18 @@ def _is_given(values: Mapping[str, Any], name: str) -> bool:
     return bool(value) and not is_missing(value)
 
 
-def _read_gold(values: Mapping[str, Any], columns: Columns, choosing: Query | None) -> tuple[str | None, str | None]:
-    """The gold label of a row, and what is wrong with it; it must be among the choices of `choosing`."""
+def _read_gold(
+    values: Mapping[str, Any], columns: Columns, task: Task | None, query: Query
+) -> tuple[str | None, str | None]:
+    """The gold label of a row, and what is wrong with it; where the task has lettered choices it must be one."""
     value = values.get(columns.gold) if columns.gold else None
     if is_missing(value) or not plain_text(value):
         return None, None
     if isinstance(value, (dict, list)):
         return None, "the gold label is a list or an object"
     gold = _short_gold(plain_text(value))
-    if choosing is not None and get_task("choice").normalise(choosing, gold) is None:
-        letters = ", ".join(choice.letter[:10] for choice in choosing.choices)
+    if task is not None and task.lettered and task.normalise(query, gold) is None:
+        letters = ", ".join(choice.letter[:10] for choice in query.choices)
         return None, f"the gold label {gold[:40]!r} is none of the choices {letters}"
     return gold, None
 

@@ -1,8 +1,8 @@
-"""Settings of the method, validated on the way in. Unknown names are errors."""
+"""Settings, validated on the way in: of students, their training, projects and teachers. Unknown names are errors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -12,14 +12,6 @@ from engine.errors import ConfigError
 from engine.keys import LISTED, PATTERN, can_hold_key
 from engine.types import Sampling, TeacherSpec, hash_id
 from engine.wording import say_wrong
-
-COLDEST, HOTTEST = 0.05, 20.0
-"""The range of a temperature."""
-AGREEMENT_FACTORS = ("agreement_weighted", "agreement", "agreement_ds")
-"""How far the other teachers agree: the share of votes weighted by reliability, the plain share, and Dawid-Skene's
-posterior, which ranks well and is no probability."""
-COMPUTED_FACTORS = ("format", *AGREEMENT_FACTORS)
-"""Factors that selection computes itself, beside those that teachers report."""
 
 
 class Config(BaseModel):
@@ -46,68 +38,6 @@ def read_config(model: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
         return model.model_validate(values)
     except ValidationError as error:
         raise ConfigError("; ".join(say_wrong(model, wrong) for wrong in error.errors())) from None
-
-
-class SelectionConfig(Config):
-    """Dual-Criteria Rejection Sampling, step 1 of the method.
-
-    `weights` maps factors to non-negative weights (normalised to sum 1); empty means equal weights on the task's
-    reported factors. The default threshold is the paper's 0.95. `temperature` divides the log-odds of a confidence
-    before it meets the threshold; 1 leaves it as it is, and only a person sets another.
-    """
-
-    method: Literal["confidence", "none"] = "confidence"
-    threshold: float = Field(0.95, ge=0, le=1)
-    weights: dict[str, float] = Field(default_factory=dict)
-    few: Literal["keep", "require_three"] = "keep"
-    disagreement: Literal["keep", "majority", "drop"] = "keep"
-    temperature: float = Field(1.0, ge=COLDEST, le=HOTTEST)
-
-    @property
-    def by_agreement(self) -> bool:
-        """Whether at least half of the weight lies on how far the teachers agree."""
-        agreeing = sum(weight for name, weight in self.weights.items() if name in AGREEMENT_FACTORS)
-        return self.method == "confidence" and agreeing > 0 and 2 * agreeing >= sum(self.weights.values())
-
-    @model_validator(mode="after")
-    def _weights_are_usable(self) -> SelectionConfig:
-        if any(weight < 0 for weight in self.weights.values()):
-            raise ValueError("a weight must not be negative")
-        if self.weights and sum(self.weights.values()) <= 0:
-            raise ValueError("at least one weight must be positive")
-        return self
-
-
-SELECTION_PRESETS: dict[str, SelectionConfig] = {
-    "paper": SelectionConfig(),
-    "recordings": SelectionConfig(threshold=0.6, weights={"agreement_weighted": 1.0}),
-    "none": SelectionConfig(method="none"),
-}
-"""Recordings bring no scores of their own: the weighted share of votes stands in. At 0.6 two teachers must agree; of
-three all, or two that are not the least reliable ones; of eight five or six."""
-
-
-def read_selection(
-    preset: str,
-    threshold: float | None,
-    weights: Sequence[str],
-    disagreement: str | None,
-    temperature: float | None = None,
-) -> SelectionConfig:
-    """A preset with what the user changed; weights come as FACTOR=WEIGHT.
-
-    Raises:
-        ConfigError: if the preset is unknown or a value can't be read.
-    """
-    if preset not in SELECTION_PRESETS:
-        raise ConfigError(f"there is no preset {preset!r}; the presets are {', '.join(SELECTION_PRESETS)}")
-    values = SELECTION_PRESETS[preset].model_dump()
-    if any("=" not in pair for pair in weights):
-        raise ConfigError("give weights as FACTOR=WEIGHT")
-    if weights:
-        values["weights"] = dict(pair.split("=", 1) for pair in weights)
-    changes = {"threshold": threshold, "disagreement": disagreement, "temperature": temperature}
-    return read_config(SelectionConfig, values | {name: v for name, v in changes.items() if v is not None})
 
 
 class TrainConfig(Config):
@@ -154,7 +84,7 @@ class ProjectConfig(Config):
     """What a project is about."""
 
     name: str = Field(min_length=1, max_length=100)
-    task: Literal["choice", "math", "custom", "custom-regex"]
+    task: str = Field(min_length=1, max_length=100)
     embedder: str = "auto"
     margin: float = Field(0.02, ge=0, le=1, description="how far below the best a shorter student to ship may lie")
 

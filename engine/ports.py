@@ -57,12 +57,26 @@ class Task(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in configs and prompt file names."""
+        """The name in prompts: teachers are asked with `prompts/teacher/NAME`."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What an answer is, as a person reads it."""
+        ...
+
+    @property
+    def lettered(self) -> bool:
+        """Whether its queries come with lettered choices, among which gold labels must be."""
         ...
 
     @property
     def factors(self) -> tuple[str, ...]:
         """The confidence factors m_1..m_n that teachers score."""
+        ...
+
+    def read_typed(self, text: str) -> Query:
+        """A query as a person types it; `text` is not empty."""
         ...
 
     def render(self, query: Query) -> str:

@@ -7,6 +7,7 @@ object is the entry itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -51,6 +52,10 @@ class Registry(Generic[Entry]):
         """All names, the project's own first."""
         self._look_outside()
         return tuple(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        """All names, as `names`."""
+        return iter(self.names())
 
     def _look_outside(self) -> None:
         if self._looked:

@@ -46,6 +46,8 @@ class Reason(StrEnum):
     KEPT_PAIR = "kept_pair"
     KEPT_FEW = "kept_few"
     KEPT_UNSELECTED = "kept_unselected"
+    KEPT = "kept"
+    """It passed every rule, and no rule says more."""
     KEPT_BY_HAND = "kept_by_hand"
     DROPPED_BY_HAND = "dropped_by_hand"
     BELOW_THRESHOLD = "below_threshold"
@@ -55,6 +57,8 @@ class Reason(StrEnum):
     TOO_FEW_TEACHERS = "too_few_teachers"
     LABEL_MINORITY = "label_minority"
     LABELS_DISAGREE = "labels_disagree"
+    REJECTED = "rejected"
+    """A rule rejected it and says no more."""
 
     @property
     def kept(self) -> bool:

@@ -22,6 +22,8 @@ from storage.migrate import migrate, read_migrations
 T = TypeVar("T")
 Row = dict[str, Any]
 _MOST_REMEMBERED = 300
+_PART = 10_000
+"""Rows that a query brings at a time where it is read part by part."""
 _FOREIGN = "not a valid DuckDB database file"
 _FULL = re.compile(r"No space left|Disk quota exceeded|not enough disk|File too large", re.IGNORECASE)
 _DAMAGED = re.compile(r"corrupt|checksum|deserializ|serialization error|Failed to load metadata", re.IGNORECASE)
@@ -124,6 +126,13 @@ class Database:
         """Run a query and fetch it as an Arrow table."""
         with self._explained(), self._connection.cursor() as cursor:
             return cursor.sql(sql, params=list(values)).to_arrow_table()
+
+    def stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a query and fetch it part by part, a tuple a row."""
+        with self._explained(), self._connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            while part := cursor.fetchmany(_PART):
+                yield from part
 
     @contextmanager
     def write(self) -> Iterator[Writer]:

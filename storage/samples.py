@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,11 @@ class Samples:
             "WHERE project_id = ? AND id > ? ORDER BY id LIMIT ?",
             [project_id, after, size],
         )
+
+    def rationales(self, project_id: str) -> Iterator[str]:
+        """Rationales of the distillation samples, by id, read part by part."""
+        sql = "SELECT rationale FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id"
+        return (row for (row,) in self._db.stream(sql, [project_id]))
 
     def state(self, project_id: str) -> tuple[int, int]:
         """Number and hash of a project's distillation samples: another pair means that something changed."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.config import SelectionConfig, read_config
+from engine.config import read_config
 from engine.errors import NotFound
+from engine.selection.settings import SelectionConfig
 from engine.types import SelectionRow
 from storage.db import Database, Row
 from storage.projects import now

@@ -22,9 +22,11 @@ import pyarrow as pa
 from app.usecases.context import Context, open_context
 from app.usecases.data import DataService
 from app.usecases.selecting import SelectService
-from engine.config import ProjectConfig, SelectionConfig
+from engine.config import ProjectConfig
 from engine.packaged import PACKAGED_EMBEDDER
-from engine.select import SelectionInput, select
+from engine.selection.arrays import SelectionInput
+from engine.selection.select import select
+from engine.selection.settings import SelectionConfig, dcrs
 
 QUERIES, TEACHERS, DIMENSIONS = 100_000, 3, 384
 PLAIN_QUERIES = 2_000
@@ -102,8 +104,8 @@ def bench_selection() -> None:
     """DCRS on arrays against a loop with sentence-transformers' `cos_sim`, the loop on a part and scaled."""
     samples = make_input(QUERIES)
     size = f"{QUERIES:,} queries x {TEACHERS} x {DIMENSIONS}"
-    ours = measure(f"select, threshold 0.95: {size}", lambda: select(samples, SelectionConfig(threshold=0.95)))
-    everything = SelectionConfig(threshold=0, disagreement="majority")
+    ours = measure(f"select, threshold 0.95: {size}", lambda: select(samples, dcrs(threshold=0.95)))
+    everything = dcrs(threshold=0, disagreement="majority")
     ours = max(ours, measure(f"select, threshold 0, majority: {size}", lambda: select(samples, everything)))
     part = make_input(PLAIN_QUERIES)
     plain_loop(make_input(50), 0)
@@ -183,7 +185,7 @@ def bench_preview(folder: Path, count: int) -> None:
         f"first numbers of {count:,} samples (read from the store)", lambda: service.preview("p", SelectionConfig())
     )
     for threshold in (0.95, 0.93):
-        config = SelectionConfig(threshold=threshold, weights={"reasoning": 1, "answer": 2, "agreement": 1})
+        config = dcrs(threshold=threshold, weights={"reasoning": 1, "answer": 2, "agreement": 1})
         measure(f"numbers of {count:,} samples at {threshold}", lambda c=config: service.preview("p", c))
     context.db.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.select import SelectionInput
+from engine.selection.arrays import SelectionInput
 from engine.types import Query
 
 ROOT = Path(__file__).parent.parent
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
         ("app.main", {"torch", "transformers", "sentence_transformers"}),
         ("app.services", {"torch", "gradio", "sympy"}),
         ("app.__main__", {"torch", "gradio", "duckdb", "numpy"}),
-        ("engine.select", {"torch", "gradio", "duckdb"}),
+        ("engine.selection.select", {"torch", "gradio", "duckdb"}),
         ("engine.label", {"torch", "gradio", "duckdb"}),
     ],
 )
@@ -58,5 +58,5 @@ def test_only_scoring_reads_gold_labels() -> None:
     assert readers == scored | {shown_beside_answers, copied_as_they_are}
     calibrating = (ROOT / "app/usecases/calibrating.py").read_text()
     assert not {word for word in (".add(", ".write(", "select.select(", "overrule") if word in calibrating}
-    deciding = ("selecting", "factors", "presets", "tallies")
+    deciding = ("selecting", "presets", "tallies")
     assert not [name for name in deciding if "calibrating" in (ROOT / f"app/usecases/{name}.py").read_text()]

@@ -8,14 +8,16 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from app.pages.forms import Entered
 from app.pages.frame import Frame
 from app.pages.picking import PICK, enable, opened_id
 from app.pages.plots import heatmap
-from app.pages.selection import RAW, draw_numbers, say_reason
+from app.pages.selection import RAW, SelectionForm, draw_numbers, say_reason
 from app.services import Services
 from app.usecases.browsing import FILTERS, LISTED, Detail
 from app.view import Opener, marked_html, table_html, told_html
 from engine.errors import StateError
+from engine.selection.settings import SelectionConfig
 from engine.wording import counted
 from storage.projects import Project
 
@@ -31,7 +33,7 @@ class Listed:
     first: Any
 
 
-def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
+def build(frame: Frame, form: SelectionForm, numbers: list[Any]) -> Listed:
     """Lay this half out and bind its handlers. `numbers` are the components that decisions change above."""
     do = _Handlers(frame.services)
     find, turns, listing = _lay_list()
@@ -57,12 +59,11 @@ def build(frame: Frame, settings: list[Any], numbers: list[Any]) -> Listed:
         """
         quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
         decided = event(frame.guard(work), [frame.project, *inputs], [buttons["said"], *told], **frame.quiet)
-        counted = decided.success(frame.guard(do.numbers), [frame.project, *settings], numbers, **RAW, **quiet)
+        shown = frame.guard(do.numbers, form)
+        counted = decided.success(shown, [frame.project, *form.inputs], numbers, **RAW, **quiet)
         turned = counted.success(frame.guard(do.stay), [*asked, after], page, **quiet)
-        shown = turned.success(
-            frame.guard(do.look if anew else do.redraw), [frame.project, opened, sample], one if anew else few, **quiet
-        )
-        frame.follow(shown)
+        looked = frame.guard(do.look if anew else do.redraw)
+        frame.follow(turned.success(looked, [frame.project, opened, sample], one if anew else few, **quiet))
 
     bind(buttons["keep"].click, do.keep, [sample])
     bind(buttons["drop"].click, do.drop, [sample])
@@ -124,8 +125,8 @@ class _Handlers:
         teachers = [spec.name for spec in self.services.context.projects.teachers(project.id)]
         return [gr.Dropdown([_EVERY, *teachers], value=_EVERY), *self.first(project.name, "", "all")]
 
-    def numbers(self, project: str, *values: Any) -> list[Any]:
-        return draw_numbers(self.services, project, values)
+    def numbers(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
+        return draw_numbers(self.services, project, settings)
 
     def first(self, project: str, search: str, which: str) -> list[Any]:
         return self._page(project, search, which, 0)

@@ -9,7 +9,6 @@ import gradio as gr
 
 from app.services import Services
 from app.usecases.labelling import LabelOrder
-from engine.config import SelectionConfig, read_config
 
 
 def build(services: Services) -> None:
@@ -57,8 +56,8 @@ class _Reads:
             threshold: confidence from 0 to 1 that a sample needs.
         """
         preset = self.services.select.preset(project)
-        config = read_config(SelectionConfig, preset.config.model_dump() | {"threshold": threshold})
-        return {"preset": preset.name, **self.services.select.preview(project, config).counts}
+        config = preset.config.change({"threshold": threshold})
+        return {"preset": preset.preset, **self.services.select.preview(project, config).counts}
 
     def query(self, project: str, query_id: str) -> dict[str, Any]:
         """Show a query with all its samples, the reason each was kept or not, and their cosine similarities.

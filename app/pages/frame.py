@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import gradio as gr
 
 from app.offering import withhold
+from app.pages.forms import Form, enter
 from app.policy import Policy
 from app.services import Services
 from app.view import Link, guide_html, rail_html, strip_html
@@ -97,12 +98,18 @@ class Frame:
         """What every handler is bound with."""
         return {"api_visibility": self.visibility}
 
-    def guard(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """A handler that is asked for only where it may be, and whose errors become a message on the page."""
+    def guard(self, work: Callable[..., Any], form: Form[Any] | None = None) -> Callable[..., Any]:
+        """A handler that is asked for only where it may be, and whose errors become a message on the page.
+
+        With a form, whose components stand behind the project's, the handler is given what was entered as one value.
+        """
 
         @wraps(work)
         def run(*values: Any) -> Any:
             with _told():
+                if form is not None:
+                    entered, others = enter(form, values[1:])
+                    values = (values[0], entered, *others)
                 return work(*self._admit(work, values))
 
         return run

@@ -25,8 +25,8 @@ _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "fo
 _GRID = "rgba(100, 116, 139, 0.3)"
 
 
-def histogram(shares: dict[str, list[int]], threshold: float) -> go.Figure:
-    """Confidences by teacher, the threshold as a line.
+def histogram(shares: dict[str, list[int]], threshold: float | None) -> go.Figure:
+    """Confidences by teacher, the threshold as a line where there is one.
 
     Written out as it is sent: building it call by call took longer than everything else on the page Select.
     """
@@ -44,8 +44,10 @@ def histogram(shares: dict[str, list[int]], threshold: float) -> go.Figure:
         }
         for teacher, counts in shares.items()
     ]
-    line = {"type": "line", "x0": threshold, "x1": threshold, "y0": 0, "y1": 1, "yref": "y domain"}
-    begin = min(low / _bins(shares), threshold) - 0.02
+    lines = []
+    if threshold is not None:
+        lines.append({"type": "line", "x0": threshold, "x1": threshold, "y0": 0, "y1": 1, "yref": "y domain"})
+    begin = min(low / _bins(shares), 1.0 if threshold is None else threshold) - 0.02
     layout = {
         "barmode": "overlay",
         "bargap": 0,
@@ -54,7 +56,7 @@ def histogram(shares: dict[str, list[int]], threshold: float) -> go.Figure:
         "paper_bgcolor": _QUIET["paper_bgcolor"],
         "plot_bgcolor": _QUIET["plot_bgcolor"],
         "font": {"color": _QUIET["font_color"]},
-        "shapes": [line | {"line": {"color": SECOND, "dash": "dash"}}],
+        "shapes": [line | {"line": {"color": SECOND, "dash": "dash"}} for line in lines],
         "xaxis": {"title": {"text": "confidence"}, "range": [begin, 1.02], "gridcolor": _GRID},
         "yaxis": {"title": {"text": "samples"}, "gridcolor": _GRID},
     }

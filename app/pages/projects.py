@@ -16,18 +16,13 @@ from app.services import Services
 from app.view import Link, table_html, told_html
 from engine.config import ProjectConfig, read_config
 from engine.errors import InputError
+from engine.tasks import TASKS
 from storage.projects import Project
 
 _GO = "(name) => { window.location.href = '/data?project=' + encodeURIComponent(name); }"
 _GO_LABEL = _GO.replace("/data", "/label")
 _FRESH = (48, 24)
 """Queries of a fresh copy: few enough to go through all steps in minutes."""
-_TASKS = [
-    ("multiple choice", "choice"),
-    ("math: a number or an expression", "math"),
-    ("free text, compared as it is", "custom"),
-    ("free text, by a regular expression", "custom-regex"),
-]
 
 
 def build(frame: Frame) -> None:
@@ -47,7 +42,8 @@ def _lay_new(frame: Frame, do: _Handlers) -> None:
     with gr.Group():
         name = gr.Textbox(label="Name of a new project", max_length=100, placeholder="support tickets")
         with gr.Row():
-            task = gr.Dropdown(_TASKS, value="choice", label="What an answer is")
+            tasks = [(TASKS.get(name).title, name) for name in TASKS.names()]
+            task = gr.Dropdown(tasks, value=TASKS.names()[0], label="What an answer is")
             embedder = gr.Dropdown(
                 [("as this machine can", "auto"), ("packaged (all-MiniLM-L6-v2)", "packaged")],
                 value="auto",

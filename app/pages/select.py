@@ -7,29 +7,19 @@ from typing import Any
 
 import gradio as gr
 
+from app.offering import only_guides
 from app.pages import decide
+from app.pages.forms import Entered
 from app.pages.frame import Frame
 from app.pages.plots import likeness, rationale_map, sweep
-from app.pages.selection import (
-    FACTOR_NAMES,
-    FACTOR_NOTES,
-    FACTORS,
-    RAW,
-    begin_settings,
-    draw_numbers,
-    hold_settings,
-    read_settings,
-)
+from app.pages.selection import RAW, SelectionForm, draw_numbers, lay_rules, lay_weights
 from app.services import Services
 from app.usecases.calibrating import say_fitted
 from app.view import table_html, told_html
-from engine.calibration import LEAST_GOLDS
-from engine.config import SELECTION_PRESETS
+from engine.selection.calibration import LEAST_GOLDS
+from engine.selection.settings import PRESETS, SelectionConfig
 from storage.projects import Project
 
-_PRESETS = [("the paper's: the teachers' own scores", "paper"), ("recordings: agreement", "recordings")]
-_DISAGREE = [("keep both", "keep"), ("keep the majority's", "majority"), ("drop the query", "drop")]
-_METHODS = [("confidence, then the pair", "confidence"), ("keep all", "none")]
 _REBALANCE = """(...w) => {
   const mine = Math.min(1, Math.max(0, w[%d])), rest = w.reduce((sum, x, i) => i === %d ? sum : sum + x, 0);
   const share = (x) => rest > 0 ? x * (1 - mine) / rest : (1 - mine) / (w.length - 1);
@@ -44,45 +34,42 @@ def build(frame: Frame) -> None:
     note = gr.HTML(padding=False)
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            preset, settings, buttons = _lay_settings()
+            preset, form, buttons = _lay_settings()
         with gr.Column(scale=3, min_width=320):
             said = gr.HTML(padding=False)
             bins = gr.Plot(label="confidence by teacher", visible=False)
     survey, drawn = _lay_overviews()
-    do = _Handlers(frame.services)
-    weights = settings[4 : 4 + len(FACTORS)]
-    asked = [frame.project, *settings]
+    do = _Handlers(frame.services, form)
+    weights = list(form.weights.values())
+    asked = [frame.project, *form.inputs]
     drawn_by = [said, bins, buttons["store"], survey]
-    numbers = {"fn": frame.guard(do.numbers), "inputs": asked, "outputs": drawn_by, **RAW}
+    numbers = {"fn": frame.guard(do.numbers, form), "inputs": asked, "outputs": drawn_by, **RAW}
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
-    for part in (*settings[:3], settings[-1]):
+    for part in (*form.inputs[: -1 - len(weights)], form.temperature):
         part.input(**numbers, **last)
+    form.rules.input(frame.guard(do.show_rules, form), asked, list(form.groups.values()), **RAW, **last)
     for place, weight in enumerate(weights):
         script = _REBALANCE % (place, place, place)
         balanced = weight.input(None, weights, weights, js=script, **last)
         balanced.then(**numbers, **last)
-    preset.input(frame.guard(do.set_out), [frame.project, preset], settings, **last).success(**numbers, **last)
-    listed = decide.build(frame, settings, drawn_by)
-    stored = buttons["store"].click(frame.guard(do.choose), asked, drawn_by, **RAW, **frame.quiet)
+    preset.input(frame.guard(do.set_out), [frame.project, preset], form.outputs, **last).success(**numbers, **last)
+    listed = decide.build(frame, form, drawn_by)
+    stored = buttons["store"].click(frame.guard(do.choose, form), asked, drawn_by, **RAW, **frame.quiet)
     frame.follow(stored.success(frame.guard(listed.first), listed.asked, listed.parts, **frame.quiet))
-    fitted = buttons["fit"].click(frame.guard(do.fit), asked, [buttons["told"], settings[-1]], **RAW, **frame.quiet)
+    fit_parts = [buttons["told"], form.temperature]
+    fitted = buttons["fit"].click(frame.guard(do.fit, form), asked, fit_parts, **RAW, **frame.quiet)
     fitted.success(**numbers, **last)
-    survey.click(frame.guard(do.survey), asked, drawn, **RAW, **frame.quiet)
-    frame.fill_once([note, *drawn_by, buttons["fit"], buttons["told"], *settings], do.start)
+    survey.click(frame.guard(do.survey, form), asked, drawn, **RAW, **frame.quiet)
+    frame.fill_once([note, *drawn_by, buttons["fit"], buttons["told"], *form.outputs], do.start)
 
 
-def _lay_settings() -> tuple[gr.Dropdown, list[Any], dict[str, Any]]:
-    """What sets a preset, the components of the settings in the order of `read_settings`, and the buttons."""
-    preset = gr.Dropdown(_PRESETS, value=None, label="Set all to a preset")
-    threshold = gr.Slider(0, 1, 0.95, step=0.005, label="Threshold of confidence")
+def _lay_settings() -> tuple[gr.Dropdown, SelectionForm, dict[str, Any]]:
+    """What sets a preset, the settings, and the buttons."""
+    presets = [(PRESETS.get(name).title, name) for name in PRESETS.names()]
+    preset = gr.Dropdown(presets, value=None, label="Set all to a preset")
+    rules, fields, groups = lay_rules()
     with gr.Accordion("Weights of the factors (they sum to 1)", open=True):
-        weights = []
-        for pair in zip(FACTORS[::2], [*FACTORS[1::2], None], strict=False):
-            with gr.Row():
-                weights += [_lay_weight(name) for name in pair if name]
-    method = gr.Dropdown(_METHODS, label="Method")
-    disagree = gr.Dropdown(_DISAGREE, value="keep", label="Where labels differ")
-    few = gr.Textbox(visible=False)
+        weights = lay_weights()
     with gr.Accordion("Calibration", open=False):
         gr.Markdown(
             "A temperature divides the log-odds of every confidence. It changes no rank, but what passes the "
@@ -93,13 +80,8 @@ def _lay_settings() -> tuple[gr.Dropdown, list[Any], dict[str, Any]]:
         fit = gr.Button("Fit it to the gold labels", interactive=False)
         told = gr.HTML(padding=False)
     store = gr.Button("Select", variant="primary", interactive=False)
-    settings = [threshold, method, disagree, few, *weights, temperature]
-    return preset, settings, {"store": store, "fit": fit, "told": told}
-
-
-def _lay_weight(name: str) -> gr.Slider:
-    label, info = FACTOR_NAMES.get(name, name), FACTOR_NOTES.get(name)
-    return gr.Slider(0, 1, 0.0, step=0.001, label=label, info=info, min_width=130)
+    form = SelectionForm(rules, fields, groups, weights, temperature)
+    return preset, form, {"store": store, "fit": fit, "told": told}
 
 
 def _lay_overviews() -> tuple[gr.Button, list[Any]]:
@@ -119,24 +101,29 @@ class _Handlers:
     """What the page's events do; each returns the values of its components in their order."""
 
     services: Services
+    form: SelectionForm
 
-    def numbers(self, project: str, *values: Any) -> list[Any]:
-        return draw_numbers(self.services, project, values)
+    def numbers(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
+        return draw_numbers(self.services, project, settings)
 
-    def choose(self, project: str, *values: Any) -> list[Any]:
-        self.services.select.select(project, read_settings(*values))
-        return self.numbers(project, *values)
+    @only_guides
+    def show_rules(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
+        return self.form.show_groups(settings.values[0])
+
+    def choose(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
+        self.services.select.select(project, settings.read())
+        return self.numbers(project, settings)
 
     def set_out(self, project: str, preset: str) -> list[Any]:
-        return hold_settings(self.services.context.projects.get(project), SELECTION_PRESETS[preset])
+        return self.form.show(self.services.select.find(project), PRESETS.get(preset).config)
 
-    def fit(self, project: str, *values: Any) -> list[Any]:
-        found = self.services.calibrate.fit(project, read_settings(*values))
+    def fit(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
+        found = self.services.calibrate.fit(project, settings.read())
         told = f"{say_fitted(found)} It is set above; nothing is stored until you select."
         return [told_html(told), found.temperature]
 
-    def survey(self, project: str, *values: Any) -> list[Any]:
-        config = read_settings(*values)
+    def survey(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
+        config = settings.read()
         found = self.services.survey.survey(project, config)
         points = self.services.survey.draw_map(project, config)
         return [
@@ -149,9 +136,10 @@ class _Handlers:
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
             told = told_html("Make a project first, on the page Projects.")
-            return ["", told, *[gr.update()] * (5 + 5 + len(FACTORS))]
-        values, notice = begin_settings(self.services, project)
+            return ["", told, *[gr.update()] * (5 + len(self.form.outputs))]
+        begun = self.services.select.begin(project.name)
+        values = self.form.show(project, begun.config)
         golds = self.services.calibrate.count_golds(project.name)
         few = "" if golds >= LEAST_GOLDS else f"{golds} answered queries have a gold label, so none can be fitted."
-        numbers = self.numbers(project.name, *values)
-        return [told_html(notice), *numbers, gr.Button(interactive=not few), told_html(few), *values]
+        numbers = self.numbers(project.name, Entered((), lambda values: begun.config))
+        return [told_html(begun.notice), *numbers, gr.Button(interactive=not few), told_html(few), *values]

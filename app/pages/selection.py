@@ -1,94 +1,166 @@
-"""What the parts of the page Select share: its settings as components hold them, and its numbers as a person reads
-them."""
+"""What the parts of the page Select share: its settings as a form, and its numbers as a person reads them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from app.pages.forms import Entered, lay_field
 from app.pages.picking import enable
 from app.pages.plots import histogram
 from app.services import Services
 from app.usecases.calibrating import Measured, say_measured
 from app.usecases.tallies import say_kept, say_notices
 from app.view import table_html, told_html
-from engine.config import COMPUTED_FACTORS, SelectionConfig, read_config
-from engine.errors import InputError, NotFound, StateError
-from engine.tasks import get_task
+from engine.config import read_config
+from engine.errors import InputError, StateError
+from engine.selection.factors import FACTORS
+from engine.selection.rules import RULES
+from engine.selection.settings import SelectionConfig
+from engine.tasks import TASKS
 from engine.types import Reason
 from storage.projects import Project
 
-FACTORS = ("reasoning", "answer", "clarity", *COMPUTED_FACTORS)
-FACTOR_NAMES = {
-    "agreement_weighted": "agreement, weighted",
-    "agreement": "agreement, plain",
-    "agreement_ds": "agreement, Dawid-Skene",
-}
-FACTOR_NOTES = {"agreement_ds": "a ranking score, not a probability"}
 _REASONS = {
     Reason.NO_CONFIDENCE: "no confidence: too little is known",
     Reason.TEACHERS_DIFFER: "its two teachers differ",
     Reason.LABELS_DISAGREE: "labels disagree, none is the majority's",
     Reason.LABEL_MINORITY: "label of a minority",
+    Reason.REJECTED: "rejected by a rule",
 }
+_MINE = 0.001
+"""A step of a weight."""
 
 
 RAW = {"preprocess": False}
 """How handlers of settings are bound: gradio's own check of a slider fails with a traceback where its number was
-cleared, so values come as they are, and `read_settings` checks them."""
+cleared, so values come as they are, and the form checks them."""
 
 
-def read_settings(
-    threshold: float | None, method: str, disagree: str, few: str, *numbers: float | None
-) -> SelectionConfig:
-    """The settings that the components hold, in their order: weights as `FACTORS` has them, then the temperature.
+def list_factors() -> dict[str, str]:
+    """The factors that can be weighed, by name, as a person reads them: those of any task first."""
+    reported = dict.fromkeys(name for task in TASKS.names() for name in TASKS.get(task).factors)
+    return {name: name for name in reported} | {name: FACTORS.get(name).title for name in FACTORS.names()}
 
-    Raises:
-        InputError: if one is empty, or they can't be together.
+
+@dataclass(frozen=True)
+class SelectionForm:
+    """The settings of a selection as components.
+
+    `rules` chooses rules by name; `fields` hold the settings of each, `groups` show them where the rule is chosen;
+    `weights` are sliders by factor.
     """
-    *weights, temperature = numbers
-    fields = {"threshold": threshold, **dict(zip(FACTORS, weights, strict=True)), "temperature": temperature}
-    empty = [FACTOR_NAMES.get(name, name) for name, value in fields.items() if value is None]
+
+    rules: gr.Dropdown
+    fields: Mapping[str, Mapping[str, Any]]
+    groups: Mapping[str, Any]
+    weights: Mapping[str, gr.Slider]
+    temperature: gr.Number
+
+    @property
+    def inputs(self) -> list[Any]:
+        """The components, in their order."""
+        fields = [part for parts in self.fields.values() for part in parts.values()]
+        return [self.rules, *fields, *self.weights.values(), self.temperature]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The components, and what shows the settings of the rules chosen."""
+        return [*self.inputs, *self.groups.values()]
+
+    def read(self, values: Sequence[Any]) -> SelectionConfig:
+        """The settings. A weight of 0 is left out.
+
+        Raises:
+            InputError: if a number is missing, or the settings can't be together.
+        """
+        chosen, *rest = values
+        rules = []
+        for kind, parts in self.fields.items():
+            mine, rest = rest[: len(parts)], rest[len(parts) :]
+            if kind in (chosen or ()):
+                _demand({part.label: value for part, value in zip(parts.values(), mine, strict=True)})
+                rules.append({"kind": kind, **dict(zip(parts, mine, strict=True))})
+        *weights, temperature = rest
+        names = list_factors()
+        _demand({names[name]: value for name, value in zip(self.weights, weights, strict=True)})
+        _demand({"temperature": temperature})
+        given = {name: weight for name, weight in zip(self.weights, weights, strict=True) if weight}
+        weighed = given or dict.fromkeys(list(self.weights)[:1], 0.0)
+        rules.sort(key=lambda rule: RULES.get(rule["kind"]).stage)
+        return read_config(SelectionConfig, {"weights": weighed, "temperature": temperature, "rules": rules})
+
+    def show(self, project: Project, config: SelectionConfig) -> list[Any]:
+        """What `outputs` show of settings; weights sum to 1. Rules that are not chosen keep what they show."""
+        weights = config.weights or dict.fromkeys(TASKS.get(project.config.task).factors, 1.0)
+        whole = sum(weights.values())
+        chosen = {rule.kind: rule for rule in config.rules}
+        fields = [
+            getattr(chosen[kind], name) if kind in chosen else gr.skip()
+            for kind, parts in self.fields.items()
+            for name in parts
+        ]
+        shares = [round(weights.get(name, 0.0) / whole, 3) for name in self.weights]
+        return [list(chosen), *fields, *shares, config.temperature, *self.show_groups(list(chosen))]
+
+    def show_groups(self, chosen: Sequence[str] | None) -> list[Any]:
+        """Each rule's settings, shown where it is chosen."""
+        return [gr.Column(visible=kind in (chosen or ())) for kind in self.groups]
+
+
+def _demand(values: Mapping[str, Any]) -> None:
+    empty = [name for name, value in values.items() if value is None]
     if empty:
         raise InputError(f"{' and '.join(empty)}: no number is given. Type one; nothing was changed meanwhile.")
-    given = {name: weight for name, weight in zip(FACTORS, weights, strict=True) if weight}
-    values = {"threshold": threshold, "method": method, "disagreement": disagree, "few": few or "keep"}
-    weighed = {"weights": given or dict.fromkeys(FACTORS[:1], 0.0), "temperature": temperature}
-    return read_config(SelectionConfig, values | weighed)
 
 
-def begin_settings(services: Services, project: Project) -> tuple[list[Any], str]:
-    """The settings of the newest selection as the components hold them, else the project's preset and why it is."""
-    try:
-        return hold_settings(project, services.context.selections.latest(project.id).config), ""
-    except NotFound:
-        preset = services.select.preset(project.name)
-        return hold_settings(project, preset.config), preset.notice
+def lay_rules() -> tuple[gr.Dropdown, dict[str, dict[str, Any]], dict[str, Any]]:
+    """What chooses rules, and of each rule the components of its settings and what holds them."""
+    titles = [(RULES.get(kind).title, kind) for kind in RULES.names()]
+    begun = [rule.kind for rule in SelectionConfig().rules]
+    notes = " ".join(RULES.get(kind).help for kind in RULES.names())
+    rules = gr.Dropdown(titles, value=begun, multiselect=True, label="Rules (none: keep all)", info=notes)
+    fields, groups = {}, {}
+    for kind in RULES.names():
+        rule = RULES.get(kind)
+        with gr.Column(visible=kind in begun) as groups[kind]:
+            fields[kind] = {
+                name: lay_field(name, field, rule.choices.get(name))
+                for name, field in rule.model_fields.items()
+                if name != "kind"
+            }
+    return rules, fields, groups
 
 
-def hold_settings(project: Project, config: SelectionConfig) -> list[Any]:
-    """Settings as the components hold them, in the order of `read_settings`; weights sum to 1."""
-    weights = config.weights or dict.fromkeys(get_task(project.config.task).factors, 1.0)
-    whole = sum(weights.values())
-    shares = (round(weights.get(name, 0.0) / whole, 3) for name in FACTORS)
-    return [config.threshold, config.method, config.disagreement, config.few, *shares, config.temperature]
+def lay_weights() -> dict[str, gr.Slider]:
+    """A slider a factor, two beside each other."""
+    names, weights = list_factors(), {}
+    listed = list(names)
+    for pair in (listed[at : at + 2] for at in range(0, len(listed), 2)):
+        with gr.Row():
+            for name in pair:
+                note = FACTORS.get(name).help if name in FACTORS.names() else None
+                weights[name] = gr.Slider(0, 1, 0.0, step=_MINE, label=names[name], info=note, min_width=130)
+    return weights
 
 
-def draw_numbers(services: Services, project: str, values: tuple[Any, ...]) -> list[Any]:
+def draw_numbers(services: Services, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
     """What these settings keep, as text and as a histogram, and the buttons that select and draw the overviews.
 
     Settings that can't be are told in the place of the numbers.
     """
     try:
-        config = read_settings(*values)
+        config = settings.read()
         found = services.select.preview(project, config)
         measured = services.calibrate.measure(project, config)
     except (StateError, InputError) as error:
         wrong = isinstance(error, InputError)
         can = enable(not wrong and services.select.has_samples(project), False)
         return [told_html(str(error), bad=wrong), gr.Plot(visible=False), *can]
-    drawn = gr.Plot(histogram(found.histogram, config.threshold), visible=True)
+    drawn = gr.Plot(histogram(found.histogram, config.cut), visible=config.needs_confidence)
     return [_numbers_html(found.counts, measured), drawn, *enable(True, True)]
 
 

@@ -13,11 +13,19 @@ from numpy.typing import NDArray
 
 from app.usecases.context import Context
 from app.usecases.selecting import Held, SelectService
-from engine.calibration import BINS, LEAST_GOLDS, fit_temperature, measure_calibration, temper
-from engine.config import COLDEST, HOTTEST, SelectionConfig
 from engine.errors import StateError
 from engine.evaluate import auroc
-from engine.select import weigh
+from engine.selection.calibration import (
+    BINS,
+    COLDEST,
+    HOTTEST,
+    LEAST_GOLDS,
+    fit_temperature,
+    measure_calibration,
+    temper,
+)
+from engine.selection.select import weigh
+from engine.selection.settings import NONE, SelectionConfig
 from engine.tasks import get_task
 from engine.types import Split, hash_id
 from engine.wording import counted, verb
@@ -160,7 +168,7 @@ class CalibrateService:
         """AUROC of each teacher's own confidence (equal weights) against gold where that is known."""
         project = self.context.projects.get(project_name)
         factors = get_task(project.config.task).factors
-        held = self.select.hold(project_name, SelectionConfig(method="none"))
+        held = self.select.hold(project_name, NONE.config)
         confidence, _ = weigh(held.arrays.factors, factors, dict.fromkeys(factors, 1.0))
         verdict = self._verdict(project, held)
         used = (verdict != _UNSCORED) & ~np.isnan(confidence)

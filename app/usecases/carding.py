@@ -148,7 +148,12 @@ def _origins(context: Context, project: Project, selection_id: str) -> dict[str,
         "project": project.name,
         "teachers": teachers,
         "prompts": prompts,
-        "selection": {"id": selection.id, **selection.config.model_dump(mode="json"), "kept": len(kept)},
+        "selection": {
+            "id": selection.id,
+            "title": selection.config.title,
+            **selection.config.model_dump(mode="json"),
+            "kept": len(kept),
+        },
         "spent": context.ledger.totals(project.id),
     }
 
@@ -182,7 +187,7 @@ def _origin(found: dict[str, Any]) -> str:
     base = "The weights follow the licence of the base model. " if "base_model" in found else ""
     return (
         "## Where it comes from\n\nTeachers:\n" + "\n".join(lines or ["- none"]) + f"\n\nPrompts, by hash: {prompts}.\n"
-        f"Selection: {counted(kept, 'sample')}, {config['method']}, threshold {config['threshold']}. Settings, prices "
+        f"Selection: {counted(kept, 'sample')}, {config['title']}. Settings, prices "
         f"and spend stand in `tacit.json`.\n\n## Licence\n\n{base}Whether a provider's answers may train another "
         "model is up to that provider's terms: look at those of each teacher above before you pass this on.\n"
     )

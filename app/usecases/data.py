@@ -12,6 +12,7 @@ from engine.config import ProjectConfig, read_config
 from engine.errors import InputError, NoQueryColumn
 from engine.hub import open_records
 from engine.records import read_records
+from engine.tasks import DEFAULT_TASK, get_task
 from engine.teachers.recorded import RecordingWriter
 from engine.types import Query, Split, TeacherSpec
 from engine.wording import counted
@@ -85,7 +86,9 @@ class DataService:
 
         Raises:
             InputError: if the name is taken.
+            ConfigError: if there is no such task.
         """
+        get_task(config.task)
         return self.context.projects.create(config)
 
     def import_into(
@@ -103,7 +106,7 @@ class DataService:
         Raises:
             InputError: if the project is there with other settings.
         """
-        config = read_config(ProjectConfig, {"task": "custom", **asked})
+        config = read_config(ProjectConfig, {"task": DEFAULT_TASK, **asked})
         present = next((p for p in self.context.projects.all() if p.name == config.name), None)
         if present is not None:
             if {**present.config.model_dump(), **asked} != present.config.model_dump():
@@ -128,10 +131,10 @@ class DataService:
             InputError: if no row is usable, or with `strict` if any row is not; then nothing is stored.
         """
         project = self.context.projects.get(project_name)
-        choices = project.config.task == "choice"
+        task = get_task(project.config.task)
 
         def blocks() -> Iterator[ImportedQueries]:
-            yield from read_queries(open_records(source), columns, heldout, choices)
+            yield from read_queries(open_records(source), columns, heldout, task)
 
         if strict:
             _refuse_bad_rows(source, blocks())

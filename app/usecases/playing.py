@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +41,6 @@ MOST_QUERY = 8_000
 """Characters of a query: even at a token each it leaves a student's context room for the answer."""
 MOST_ASKED = 6
 """Systems that are asked at once."""
-_OPTION = re.compile(r"\s*\(?([A-Z])[).:]\s*(\S.*?)\s*")
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class PlayService:
             raise InputError(
                 f"The query is longer than {MOST_QUERY:,} characters, the most that are asked; shorten it."
             )
-        made = _read_choices(text.strip()) if project.config.task == "choice" else make_query(text.strip())
+        made = get_task(project.config.task).read_typed(text.strip())
         try:
             return self.context.queries.find_one(project.id, made.id)
         except NotFound:
@@ -321,17 +319,3 @@ async def _until(stop: Callable[[], bool], work: asyncio.Future[None]) -> None:
             work.cancel()
     with suppress(asyncio.CancelledError):
         await work
-
-
-def _read_choices(text: str) -> Query:
-    """A query from text, with the options at its end; at least two, lettered from A on without gap."""
-    lines = text.splitlines()
-    choices: list[Choice] = []
-    while lines and (found := _OPTION.fullmatch(lines[-1])):
-        choices.insert(0, Choice(found[1], found[2]))
-        lines.pop()
-    expected = [chr(ord("A") + place) for place in range(len(choices))]
-    asked = "\n".join(lines).strip()
-    if len(choices) < 2 or [choice.letter for choice in choices] != expected or not asked:
-        return make_query(text)
-    return make_query(asked, tuple(choices))

@@ -5,38 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.usecases.context import Context
-from engine.config import SELECTION_PRESETS, SelectionConfig
+from engine.selection.settings import PAPER, RECORDINGS, SelectionConfig
 from storage.projects import Project
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A preset by its name, and why it is the one ("" where it is the paper's, as everywhere)."""
+class Begun:
+    """The settings that a selection begins with, the preset that they are of, if any, and why it is that one."""
 
-    name: str
+    preset: str
     config: SelectionConfig
     notice: str = ""
 
 
-def find_preset(context: Context, project: Project) -> Preset:
+def find_preset(context: Context, project: Project) -> Begun:
     """The recordings' preset where all teachers are recordings and most of their samples have no scores, else the
     paper's.
     """
     teachers = context.projects.teachers(project.id)
     if not teachers or any(spec.provider != "recorded" for spec in teachers):
-        return Preset("paper", SELECTION_PRESETS["paper"])
+        return Begun(PAPER.name, PAPER.config)
     row = context.db.remembered(
         "SELECT count(*) AS samples, count(*) FILTER (WHERE cardinality(factors) > 0) AS scored FROM samples "
         "WHERE project_id = ? AND split = 'distill'",
         [project.id],
     )[0]
     if 2 * row["scored"] > row["samples"]:
-        return Preset("paper", SELECTION_PRESETS["paper"])
-    config = SELECTION_PRESETS["recordings"]
-    return Preset(
-        "recordings",
-        config,
+        return Begun(PAPER.name, PAPER.config)
+    return Begun(
+        RECORDINGS.name,
+        RECORDINGS.config,
         "All teachers are recordings without scores of their own, so this begins with the preset for recordings: "
         "confidence is the share of the teachers' votes for a label, weighted by reliability, with a threshold of "
-        f"{config.threshold:g}.",
+        f"{RECORDINGS.config.cut:g}.",
     )

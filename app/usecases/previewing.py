@@ -137,7 +137,7 @@ def _describe(
 ) -> Preview:
     """What the rows would give, for a kind of task and a share held out."""
     task, heldout = get_task(how[0]), how[1]
-    blocks = list(read_queries(iter(seen.records), known, heldout, how[0] == "choice"))
+    blocks = list(read_queries(iter(seen.records), known, heldout, task))
     queries = {query.id: query for block in blocks for query in block.queries}
     found = sum(len(block.queries) for block in blocks)
     errors = [error for block in blocks for error in block.errors]

@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.usecases.context import Context
-from app.usecases.factors import read_factors
-from app.usecases.presets import Preset, find_preset
+from app.usecases.presets import Begun, find_preset
 from app.usecases.tallies import count_kept
-from engine.config import SelectionConfig
 from engine.errors import InputError, NotFound, StateError
 from engine.jobs.spec import SPEC_FILE, write_atomically, write_lines
 from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
 from engine.records import MAX_CELL
-from engine.select import REASONS, Selection, SelectionInput, select
+from engine.selection.arrays import REASONS, Selection, SelectionInput
+from engine.selection.factors import Scored
+from engine.selection.select import apply_decisions, count_labels, score_factors, select
+from engine.selection.settings import SelectionConfig
 from engine.tasks import get_task
-from engine.types import Event, Reason, SelectionRow, hash_id
+from engine.types import Event, SelectionRow, Split, hash_id
 from storage.overrules import Decided, Decision
 from storage.projects import Project
 from storage.samples import SampleArrays
@@ -77,7 +78,7 @@ class SelectService:
             ConfigError: if a weight names no factor of the task.
         """
         project = self.context.projects.get(project_name)
-        if config.method != "none":
+        if config.needs_vectors:
             self._embed(project, on_event)
         with self.lock:
             return self._store(project, config)
@@ -162,7 +163,7 @@ class SelectService:
 
     def _choose(self, project: Project, held: Held, config: SelectionConfig, decided: dict[str, str]) -> Selection:
         arrays = held.arrays
-        columns = read_factors(self.context, project, arrays, config, held.factors)
+        columns = self._score(project, held, config)
         samples = SelectionInput(
             query=arrays.query,
             teacher=arrays.teacher,
@@ -172,7 +173,22 @@ class SelectService:
             names=tuple(columns),
             embeddings=held.vectors,
         )
-        return _overrule(arrays, select(samples, config), decided)
+        return apply_decisions(select(samples, config), arrays.ids, decided)
+
+    def _score(self, project: Project, held: Held, config: SelectionConfig) -> dict[str, NDArray[np.float64]]:
+        """The scores of the weighted factors by name, (N,); those of the teachers where no rule reads confidences."""
+        arrays, reported = held.arrays, get_task(project.config.task).factors
+        columns = {name: arrays.factors[:, place] for place, name in enumerate(reported)}
+        if not config.needs_confidence:
+            return columns
+        given = Scored(
+            arrays.query,
+            arrays.teacher,
+            arrays.label,
+            label_space=lambda: count_labels(self.context.queries.get(project.id, Split.DISTILL)),
+            texts=lambda: self.context.samples.rationales(project.id),
+        )
+        return score_factors(config.weights, columns, given, held.factors)
 
     def hold(self, project_name: str, config: SelectionConfig) -> Held:
         """The project's samples in memory, with vectors where the settings' method needs them. Raises as `preview`."""
@@ -194,21 +210,36 @@ class SelectService:
         """Whether a person decided anything that still counts."""
         return self.context.overrules.counting(project_id) > 0
 
-    def preset(self, project_name: str) -> Preset:
+    def find(self, project_name: str) -> Project:
+        """The project of a name; NotFound where there is none."""
+        return self.context.projects.get(project_name)
+
+    def preset(self, project_name: str) -> Begun:
         """The settings that a project begins with."""
         return find_preset(self.context, self.context.projects.get(project_name))
+
+    def settings(self, project_name: str) -> SelectionConfig:
+        """The settings of the newest selection; NotFound where there is none."""
+        return self.context.selections.latest(self.context.projects.get(project_name).id).config
+
+    def begin(self, project_name: str) -> Begun:
+        """The settings of the newest selection; where there is none, those that the project begins with."""
+        try:
+            return Begun("", self.settings(project_name))
+        except NotFound:
+            return self.preset(project_name)
 
     def _hold(self, project: Project, config: SelectionConfig) -> Held:
         """The project's samples and vectors as arrays, read anew only where something changed."""
         state = self.context.samples.state(project.id)
-        key = f"{project.id} {config.method == 'none'} {self.embedders(project)}"
+        key = f"{project.id} {config.needs_vectors} {self.embedders(project)}"
         held = self.held.get(key)
         if held is not None and held.state == state:
             return held
         arrays = self.context.samples.arrays(project.id, get_task(project.config.task).factors)
         if not arrays.ids:
             raise _no_samples(project)
-        if config.method == "none":
+        if not config.needs_vectors:
             held = Held(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
         else:
             vectors, embedder = self._find_vectors(project)
@@ -305,18 +336,6 @@ class SelectService:
 
     def _run_embedder(self, project: Project, texts: dict[str, str], on_event: Callable[[Event], None]) -> None:
         run_embedder(self.context, project, list(texts.values()), on_event)
-
-
-def _overrule(arrays: SampleArrays, chosen: Selection, decided: dict[str, str]) -> Selection:
-    """The selection with a person's decisions over it."""
-    if not decided:
-        return chosen
-    reason, ids = chosen.reason.copy(), np.array(arrays.ids)  # in their order
-    for action, by_hand in (("keep", Reason.KEPT_BY_HAND), ("drop", Reason.DROPPED_BY_HAND)):
-        own = np.array([sample_id for sample_id, what in decided.items() if what == action], dtype=ids.dtype)
-        places = np.minimum(np.searchsorted(ids, own), len(ids) - 1)
-        reason[places[ids[places] == own]] = REASONS.index(by_hand)
-    return chosen._replace(reason=reason)
 
 
 def _no_samples(project: Project) -> StateError:

@@ -9,8 +9,9 @@ import numpy as np
 
 from app.usecases.context import Context
 from app.usecases.selecting import Held, SelectService
-from engine.config import SELECTION_PRESETS, SelectionConfig
-from engine.survey import Likeness, Sweep, compare_teachers, flatten, sweep_threshold
+from engine.selection.overviews import Likeness, Sweep, compare_teachers, flatten, sweep_threshold
+from engine.selection.rules.labels import Labels
+from engine.selection.settings import NONE, RECORDINGS, SelectionConfig
 
 MOST_POINTS = 2_000
 
@@ -22,7 +23,7 @@ class Survey:
     teachers: list[str]
     likeness: Likeness
     sweep: Sweep
-    threshold: float
+    threshold: float | None
     other_ways: list[dict[str, Any]]
 
 
@@ -48,13 +49,14 @@ class SurveyService:
 
     def survey(self, project_name: str, config: SelectionConfig) -> Survey:
         """All overviews but the map. Raises as `SelectService.preview`."""
-        held, chosen = self.select.choose(project_name, _with_vectors(config))
+        chosen_by = _with_vectors(config)
+        held, chosen = self.select.choose(project_name, chosen_by)
         arrays = held.arrays
         return Survey(
             sorted(set(arrays.teachers)),
             compare_teachers(arrays.query, arrays.teacher, held.vectors),
             sweep_threshold(chosen.confidence, arrays.query, arrays.label),
-            config.threshold,
+            chosen_by.cut,
             self._other_ways(project_name, held, config),
         )
 
@@ -62,11 +64,11 @@ class SurveyService:
         """What other settings would keep of the same samples, without what was decided by hand."""
         ways = {
             "as set above, nothing by hand": config,
-            "the same, the majority's labels": config.model_copy(update={"disagreement": "majority"}),
-            "the same, no query whose labels differ": config.model_copy(update={"disagreement": "drop"}),
+            "the same, the majority's labels": config.with_rule(Labels(disagreement="majority")),
+            "the same, no query whose labels differ": config.with_rule(Labels(disagreement="drop")),
             "the paper's settings": SelectionConfig(),
-            "weighted agreement in place of scores": SELECTION_PRESETS["recordings"],
-            "keep all": SELECTION_PRESETS["none"],
+            "weighted agreement in place of scores": RECORDINGS.config,
+            "keep all": NONE.config,
         }
         rows = []
         for name, way in ways.items():
@@ -108,5 +110,7 @@ class SurveyService:
 
 
 def _with_vectors(config: SelectionConfig) -> SelectionConfig:
-    """The settings, as of a method that looks at vectors."""
-    return config.model_copy(update={"method": "confidence"})
+    """The settings, with the paper's rules where they have none that looks at confidences and vectors."""
+    if config.needs_vectors and config.needs_confidence:
+        return config
+    return config.model_copy(update={"rules": SelectionConfig().rules})

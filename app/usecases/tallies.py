@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.config import SelectionConfig
-from engine.select import REASONS, TOLERANCE, Selection
+from engine.selection.arrays import REASONS, TOLERANCE, Selection
+from engine.selection.settings import SelectionConfig
 from engine.types import Reason
 from engine.wording import counted, verb
 from storage.samples import SampleArrays
@@ -43,7 +43,7 @@ def count_kept(arrays: SampleArrays, chosen: Selection, config: SelectionConfig)
         "renormalised": int(chosen.renormalised.sum()),
         "reasons": {REASONS[code].value: int(number) for code, number in zip(codes, numbers, strict=True)},
         "kept_by_teacher": dict(zip(teachers, per_teacher.tolist(), strict=True)),
-        "spread": [] if config.method == "none" else _spread(arrays, teachers, chosen, config.threshold),
+        "spread": [] if config.cut is None else _spread(arrays, teachers, chosen, config.cut),
     }
 
 
@@ -86,7 +86,7 @@ def say_notices(counts: Mapping[str, Any]) -> list[str]:
         told.append(
             f"{unscored:,} of {counted(counts['samples'], 'sample')} {verb(unscored, 'has')} no confidence: "
             "less than half of the weight lies on factors that are known for them. Agreement needs no scores of the "
-            "teachers' own (Dawid-Skene needs three teachers); the method `keep all` needs nothing."
+            "teachers' own (Dawid-Skene needs three teachers); the preset `keep all` needs nothing."
         )
     return told
 

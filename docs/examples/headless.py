@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from engine.config import SelectionConfig, StudentConfig, TrainConfig
+from engine.config import StudentConfig, TrainConfig
 from engine.dataset import Example
 from engine.embed import open_embedder
 from engine.evaluate import summarise
@@ -14,7 +14,7 @@ from engine.pipeline import Material
 from engine.plans.twt import twt_plan
 from engine.prompts import load_prompt
 from engine.puzzles import generate_puzzles
-from engine.select import arrange, select
+from engine.selection import arrange, dcrs, select
 from engine.tasks import get_task
 from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.types import make_query
@@ -26,7 +26,7 @@ golds = {make_query(puzzle.text).id: puzzle.answer for puzzle in puzzles[20:]}
 
 samples = label_queries(LabelWork(task, load_prompt("teacher", task.name), asked, SCRIPTED_TEACHERS))
 vectors = open_embedder("packaged").embed([sample.rationale for sample in samples])
-kept = select(arrange(samples, task.factors, vectors), SelectionConfig(threshold=0.9)).kept
+kept = select(arrange(samples, task.factors, vectors), dcrs(threshold=0.9)).kept
 chosen = [sample for sample, keep in zip(samples, kept, strict=True) if keep]
 examples = [Example(queries[s.query_id], s.id, s.rationale, s.label, teacher=s.teacher) for s in chosen]
 student = StudentConfig(model=sys.argv[1] if len(sys.argv) > 1 else "packaged", generate_tokens=24)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from engine.errors import ConfigError
 from engine.ports import Task
-from engine.tasks.choice import ChoiceTask
-from engine.tasks.custom import CustomTask
-from engine.tasks.math import MathTask
+from engine.tasks import choice, custom, math
+from engine.tasks.registry import TASKS
 
-TASKS: dict[str, Task] = {
-    "choice": ChoiceTask(),
-    "math": MathTask(),
-    "custom": CustomTask(),
-    "custom-regex": CustomTask(match="regex"),
-}
+DEFAULT_TASK = custom.NAME
+"""The task of a project whose maker names none."""
+
+__all__ = ["DEFAULT_TASK", "TASKS", "choice", "custom", "get_task", "math"]
 
 
 def get_task(name: str) -> Task:
@@ -22,6 +18,4 @@ def get_task(name: str) -> Task:
     Raises:
         ConfigError: if there is none.
     """
-    if name not in TASKS:
-        raise ConfigError(f"there is no task {name!r}; the tasks are {', '.join(TASKS)}")
-    return TASKS[name]
+    return TASKS.get(name)

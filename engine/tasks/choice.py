@@ -6,9 +6,10 @@ import re
 import unicodedata
 
 from engine.tasks.notation import unwrap
+from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply_as, split_thought
 from engine.tasks.statements import Statement, find_statements, first_sentence
-from engine.types import ParsedReply, Query
+from engine.types import Choice, ParsedReply, Query, make_query
 
 _LETTERED = re.compile(
     r"\A\W*?[(\[{<]?(?P<letter>[A-Za-z0-9])(?P<mark>[)\]}>]|[.:,;\"'”’]|$|(?=\s))\s*(?:[-–—]\s+)?(?P<rest>.*)\Z",
@@ -55,11 +56,29 @@ def _fold(text: str) -> str:
     return re.sub(r"[\s\W_]+", " ", text).strip()
 
 
+_OPTION = re.compile(r"\s*\(?([A-Z])[).:]\s*(\S.*?)\s*")
+
+
 class ChoiceTask:
     """Questions with lettered choices, as CommonsenseQA."""
 
     name = "choice"
+    title = "multiple choice"
+    lettered = True
     factors = ("reasoning", "answer", "clarity")
+
+    def read_typed(self, text: str) -> Query:
+        """A query with its options at the end, as "A) first option"; at least two, lettered from A on without gap."""
+        lines = text.splitlines()
+        choices: list[Choice] = []
+        while lines and (found := _OPTION.fullmatch(lines[-1])):
+            choices.insert(0, Choice(found[1], found[2]))
+            lines.pop()
+        expected = [chr(ord("A") + place) for place in range(len(choices))]
+        asked = "\n".join(lines).strip()
+        if len(choices) < 2 or [choice.letter for choice in choices] != expected or not asked:
+            return make_query(text)
+        return make_query(asked, tuple(choices))
 
     def render(self, query: Query) -> str:
         """The question, then one line a choice."""
@@ -224,3 +243,6 @@ def _affirms(query: Query, text: str, letter: str) -> bool:
         return False
     asserting = [part for part in _SENTENCE.findall(text) if f" {choice} " in f" {_fold(part)} "]
     return bool(asserting) and not any(_NEGATED.search(part) or _HEDGED.search(part) for part in asserting)
+
+
+TASKS.add("choice", ChoiceTask())

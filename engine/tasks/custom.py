@@ -8,10 +8,12 @@ from typing import Literal
 
 import regex
 
+from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply_as
 from engine.tasks.statements import Statement
-from engine.types import ParsedReply, Query
+from engine.types import ParsedReply, Query, make_query
 
+NAME = "custom"
 _PATTERN_SECONDS = 0.2
 _BARE_WORDS = 5
 _DENIAL = re.compile(r"(?:not|wrong|incorrect)\b", re.IGNORECASE)
@@ -20,12 +22,19 @@ _DENIAL = re.compile(r"(?:not|wrong|incorrect)\b", re.IGNORECASE)
 class CustomTask:
     """Short free-text answers."""
 
-    name = "custom"
+    name = NAME
+    lettered = False
     factors = ("reasoning", "answer", "clarity")
 
     def __init__(self, match: Literal["exact", "regex"] = "exact") -> None:
         """`match` decides what a gold label is: a text, or a pattern that must match the whole label."""
         self.match = match
+        exact, pattern = "free text, compared as it is", "free text, by a regular expression"
+        self.title = exact if match == "exact" else pattern
+
+    def read_typed(self, text: str) -> Query:
+        """The query as it is typed."""
+        return make_query(text)
 
     def render(self, query: Query) -> str:
         """The query as it is."""
@@ -68,3 +77,7 @@ class CustomTask:
 def _read_statement(statement: Statement) -> str | None:
     """What is stated, unless it is denied ("the answer is wrong")."""
     return None if _DENIAL.match(statement.label) else statement.label
+
+
+TASKS.add(NAME, CustomTask())
+TASKS.add("custom-regex", CustomTask(match="regex"))

@@ -11,9 +11,10 @@ from engine.tasks.decimals import canonical
 from engine.tasks.expressions import read_expression
 from engine.tasks.notation import MAX_LABEL, plain
 from engine.tasks.numbers import read_quantity
+from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply_as, split_thought
 from engine.tasks.statements import Statement, first_sentence
-from engine.types import ParsedReply, Query
+from engine.types import ParsedReply, Query, make_query
 
 _BARE = re.compile(r"\s*(?:[-+−$€£(\\.*\d=]|[A-Za-z]+(?:-[a-z]+)?\s*\Z)")
 _BARE_WORDS = 3
@@ -38,7 +39,13 @@ class MathTask:
     """Word problems with a numeric or symbolic answer, as GSM8K and MetaMath."""
 
     name = "math"
+    title = "math: a number or an expression"
+    lettered = False
     factors = ("reasoning", "answer", "clarity")
+
+    def read_typed(self, text: str) -> Query:
+        """The problem as it is typed."""
+        return make_query(text)
 
     def render(self, query: Query) -> str:
         """The problem as it is."""
@@ -134,3 +141,6 @@ def _show(number: Fraction) -> str:
         return str(number.numerator)
     decimal = f"{float(number):.10g}"
     return decimal if Fraction(decimal) == number else str(number)
+
+
+TASKS.add("math", MathTask())

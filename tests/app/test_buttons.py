@@ -12,7 +12,6 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.pages.selection import FACTORS
 from app.pages.train import _FIELDS
 from app.services import Services, open_services
 from app.usecases.planning import make_plan
@@ -22,6 +21,7 @@ from engine.plans import Plan
 from engine.plans.order import PlanOrder
 from engine.types import RunStatus, TeacherSpec
 from storage.runs import Run
+from tests.app.forms import send_settings
 from tests.app.studio import PAGES, Studio, open_studio
 
 ORDER = dict.fromkeys(_FIELDS, "") | {
@@ -122,10 +122,9 @@ def test_select_goes_by_the_samples_and_by_what_is_typed(studio: Studio) -> None
     screen = Screen(studio, "select")
     screen.open("p")
     assert screen.on["Select"] and screen.on["Draw the overviews"] and screen.on["Keep them all"]
-    settings = [0.95, "confidence", "keep", "keep", 1.0, *[0.0] * (len(FACTORS) - 1), 1.0]
-    screen.run("select", "numbers", "p", None, *settings[1:])
+    screen.run("select", "numbers", "p", *send_settings(threshold=None))
     assert not screen.on["Select"] and not screen.on["Draw the overviews"]
-    screen.run("select", "numbers", "p", *settings)
+    screen.run("select", "numbers", "p", *send_settings())
     assert screen.on["Select"] and screen.on["Draw the overviews"]
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from gradio_client import handle_file
 
-from app.pages.selection import FACTORS
 from app.pages.teachers import _FIELDS, _given
 from engine.errors import Conflict
+from engine.selection.settings import NONE, dcrs
+from tests.app.forms import send_settings
 from tests.app.studio import PAGES, Studio, open_studio
 from tests.fakes.provider import KEY
 
-SETTINGS = [0.95, "confidence", "keep", "", 0.4, 0.4, 0.2, *[0.0] * (len(FACTORS) - 3), 1.0]
+SETTINGS = send_settings(dcrs(weights={"reasoning": 0.4, "answer": 0.4, "clarity": 0.2}))
 CHOICES = json.dumps({"A": "x", "B": "y"})
 
 
@@ -45,6 +46,7 @@ def test_projects(studio: Studio) -> None:
     assert studio("projects", "begin_afresh", "again") == "again, run 1"
     assert "Choose a project" in studio.refused("projects", "export", None, False)
     assert "A project needs a name" in studio.refused("projects", "create", " ", "choice", "packaged")
+    assert "no longer available" in studio.refused("projects", "create", "x", "sums", "packaged")
     assert "A project needs a name" in studio.refused("projects", "duplicate", "p", "")
     studio("projects", "fits", "p")
     studio("projects", "<lambda>", None)
@@ -226,10 +228,13 @@ def test_label(studio: Studio) -> None:
 def test_select(studio: Studio) -> None:
     studio.open("select", "p")
     assert "kept" in studio("select", "choose", "p", *SETTINGS)[0]
-    assert "kept 52 of 52" in studio("select", "numbers", "p", 0.0, "none", *SETTINGS[2:])[0]
-    assert "no number is given" in studio("select", "numbers", "p", None, *SETTINGS[1:])[0], "as where it was cleared"
-    assert "no number is given" in studio.refused("select", "choose", "p", *SETTINGS[:-1], None)
-    assert studio("select", "set_out", "p", "recordings")[0] == 0.6
+    assert "kept 52 of 52" in studio("select", "numbers", "p", *send_settings(NONE.config))[0]
+    assert "no number is given" in studio("select", "numbers", "p", *send_settings(threshold=None))[0], (
+        "as where it was cleared"
+    )
+    assert "no number is given" in studio.refused("select", "choose", "p", *send_settings(temperature=None))
+    assert studio("select", "set_out", "p", "recordings")[1:4] == ("keep", "keep", 0.6)
+    studio("select", "show_rules", "p", *send_settings(NONE.config, rules=["threshold"]))
     assert "a temperature needs 50" in studio.refused("select", "fit", "p", *SETTINGS)
     assert "data-open" in studio("decide", "first", "p", "", "all")
     assert "No query here" in studio("decide", "first", "p", "nobody asks this", "all")

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.services import Services
-from engine.config import ProjectConfig, SelectionConfig
+from engine.config import ProjectConfig
 from engine.errors import InputError
+from engine.selection.settings import SelectionConfig
 
 
 def sizes(services: Services, name: str) -> tuple[object, ...]:

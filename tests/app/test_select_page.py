@@ -16,11 +16,14 @@ from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services
 from app.view import Opener, marked_html, replies_html, table_html
-from engine.config import SelectionConfig
 from engine.errors import Conflict, InputError, NotFound, StateError
 from engine.plans import Evaluate, Plan
+from engine.selection.rules.least_similar_pair import LeastSimilarPair
+from engine.selection.rules.threshold import Threshold
+from engine.selection.settings import NONE, SelectionConfig, dcrs
 from engine.types import RunStatus, make_query
 from storage.runs import Run
+from tests.app.forms import enter_settings, make_form
 
 
 class Elements(HTMLParser):
@@ -40,7 +43,7 @@ REPLY = {"teacher": "ann", "error": None}
 
 
 def test_a_preview_stores_nothing_and_equals_what_is_stored_then(selected: Services) -> None:
-    config = SelectionConfig(threshold=0.96)
+    config = dcrs(threshold=0.96)
     preview = selected.select.preview("p", config)
     with pytest.raises(NotFound):
         selected.browse.detail("p", "nonsense")
@@ -60,7 +63,7 @@ def test_decisions_go_over_the_selection_and_can_be_undone(selected: Services) -
     assert {row["id"]: row["reason"] for row in after.samples}[kept[0]] == "dropped_by_hand"
     assert selected.context.selections.latest(first.project_id).counts["kept"] == first.counts["kept"] - 1
     assert [row["id"] for row in selected.browse.queries("p", which="by hand")] == [rows[0]["id"]]
-    selected.select.select("p", SelectionConfig(threshold=1.0))
+    selected.select.select("p", dcrs(threshold=1.0))
     assert selected.browse.detail("p", rows[0]["id"]).samples != before.samples
     selected.select.select("p", SelectionConfig())
     assert selected.select.undo("p") == {"action": "drop", "samples": [kept[0]]}
@@ -219,7 +222,7 @@ def test_many_are_decided_at_once_and_taken_back_at_once(selected: Services) -> 
 
 
 def test_overviews_are_computed_from_the_samples(selected: Services) -> None:
-    found = selected.survey.survey("p", SelectionConfig(threshold=0.9))
+    found = selected.survey.survey("p", dcrs(threshold=0.9))
     assert len(found.teachers) == 3 and np.allclose(found.likeness.mean, found.likeness.mean.T)
     by_name = {row["way"]: row for row in found.other_ways}
     assert by_name["keep all"]["samples kept"] == by_name["keep all"]["queries kept"] + sum(
@@ -227,9 +230,17 @@ def test_overviews_are_computed_from_the_samples(selected: Services) -> None:
     )
     assert (
         by_name["as set above, nothing by hand"]["samples kept"]
-        == selected.select.preview("p", SelectionConfig(threshold=0.9)).counts["kept"]
+        == selected.select.preview("p", dcrs(threshold=0.9)).counts["kept"]
     )
     assert found.sweep.coverage[0] == 1 and (np.diff(found.sweep.coverage) <= 1e-12).all()
-    points = selected.survey.draw_map("p", SelectionConfig(threshold=0.9))
+    points = selected.survey.draw_map("p", dcrs(threshold=0.9))
     assert len(points.x) == points.of == by_name["keep all"]["samples kept"] and 0 < points.shown <= 1
     assert sum(points.kept) == by_name["as set above, nothing by hand"]["samples kept"]
+
+
+def test_only_the_settings_of_rules_that_are_chosen_are_shown() -> None:
+    form = make_form()
+    shown = dict(zip(form.groups, form.show_groups(["threshold"]), strict=True))
+    assert {kind for kind, group in shown.items() if group.visible} == {"threshold"}
+    entered = enter_settings(NONE.config, rules=["least-similar-pair", "threshold"], threshold=0.7).read()
+    assert entered.rules == (Threshold(threshold=0.7), LeastSimilarPair()), "in the order of their stages"

@@ -10,15 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from app.pages.selection import FACTORS, begin_settings, draw_numbers, hold_settings, read_settings, say_reason
+from app.pages.selection import draw_numbers, say_reason
 from app.services import Services, open_services
 from app.usecases.calibrating import say_fitted, say_measured
 from app.usecases.tallies import say_notices
-from engine.config import SELECTION_PRESETS, ProjectConfig, SelectionConfig
+from engine.config import ProjectConfig
 from engine.errors import InputError, StateError
 from engine.packaged import PACKAGED_EMBEDDER
+from engine.selection.settings import NONE, RECORDINGS, SelectionConfig, dcrs
 from engine.types import Choice, Reason, Split, TeacherSpec, make_query
 from storage.projects import Project
+from tests.app.forms import enter_settings
 
 CHOICES = tuple(Choice(letter, f"option {letter}") for letter in "ABCDE")
 Answers = Sequence[Sequence[tuple[str, str]]]
@@ -83,22 +85,24 @@ def reasons(services: Services, config: SelectionConfig) -> dict[str, str]:
 
 
 def test_a_project_of_recordings_begins_with_their_preset_and_is_told_why(services: Services) -> None:
-    project = store(services, [AGREE] * 40 + [DIFFER] * 15 + [ALONE] * 5)
-    values, notice = begin_settings(services, project)
-    assert read_settings(*values) == SELECTION_PRESETS["recordings"]
-    assert "All teachers are recordings" in notice
-    said, *_ = draw_numbers(services, "p", tuple(values))
+    store(services, [AGREE] * 40 + [DIFFER] * 15 + [ALONE] * 5)
+    begun = services.select.begin("p")
+    assert begun.config == RECORDINGS.config
+    assert "All teachers are recordings" in begun.notice
+    shown = enter_settings(begun.config)
+    assert shown.read() == begun.config
+    said, *_ = draw_numbers(services, "p", shown)
     assert "kept 80 of 115 samples, for 40 of 60 queries" in said
     assert "5 queries were answered by one teacher alone" in said
     assert "15 queries were answered by two teachers that differ" in said
-    assert services.select.preview("p", SELECTION_PRESETS["recordings"]).counts["reasons"] == {
+    assert services.select.preview("p", RECORDINGS.config).counts["reasons"] == {
         "kept_few": 80,
         "no_confidence": 5,
         "teachers_differ": 30,
     }
-    services.select.select("p", SelectionConfig(threshold=0.5))
-    values, notice = begin_settings(services, project)
-    assert values[0] == 0.5 and notice == "", "what was stored goes before the preset"
+    services.select.select("p", dcrs(threshold=0.5))
+    begun = services.select.begin("p")
+    assert begun.config.cut == 0.5 and begun.notice == "", "what was stored goes before the preset"
 
 
 def test_the_paper_s_settings_tell_recordings_without_scores_what_to_do(services: Services) -> None:
@@ -115,16 +119,16 @@ def test_the_paper_s_settings_tell_recordings_without_scores_what_to_do(services
 def test_live_teachers_and_recordings_with_scores_begin_with_the_paper_s_preset(
     services: Services, provider: str, scores: dict[str, float] | None
 ) -> None:
-    project = store(services, [AGREE] * 3, provider, scores=scores)
-    values, notice = begin_settings(services, project)
-    assert read_settings(*values).threshold == 0.95 and notice == ""
+    store(services, [AGREE] * 3, provider, scores=scores)
+    begun = services.select.begin("p")
+    assert begun.config.cut == 0.95 and begun.notice == ""
 
 
 def test_four_draws_of_one_teacher_are_one_vote_and_no_pair(services: Services) -> None:
     outvoting = [("one", "B")] * 4 + [("two", "A"), ("three", "A")]
     store(services, [outvoting] + [[("one", "A"), ("two", "A"), ("three", "A")]] * 9 + [[("one", "A")] * 4])
     for factor in ("agreement", "agreement_weighted", "agreement_ds"):
-        found = reasons(services, SelectionConfig(threshold=0.5, weights={factor: 1}))
+        found = reasons(services, dcrs(threshold=0.5, weights={factor: 1}))
         assert {found[f"00000-one-{draw}"] for draw in range(4)} == {"below_threshold"}, factor
         assert {found["00000-two-0"], found["00000-three-0"]} == {"kept_few"}, factor
         assert {found[f"00010-one-{draw}"] for draw in range(4)} == {"no_confidence"}, factor
@@ -149,29 +153,29 @@ def scored(services: Services, golds: int) -> Project:
 
 
 def test_the_calibration_error_is_shown_where_gold_labels_exist(services: Services) -> None:
-    project = scored(services, golds=100)
-    config = SELECTION_PRESETS["recordings"]
+    scored(services, golds=100)
+    config = RECORDINGS.config
     found = services.calibrate.measure("p", config)
     assert found is not None and (found.n, found.queries, found.labels) == (200, 100, 200)
     assert found.error == pytest.approx(0.75 * (8 / 9 - 2 / 3) + 0.25 * (0.5 - 4 / 9))
     assert found.right == pytest.approx(125 / 200) and found.kept_right == pytest.approx(2 / 3)
     assert [row["samples"] for row in found.bins] == [50, 150]
-    said, *_ = draw_numbers(services, "p", tuple(hold_settings(project, config)))
+    said, *_ = draw_numbers(services, "p", enter_settings(config))
     assert f"Calibration error {found.error:.3f}" in said and "in 10 bins of equal width, n = 200 samples" in said
 
 
 def test_without_gold_labels_nothing_is_said_of_calibration(services: Services) -> None:
-    project = scored(services, golds=0)
-    assert services.calibrate.measure("p", SELECTION_PRESETS["recordings"]) is None
-    said, *_ = draw_numbers(services, "p", tuple(hold_settings(project, SELECTION_PRESETS["recordings"])))
+    scored(services, golds=0)
+    assert services.calibrate.measure("p", RECORDINGS.config) is None
+    said, *_ = draw_numbers(services, "p", enter_settings(RECORDINGS.config))
     assert "alibration" not in said
     with pytest.raises(StateError, match="0 queries have a gold label and a confidence; a temperature needs 50"):
-        services.calibrate.fit("p", SELECTION_PRESETS["recordings"])
+        services.calibrate.fit("p", RECORDINGS.config)
 
 
 def test_keeping_all_is_compared_with_gold_labels_without_a_confidence(services: Services) -> None:
     scored(services, golds=100)
-    found = services.calibrate.measure("p", SelectionConfig(method="none"))
+    found = services.calibrate.measure("p", NONE.config)
     assert found is not None and found.error is None and found.kept == 200
     assert found.kept_right == pytest.approx(125 / 200)
     assert all("alibration error" not in line for line in say_measured(found))
@@ -179,14 +183,14 @@ def test_keeping_all_is_compared_with_gold_labels_without_a_confidence(services:
 
 def test_a_temperature_is_fitted_and_decides_nothing_before_it_is_ordered(services: Services) -> None:
     scored(services, golds=100)
-    config = SELECTION_PRESETS["recordings"]
+    config = RECORDINGS.config
     before = services.select.select("p", config)
     fitted = services.calibrate.fit("p", config)
     assert (fitted.n, fitted.queries) == (200, 100)
     assert fitted.temperature > 1 and fitted.after < fitted.before
     assert "Ranks stay" in say_fitted(fitted)
     assert services.select.select("p", config).fingerprint == before.fingerprint
-    warmer = config.model_copy(update={"temperature": fitted.temperature, "threshold": 0.8})
+    warmer = config.change({"temperature": fitted.temperature, "threshold": 0.8})
     stored = services.select.select("p", warmer)
     assert stored.counts["kept"] == 0 and services.context.selections.latest(stored.project_id).config == warmer
     tempered, plain = services.calibrate.measure("p", warmer), services.calibrate.measure("p", config)
@@ -199,38 +203,37 @@ def test_forty_nine_gold_labels_are_too_few(services: Services) -> None:
     scored(services, golds=49)
     assert services.calibrate.count_golds("p") == 49
     with pytest.raises(StateError, match="49 queries"):
-        services.calibrate.fit("p", SELECTION_PRESETS["recordings"])
+        services.calibrate.fit("p", RECORDINGS.config)
 
 
 def test_gold_labels_change_nothing_of_what_is_kept(services: Services) -> None:
     project = scored(services, golds=0)
-    before = reasons(services, SELECTION_PRESETS["recordings"])
-    assert services.calibrate.measure("p", SELECTION_PRESETS["recordings"]) is None
+    before = reasons(services, RECORDINGS.config)
+    assert services.calibrate.measure("p", RECORDINGS.config) is None
     queries = services.context.queries.get(project.id, Split.DISTILL)
     with services.context.db.write() as writer:
         for query in queries:
             writer.run("INSERT INTO golds VALUES (?, ?, ?)", [project.id, query.id, "E"])
-    found = services.calibrate.measure("p", SELECTION_PRESETS["recordings"])
+    found = services.calibrate.measure("p", RECORDINGS.config)
     assert found is not None and found.right == 0, "new gold labels are seen"
-    assert reasons(services, SELECTION_PRESETS["recordings"]) == before
+    assert reasons(services, RECORDINGS.config) == before
 
 
 def test_more_gold_labels_than_are_scored_are_said(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.usecases.calibrating.MOST_SCORED", 20)
     scored(services, golds=100)
-    found = services.calibrate.measure("p", SELECTION_PRESETS["recordings"])
+    found = services.calibrate.measure("p", RECORDINGS.config)
     assert found is not None and (found.queries, found.of) == (20, 100)
     assert "20 of 100 queries scored" in say_measured(found)[0]
 
 
-@pytest.mark.parametrize("place", [0, 4, 4 + len(FACTORS)])
-def test_a_cleared_number_is_told_and_changes_nothing(services: Services, place: int) -> None:
-    project = store(services, [AGREE] * 3)
-    values = hold_settings(project, SELECTION_PRESETS["recordings"])
-    values[place] = None
+@pytest.mark.parametrize("name", ["threshold", "agreement_weighted", "temperature"])
+def test_a_cleared_number_is_told_and_changes_nothing(services: Services, name: str) -> None:
+    store(services, [AGREE] * 3)
+    cleared = enter_settings(RECORDINGS.config, **{name: None})
     with pytest.raises(InputError, match="no number is given"):
-        read_settings(*values)
-    said, plot, *can = draw_numbers(services, "p", tuple(values))
+        cleared.read()
+    said, plot, *can = draw_numbers(services, "p", cleared)
     assert [button.interactive for button in can] == [False, False]
     assert "no number is given" in said and plot.visible is False
 

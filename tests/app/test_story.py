@@ -15,12 +15,13 @@ from app.demo import describe, run_demo
 from app.recipe import FAST, Recipe
 from app.services import Services, open_services
 from app.usecases.stages import StageBuilder
-from engine.config import LoraSettings, ProjectConfig, SelectionConfig, StudentConfig, TrainConfig
+from engine.config import LoraSettings, ProjectConfig, StudentConfig, TrainConfig
 from engine.errors import ConfigError, InputError, StateError, WorkerFailed
 from engine.plans.order import adjust_plan
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
 from engine.puzzles import KINDS
+from engine.selection.settings import dcrs
 from engine.types import RunStatus, StageRow, TeacherSpec
 
 NAMES = {"vanilla", "vanilla-fewshot", "stage1", "stage2", "stage3", "standard-kd", "standard-kd-equal-updates"}
@@ -82,17 +83,17 @@ def test_moving_the_threshold_asks_no_teacher_and_embeds_nothing_again(
     services, _ = house
     project = services.context.projects.get("tiny")
     before = len(services.context.jobs.jobs_of(project.id))
-    loose = services.select.select("tiny", SelectionConfig(threshold=0.5))
-    strict = services.select.select("tiny", SelectionConfig(threshold=0.97))
+    loose = services.select.select("tiny", dcrs(threshold=0.5))
+    strict = services.select.select("tiny", dcrs(threshold=0.97))
     assert loose.counts["kept"] > strict.counts["kept"] > 0
     assert sum(loose.counts["reasons"].values()) == loose.counts["samples"]
     computed = services.select.select(
-        "tiny", SelectionConfig(threshold=0.4, weights={"agreement": 1, "agreement_ds": 1, "format": 1})
+        "tiny", dcrs(threshold=0.4, weights={"agreement": 1, "agreement_ds": 1, "format": 1})
     )
     assert computed.counts["kept"] > 0
     assert len(services.context.jobs.jobs_of(project.id)) == before
     with pytest.raises(ConfigError, match="no factor is named charm"):
-        services.select.select("tiny", SelectionConfig(weights={"charm": 1}))
+        services.select.select("tiny", dcrs(weights={"charm": 1}))
 
 
 def test_a_review_waits_an_edit_makes_the_next_stage_stale_and_exports_hold_what_was_chosen(

@@ -14,11 +14,12 @@ import pytest
 from app.pages.evaluate import _Handlers
 from app.services import Services, open_services
 from app.usecases.carding import write_card
-from engine.config import ProjectConfig, SelectionConfig, StudentConfig, TrainConfig
+from engine.config import ProjectConfig, StudentConfig, TrainConfig
 from engine.errors import ConfigError
 from engine.plans import Evaluate, Plan, Train
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
+from engine.selection.settings import SelectionConfig
 from engine.types import ReportRow, RunStatus, Split, make_query
 from storage.runs import Run
 from storage.selections import StoredSelection

@@ -17,7 +17,8 @@ from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import open_services
 from app.usecases.labelling import LabelOrder
-from engine.config import ProjectConfig, SelectionConfig
+from engine.config import ProjectConfig
+from engine.selection.settings import dcrs
 from engine.types import Split, make_query
 from tests.e2e.conftest import Server, Tab, make_server
 
@@ -55,7 +56,7 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         services.data.add_queries(project.id, queries, golds)
         services.label.add_scripted_teachers(project.id)
         services.context.wait(services.label.start(PROJECT, LabelOrder(splits=(Split.DISTILL, Split.HELDOUT))).id)
-        services.select.select(PROJECT, SelectionConfig(threshold=0.9))
+        services.select.select(PROJECT, dcrs(threshold=0.9))
     made = make_server(workspace, "--no-demo")
     made.start()
     yield made

@@ -32,8 +32,9 @@ import pyarrow as pa
 
 from app.usecases.context import Context, open_context
 from app.usecases.selecting import SelectService
-from engine.config import ProjectConfig, SelectionConfig
+from engine.config import ProjectConfig
 from engine.packaged import PACKAGED_EMBEDDER
+from engine.selection.settings import dcrs
 from engine.types import Sampling, TeacherSpec
 
 PAGES = ("", "data", "label", "select", "evaluate")
@@ -202,7 +203,7 @@ def seed(workspace: Path, count: int) -> None:
     rng = np.random.default_rng(0)
     for begin in range(0, count, 100_000):
         fill_samples(context, project.id, range(begin, min(begin + 100_000, count)), rng)
-    SelectService(context)._store(project, SelectionConfig(threshold=0.95))
+    SelectService(context)._store(project, dcrs(threshold=0.95))
     context.db.close()
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 import duckdb
 import pytest
 
-from engine.config import ProjectConfig, SelectionConfig
+from engine.config import ProjectConfig
 from engine.errors import InputError, NotFound
 from engine.plans import Plan, Train
+from engine.selection.settings import dcrs
 from engine.types import (
     Choice,
     Difference,
@@ -115,7 +116,7 @@ def test_pages_of_queries_follow_each_other_without_gap_or_repeat(db: Database) 
 
 
 def stored(selection_id: str, threshold: float = 0.5) -> StoredSelection:
-    config = SelectionConfig(threshold=threshold, weights={"answer": 1.0})
+    config = dcrs(threshold=threshold, weights={"answer": 1.0})
     return StoredSelection(selection_id, "p", config, "f", {"kept": 1, "reasons": {"kept_few": 1}})
 
 

@@ -27,12 +27,13 @@ from app.usecases.labelling import LabelOrder
 from app.usecases.playing import Pane
 from app.usecases.publishing import TOKEN as TOKEN_NAME
 from app.usecases.publishing import PushOrder, read_what
-from engine.config import LoraSettings, ProjectConfig, SelectionConfig, StudentConfig, TrainConfig
+from engine.config import LoraSettings, ProjectConfig, StudentConfig, TrainConfig
 from engine.dataset import student_prompt
 from engine.infer import Ask, Device, Writer, load_student, load_tokenizer
 from engine.jobs.backends.local import worker_environment
 from engine.plans import Train
 from engine.plans.twt import twt_plan
+from engine.selection.settings import NONE
 from engine.tasks import get_task
 from engine.types import RunStatus, Split, TeacherSpec, make_query
 from storage.runs import Run
@@ -136,7 +137,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_student: Path) -> Ite
         services.data.add_queries(project.id, [make_query(p.text, split=Split.HELDOUT) for p in held[:6]], {})
         services.label.add_scripted_teachers(project.id)
         services.context.wait(services.label.start("p", LabelOrder(splits=(Split.DISTILL, Split.HELDOUT))).id)
-        services.select.select("p", SelectionConfig(method="none"))
+        services.select.select("p", NONE.config)
         stage = TrainConfig(updates=2, batch_size=4, learning_rate=1e-3, max_tokens=700, validation=0)
         student = StudentConfig(model=str(tiny_student), lora=LoraSettings(rank=2), generate_tokens=8)
         run = services.run.wait(services.run.start("p", twt_plan(student, (stage, stage, stage))).id)

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.agreement import dawid_skene, plain_agreement, weighted_agreement
-from engine.calibration import measure_calibration
 from engine.evaluate import auroc
+from engine.selection.calibration import measure_calibration
+from engine.selection.factors.agreement import plain_agreement
+from engine.selection.factors.dawid_skene import dawid_skene
+from engine.selection.factors.weighted_agreement import weighted_agreement
 
 QUICK = settings(max_examples=100, deadline=None)
 rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=25)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.calibration import COLDEST, HOTTEST, fit_temperature, measure_calibration, temper
+from engine.selection.calibration import COLDEST, HOTTEST, fit_temperature, measure_calibration, temper
 
 QUICK = settings(max_examples=100, deadline=None)
 scored = st.lists(

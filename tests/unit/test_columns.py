@@ -8,6 +8,7 @@ from engine import columns
 from engine.columns import Columns, ImportedQueries, RowError, guess_columns
 from engine.errors import InputError, NoQueryColumn
 from engine.records import Record
+from engine.tasks import get_task
 from engine.teachers.recorded import Recording
 from engine.types import Choice, Query, Split, make_query
 
@@ -144,7 +145,7 @@ def test_a_column_that_the_first_row_lacks_is_found() -> None:
 
 def test_where_choices_are_needed_a_row_without_them_is_an_error() -> None:
     rows = records({"question": "a"}, {"question": "b", "choices": ["x", "y"]})
-    found = read_queries(rows, {}, 0, need_choices=True)
+    found = read_queries(rows, {}, 0, task=get_task("choice"))
     assert [error.row for error in found.errors] == [1]
     assert [query.text for query in found.queries] == ["b"]
 

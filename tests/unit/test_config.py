@@ -1,25 +1,21 @@
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from engine.config import (
-    SELECTION_PRESETS,
-    ProjectConfig,
-    ReplaySource,
-    SelectionConfig,
-    StudentConfig,
-    TrainConfig,
-    read_config,
-    read_selection,
-)
+from engine.config import ProjectConfig, ReplaySource, StudentConfig, TrainConfig, read_config
 from engine.errors import ConfigError
 from engine.plans import Answer, Compress, Evaluate, Plan, Review, Step, Train
 from engine.plans.standard_kd import standard_kd_plan, with_standard_kd
 from engine.plans.twt import twt_plan
+from engine.selection.rules.labels import Labels
+from engine.selection.rules.least_similar_pair import LeastSimilarPair
+from engine.selection.rules.threshold import Threshold
+from engine.selection.settings import NONE, PAPER, RECORDINGS, SelectionConfig, dcrs, read_selection
 from engine.train.batches import share_batch
 
 STAGES = (TrainConfig(epochs=1), TrainConfig(epochs=2), TrainConfig(epochs=3))
@@ -52,35 +48,72 @@ def test_an_error_names_every_wrong_setting() -> None:
 
 def test_settings_can_not_be_changed_in_place() -> None:
     with pytest.raises(ValidationError):
-        SelectionConfig().threshold = 0.1  # type: ignore[misc]
+        SelectionConfig().temperature = 0.1  # type: ignore[misc]
 
 
 def test_fingerprints_follow_content_and_kind() -> None:
-    assert SelectionConfig().fingerprint == SelectionConfig(threshold=0.95).fingerprint
-    assert SelectionConfig().fingerprint != SelectionConfig(threshold=0.9).fingerprint
+    assert SelectionConfig().fingerprint == dcrs(threshold=0.95).fingerprint
+    assert SelectionConfig().fingerprint != dcrs(threshold=0.9).fingerprint
     assert TrainConfig().fingerprint != StudentConfig().fingerprint
 
 
 def test_the_defaults_are_those_of_the_paper() -> None:
-    assert SelectionConfig().threshold == 0.95
+    assert SelectionConfig().cut == 0.95 and SelectionConfig() == dcrs()
     train, lora = TrainConfig(), StudentConfig().lora
     assert (train.learning_rate, train.batch_size, train.epochs, train.max_tokens, lora.rank) == (1e-5, 8, 4, 4096, 8)
 
 
 def test_a_preset_is_taken_with_changes() -> None:
-    assert read_selection("paper", None, [], None) == SELECTION_PRESETS["paper"]
-    changed = read_selection("recordings", 0.7, ["agreement_ds=2", "format=0.5"], "drop")
-    assert changed == SelectionConfig(threshold=0.7, weights={"agreement_ds": 2, "format": 0.5}, disagreement="drop")
-    assert read_selection("paper", 0.0, [], None).threshold == 0
+    assert read_selection(PAPER.config, {"threshold": None}) == PAPER.config
+    changes = {"threshold": 0.7, "disagreement": "drop", "temperature": None}
+    changed = read_selection(RECORDINGS.config, changes, ["agreement_ds=2", "format=0.5"])
+    assert changed == dcrs(threshold=0.7, weights={"agreement_ds": 2, "format": 0.5}, disagreement="drop")
+    assert read_selection(PAPER.config, {"threshold": 0.0}).cut == 0
+
+
+def test_rules_that_are_given_replace_the_presets() -> None:
+    alone = read_selection(PAPER.config, {}, [], ["least-similar-pair:few=require_three", "threshold: threshold=0.9"])
+    assert [rule.kind for rule in alone.rules] == ["least-similar-pair", "threshold"] and alone.cut == 0.9
+    assert alone.weights == PAPER.config.weights and "few require_three" in alone.title
+    with pytest.raises(ConfigError, match="no rule that is chosen has a setting disagreement"):
+        read_selection(PAPER.config, {"disagreement": "drop"}, [], ["threshold"])
+    with pytest.raises(ConfigError, match="each rule can be used once"):
+        read_selection(PAPER.config, {}, [], ["threshold", "threshold:threshold=0.5"])
+    with pytest.raises(ConfigError, match=r"there is no rule 'hope'; there are labels, least-similar-pair, threshold"):
+        read_selection(PAPER.config, {}, [], ["hope"])
+    with pytest.raises(ConfigError, match="threshold: give a number from 0 to 1"):
+        read_selection(PAPER.config, {}, [], ["threshold:threshold=2"])
+
+
+def test_a_rule_takes_the_place_of_its_kind_else_stands_behind_earlier_stages() -> None:
+    assert dcrs().with_rule(Labels(disagreement="drop")) == dcrs(disagreement="drop")
+    bare = NONE.config.with_rule(LeastSimilarPair()).with_rule(Threshold(threshold=0.5)).with_rule(Labels())
+    assert bare.rules == dcrs(threshold=0.5).rules
 
 
 @pytest.mark.parametrize(
-    ("preset", "weights", "disagreement"),
-    [("papre", [], None), ("paper", ["answer"], None), ("paper", ["answer=much"], None), ("paper", [], "shrug")],
+    ("older", "now"),
+    [
+        ({"method": "confidence", "threshold": 0.8, "few": "require_three", "disagreement": "majority"}, 3),
+        ({"method": "none", "threshold": 0.95, "few": "keep", "disagreement": "keep"}, 0),
+        ({"method": "none", "threshold": 0.95, "few": "keep", "disagreement": "drop"}, 1),
+    ],
 )
-def test_a_selection_that_can_not_be_read_is_refused(preset: str, weights: list[str], disagreement: str | None) -> None:
+def test_settings_of_before_there_were_rules_are_read(older: dict[str, Any], now: int) -> None:
+    read = read_config(SelectionConfig, {**older, "weights": {"answer": 1.0}, "temperature": 2.0})
+    assert len(read.rules) == now and read.weights == {"answer": 1.0} and read.temperature == 2.0
+    changed = dcrs(0.8, {"answer": 1.0}, "majority", "require_three", 2.0)
+    assert now < 3 or read == changed
+    assert read_config(SelectionConfig, json.loads(read.model_dump_json())) == read
+
+
+@pytest.mark.parametrize(
+    ("weights", "disagreement"),
+    [(["answer"], None), (["answer=much"], None), ([], "shrug")],
+)
+def test_a_selection_that_can_not_be_read_is_refused(weights: list[str], disagreement: str | None) -> None:
     with pytest.raises(ConfigError):
-        read_selection(preset, None, weights, disagreement)
+        read_selection(PAPER.config, {"disagreement": disagreement}, weights)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ QUERY = make_query("Name it.")
 
 
 def test_an_unknown_task_names_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="choice, math, custom"):
+    with pytest.raises(ConfigError, match="there are choice, custom, custom-regex, math"):
         get_task("poetry")
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from engine.columns import ImportedQueries, read_outputs, read_queries
 from engine.errors import InputError
 from engine.records import Record, read_records
+from engine.tasks import get_task
 from engine.teachers.recorded import Recording
 from engine.types import make_query
 
@@ -159,7 +160,7 @@ def test_a_gold_label_outside_the_choices_is_told_and_the_query_is_kept() -> Non
     choices = {"A": "cat", "B": "dog"}
     golds = ["A", "dog", "(b)", "E", "horse", ["A"]]
     rows = [Record(n, {"query": f"q{n}", "choices": choices, "gold": gold}) for n, gold in enumerate(golds, 1)]
-    (found,) = read_queries(rows, {}, 0, need_choices=True)
+    (found,) = read_queries(rows, {}, 0, task=get_task("choice"))
     assert len(found.queries) == 6 and len(found.golds) == 3 and found.errors == []
     assert [note.row for note in found.notes] == [4, 5, 6]
     assert "'E' is none of the choices A, B" in found.notes[0].message and "without it" in found.notes[0].message

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.config import SelectionConfig
 from engine.errors import ConfigError
-from engine.select import REASONS, SelectionInput, cosine_of_pairs, select, weigh
+from engine.selection.arrays import REASONS, SelectionInput, cosine_of_pairs
+from engine.selection.select import select, weigh
+from engine.selection.settings import NONE, SelectionConfig, dcrs
 from engine.types import Reason
 
 QUICK = settings(max_examples=100, deadline=None)
@@ -48,9 +49,8 @@ sample_rows = st.lists(
     min_size=1,
     max_size=24,
 )
-configs = st.builds(
-    SelectionConfig,
-    method=st.sampled_from(["confidence", "none"]),
+configs = st.just(NONE.config) | st.builds(
+    dcrs,
     threshold=st.sampled_from([0.0, 0.5, 0.8, 0.95, 1.0]),
     weights=st.sampled_from([{}, {"answer": 1.0}, {"reasoning": 0.2, "clarity": 0.7}]),
     few=st.sampled_from(["keep", "require_three"]),
@@ -78,7 +78,7 @@ def test_row_order_and_teacher_naming_do_not_matter(rows: list[Any], config: Sel
 @given(sample_rows, st.floats(0, 1), st.floats(0, 1))
 def test_a_higher_threshold_retains_a_subset(rows: list[Any], one: float, two: float) -> None:
     low, high = sorted((one, two))
-    loose, tight = (reasons_of(rows, SelectionConfig(threshold=t)) for t in (low, high))
+    loose, tight = (reasons_of(rows, dcrs(threshold=t)) for t in (low, high))
     assert all(a not in UNRETAINED for a, b in zip(loose, tight, strict=True) if b not in UNRETAINED)
 
 
@@ -89,7 +89,7 @@ def test_every_sample_has_a_reason_and_a_query_keeps_at_most_two(rows: list[Any]
     reasons = [REASONS[code] for code in chosen.reason]
     assert len(reasons) == len(rows)
     assert chosen.kept.tolist() == [reason.kept for reason in reasons]
-    if config.method != "none":
+    if config.rules:
         kept = chosen.kept
         assert np.bincount(chosen_queries(rows)[kept], minlength=1).max() <= 2
         assert all((r is Reason.NO_CONFIDENCE) == np.isnan(c) for r, c in zip(reasons, chosen.confidence, strict=True))
@@ -144,8 +144,8 @@ def test_raising_the_threshold_can_change_a_pair() -> None:
         row(0, 2, (0, 1), score=0.99),
         row(0, 3, (1, 1), score=0.99),
     ]
-    loose = select(make_input(rows), SelectionConfig(threshold=0.5))
-    tight = select(make_input(rows), SelectionConfig(threshold=0.95))
+    loose = select(make_input(rows), dcrs(threshold=0.5))
+    tight = select(make_input(rows), dcrs(threshold=0.95))
     assert loose.kept.tolist() == [True, True, False, False]
     assert tight.kept.tolist() == [True, False, True, False]
 
@@ -154,7 +154,7 @@ def test_raising_the_threshold_can_change_a_pair() -> None:
 @given(st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=3))
 def test_the_threshold_itself_is_kept_under_every_weighting(weights: list[float]) -> None:
     rows = [row(0, 0, (1, 0), score=0.95), row(0, 1, (0, 1), score=0.9499)]
-    config = SelectionConfig(threshold=0.95, weights=dict(zip(NAMES, weights, strict=True)))
+    config = dcrs(threshold=0.95, weights=dict(zip(NAMES, weights, strict=True)))
     assert reasons_of(rows, config) == [Reason.KEPT_FEW, Reason.BELOW_THRESHOLD]
 
 
@@ -189,7 +189,7 @@ UNKNOWN = float("nan")
 )
 def test_less_than_half_of_the_weight_is_no_confidence(weights: dict[str, float], known: bool) -> None:
     rows = [(0, 0, 0, (1.0, UNKNOWN, UNKNOWN), (1, 0))]
-    chosen = select(make_input(rows), SelectionConfig(threshold=0, weights=weights))
+    chosen = select(make_input(rows), dcrs(threshold=0, weights=weights))
     assert [REASONS[code] for code in chosen.reason] == [Reason.KEPT_FEW if known else Reason.NO_CONFIDENCE]
     assert bool(np.isnan(chosen.confidence[0])) is not known
 
@@ -201,7 +201,7 @@ def test_a_sample_has_a_confidence_exactly_where_half_of_the_weight_is_known(
 ) -> None:
     if sum(weights) == 0:
         weights[0] = 1.0
-    chosen = select(make_input(rows), SelectionConfig(threshold=0, weights=dict(zip(NAMES, weights, strict=True))))
+    chosen = select(make_input(rows), dcrs(threshold=0, weights=dict(zip(NAMES, weights, strict=True))))
     for (*_, factors, _), confidence in zip(rows, chosen.confidence, strict=True):
         known = sum(w for w, m in zip(weights, factors, strict=True) if m == m)
         assert bool(np.isnan(confidence)) is (known < sum(weights) / 2 - 1e-9)
@@ -238,12 +238,12 @@ def test_two_teachers_that_differ_below_their_own_scores_are_below_the_threshold
 def test_without_any_score_a_sample_is_not_kept_even_at_threshold_zero() -> None:
     nothing = (float("nan"),) * 3
     rows = [(0, 0, 0, nothing, (1, 0)), row(0, 1, (0, 1), score=0.0)]
-    assert reasons_of(rows, SelectionConfig(threshold=0)) == [Reason.NO_CONFIDENCE, Reason.KEPT_FEW]
+    assert reasons_of(rows, dcrs(threshold=0)) == [Reason.NO_CONFIDENCE, Reason.KEPT_FEW]
 
 
 def test_a_weight_on_an_unknown_factor_is_refused() -> None:
     with pytest.raises(ConfigError, match="helpfulness"):
-        select(make_input([row(0, 0, (1, 0))]), SelectionConfig(weights={"helpfulness": 1}))
+        select(make_input([row(0, 0, (1, 0))]), dcrs(weights={"helpfulness": 1}))
 
 
 def test_one_or_two_retained_samples_are_all_kept() -> None:
@@ -258,7 +258,7 @@ def test_require_three_counts_teachers_not_draws() -> None:
         *(row(1, teacher, (teacher, 1)) for teacher in (0, 1, 2)),
         row(2, 0, (1, 0)),
     ]
-    config = SelectionConfig(few="require_three")
+    config = dcrs(few="require_three")
     reasons = reasons_of(rows, config)
     assert reasons[:4] == [Reason.TOO_FEW_TEACHERS] * 4
     assert sorted(reasons[4:7]) == [Reason.KEPT_PAIR, Reason.KEPT_PAIR, Reason.NOT_IN_PAIR]
@@ -280,13 +280,13 @@ def disagreeing() -> list[tuple[Any, ...]]:
 
 
 def test_keep_leaves_disagreeing_pairs_and_counts_queries_whose_retained_samples_disagree() -> None:
-    chosen = select(make_input(disagreeing()), SelectionConfig(disagreement="keep"))
+    chosen = select(make_input(disagreeing()), dcrs(disagreement="keep"))
     assert chosen.kept.tolist() == [True, True, False, True, True, True, True, False]
     assert chosen.disagreements == 3
 
 
 def test_majority_settles_the_label_before_the_pair_is_chosen() -> None:
-    chosen = select(make_input(disagreeing()), SelectionConfig(disagreement="majority"))
+    chosen = select(make_input(disagreeing()), dcrs(disagreement="majority"))
     reasons = [REASONS[code] for code in chosen.reason]
     assert reasons[:3] == [Reason.KEPT_PAIR, Reason.LABEL_MINORITY, Reason.KEPT_PAIR]
     assert chosen.similarity[0] == chosen.similarity[2] == pytest.approx(0.9 / np.sqrt(0.82))
@@ -297,12 +297,12 @@ def test_majority_settles_the_label_before_the_pair_is_chosen() -> None:
 
 def test_a_rejected_sample_has_no_vote_in_the_majority() -> None:
     rows = [*disagreeing()[:2], row(0, 2, (0.9, 0.1), label=1, score=0.2)]
-    assert reasons_of(rows, SelectionConfig(disagreement="majority"))[:2] == [Reason.LABELS_DISAGREE] * 2
+    assert reasons_of(rows, dcrs(disagreement="majority"))[:2] == [Reason.LABELS_DISAGREE] * 2
 
 
 def test_drop_leaves_out_queries_whose_retained_samples_disagree() -> None:
     agreeing = [row(3, teacher, (teacher, 1), label=7) for teacher in range(3)]
-    reasons = reasons_of([*disagreeing(), *agreeing], SelectionConfig(disagreement="drop"))
+    reasons = reasons_of([*disagreeing(), *agreeing], dcrs(disagreement="drop"))
     assert reasons[:8] == [Reason.LABELS_DISAGREE] * 8
     assert sorted(reasons[8:]) == [Reason.KEPT_PAIR, Reason.KEPT_PAIR, Reason.NOT_IN_PAIR]
 
@@ -313,7 +313,7 @@ def test_four_draws_of_one_teacher_do_not_outvote_two_others() -> None:
         row(0, 1, (-1, 0), label=2),
         row(0, 2, (-1, -1), label=2),
     ]
-    reasons = reasons_of(rows, SelectionConfig(disagreement="majority"))
+    reasons = reasons_of(rows, dcrs(disagreement="majority"))
     assert reasons == [Reason.LABEL_MINORITY] * 4 + [Reason.KEPT_PAIR] * 2
 
 
@@ -326,7 +326,7 @@ def test_a_teacher_whose_draws_differ_shares_its_vote_among_them() -> None:
         row(1, 1, (-1, 0), label=2),
         row(1, 2, (-1, -1), label=3),
     ]
-    reasons = reasons_of(rows, SelectionConfig(disagreement="majority"))
+    reasons = reasons_of(rows, dcrs(disagreement="majority"))
     assert reasons[:4] == [Reason.LABELS_DISAGREE] * 4, "1.5 of 3 is no majority"
     assert [reason.kept for reason in reasons[4:]].count(True) == 2
     assert reasons[4] is reasons[8] is Reason.LABEL_MINORITY
@@ -337,14 +337,14 @@ def test_thirds_of_a_vote_that_make_up_half_are_no_majority() -> None:
         *(row(0, 0, (n, 1), label=label) for n, label in enumerate((1, 2, 3))),
         *(row(0, 1, (n, 2), label=label) for n, label in enumerate((1, 1, 2))),
     ]
-    assert set(reasons_of(rows, SelectionConfig(disagreement="majority"))) == {Reason.LABELS_DISAGREE}
+    assert set(reasons_of(rows, dcrs(disagreement="majority"))) == {Reason.LABELS_DISAGREE}
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 2), vectors), min_size=1, max_size=24))
 def test_a_minority_never_costs_a_pair(drawn: list[Any]) -> None:
     rows = [row(query, teacher, vector, label) for query, teacher, label, vector in drawn]
-    kept = select(make_input(rows), SelectionConfig(disagreement="majority")).kept
+    kept = select(make_input(rows), dcrs(disagreement="majority")).kept
     for query in {sample[0] for sample in rows}:
         own = [place for place, sample in enumerate(rows) if sample[0] == query]
         draws = defaultdict(list)
@@ -360,7 +360,7 @@ def test_a_minority_never_costs_a_pair(drawn: list[Any]) -> None:
 
 def test_method_none_keeps_all_whatever_the_scores() -> None:
     rows = [*disagreeing(), (3, 0, 0, (float("nan"),) * 3, (0, 0)), row(3, 1, (0, 0), score=0.0)]
-    assert set(reasons_of(rows, SelectionConfig(method="none"))) == {Reason.KEPT_UNSELECTED}
+    assert set(reasons_of(rows, NONE.config)) == {Reason.KEPT_UNSELECTED}
 
 
 def test_no_samples_give_an_empty_selection() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.survey import compare_teachers, flatten, sweep_threshold
+from engine.selection.overviews import compare_teachers, flatten, sweep_threshold
 
 
 @given(st.integers(0, 10_000), st.integers(1, 8), st.integers(1, 4))

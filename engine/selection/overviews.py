@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.select import Floats, Ints, cosine_of_pairs, pairs_within
+from engine.selection.arrays import Floats, Ints, cosine_of_pairs, pairs_within
 
 
 class Likeness(NamedTuple):

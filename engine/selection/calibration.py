@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.config import COLDEST, HOTTEST
-
+COLDEST, HOTTEST = 0.05, 20.0
+"""The range of a temperature."""
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -1,0 +1,103 @@
+"""What a rule of selection is: settings with a step that rejects samples, or says why they stay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engine.config import Config, read_config
+from engine.registry import Registry
+from engine.selection.arrays import CODES, Bools, Floats, Ints, SelectionInput
+from engine.types import Reason
+
+CONFIDENCE, VECTORS = "confidence", "vectors"
+"""What a rule may need: the weighted factors, or the rationales' vectors."""
+
+
+class Stage(IntEnum):
+    """What a rule looks at; where nobody orders otherwise, rules follow each other so."""
+
+    QUALITY = 1
+    LABELS = 2
+    DIVERSITY = 3
+
+
+@dataclass(frozen=True)
+class State:
+    """A selection under way, in the order of the input; rules make a new one each and change no array.
+
+    Attributes:
+        samples: what is selected from.
+        confidence: (N,), NaN where it is unknown.
+        by_agreement: whether at least half of the weight lies on how far the teachers agree.
+        retained: rows that no rule of quality rejected, (N,).
+        stays: rows that no rule rejected, (N,).
+        reason: codes of reasons, (N,); of rows that stay, why.
+        similarity: cosine of the pair that a row was kept in, (N,), NaN elsewhere.
+    """
+
+    samples: SelectionInput
+    confidence: Floats
+    by_agreement: bool
+    retained: Bools
+    stays: Bools
+    reason: Ints
+    similarity: Floats
+
+    def reject(self, rows: Bools, reason: Reason | Ints = Reason.REJECTED) -> State:
+        """Without the rows of a mask (N,); `reason` is one for all, or a code for each row (N,)."""
+        code = CODES[reason] if isinstance(reason, Reason) else reason
+        going = rows & self.stays
+        return replace(self, stays=self.stays & ~rows, reason=np.where(going, code, self.reason))
+
+    def explain(self, rows: Bools, reason: Reason) -> State:
+        """With the reason for which the rows of a mask (N,) stay."""
+        return replace(self, reason=np.where(rows & self.stays, CODES[reason], self.reason))
+
+
+class Rule(Config):
+    """Settings of one rule, and what it does; a subclass a rule, with defaults for all of its settings.
+
+    Attributes:
+        title: how a person reads its name.
+        help: one line on what it keeps.
+        stage: what it looks at.
+        needs: of `CONFIDENCE` and `VECTORS` what it reads.
+        choices: how a person reads the values of settings that are a choice, by setting and value.
+    """
+
+    title: ClassVar[str]
+    help: ClassVar[str]
+    stage: ClassVar[Stage]
+    needs: ClassVar[frozenset[str]] = frozenset()
+    choices: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+
+    kind: str
+
+    def apply(self, state: State) -> State:
+        """The state without the samples that this rule rejects."""
+        raise NotImplementedError
+
+    @property
+    def cut(self) -> float | None:
+        """The confidence below which this rule rejects, where it has such a bound."""
+        return None
+
+
+RULES: Registry[type[Rule]] = Registry("rules", "rule")
+
+
+def read_rule(values: Any) -> Rule:
+    """A rule out of its settings, among them `kind`, its name; a rule as it is.
+
+    Raises:
+        ConfigError: if no rule has that name, or a setting is wrong.
+    """
+    if isinstance(values, Rule):
+        return values
+    given = dict(values) if isinstance(values, Mapping) else {"kind": values}
+    return read_config(RULES.get(str(given.get("kind", ""))), given)

@@ -1,0 +1,35 @@
+"""Values of the form of selection, as a page sends them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.pages.forms import Entered
+from app.pages.selection import SelectionForm, lay_rules, lay_weights
+from engine.config import ProjectConfig
+from engine.selection.settings import SelectionConfig
+from storage.projects import Project
+
+
+def make_form() -> SelectionForm:
+    with gr.Blocks():
+        return SelectionForm(*lay_rules(), lay_weights(), gr.Number(label="temperature"))
+
+
+def send_settings(config: SelectionConfig | None = None, **changed: Any) -> list[Any]:
+    """What a page sends of settings; `changed` are values by a field's or a factor's name, `rules` or `temperature`."""
+    form, settings = make_form(), config or SelectionConfig()
+    names = ["rules", *(name for parts in form.fields.values() for name in parts), *form.weights, "temperature"]
+    shown = form.show(Project("p", ProjectConfig(name="p", task="custom")), settings)
+    values = {
+        name: part.value if isinstance(value, dict) else value
+        for name, part, value in zip(names, form.inputs, shown, strict=False)
+    }
+    assert changed.keys() <= values.keys()
+    return list((values | changed).values())
+
+
+def enter_settings(config: SelectionConfig | None = None, **changed: Any) -> Entered[SelectionConfig]:
+    return Entered(send_settings(config, **changed), make_form().read)
