@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,18 @@ from engine.types import Query
 
 ROOT = Path(__file__).parent.parent
 READS_GOLDS = (".golds(", ".answers_beside_golds(", "FROM golds", "JOIN golds")
+STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s")
+"""How a string of SQL begins: in capitals, as all of it is written."""
+ASKS = {"rows", "row", "remembered", "arrays", "arrow", "write", "read", "alone"}
+"""Methods of the database that are given SQL; `once` is given none."""
+STILL_ASK = {
+    "app/usecases/calibrating.py",
+    "app/usecases/comparing.py",
+    "app/usecases/factors.py",
+    "app/usecases/presets.py",
+    "app/usecases/remaining.py",
+}
+"""Use cases that still hold SQL of their own. The list only shrinks."""
 
 
 @pytest.mark.parametrize(
@@ -61,3 +76,34 @@ def test_only_scoring_reads_gold_labels() -> None:
     assert not {word for word in (".add(", ".write(", "select.select(", "overrule") if word in calibrating}
     deciding = ("selecting", "factors", "presets", "tallies")
     assert not [name for name in deciding if "calibrating" in (ROOT / f"app/usecases/{name}.py").read_text()]
+
+
+def test_all_sql_is_in_storage() -> None:
+    paths = (ROOT / "app").rglob("*.py")
+    assert {str(path.relative_to(ROOT)) for path in paths if any(_find_sql(ast.parse(path.read_text())))} == STILL_ASK
+
+
+def _find_sql(tree: ast.Module) -> Iterator[int]:
+    """The lines with a string that is SQL, or a call that gives the database some."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and STATEMENT.match(node.value):
+            yield node.lineno
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASKS:
+            asked = node.func.value
+            if "db" in (getattr(asked, "attr", ""), getattr(asked, "id", "")):
+                yield node.lineno
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("rows = context.db.rows(query, [1])", True),
+        ("with self.context.db.write() as writer: pass", True),
+        ('sql = "SELECT 1"', True),
+        ('sql = f"""\\n  WITH {name} AS (SELECT 1) FROM x"""', True),
+        ('told = "Select at least one. WITH care"', False),
+        ('self.context.db.once("what", work)', False),
+    ],
+)
+def test_sql_is_told_from_other_words(code: str, found: bool) -> None:
+    assert any(_find_sql(ast.parse(code))) is found
