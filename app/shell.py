@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,10 +30,7 @@ def open_workspace(workspace: Path) -> Iterator[Services]:
             yield services
         except KeyboardInterrupt:
             sys.stderr.write("stopping: the running job saves a checkpoint\n")
-            while left := services.context.jobs.unfinished_jobs():
-                for job in left:
-                    services.context.watch.cancel(job.id)
-                time.sleep(0.2)
+            services.jobs.end_all()
             raise
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from app.usecases.context import Context
 from app.usecases.selecting import SelectService
+from engine.config import SelectionConfig
 from engine.errors import NotFound, StateError
 from storage.projects import Project
 from storage.selections import CONDITIONS, Search
@@ -58,6 +59,14 @@ class BrowseService:
             raise StateError(f"there is no filter {which!r}; there are {', '.join(FILTERS)}")
         project = self.context.projects.get(project_name)
         return Search(project.id, self._selection_id(project.id), text.strip(), which, after)
+
+    def settings(self, project_name: str) -> SelectionConfig:
+        """The settings of a project's newest selection.
+
+        Raises:
+            NotFound: if nothing was selected yet.
+        """
+        return self.context.selections.latest(self.context.projects.get(project_name).id).config
 
     def detail(self, project_name: str, query_id: str) -> Detail:
         """One query with all its samples, reasons and similarities.

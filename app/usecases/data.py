@@ -88,6 +88,10 @@ class DataService:
         """
         return self.context.projects.create(config)
 
+    def counts(self, project: Project) -> dict[str, int]:
+        """How many queries a project has, by split; a split without any is left out."""
+        return self.context.queries.counts(project.id)
+
     def import_into(
         self,
         asked: Mapping[str, str],

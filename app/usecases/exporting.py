@@ -103,6 +103,10 @@ class ExportService:
         _copy_whole(source, folder, card.files | {_CONFIG: named_config(source, base_name(run, public))})
         return folder
 
+    def card(self, run: Run, step: str) -> str:
+        """The card that goes with a stage's adapter, in Markdown."""
+        return write_card(self.context, run, step, "adapter").readme
+
     def find_adapter(self, run: Run, step: str) -> Path:
         """The adapter of a finished train step.
 

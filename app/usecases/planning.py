@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from app.usecases.context import Context
 from engine import plans
 from engine.errors import TacitError
 from engine.plans import Plan
 from engine.plans.order import PlanOrder
 from engine.students import find_student
+
+
+@dataclass(frozen=True)
+class PlanService:
+    """Use cases of plans."""
+
+    context: Context
+
+    def make(self, project_name: str, order: PlanOrder) -> Plan:
+        """A plan for a project, as `make_plan`."""
+        return make_plan(self.context, project_name, order)
 
 
 def make_plan(context: Context, project_name: str, order: PlanOrder) -> Plan:

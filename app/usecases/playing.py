@@ -102,6 +102,14 @@ class PlayService:
         found = self.context.queries.beginnings(project.id, size)
         return [(" ".join(begin.split()), id_) for begin, id_ in found]
 
+    def render(self, project: Project, query_id: str) -> str:
+        """One of the project's queries as its teachers read it.
+
+        Raises:
+            NotFound: if there is none of that id.
+        """
+        return get_task(project.config.task).render(self.context.queries.find_one(project.id, query_id))
+
     def read_query(self, project: Project, text: str) -> Query:
         """The query that somebody typed: one of the project's where it reads like that, else a new one.
 
@@ -276,6 +284,10 @@ class PlayService:
         if vote.verdict not in VERDICTS:
             raise InputError(f"there is no verdict {vote.verdict!r}")
         self.context.votes.add(project.id, vote)
+
+    def tally(self, project: Project) -> list[dict[str, Any]]:
+        """Blind votes by pair of systems. Keys: system, other, votes, better, worse, both_good, neither_good."""
+        return self.context.votes.tally(project.id)
 
 
 def _answered(pane: Pane, row: dict[str, Any], task: Task, query: Query) -> Pane:
