@@ -117,10 +117,10 @@ def import_outputs(
 
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         result = services.data.import_outputs(project, file, teacher)
-        services.context.wait(result.job_id, bars)
+        services.jobs.wait(result.job_id, bars)
         reading = services.data.read_back(project, result)
-        project_id = services.context.projects.get(project).id
-        counts, failures = services.context.samples.counts(project_id), services.context.samples.failures(project_id)
+        found = services.projects.get(project)
+        counts, failures = services.answers.counts(found), services.answers.failures(found)
     data = {**vars(result), **vars(reading), "samples": counts, "failures": failures}
     show(as_json, data, lambda: show_output_import(project, data, result, reading))
 
@@ -231,8 +231,7 @@ def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """Stop a run whose worker goes on after its starter has gone; it saves a checkpoint first."""
     with open_workspace(workspace) as services:
         stopped = services.run.cancel(run)
-        services.run.wait_over(stopped.id)
-        status = services.context.runs.get(stopped.id).status
+        status = services.run.wait_over(stopped.id).status
     goes_on = (
         f"; `tacit runs resume {stopped.id[:8]}` goes on" if status == "stopped" else ": there was nothing to stop"
     )

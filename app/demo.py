@@ -45,7 +45,7 @@ def run_demo(services: Services, recipe: Recipe, tell: Tell, on_event: Callable[
         "for comparison"
     )
     job = services.label.start(project.name, LabelOrder(splits=(Split.DISTILL, Split.HELDOUT)))
-    services.context.wait(job.id, on_event)
+    services.jobs.wait(job.id, on_event)
     tell("rationales are embedded and selected")
     selection = services.select.select(project.name, recipe.selection, on_event)
     auroc = services.calibrate.measure_scores(project.name)
@@ -60,7 +60,7 @@ def run_demo(services: Services, recipe: Recipe, tell: Tell, on_event: Callable[
 def open_project(services: Services, recipe: Recipe) -> Project:
     """The recipe's project with its queries and teachers, made if it is not there yet."""
     try:
-        project = services.context.projects.get(recipe.project)
+        project = services.projects.get(recipe.project)
     except NotFound:
         config = ProjectConfig(name=recipe.project, task=DEFAULT_TASK, embedder="packaged")
         project = services.data.create_project(config)
@@ -85,7 +85,7 @@ def _query(puzzle: Puzzle, split: Split) -> Query:
 
 def _open_run(services: Services, project: Project, recipe: Recipe) -> Run:
     """Go on with the newest run where it was cut off, else start a new one."""
-    runs = services.context.runs.all(project.id)
+    runs = services.reading.runs_of(project.id)
     if runs and runs[0].plan == recipe.plan and runs[0].status is not RunStatus.FINISHED:
         stopped = runs[0].status is RunStatus.STOPPED
         return services.run.resume(runs[0].id) if stopped else runs[0]
@@ -101,5 +101,5 @@ def describe(services: Services, result: DemoResult) -> dict[str, Any]:
         **{name: told[name] for name in ("rows", "differences", "ship", "verdict", "notes")},
         "selection": result.selection,
         "auroc": result.auroc,
-        "failures": services.context.samples.failures(result.run.project_id),
+        "failures": services.answers.failures(services.projects.get(result.run.project_id)),
     }

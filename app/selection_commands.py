@@ -56,5 +56,5 @@ def calibrate(
     from app.showing import show_fitted
 
     with open_workspace(workspace) as services:
-        fitted = services.calibrate.fit(project, services.select.settings(project))
+        fitted = services.calibrate.fit(project, services.browse.settings(project))
     show(as_json, vars(fitted), lambda: show_fitted(project, fitted))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.usecases.answering import AnswerService
 from app.usecases.asking import Asking
 from app.usecases.browsing import BrowseService
 from app.usecases.calibrating import CalibrateService
@@ -18,9 +19,11 @@ from app.usecases.compressing import AGAIN, CompressService
 from app.usecases.context import Context, open_context
 from app.usecases.data import DataService
 from app.usecases.exporting import ExportService
+from app.usecases.finding import ProjectService
 from app.usecases.forecasting import ForecastService
 from app.usecases.keeping import KeepService
 from app.usecases.labelling import LabelService
+from app.usecases.planning import PlanService
 from app.usecases.playing import PLAY, PlayService
 from app.usecases.previewing import PreviewService
 from app.usecases.prompting import PromptService
@@ -35,6 +38,7 @@ from app.usecases.selecting import SelectService
 from app.usecases.standing import StandingService
 from app.usecases.surveying import SurveyService
 from app.usecases.teaching import TeacherService
+from app.usecases.waiting import JobService
 from app.usecases.watching import WatchService
 from engine.errors import ConfigError
 from engine.jobs.backends.local import LocalBackend
@@ -47,9 +51,12 @@ class Services:
     """Everything Tacit can do on one workspace."""
 
     context: Context
+    projects: ProjectService
+    jobs: JobService
     data: DataService
     teachers: TeacherService
     label: LabelService
+    answers: AnswerService
     quote: QuoteService
     select: SelectService
     run: RunService
@@ -65,6 +72,7 @@ class Services:
     reading: ReadService
     compress: CompressService
     review: ReviewService
+    plan: PlanService
     forecast: ForecastService
     watch: WatchService
     compare: CompareService
@@ -141,9 +149,12 @@ def _compose(context: Context) -> Services:
     remaining = RemainingService(context, forecasting)
     return Services(
         context=context,
+        projects=ProjectService(context),
+        jobs=JobService(context),
         data=DataService(context),
         teachers=TeacherService(context, asking),
         label=label,
+        answers=AnswerService(context),
         quote=QuoteService(context, label),
         select=selecting,
         run=run,
@@ -159,6 +170,7 @@ def _compose(context: Context) -> Services:
         reading=ReadService(context, run, remaining),
         compress=compressing,
         review=ReviewService(context),
+        plan=PlanService(context),
         forecast=forecasting,
         watch=WatchService(context, remaining),
         compare=CompareService(context),

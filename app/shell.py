@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -53,10 +52,7 @@ def open_workspace(workspace: Path) -> Iterator[Services]:
             yield services
         except KeyboardInterrupt:
             sys.stderr.write("stopping: the running job saves a checkpoint\n")
-            while left := services.context.jobs.unfinished_jobs():
-                for job in left:
-                    services.context.watch.cancel(job.id)
-                time.sleep(0.2)
+            services.jobs.end_all()
             raise
 
 

@@ -13,7 +13,7 @@ NAME = "demo"
 
 def bring_demo(services: Services) -> bool:
     """Put the demo project into a workspace that never had a project; whether it did."""
-    if services.context.projects.all() or not SHIPPED.is_file():
+    if services.projects.names() or not SHIPPED.is_file():
         return False
     bring_shipped(services, NAME)
     return True

@@ -46,8 +46,8 @@ def serve_student(
     if not server.is_file():
         raise MissingPart("the command `transformers` is not beside this Python; `make install` installs it")
     with open_workspace(workspace) as services:
-        found = services.context.runs.get(run)
-        services.context.wait(services.export.merge(found.id, stage).id)
+        found = services.reading.find_run(run)
+        services.jobs.wait(services.export.merge(found.id, stage).id)
         folder = services.export.merged_folder(found, stage)
     sys.stdout.write(
         f"model {folder}\nhttp://{host}:{port}/v1 (chat completions)\n"
@@ -74,11 +74,11 @@ def push(
         order = PushOrder(run, repository, read_what(what), stage, not public)
         found = services.publish.check(order)
         if order.what == "merged":
-            services.context.wait(services.export.merge(found.id, stage).id)
+            services.jobs.wait(services.export.merge(found.id, stage).id)
         job = services.publish.push(order)
-        services.context.wait(job.id)
-        pushed = services.context.jobs.last_events(job.id, ("pushed",))
-    sys.stdout.write(f"pushed: {pushed[0].data['url'] if pushed else repository}\n")
+        services.jobs.wait(job.id)
+        pushed = services.publish.find_pushed(job.id)
+    sys.stdout.write(f"pushed: {pushed or repository}\n")
 
 
 def backup(

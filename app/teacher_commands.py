@@ -84,7 +84,7 @@ def test_teacher(
     from app.showing import show_teachers
 
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
-        services.context.wait(services.teachers.test(project, name).id, bars)
+        services.jobs.wait(services.teachers.test(project, name).id, bars)
         row = next(row for row in services.teachers.list_all(project) if row["name"] == name)
     show(as_json, row, lambda: show_teachers([row]))
 
@@ -131,16 +131,16 @@ def label(
         teacher or (), splits, read_money(max_cost), max_requests, retry or (), limit, read_engine(engine)
     )
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
-        project_id = services.context.projects.get(project).id
+        found = services.projects.get(project)
         if scripted:
-            services.label.add_scripted_teachers(project_id)
+            services.label.add_scripted_teachers(found.id)
         if parse_again:
             told = services.label.parse_again(project)
             show(as_json, told, lambda: show_parsed_again(told))
             return
         stopped = [] if quote else _ask(services, project, order, bars)
         quotes = services.quote.quote(project, LabelOrder(teacher or (), splits)) if quote or pilot else []
-        counts, failures = services.context.samples.counts(project_id), services.context.samples.failures(project_id)
+        counts, failures = services.answers.counts(found), services.answers.failures(found)
         spent = services.quote.spend(project)
     if quote:
         show(as_json, quotes, lambda: show_quote(quotes))
@@ -153,7 +153,7 @@ def label(
 
 def _ask(services: Services, project: str, order: LabelOrder, bars: EventBars) -> list[str]:
     """Label and wait; gives the teachers that were given up, each with the reason."""
-    job = services.context.wait(services.label.start(project, order).id, bars)
+    job = services.jobs.wait(services.label.start(project, order).id, bars)
     sys.stderr.write(f"{job.message}\n" if job.message else "")
     return services.label.stopped(job.id)
 

@@ -34,7 +34,6 @@ def train(
     from app.console import EventBars
     from app.showing import show_forecast, show_run
     from app.usecases.labelling import read_money
-    from app.usecases.planning import make_plan
     from engine.config import read_config
     from engine.plans.order import PlanOrder
 
@@ -53,12 +52,12 @@ def train(
         "max_tokens": max_tokens,
     }
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
-        chosen = make_plan(services.context, project, read_config(PlanOrder, asked))
+        chosen = services.plan.make(project, read_config(PlanOrder, asked))
         _tell(chosen)
         if not forecast:
             data = services.reading.run(services.run.wait(services.run.start(project, chosen).id, bars).id)
         else:
-            services.context.wait(services.forecast.ask(project, chosen).id, bars)
+            services.jobs.wait(services.forecast.ask(project, chosen).id, bars)
             found = services.forecast.find(project, chosen)
     show(as_json, found if forecast else data, lambda: show_forecast(found) if forecast else show_run(data))
 
@@ -91,9 +90,9 @@ def evaluate(
 
     with open_workspace(workspace) as services:
         services.run.score(run)
-        found = services.context.runs.get(run)
+        found = services.reading.find_run(run)
         if margin is not None:
-            project = services.context.projects.get(found.project_id)
+            project = services.projects.get(found.project_id)
             services.compare.set_margin(project.name, margin / 100)
         data = services.reading.run(run) | {"bill": services.compare.bill(found, device_hour)}
 

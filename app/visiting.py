@@ -109,14 +109,14 @@ class Visitors:
             StateError: if it holds other projects: strangers must not be let in there.
         """
         end = time.monotonic() + _PATIENCE_S
-        while left := [p.name for p in self.services.context.projects.all() if _LEFT.fullmatch(p.name)]:
+        while left := [name for name in self.services.projects.names() if _LEFT.fullmatch(name)]:
             gone = [self._remove(name) for name in left]
             if not all(gone) and time.monotonic() > end:
                 raise StateError(
                     "a job of an earlier visitor does not come to its end; try again. Nothing was started."
                 )
             time.sleep(0.1)
-        others = [project.name for project in self.services.context.projects.all() if project.name != NAME]
+        others = [name for name in self.services.projects.names() if name != NAME]
         if others:
             raise StateError(
                 f"this workspace holds {len(others)} projects of its own; give the hosted demo a folder of its own "
@@ -136,8 +136,8 @@ class Visitors:
             alive = name in self._made
         if alive:
             with suppress(NotFound):
-                return self.services.context.projects.get(str(name))
-        return self.services.context.projects.get(NAME)
+                return self.services.projects.get(str(name))
+        return self.services.projects.get(NAME)
 
     def resolve(self, address: Any) -> Any:
         """The name of the copy whose key this is, or of the demo project."""
@@ -245,8 +245,8 @@ class Visitors:
             waiting = {job.project for job in jobs if job.kind in ("student", "forecast", "embed")} | asked
             if len(waiting) >= self.quotas.waiting:
                 raise Forbidden("Other visitors' runs are waiting for the device; try again in a few minutes.")
-            project = self.services.context.projects.get(name)
-            if len(self.services.context.runs.all(project.id)) > self.quotas.runs:
+            project = self.services.projects.get(name)
+            if len(self.services.reading.runs_of(project.id)) > self.quotas.runs:
                 raise Forbidden(f"A copy has {self.quotas.runs} runs of its own at most. Make a new one.")
             self._asked[name] = now
 

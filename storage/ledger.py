@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from engine.types import Purpose
 from storage.db import Database
 
 _SUMS = """
@@ -13,6 +15,21 @@ _SUMS = """
     coalesce(sum(cost), 0) AS cost_usd,
     count(*) FILTER (WHERE cost IS NULL) AS unknown_cost
 """
+_SIGNS = r"[A-Za-z0-9]+|[^A-Za-z0-9\s]"
+"""Words and signs, which stand for tokens where nobody counted any."""
+_READ = (
+    "len(regexp_extract_all(concat_ws(' ', p.text, q.text, CASE WHEN a.purpose = 'compress' THEN concat_ws(' ', "
+    "s.rationale, (SELECT any_value(w.text) FROM answers w JOIN steps t ON t.run_id = w.run_id AND t.name = w.step AND "
+    "t.kind = 'answer' WHERE w.run_id = j.run_id AND w.query_id = a.query_id)) END), $3))"
+)
+_UNBILLED = (
+    f"SELECT a.teacher, a.purpose, count(*) AS n, sum({_READ})::DOUBLE AS read, "
+    "sum(len(regexp_extract_all(coalesce(a.raw, ''), $3)))::DOUBLE AS written FROM attempts a "
+    "JOIN queries q ON q.project_id = a.project_id AND q.id = a.query_id LEFT JOIN prompts p ON p.hash = a.prompt_hash "
+    "LEFT JOIN samples s ON s.project_id = a.project_id AND s.id = a.sample_id LEFT JOIN jobs j ON j.id = a.job_id "
+    "WHERE a.project_id = $1 AND list_contains($4, a.teacher) AND a.cost = 0 "
+    "AND (a.purpose IN ('label', 'evaluate') OR j.run_id = $2) GROUP BY ALL"
+)
 
 
 class Ledger:
@@ -37,6 +54,59 @@ class Ledger:
             "WHERE a.project_id = ? GROUP BY j.kind, j.id, j.status, j.number ORDER BY j.number DESC",
             [project_id],
         )
+
+    def by_project(self, only: str | None = None) -> list[dict[str, Any]]:
+        """What teachers cost by project, teacher and purpose, over all projects or one.
+
+        Keys: project (its name), teacher, purpose, requests, failed, tokens_in, tokens_out, cost, unknown (requests
+        without a known cost).
+        """
+        return self._db.remembered(
+            "SELECT p.name AS project, a.teacher, a.purpose, count(*) AS requests, "
+            "count(*) FILTER (WHERE a.error IS NOT NULL) AS failed, sum(a.input_tokens)::BIGINT AS tokens_in, "
+            "sum(a.output_tokens)::BIGINT AS tokens_out, coalesce(sum(a.cost), 0) AS cost, "
+            "count(*) FILTER (WHERE a.cost IS NULL) AS unknown FROM attempts a JOIN projects p ON p.id = a.project_id "
+            "WHERE ? IS NULL OR a.project_id = ? GROUP BY ALL ORDER BY ALL",
+            [only, only],
+        )
+
+    def evaluations(self, project_id: str) -> list[dict[str, Any]]:
+        """What a good answer to a held-out query cost, by teacher.
+
+        Keys: teacher, cost and tokens (billed output) an answer on average, unknown (answers without a known cost).
+        """
+        return self._db.rows(
+            "SELECT teacher, avg(cost)::DOUBLE AS cost, avg(output_tokens)::DOUBLE AS tokens, "
+            "count(*) FILTER (WHERE cost IS NULL) AS unknown FROM attempts WHERE project_id = ? AND purpose = ? "
+            "AND error IS NULL GROUP BY teacher",
+            [project_id, Purpose.EVALUATE.value],
+        )
+
+    def asked_for(self, project_id: str, run_id: str) -> tuple[float, int]:
+        """What the labels and compressions cost that a run was made from, and how many requests of unknown cost."""
+        row = self._db.row(
+            "SELECT coalesce(sum(cost), 0)::DOUBLE AS cost, count(*) FILTER (WHERE a.cost IS NULL) AS unknown "
+            "FROM attempts a LEFT JOIN jobs j ON j.id = a.job_id WHERE a.project_id = ? "
+            "AND (a.purpose = 'label' OR j.run_id = ?)",
+            [project_id, run_id],
+        )
+        return (float(row["cost"]), int(row["unknown"])) if row else (0.0, 0)
+
+    def unbilled(self, project_id: str, run_id: str, teachers: Sequence[str]) -> list[dict[str, Any]]:
+        """What some teachers read and wrote for nothing, for the labels, evaluations and compressions of a run.
+
+        Keys: teacher, purpose, n (requests), read, written (words and signs of the stored texts, in all).
+        """
+        return self._db.remembered(_UNBILLED, [project_id, run_id, _SIGNS, list(teachers)])
+
+    def latencies(self, project_id: str) -> dict[str, float]:
+        """Seconds that a good label or compression took on average, by teacher."""
+        rows = self._db.remembered(
+            "SELECT teacher, avg(latency_s)::DOUBLE AS s FROM attempts WHERE project_id = ? AND latency_s IS NOT NULL "
+            "AND purpose IN (?, ?) AND error IS NULL GROUP BY teacher",
+            [project_id, Purpose.LABEL.value, Purpose.COMPRESS.value],
+        )
+        return {row["teacher"]: row["s"] for row in rows}
 
     def measured(self, project_id: str, teacher: str, prompt_hash: str) -> dict[str, Any]:
         """Replies of a teacher to a prompt with known tokens: how many, their tokens and seconds on average.

@@ -76,6 +76,15 @@ class Projects:
         """All projects, oldest first."""
         return [_project(row) for row in self._db.remembered(f"SELECT {_PROJECT} FROM projects ORDER BY created_at")]
 
+    def sizes(self, project_id: str) -> dict[str, Any]:
+        """How large a project is. Keys: queries, samples, cost (US dollars that are known to be spent)."""
+        return self._db.remembered(
+            "SELECT (SELECT count(*) FROM queries WHERE project_id = ?) AS queries, "
+            "(SELECT count(*) FROM samples WHERE project_id = ?) AS samples, "
+            "(SELECT coalesce(sum(cost), 0) FROM attempts WHERE project_id = ?) AS cost",
+            [project_id] * 3,
+        )[0]
+
     def configure(self, project_id: str, **changes: Any) -> None:
         """Change settings of a project.
 
@@ -164,6 +173,14 @@ class Projects:
         """Keep the text of a prompt by its hash, so that an old sample stays explainable."""
         with self._db.write() as writer:
             writer.run("INSERT INTO prompts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [hash_, name, text])
+
+    def kept_prompts(self, project_id: str) -> list[dict[str, Any]]:
+        """Name and hash of the prompts that a project's labels, compressions and checks were asked with."""
+        return self._db.rows(
+            "SELECT DISTINCT p.name, p.hash FROM prompts p JOIN attempts a ON a.prompt_hash = p.hash "
+            "WHERE a.project_id = ? AND a.purpose IN ('label', 'compress', 'check') ORDER BY ALL",
+            [project_id],
+        )
 
 
 _PROJECT = "id, config, coalesce(archived, FALSE) AS archived"

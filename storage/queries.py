@@ -112,13 +112,41 @@ class Queries:
         )
         return {row["split"]: row["n"] for row in rows}
 
-    def page(self, project_id: str, after: int = 0, size: int = 50) -> list[dict[str, Any]]:
-        """The next queries behind a position."""
-        return self._db.rows(
-            "SELECT position, id, key, text, kind, split FROM queries WHERE project_id = ? AND position > ? "
-            "ORDER BY position LIMIT ?",
-            [project_id, after, size],
+    def first(self, project_id: str) -> Query | None:
+        """The query that came first; None where there is none."""
+        row = self._db.row(
+            "SELECT id, key, text, choices, kind, split FROM queries WHERE project_id = ? ORDER BY position LIMIT 1",
+            [project_id],
         )
+        return None if row is None else _query(row)
+
+    def pick(self, project_id: str, split: Split, place: float) -> Query | None:
+        """The query of a split that stands at a place from 0 (the first) to 1 (the last); None where there is none."""
+        row = self._db.row(
+            "SELECT id, key, text, choices, kind, split FROM queries WHERE project_id = ? AND split = ? "
+            "ORDER BY position LIMIT 1 "
+            "OFFSET (SELECT floor(? * count(*))::BIGINT FROM queries WHERE project_id = ? AND split = ?)",
+            [project_id, split.value, min(place, 0.999999), project_id, split.value],
+        )
+        return None if row is None else _query(row)
+
+    def beginnings(self, project_id: str, size: int) -> list[tuple[str, str]]:
+        """The first 120 characters and the ids of some queries, held-out ones first, else in their order."""
+        rows = self._db.rows(
+            "SELECT left(text, 120) AS begin, id FROM queries WHERE project_id = ? "
+            "ORDER BY split = 'heldout' DESC, position LIMIT ?",
+            [project_id, size],
+        )
+        return [(row["begin"], row["id"]) for row in rows]
+
+    def count_golds(self, project_id: str) -> int:
+        """How many queries have both samples to distill from and a gold label."""
+        row = self._db.remembered(
+            "SELECT count(DISTINCT s.query_id) AS n FROM samples s JOIN golds g ON g.project_id = s.project_id "
+            "AND g.query_id = s.query_id WHERE s.project_id = ? AND s.split = 'distill'",
+            [project_id],
+        )[0]
+        return int(row["n"])
 
     def golds(self, project_id: str) -> dict[str, str]:
         """Gold labels by query id; for scoring only."""

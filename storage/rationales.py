@@ -64,6 +64,23 @@ class Rationales:
         )
         return "" if row is None else str(row["name"])
 
+    def count(self, project_id: str) -> int:
+        """How many rationales a project's runs have rewritten, each counted once however many versions it has."""
+        row = self._db.remembered(
+            "SELECT count(DISTINCT (run_id, sample_id)) AS done FROM rationales WHERE project_id = ?", [project_id]
+        )[0]
+        return int(row["done"])
+
+    def count_left(self, run: Run, step: str) -> dict[str, int]:
+        """How many kept samples a compress step has not rewritten yet, by their teacher."""
+        rows = self._db.rows(
+            "SELECT k.teacher, count(*) AS n FROM selection_rows k WHERE k.selection_id = ? AND k.reason LIKE 'kept%' "
+            "AND NOT EXISTS (SELECT 1 FROM rationales v WHERE v.run_id = ? AND v.step = ? AND NOT v.outdated "
+            "AND v.sample_id = k.sample_id) GROUP BY k.teacher",
+            [run.selection_id, run.id, step],
+        )
+        return {row["teacher"]: row["n"] for row in rows}
+
     def newest(self, run_id: str, step: str = "") -> Texts:
         """The newest version (compressed, edited or restored) and its flags, by sample id."""
         return _texts(self._db.rows(_NEWEST, [run_id, step or self.last_step(run_id)]))

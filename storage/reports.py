@@ -38,6 +38,15 @@ class Reports:
         )
         return [ReportRow(**row) for row in found]
 
+    def newest_run(self, project_id: str) -> str | None:
+        """The newest run of a project that has a report; None where none has."""
+        rows = self._db.remembered(
+            "SELECT DISTINCT r.run_id, u.created_at FROM report_rows r JOIN runs u ON u.id = r.run_id "
+            "WHERE u.project_id = ? ORDER BY u.created_at DESC LIMIT 1",
+            [project_id],
+        )
+        return str(rows[0]["run_id"]) if rows else None
+
     def differences(self, run_id: str) -> list[Difference]:
         """The paired differences of a run."""
         found = self._db.rows("SELECT * EXCLUDE (run_id) FROM differences WHERE run_id = ? ORDER BY ALL", [run_id])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -42,7 +42,20 @@ class StepState:
     result: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Sides:
+    """Two systems that are compared, each a pair of the step that asked it and its name.
+
+    `alone`: only where just that one of them is right.
+    """
+
+    first: tuple[str, str]
+    second: tuple[str, str]
+    alone: Literal["", "first", "second"] = ""
+
+
 _RUN = "id, project_id, selection_id, plan, folder, status, message"
+_RIGHT_ALONE = {"": "TRUE", "first": "a.correct AND NOT b.correct", "second": "b.correct AND NOT a.correct"}
 
 
 class Runs:
@@ -92,6 +105,11 @@ class Runs:
             _run(row)
             for row in self._db.remembered(f"SELECT {_RUN} FROM runs {where} ORDER BY created_at DESC", values)
         ]
+
+    def count(self, project_id: str, status: RunStatus) -> int:
+        """How many runs of a project stand so."""
+        sql = "SELECT count(*) AS n FROM runs WHERE project_id = ? AND status = ?"
+        return int(self._db.remembered(sql, [project_id, status.value])[0]["n"])
 
     def set_status(self, run_id: str, status: RunStatus, message: str = "") -> None:
         """Change where a run stands."""
@@ -164,6 +182,24 @@ class Runs:
         )
         return [EvalItem(**row) for row in rows]
 
+    def answers_beside_golds(self, run: Run, sides: Sides, size: int, begin: int = 0) -> list[dict[str, Any]]:
+        """Held-out queries on which two systems give other labels or verdicts, from a place on, to be looked at.
+
+        Keys: query_id, query, kind, gold (None: none); first_text, first_label, first_correct, and the same of second.
+        """
+        return self._db.rows(
+            "SELECT q.id AS query_id, q.text AS query, q.kind, g.label AS gold, a.text AS first_text, "
+            "a.label AS first_label, a.correct AS first_correct, b.text AS second_text, b.label AS second_label, "
+            "b.correct AS second_correct "
+            "FROM answers a JOIN answers b ON b.run_id = a.run_id AND b.query_id = a.query_id "
+            "JOIN queries q ON q.project_id = ? AND q.id = a.query_id "
+            "LEFT JOIN golds g ON g.project_id = q.project_id AND g.query_id = q.id "
+            "WHERE a.run_id = ? AND a.step = ? AND a.system = ? AND b.step = ? AND b.system = ? "
+            "AND (a.correct IS DISTINCT FROM b.correct OR a.label IS DISTINCT FROM b.label) "
+            f"AND {_RIGHT_ALONE[sides.alone]} ORDER BY q.position LIMIT ? OFFSET ?",
+            [run.project_id, run.id, *sides.first, *sides.second, size, begin],
+        )
+
     def forget_scores(self, run_id: str) -> None:
         """Take back the verdicts on all answers of a run, before they are scored anew."""
         with self._db.write() as writer:
@@ -175,6 +211,41 @@ class Runs:
             "SELECT update_no, name, value FROM metrics WHERE run_id = ? AND step = ? ORDER BY update_no, name",
             [run_id, step],
         )
+
+    def paces(self, run_id: str) -> dict[str, tuple[float | None, int]]:
+        """By train step: seconds between two updates (median; None: not known), and how many there are to be."""
+        rows = self._db.rows(
+            "SELECT step, median(gap) AS gap, arg_max(most, seq) AS most FROM (SELECT e.data->>'step' AS step, e.seq, "
+            "(e.data->>'of')::BIGINT AS most, "
+            'e."at" - lag(e."at") OVER (PARTITION BY e.job_id, e.data->>\'step\' ORDER BY e.seq) AS gap '
+            "FROM events e JOIN jobs j ON j.id = e.job_id WHERE j.run_id = ? AND e.type = 'metric' "
+            "AND (e.data->>'$.values.loss') IS NOT NULL) GROUP BY step",
+            [run_id],
+        )
+        return {row["step"]: (row["gap"], row["most"]) for row in rows}
+
+    def updates(self, run_id: str) -> dict[str, int]:
+        """By train step: how many updates are done."""
+        rows = self._db.rows("SELECT step, max(update_no) AS n FROM metrics WHERE run_id = ? GROUP BY step", [run_id])
+        return {row["step"]: row["n"] for row in rows}
+
+    def written(self, run_id: str) -> dict[str, tuple[int, float | None]]:
+        """By step: how many answers are there, and seconds that one took on average (None: not known)."""
+        rows = self._db.rows(
+            "SELECT step, count(*) AS n, avg(latency_s) AS latency FROM answers WHERE run_id = ? GROUP BY step",
+            [run_id],
+        )
+        return {row["step"]: (row["n"], row["latency"]) for row in rows}
+
+    def device_seconds(self, run_id: str) -> float:
+        """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
+        row = self._db.row(
+            'SELECT coalesce(sum(least(coalesce(took, 0), 3600)), 0) AS seconds FROM (SELECT e."at" - lag(e."at") OVER '
+            "(PARTITION BY j.id ORDER BY e.seq) AS took FROM events e JOIN jobs j ON j.id = e.job_id "
+            "WHERE j.run_id = ? AND j.kind = 'student')",
+            [run_id],
+        )
+        return float(row["seconds"]) if row else 0.0
 
     def set_scores(self, run_id: str, step: str, items: Sequence[EvalItem]) -> None:
         """Store labels and verdicts of scored answers."""

@@ -57,14 +57,6 @@ class Samples:
         )
         return [_sample(row) for row in rows]
 
-    def page(self, project_id: str, after: str = "", size: int = 50) -> list[dict[str, Any]]:
-        """The next samples behind an id, texts clipped to 300 characters."""
-        return self._db.rows(
-            "SELECT id, query_id, teacher, left(rationale, 300) AS rationale, label FROM samples "
-            "WHERE project_id = ? AND id > ? ORDER BY id LIMIT ?",
-            [project_id, after, size],
-        )
-
     def rationales(self, project_id: str) -> Iterator[str]:
         """Rationales of the distillation samples, by id, read part by part."""
         sql = "SELECT rationale FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id"
@@ -287,6 +279,42 @@ class Samples:
                 }
             )
             writer.insert(f"embeddings_{dimension}", table, "ON CONFLICT DO NOTHING")
+
+    def vectors_of(self, embedder: tuple[str, str, int], hashes: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """Vectors of some texts, by hash, each of shape (D,); those that the embedder has none for are left out."""
+        model, revision, dimension = embedder
+        rows = self._db.rows(
+            f"SELECT text_hash, vector FROM embeddings_{int(dimension)} WHERE model = ? AND revision = ? "
+            "AND text_hash IN (SELECT unnest(?::VARCHAR[]))",
+            [model, revision, list(hashes)],
+        )
+        return {row["text_hash"]: np.asarray(row["vector"], dtype=np.float64) for row in rows}
+
+    def attempts(self, job_id: str) -> list[dict[str, Any]]:
+        """What teachers said to a job's requests, by teacher, oldest first.
+
+        Keys: teacher, purpose, raw, output_tokens, latency_s, cost (US dollars; None: unknown), error, message.
+        """
+        return self._db.rows(
+            "SELECT teacher, purpose, raw, output_tokens, latency_s, cost, error, message FROM attempts "
+            'WHERE job_id = ? ORDER BY teacher, "at"',
+            [job_id],
+        )
+
+    def count_scored(self, project_id: str) -> tuple[int, int]:
+        """How many distillation samples there are, and how many of them their teacher gave scores of factors."""
+        row = self._db.remembered(
+            "SELECT count(*) AS samples, count(*) FILTER (WHERE cardinality(factors) > 0) AS scored FROM samples "
+            "WHERE project_id = ? AND split = 'distill'",
+            [project_id],
+        )[0]
+        return int(row["samples"]), int(row["scored"])
+
+    def labels(self, project_id: str) -> NDArray[np.object_]:
+        """The labels of the distillation samples as their teachers wrote them: shape (N,), by id."""
+        sql = "SELECT label FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id"
+        found: NDArray[np.object_] = self._db.arrays(sql, [project_id])["label"]
+        return found
 
 
 def _checked(names: Sequence[str]) -> Sequence[str]:

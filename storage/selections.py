@@ -16,6 +16,46 @@ from engine.types import SelectionRow
 from storage.db import Database, Row
 from storage.projects import now
 
+CONDITIONS = {
+    "all": "TRUE",
+    "labels differ": "labels > 1",
+    "by hand": "by_hand > 0",
+    "edited": "edited > 0",
+    "nothing kept": "kept = 0",
+    "all kept": "kept = samples",
+}
+"""Which queries are found, by name; the conditions are on the columns of `_FOUND`."""
+_FOUND = """
+    SELECT q.position, q.id, left(q.text, 160) AS query,
+        count(*) FILTER (WHERE r.reason LIKE 'kept%') AS kept, count(*) AS samples,
+        string_agg(s.label, ', ' ORDER BY s.teacher, s.draw) AS answers, min(r.similarity) AS "pair's cosine",
+        count(DISTINCT s.label_key) AS labels, count(*) FILTER (WHERE r.reason LIKE '%by_hand') AS by_hand,
+        count(r.edit) AS edited
+    FROM queries q JOIN samples s ON s.project_id = q.project_id AND s.query_id = q.id
+    LEFT JOIN selection_rows r ON r.selection_id = ? AND r.sample_id = s.id
+    WHERE q.project_id = ? AND q.split = 'distill' AND q.position > ? AND contains(lower(q.text), lower(?))
+    GROUP BY q.position, q.id, q.text
+"""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which queries of a project are looked for, beside what a selection ("": none) keeps of them.
+
+    `text` stands in them, `which` is a name of `CONDITIONS`, `after` the position behind which they come.
+    """
+
+    project_id: str
+    selection_id: str
+    text: str = ""
+    which: str = "all"
+    after: int = 0
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of `_FOUND`."""
+        return [self.selection_id, self.project_id, self.after, self.text]
+
 
 @dataclass(frozen=True)
 class StoredSelection:
@@ -115,12 +155,57 @@ class Selections:
             [selection_id],
         )
 
-    def page(self, selection_id: str, after: str = "", size: int = 50) -> list[dict[str, Any]]:
-        """The next rows behind a sample id."""
+    def kept_whole(self, project_id: str, selection_id: str) -> list[dict[str, Any]]:
+        """The kept samples with all that goes with them when they are taken out, in the order of the queries.
+
+        Keys: key, query, choices (pairs of letter and text), kind, teacher, rationale (as edited where it was), edited,
+        label, confidence, reason, similarity, sample_id, query_id, selection.
+        """
+        rows = self._db.rows(
+            "SELECT q.key, q.text AS query, q.choices, q.kind, s.teacher, coalesce(o.text, s.rationale) AS rationale, "
+            "o.text IS NOT NULL AS edited, s.label, r.confidence, "
+            "r.reason, r.similarity, s.id AS sample_id, q.id AS query_id, ? AS selection FROM selection_rows r "
+            "JOIN samples s ON s.id = r.sample_id AND s.project_id = ? "
+            "LEFT JOIN overrules o ON o.number = r.edit "
+            "JOIN queries q ON q.id = r.query_id AND q.project_id = ? "
+            "WHERE r.selection_id = ? AND r.reason LIKE 'kept%' ORDER BY q.position, s.id",
+            [selection_id, project_id, project_id, selection_id],
+        )
+        return [{**row, "choices": json.loads(row["choices"])} for row in rows]
+
+    def find_queries(self, search: Search, size: int) -> list[dict[str, Any]]:
+        """The next queries that have samples, with what was kept of them, in their order.
+
+        Keys: position, id, query (its first 160 characters), kept, samples, answers, pair's cosine.
+        """
+        return self._db.remembered(
+            f"SELECT * EXCLUDE (labels, by_hand, edited) FROM ({_FOUND}) WHERE {CONDITIONS[search.which]} "
+            f"ORDER BY position LIMIT {int(size)}",
+            search.values,
+        )
+
+    def find_samples(self, search: Search, teacher: str | None) -> list[str]:
+        """Ids of all samples of the queries that are found, of one teacher or (None) all, in order."""
+        rows = self._db.rows(
+            f"SELECT s.id FROM samples s JOIN (SELECT id FROM ({_FOUND}) WHERE {CONDITIONS[search.which]}) f "
+            "ON f.id = s.query_id "
+            "WHERE s.project_id = ? AND s.split = 'distill' AND (? IS NULL OR s.teacher = ?) ORDER BY s.id",
+            [*search.values, search.project_id, teacher, teacher],
+        )
+        return [row["id"] for row in rows]
+
+    def samples_of(self, project_id: str, selection_id: str, query_id: str) -> list[dict[str, Any]]:
+        """All samples of a query, by teacher and draw, with what a selection ("": none) decided of each.
+
+        Keys: id, teacher, draw, label, rationale and original (both what the teacher wrote), text_hash, confidence,
+        reason, similarity (the last three None where nothing was decided).
+        """
         return self._db.rows(
-            "SELECT * EXCLUDE (selection_id) FROM selection_rows WHERE selection_id = ? AND sample_id > ? "
-            "ORDER BY sample_id LIMIT ?",
-            [selection_id, after, size],
+            "SELECT s.id, s.teacher, s.draw, s.label, s.rationale, s.text_hash, s.rationale AS original, "
+            "r.confidence, r.reason, r.similarity "
+            "FROM samples s LEFT JOIN selection_rows r ON r.sample_id = s.id AND r.selection_id = ? "
+            "WHERE s.project_id = ? AND s.query_id = ? ORDER BY s.teacher, s.draw, s.id",
+            [selection_id, project_id, query_id],
         )
 
 

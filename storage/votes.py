@@ -40,6 +40,10 @@ class Votes:
                 [project_id, *astuple(vote), now()],
             )
 
+    def count(self, project_id: str) -> int:
+        """How many votes there are."""
+        return int(self._db.remembered("SELECT count(*) AS n FROM votes WHERE project_id = ?", [project_id])[0]["n"])
+
     def tally(self, project_id: str) -> list[dict[str, Any]]:
         """By pair of systems, whichever stood first: votes, and how often each was better, both or neither good."""
         return self._db.rows(

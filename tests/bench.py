@@ -27,6 +27,7 @@ from engine.packaged import PACKAGED_EMBEDDER
 from engine.selection.arrays import SelectionInput
 from engine.selection.select import select
 from engine.selection.settings import SelectionConfig, dcrs
+from storage.selections import Search
 
 QUERIES, TEACHERS, DIMENSIONS = 100_000, 3, 384
 PLAIN_QUERIES = 2_000
@@ -151,27 +152,26 @@ def bench_import(folder: Path) -> None:
 
 
 def bench_paging(folder: Path) -> None:
-    """A page of 50 out of a million samples, by key."""
+    """A page of the list on Select, of queries with a million samples, as the store gives it."""
     context = open_context(folder / "paging")
-    ids = pa.array([f"{n:024x}" for n in range(SAMPLES)])
-    same = {"project_id": "p", "rationale": "because " * 20, "label": "1", "label_key": "1", "split": "distill"}
-    table = pa.table(
-        {
-            "id": ids,
-            "query_id": ids,
-            "teacher": pa.array(["t"] * SAMPLES),
-            "text_hash": ids,
-            "draw": pa.array(np.zeros(SAMPLES, dtype=np.int32)),
-            "factors": pa.array([[("answer", 1.0)]] * SAMPLES, pa.map_(pa.string(), pa.float64())),
-            **{name: pa.array([value] * SAMPLES) for name, value in same.items()},
-        }
-    )
+    queries = SAMPLES // TEACHERS
+    ids = pa.array([f"{n:024x}" for n in range(queries)])
+    asked = {"project_id": "p", "choices": "[]", "split": "distill"}
+    answered = {"project_id": "p", "rationale": "because " * 20, "label": "1", "label_key": "1", "split": "distill"}
+    texts, positions = pa.array([f"What is {n} plus {n}?" for n in range(queries)]), pa.array(range(1, queries + 1))
     with context.db.write() as writer:
-        measure(f"insert {SAMPLES:,} samples", lambda: writer.insert("samples", table))
-    context.samples.page("p")
-    for where in (0, SAMPLES // 2, SAMPLES - 60):
-        after = f"{where:024x}"
-        measure(f"page of 50 of {SAMPLES:,} behind {where:,}", lambda a=after: context.samples.page("p", a))
+        columns = {"id": ids, "text": texts, "position": positions}
+        writer.insert("queries", pa.table(columns | {k: pa.array([v] * queries) for k, v in asked.items()}))
+        for name in (f"t{n}" for n in range(TEACHERS)):
+            own = pa.array([f"{n:024x}{name}" for n in range(queries)])
+            columns = {"id": own, "text_hash": own, "query_id": ids, "teacher": pa.array([name] * queries)}
+            columns["draw"] = pa.array(np.zeros(queries, dtype=np.int32))
+            columns["factors"] = pa.array([[("answer", 1.0)]] * queries, pa.map_(pa.string(), pa.float64()))
+            writer.insert("samples", pa.table(columns | {k: pa.array([v] * queries) for k, v in answered.items()}))
+    for where in (0, queries // 2, queries - 60):
+        search = Search("p", "", after=where)
+        what = f"page of 50 of {queries:,} queries with {SAMPLES:,} samples behind {where:,}"
+        measure(what, lambda s=search: context.selections.find_queries(s, 50))
     context.db.close()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,11 @@ from engine.selection.arrays import SelectionInput
 from engine.types import Query
 
 ROOT = Path(__file__).parent.parent
+READS_GOLDS = (".golds(", ".answers_beside_golds(", "FROM golds", "JOIN golds")
+STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s")
+"""How a string of SQL begins: in capitals, as all of it is written."""
+ASKS = {"rows", "row", "remembered", "arrays", "arrow", "write", "read", "alone"}
+"""Methods of the database that are given SQL; `once` is given none."""
 
 
 @pytest.mark.parametrize(
@@ -51,12 +59,55 @@ def test_only_scoring_reads_gold_labels() -> None:
         str(path.relative_to(ROOT))
         for package in ("app", "engine", "storage")
         for path in (ROOT / package).rglob("*.py")
-        if any(reads in path.read_text() for reads in (".golds(", "FROM golds", "JOIN golds"))
+        if any(reads in path.read_text() for reads in READS_GOLDS)
     }
     shown_beside_answers, copied_as_they_are = "app/usecases/comparing.py", "storage/copies.py"
     scored = {"app/usecases/scoring.py", "app/usecases/calibrating.py", "storage/queries.py"}
-    assert readers == scored | {shown_beside_answers, copied_as_they_are}
+    assert readers == scored | {shown_beside_answers, "storage/runs.py", copied_as_they_are}
     calibrating = (ROOT / "app/usecases/calibrating.py").read_text()
     assert not {word for word in (".add(", ".write(", "select.select(", "overrule") if word in calibrating}
     deciding = ("selecting", "presets", "tallies")
     assert not [name for name in deciding if "calibrating" in (ROOT / f"app/usecases/{name}.py").read_text()]
+
+
+def test_all_sql_is_in_storage() -> None:
+    paths = (ROOT / "app").rglob("*.py")
+    assert {str(path.relative_to(ROOT)) for path in paths if any(_find_sql(ast.parse(path.read_text())))} == set()
+
+
+def _find_sql(tree: ast.Module) -> Iterator[int]:
+    """The lines with a string that is SQL, or a call that gives the database some."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and STATEMENT.match(node.value):
+            yield node.lineno
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASKS:
+            asked = node.func.value
+            if "db" in (getattr(asked, "attr", ""), getattr(asked, "id", "")):
+                yield node.lineno
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("rows = context.db.rows(query, [1])", True),
+        ("with self.context.db.write() as writer: pass", True),
+        ('sql = "SELECT 1"', True),
+        ('sql = f"""\\n  WITH {name} AS (SELECT 1) FROM x"""', True),
+        ('told = "Select at least one. WITH care"', False),
+        ('self.context.db.once("what", work)', False),
+    ],
+)
+def test_sql_is_told_from_other_words(code: str, found: bool) -> None:
+    assert any(_find_sql(ast.parse(code))) is found
+
+
+def test_pages_and_commands_reach_use_cases_only() -> None:
+    composition = ROOT / "app/services.py"
+    paths = {*(ROOT / "app").glob("*.py"), *(ROOT / "app/pages").glob("*.py")} - {composition}
+    assert {str(path.relative_to(ROOT)) for path in paths if _reaches_context(path)} == set()
+
+
+def _reaches_context(path: Path) -> bool:
+    """Whether a module asks a value for its `context`, behind which the store and the supervisor are."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return any(isinstance(node, ast.Attribute) and node.attr == "context" for node in nodes)

@@ -190,7 +190,7 @@ class _Handlers:
 
     def _go(self, run: str, rest: bool) -> str:
         self.services.run.approve(run, rest)
-        taught = len(self.services.context.rationales.approved(run))
+        taught = self.services.review.count_approved(run)
         return told_html(f"The run goes on: stage 2 learns from {counted(taught, 'approved rationale')}.")
 
 

@@ -149,7 +149,7 @@ def _hold(services: Services, project: Project | None) -> list[Any]:
     """How many queries a project has, and the button that compares them."""
     if project is None:
         return [told_html("Make a project first, on the page Projects."), *enable(False)]
-    counts = services.context.queries.counts(project.id)
+    counts = services.data.counts(project)
     distill, heldout = counts.get("distill", 0), counts.get("heldout", 0)
     queries = counted(distill, "query", "queries")
     told = told_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")

@@ -122,7 +122,7 @@ class _Handlers:
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
             return [gr.update(), "", [0, 0], *enable(*[False] * 5)]
-        teachers = [spec.name for spec in self.services.context.projects.teachers(project.id)]
+        teachers = [spec.name for spec in self.services.projects.teachers(project)]
         return [gr.Dropdown([_EVERY, *teachers], value=_EVERY), *self.first(project.name, "", "all")]
 
     def numbers(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
@@ -145,7 +145,7 @@ class _Handlers:
             for row in rows
         ]
         table = table_html(shown, empty="No query here. Select first, or search for something else.")
-        of = self.services.context.projects.get(project)
+        of = self.services.projects.get(project)
         decides = bool(rows) and self.services.select.is_selected(of.id)
         can = enable(begin > 0, len(rows) == LISTED, decides, decides, self.services.select.can_undo(of.id))
         return [table, [begin, rows[-1]["position"] if rows else 0], *can]

@@ -32,7 +32,7 @@ class _Reads:
         Args:
             project: name of the project.
         """
-        marks = self.services.standing.marks(self.services.context.projects.get(project))
+        marks = self.services.standing.marks(self.services.projects.get(project))
         return [{"step": mark.name, "state": mark.state, "number": mark.number} for mark in marks]
 
     def quote(self, project: str) -> list[dict[str, Any]]:

@@ -121,13 +121,13 @@ class _Handlers:
 
     def open(self, project: Project | None) -> list[Any]:
         """The runs, and the margin as it is set."""
-        runs = self.services.context.runs.all(project.id) if project else []
+        runs = self.services.reading.runs_of(project.id) if project else []
         return [run_choices(runs), f"{100 * (project.config.margin if project else MARGIN):g}"]
 
     @only_guides
     def keep_margin(self, project: str, margin: str | None) -> Any:
         """A field that is left empty shows the margin that holds."""
-        held = self.services.context.projects.get(project).config.margin
+        held = self.services.projects.get(project).config.margin
         return gr.skip() if (margin or "").strip() else f"{100 * held:g}"
 
     def set_margin(self, project: str, run: str | None, hour: str, margin: str | None) -> list[Any]:
@@ -160,9 +160,7 @@ class _Handlers:
             _told(data, self.services.compare.verdict(found), self.services.compare.verdicts(found)),
             table_html([_line(system) for system in systems], _caption(systems)),
             gr.Plot(tradeoff(systems), visible=True),
-            table_html(
-                kinds_lines(self.services.context.reports.rows(found.id)), f"{systems[0].report.measure} by kind"
-            ),
+            table_html(kinds_lines(self.services.reading.report(found)), f"{systems[0].report.measure} by kind"),
             _choose([s.report.name for s in systems if s.group != "teacher"], pair[0]),
             _choose([s.report.name for s in systems if s.group == "teacher"] or names, pair[1]),
             _choose(names, pair[0]),

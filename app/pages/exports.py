@@ -17,9 +17,7 @@ from app.offering import only_guides
 from app.pages.frame import NO_PROJECT, Frame
 from app.pages.picking import enable, run_choices
 from app.services import Services
-from app.usecases.carding import write_card
-from app.usecases.exporting import MERGE
-from app.usecases.publishing import PUSH, TOKEN, PushOrder, is_repository, read_what
+from app.usecases.publishing import TOKEN, PushOrder, is_repository, read_what
 from app.view import log_html, table_html, told_html
 from engine.errors import InputError
 from engine.types import hash_id
@@ -103,7 +101,7 @@ class _Handlers:
         return self.services.reading.run_of(project, run)
 
     def choices(self, project: Project | None) -> Any:
-        return run_choices(self.services.context.runs.all(project.id) if project else [])
+        return run_choices(self.services.reading.runs_of(project.id) if project else [])
 
     def stages(self, project: str, run: str | None) -> Any:
         if not run:
@@ -117,21 +115,7 @@ class _Handlers:
         """How merging and pushing went."""
         if project is None:
             return told_html(NO_PROJECT)
-        jobs = [job for job in self.services.context.jobs.jobs_of(project.id) if job.kind in (MERGE, PUSH)][:5]
-        lines = []
-        for job in jobs:
-            pushed = self.services.context.jobs.last_events(job.id, ("pushed",))
-            where = pushed[0].data["url"] if pushed else job.spec.get("output", job.spec.get("repository"))
-            what = " ".join(filter(None, (job.kind, job.spec.get("what"), job.spec["step"])))
-            lines.append(
-                {
-                    "what": what,
-                    "status": "pushed" if pushed else job.status.value,
-                    "where": where,
-                    "message": job.message,
-                }
-            )
-        return table_html(lines, "merged and pushed")
+        return table_html(self.services.publish.made(project), "merged and pushed")
 
     @only_guides
     def ready(
@@ -162,7 +146,7 @@ class _Handlers:
         if not run or not stage:
             return ["", ""]
         found = self._run(project, run)
-        card = write_card(self.services.context, found, stage, "adapter").readme
+        card = self.services.export.card(found, stage)
         told = f"tacit serve-student {found.id[:8]} --stage {stage}"
         more = "An OpenAI-compatible server of this student, by transformers serve:"
         return [log_html(card), told_html(more) + log_html(told)]

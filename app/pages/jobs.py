@@ -82,7 +82,7 @@ class _Handlers:
     """Backups that were made for a download, for as long as the server runs."""
 
     def open(self, project: Project | None) -> list[Any]:
-        names = [project.name for project in self.services.context.projects.all()]
+        names = self.services.projects.names()
         return [gr.Dropdown([_ALL, *names], value=_ALL), gr.Dropdown(names, value=None), None]
 
     def running(self, project: Project | None) -> list[Any]:
@@ -104,7 +104,7 @@ class _Handlers:
         return told_html(f"Its journal is taken in; the {taken.kind} job is {taken.status}. {taken.message}")
 
     def _only(self, only: str | None) -> str | None:
-        return None if only in (None, _ALL) else self.services.context.projects.get(str(only)).id
+        return None if only in (None, _ALL) else self.services.projects.get(str(only)).id
 
     def show(self, project: str, only: str | None, place: int | None) -> list[Any]:
         rows = self.services.keep.jobs(place, self._only(only))
@@ -136,7 +136,7 @@ class _Handlers:
         if not name:
             raise InputError("Choose a project first.")
         self.services.keep.purge(name, typed)
-        names = [project.name for project in self.services.context.projects.all()]
+        names = self.services.projects.names()
         told = told_html(f"{name} is removed for good.")
         return [told, gr.Dropdown([_ALL, *names], value=_ALL), gr.Dropdown(names, value=None)]
 

@@ -11,6 +11,7 @@ import gradio as gr
 from app.pages.frame import NO_PROJECT, Frame
 from app.pages.picking import enable
 from app.services import Services
+from app.usecases.answering import Labelling
 from app.usecases.labelling import LabelOrder, read_money
 from app.usecases.quoting import PILOT, Quote
 from app.view import Link, guide_html, replies_html, table_html, told_html
@@ -78,8 +79,8 @@ class _Handlers:
         if project is None:
             return ["", *enable(*[False] * 6)]
         services = self.frame.services
-        standing = read_standing(services, project)
-        running, failed = bool(services.label.running(project)), bool(services.context.samples.failures(project.id))
+        standing = services.answers.labelling(project)
+        running, failed = bool(services.label.running(project)), bool(services.answers.failures(project))
         askable = standing.askable and standing.queries > 0
         can = (askable, askable and not running, askable and not running, running)
         more = (askable and failed and not running, failed)
@@ -141,7 +142,7 @@ def _splits(heldout: bool) -> tuple[Split, ...]:
 
 
 def _choices(services: Services, project: Project | None) -> Any:
-    specs = services.context.projects.teachers(project.id) if project else []
+    specs = services.projects.teachers(project) if project else []
     names = [spec.name for spec in specs if spec.provider != "recorded"]
     return gr.CheckboxGroup(names, value=names, visible=bool(names))
 
@@ -181,34 +182,7 @@ def _sum(quotes: list[Quote]) -> str:
     return _range(sum(filter(None, lows), Decimal(0)), sum(filter(None, highs), Decimal(0)))
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What labelling a project is up to: queries to distill from and held out, teachers, samples that are there."""
-
-    distill: int
-    heldout: int
-    askable: int
-    recorded: int
-    samples: int
-
-    @property
-    def queries(self) -> int:
-        """Of both splits."""
-        return self.distill + self.heldout
-
-
-def read_standing(services: Services, project: Project) -> Standing:
-    """What there is in a project for labelling."""
-    counts = services.context.queries.counts(project.id)
-    providers = [spec.provider for spec in services.context.projects.teachers(project.id)]
-    recorded = providers.count("recorded")
-    samples = sum(row["samples"] for row in services.context.samples.counts(project.id))
-    return Standing(
-        counts.get(Split.DISTILL, 0), counts.get(Split.HELDOUT, 0), len(providers) - recorded, recorded, samples
-    )
-
-
-def guide_of(found: Standing, address: str) -> str:
+def guide_of(found: Labelling, address: str) -> str:
     """What stands here and what comes next, where a person may wonder; "" where the page speaks for itself."""
     data, teachers = Link("To Data", "/data", address), Link("To Teachers", "/teachers", address)
     select = Link("To Select", "/select", address)
@@ -240,30 +214,19 @@ def guide_of(found: Standing, address: str) -> str:
 def _progress(services: Services, project: Project | None) -> list[str]:
     if project is None:
         return [told_html(NO_PROJECT), "", ""]
-    money = {(row["teacher"], row["purpose"]): row for row in services.context.ledger.totals(project.id)}
-    rows = []
-    for row in services.context.samples.counts(project.id):
-        own = money.get((row["teacher"], "label"), {})
-        known = not own.get("unknown_cost")
-        rows.append(
-            {
-                "teacher": row["teacher"],
-                "samples": row["samples"],
-                "failed": row["failures"],
-                "tokens in": own.get("input_tokens") or 0,
-                "tokens out": own.get("output_tokens") or 0,
-                "spent": f"${own.get('cost_usd', 0):.4f}" if known else "unknown",
-            }
-        )
-    ended = [job for job in services.context.jobs.jobs_of(project.id) if job.kind in ("label", "batch")][:1]
-    last = (
-        f"The last labelling is {ended[0].status}{': ' + ended[0].message if ended[0].message else ''}."
-        if ended
-        else ""
-    )
-    told = told_html(last, bad=bool(ended and ended[0].status in ("failed", "needs_key", "capped", "interrupted")))
-    failures = table_html(
-        services.context.samples.failures(project.id), "failed, by kind of error, held-out queries too"
-    )
+    rows = [
+        {
+            "teacher": row["teacher"],
+            "samples": row["samples"],
+            "failed": row["failures"],
+            "tokens in": row["input_tokens"],
+            "spent": "unknown" if row["cost"] is None else f"${row['cost']:.4f}",
+        }
+        for row in services.answers.counts_and_costs(project)
+    ]
+    ended = services.answers.last_job(project)
+    last = f"The last labelling is {ended.status}{': ' + ended.message if ended.message else ''}." if ended else ""
+    told = told_html(last, bad=bool(ended and ended.status in ("failed", "needs_key", "capped", "interrupted")))
+    failures = table_html(services.answers.failures(project), "failed, by kind of error, held-out queries too")
     table = table_html(rows, "samples to distill from", empty="Nothing is labelled yet.")
-    return [told + table, failures, replies_html(services.context.samples.last_replies(project.id))]
+    return [told + table, failures, replies_html(services.answers.last_replies(project))]

@@ -82,7 +82,7 @@ class _Handlers:
     """Of those who can be asked, those who answer here."""
 
     def _project(self, name: str) -> Project:
-        return self.services.context.projects.get(name)
+        return self.services.projects.get(name)
 
     def open(self, project: Project | None) -> list[Any]:
         if project is None:
@@ -107,8 +107,7 @@ class _Handlers:
         return [told_html(told), gr.skip() if left is not None else gr.Button(interactive=not told)]
 
     def take(self, project: str, id_: str) -> str:
-        found = self._project(project)
-        return get_task(found.config.task).render(self.services.context.queries.find_one(found.id, id_))
+        return self.services.play.render(self._project(project), id_)
 
     def pick(self, project: str) -> list[Any]:
         found = self._project(project)
@@ -170,7 +169,7 @@ class _Handlers:
         return [_above(text) + panes_html([first, second]), self._tally(found), gr.Row(visible=False), []]
 
     def _tally(self, project: Project) -> str:
-        return table_html(self.services.context.votes.tally(project.id), "blind votes")
+        return table_html(self.services.play.tally(project), "blind votes")
 
 
 def _above(text: str) -> str:

@@ -115,7 +115,7 @@ class _Handlers:
 
     def begin_afresh(self, name: str) -> str:
         chosen = _named(name)
-        taken = {project.name for project in self.services.context.projects.all()}
+        taken = set(self.services.projects.names())
         names = (f"{chosen}, run {number}" for number in range(1, len(taken) + 2))
         return self.services.carry.begin_afresh(chosen, next(n for n in names if n not in taken), *_FRESH).name
 
@@ -130,7 +130,7 @@ class _Handlers:
 
     def fits(self, name: str | None) -> list[Any]:
         """What can be done with a project: one that is put away can be brought back, any other be put away."""
-        found = next((project for project in self.services.context.projects.all() if project.name == name), None)
+        found = next((project for project in self.services.projects.all() if project.name == name), None)
         can = (found is not None, found is not None and not found.archived, bool(found and found.archived))
         return enable(*can, found is not None)
 
@@ -140,7 +140,7 @@ class _Handlers:
         return table_html(rows, empty=nothing)
 
     def names(self, chosen: str | None) -> Any:
-        return gr.Dropdown([project.name for project in self.services.context.projects.all()], value=chosen)
+        return gr.Dropdown(self.services.projects.names(), value=chosen)
 
     def _told(self, message: str, chosen: str) -> list[Any]:
         return [told_html(message), self.show(False), self.names(chosen), *self.fits(chosen)]

@@ -115,7 +115,7 @@ class _Handlers:
         return self.numbers(project, settings)
 
     def set_out(self, project: str, preset: str) -> list[Any]:
-        return self.form.show(self.services.select.find(project), PRESETS.get(preset).config)
+        return self.form.show(self.services.projects.get(project), PRESETS.get(preset).config)
 
     def fit(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
         found = self.services.calibrate.fit(project, settings.read())

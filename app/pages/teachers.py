@@ -19,7 +19,7 @@ from app.telling import tell_outputs
 from app.usecases.teaching import key_variable_of
 from app.view import table_html, told_html
 from engine.config import TeacherConfig
-from engine.errors import InputError, StateError, WorkerFailed
+from engine.errors import InputError
 from engine.teachers.opening import HOSTED
 from engine.wording import bounds_of, counted, range_text
 from storage.projects import Project
@@ -183,12 +183,7 @@ class _Handlers:
     def probe(self, project: str, key: str, *values: Any) -> list[Any]:
         teachers = self.frame.services.teachers
         spec = teachers.read(project, _given(values), key)
-        job = teachers.test_of(project, spec, key)
-        try:
-            self.frame.services.context.wait(job.id)
-        except WorkerFailed as error:
-            why = self.frame.services.context.jobs.get_job(job.id).message
-            raise StateError(f"{spec.name} does not answer: {why or error}") from error
+        teachers.try_out(project, spec, key)
         saved = any(row["name"] == spec.name for row in teachers.list_all(project))
         more = "" if saved else " It is not saved yet."
         return [told_html(f"{spec.name} answers.{more}"), _list(self.frame.services, self.frame.open(project))]
@@ -203,7 +198,7 @@ class _Handlers:
         if not file:
             raise InputError("Drop a file of recorded outputs first.")
         found = self.frame.services.data.import_outputs(project, Path(file), teacher.strip() or None)
-        self.frame.services.context.wait(found.job_id)
+        self.frame.services.jobs.wait(found.job_id)
         message = " ".join(tell_outputs(found, self.frame.services.data.read_back(project, found)))
         errors = table_html([{"row": e.row, "what is wrong": e.message} for e in found.errors[:20]], "left out")
         notes = table_html([{"row": n.row, "what is wrong": n.message} for n in found.notes[:20]], "taken in part")

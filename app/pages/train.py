@@ -13,7 +13,7 @@ from app.pages.picking import enable, read_number, run_choices, run_name
 from app.pages.plots import curves_plot
 from app.services import Services
 from app.usecases.labelling import read_money
-from app.usecases.planning import make_plan, plan_notes
+from app.usecases.planning import plan_notes
 from app.usecases.watching import Progress
 from app.view import Spark, log_html, span_text, stages_html, table_html, told_html
 from engine.config import read_config
@@ -152,20 +152,20 @@ class _Handlers:
         return self.frame.services
 
     def _plan(self, project: str, values: tuple[Any, ...]) -> Plan:
-        return make_plan(self.services.context, project, read_order(values))
+        return self.services.plan.make(project, read_order(values))
 
     def open(self, project: Project | None) -> list[Any]:
         if project is None:
             told = told_html("Make a project first, on the page Projects.")
             none = [gr.Dropdown([], value=None), gr.Dropdown([], value=None)]
             return [run_choices([]), *none, gr.skip(), told, *enable(False, False)]
-        runs = self.services.context.runs.all(project.id)
+        runs = self.services.reading.runs_of(project.id)
         names = [(run_name(run), run.id) for run in runs]
         beside = gr.Dropdown(names, value=[run.id for run in runs[:1]] or None)
-        live = [s.name for s in self.services.context.projects.teachers(project.id) if s.provider != "recorded"]
+        live = [s.name for s in self.services.projects.teachers(project) if s.provider != "recorded"]
         step = self.steps(project.name, runs[0].id) if runs else gr.Dropdown([], value=None)
         order = PlanOrder(preset=self.frame.policy.limits.preset or "small-student")
-        plan = make_plan(self.services.context, project.name, order)
+        plan = self.services.plan.make(project.name, order)
         why = self._why_not(project.name, plan)
         drawn = plan_html(plan) + (told_html(why) if why else "")
         compressor = gr.Dropdown([_NOBODY, *live], value=_NOBODY)
@@ -218,9 +218,9 @@ class _Handlers:
             run = self.services.run.start(project, self._plan(project, values))
         except NotFound as error:
             raise InputError(_say_unselected(error)) from error
-        runs = self.services.context.runs.all(run.project_id)
-        if self.services.context.runs.get(run.id).status == "stopped":
-            raise StateError(f"The run could not start: {self.services.context.runs.get(run.id).message}")
+        runs = self.services.reading.runs_of(run.project_id)
+        if (now := self.services.reading.find_run(run.id)).status == "stopped":
+            raise StateError(f"The run could not start: {now.message}")
         names = [(run_name(one), one.id) for one in runs]
         told = told_html(f"Run {run.id[:8]} is queued. It goes on when this tab is closed or the server ends.")
         return [told, run_choices(runs, run.id), gr.Dropdown(names, value=[run.id]), gr.Timer(active=True)]

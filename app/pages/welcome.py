@@ -69,7 +69,7 @@ class _Handlers:
         services = self.frame.services
         own = opened is not None and opened.name != NAME
         address = self.frame.policy.address(opened) if opened else NAME
-        runs = services.context.runs.all(services.context.projects.get(NAME).id)
+        runs = services.reading.runs_of(services.projects.get(NAME).id)
         systems = services.compare.systems(runs[0]) if runs else []
         way = [(Link(name, path, address), told) for name, path, told in _WAY]
         drawn = gr.Plot(tradeoff(systems), visible=bool(systems))

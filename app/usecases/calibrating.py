@@ -127,12 +127,7 @@ class CalibrateService:
 
     def count_golds(self, project_name: str) -> int:
         """How many queries have both samples to distill from and a gold label."""
-        sql = (
-            "SELECT count(DISTINCT s.query_id) AS n FROM samples s JOIN golds g ON g.project_id = s.project_id "
-            "AND g.query_id = s.query_id WHERE s.project_id = ? AND s.split = 'distill'"
-        )
-        found = self.context.db.remembered(sql, [self.context.projects.get(project_name).id])
-        return int(found[0]["n"])
+        return self.context.queries.count_golds(self.context.projects.get(project_name).id)
 
     def fit(self, project_name: str, config: SelectionConfig) -> Fitted:
         """The temperature of the greatest likelihood for these settings; nothing is stored or decided by it.
@@ -204,8 +199,7 @@ class CalibrateService:
         known = sorted(set(arrays.query_ids) & golds.keys())
         chosen = {known[place] for place in np.linspace(0, len(known) - 1, min(MOST_SCORED, len(known))).astype(int)}
         queries = {q.id: q for q in self.context.queries.get(project.id, Split.DISTILL) if q.id in chosen}
-        sql = "SELECT label FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id"
-        labels = self.context.db.arrays(sql, [project.id])["label"]
+        labels = self.context.samples.labels(project.id)
         found: dict[tuple[str, str], int] = {}
         verdict = np.full(len(arrays.ids), _UNSCORED, dtype=np.int8)
         for place, (query_id, label) in enumerate(zip(arrays.query_ids, labels, strict=True)):

@@ -126,11 +126,6 @@ def _origins(context: Context, project: Project, selection_id: str) -> dict[str,
     selection = context.selections.get(selection_id)
     kept = context.selections.kept(selection_id)
     taught = {row["teacher"] for row in kept}
-    prompts = context.db.rows(
-        "SELECT DISTINCT p.name, p.hash FROM prompts p JOIN attempts a ON a.prompt_hash = p.hash "
-        "WHERE a.project_id = ? AND a.purpose IN ('label', 'compress', 'check') ORDER BY ALL",
-        [project.id],
-    )
     teachers = []
     for spec in context.projects.teachers(project.id):
         price = find_price(spec)
@@ -147,7 +142,7 @@ def _origins(context: Context, project: Project, selection_id: str) -> dict[str,
     return {
         "project": project.name,
         "teachers": teachers,
-        "prompts": prompts,
+        "prompts": context.projects.kept_prompts(project.id),
         "selection": {
             "id": selection.id,
             "title": selection.config.title,
@@ -196,8 +191,7 @@ def _origin(found: dict[str, Any]) -> str:
 def snippet(context: Context, project: Project, run: Run, how: tuple[str, str], base: str) -> str:
     """Python that loads the exported folder and answers a query of the project."""
     task = get_task(project.config.task)
-    queries = context.queries.page(project.id, size=1)
-    found = context.queries.find_one(project.id, queries[0]["id"]) if queries else make_query("What is 2 + 2?")
+    found = context.queries.first(project.id) or make_query("What is 2 + 2?")
     example = Query(found.id, found.text, found.choices, found.kind, None, Split.DISTILL)
     messages = [{"role": role, "content": text} for role, text in student_prompt(task, example)]
     imports, load = how

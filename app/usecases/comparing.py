@@ -20,7 +20,7 @@ from engine.tasks import get_task
 from engine.tasks.reply import read_growing
 from engine.types import WHOLE, Difference, Query, ReportRow
 from engine.wording import counted
-from storage.runs import Run
+from storage.runs import Run, Sides
 
 PAGE = 10
 ASSUMED_HOUR = 0.10
@@ -163,13 +163,7 @@ class CompareService:
 
     def _device_hours(self, run: Run) -> float:
         """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
-        row = self.context.db.row(
-            'SELECT coalesce(sum(least(coalesce(took, 0), 3600)), 0) AS seconds FROM (SELECT e."at" - lag(e."at") OVER '
-            "(PARTITION BY j.id ORDER BY e.seq) AS took FROM events e JOIN jobs j ON j.id = e.job_id "
-            "WHERE j.run_id = ? AND j.kind = 'student')",
-            [run.id],
-        )
-        return float(row["seconds"]) / 3600 if row else 0.0
+        return self.context.runs.device_seconds(run.id) / 3600
 
     def differing(self, run: Run, first: str, second: str, begin: int = 0, alone: str = "") -> list[dict[str, Any]]:
         """Held-out queries on which two systems give other labels or verdicts, ten from a place on.
@@ -181,24 +175,12 @@ class CompareService:
         lacking = [name for name in (first, second) if not name]
         if lacking:
             raise InputError("Choose two systems to compare.")
-        where = {"": "TRUE", first: "a.correct AND NOT b.correct", second: "b.correct AND NOT a.correct"}.get(
-            alone, "TRUE"
+        sides = Sides(
+            (steps.get(first, TEACHERS), first),
+            (steps.get(second, TEACHERS), second),
+            "first" if alone == first else "second" if alone == second else "",
         )
-        rows = self.context.db.rows(
-            "SELECT q.id AS query_id, q.text AS query, q.kind, g.label AS gold, a.text AS first_text, "
-            "a.label AS first_label, a.correct AS first_correct, b.text AS second_text, b.label AS second_label, "
-            "b.correct AS second_correct "
-            "FROM answers a JOIN answers b ON b.run_id = a.run_id AND b.query_id = a.query_id "
-            "JOIN queries q ON q.project_id = ? AND q.id = a.query_id "
-            "LEFT JOIN golds g ON g.project_id = q.project_id AND g.query_id = q.id "
-            "WHERE a.run_id = ? AND a.step = ? AND a.system = ? AND b.step = ? AND b.system = ? "
-            f"AND (a.correct IS DISTINCT FROM b.correct OR a.label IS DISTINCT FROM b.label) AND {where} "
-            "ORDER BY q.position LIMIT ? OFFSET ?",
-            [
-                *(run.project_id, run.id, steps.get(first, TEACHERS), first, steps.get(second, TEACHERS), second),
-                *(PAGE, begin),
-            ],
-        )
+        rows = self.context.runs.answers_beside_golds(run, sides, PAGE, begin)
         task = get_task(self.context.projects.get(run.project_id).config.task)
         known = {side: name not in steps for side, name in (("first", first), ("second", second))}
         for row in rows:

@@ -91,6 +91,10 @@ class DataService:
         get_task(config.task)
         return self.context.projects.create(config)
 
+    def counts(self, project: Project) -> dict[str, int]:
+        """How many queries a project has, by split; a split without any is left out."""
+        return self.context.queries.counts(project.id)
+
     def import_into(
         self,
         asked: Mapping[str, str],

@@ -78,17 +78,8 @@ class ExportService:
         Returns:
             The number of rows.
         """
-        rows = self.context.db.rows(
-            "SELECT q.key, q.text AS query, q.choices, q.kind, s.teacher, coalesce(o.text, s.rationale) AS rationale, "
-            "o.text IS NOT NULL AS edited, s.label, r.confidence, "
-            "r.reason, r.similarity, s.id AS sample_id, q.id AS query_id, ? AS selection FROM selection_rows r "
-            "JOIN samples s ON s.id = r.sample_id AND s.project_id = ? "
-            "LEFT JOIN overrules o ON o.number = r.edit "
-            "JOIN queries q ON q.id = r.query_id AND q.project_id = ? "
-            "WHERE r.selection_id = ? AND r.reason LIKE 'kept%' ORDER BY q.position, s.id",
-            [selection_id, project_id, project_id, selection_id],
-        )
-        _write(path, [{**row, "choices": json.loads(row["choices"])} for row in rows])
+        rows = self.context.selections.kept_whole(project_id, selection_id)
+        _write(path, rows)
         return len(rows)
 
     def stage_dataset(self, run_id: str, kind: str, path: Path) -> int:
@@ -111,6 +102,10 @@ class ExportService:
         card = write_card(self.context, run, step, "adapter", public)
         _copy_whole(source, folder, card.files | {_CONFIG: named_config(source, base_name(run, public))})
         return folder
+
+    def card(self, run: Run, step: str) -> str:
+        """The card that goes with a stage's adapter, in Markdown."""
+        return write_card(self.context, run, step, "adapter").readme
 
     def find_adapter(self, run: Run, step: str) -> Path:
         """The adapter of a finished train step.

@@ -12,7 +12,7 @@ from typing import Any
 
 from app.usecases.context import Context
 from engine.errors import InputError, NotFound, StateError, say_error
-from engine.types import Job, JobStatus
+from engine.types import Job
 
 _STORE = "tacit.duckdb"
 _FOLDERS = ("recordings", "runs", "jobs", "exports")
@@ -33,23 +33,11 @@ class KeepService:
 
         Keys: number, id, project, kind, status, started, seconds, cost (None: some of it unknown), message.
         """
-        return self.context.db.rows(
-            "SELECT j.number, j.id, p.name AS project, j.kind, j.status, j.created_at AS started, "
-            '(SELECT max(e."at") - min(e."at") FROM events e WHERE e.job_id = j.id) AS seconds, '
-            "(SELECT CASE WHEN count(*) FILTER (WHERE a.cost IS NULL) > 0 THEN NULL ELSE coalesce(sum(a.cost), 0) END "
-            "FROM attempts a WHERE a.job_id = j.id) AS cost, j.message "
-            "FROM (SELECT * FROM jobs WHERE (? IS NULL OR number < ?) AND (? IS NULL OR project_id = ?) "
-            "ORDER BY number DESC LIMIT ?) j LEFT JOIN projects p ON p.id = j.project_id ORDER BY j.number DESC",
-            [after, after, only, only, JOBS],
-        )
+        return self.context.jobs.listed(JOBS, after, only)
 
     def quarantined(self) -> list[dict[str, Any]]:
         """Jobs whose journal could not be taken in, newest first: id, project, kind, message."""
-        return self.context.db.remembered(
-            "SELECT j.id, p.name AS project, j.kind, j.message FROM jobs j LEFT JOIN projects p ON p.id = j.project_id "
-            "WHERE j.status = ? ORDER BY j.number DESC",
-            [JobStatus.QUARANTINED.value],
-        )
+        return self.context.jobs.quarantined()
 
     def retry(self, job: str) -> Job:
         """Take the journal of a quarantined job in again, by its id or how it begins.
@@ -58,10 +46,10 @@ class KeepService:
             NotFound: if there is no such job, or more than one.
             StateError: if it is not quarantined, or its journal still can't be taken in.
         """
-        rows = self.context.db.rows("SELECT id FROM jobs WHERE starts_with(id, ?) LIMIT 2", [job.strip()])
-        if len(rows) != 1 or not job.strip():
-            raise NotFound(f"{'several jobs begin' if rows else 'no job begins'} with {job!r}; `tacit jobs` lists them")
-        return self.context.watch.retry(rows[0]["id"])
+        ids = self.context.jobs.ids_from(job.strip())
+        if len(ids) != 1 or not job.strip():
+            raise NotFound(f"{'several jobs begin' if ids else 'no job begins'} with {job!r}; `tacit jobs` lists them")
+        return self.context.watch.retry(ids[0])
 
     def spend(self, only: str | None = None) -> list[dict[str, Any]]:
         """What teachers cost, by project, teacher and purpose.
@@ -69,14 +57,7 @@ class KeepService:
         Keys: project, teacher, purpose, requests, failed, tokens_in, tokens_out, cost, unknown (requests without a
         known cost).
         """
-        return self.context.db.remembered(
-            "SELECT p.name AS project, a.teacher, a.purpose, count(*) AS requests, "
-            "count(*) FILTER (WHERE a.error IS NOT NULL) AS failed, sum(a.input_tokens)::BIGINT AS tokens_in, "
-            "sum(a.output_tokens)::BIGINT AS tokens_out, coalesce(sum(a.cost), 0) AS cost, "
-            "count(*) FILTER (WHERE a.cost IS NULL) AS unknown FROM attempts a JOIN projects p ON p.id = a.project_id "
-            "WHERE ? IS NULL OR a.project_id = ? GROUP BY ALL ORDER BY ALL",
-            [only, only],
-        )
+        return self.context.ledger.by_project(only)
 
     def purge(self, name: str, typed: str) -> None:
         """Remove a project for good: rows, runs, adapters, jobs. `typed` must be its name again.

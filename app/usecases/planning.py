@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from app.usecases.context import Context
 from engine import plans
 from engine.errors import TacitError
@@ -10,15 +12,21 @@ from engine.plans.order import PlanOrder
 from engine.students import find_student
 
 
-def make_plan(context: Context, project_name: str, order: PlanOrder) -> Plan:
-    """A plan as ordered. Where the teachers are recordings and no live compressor is named, nothing is compressed.
+@dataclass(frozen=True)
+class PlanService:
+    """Use cases of plans."""
 
-    Raises:
-        ConfigError: if a name is unknown or the stages can't be read.
-    """
-    project = context.projects.get(project_name)
-    providers = {spec.provider for spec in context.projects.teachers(project.id)}
-    return plans.make_plan(order, recorded="recorded" in providers)
+    context: Context
+
+    def make(self, project_name: str, order: PlanOrder) -> Plan:
+        """A plan as ordered. Where the teachers are recordings and no live compressor is named, nothing is compressed.
+
+        Raises:
+            ConfigError: if a name is unknown or the stages can't be read.
+        """
+        project = self.context.projects.get(project_name)
+        providers = {spec.provider for spec in self.context.projects.teachers(project.id)}
+        return plans.make_plan(order, recorded="recorded" in providers)
 
 
 def plan_notes(plan: Plan) -> list[str]:

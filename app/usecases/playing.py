@@ -26,7 +26,7 @@ from engine.label import label
 from engine.ports import Task, Teacher
 from engine.tasks import get_task
 from engine.teachers.hosted import HostedTeacher
-from engine.types import Choice, Job, Purpose, Query, make_query
+from engine.types import Choice, Job, Purpose, Query, Split, make_query
 from storage.projects import Project
 from storage.runs import Run
 from storage.votes import VERDICTS, Vote
@@ -89,24 +89,24 @@ class PlayService:
 
     def pick(self, project: Project, at_random: float) -> Query | None:
         """A query of the project, held-out ones first; `at_random` from 0 to 1 says which."""
-        for split in ("heldout", "distill"):
-            row = self.context.db.row(
-                "SELECT id FROM queries WHERE project_id = ? AND split = ? ORDER BY position "
-                "LIMIT 1 OFFSET (SELECT floor(? * count(*))::BIGINT FROM queries WHERE project_id = ? AND split = ?)",
-                [project.id, split, min(at_random, 0.999999), project.id, split],
-            )
-            if row is not None:
-                return self.context.queries.find_one(project.id, row["id"])
+        for split in (Split.HELDOUT, Split.DISTILL):
+            query = self.context.queries.pick(project.id, split, at_random)
+            if query is not None:
+                return query
         return None
 
     def first(self, project: Project, size: int = 50) -> list[tuple[str, str]]:
         """The beginning of some queries with their ids, held-out ones first."""
-        rows = self.context.db.rows(
-            "SELECT left(text, 120) AS begin, id FROM queries WHERE project_id = ? "
-            "ORDER BY split = 'heldout' DESC, position LIMIT ?",
-            [project.id, size],
-        )
-        return [(" ".join(row["begin"].split()), row["id"]) for row in rows]
+        found = self.context.queries.beginnings(project.id, size)
+        return [(" ".join(begin.split()), id_) for begin, id_ in found]
+
+    def render(self, project: Project, query_id: str) -> str:
+        """One of the project's queries as its teachers read it.
+
+        Raises:
+            NotFound: if there is none of that id.
+        """
+        return get_task(project.config.task).render(self.context.queries.find_one(project.id, query_id))
 
     def read_query(self, project: Project, text: str) -> Query:
         """The query that somebody typed: one of the project's where it reads like that, else a new one.
@@ -264,12 +264,7 @@ class PlayService:
         for name, text in list(self.heard.get(job.id, {}).items()):
             if not panes[f"teacher {name}"].over:
                 panes[f"teacher {name}"] = replace(panes[f"teacher {name}"], text=say_growing(text))
-        rows = self.context.db.rows(
-            "SELECT teacher, purpose, raw, output_tokens, latency_s, cost, error, message FROM attempts "
-            'WHERE job_id = ? ORDER BY teacher, "at"',
-            [job.id],
-        )
-        for row in rows:
+        for row in self.context.samples.attempts(job.id):
             id_ = f"teacher {row['teacher']}"
             panes[id_] = _answered(panes[id_], row, task, query)
         if now.status.over:
@@ -287,6 +282,10 @@ class PlayService:
         if vote.verdict not in VERDICTS:
             raise InputError(f"there is no verdict {vote.verdict!r}")
         self.context.votes.add(project.id, vote)
+
+    def tally(self, project: Project) -> list[dict[str, Any]]:
+        """Blind votes by pair of systems. Keys: system, other, votes, better, worse, both_good, neither_good."""
+        return self.context.votes.tally(project.id)
 
 
 def _answered(pane: Pane, row: dict[str, Any], task: Task, query: Query) -> Pane:

@@ -25,12 +25,8 @@ def find_preset(context: Context, project: Project) -> Begun:
     teachers = context.projects.teachers(project.id)
     if not teachers or any(spec.provider != "recorded" for spec in teachers):
         return Begun(PAPER.name, PAPER.config)
-    row = context.db.remembered(
-        "SELECT count(*) AS samples, count(*) FILTER (WHERE cardinality(factors) > 0) AS scored FROM samples "
-        "WHERE project_id = ? AND split = 'distill'",
-        [project.id],
-    )[0]
-    if 2 * row["scored"] > row["samples"]:
+    samples, scored = context.samples.count_scored(project.id)
+    if 2 * scored > samples:
         return Begun(PAPER.name, PAPER.config)
     return Begun(
         RECORDINGS.name,

@@ -85,9 +85,6 @@ class PromptService:
         """
         project = self.context.projects.get(project_name)
         task = get_task(project.config.task)
-        rows = self.context.queries.page(project.id, size=1)
-        first = (
-            self.context.queries.find_one(project.id, rows[0]["id"]) if rows else Query("", "(the query stands here)")
-        )
+        first = self.context.queries.first(project.id) or Query("", "(the query stands here)")
         prompt = make_prompt("teacher", task.name, 0, text.replace("\r\n", "\n"))
         return Rendered(*prompt.render(query=task.render(first), factors=", ".join(task.factors)))

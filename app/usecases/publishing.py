@@ -11,20 +11,23 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from app.usecases.asking import Keys
 from app.usecases.carding import SET_FILE, write_card, write_set_card
 from app.usecases.context import Context
-from app.usecases.exporting import ExportService
+from app.usecases.exporting import MERGE, ExportService
 from engine.errors import InputError, KeyMissing, StateError, say_hub_error, where_it_failed
 from engine.jobs.events import EventLog
 from engine.types import Job
+from storage.projects import Project
 from storage.runs import Run
 
 _LOG = logging.getLogger(__name__)
 
 PUSH = "push"
+MADE = 5
+"""Merges and pushes that are told of."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 PUSHING = "pushing"
 """The folder of a workspace where uploads are made ready; what a killed process left in it goes at the next start."""
@@ -109,6 +112,25 @@ class PublishService:
         return self.context.submit(
             run.project_id, PUSH, {**asdict(order), "run": run.id, "repository": order.repository.strip()}
         )
+
+    def find_pushed(self, job_id: str) -> str | None:
+        """The address at which a push arrived; None where it did not."""
+        found = self.context.jobs.last_events(job_id, ("pushed",))
+        return str(found[0].data["url"]) if found else None
+
+    def made(self, project: Project) -> list[dict[str, Any]]:
+        """A project's five newest merges and pushes, newest first. Keys: what, status, where, message."""
+        jobs = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in (MERGE, PUSH)][:MADE]
+        return [self._describe(job) for job in jobs]
+
+    def _describe(self, job: Job) -> dict[str, Any]:
+        pushed = self.find_pushed(job.id)
+        return {
+            "what": " ".join(filter(None, (job.kind, job.spec.get("what"), job.spec["step"]))),
+            "status": "pushed" if pushed else job.status.value,
+            "where": pushed or job.spec.get("output", job.spec.get("repository")),
+            "message": job.message,
+        }
 
     def _token(self) -> str:
         token = self.keys.of(TOKEN)

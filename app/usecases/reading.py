@@ -45,6 +45,22 @@ class ReadService:
             )
         return listed
 
+    def runs_of(self, project_id: str) -> list[Run]:
+        """A project's runs, newest first."""
+        return self.context.runs.all(project_id)
+
+    def find_run(self, run_id: str) -> Run:
+        """A run of whatever project, by its id or how it begins.
+
+        Raises:
+            NotFound: if there is none, or more than one.
+        """
+        return self.context.runs.get(run_id)
+
+    def report(self, run: Run) -> list[ReportRow]:
+        """The rows of a run's report in their order, of all queries and of each kind."""
+        return self.context.reports.rows(run.id)
+
     def run_of(self, project_name: str, run_id: str | None) -> Run:
         """A run, which must be one of the project.
 

@@ -13,18 +13,11 @@ from engine.errors import TacitError
 from engine.forecasts import TO_WRITE, Forecast
 from engine.plans import Compress
 from engine.remaining import Done, Left, Sizes, estimate_left
-from engine.types import JobStatus, Purpose, Split
+from engine.types import JobStatus, Split
 from storage.runs import Run, StepState
 
 _CHARACTERS = 4
 """Of a token, at most, where the bound on what is written cuts a rationale off."""
-_GAPS = (
-    "SELECT step, median(gap) AS gap, arg_max(most, seq) AS most FROM (SELECT e.data->>'step' AS step, e.seq, "
-    "(e.data->>'of')::BIGINT AS most, "
-    'e."at" - lag(e."at") OVER (PARTITION BY e.job_id, e.data->>\'step\' ORDER BY e.seq) AS gap '
-    "FROM events e JOIN jobs j ON j.id = e.job_id WHERE j.run_id = ? AND e.type = 'metric' "
-    "AND (e.data->>'$.values.loss') IS NOT NULL) GROUP BY step"
-)
 
 
 @dataclass(frozen=True)
@@ -63,20 +56,13 @@ class RemainingService:
         return self._sizes[run.id]
 
     def _look(self, run: Run) -> Done:
-        paces = self.context.db.rows(_GAPS, [run.id])
-        updates = self.context.db.rows(
-            "SELECT step, max(update_no) AS n FROM metrics WHERE run_id = ? GROUP BY step", [run.id]
-        )
-        answers = self.context.db.rows(
-            "SELECT step, count(*) AS n, avg(latency_s) AS latency FROM answers WHERE run_id = ? GROUP BY step",
-            [run.id],
-        )
+        paces, written = self.context.runs.paces(run.id), self.context.runs.written(run.id)
         return Done(
-            gaps={row["step"]: row["gap"] for row in paces if row["gap"]},
-            most={row["step"]: row["most"] for row in paces},
-            updates={row["step"]: row["n"] for row in updates},
-            answers={row["step"]: row["n"] for row in answers},
-            latencies={row["step"]: row["latency"] for row in answers if row["latency"]},
+            gaps={step: gap for step, (gap, _) in paces.items() if gap},
+            most={step: most for step, (_, most) in paces.items()},
+            updates=self.context.runs.updates(run.id),
+            answers={step: n for step, (n, _) in written.items()},
+            latencies={step: latency for step, (_, latency) in written.items() if latency},
         )
 
     def _find_forecast(self, run: Run) -> Forecast | None:
@@ -91,23 +77,12 @@ class RemainingService:
     def _compress(self, run: Run, step: Compress, sizes: Sizes) -> float | None:
         """Seconds that teachers take for what is left to compress, by how long their answers took so far."""
         specs = {spec.name: spec for spec in self.context.projects.teachers(run.project_id)}
-        waiting = self.context.db.rows(
-            "SELECT k.teacher, count(*) AS n FROM selection_rows k WHERE k.selection_id = ? AND k.reason LIKE 'kept%' "
-            "AND NOT EXISTS (SELECT 1 FROM rationales v WHERE v.run_id = ? AND v.step = ? AND NOT v.outdated "
-            "AND v.sample_id = k.sample_id) GROUP BY k.teacher",
-            [run.selection_id, run.id, step.name],
-        )
         work: dict[str, int] = {}
-        for row in waiting:
-            spec = specs.get(row["teacher"])
-            asked = row["teacher"] if spec and spec.provider != "recorded" else run.plan.compressor or ""
-            work[asked] = work.get(asked, 0) + row["n"] * run.plan.check_level
-        rows = self.context.db.remembered(
-            "SELECT teacher, avg(latency_s)::DOUBLE AS s FROM attempts WHERE project_id = ? AND latency_s IS NOT NULL "
-            "AND purpose IN (?, ?) AND error IS NULL GROUP BY teacher",
-            [run.project_id, Purpose.LABEL.value, Purpose.COMPRESS.value],
-        )
-        took = {row["teacher"]: row["s"] for row in rows}
+        for teacher, count in self.context.rationales.count_left(run, step.name).items():
+            spec = specs.get(teacher)
+            asked = teacher if spec and spec.provider != "recorded" else run.plan.compressor or ""
+            work[asked] = work.get(asked, 0) + count * run.plan.check_level
+        took = self.context.ledger.latencies(run.project_id)
         if any(name not in took or name not in specs for name in work):
             return None
         return max((count * took[name] / specs[name].concurrency for name, count in work.items()), default=0.0)

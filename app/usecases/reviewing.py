@@ -98,6 +98,10 @@ class ReviewService:
         rows = self.rows(run_id)
         return self._sum_up(run_id, rows), [row for row in rows if _passes(row, which)][begin : begin + PAGE]
 
+    def count_approved(self, run_id: str) -> int:
+        """How many rationales a person has approved in the last compress step of a run: what its next stage learns."""
+        return len(self.context.rationales.approved(run_id))
+
     def summary(self, run_id: str) -> Summary:
         """How compression went over all of a run."""
         return self._sum_up(run_id, self.rows(run_id))

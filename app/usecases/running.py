@@ -219,10 +219,11 @@ class RunService:
         """Score a run's answers anew and store the report."""
         score_run(self.context, self.context.runs.get(run_id))
 
-    def wait_over(self, run_id: str) -> None:
-        """Wait until none of a run's jobs is queued or running."""
+    def wait_over(self, run_id: str) -> Run:
+        """Wait until none of a run's jobs is queued or running; the run as it is then."""
         while any(job.run_id == run_id for job in self.context.jobs.unfinished_jobs()):
             time.sleep(POLL_S)
+        return self.context.runs.get(run_id)
 
     def _reset_stale(self, run: Run) -> bool:
         """Queue the first stale step and all behind it again, without their results; False if none is stale."""

@@ -210,22 +210,14 @@ class SelectService:
         """Whether a person decided anything that still counts."""
         return self.context.overrules.counting(project_id) > 0
 
-    def find(self, project_name: str) -> Project:
-        """The project of a name; NotFound where there is none."""
-        return self.context.projects.get(project_name)
-
     def preset(self, project_name: str) -> Begun:
         """The settings that a project begins with."""
         return find_preset(self.context, self.context.projects.get(project_name))
 
-    def settings(self, project_name: str) -> SelectionConfig:
-        """The settings of the newest selection; NotFound where there is none."""
-        return self.context.selections.latest(self.context.projects.get(project_name).id).config
-
     def begin(self, project_name: str) -> Begun:
         """The settings of the newest selection; where there is none, those that the project begins with."""
         try:
-            return Begun("", self.settings(project_name))
+            return Begun("", self.context.selections.latest(self.context.projects.get(project_name).id).config)
         except NotFound:
             return self.preset(project_name)
 

@@ -91,14 +91,10 @@ class StandingService:
         ]
 
     def _label_mark(self, project: Project, running: bool) -> Mark:
-        row = self.context.db.remembered(
-            "SELECT count(*) AS samples, (SELECT coalesce(sum(cost), 0) FROM attempts WHERE project_id = ?) AS cost "
-            "FROM samples WHERE project_id = ?",
-            [project.id, project.id],
-        )[0]
-        state: State = "running" if running else "done" if row["samples"] else "todo"
-        money = f", ${row['cost']:.2f}" if row["cost"] else ""
-        return Mark("Label", "/label", state, f"{_count(row['samples'], 'sample')}{money}" if row["samples"] else "")
+        size = self.context.projects.sizes(project.id)
+        state: State = "running" if running else "done" if size["samples"] else "todo"
+        money = f", ${size['cost']:.2f}" if size["cost"] else ""
+        return Mark("Label", "/label", state, f"{_count(size['samples'], 'sample')}{money}" if size["samples"] else "")
 
     def _select_mark(self, project: Project) -> Mark:
         try:
@@ -109,25 +105,17 @@ class StandingService:
         return Mark("Select", "/select", "stale" if stale else "done", f"{selection.counts['kept']:,} kept")
 
     def _compress_mark(self, project: Project) -> Mark:
-        row = self.context.db.remembered(
-            "SELECT count(DISTINCT (run_id, sample_id)) AS done, (SELECT count(*) FROM runs WHERE project_id = ? AND "
-            "status = 'waiting') AS waiting FROM rationales WHERE project_id = ?",
-            [project.id, project.id],
-        )[0]
+        done = self.context.rationales.count(project.id)
+        waiting = self.context.runs.count(project.id, RunStatus.WAITING)
         asking = any(job.kind in ("compress", "again") and job.project_id == project.id for job in self._jobs())
-        state: State = "running" if asking or row["waiting"] else "done" if row["done"] else "todo"
-        told = "waits for you" if row["waiting"] else f"{row['done']:,} short" if row["done"] else ""
+        state: State = "running" if asking or waiting else "done" if done else "todo"
+        told = "waits for you" if waiting else f"{done:,} short" if done else ""
         return Mark("Compress", "/compress", state, told)
 
     def _evaluate_mark(self, project: Project) -> Mark:
-        rows = self.context.db.remembered(
-            "SELECT DISTINCT r.run_id, u.created_at FROM report_rows r JOIN runs u ON u.id = r.run_id "
-            "WHERE u.project_id = ? ORDER BY u.created_at DESC LIMIT 1",
-            [project.id],
-        )
-        if not rows:
+        run_id = self.context.reports.newest_run(project.id)
+        if run_id is None:
             return Mark("Evaluate", "/evaluate", "todo", "")
-        run_id = rows[0]["run_id"]
         told = self.context.db.once(f"what of {run_id} to ship, on the rail", lambda: self._tell_ship(run_id))
         return Mark("Evaluate", "/evaluate", "done", told)
 
@@ -143,8 +131,8 @@ class StandingService:
         return f"{name} {scores[found.ship]:.2f}"
 
     def _play_mark(self, project: Project) -> Mark:
-        row = self.context.db.remembered("SELECT count(*) AS n FROM votes WHERE project_id = ?", [project.id])[0]
-        return Mark("Playground", "/playground", "done" if row["n"] else "todo", _count(row["n"], "vote"))
+        votes = self.context.votes.count(project.id)
+        return Mark("Playground", "/playground", "done" if votes else "todo", _count(votes, "vote"))
 
     def _export_mark(self, project: Project) -> Mark:
         made = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in ("merge", "push")]
@@ -191,8 +179,7 @@ class StandingService:
         A run goes on between two jobs too, when none is at work; and each part of a page is to see the end.
         """
         name, now = project.id if project else "", time.monotonic()
-        sql = "SELECT count(*) AS n FROM runs WHERE project_id = ? AND status = ?"
-        if jobs or self.trouble() or self.context.db.remembered(sql, [name, RunStatus.RUNNING.value])[0]["n"]:
+        if jobs or self.trouble() or self.context.runs.count(name, RunStatus.RUNNING):
             self._moved[name] = now
         return now - self._moved.get(name, -math.inf) < _AFTER_S
 
@@ -206,12 +193,7 @@ class StandingService:
         for project in self.context.projects.all():
             if project.archived is not archived:
                 continue
-            numbers = self.context.db.remembered(
-                "SELECT (SELECT count(*) FROM queries WHERE project_id = ?) AS queries, "
-                "(SELECT count(*) FROM samples WHERE project_id = ?) AS samples, "
-                "(SELECT coalesce(sum(cost), 0) FROM attempts WHERE project_id = ?) AS cost",
-                [project.id] * 3,
-            )[0]
+            numbers = self.context.projects.sizes(project.id)
             runs = self.context.runs.all(project.id)
             rows.append({"name": project.name, "task": project.config.task, **numbers, "runs": len(runs)})
         return rows

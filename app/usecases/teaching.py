@@ -14,7 +14,7 @@ from app.usecases.context import Context
 from app.usecases.data import RESERVED
 from engine.config import TeacherConfig, read_config
 from engine.costs import Budget, Price, assumed_price, find_price
-from engine.errors import ConfigError, InputError, KeyMissing, KeyRefused, NotFound
+from engine.errors import ConfigError, InputError, KeyMissing, KeyRefused, NotFound, StateError, WorkerFailed
 from engine.jobs.events import EventLog
 from engine.ports import EventSink
 from engine.teachers.calling import About, Caller, Outcome, Stopped, Tell, journal
@@ -188,6 +188,20 @@ class TeacherService:
         if key.strip():
             self._trials[mark] = key.strip()
         return self.context.submit(project.id, "probe", {"teacher": asdict(spec), "mark": mark})
+
+    def try_out(self, project_name: str, spec: TeacherSpec, key: str = "") -> None:
+        """Test a teacher that need not be saved, and wait for the outcome.
+
+        Raises:
+            ConfigError, KeyMissing: as `test`.
+            StateError: if it does not answer, with the reason.
+        """
+        job = self.test_of(project_name, spec, key)
+        try:
+            self.context.wait(job.id)
+        except WorkerFailed as error:
+            why = self.context.jobs.get_job(job.id).message
+            raise StateError(f"{spec.name} does not answer: {why or error}") from error
 
     async def run_probe(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a probing job."""

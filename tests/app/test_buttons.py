@@ -14,7 +14,6 @@ import pytest
 
 from app.pages.train import _FIELDS
 from app.services import Services, open_services
-from app.usecases.planning import make_plan
 from engine.config import ProjectConfig
 from engine.errors import ConfigError
 from engine.plans import Plan
@@ -78,7 +77,7 @@ def studio(embedded_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def plan(services: Services) -> Plan:
-    return make_plan(services.context, "p", PlanOrder(preset="smoke"))
+    return services.plan.make("p", PlanOrder(preset="smoke"))
 
 
 def put_run(services: Services, folder: Path, status: RunStatus) -> Run:

@@ -13,7 +13,7 @@ from app.demo import make_puzzles
 from app.pages.train import _line, plan_html
 from app.recipe import FAST
 from app.services import Services, open_services
-from app.usecases.planning import make_plan, plan_notes
+from app.usecases.planning import plan_notes
 from app.usecases.remaining import Left
 from engine.config import StudentConfig, TrainConfig
 from engine.errors import ConfigError
@@ -144,18 +144,18 @@ def test_a_forecast_tells_the_time_before_the_run_has_a_pace(services: Services)
 
 
 def test_a_plan_without_stage_2_says_so_before_it_starts(services: Services) -> None:
-    assert plan_notes(make_plan(services.context, "p", PlanOrder())) == []
+    assert plan_notes(services.plan.make("p", PlanOrder())) == []
     project = services.context.projects.get("p")
     services.context.projects.put_teacher(project.id, TeacherSpec("old", "recorded", "old", "there"))
-    plan = make_plan(services.context, "p", PlanOrder())
+    plan = services.plan.make("p", PlanOrder())
     assert any("Stage 2 is left out" in note for note in plan_notes(plan)) and "Stage 2 is left out" in plan_html(plan)
-    named = make_plan(services.context, "p", PlanOrder(compressor="forward"))
+    named = services.plan.make("p", PlanOrder(compressor="forward"))
     assert plan_notes(named) == [] and any(step.name == "stage2" for step in named.steps)
 
 
 @pytest.mark.parametrize("student", ["/nowhere/at/all", "nobody/has-this", "what is this"])
 def test_a_student_that_can_not_be_had_is_refused_before_anything_is_queued(services: Services, student: str) -> None:
-    plan = make_plan(services.context, "p", PlanOrder(student=student))
+    plan = services.plan.make("p", PlanOrder(student=student))
     assert any(student in note for note in plan_notes(plan)), "the page says so while it is typed"
     project = services.context.projects.get("p")
     jobs = len(services.context.jobs.jobs_of(project.id))

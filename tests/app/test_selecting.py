@@ -81,7 +81,8 @@ AGREE, DIFFER, ALONE = [("one", "A"), ("two", "A")], [("one", "A"), ("two", "B")
 def reasons(services: Services, config: SelectionConfig) -> dict[str, str]:
     """Reason by sample."""
     stored = services.select.select("p", config)
-    return {row["sample_id"]: row["reason"] for row in services.context.selections.page(stored.id, size=1000)}
+    rows = services.context.db.rows("SELECT sample_id, reason FROM selection_rows WHERE selection_id = ?", [stored.id])
+    return {row["sample_id"]: row["reason"] for row in rows}
 
 
 def test_a_project_of_recordings_begins_with_their_preset_and_is_told_why(services: Services) -> None:

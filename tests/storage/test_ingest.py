@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from engine.types import Event, Job, JobStatus, RationaleOrigin, Split
+from engine.types import Event, Job, JobStatus, RationaleOrigin, RunStatus, Split
 from storage.db import Database
 from storage.jobs import Jobs
 from storage.rationales import Rationales, Version
@@ -174,13 +174,18 @@ def test_counts_tell_samples_and_failures_that_no_sample_followed(
     ]
 
 
-def test_pages_of_samples_follow_each_other(samples: Samples, jobs: Jobs, run: Run, job: Job, replies: Any) -> None:
-    names = [f"s{n:02}" for n in range(11)]
-    jobs.ingest(job, number(*(("reply", replies.good(name, rationale="x" * 999)) for name in reversed(names))), 1)
-    first = samples.page("p", size=4)
-    second = samples.page("p", first[-1]["id"], 50)
-    assert [row["id"] for row in first + second] == names
-    assert {len(row["rationale"]) for row in first} == {300}
+def test_what_is_told_of_samples_one_by_one_is_by_id(
+    samples: Samples, jobs: Jobs, run: Run, job: Job, replies: Any
+) -> None:
+    events = number(
+        ("reply", replies.good("s3", query="q2", label="C", label_key="C", factors={})),
+        ("reply", replies.good("s1", query="q1", rationale="  ", label="a", label_key="A")),
+        ("reply", replies.good("s2", query="q1", split=Split.HELDOUT.value)),
+    )
+    jobs.ingest(job, events, 1)
+    assert samples.labels("p").tolist() == ["a", "C"]
+    assert list(samples.rationales("p"))[0].strip() == ""
+    assert samples.count_scored("p") == (2, 1)
 
 
 def test_samples_as_arrays_are_by_id_with_missing_factors_as_nan(
@@ -273,3 +278,16 @@ def test_rationales_are_taken_once_a_step_and_anew_after_a_reset(
     take("short", "asked", note="shorter, please")
     assert texts() == ["asked again", "", "asked again"]
     assert held.approve("run1", [("s1", 1)]) == 1 and held.approved("run1") == {}, "an outdated one is not taught"
+
+
+def test_how_far_a_run_is_is_read_from_what_its_jobs_journaled(jobs: Jobs, runs: Runs, run: Run, job: Job) -> None:
+    student = jobs.add(replace(job, id="job2", kind="student"))
+    metrics = [("metric", {"step": "stage1", "update": n, "of": 9, "values": {"loss": 1.0}}) for n in (1, 2, 3)]
+    answer = {"step": "ev", "system": "stage1", "text": "B", "tokens": 1, "finished": True}
+    answers = [("answer", answer | {"query_id": f"q{n}", "latency_s": n}) for n in (1, 2)]
+    jobs.ingest(student, number(*metrics, *answers), 1)
+    assert runs.paces("run1") == {"stage1": (1.0, 9)}
+    assert runs.updates("run1") == {"stage1": 3}
+    assert runs.written("run1") == {"ev": (2, 1.5)}
+    assert runs.device_seconds("run1") == 4.0, "from the first event to the last"
+    assert (runs.count("p", RunStatus.RUNNING), runs.count("p", RunStatus.WAITING)) == (1, 0)

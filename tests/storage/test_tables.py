@@ -101,23 +101,41 @@ def test_adding_queries_again_changes_nothing_and_counts_the_new(db: Database) -
     assert queries.add("q", [one], {}) == 1
 
 
-def test_pages_of_queries_follow_each_other_without_gap_or_repeat(db: Database) -> None:
+def test_queries_keep_the_order_in_which_they_first_came(db: Database) -> None:
     queries = Queries(db)
+    assert queries.first("p") is None
     given = [make_query(f"query {n}") for n in range(25)]
     queries.add("p", given[:10], {})
     queries.add("p", given[5:], {})
-    seen: list[str] = []
-    after = 0
-    while page := queries.page("p", after, 7):
-        assert len(page) <= 7
-        seen += [row["id"] for row in page]
-        after = page[-1]["position"]
-    assert seen == [query.id for query in given]
+    assert queries.get("p") == given
+    assert queries.first("p") == given[0]
+
+
+def test_a_place_from_0_to_1_picks_a_query_of_a_split(db: Database) -> None:
+    queries = Queries(db)
+    given = [make_query(f"query {n}") for n in range(4)]
+    queries.add("p", [*given, make_query("held", split=Split.HELDOUT)], {})
+    places = (0.0, 0.24, 0.25, 0.99, 1.0)
+    assert [queries.pick("p", Split.DISTILL, place) for place in places] == [given[n] for n in (0, 0, 1, 3, 3)]
+    assert queries.pick("q", Split.DISTILL, 0.5) is None
+
+
+def test_beginnings_of_queries_are_clipped_and_the_held_out_come_first(db: Database) -> None:
+    queries = Queries(db)
+    given = [make_query("a" * 200), make_query("b"), make_query("held", split=Split.HELDOUT)]
+    queries.add("p", given, {})
+    assert queries.beginnings("p", 2) == [("held", given[2].id), ("a" * 120, given[0].id)]
 
 
 def stored(selection_id: str, threshold: float = 0.5) -> StoredSelection:
     config = dcrs(threshold=threshold, weights={"answer": 1.0})
     return StoredSelection(selection_id, "p", config, "f", {"kept": 1, "reasons": {"kept_few": 1}})
+
+
+def decided(db: Database, selection_id: str) -> list[tuple[str, float | None, bool, str]]:
+    """Sample, confidence, whether it was renormalised, and the reason."""
+    rows = db.rows("SELECT * FROM selection_rows WHERE selection_id = ? ORDER BY sample_id", [selection_id])
+    return [(row["sample_id"], row["confidence"], row["renormalised"], row["reason"]) for row in rows]
 
 
 def test_a_selection_comes_back_and_the_newest_is_the_latest(db: Database) -> None:
@@ -133,8 +151,7 @@ def test_a_selection_comes_back_and_the_newest_is_the_latest(db: Database) -> No
     assert selections.latest("p") == stored("two", 0.7)
     selections.add(stored("one"), rows)
     assert selections.latest("p") == stored("one")
-    page = selections.page("one")
-    assert [(row["sample_id"], row["confidence"], row["renormalised"], row["reason"]) for row in page] == [
+    assert decided(db, "one") == [
         ("s1", 0.9, False, "kept_pair"),
         ("s2", None, True, "no_confidence"),
     ]
@@ -145,19 +162,7 @@ def test_selecting_again_replaces_the_rows_of_the_same_selection(db: Database) -
     rows = [SelectionRow(f"s{n}", "q", "ann", 0.9, False, Reason.KEPT_FEW) for n in range(5)]
     selections.add(stored("one"), rows)
     selections.add(stored("one"), [replace(row, reason=Reason.BELOW_THRESHOLD) for row in rows[:2]])
-    assert [(row["sample_id"], row["reason"]) for row in selections.page("one")] == [
-        ("s0", "below_threshold"),
-        ("s1", "below_threshold"),
-    ]
-
-
-def test_pages_of_a_selection_follow_each_other(db: Database) -> None:
-    selections = Selections(db)
-    rows = [SelectionRow(f"s{n:02}", "q", "ann", 0.9, False, Reason.KEPT_FEW) for n in range(12)]
-    selections.add(stored("one"), rows[::-1])
-    first = selections.page("one", size=5)
-    second = selections.page("one", first[-1]["sample_id"], 50)
-    assert [row["sample_id"] for row in first + second] == [row.sample_id for row in rows]
+    assert decided(db, "one") == [("s0", 0.9, False, "below_threshold"), ("s1", 0.9, False, "below_threshold")]
 
 
 def test_a_run_comes_back_with_its_plan_and_steps(runs: Runs, run: Run) -> None:
