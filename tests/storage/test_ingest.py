@@ -184,7 +184,7 @@ def test_what_is_told_of_samples_one_by_one_is_by_id(
     )
     jobs.ingest(job, events, 1)
     assert samples.labels("p").tolist() == ["a", "C"]
-    assert list(samples.rationales("p"))[0].strip() == ""
+    assert next(samples.rationales("p")).strip() == ""
     assert samples.count_scored("p") == (2, 1)
 
 
