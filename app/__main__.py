@@ -238,7 +238,7 @@ def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     sys.stdout.write(f"run {stopped.id} is {status}{goes_on}\n")
 
 
-app.command()(export)
+app.command(cls=Listing)(export)
 app.command("serve-student")(serve_student)
 app.command()(push)
 app.command()(backup)

@@ -19,7 +19,7 @@ def export(
     to: Annotated[Path, typer.Argument(help="File .jsonl or .parquet for the set, or a folder for an adapter.")],
     run: Annotated[str | None, typer.Option(help="Run whose stage is exported.")] = None,
     stage: Annotated[str | None, typer.Option(help="Train step whose adapter is copied.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="full, compressed or label: the rows a stage trains on.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="The rows a stage trains on: {engine.datasets:DATASETS}.")] = None,
     merged: Annotated[bool, typer.Option("--merged", help="The stage merged into its base model.")] = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from app.usecases.playing import Pane
 from app.usecases.standing import Mark, RunningJob
+from engine.datasets import DATASETS
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Train
 from engine.wording import counted
 
@@ -134,7 +135,7 @@ def _say_step(step: AnyStep) -> str:
         epochs = f"{step.train.epochs:g} {'epoch' if step.train.epochs == 1 else 'epochs'}"
         size = counted(step.train.updates, "update") if step.train.updates else epochs
         size = "equal updates" if step.equal_updates_to else size
-        return f"{step.name}: {_TAUGHT[step.dataset]}, {size}, rate {step.train.learning_rate:g}"
+        return f"{step.name}: {DATASETS.get(step.dataset).title}, {size}, rate {step.train.learning_rate:g}"
     if isinstance(step, Answer):
         return "the student answers"
     if isinstance(step, Compress):
@@ -142,9 +143,6 @@ def _say_step(step: AnyStep) -> str:
     if isinstance(step, Evaluate):
         return f"score {step.system}"
     return "you review" if step.approve == "person" else "all are approved"
-
-
-_TAUGHT = {"full": "full reasoning", "compressed": "compressed reasoning", "label": "answers only"}
 
 
 def page_url(path: str, project: str) -> str:

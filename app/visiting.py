@@ -24,6 +24,7 @@ from app.shipping import NAME, bring_demo, bring_shipped
 from app.usecases.standing import Mark
 from app.view import Link, note_html, told_html
 from engine.errors import Forbidden, NotFound, StateError
+from engine.plans.order import PlanOrder
 from storage.projects import OF_VISITORS, Project
 
 WELCOME = "Welcome"
@@ -68,6 +69,8 @@ _PATIENCE_S = 120.0
 _MOST_QUERY, _MOST_TEXT = 1_000, 20_000
 _LIMITS = Limits(preset="smoke", query=_MOST_QUERY, kept_as="tacit-copy")
 _MOST_UPDATES = 4
+_FREE = ("plan", "compressor", "review", "check_level", "compress_cap")
+"""What of an order visitors choose as they like."""
 _SETTLE_S = 5.0
 """So long after a copy asked for the device its job stands in the queue; until then nobody of it may ask again."""
 
@@ -206,7 +209,7 @@ class Visitors:
         if place == ("playground", "ask"):
             self._check_play(own is not None, values)
         if place in _ORDERS:
-            _check_order(values)
+            _check_order(values[1])
         if place in _GO_ON and values[1] and not self.goes_on(str(own), values[1]):
             raise Forbidden("This run is too long for the demo: start a smoke test of your own.")
         if place in _ON_DEVICE:
@@ -342,9 +345,9 @@ class Visitors:
         threading.Thread(target=run, daemon=True).start()
 
 
-def _check_order(values: Sequence[Any]) -> None:
+def _check_order(entered: Entered[PlanOrder]) -> None:
     """Only the smoke preset on the packaged student, without changes: four updates a stage."""
-    plan, preset, student, *_ = values[1:]
-    changed = [value for value in values[8:] if str(value or "").strip()]
-    if preset != "smoke" or str(student).strip() != "packaged" or changed or not plan:
+    order = entered.read()
+    free = {name: getattr(order, name) for name in _FREE}
+    if order != PlanOrder(preset=str(_LIMITS.preset), **free):
         raise Forbidden("Here only the smoke test runs, on the packaged student: choose the preset 'smoke test'.")

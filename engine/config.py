@@ -50,6 +50,7 @@ class TrainConfig(Config):
     max_tokens: int = Field(4096, gt=1)
     warmup: float = Field(0.03, ge=0, lt=1)
     mask_prompt: bool = True
+    loss: str = Field("likelihood", max_length=100)
     validation: float = Field(0.05, ge=0, lt=1)
     save_every: int = Field(50, gt=0)
 
@@ -76,7 +77,7 @@ class StudentConfig(Config):
 class ReplaySource(Config):
     """Rows of an earlier stage that are mixed into a later one."""
 
-    dataset: Literal["full", "compressed", "label"]
+    dataset: str = Field(max_length=100)
     share: float = Field(gt=0, le=1, description="share of that dataset's rows")
 
 

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from engine.datasets import DATASETS
 from engine.plans import Answer, Evaluate, Plan, Train
 
-TO_WRITE = {"untrained": 1.5, "full": 1.0, "compressed": 0.5, "label": 0.1}
-"""How long an answer is against the middling rationale, by what its stage was taught; a guess until it has run."""
+UNTRAINED = "untrained"
+"""Stands among the datasets for a student that learned none."""
+_LENGTH_UNTRAINED = 1.5
 _WRITES_LOW = 0.5
 
 
 @dataclass(frozen=True)
 class StageForecast:
-    """What a train step will do. `guessed`: its rows are not known yet, so those of stage 1 stand in for them."""
+    """What a train step will do. `guessed`: its rows are not known yet, so others stand in for them."""
 
     name: str
     rows: int
@@ -43,6 +45,11 @@ class Forecast:
     writing_high: float
     peak_bytes: int
     too_long: list[dict[str, Any]]
+
+
+def guess_length(dataset: str) -> float:
+    """How long an answer is against the middling rationale, by what its student learned last (`UNTRAINED`: nothing)."""
+    return _LENGTH_UNTRAINED if dataset == UNTRAINED else DATASETS.get(dataset).length
 
 
 class Written(NamedTuple):
@@ -76,18 +83,19 @@ def reckon(plan: Plan, measured: Mapping[str, Any], written: Written) -> Forecas
 
 def _count_prompts(plan: Plan, written: Written) -> list[tuple[int, float]]:
     """How many prompts each answering step has, and how many tokens its answers may take."""
-    taught = {step.name: TO_WRITE[step.dataset] for step in plan.trained}
+    taught = {step.name: guess_length(step.dataset) for step in plan.trained}
     found = []
     for step in plan.steps:
         if isinstance(step, (Answer, Evaluate)):
-            share = taught.get(step.start or "", TO_WRITE["untrained"])
+            share = taught.get(step.start or "", _LENGTH_UNTRAINED)
             length = min(plan.student.generate_tokens, written.rationale * share)
             found.append((written.held if isinstance(step, Evaluate) else written.asked, length))
     return found
 
 
 def _reckon_stage(step: Train, measured: Mapping[str, Any], speed: float, equal: int) -> StageForecast:
-    rows = measured.get(step.dataset, measured.get("full") or next(iter(measured.values())))
+    stand_in = DATASETS.get(step.dataset).stand_in
+    rows = measured.get(step.dataset) or measured.get(stand_in) or next(iter(measured.values()))
     train = step.train
     updates = (
         equal or train.updates or math.ceil(train.epochs * rows["rows"] * (1 - train.validation) / train.batch_size)
@@ -105,6 +113,6 @@ def _reckon_stage(step: Train, measured: Mapping[str, Any], speed: float, equal:
 
 
 def find_measured(plan: Plan) -> dict[str, Train]:
-    """A train step for each dataset whose rows are known before the run: compressed ones are not."""
-    known = [step for step in plan.trained if step.dataset != "compressed"]
+    """A train step for each dataset whose rows are known before the run: rewritten ones are not."""
+    known = [step for step in plan.trained if not DATASETS.get(step.dataset).needs_compress]
     return {step.dataset: step for step in reversed(known)}

@@ -15,7 +15,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.config import StudentConfig
-from engine.dataset import ChatText, encode_prompt, end_token
+from engine.datasets.encode import encode_prompt, end_token
+from engine.datasets.rows import ChatText
 from engine.decode import Decoder, Decoding, Written, count_shared, find_own_stops, set_generation_settings_aside
 from engine.errors import MissingPart, say_hub_error
 from engine.kernels import choose_math_kernels

@@ -9,19 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from engine.config import ReplaySource
-from engine.dataset import (
-    ChatText,
-    Example,
-    fingerprint_rows,
-    label_rows,
-    rationale_rows,
-    split_validation,
-    student_prompt,
-)
+from engine.compression import CHECK_PROMPTS, COMPRESSORS
+from engine.config import ReplaySource, TrainConfig
+from engine.datasets import DATASETS, Materials
+from engine.datasets.encode import split_validation
+from engine.datasets.rows import ChatText, Example, fingerprint_rows, student_prompt
 from engine.errors import StateError
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.ports import Task
@@ -32,8 +27,6 @@ STUDENT = "student"
 """The system as which the student writes rationales of its own."""
 VERSION = "2:"
 """Begins fingerprints of this kind. Those without it are of the first kind, which knew less of what a step reads."""
-_PROMPTS = {1: ("guided",), 2: ("guided", "check", "unaided")}
-"""Prompts of a compression, by the level of its check."""
 
 
 class Next(NamedTuple):
@@ -107,24 +100,19 @@ class Pipeline:
     _rows: dict[str, list[StageRow]] = field(default_factory=dict, repr=False, compare=False)
 
     def rows(self, dataset: str, compress: str = "") -> list[StageRow]:
-        """The rows of a dataset: full [x; r; y], compressed [x; r^T; y] or label [x; y].
+        """The rows of a dataset.
 
-        Compressed ones are of the compress step that is named, else of the last one that brought any.
+        Rewritten rationales are of the compress step that is named, else of the last one that brought any.
+
+        Raises:
+            ConfigError: if there is no such dataset.
         """
-        key = f"{dataset} {compress}" if dataset == "compressed" else dataset
+        kind = DATASETS.get(dataset)
+        key = f"{dataset} {compress}" if kind.needs_compress else dataset
         if key not in self._rows:
-            self._rows[key] = self._build_rows(dataset, compress)
+            texts = self.material.taught.get(compress or self._last_compressed(), {}) if kind.needs_compress else {}
+            self._rows[key] = kind.rows(self.material.task, Materials(self.material.examples, texts))
         return self._rows[key]
-
-    def _build_rows(self, dataset: str, compress: str) -> list[StageRow]:
-        task, examples = self.material.task, self.material.examples
-        if dataset == "label":
-            return label_rows(task, examples)
-        if dataset == "compressed":
-            texts = self.material.taught.get(compress or self._last_compressed(), {})
-            found = [(example, texts.get(example.sample_id or "")) for example in examples]
-            examples = [replace(e, rationale=text[0], flags=text[1]) for e, text in found if text is not None]
-        return rationale_rows(task, examples)
 
     def _last_compressed(self) -> str:
         names = [step.name for step in self.plan.steps if isinstance(step, Compress)]
@@ -195,7 +183,9 @@ class Pipeline:
         plan, student = self.plan, self.plan.student
         base = [student.model, student.revision]
         if isinstance(step, Train):
-            settings = step.train.model_dump(mode="json", exclude={"save_every"})
+            settings = step.train.model_dump(mode="json", exclude={"save_every", "loss"})
+            if step.train.loss != TrainConfig().loss:  # results of before there were others stay what they are
+                settings["loss"] = step.train.loss
             if step.equal_updates_to:
                 settings |= {"updates": self.count_updates(step.equal_updates_to), "epochs": None}
             adapter = [student.lora.model_dump(mode="json"), student.seed]
@@ -205,10 +195,12 @@ class Pipeline:
             return [*base, student.generate_tokens, self._of(step.start), asked]
         if isinstance(step, Compress):
             given = [[e.sample_id, e.query.id, e.rationale, e.label] for e in self.material.examples]
-            prompts = [load_prompt("compress", name).hash for name in _PROMPTS[plan.check_level]]
+            sent = (*COMPRESSORS.get(step.by).prompts, *CHECK_PROMPTS[plan.check_level])
+            prompts = [load_prompt("compress", name).hash for name in sent]
             teachers = [[s.name, s.provider, s.model, s.endpoint, asdict(s.sampling)] for s in self.material.teachers]
             own = self._of(plan.before(step.name, Answer))
-            return [own, sorted(given, key=str), prompts, teachers, plan.compressor, plan.check_level]
+            other = [step.by] if step.by != Compress(name=step.name).by else []  # results of before stay what they are
+            return [own, sorted(given, key=str), prompts, teachers, plan.compressor, plan.check_level, *other]
         return [step.approve, self._of(plan.before(step.name, Compress))]
 
     def _of(self, name: str | None) -> str | None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from engine.forecasts import Forecast
+from engine.forecasts import UNTRAINED, Forecast
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 
 _READING = 0.1
@@ -140,7 +140,7 @@ def _answer_units(plan: Plan, step: Answer | Evaluate, sizes: Sizes) -> float:
 def _taught(plan: Plan, step: AnyStep) -> str:
     """What the student of a step was taught last."""
     start = getattr(step, "start", None)
-    return next((other.dataset for other in plan.trained if other.name == start), "untrained")
+    return next((other.dataset for other in plan.trained if other.name == start), UNTRAINED)
 
 
 def _share_left(plan: Plan, step: Train | Answer | Evaluate, sizes: Sizes, done: Done) -> float:

@@ -19,6 +19,7 @@ from app.pages.picking import enable, run_choices
 from app.services import Services
 from app.usecases.publishing import TOKEN, PushOrder, is_repository, read_what
 from app.view import log_html, table_html, told_html
+from engine.datasets import DATASETS
 from engine.errors import InputError
 from engine.types import hash_id
 from storage.projects import Project
@@ -29,9 +30,7 @@ _KEPT_S = 6 * 3600
 _SETS = [
     ("the distillation set as JSONL", "set.jsonl"),
     ("the distillation set as Parquet", "set.parquet"),
-    ("rows of stage 1: full reasoning", "rows-full"),
-    ("rows of stage 2: compressed reasoning", "rows-compressed"),
-    ("rows of stage 3: answers only", "rows-label"),
+    *((f"training rows: {DATASETS.get(name).title}", f"rows-{name}") for name in DATASETS),
 ]
 
 _PUSHED = [("the adapter", "adapter"), ("the merged model", "merged"), ("the distillation set", "set")]

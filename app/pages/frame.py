@@ -65,11 +65,12 @@ Filler = tuple[Callable[[Project | None], Any], Sequence[Any]]
 
 
 class Live(NamedTuple):
-    """What fills components from the project's name and what other components hold."""
+    """What fills components from the project's name and what other components hold, the first maybe in a form."""
 
     work: Callable[..., Any]
     inputs: Sequence[Any]
     components: Sequence[Any]
+    form: Form[Any] | None = None
 
 
 @dataclass
@@ -140,7 +141,7 @@ class Frame:
 
     def guard_live(self, live: Live) -> Callable[..., Any]:
         """As `guard`, for what fills components by itself: it leaves them alone where there is no such project."""
-        guarded = self.guard(live.work)
+        guarded = self.guard(live.work, live.form)
 
         @wraps(live.work)
         def run(name: str, *values: Any) -> Any:
@@ -160,9 +161,15 @@ class Frame:
         """Fill components on load and while jobs run; `work` returns a value a component."""
         self.refreshers.append((work, components))
 
-    def fill_live(self, components: Sequence[Any], inputs: Sequence[Any], work: Callable[..., Any]) -> None:
+    def fill_live(
+        self,
+        components: Sequence[Any],
+        inputs: Sequence[Any],
+        work: Callable[..., Any],
+        form: Form[Any] | None = None,
+    ) -> None:
         """As `fill`, for what also depends on what a person chose: `work` is given the project's name and inputs."""
-        self.live.append(Live(work, inputs, components))
+        self.live.append(Live(work, inputs, components, form))
 
     def follow(self, event: Any) -> None:
         """Draw the steps and what is filled anew once this event has succeeded."""

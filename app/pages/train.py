@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from app.offering import only_guides
+from app.pages.forms import Entered
 from app.pages.frame import Frame
 from app.pages.picking import enable, read_number, run_choices, run_name
 from app.pages.plots import curves_plot
@@ -16,9 +18,11 @@ from app.usecases.labelling import read_money
 from app.usecases.planning import plan_notes
 from app.usecases.watching import Progress
 from app.view import Spark, log_html, span_text, stages_html, table_html, told_html
-from engine.config import read_config
+from engine.compression import COMPRESSORS
+from engine.config import TrainConfig, read_config
 from engine.errors import InputError, NotFound, StateError, TacitError
 from engine.forecasts import Forecast
+from engine.losses import LOSSES
 from engine.plans import PLANS, Plan
 from engine.plans.order import PlanOrder
 from engine.remaining import Left
@@ -35,7 +39,7 @@ def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     gr.Markdown("## Train\nThe stages of a plan, one after the other, on this machine's device and in the background.")
     do = _Handlers(frame)
-    order = _lay_order(frame.policy.limits.preset)
+    order = lay_order(frame.policy.limits.preset)
     with gr.Row():
         measure = gr.Button("Forecast", interactive=False)
         start = gr.Button("Start", variant="primary", interactive=False)
@@ -56,17 +60,17 @@ def build(frame: Frame) -> None:
     with gr.Accordion("Last lines of the worker's log", open=False):
         log = gr.HTML(padding=False)
 
-    asked = [frame.project, *order]
+    asked = [frame.project, *order.inputs]
     frame.fill([listed], do.list_runs)
-    frame.fill_once([run, step, beside, order[3], drawn, measure, start], do.open)
+    frame.fill_once([run, step, beside, order.parts["compressor"], drawn, measure, start], do.open)
     frame.fill_live([cancel, resume, again], [run], do.follow)
     frame.fill_live([losses, speeds, log], [beside, run], do.draw)
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
-    for part in order:
-        part.input(frame.guard(do.plan), asked, [drawn, forecast, measure, start], **last)
-    measure.click(frame.guard(do.ask_forecast), asked, [said, frame.timer], **frame.quiet)
-    frame.fill_live([forecast], order, do.show_forecast)
-    started = start.click(frame.guard(do.start), asked, [said, run, beside, frame.timer], **frame.quiet)
+    for part in order.inputs:
+        part.input(frame.guard(do.plan, order), asked, [drawn, forecast, measure, start], **last)
+    measure.click(frame.guard(do.ask_forecast, order), asked, [said, frame.timer], **frame.quiet)
+    frame.fill_live([forecast], order.inputs, do.show_forecast, order)
+    started = start.click(frame.guard(do.start, order), asked, [said, run, beside, frame.timer], **frame.quiet)
     frame.follow(started)
     run.change(frame.guard(do.steps), [frame.project, run], step, show_progress="hidden", **frame.quiet)
     run.change(frame.guard(do.can_go_on), [frame.project, run], [cancel, resume, again], **last)
@@ -76,8 +80,8 @@ def build(frame: Frame) -> None:
     frame.follow(again.click(frame.guard(do.rerun), [frame.project, run, step], [said, frame.timer], **frame.quiet))
 
 
-def _lay_order(only: str | None) -> list[Any]:
-    """The components of an order, in the order of `_FIELDS`. `only`: the preset that runs as it is, if one does."""
+def lay_order(only: str | None) -> OrderForm:
+    """The components of an order. `only`: the preset that runs as it is, if one does."""
     presets = [preset for preset in _PRESETS if only in (None, preset[1])]
     with gr.Row():
         kinds = [(PLANS.get(name).title, name) for name in PLANS.names()]
@@ -92,6 +96,8 @@ def _lay_order(only: str | None) -> list[Any]:
         )
         compressor = gr.Dropdown([_NOBODY], value=_NOBODY, label="Who compresses for recordings")
     with gr.Row():
+        rewriters = [(COMPRESSORS.get(name).title, name) for name in COMPRESSORS]
+        by = gr.Dropdown(rewriters, value=PlanOrder().compress_by, label="How rationales are compressed")
         review = gr.Checkbox(False, label="wait for my review of compressed rationales")
         level = gr.Dropdown(
             [("the teacher says it", 1), ("it follows when asked anew", 2)], value=1, label="Answer kept if"
@@ -103,16 +109,19 @@ def _lay_order(only: str | None) -> list[Any]:
         rate = gr.Textbox(label="Learning rate", placeholder="preset's", max_length=20, min_width=90)
         batch = gr.Textbox(label="Batch", placeholder="8", max_length=10, min_width=90)
         most = gr.Textbox(label="Longest row in tokens", placeholder="preset's", max_length=10, min_width=110)
-    return [plan, preset, student, compressor, review, level, cap, stages, rank, rate, batch, most]
+        losses = [(LOSSES.get(name).title, name) for name in LOSSES]
+        loss = gr.Dropdown(losses, value=TrainConfig().loss, label="Loss", min_width=110)
+    parts = {"plan": plan, "preset": preset, "student": student, "compressor": compressor, "review": review}
+    parts |= {"check_level": level, "compress_cap": cap, "stages": stages, "rank": rank, "learning_rate": rate}
+    return OrderForm(parts | {"batch_size": batch, "max_tokens": most, "compress_by": by, "loss": loss})
 
 
-_FIELDS = (
-    *("plan", "preset", "student", "compressor", "review", "check_level", "compress_cap"),
-    *("stages", "rank", "learning_rate", "batch_size", "max_tokens"),
-)
-
-
-_CHOSEN = {"plan": "Plan", "preset": "Preset", "check_level": "Answer kept if"}
+_CHOSEN = {
+    "plan": "Plan",
+    "preset": "Preset",
+    "check_level": "Answer kept if",
+    "compress_by": "How rationales are compressed",
+}
 _NUMBERS = {
     "rank": ("Rank", 1, 512, True),
     "learning_rate": ("Learning rate", 1e-12, 1, False),
@@ -122,14 +131,29 @@ _NUMBERS = {
 """Label, least, most, and whether it is a whole number."""
 
 
-def read_order(values: tuple[Any, ...]) -> PlanOrder:
-    """The order that the components hold, in the order of `_FIELDS`.
+@dataclass(frozen=True)
+class OrderForm:
+    """What somebody asks of a run, as components by the names of `PlanOrder`'s fields."""
 
-    Raises:
-        InputError: by field, what can't be read.
-        ConfigError: by setting, what can't be.
-    """
-    named = dict(zip(_FIELDS, values, strict=True))
+    parts: Mapping[str, Any]
+
+    @property
+    def inputs(self) -> list[Any]:
+        """The components, in their order."""
+        return list(self.parts.values())
+
+    def read(self, values: Sequence[Any]) -> PlanOrder:
+        """The order.
+
+        Raises:
+            InputError: by field, what can't be read.
+            ConfigError: by setting, what can't be.
+        """
+        return _read_order(dict(zip(self.parts, values, strict=True)))
+
+
+def _read_order(named: dict[str, Any]) -> PlanOrder:
+    named["loss"] = None if named["loss"] == TrainConfig().loss else named["loss"]
     named["compressor"] = None if named["compressor"] in (_NOBODY, "", None) else named["compressor"]
     named["compress_cap"] = read_money(named["compress_cap"])
     named["stages"] = named["stages"] or ""
@@ -151,8 +175,8 @@ class _Handlers:
     def services(self) -> Services:
         return self.frame.services
 
-    def _plan(self, project: str, values: tuple[Any, ...]) -> Plan:
-        return self.services.plan.make(project, read_order(values))
+    def _plan(self, project: str, order: Entered[PlanOrder]) -> Plan:
+        return self.services.plan.make(project, order.read())
 
     def open(self, project: Project | None) -> list[Any]:
         if project is None:
@@ -181,27 +205,27 @@ class _Handlers:
             return str(error)
         return ""
 
-    def plan(self, project: str, *values: Any) -> list[Any]:
+    def plan(self, project: str, order: Entered[PlanOrder]) -> list[Any]:
         """The plan as it is typed; what can't be read yet is told in its place."""
         try:
-            plan = self._plan(project, values)
+            plan = self._plan(project, order)
         except TacitError as error:
             return [told_html(str(error), bad=True), "", *enable(False, False)]
         why = self._why_not(project, plan)
         drawn = plan_html(plan) + (told_html(why) if why else "")
-        return [drawn, self.show_forecast(project, *values), *enable(not why, not why)]
+        return [drawn, self.show_forecast(project, order), *enable(not why, not why)]
 
-    def show_forecast(self, project: str, *values: Any) -> str:
+    def show_forecast(self, project: str, order: Entered[PlanOrder]) -> str:
         try:
-            found = self.services.forecast.find(project, self._plan(project, values))
+            found = self.services.forecast.find(project, self._plan(project, order))
         except StateError as error:
             return told_html(str(error), bad=True)
         except TacitError:  # nothing selected yet, or half a number typed: the buttons say so
             return ""
         return forecast_html(found) if found else ""
 
-    def ask_forecast(self, project: str, *values: Any) -> list[Any]:
-        plan = self._plan(project, values)
+    def ask_forecast(self, project: str, order: Entered[PlanOrder]) -> list[Any]:
+        plan = self._plan(project, order)
         try:
             if self.services.forecast.find(project, plan) is not None:
                 return [told_html("Measured already; it stands below."), gr.skip()]
@@ -213,9 +237,9 @@ class _Handlers:
             gr.Timer(active=True),
         ]
 
-    def start(self, project: str, *values: Any) -> list[Any]:
+    def start(self, project: str, order: Entered[PlanOrder]) -> list[Any]:
         try:
-            run = self.services.run.start(project, self._plan(project, values))
+            run = self.services.run.start(project, self._plan(project, order))
         except NotFound as error:
             raise InputError(_say_unselected(error)) from error
         runs = self.services.reading.runs_of(run.project_id)
@@ -329,7 +353,7 @@ def forecast_html(found: Forecast) -> str:
             "longest row": stage.longest,
             "too long": stage.dropped,
             "time": span_text(stage.seconds),
-            "": "its rows are made by the run: reckoned with stage 1's" if stage.guessed else "",
+            "": "its rows are made by the run: reckoned with others'" if stage.guessed else "",
         }
         for stage in found.stages
     ]

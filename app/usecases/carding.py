@@ -14,7 +14,7 @@ from app.usecases.comparing import CompareService
 from app.usecases.context import Context
 from app.usecases.judging import judge, say_verdict
 from engine.costs import find_price
-from engine.dataset import student_prompt
+from engine.datasets.rows import student_prompt
 from engine.packaged import PACKAGED_STUDENT
 from engine.prompts import load_prompt
 from engine.tasks import get_task

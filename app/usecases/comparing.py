@@ -11,7 +11,7 @@ from app.usecases.context import Context
 from app.usecases.judging import Group, groups_of, judge, judge_kinds
 from app.usecases.stages import TEACHERS
 from engine.costs import ASSUMED
-from engine.dataset import complete
+from engine.datasets.rows import complete
 from engine.errors import InputError
 from engine.evaluate import Verdict, break_even
 from engine.pipeline import find_systems

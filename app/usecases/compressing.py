@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from app.usecases.asking import Asking
 from app.usecases.context import Context
-from engine.compress import assign, compress
+from engine.compression import CHECK_PROMPTS, COMPRESSORS, Compressor, assign, compress
 from engine.costs import Budget, find_price
-from engine.dataset import Example
+from engine.datasets.rows import Example
 from engine.errors import ConfigError, InputError, StateError
 from engine.jobs.events import EventLog
-from engine.plans import Answer, Plan
+from engine.plans import Answer, Compress, Plan
 from engine.prompts import load_prompt
 from engine.tasks import get_task
 from engine.types import Job, Query
@@ -22,7 +22,6 @@ from storage.runs import Run
 AGAIN = "again"
 """The kind of a job that asks for some rationales of a run again; the run does not wait for it."""
 _MOST_NOTE = 2_000
-_PROMPTS = ("guided", "again", "check", "unaided")
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,8 @@ class CompressService:
     ) -> tuple[int, int]:
         """Compress what is not done; how many were asked for, and how many came in."""
         project = self.context.projects.get(run.project_id)
-        for name in _PROMPTS:
+        by = _compressor_of(run, _step_of(job))
+        for name in (*by.prompts, *((by.again,) if by.again else ()), *CHECK_PROMPTS[run.plan.check_level]):
             prompt = load_prompt("compress", name)
             self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
         students = self.context.runs.generations(run.id, answer_step(run, _step_of(job)))
@@ -86,9 +86,9 @@ class CompressService:
                     previous=texts.get(str(item.example.sample_id), ("",))[0],
                     note=notes.get(str(item.example.sample_id), ""),
                 )
-                for item in assign(examples, teachers, students, run.plan.compressor, run.plan.check_level)
+                for item in assign(examples, teachers, students, run.plan.compressor, run.plan.check_level, by)
             ]
-            results = await compress(get_task(project.config.task), work, run.plan.check_level, log, reach.caller)
+            results = await compress(get_task(project.config.task), work, by, run.plan.check_level, log, reach.caller)
         return len(work), len(results)
 
     def ask_again(self, run_id: str, sample_id: str, note: str) -> Job:
@@ -114,6 +114,8 @@ class CompressService:
     def can_ask(self, run_id: str, teacher: str) -> bool:
         """Whether the project has a live teacher to rewrite what this one said: itself, or the run's compressor."""
         run = self.context.runs.get(run_id)
+        if not _compressor_of(run, self.context.rationales.last_step(run.id)).again:
+            return False
         specs = {spec.name: spec for spec in self.context.projects.teachers(run.project_id)}
         asked = [specs[name] for name in (teacher, run.plan.compressor) if name in specs]
         return any(spec.provider != "recorded" for spec in asked)
@@ -129,7 +131,7 @@ class CompressService:
         specs = {spec.name: spec for spec in self.context.projects.teachers(project_id)}
         recorded = [name for name, spec in specs.items() if spec.provider == "recorded"]
         named = specs.get(compressor or "")
-        if recorded and (named is None or named.provider == "recorded"):
+        if plan.asks_to_compress and recorded and (named is None or named.provider == "recorded"):
             raise ConfigError(
                 f"{', '.join(recorded)} can't rewrite rationales; name a live teacher as compressor, or "
                 "leave stage 2 out"
@@ -151,6 +153,12 @@ class CompressService:
 def _step_of(job: Job) -> str:
     """The compress step that a job is of; "": the run's last one, of a job that an older program queued."""
     return str(job.spec.get("step", ""))
+
+
+def _compressor_of(run: Run, step: str) -> Compressor:
+    """What rewrites in a compress step of a run (none named: the last one)."""
+    steps = [other for other in run.plan.steps if isinstance(other, Compress) and step in ("", other.name)]
+    return COMPRESSORS.get(steps[-1].by if steps else Compress(name="compress").by)
 
 
 def answer_step(run: Run, compress: str = "") -> str:

@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from app.usecases.carding import base_name, write_card
 from app.usecases.context import Context
 from app.usecases.stages import StageBuilder
-from engine.dataset import row_to_json
+from engine.datasets.rows import row_to_json
 from engine.errors import NotFound, StateError
 from engine.jobs.spec import SPEC_FILE, MergeJob, write_atomically, write_lines
 from engine.types import Job, JobStatus
@@ -24,8 +24,6 @@ from engine.wording import counted
 from storage.runs import Run
 
 MERGE = "merge"
-Dataset = Literal["full", "compressed", "label"]
-DATASETS: tuple[Dataset, ...] = ("full", "compressed", "label")
 _CONFIG = "adapter_config.json"
 
 
@@ -66,8 +64,6 @@ class ExportService:
         if run is not None and stage is not None:
             return f"adapter of {stage} written to {self.adapter(run.id, stage, to)}"
         if run is not None and dataset is not None:
-            if dataset not in DATASETS:
-                raise StateError(f"there is no dataset {dataset!r}; there are full, compressed and label")
             return f"{counted(self.stage_dataset(run.id, dataset, to), 'row')} written to {to}"
         selection = run.selection_id if run else self.context.selections.latest(project.id).id
         return f"{counted(self.dataset(project.id, selection, to), 'row')} written to {to}"

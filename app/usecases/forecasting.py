@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.usecases.context import Context
 from app.usecases.stages import StageBuilder
-from engine.dataset import row_to_json, student_prompt
+from engine.datasets.rows import row_to_json, student_prompt
 from engine.errors import StateError
 from engine.forecasts import Forecast, Written, find_measured, reckon
 from engine.jobs.spec import SPEC_FILE, ForecastJob, ForecastStep, write_atomically, write_lines
@@ -86,7 +86,9 @@ class ForecastService:
 
     def _key(self, run: Run) -> str:
         """What a measurement depends on: epochs and rates do not count."""
-        steps = {name: [s.train.batch_size, s.train.max_tokens] for name, s in find_measured(run.plan).items()}
+        steps = {
+            name: [s.train.batch_size, s.train.max_tokens, s.train.loss] for name, s in find_measured(run.plan).items()
+        }
         return hash_id(FORECAST, run.selection_id, run.plan.student.model_dump(mode="json"), steps)
 
     def _count(self, run: Run) -> Written:

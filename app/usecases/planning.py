@@ -32,8 +32,7 @@ class PlanService:
 def plan_notes(plan: Plan) -> list[str]:
     """What somebody should know of a plan before it is started, without asking anybody outside this machine."""
     notes = []
-    trained = {step.dataset for step in plan.trained}
-    if "full" in trained and "compressed" not in trained:
+    if plan.leaves_compression_out:
         notes.append(
             "Stage 2 is left out: recorded teachers can't rewrite what they said, and nobody is named to compress in "
             "their place. Name a live teacher of the project as compressor to have it."

@@ -19,7 +19,7 @@ from app.usecases.context import Context
 from app.usecases.labelling import LabelService
 from app.usecases.resident import Resident
 from app.usecases.stages import StageBuilder
-from engine.dataset import student_prompt
+from engine.datasets.rows import student_prompt
 from engine.errors import ErrorKind, InputError, NotFound, StateError, WorkerFailed
 from engine.jobs.events import EventLog
 from engine.label import label

@@ -107,8 +107,7 @@ class ReadService:
 def report_notes(rows: Sequence[ReportRow], plan: Plan) -> list[str]:
     """What a reader of the table must know beside its numbers."""
     notes = []
-    trained = {step.dataset for step in plan.trained}
-    if "full" in trained and "compressed" not in trained:
+    if plan.leaves_compression_out:
         notes.append("stage 2 is absent: the teachers are recordings, and no live one was named to compress")
     if any(row.measure == "agreement" for row in rows):
         notes.append(

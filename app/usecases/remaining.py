@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.usecases.context import Context
 from app.usecases.forecasting import ForecastService
 from app.usecases.stages import StageBuilder
+from engine.compression import COMPRESSORS
+from engine.datasets import DATASETS
+from engine.datasets.rows import complete
 from engine.errors import TacitError
-from engine.forecasts import TO_WRITE, Forecast
+from engine.forecasts import UNTRAINED, Forecast, guess_length
 from engine.plans import Compress
 from engine.remaining import Done, Left, Sizes, estimate_left
 from engine.types import JobStatus, Split
@@ -40,16 +43,17 @@ class RemainingService:
         """Measured once a run: its selection and its held-out queries stay."""
         if run.id not in self._sizes:
             builder = StageBuilder(self.context, run)
-            full, label = builder.rows("full"), builder.rows("label")
-            prompt = _mean([sum(len(text) for _, text in row.prompt) for row in label])
-            said, answers = _mean([len(row.completion) for row in full]), _mean([len(row.completion) for row in label])
+            taught = {name for step in run.plan.trained for name in (step.dataset, *(s.dataset for s in step.replay))}
+            measured = {name: _measure_rows(builder, name) for name in taught}
+            prompt = max((found.prompt for found in measured.values()), default=0.0)
+            said = _mean([len(complete(example.rationale, example.label)) for example in builder.examples])
             most = run.plan.student.generate_tokens * _CHARACTERS
-            written = {name: min(most, said * share) for name, share in TO_WRITE.items()} | {"label": answers}
             self._sizes[run.id] = Sizes(
-                rows={"full": len(full), "compressed": len(full), "label": len(label)},
-                characters={"full": prompt + said, "compressed": prompt + said / 2, "label": prompt + answers},
-                written=written,
-                asked=len({row.query_id for row in full}),
+                rows={name: found.rows for name, found in measured.items()},
+                characters={name: prompt + found.completion for name, found in measured.items()},
+                written={UNTRAINED: min(most, said * guess_length(UNTRAINED))}
+                | {name: min(most, found.completion) for name, found in measured.items()},
+                asked=len({example.query.id for example in builder.examples}),
                 held=len(self.context.queries.get(run.project_id, Split.HELDOUT)),
                 prompt=prompt,
             )
@@ -76,6 +80,8 @@ class RemainingService:
 
     def _compress(self, run: Run, step: Compress, sizes: Sizes) -> float | None:
         """Seconds that teachers take for what is left to compress, by how long their answers took so far."""
+        if not COMPRESSORS.get(step.by).needs_teacher:
+            return 0.0
         specs = {spec.name: spec for spec in self.context.projects.teachers(run.project_id)}
         work: dict[str, int] = {}
         for teacher, count in self.context.rationales.count_left(run, step.name).items():
@@ -86,6 +92,23 @@ class RemainingService:
         if any(name not in took or name not in specs for name in work):
             return None
         return max((count * took[name] / specs[name].concurrency for name, count in work.items()), default=0.0)
+
+
+class _Measured(NamedTuple):
+    """Rows of a dataset, and mean characters of their prompts and completions."""
+
+    rows: int
+    prompt: float
+    completion: float
+
+
+def _measure_rows(builder: StageBuilder, dataset: str) -> _Measured:
+    """A dataset as it is; where a compress step makes it, as the one that stands in for it, at its length."""
+    kind = DATASETS.get(dataset)
+    rows = builder.rows(kind.stand_in or dataset)
+    share = kind.length / DATASETS.get(kind.stand_in).length if kind.stand_in else 1.0
+    prompts = [sum(len(text) for _, text in row.prompt) for row in rows]
+    return _Measured(len(rows), _mean(prompts), share * _mean([len(row.completion) for row in rows]))
 
 
 def _mean(values: Sequence[Any]) -> float:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from app.usecases.compressing import AGAIN, answer_step
 from app.usecases.context import Context
-from engine.compress import KEPT, NOT_PRESERVED, PRESERVED, SAME, WITH, WITHOUT, check_rewrite
-from engine.dataset import Example
+from engine.compression.rewriting import KEPT, NOT_PRESERVED, PRESERVED, SAME, WITH, WITHOUT, check_rewrite
+from engine.datasets.rows import Example
 from engine.errors import ConfigError, InputError, NotFound
 from engine.packaged import packaged_student_folder
 from engine.plans import Compress

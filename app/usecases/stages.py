@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.usecases.compressing import read_examples
 from app.usecases.context import Context
-from engine.dataset import Example
+from engine.datasets.rows import Example
 from engine.jobs.bundle import write_step
 from engine.jobs.spec import WorkerStep, write_lines
 from engine.pipeline import Material, Pipeline

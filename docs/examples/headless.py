@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from engine.config import StudentConfig, TrainConfig
-from engine.dataset import Example
+from engine.datasets.rows import Example
 from engine.embed import open_embedder
 from engine.evaluate import summarise
 from engine.jobs.inline import InlineRun, label_queries

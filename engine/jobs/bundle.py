@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.config import TrainConfig
-from engine.dataset import row_to_json
+from engine.datasets.rows import row_to_json
 from engine.jobs.spec import WorkerStep, write_lines
 from engine.pipeline import Pipeline, as_line
 from engine.plans import Answer, Evaluate, Train

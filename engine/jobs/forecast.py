@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from engine.dataset import Encoded, encode_row, row_from_json
+from engine.datasets.encode import Encoded
+from engine.datasets.rows import row_from_json
 from engine.errors import StateError
 from engine.infer import Ask, Device, Writer, load_student, load_tokenizer, pick_device
 from engine.jobs.spec import ForecastJob, ForecastStep, read_lines
+from engine.losses import LOSSES
 from engine.ports import EventSink
 from engine.train.sft import CompletionTrainer, StageJob, _arguments, _as_dataset, open_adapter
 from engine.types import StageRow
@@ -60,7 +62,7 @@ _Measured = tuple[dict[str, Any], list[Encoded], ForecastStep]
 
 def _measure_rows(tokenizer: Any, step: ForecastStep) -> _Measured:
     rows: list[StageRow] = [row_from_json(row) for row in read_lines(step.file)]
-    encoded = [encode_row(tokenizer, row, step.train.mask_prompt) for row in rows]
+    encoded = [LOSSES.get(step.train.loss).encode(tokenizer, row, step.train.mask_prompt) for row in rows]
     fitting = [row for row in encoded if len(row.input_ids) <= step.train.max_tokens]
     if not fitting:
         raise StateError(f"{step.name}: no row of {len(rows)} fits into {step.train.max_tokens} tokens")
@@ -102,6 +104,7 @@ def _measure_updates(job: ForecastJob, tokenizer: Any, device: Device, measured:
             processing_class=tokenizer,
             callbacks=[clock],
         )
+        trainer.loss = LOSSES.get(step.train.loss)
         trainer.train()
     return _UPDATES * sum(len(row.input_ids) for row in batch) / (clock.ends[-1] - clock.ends[0])
 

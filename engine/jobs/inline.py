@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from engine.compress import assign, compress
+from engine.compression import COMPRESSORS, assign, compress
 from engine.errors import StateError
 from engine.evaluate import score_item
 from engine.jobs.bundle import write_step
@@ -100,8 +100,9 @@ class InlineRun:
     def _compress(self, step: Compress) -> None:
         students = self.written.get(self.plan.before(step.name, Answer), {})
         level, task = self.plan.check_level, self.material.task
-        work = assign(self.material.examples, self.teachers, students, self.plan.compressor, level)
-        found = asyncio.run(compress(task, work, level, Heard()))
+        by = COMPRESSORS.get(step.by)
+        work = assign(self.material.examples, self.teachers, students, self.plan.compressor, level, by)
+        found = asyncio.run(compress(task, work, by, level, Heard()))
         texts = {str(item.example.sample_id): (item.rationale, item.flags) for item in found}
         self.material = replace(self.material, taught={**self.material.taught, step.name: texts})
         self.finished.add(step.name)

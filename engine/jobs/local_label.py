@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from engine.config import StudentConfig
-from engine.dataset import encode_prompt
+from engine.datasets.encode import encode_prompt
 from engine.infer import Ask, Writer, load_base, load_tokenizer, pick_device
 from engine.jobs.spec import LocalLabelJob, read_lines
 from engine.label import journal_reply

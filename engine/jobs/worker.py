@@ -24,7 +24,8 @@ import psutil
 import torch
 
 from engine.config import read_config
-from engine.dataset import count_tokens, row_from_json
+from engine.datasets.encode import count_tokens
+from engine.datasets.rows import row_from_json
 from engine.errors import KeyMissing, TacitError, say_error
 from engine.infer import Ask, Writer, load_student, load_tokenizer, pick_device
 from engine.jobs.events import EVENTS_FILE, EventLog, SilentLog, read_events

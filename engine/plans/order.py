@@ -8,8 +8,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from engine.compression.base import COMPRESSORS
+from engine.compression.teacher_guided import TEACHER_GUIDED
 from engine.config import Config, LoraSettings, StudentConfig, TrainConfig, read_config
 from engine.errors import ConfigError
+from engine.losses import LOSSES
 from engine.plans.steps import Plan, Review
 
 TRAIN_PRESETS = {
@@ -36,6 +39,8 @@ class PlanOrder(Config):
     learning_rate: float | None = Field(None, gt=0, le=1)
     batch_size: int | None = Field(None, ge=1, le=1024)
     max_tokens: int | None = Field(None, ge=16, le=200_000)
+    loss: str | None = None
+    compress_by: str = TEACHER_GUIDED
     review: bool = False
     check_level: Literal[1, 2] = 1
     compress_cap: Decimal | None = Field(None, ge=0)
@@ -51,6 +56,7 @@ class PlanSettings(NamedTuple):
     stages: tuple[TrainConfig, TrainConfig, TrainConfig]
     compressor: str | None = None
     compressed: bool = True
+    compress_by: str = TEACHER_GUIDED
 
 
 def read_order(order: PlanOrder, recorded: bool) -> PlanSettings:
@@ -59,14 +65,18 @@ def read_order(order: PlanOrder, recorded: bool) -> PlanSettings:
     Raises:
         ConfigError: if the preset is unknown or the stages can't be read.
     """
+    if order.loss is not None:
+        LOSSES.get(order.loss)
     if order.preset not in TRAIN_PRESETS:
         raise ConfigError(f"there is no preset {order.preset!r}; the presets are {', '.join(TRAIN_PRESETS)}")
     lora = LoraSettings() if order.rank is None else LoraSettings(rank=order.rank, alpha=2 * order.rank)
     student = StudentConfig(model=order.student, lora=lora, generate_tokens=_GENERATED[order.preset])
-    changes = {name: getattr(order, name) for name in ("learning_rate", "batch_size", "max_tokens")}
+    changes = {name: getattr(order, name) for name in ("learning_rate", "batch_size", "max_tokens", "loss")}
     given = {name: value for name, value in changes.items() if value is not None}
     stages = read_stages(order.stages, read_config(TrainConfig, TRAIN_PRESETS[order.preset].model_dump() | given))
-    return PlanSettings(student, stages, order.compressor, order.compressor is not None or not recorded)
+    asks = COMPRESSORS.get(order.compress_by).needs_teacher
+    compressed = order.compressor is not None or not recorded or not asks
+    return PlanSettings(student, stages, order.compressor, compressed, order.compress_by)
 
 
 def read_stages(text: str, preset: TrainConfig) -> tuple[TrainConfig, TrainConfig, TrainConfig]:

@@ -8,7 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.compression.base import COMPRESSORS
+from engine.compression.teacher_guided import TEACHER_GUIDED
 from engine.config import Config, ReplaySource, StudentConfig, TrainConfig
+from engine.datasets import DATASETS
+from engine.datasets.full import FULL
+from engine.errors import ConfigError
 
 Role = Literal["untrained", "stage", "baseline"]
 """What the student of an evaluation is: untrained, trained by the plan's method, or trained to compare with."""
@@ -25,7 +30,7 @@ class Train(NamedStep):
 
     kind: Literal["train"] = "train"
     start: str | None = None
-    dataset: Literal["full", "compressed", "label"] = "full"
+    dataset: str = Field(FULL, max_length=100)
     replay: tuple[ReplaySource, ...] = ()
     train: TrainConfig = TrainConfig()
     equal_updates_to: tuple[str, ...] = Field((), description="take as many updates as these steps together")
@@ -39,9 +44,10 @@ class Answer(NamedStep):
 
 
 class Compress(NamedStep):
-    """Teachers rewrite the selected rationales toward what the student wrote in the answer step before."""
+    """The selected rationales are rewritten by a compressor, which may go by what the student wrote before."""
 
     kind: Literal["compress"] = "compress"
+    by: str = Field(TEACHER_GUIDED, max_length=100)
 
 
 class Review(NamedStep):
@@ -94,6 +100,17 @@ class Plan(Config):
         return [step for step in self.steps if isinstance(step, Train)]
 
     @property
+    def leaves_compression_out(self) -> bool:
+        """Whether rationales are taught, and none that a compress step rewrote."""
+        taught = [DATASETS.get(step.dataset) for step in self.trained]
+        return any(kind.reasons for kind in taught) and not any(kind.needs_compress for kind in taught)
+
+    @property
+    def asks_to_compress(self) -> bool:
+        """Whether a compress step needs a live teacher."""
+        return any(isinstance(step, Compress) and COMPRESSORS.get(step.by).needs_teacher for step in self.steps)
+
+    @property
     def evaluated(self) -> list[Evaluate]:
         """The evaluations in their order."""
         return [step for step in self.steps if isinstance(step, Evaluate)]
@@ -133,15 +150,27 @@ class Plan(Config):
             for other in _named_in(step):
                 if not isinstance(seen.get(other), Train):
                     raise ValueError(f"step {step.name} refers to {other}, which is no earlier train step")
-            taught = {step.dataset, *(source.dataset for source in step.replay)} if isinstance(step, Train) else set()
-            if "compressed" in taught and not any(isinstance(other, Compress) for other in seen.values()):
-                raise ValueError(f"step {step.name} teaches compressed rationales, and no compress step is before it")
+            if isinstance(step, Compress) and step.by not in COMPRESSORS.names():
+                raise ValueError(f"step {step.name}: there is no compressor {step.by!r}")
+            if isinstance(step, Train) and not any(isinstance(other, Compress) for other in seen.values()):
+                _refuse_compressed(step)
             if isinstance(step, Evaluate) and any(
                 isinstance(other, Evaluate) and other.system == step.system for other in seen.values()
             ):
                 raise ValueError(f"step {step.name} scores {step.system}, which an earlier step scores already")
             seen[step.name] = step
         return self
+
+
+def _refuse_compressed(step: Train) -> None:
+    """Refuse a step that no compress step is before, where its rows need one."""
+    for name in (step.dataset, *(source.dataset for source in step.replay)):
+        try:
+            kind = DATASETS.get(name)
+        except ConfigError as error:
+            raise ValueError(f"step {step.name}: {error}") from None
+        if kind.needs_compress:
+            raise ValueError(f"step {step.name} teaches {kind.title}, and no compress step is before it")
 
 
 def _named_in(step: AnyStep) -> tuple[str, ...]:

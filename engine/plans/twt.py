@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.compression.teacher_guided import TEACHER_GUIDED
 from engine.config import ReplaySource, StudentConfig, TrainConfig
 from engine.errors import ConfigError
 from engine.plans.order import PlanSettings
@@ -18,6 +19,7 @@ def twt_plan(
     compressor: str | None = None,
     compressed: bool = True,
     shots: int = 4,
+    compress_by: str = TEACHER_GUIDED,
 ) -> Plan:
     """[x; r; y], [x; r^T; y], [x; y]; with four stages, the student answers and teachers compress twice.
 
@@ -28,6 +30,7 @@ def twt_plan(
         replay: rows of earlier stages mixed into the last one.
         compressor: the live teacher that compresses, where the teachers are recordings.
         shots: worked examples in the few-shot prompt of the untrained student.
+        compress_by: the name of what rewrites.
         compressed: False leaves the compressed stages out, as where no live teacher can compress.
 
     Raises:
@@ -42,7 +45,7 @@ def twt_plan(
         more = "" if number == 2 else f"-{number - 1}"
         steps += [
             Answer(name=f"student-rationales{more}", start=last),
-            Compress(name=f"compress{more}"),
+            Compress(name=f"compress{more}", by=compress_by),
             Review(name=f"review{more}"),
             Train(name=f"stage{number}", start=last, dataset="compressed", train=train),
             score(f"stage{number}"),
@@ -68,7 +71,13 @@ def score(name: str) -> AnyStep:
 
 def make(settings: PlanSettings) -> Plan:
     """The plan of an order."""
-    return twt_plan(settings.student, settings.stages, compressor=settings.compressor, compressed=settings.compressed)
+    return twt_plan(
+        settings.student,
+        settings.stages,
+        compressor=settings.compressor,
+        compressed=settings.compressed,
+        compress_by=settings.compress_by,
+    )
 
 
 PLANS.add("twt", PlanKind("TwT", "Full, compressed and no reasoning on one adapter (arXiv 2503.24198).", make))

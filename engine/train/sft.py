@@ -18,9 +18,11 @@ from transformers import TrainerState, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from engine.config import StudentConfig, TrainConfig
-from engine.dataset import Encoded, encode_row, order_rows, split_validation
+from engine.datasets.encode import Encoded, order_rows, split_validation
 from engine.errors import StateError
 from engine.infer import Device, load_base, load_tokenizer, pick_device
+from engine.losses import LOSSES, Loss
+from engine.losses.likelihood import LIKELIHOOD
 from engine.ports import EventSink
 from engine.train.batches import share_batch
 from engine.train.callback import ReportToEvents, last_complete_checkpoint
@@ -62,8 +64,10 @@ class CompletionTrainer(SFTTrainer):
     """SFTTrainer that, on the CPU, projects only the positions a loss is taken on to the vocabulary.
 
     The same mean negative log-likelihood; the head of a small student is as large as all its layers, and half of the
-    positions are prompt. Elsewhere TRL's own fused loss runs.
+    positions are prompt. Elsewhere TRL's own fused loss runs. `loss` may make something else of it.
     """
+
+    loss: Loss = LOSSES.get(LIKELIHOOD)
 
     def compute_loss(
         self,
@@ -72,10 +76,17 @@ class CompletionTrainer(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Mean loss over the completion's tokens (of the whole accumulated batch where its size is given)."""
-        base = self.accelerator.unwrap_model(model).get_base_model()
-        if return_outputs or self.args.device.type != "cpu" or not _has_plain_head(base):
+        """The stage's loss; by default the mean over the completion's tokens (of the whole accumulated batch where its
+        size is given).
+        """
+        if return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        return self.loss.of(model, inputs, lambda: self._likelihood(model, inputs, num_items_in_batch))
+
+    def _likelihood(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> Any:
+        base = self.accelerator.unwrap_model(model).get_base_model()
+        if self.args.device.type != "cpu" or not _has_plain_head(base):
+            return super().compute_loss(model, inputs, False, num_items_in_batch)
         targets_BL = inputs["labels"][:, 1:]
         taken_BL = targets_BL != -100
         hidden_BLD = base.model(
@@ -133,6 +144,7 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
         processing_class=tokenizer,
         callbacks=[ReportToEvents(sink, job.name, per_update, stop)],
     )
+    trainer.loss = LOSSES.get(job.train.loss)
     checkpoint = last_complete_checkpoint(job.folder / "checkpoints")
     if checkpoint is not None:
         sink.emit("resumed", step=job.name, update=int(checkpoint.name.split("-")[1]))
@@ -177,7 +189,7 @@ def _encode_rows(job: StageJob, tokenizer: Any) -> _Rows:
 
 
 def _encode(tokenizer: Any, rows: Sequence[StageRow], train: TrainConfig) -> tuple[list[Encoded], int]:
-    encoded = [encode_row(tokenizer, row, train.mask_prompt) for row in rows]
+    encoded = [LOSSES.get(train.loss).encode(tokenizer, row, train.mask_prompt) for row in rows]
     fitting = [row for row in encoded if len(row.input_ids) <= train.max_tokens]
     return fitting, len(encoded) - len(fitting)
 

@@ -8,7 +8,9 @@ import gradio as gr
 
 from app.pages.forms import Entered
 from app.pages.selection import SelectionForm, lay_rules, lay_weights
+from app.pages.train import OrderForm, lay_order
 from engine.config import ProjectConfig
+from engine.plans.order import PlanOrder
 from engine.selection.settings import SelectionConfig
 from storage.projects import Project
 
@@ -33,3 +35,12 @@ def send_settings(config: SelectionConfig | None = None, **changed: Any) -> list
 
 def enter_settings(config: SelectionConfig | None = None, **changed: Any) -> Entered[SelectionConfig]:
     return Entered(send_settings(config, **changed), make_form().read)
+
+
+def order_form() -> OrderForm:
+    with gr.Blocks():
+        return lay_order(None)
+
+
+def enter_order(*values: Any) -> Entered[PlanOrder]:
+    return Entered(values, order_form().read)

@@ -12,7 +12,6 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.pages.train import _FIELDS
 from app.services import Services, open_services
 from engine.config import ProjectConfig
 from engine.errors import ConfigError
@@ -20,16 +19,18 @@ from engine.plans import Plan
 from engine.plans.order import PlanOrder
 from engine.types import RunStatus, TeacherSpec
 from storage.runs import Run
-from tests.app.forms import send_settings
+from tests.app.forms import order_form, send_settings
 from tests.app.studio import PAGES, Studio, open_studio
 
-ORDER = dict.fromkeys(_FIELDS, "") | {
+ORDER = dict.fromkeys(order_form().parts, "") | {
     "plan": "twt",
     "preset": "smoke",
     "student": "packaged",
     "compressor": "- its own teacher -",
     "review": False,
     "check_level": 1,
+    "compress_by": "teacher-guided",
+    "loss": "likelihood",
 }
 
 

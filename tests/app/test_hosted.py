@@ -26,9 +26,13 @@ from app.visiting import PREFIX, Quotas, Visitors
 from engine.config import ProjectConfig
 from engine.errors import Forbidden, InputError, StateError
 from storage.projects import Project
+from tests.app.forms import enter_order
 from tests.fakes.student_worker import StudentBackend
 
-ORDER: list[Any] = ["twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""]
+ORDER: list[Any] = [
+    *("twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""),
+    *("teacher-guided", "likelihood"),
+]
 UNGUARDED = {"load", "tick", "opened_id", "<lambda>"}
 """They ask the policy themselves, or reach no service."""
 
@@ -211,18 +215,18 @@ def until(found: Callable[[], bool]) -> None:
 
 def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visitors: Visitors) -> None:
     mine, other = visitors.copy("a"), visitors.copy("a")
-    visitors.check("train", "start", [mine, *ORDER])
+    visitors.check("train", "start", [mine, enter_order(*ORDER)])
     for place, value in ((1, "small-student"), (2, "/etc"), (7, "9,9,9"), (8, "512"), (11, "100000")):
         with pytest.raises(Forbidden, match="smoke"):
-            visitors.check("train", "start", [mine, *ORDER[:place], value, *ORDER[place + 1 :]])
+            visitors.check("train", "start", [mine, enter_order(*ORDER[:place], value, *ORDER[place + 1 :])])
     project = project_of(visitors, mine)
     for _ in range(2):
         services.context.submit(project.id, "student", {"steps": []})
     with pytest.raises(Forbidden, match="of yours runs already"):
-        visitors.check("train", "start", [mine, *ORDER])
+        visitors.check("train", "start", [mine, enter_order(*ORDER)])
     visitors.quotas = Quotas(waiting=0)
     with pytest.raises(Forbidden, match="waiting for the device"):
-        visitors.check("train", "start", [other, *ORDER])
+        visitors.check("train", "start", [other, enter_order(*ORDER)])
 
 
 def test_the_demos_own_run_is_too_long_to_be_done_again(services: Services, visitors: Visitors) -> None:
@@ -232,7 +236,7 @@ def test_the_demos_own_run_is_too_long_to_be_done_again(services: Services, visi
         with pytest.raises(Forbidden, match="too long for the demo"):
             visitors.check("train", action, [mine, run.id, "stage1"])
     with pytest.raises(Forbidden, match="smoke"):
-        visitors.check("train", "ask_forecast", [mine, "twt", "smoke", "some-org/70B-model", *ORDER[3:]])
+        visitors.check("train", "ask_forecast", [mine, enter_order("twt", "smoke", "some-org/70B-model", *ORDER[3:])])
 
 
 def test_two_who_press_at_once_start_one_run(visitors: Visitors) -> None:
@@ -241,7 +245,7 @@ def test_two_who_press_at_once_start_one_run(visitors: Visitors) -> None:
 
     def press() -> None:
         try:
-            visitors.check("train", "start", [mine, *ORDER])
+            visitors.check("train", "start", [mine, enter_order(*ORDER)])
             allowed.append(1)
         except Forbidden:
             pass

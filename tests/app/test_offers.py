@@ -21,6 +21,7 @@ from app.serving import launch_lean, launch_options
 from app.shipping import NAME
 from app.theme import CSS
 from app.visiting import Visitors
+from tests.app.forms import enter_order
 from tests.app.test_hosted import ORDER, project_of
 from tests.fakes.student_worker import StudentBackend
 
@@ -102,7 +103,7 @@ def test_a_training_is_set_to_what_runs_here(services: Services, visitors: Visit
     assert [value for _, value in preset.choices] == ["smoke"] and preset.value == "smoke"
     assert student.value == "packaged" and not student.interactive
     mine = visitors.copy("a")
-    visitors.check("train", "start", [mine, plan.value, preset.value, student.value, *ORDER[3:]])
+    visitors.check("train", "start", [mine, enter_order(plan.value, preset.value, student.value, *ORDER[3:])])
     name = visitors.resolve(mine)
     run = services.context.runs.all(project_of(visitors, mine).id)[0].id
     assert not visitors.goes_on(name, run) and not visitors.goes_on(NAME, run) and not visitors.goes_on(name, None)

@@ -15,8 +15,9 @@ from app.recipe import FAST
 from app.services import Services, open_services
 from app.shipping import bring_demo
 from app.usecases.stages import StageBuilder
+from engine.compression import COMPRESSORS
 from engine.config import Config, LoraSettings, ReplaySource, StudentConfig, TrainConfig
-from engine.dataset import fingerprint_rows
+from engine.datasets.rows import fingerprint_rows
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.plans.order import adjust_plan
 from engine.plans.standard_kd import with_standard_kd
@@ -24,6 +25,7 @@ from engine.plans.twt import twt_plan
 from engine.types import Generation, RunStatus, Split, hash_id, make_query
 from storage.runs import Run
 from tests.fakes.student_worker import StudentBackend
+from tests.fakes.variants import registered
 
 STAGE = TrainConfig(epochs=2)
 STUDENT = StudentConfig(generate_tokens=8)
@@ -176,6 +178,8 @@ CHANGED: dict[tuple[str, str], tuple[str, Any]] = {
     ("StudentConfig", "revision"): ("", "older"),
     ("StudentConfig", "lora"): ("", LoraSettings(rank=2)),
     ("StudentConfig", "seed"): ("", 9),
+    ("TrainConfig", "loss"): ("stage1", "another"),
+    ("Compress", "by"): ("compress", "another"),
     ("StudentConfig", "generate_tokens"): ("", 9),
     ("StudentConfig", "generate_batch"): ("", 9),
     ("Plan", "name"): ("", "another"),
@@ -216,6 +220,13 @@ def fingerprints(services: Services, plan: Plan) -> dict[str, str]:
     return {step.name: builder.fingerprint(step) for step in plan.steps}
 
 
+@pytest.fixture
+def another_compressor() -> Iterator[None]:
+    with registered(COMPRESSORS, "another", COMPRESSORS.get("teacher-guided")):
+        yield
+
+
+@pytest.mark.usefixtures("another_compressor")
 def test_every_setting_of_a_plan_is_in_the_fingerprints_of_the_steps_that_read_it(services: Services) -> None:
     before = fingerprints(services, PLAN)
     replayed = fingerprints(services, changed("Train", "replay"))

@@ -26,7 +26,10 @@ from engine.types import Split, make_query
 from tests.app.studio import Studio, open_studio
 from tests.fakes.hub import TOKEN, Hub, run_hub
 
-ORDER: list[Any] = ["twt+standard-kd", "smoke", "packaged", "- its own teacher -", True, 1, "", "", "", "", "", ""]
+ORDER: list[Any] = [
+    *("twt+standard-kd", "smoke", "packaged", "- its own teacher -", True, 1, "", "", "", "", "", ""),
+    *("teacher-guided", "likelihood"),
+]
 
 
 @pytest.fixture(scope="module")

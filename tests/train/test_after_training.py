@@ -28,7 +28,7 @@ from app.usecases.playing import Pane
 from app.usecases.publishing import TOKEN as TOKEN_NAME
 from app.usecases.publishing import PushOrder, read_what
 from engine.config import LoraSettings, ProjectConfig, StudentConfig, TrainConfig
-from engine.dataset import student_prompt
+from engine.datasets.rows import student_prompt
 from engine.infer import Ask, Device, Writer, load_student, load_tokenizer
 from engine.jobs.backends.local import worker_environment
 from engine.plans import Train

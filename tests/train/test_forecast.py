@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from engine.config import LoraSettings, StudentConfig, TrainConfig
-from engine.dataset import Example, rationale_rows, row_to_json, student_prompt
+from engine.datasets.full import rationale_rows
+from engine.datasets.rows import Example, row_to_json, student_prompt
 from engine.jobs.forecast import measure
 from engine.jobs.spec import ForecastJob, ForecastStep, write_lines
 from engine.tasks import get_task

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import StudentConfig, TrainConfig
-from engine.dataset import Example
+from engine.datasets.rows import Example
 from engine.errors import StateError
 from engine.jobs.inline import InlineRun, label_queries
 from engine.label import LabelWork

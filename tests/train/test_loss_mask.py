@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from engine.config import LoraSettings, StudentConfig, TrainConfig
-from engine.dataset import Example, encode_row, end_token, label_rows, rationale_rows
+from engine.datasets.encode import encode_row, end_token
+from engine.datasets.full import rationale_rows
+from engine.datasets.label import label_rows
+from engine.datasets.rows import Example
 from engine.infer import pick_device
 from engine.tasks import get_task
 from engine.train.sft import CompletionTrainer, StageJob, _arguments, _as_dataset, open_adapter

@@ -12,7 +12,10 @@ from safetensors.torch import load_file
 from trl import SFTTrainer
 
 from engine.config import LoraSettings, StudentConfig, TrainConfig
-from engine.dataset import Example, encode_row, label_rows, rationale_rows
+from engine.datasets.encode import encode_row
+from engine.datasets.full import rationale_rows
+from engine.datasets.label import label_rows
+from engine.datasets.rows import Example
 from engine.errors import StateError
 from engine.infer import Ask, Writer, load_student, load_tokenizer, pick_device
 from engine.puzzles import generate_puzzles, solve_puzzle

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import LoraSettings, StudentConfig, TrainConfig
-from engine.dataset import row_to_json
+from engine.datasets.rows import row_to_json
 from engine.jobs.backends.local import worker_command
 from engine.jobs.events import EVENTS_FILE, read_events
 from engine.jobs.spec import SPEC_FILE, STATUS_FILE, StudentJob, WorkerStep, write_atomically, write_lines

@@ -13,7 +13,7 @@ import torch
 from transformers import MistralConfig, MistralForCausalLM
 
 from engine.config import StudentConfig
-from engine.dataset import encode_prompt
+from engine.datasets.encode import encode_prompt
 from engine.decode import Decoder, Decoding, count_shared
 from engine.infer import Ask, Device, Writer, find_stops, load_base, load_tokenizer, pick_device
 from engine.kernels import choose_math_kernels

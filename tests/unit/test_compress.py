@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from engine.compress import Compressed, CompressWork, compress, compress_one, judge_student, strip_answer
-from engine.dataset import Example
+from engine.compression import COMPRESSORS, Compressed, CompressWork, compress
+from engine.compression.rewriting import compress_one
+from engine.compression.student_rationales import judge_student, strip_answer
+from engine.compression.teacher_guided import TEACHER_GUIDED
+from engine.datasets.rows import Example
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
 from engine.prompts import UNSOUND
@@ -17,6 +20,7 @@ from engine.teachers.calling import Caller
 from engine.types import Choice, Generation, Purpose, Reply, TeacherSpec, make_query
 
 TASK = get_task("choice")
+GUIDED = COMPRESSORS.get(TEACHER_GUIDED)
 QUERY = make_query("Which?", (Choice("A", "x"), Choice("B", "y")))
 EXAMPLE = Example(QUERY, "s1", "a long original rationale", "B")
 SHORT = "y fits best"
@@ -69,7 +73,7 @@ def run(
     teacher: FakeTeacher, level: int = 1, student: Generation | None = SOUND, checker: FakeTeacher | None = None
 ) -> Compressed:
     work = CompressWork(EXAMPLE, teacher, student, checker=checker)
-    done = asyncio.run(compress_one(TASK, work, level, Journal(), ONCE))
+    done = asyncio.run(compress_one(TASK, work, GUIDED, level, Journal(), ONCE))
     assert done is not None
     return done
 
@@ -190,7 +194,9 @@ def test_level_2_asks_another_teacher_with_the_short_form_and_without_any() -> N
 def test_each_rewrite_is_journaled_and_stopping_leaves_the_rest() -> None:
     journal = Journal()
     work = [CompressWork(EXAMPLE, FakeTeacher(), SOUND)] * 3
-    done = asyncio.run(compress(TASK, work, 1, journal, Caller(stop=lambda: len(journal.of("compressed")) == 2)))
+    done = asyncio.run(
+        compress(TASK, work, GUIDED, 1, journal, Caller(stop=lambda: len(journal.of("compressed")) == 2))
+    )
     assert len(done) == 2
     assert journal.of("compressed")[0] == {
         "sample_id": "s1",
@@ -205,7 +211,7 @@ def test_every_reply_is_journaled_as_an_attempt_of_its_purpose() -> None:
     failing = FakeTeacher(rewrite=TeacherError(ErrorKind.SERVER, "down", "half"))
     checker = FakeTeacher(name="bob")
     work = [CompressWork(EXAMPLE, teacher, SOUND, checker=checker) for teacher in (FakeTeacher(), failing)]
-    asyncio.run(compress(TASK, work, 2, journal, ONCE))
+    asyncio.run(compress(TASK, work, GUIDED, 2, journal, ONCE))
     told = [(event["purpose"], event["error"], event["raw"]) for event in journal.of("reply")]
     assert told == [
         ("compress", None, '{"rationale": "y fits best", "label": "B"}'),
@@ -222,7 +228,7 @@ def test_what_a_teacher_may_answer_later_is_left_for_later(level: int) -> None:
     teacher = FakeTeacher(rewrite=down) if level == 1 else FakeTeacher()
     journal = Journal()
     work = CompressWork(EXAMPLE, teacher, SOUND, checker=FakeTeacher(alone=down, name="bob"))
-    assert asyncio.run(compress(TASK, [work], level, journal, ONCE)) == []
+    assert asyncio.run(compress(TASK, [work], GUIDED, level, journal, ONCE)) == []
     assert journal.of("compressed") == []
 
 
@@ -231,5 +237,5 @@ def test_a_wrong_key_ends_the_compression_and_keeps_what_came_in() -> None:
     locked = FakeTeacher(rewrite=TeacherError(ErrorKind.AUTH, "wrong key"))
     work = [CompressWork(EXAMPLE, teacher, SOUND) for teacher in (FakeTeacher(), locked, FakeTeacher())]
     with pytest.raises(TeacherError, match="wrong key"):
-        asyncio.run(compress(TASK, work, 1, journal, ONCE))
+        asyncio.run(compress(TASK, work, GUIDED, 1, journal, ONCE))
     assert len(journal.of("compressed")) >= 1

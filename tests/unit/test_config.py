@@ -127,7 +127,7 @@ def test_a_selection_that_can_not_be_read_is_refused(weights: list[str], disagre
         ([Train(name="t", dataset="compressed"), Compress(name="c")], "no compress step"),
         (
             [Train(name="t", replay=(ReplaySource(dataset="compressed", share=1),))],
-            "t teaches compressed rationales",
+            "t teaches compressed reasoning",
         ),
         (
             [

@@ -7,23 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dataset import (
+from engine.datasets.encode import (
     IGNORED,
-    Example,
-    complete,
     count_tokens,
     encode_prompt,
     encode_row,
     end_token,
-    fingerprint_rows,
-    label_rows,
     order_rows,
-    rationale_rows,
-    row_from_json,
-    row_to_json,
     split_validation,
-    student_prompt,
 )
+from engine.datasets.full import rationale_rows
+from engine.datasets.label import label_rows
+from engine.datasets.rows import Example, complete, fingerprint_rows, row_from_json, row_to_json, student_prompt
 from engine.tasks import get_task
 from engine.types import Choice, StageRow, make_query
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.config import ReplaySource, StudentConfig, TrainConfig
-from engine.dataset import Example
+from engine.datasets.rows import Example
 from engine.errors import ConfigError, StateError
 from engine.pipeline import Material, Pipeline, find_next, find_systems, pick_shots
 from engine.plans import PLANS, Answer, Compress, Evaluate, Plan, Review, Train, make_plan

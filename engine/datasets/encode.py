@@ -1,79 +1,22 @@
-"""Selected samples -> training rows, and rows -> token ids. The one place where prompts and completions are encoded.
+"""Rows -> token ids: the one place where prompts and completions are encoded.
 
 Knows tokenizers only by what they do (`apply_chat_template`, `encode`), so it needs no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from engine.ports import Task
-from engine.prompts import load_prompt
-from engine.types import Query, StageRow, hash_id
+from engine.datasets.rows import ChatText
+from engine.types import StageRow, hash_id
 
 IGNORED = -100
 """The label of a token that no loss is taken on (torch's cross entropy)."""
-
-ChatText = tuple[tuple[str, str], ...]
-ANSWER = "Answer: "
 _MARK = "\u2042"
-
-
-@dataclass(frozen=True)
-class Example:
-    """One chosen sample in the form training needs: what was reasoned, what it led to, and by whom."""
-
-    query: Query
-    sample_id: str | None
-    rationale: str
-    label: str
-    flags: tuple[str, ...] = ()
-    teacher: str = ""
-
-
-def student_prompt(task: Task, query: Query, prompt: str = "answer", shots: Sequence[Example] = ()) -> ChatText:
-    """Messages that ask a student: (role, text) pairs. `shots` are worked examples shown as earlier turns."""
-    system, user = load_prompt("student", prompt).render(query=task.render(query))
-    turns: list[tuple[str, str]] = [("system", system)]
-    for shot in shots:
-        turns.append(("user", task.render(shot.query)))
-        turns.append(("assistant", complete(shot.rationale, shot.label)))
-    return (*turns, ("user", user))
-
-
-def complete(rationale: str, label: str) -> str:
-    """The completion of [x; r; y]; without a rationale that of [x; y]."""
-    head = rationale.strip()
-    return f"{head}\n{ANSWER}{label}" if head else f"{ANSWER}{label}"
-
-
-def rationale_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:
-    """Rows of stages 1 and 2: [x; r; y]."""
-    return [_row(task, e, complete(e.rationale, e.label)) for e in examples]
-
-
-def label_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:
-    """Rows of stage 3, G'': [x; y], each (x, y) once however many rationales led to it."""
-    rows: dict[str, StageRow] = {}
-    for example in examples:
-        row = _row(task, example, complete("", example.label))
-        rows.setdefault(hash_id(example.query.id, task.normalise(example.query, example.label)), row)
-    return list(rows.values())
-
-
-def _row(task: Task, example: Example, completion: str) -> StageRow:
-    prompt = student_prompt(task, example.query)
-    row_id = hash_id("row", prompt, completion)
-    return StageRow(row_id, example.query.id, prompt, completion, example.sample_id, example.flags)
-
-
-def fingerprint_rows(rows: Sequence[StageRow]) -> str:
-    """Hash of what is trained on; the order does not count."""
-    return hash_id("rows", sorted(row.id for row in rows))
 
 
 @dataclass(frozen=True)
@@ -166,21 +109,3 @@ def order_rows(rows: int, batch: int, updates: int, seed: int) -> list[int]:
 def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     """Length of each text in the student's tokens, one end token included, as generated texts are counted."""
     return [len(tokenizer.encode(text, add_special_tokens=False)) + 1 for text in texts]
-
-
-def row_to_json(row: StageRow) -> dict[str, Any]:
-    """A row as it stands in a run's folder."""
-    return {
-        "id": row.id,
-        "query_id": row.query_id,
-        "prompt": [list(turn) for turn in row.prompt],
-        "completion": row.completion,
-        "sample_id": row.sample_id,
-        "flags": list(row.flags),
-    }
-
-
-def row_from_json(data: Mapping[str, Any]) -> StageRow:
-    """The inverse of `row_to_json`."""
-    prompt = tuple((str(role), str(text)) for role, text in data["prompt"])
-    return StageRow(data["id"], data["query_id"], prompt, data["completion"], data["sample_id"], tuple(data["flags"]))

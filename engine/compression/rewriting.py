@@ -1,4 +1,4 @@
-"""Teacher-Guided Compression: the teacher rewrites its rationale toward what this student wrote on its own."""
+"""Rewriting the rationales of a selection by a compressor, with the check that all of them share."""
 
 from __future__ import annotations
 
@@ -7,39 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.dataset import Example
-from engine.errors import CapReached, ConfigError, ErrorKind, TeacherError
-from engine.label import object_schema, run_all
-from engine.ports import EventSink, Request, Task, Teacher
-from engine.prompts import UNSOUND, load_prompt
-from engine.rationale_checks import find_flaw, repeats_itself
-from engine.teachers.calling import About, Caller, Outcome, Stopped, journal
-from engine.types import Generation, ParsedReply, Purpose, Query
+from engine.compression.base import Asker, Compressor, CompressWork
+from engine.compression.student_rationales import judge_student
+from engine.datasets.rows import Example
+from engine.errors import CapReached, ConfigError, TeacherError
+from engine.label import run_all
+from engine.ports import EventSink, Task, Teacher
+from engine.rationale_checks import find_flaw
+from engine.teachers.calling import Caller, Stopped
+from engine.types import Generation, Purpose
 
-COMPRESS_SCHEMA = object_schema({"rationale": {"type": "string"}, "label": {"type": "string"}})
-CHECK_SCHEMA = object_schema({"label": {"type": "string"}})
 PRESERVED = "answer preserved"
 KEPT = "kept original: "
 NOT_PRESERVED = "not preserved: "
 SAME = "the same answer"
+CHECK_PROMPTS = {1: (), 2: ("check", "unaided")}
+"""Prompts of a check, by its level."""
 WITH, WITHOUT = "with the short form: ", "without it: "
 """How flags begin that say what a check found; those of level 2 say what another teacher answered."""
-
-
-@dataclass(frozen=True)
-class CompressWork:
-    """One compression: the sample chosen, the teacher who rewrites, and what the student wrote (None: nothing).
-
-    With a `note` of whoever reviews it, the teacher is asked to write its `previous` short form anew. `checker` is
-    another teacher, for level 2.
-    """
-
-    example: Example
-    teacher: Teacher
-    student: Generation | None
-    previous: str = ""
-    note: str = ""
-    checker: Teacher | None = None
 
 
 @dataclass(frozen=True)
@@ -57,15 +42,17 @@ def assign(
     students: Mapping[str, Generation],
     compressor: str | None,
     level: int,
+    by: Compressor,
 ) -> list[CompressWork]:
-    """Who rewrites each rationale: the teacher who wrote it where it can be asked, else the one named as compressor.
+    """Who rewrites each rationale: the teacher who wrote it where it can be asked, else the one named as compressor;
+    nobody where `by` needs no teacher.
 
     With level 2 another teacher with a model of its own checks, the next one in the order of `teachers`.
 
     Raises:
         ConfigError: if nobody can rewrite one, or nobody can check.
     """
-    return [_assign(example, teachers, students, compressor, level) for example in examples]
+    return [_assign(example, teachers, students, compressor, level, by) for example in examples]
 
 
 def _assign(
@@ -74,8 +61,9 @@ def _assign(
     students: Mapping[str, Generation],
     compressor: str | None,
     level: int,
+    by: Compressor,
 ) -> CompressWork:
-    asked = _choose_compressor(example.teacher, teachers, compressor)
+    asked = _choose_compressor(example.teacher, teachers, compressor) if by.needs_teacher else None
     checker = _choose_checker(list(teachers.values()), asked) if level > 1 else None
     return CompressWork(example, asked, students.get(example.query.id), checker=checker)
 
@@ -93,39 +81,26 @@ def _choose_compressor(name: str, teachers: Mapping[str, Teacher], compressor: s
     return named
 
 
-def _choose_checker(teachers: Sequence[Teacher], compressor: Teacher) -> Teacher:
-    place = next((n for n, t in enumerate(teachers) if t.spec.name == compressor.spec.name), 0)
-    own = (compressor.spec.endpoint, compressor.spec.model)
+def _choose_checker(teachers: Sequence[Teacher], compressor: Teacher | None) -> Teacher:
+    named = compressor.spec.name if compressor else ""
+    place = next((n for n, t in enumerate(teachers) if t.spec.name == named), -1)
+    own = (compressor.spec.endpoint, compressor.spec.model) if compressor else None
     for teacher in (*teachers[place + 1 :], *teachers[:place]):
         if teacher.live and (teacher.spec.endpoint, teacher.spec.model) != own:
             return teacher
+    lacking = f"other teacher than {named}" if named else "teacher"
     raise ConfigError(
-        f"no other teacher than {compressor.spec.name} can be asked here, and level 2 needs one; add a teacher or its "
-        "key, or check at level 1"
+        f"no {lacking} can be asked here, and level 2 needs one; add a teacher or its key, or check at level 1"
     )
 
 
-def judge_student(task: Task, query: Query, label: str, student: Generation | None) -> str | None:
-    """Why a student's rationale is no model of length: empty, loops, unfinished, other label. None if it is sound."""
-    if student is None or not strip_answer(student.text):
-        return "empty"
-    if repeats_itself(student.text):
-        return "loops"
-    if not student.finished:
-        return "unfinished"
-    said = task.read_answer(query, student.text)
-    if said is None or task.normalise(query, said) != task.normalise(query, label):
-        return "other label"
-    return None
-
-
-def strip_answer(text: str) -> str:
-    """The rationale of a completion: what stands before its last answer line."""
-    return text.rpartition("Answer:")[0].strip() if "Answer:" in text else text.strip()
-
-
 async def compress(
-    task: Task, work: Sequence[CompressWork], level: int, sink: EventSink, caller: Caller | None = None
+    task: Task,
+    work: Sequence[CompressWork],
+    by: Compressor,
+    level: int,
+    sink: EventSink,
+    caller: Caller | None = None,
 ) -> list[Compressed]:
     """Rewrite, as many at a time as each teacher allows; emits a `compressed` event each.
 
@@ -137,9 +112,9 @@ async def compress(
         CapReached: likewise, if the budget let no further request start.
     """
     caller = caller or Caller()
-    names = list(dict.fromkeys(item.teacher.spec.name for item in work))
-    queues = {name: iter([item for item in work if item.teacher.spec.name == name]) for name in names}
-    widths = {item.teacher.spec.name: item.teacher.spec.concurrency for item in work}
+    names = list(dict.fromkeys(map(_name_teacher, work)))
+    queues = {name: iter([item for item in work if _name_teacher(item) == name]) for name in names}
+    widths = {_name_teacher(item): item.teacher.spec.concurrency if item.teacher else 1 for item in work}
     done: list[Compressed] = []
     errors: dict[str, TeacherError | CapReached] = {}
 
@@ -148,7 +123,7 @@ async def compress(
             if caller.stop() or name in errors:
                 return
             try:
-                result = await compress_one(task, item, level, sink, caller)
+                result = await compress_one(task, item, by, level, sink, caller)
             except Stopped:
                 return
             except (TeacherError, CapReached) as error:
@@ -166,6 +141,10 @@ async def compress(
     return done
 
 
+def _name_teacher(work: CompressWork) -> str:
+    return work.teacher.spec.name if work.teacher else ""
+
+
 def _compressed_event(item: CompressWork, result: Compressed) -> Mapping[str, Any]:
     return {
         "sample_id": item.example.sample_id,
@@ -177,7 +156,7 @@ def _compressed_event(item: CompressWork, result: Compressed) -> Mapping[str, An
 
 
 async def compress_one(
-    task: Task, work: CompressWork, level: int, sink: EventSink, caller: Caller
+    task: Task, work: CompressWork, by: Compressor, level: int, sink: EventSink, caller: Caller
 ) -> Compressed | None:
     """Rewrite one rationale and check that the answer is preserved; None where a teacher may answer later.
 
@@ -187,17 +166,9 @@ async def compress_one(
     """
     example = work.example
     flaw = judge_student(task, example.query, example.label, work.student)
-    said = strip_answer(work.student.text) if work.student else ""
-    variables = {
-        "query": task.render(example.query),
-        "label": example.label,
-        "teacher_rationale": example.rationale,
-        "student_rationale": f"{UNSOUND}{flaw}) {said}" if flaw else said,
-    }
     flags = (f"student:{flaw}",) if flaw else ()
-    asker = _Asker(task, work, work.teacher, sink, caller)
-    asked = variables | {"previous": work.previous, "note": work.note} if work.note else variables
-    reply = await asker.ask(Purpose.COMPRESS, "again" if work.note else "guided", asked)
+    asker = Asker(task, work, work.teacher, sink, caller) if work.teacher else None
+    reply = await by.rewrite(task, work, asker)
     if reply is None:
         return None
     if isinstance(reply, str):
@@ -207,7 +178,7 @@ async def compress_one(
         return Compressed(example, example.rationale, (*flags, f"{KEPT}{fault} (level 1)"))
     if level == 1 or work.checker is None:
         return Compressed(example, reply.rationale, (*flags, f"{PRESERVED} (level 1)"))
-    checks = await _follow(_Asker(task, work, work.checker, sink, caller), reply.rationale)
+    checks = await _follow(Asker(task, work, work.checker, sink, caller), reply.rationale)
     if checks is None:
         return None
     flags = (
@@ -228,7 +199,7 @@ def check_rewrite(task: Task, example: Example, rationale: str, label: str | Non
     return find_flaw(task, example.query, example.label, rationale, example.rationale)
 
 
-async def _follow(asker: _Asker, rationale: str) -> tuple[bool, bool] | None:
+async def _follow(asker: Asker, rationale: str) -> tuple[bool, bool] | None:
     """Whether another teacher answers y with the rationale, and without it; None where it may answer later."""
     rendered = asker.task.render(asker.work.example.query)
     led = await asker.ask(Purpose.CHECK, "check", {"query": rendered, "rationale": rationale})
@@ -248,52 +219,3 @@ def _tell(right: bool) -> str:
 
 def _same(task: Task, example: Example, label: str) -> bool:
     return task.normalise(example.query, label) == task.normalise(example.query, example.label)
-
-
-@dataclass(frozen=True)
-class _Asker:
-    """Asks one teacher about a work and journals every attempt."""
-
-    task: Task
-    work: CompressWork
-    teacher: Teacher
-    sink: EventSink
-    caller: Caller
-
-    async def ask(self, purpose: Purpose, name: str, variables: Mapping[str, str]) -> ParsedReply | str | None:
-        """The parsed reply, or what was wrong with it; None if the failure may pass.
-
-        Raises:
-            TeacherError: if every further request would fail the same way.
-        """
-        prompt = load_prompt("compress", name)
-        system, user = prompt.render(**variables)
-        example, teacher = self.work.example, self.teacher
-        about = About(str(example.sample_id), example.query.id, teacher.spec.name, purpose, prompt.hash)
-        read: list[ParsedReply | str] = []
-
-        def tell(outcome: Outcome) -> None:
-            if outcome.error is not None:
-                journal(self.sink, about, outcome, outcome.error.kind, str(outcome.error))
-            elif outcome.reply is not None:
-                parsed = self._parse(purpose, outcome.reply.text)
-                read.append(parsed)
-                failed = isinstance(parsed, str)
-                kind = ErrorKind.UNPARSABLE if failed else None
-                journal(self.sink, about, outcome, kind, str(parsed) if failed else "")
-
-        schema = COMPRESS_SCHEMA if purpose is Purpose.COMPRESS else CHECK_SCHEMA
-        request = Request(example.query, purpose, system, user, schema, variables)
-        try:
-            await self.caller.call(teacher, request, tell)
-        except TeacherError as error:
-            if error.kind.stops_teacher:
-                raise
-            return None if error.kind.may_pass else f"{error.kind}: {error}"
-        return read[-1]
-
-    def _parse(self, purpose: Purpose, text: str) -> ParsedReply | str:
-        parsed = self.task.parse(self.work.example.query, text)
-        if parsed is None or (purpose is Purpose.COMPRESS and not parsed.rationale.strip()):
-            return "the reply holds no rationale and label"
-        return parsed

@@ -1,0 +1,113 @@
+"""What a compressor is: what rewrites a rationale, before the check that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from engine.datasets.rows import Example
+from engine.errors import ErrorKind, TeacherError
+from engine.label import object_schema
+from engine.ports import EventSink, Request, Task, Teacher
+from engine.prompts import load_prompt
+from engine.registry import Registry
+from engine.teachers.calling import About, Caller, Outcome, journal
+from engine.types import Generation, ParsedReply, Purpose
+
+COMPRESS_SCHEMA = object_schema({"rationale": {"type": "string"}, "label": {"type": "string"}})
+CHECK_SCHEMA = object_schema({"label": {"type": "string"}})
+
+
+@dataclass(frozen=True)
+class CompressWork:
+    """One compression: the sample chosen, the teacher who rewrites (None: nobody is asked), and what the student wrote
+    (None: nothing).
+
+    With a `note` of whoever reviews it, the teacher is asked to write its `previous` short form anew. `checker` is
+    another teacher, for level 2.
+    """
+
+    example: Example
+    teacher: Teacher | None
+    student: Generation | None
+    previous: str = ""
+    note: str = ""
+    checker: Teacher | None = None
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Asks one teacher about a work and journals every attempt."""
+
+    task: Task
+    work: CompressWork
+    teacher: Teacher
+    sink: EventSink
+    caller: Caller
+
+    async def ask(self, purpose: Purpose, name: str, variables: Mapping[str, str]) -> ParsedReply | str | None:
+        """The parsed reply, or what was wrong with it; None if the failure may pass.
+
+        Raises:
+            TeacherError: if every further request would fail the same way.
+        """
+        prompt = load_prompt("compress", name)
+        system, user = prompt.render(**variables)
+        example, teacher = self.work.example, self.teacher
+        about = About(str(example.sample_id), example.query.id, teacher.spec.name, purpose, prompt.hash)
+        read: list[ParsedReply | str] = []
+
+        def tell(outcome: Outcome) -> None:
+            if outcome.error is not None:
+                journal(self.sink, about, outcome, outcome.error.kind, str(outcome.error))
+            elif outcome.reply is not None:
+                parsed = self._parse(purpose, outcome.reply.text)
+                read.append(parsed)
+                failed = isinstance(parsed, str)
+                kind = ErrorKind.UNPARSABLE if failed else None
+                journal(self.sink, about, outcome, kind, str(parsed) if failed else "")
+
+        schema = COMPRESS_SCHEMA if purpose is Purpose.COMPRESS else CHECK_SCHEMA
+        request = Request(example.query, purpose, system, user, schema, variables)
+        try:
+            await self.caller.call(teacher, request, tell)
+        except TeacherError as error:
+            if error.kind.stops_teacher:
+                raise
+            return None if error.kind.may_pass else f"{error.kind}: {error}"
+        return read[-1]
+
+    def _parse(self, purpose: Purpose, text: str) -> ParsedReply | str:
+        parsed = self.task.parse(self.work.example.query, text)
+        if parsed is None or (purpose is Purpose.COMPRESS and not parsed.rationale.strip()):
+            return "the reply holds no rationale and label"
+        return parsed
+
+
+Rewrite = Callable[[Task, CompressWork, Asker | None], Awaitable[ParsedReply | str | None]]
+"""(task, work, asker of the work's teacher) -> the rewritten rationale with its label; what went wrong, in words, where
+the original is to stay; None where it may be had later."""
+
+
+@dataclass(frozen=True)
+class Compressor:
+    """What makes rationales shorter.
+
+    Attributes:
+        title: its name, as a person reads it.
+        help: one line on what it does.
+        rewrite: rewrites one rationale.
+        needs_teacher: whether a live teacher rewrites: the one who wrote the rationale, or the plan's compressor.
+        prompts: of `prompts/compress`, those that it always sends.
+        again: the prompt that it sends where a reviewer left a note; "" where it can't be asked again.
+    """
+
+    title: str
+    help: str
+    rewrite: Rewrite
+    needs_teacher: bool = True
+    prompts: tuple[str, ...] = ()
+    again: str = ""
+
+
+COMPRESSORS: Registry[Compressor] = Registry("compressors", "compressor")

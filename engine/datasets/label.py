@@ -1,0 +1,27 @@
+"""Answers only: G'', the labels without any rationale (TwT, stage 3, and Standard KD)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.datasets.base import DATASETS, DatasetKind, Materials
+from engine.datasets.rows import Example, complete, make_row
+from engine.ports import Task
+from engine.types import StageRow, hash_id
+
+
+def label_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:
+    """Rows [x; y], each (x, y) once however many rationales led to it."""
+    rows: dict[str, StageRow] = {}
+    for example in examples:
+        row = make_row(task, example, complete("", example.label))
+        rows.setdefault(hash_id(example.query.id, task.normalise(example.query, example.label)), row)
+    return list(rows.values())
+
+
+def make(task: Task, given: Materials) -> list[StageRow]:
+    """A row a query and label."""
+    return label_rows(task, given.examples)
+
+
+DATASETS.add("label", DatasetKind("answers only", "[x; y], without any rationale.", make, length=0.1, reasons=False))

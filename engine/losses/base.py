@@ -1,0 +1,30 @@
+"""What a loss is: what an update minimises, and which tokens it is taken on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.datasets.encode import Encoded, encode_row
+from engine.registry import Registry
+from engine.types import StageRow
+
+Encode = Callable[[Any, StageRow, bool], Encoded]
+"""(tokenizer, row, mask_prompt) -> token ids and the labels that a loss is taken on."""
+Reckon = Callable[[Any, Mapping[str, Any], Callable[[], Any]], Any]
+"""(model, batch, likelihood) -> a scalar tensor. `likelihood()` is the mean negative log-likelihood of the labels, of
+which more is taken from the model where a loss needs it."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of training: its title, a line of help, how rows become labels, and what is minimised."""
+
+    title: str
+    help: str
+    of: Reckon
+    encode: Encode = encode_row
+
+
+LOSSES: Registry[Loss] = Registry("losses", "loss")
