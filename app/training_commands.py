@@ -18,6 +18,9 @@ def train(
     preset: Annotated[str, typer.Option(help="One of {engine.plans.order:TRAIN_PRESETS}.")] = "small-student",
     student: Annotated[str, typer.Option(help="packaged, or a model id or folder.")] = "packaged",
     compressor: Annotated[str | None, typer.Option(help="Live teacher that compresses for recorded ones.")] = None,
+    compress_by: Annotated[
+        str, typer.Option(help="What rewrites rationales: {engine.compression:COMPRESSORS}.")
+    ] = "teacher-guided",
     stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",
     review: Annotated[bool, typer.Option(help="Wait for a person after compression (`tacit compress`).")] = False,
     check_level: Annotated[int, typer.Option(min=1, max=2, help="2 asks a teacher whether the answer follows.")] = 1,
@@ -48,6 +51,7 @@ def train(
         "check_level": check_level,
         "compress_cap": read_money(compress_cap),
         "loss": loss,
+        "compress_by": compress_by,
         "rank": rank,
         "learning_rate": learning_rate,
         "batch_size": batch_size,

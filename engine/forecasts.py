@@ -113,6 +113,8 @@ def _reckon_stage(step: Train, measured: Mapping[str, Any], speed: float, equal:
 
 
 def find_measured(plan: Plan) -> dict[str, Train]:
-    """A train step for each dataset whose rows are known before the run: rewritten ones are not."""
-    known = [step for step in plan.trained if not DATASETS.get(step.dataset).needs_compress]
-    return {step.dataset: step for step in reversed(known)}
+    """A train step for each dataset whose rows are known before the run; others go by those that stand in for them."""
+    known = {step.dataset: step for step in reversed(plan.trained) if not DATASETS.get(step.dataset).needs_compress}
+    for step in plan.trained:
+        known.setdefault(DATASETS.get(step.dataset).stand_in or step.dataset, step)
+    return known

@@ -27,11 +27,6 @@ from storage.runs import Run
 
 _KEPT_S = 6 * 3600
 """How long a download stays on this disk."""
-_SETS = [
-    ("the distillation set as JSONL", "set.jsonl"),
-    ("the distillation set as Parquet", "set.parquet"),
-    *((f"training rows: {DATASETS.get(name).title}", f"rows-{name}") for name in DATASETS),
-]
 
 _PUSHED = [("the adapter", "adapter"), ("the merged model", "merged"), ("the distillation set", "set")]
 
@@ -43,7 +38,7 @@ def build(frame: Frame) -> None:
     run = gr.Dropdown([], label="Run", interactive=True)
     with gr.Row():
         with gr.Column(min_width=320):
-            which = gr.Dropdown(_SETS, value="set.jsonl", label="Data")
+            which = gr.Dropdown(_list_sets(), value="set.jsonl", label="Data")
             make = gr.Button("Make the file", variant="primary", interactive=False)
         with gr.Column(min_width=320):
             stage = gr.Dropdown([], label="Student of stage", interactive=True)
@@ -86,6 +81,11 @@ def build(frame: Frame) -> None:
     merged.click(frame.guard(do.merged), chosen, [said, file], **frame.quiet)
     inputs = [*chosen, what, repository, private, token]
     frame.follow(push.click(frame.guard(do.push), inputs, [said, token, frame.timer], **frame.quiet))
+
+
+def _list_sets() -> list[tuple[str, str]]:
+    rows = [(f"training rows: {DATASETS.get(name).title}", f"rows-{name}") for name in DATASETS]
+    return [("the distillation set as JSONL", "set.jsonl"), ("the distillation set as Parquet", "set.parquet"), *rows]
 
 
 @dataclass(frozen=True)

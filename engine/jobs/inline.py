@@ -67,6 +67,8 @@ class InlineRun:
     """What students answered to held-out queries, not scored yet."""
     written: dict[str, dict[str, Generation]] = field(default_factory=dict)
     """What the student wrote in each answer step, by query id."""
+    results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the worker said of each step it finished, as losses and rows of a train step."""
 
     def go(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Do all steps that are left; asked to `stop`, it ends after a checkpoint and goes on with the next call.
@@ -114,6 +116,7 @@ class InlineRun:
         run_steps(StudentJob(student=self.plan.student, steps=built), [], heard, stop)
         done = {data["step"]: data["result"] for data in heard.of("step_finished")}
         self.finished |= done.keys()
+        self.results |= done
         updates = {name: int(result["updates"]) for name, result in done.items() if "updates" in result}
         self.material = replace(self.material, updates={**self.material.updates, **updates})
         for data in heard.of("answer"):

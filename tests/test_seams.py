@@ -1,0 +1,240 @@
+"""A variant is one file: a fake of each kind, known here alone, reaches help, a page, a forecast and a scored run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from pydantic import Field
+from typer.testing import CliRunner
+
+from app.__main__ import app
+from app.main import build_app
+from app.services import open_services
+from engine.compression import COMPRESSORS, Compressor
+from engine.datasets import DATASETS, DatasetKind, Materials
+from engine.datasets.rows import Example, complete, make_row, row_to_json, student_prompt
+from engine.evaluate import summarise
+from engine.forecasts import Written, find_measured, reckon
+from engine.jobs.forecast import measure
+from engine.jobs.inline import Heard, InlineRun, label_queries
+from engine.jobs.spec import ForecastJob, ForecastStep, write_lines
+from engine.label import LabelWork
+from engine.losses import LOSSES, Loss
+from engine.pipeline import STUDENT, Ask, Material, Pipeline, as_line
+from engine.plans import PLANS, Compress, Evaluate, Plan, PlanKind, Train, make_plan
+from engine.plans.order import PlanOrder, PlanSettings
+from engine.prompts import load_prompt
+from engine.puzzles import generate_puzzles
+from engine.selection import arrange, select
+from engine.selection.factors import FACTORS, Factor, Scored
+from engine.selection.rules import RULES, Rule, Stage, State
+from engine.selection.select import score_factors
+from engine.selection.settings import NONE, SelectionConfig, read_selection
+from engine.tasks import TASKS, get_task
+from engine.tasks.custom import CustomTask
+from engine.teachers.scripted import SCRIPTED_TEACHERS
+from engine.types import ParsedReply, Query, Sample, StageRow, make_query
+from tests.fakes.variants import registered
+
+
+class ShoutedTask(CustomTask):
+    """Answers count whatever their case, and gold labels are shouted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title = "shouted answers"
+
+    def verify(self, query: Query, label: str, gold: str) -> bool:
+        return label.upper() == gold
+
+
+class OneTeacher(Rule):
+    """Keep the samples of as many teachers as are asked for, by their place."""
+
+    title: ClassVar[str] = "the first teachers"
+    help: ClassVar[str] = "Keeps the samples of the first teachers."
+    stage: ClassVar[Stage] = Stage.DIVERSITY
+
+    kind: Literal["first-teachers"] = "first-teachers"
+    teachers: int = Field(1, ge=1, title="How many teachers")
+
+    def apply(self, state: State) -> State:
+        return state.reject(state.samples.teacher >= self.teachers)
+
+
+def score_brevity(given: Scored) -> Any:
+    lengths = np.array([len(text) for text in given.texts()], dtype=np.float64)
+    return 1 - lengths / lengths.max()
+
+
+async def keep_first_words(task: Any, work: Any, asker: Any) -> ParsedReply | str | None:
+    assert asker is None
+    return ParsedReply(" ".join(work.example.rationale.split()[:8]), work.example.label)
+
+
+def make_backwards(task: Any, given: Materials) -> list[StageRow]:
+    """The answer first, then the rationale."""
+    found = [(e, given.compressed[str(e.sample_id)][0]) for e in given.examples]
+    return [make_row(task, e, f"{complete('', e.label)}\n{text}") for e, text in found]
+
+
+def halve(model: Any, batch: Mapping[str, Any], likelihood: Callable[[], Any]) -> Any:
+    return likelihood() / 2
+
+
+def plan_backwards(settings: PlanSettings) -> Plan:
+    steps = (
+        Compress(name="shorten", by="first-words"),
+        Train(name="backwards", dataset="backwards", train=settings.stages[0].model_copy(update={"loss": "half"})),
+        Evaluate(name="evaluate-backwards", start="backwards"),
+    )
+    return Plan(name="backwards-plan", student=settings.student, steps=steps)
+
+
+@dataclass(frozen=True)
+class Seam:
+    """A fake: where it is registered, under which name, and where a person meets it."""
+
+    registry: Any
+    name: str
+    entry: Any
+    command: str
+    label: str
+
+
+BACKWARDS = DatasetKind("answer first", "[x; y; r'].", make_backwards, length=0.6, stand_in="full")
+SEAMS = (
+    Seam(TASKS, "shouted", ShoutedTask(), "import-queries", "What an answer is"),
+    Seam(FACTORS, "brevity", Factor("brevity", "Short is good.", score_brevity), "select", "brevity"),
+    Seam(RULES, "first-teachers", OneTeacher, "select", "Rules (none: keep all)"),
+    Seam(
+        COMPRESSORS,
+        "first-words",
+        Compressor("the first words", "Nobody is asked.", keep_first_words, needs_teacher=False),
+        "train",
+        "How rationales are compressed",
+    ),
+    Seam(DATASETS, "backwards", BACKWARDS, "export", "Data"),
+    Seam(LOSSES, "half", Loss("half of the likelihood", "Halved.", halve), "train", "Loss"),
+    Seam(PLANS, "backwards-plan", PlanKind("Answers first", "One stage.", plan_backwards), "train", "Plan"),
+)
+
+
+@pytest.fixture(autouse=True)
+def fakes() -> Iterator[None]:
+    with ExitStack() as stack:
+        for seam in SEAMS:
+            stack.enter_context(registered(seam.registry, seam.name, seam.entry))
+        yield
+
+
+@pytest.mark.parametrize("seam", SEAMS, ids=lambda seam: seam.name)
+def test_a_variant_is_in_its_commands_help(seam: Seam) -> None:
+    told = CliRunner().invoke(app, [seam.command, "--help"], env={"COLUMNS": "400", "NO_COLOR": "1"})
+    assert told.exit_code == 0 and seam.name in " ".join(told.output.split())
+
+
+def test_a_variant_is_a_choice_on_a_page(workspace: Path) -> None:
+    with open_services(workspace) as services:
+        blocks = build_app(services).blocks.values()
+    offered = {
+        (str(block.label), value)
+        for block in blocks
+        for _, value in (block.choices if isinstance(block, gr.Dropdown) else [])
+    }
+    labels = {str(getattr(block, "label", "")) for block in blocks}
+    expected = {(seam.label, seam.name) for seam in SEAMS if seam.registry not in (FACTORS, DATASETS)}
+    assert expected <= offered
+    assert {"brevity", "How many teachers"} <= labels, "a factor has a slider, a rule's settings have components"
+    assert any(value == "rows-backwards" for _, value in offered)
+
+
+def make_samples() -> tuple[list[Query], dict[str, str], list[Sample]]:
+    """Twelve puzzles: eight answered by three teachers, four to be scored on; gold labels as the task has them."""
+    puzzles = generate_puzzles(12, seed=5)
+    queries = [make_query(puzzle.text, kind=puzzle.kind) for puzzle in puzzles]
+    golds = {q.id: puzzle.answer.upper() for q, puzzle in zip(queries, puzzles, strict=True)}
+    work = LabelWork(get_task("shouted"), load_prompt("teacher", "custom"), queries[:8], SCRIPTED_TEACHERS)
+    return queries, golds, label_queries(work)
+
+
+def choose(samples: list[Sample], config: SelectionConfig) -> list[Sample]:
+    arrays = arrange(samples, (), np.zeros((len(samples), 1), dtype=np.float32))
+    given = Scored(arrays.query, arrays.teacher, arrays.label, lambda: 100, lambda: (s.rationale for s in samples))
+    columns = score_factors(config.weights, {}, given)
+    weighed = replace(arrays, factors=np.stack(list(columns.values()), axis=1), names=tuple(columns))
+    kept = select(weighed, config).kept
+    return [sample for sample, keep in zip(samples, kept, strict=True) if keep]
+
+
+def test_a_factor_and_a_rule_decide_what_is_kept() -> None:
+    _, _, samples = make_samples()
+    settings = read_selection(NONE.config, {}, ["brevity=1"], ["threshold:threshold=0.3", "first-teachers:teachers=2"])
+    kept = choose(samples, settings)
+    longest = max(len(sample.rationale) for sample in samples)
+    first_two = sorted({sample.teacher for sample in samples})[:2]
+    assert kept and {sample.teacher for sample in kept} == set(first_two)
+    assert all(len(sample.rationale) <= 0.7 * longest + 1e-6 for sample in kept)
+
+
+def test_a_plan_of_fakes_is_forecast_run_and_scored(tiny_student: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    queries, golds, samples = make_samples()
+    kept = choose(samples, read_selection(NONE.config, {}, ["brevity=1"], ["first-teachers"]))
+    by_id = {query.id: query for query in queries}
+    examples = [Example(by_id[s.query_id], s.id, s.rationale, s.label, teacher=s.teacher) for s in kept]
+    plan = make_plan(PlanOrder(plan="backwards-plan", preset="smoke", student=str(tiny_student)))
+    material = Material(get_task("shouted"), examples, asked=queries[:8], heldout=queries[8:])
+    found = forecast(plan, Pipeline(plan, material), tmp_path)
+    (stage,) = found.stages
+    assert (stage.name, stage.rows, stage.updates, stage.guessed) == ("backwards", len(examples), 4, True)
+    assert found.training_s > 0 and found.writing_high > 0
+
+    run = InlineRun(plan, material, tmp_path / "run")
+    run.go()
+    assert run.finished == {"shorten", "backwards", "evaluate-backwards"}
+    texts = [text for text, _ in run.material.taught["shorten"].values()]
+    assert len(texts) == len(examples) and all(len(text.split()) <= 8 for text in texts if "not" not in text)
+    rows = Pipeline(plan, run.material).training_rows(plan.trained[0])
+    assert all(row.completion.startswith("Answer: ") for row in rows)
+    (row,) = [row for row in summarise(run.score(golds)) if row.kind == ""]
+    assert row.name == "backwards" and row.n == 4
+
+
+def forecast(plan: Plan, pipeline: Pipeline, folder: Path) -> Any:
+    """As the studio measures: rows that are known before the run, or those that stand in for them."""
+    train = plan.trained[0]
+    assert find_measured(plan) == {"full": train}
+    file = write_lines(folder / "full.jsonl", map(row_to_json, pipeline.rows("full")))
+    task, asked = pipeline.material.task, pipeline.material.asked
+    asks = write_lines(folder / "asks.jsonl", [as_line(Ask(q.id, STUDENT, student_prompt(task, q))) for q in asked])
+    heard = Heard()
+    step = ForecastStep(name="full", file=file, train=train.train)
+    measure(ForecastJob(student=plan.student, steps=(step,), asks=asks), heard)
+    return reckon(plan, heard.of("measured")[0], Written(len(asked), len(pipeline.material.heldout), 40.0))
+
+
+def test_a_loss_is_what_an_update_minimises(tiny_student: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    queries, _, samples = make_samples()
+    by_id = {query.id: query for query in queries}
+    examples = [Example(by_id[s.query_id], s.id, s.rationale, s.label, teacher=s.teacher) for s in samples[:4]]
+    losses = {}
+    for name in ("likelihood", "half"):
+        order = PlanOrder(plan="standard-kd", preset="smoke", student=str(tiny_student), loss=name)
+        plan = make_plan(order)
+        train = tuple(step for step in plan.steps if isinstance(step, Train))
+        run = InlineRun(
+            plan.model_copy(update={"steps": train}), Material(get_task("custom"), examples), tmp_path / name
+        )
+        run.go()
+        losses[name] = run.results[train[0].name]["first_loss"]
+    assert losses["half"] == pytest.approx(losses["likelihood"] / 2, rel=1e-3)
