@@ -18,9 +18,7 @@ def train(
     preset: Annotated[str, typer.Option(help="One of {engine.plans.order:TRAIN_PRESETS}.")] = "small-student",
     student: Annotated[str, typer.Option(help="packaged, or a model id or folder.")] = "packaged",
     compressor: Annotated[str | None, typer.Option(help="Live teacher that compresses for recorded ones.")] = None,
-    compress_by: Annotated[
-        str, typer.Option(help="What rewrites rationales: {engine.compression:COMPRESSORS}.")
-    ] = "teacher-guided",
+    compress_by: Annotated[str, typer.Option(help="One of {engine.compression:COMPRESSORS}.")] = "teacher-guided",
     stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",
     review: Annotated[bool, typer.Option(help="Wait for a person after compression (`tacit compress`).")] = False,
     check_level: Annotated[int, typer.Option(min=1, max=2, help="2 asks a teacher whether the answer follows.")] = 1,
@@ -35,28 +33,15 @@ def train(
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Run a plan on the newest selection: train the stages, compress between them, evaluate each."""
+    given = dict(locals())  # options have the names of the order's fields
     from app.console import EventBars
     from app.showing import show_forecast, show_run
     from app.usecases.labelling import read_money
     from engine.config import read_config
     from engine.plans.order import PlanOrder
 
-    asked = {
-        "plan": plan,
-        "preset": preset,
-        "student": student,
-        "compressor": compressor,
-        "stages": stages,
-        "review": review,
-        "check_level": check_level,
-        "compress_cap": read_money(compress_cap),
-        "loss": loss,
-        "compress_by": compress_by,
-        "rank": rank,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "max_tokens": max_tokens,
-    }
+    asked = {name: value for name, value in given.items() if name in PlanOrder.model_fields}
+    asked["compress_cap"] = read_money(compress_cap)
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         chosen = services.plan.make(project, read_config(PlanOrder, asked))
         _tell(chosen)
