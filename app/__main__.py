@@ -175,7 +175,7 @@ def compress(
     show(as_json, data, lambda: show_compression(data))
 
 
-app.command()(evaluate)
+app.command(cls=Listing)(evaluate)
 
 
 @runs_app.callback()

@@ -15,7 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from engine.types import WHOLE, Difference, Event, ReportRow
+from engine.measures import MEASURES
+from engine.reports import EVERY_REPORT, WHOLE, Difference, ReportRow
+from engine.types import Event
 
 _SHORT = 25
 """Cells of at most this many characters are not broken over lines."""
@@ -71,10 +73,17 @@ def report_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
             "tokens": f"{row.mean_output_tokens:.1f}",
             "p95": f"{row.p95_output_tokens:.0f}",
             "s": "-" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}",
+            **more_measures(row),
         }
         for row in rows
         if row.kind == WHOLE
     ]
+
+
+def more_measures(row: ReportRow) -> dict[str, str]:
+    """The measures of a row that not every report has, as they are shown, by title."""
+    others = {name: MEASURES.get(name) for name in MEASURES if name not in EVERY_REPORT}
+    return {m.title: m.show(row.values[name]) if name in row.values else "-" for name, m in others.items()}
 
 
 def kinds_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ class Listing(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help with the names filled in."""
+        self.help = _REGISTRY.sub(_list_names, self.help or "") or None
         for param in self.params:
             if told := getattr(param, "help", None):
                 vars(param)["help"] = _REGISTRY.sub(_list_names, told)

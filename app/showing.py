@@ -16,7 +16,7 @@ from app.usecases.quoting import Quote
 from app.usecases.resembling import Resembling
 from app.usecases.tallies import say_kept, say_notices
 from app.view import span_text
-from engine.types import WHOLE, Difference, ReportRow
+from engine.reports import WHOLE, Difference, ReportRow
 from engine.wording import counted, verb
 
 _SHOWN_ERRORS = 10
@@ -186,7 +186,7 @@ def show_fitted(project: str, fitted: Fitted) -> None:
 
 def show_report(data: dict[str, Any]) -> None:
     """The table of a run, by kind where kinds are mixed, and the paired differences."""
-    rows = [ReportRow(**row) for row in data["rows"]]
+    rows = [ReportRow.from_dict(row) for row in data["rows"]]
     if not rows:
         out.print("no held-out query has a gold label: nothing was scored")
         return

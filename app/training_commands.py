@@ -76,7 +76,10 @@ def evaluate(
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
-    """Score a run's answers anew against the gold labels; print its table, what to ship, and when that pays back."""
+    """Score a run's answers anew against the gold labels; print its table, what to ship, and when that pays back.
+
+    The table's measures: {engine.measures:MEASURES}.
+    """
     from app.showing import show_bill, show_run
 
     with open_workspace(workspace) as services:

@@ -7,23 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from engine.errors import StateError
+from engine.measures import MEASURES
 from engine.ports import Task
-from engine.types import WHOLE, Difference, EvalItem, Query, ReportRow
+from engine.reports import WHOLE, Difference, ReportRow
+from engine.types import EvalItem, Query
 
 Z95 = 1.959963984540054
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a proportion (Wilson 1927), by scipy; all of [0, 1] where nothing was counted."""
-    from scipy.stats import binomtest  # noqa: PLC0415 - only where a report is made
-
-    if n == 0:
-        return 0.0, 1.0
-    found = binomtest(hits, n).proportion_ci(0.95, method="wilson")
-    return max(0.0, float(found.low)), min(1.0, float(found.high))
 
 
 def score_item(task: Task, query: Query, gold: str, item: EvalItem, read: bool = True) -> EvalItem:
@@ -53,23 +43,9 @@ def summarise(items: Sequence[EvalItem], measure: str = "accuracy") -> list[Repo
 def _row(name: str, kind: str, items: Sequence[EvalItem], measure: str) -> ReportRow:
     if any(item.correct is None for item in items):
         raise StateError(f"{name}: some held-out queries have no gold label to score against")
-    hits = sum(bool(item.correct) for item in items)
-    low, high = wilson(hits, len(items))
-    tokens = np.array([item.tokens for item in items], dtype=np.float64)
-    latencies = [item.latency_s for item in items if item.latency_s is not None]
-    return ReportRow(
-        name=name,
-        kind=kind,
-        n=len(items),
-        accuracy=hits / len(items),
-        ci_low=low,
-        ci_high=high,
-        parse_rate=sum(item.label is not None for item in items) / len(items),
-        mean_output_tokens=float(tokens.mean()),
-        p95_output_tokens=float(np.percentile(tokens, 95)),
-        mean_latency_s=float(np.mean(latencies)) if latencies else None,
-        measure=measure,
-    )
+    found = {measured: MEASURES.get(measured).of(items) for measured in MEASURES}
+    values = {measured: value for measured, value in found.items() if value is not None}
+    return ReportRow(name, kind, len(items), values, measure)
 
 
 def compare_all(items: Sequence[EvalItem], references: Sequence[str]) -> list[Difference]:

@@ -296,42 +296,6 @@ class EvalItem:
     correct: bool | None
 
 
-WHOLE = ""
-"""The kind of a report's row over all queries. No kind of a user's can be called so: an empty kind is none."""
-
-
-@dataclass(frozen=True)
-class ReportRow:
-    """Scores of one system on one kind of query (`WHOLE`: on all). Tokens are the student tokenizer's.
-
-    `measure` says what `accuracy` is: accuracy by gold labels, or agreement with the teachers' consensus.
-    """
-
-    name: str
-    kind: str
-    n: int
-    accuracy: float
-    ci_low: float
-    ci_high: float
-    parse_rate: float
-    mean_output_tokens: float
-    p95_output_tokens: float
-    mean_latency_s: float | None = None
-    measure: str = "accuracy"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Accuracy of `name` minus accuracy of `baseline` on the same queries, with a 95% interval."""
-
-    name: str
-    baseline: str
-    n: int
-    difference: float
-    ci_low: float
-    ci_high: float
-
-
 @dataclass(frozen=True)
 class Event:
     """One line of a journal. `seq` grows from 1, with a gap where a line is damaged; `at` is Unix time in seconds."""

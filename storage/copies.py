@@ -35,7 +35,7 @@ RUN_PARTS = (
     Part("approvals", _OF_RUN, ("run_id",)),
     Part("metrics", _OF_RUN, ("run_id",)),
     Part("answers", _OF_RUN, ("run_id",)),
-    Part("report_rows", _OF_RUN, ("run_id",)),
+    Part("report_values", _OF_RUN, ("run_id",)),
     Part("differences", _OF_RUN, ("run_id",)),
     Part("jobs", f"project_id = $1 AND {_OF_RUN}", ("id", "run_id")),
     Part(
@@ -57,13 +57,17 @@ _TAKEN = {
     "jobs": "SELECT * REPLACE ('' AS folder, NULL AS pid, NULL AS pid_started, NULL AS cancel_at, '{}' AS spec) "
     "FROM read_parquet($2) WHERE kind IN ('student', 'compress', 'again') AND status = 'finished' "
     "AND run_id IS NOT NULL",
-    "report_rows": "SELECT * REPLACE (CASE WHEN kind = 'all' AND NOT bool_or(kind = '') "
-    "OVER (PARTITION BY run_id, name) THEN '' ELSE kind END AS kind) FROM read_parquet($2)",
 }
-"""How tables are read whose rows make something happen: nothing that a file says runs, is cancelled or is a path.
-
-Older files call the whole of a report `all`; in newer ones its kind is empty, and `all` is a user's kind.
-"""
+"""How tables are read whose rows make something happen: nothing that a file says runs, is cancelled or is a path."""
+OLDER_REPORT = "report_rows"
+"""A report as older files hold it: a row a system and kind, with a column a measure."""
+_OLDER_MEASURES = {
+    "score": "accuracy",
+    "read": "parse_rate",
+    "tokens": "mean_output_tokens",
+    "tokens-p95": "p95_output_tokens",
+    "seconds": "mean_latency_s",
+}
 _STEPS = (
     "UPDATE rationales SET step = (SELECT max_by(s.name, s.position) FROM steps s WHERE s.run_id = rationales.run_id "
     "AND s.kind = 'compress') WHERE project_id = $1 AND step IS NULL"
@@ -221,6 +225,8 @@ def remade_id(project_id: str, old_id: str) -> str:
 
 def _read_runs(writer: Writer, project_id: str, folder: Path) -> None:
     """Take runs in under ids of their own, since the same file may be brought twice."""
+    if (folder / f"{OLDER_REPORT}.parquet").is_file():
+        _lengthen_report(writer, folder)
     for part in RUN_PARTS:
         file = str(folder / f"{part.table}.parquet")
         columns = _readable(writer, part.table, folder)
@@ -247,6 +253,26 @@ def _read_runs(writer: Writer, project_id: str, folder: Path) -> None:
             "WHERE text_hash IN (SELECT text_hash FROM samples WHERE project_id = $1) ON CONFLICT DO NOTHING",
             [project_id, str(file_)],
         )
+
+
+def _lengthen_report(writer: Writer, folder: Path) -> None:
+    """Write an older file's report as a row a measure beside it.
+
+    Older still is the whole of a report by the name `all`; in newer ones its kind is empty, and `all` is a user's kind.
+    """
+    older = str(folder / f"{OLDER_REPORT}.parquet")
+    there = {row[0] for row in writer.run("SELECT name FROM parquet_schema(?)", [older])}
+    scored_by = "measure" if "measure" in there else "'accuracy'"
+    kind = "CASE WHEN kind = 'all' AND NOT bool_or(kind = '') OVER (PARTITION BY run_id, name) THEN '' ELSE kind END"
+    rows = " UNION ALL ".join(
+        f"SELECT run_id, position, name, {kind} AS kind, {scored_by} AS scored_by, '{name}' AS measure, "
+        f"{column}::DOUBLE AS value, {'ci_low' if name == 'score' else 'NULL::DOUBLE'} AS low, "
+        f"{'ci_high' if name == 'score' else 'NULL::DOUBLE'} AS high, n FROM read_parquet('{_quoted(Path(older))}')"
+        for name, column in _OLDER_MEASURES.items()
+        if column in there
+    )
+    target = _quoted(folder / "report_values.parquet")
+    writer.run(f"COPY (SELECT * FROM ({rows}) WHERE value IS NOT NULL) TO '{target}' (FORMAT parquet)")
 
 
 def _has_edits(part: Part) -> bool:

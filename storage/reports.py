@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import pyarrow as pa
 
-from engine.types import Difference, ReportRow
-from storage.db import Database
+from engine.reports import EVERY_REPORT, SECONDS, Difference, ReportRow, Value
+from storage.db import Database, Row
 
 
 class Reports:
@@ -21,11 +21,15 @@ class Reports:
     def put(self, run_id: str, rows: Sequence[ReportRow], differences: Sequence[Difference]) -> None:
         """Store a run's report in place of an earlier one."""
         with self._db.write() as writer:
-            writer.run("DELETE FROM report_rows WHERE run_id = ?", [run_id])
+            writer.run("DELETE FROM report_values WHERE run_id = ?", [run_id])
             writer.run("DELETE FROM differences WHERE run_id = ?", [run_id])
-            table = [{"run_id": run_id, "position": place, **asdict(row)} for place, row in enumerate(rows)]
-            if table:
-                writer.insert("report_rows", pa.Table.from_pylist(table, schema=_ROWS))
+            table = [
+                {"run_id": run_id, "position": place, "scored_by": row.measure, "measure": measure, **asdict(value)}
+                | {"name": row.name, "kind": row.kind}
+                for place, row in enumerate(rows)
+                for measure, value in row.values.items()
+            ]
+            writer.insert("report_values", pa.Table.from_pylist(table, schema=_VALUES))
             if differences:
                 writer.insert(
                     "differences", pa.Table.from_pylist([{"run_id": run_id, **asdict(row)} for row in differences])
@@ -34,14 +38,18 @@ class Reports:
     def rows(self, run_id: str) -> list[ReportRow]:
         """The table of a run in its order."""
         found = self._db.rows(
-            "SELECT * EXCLUDE (run_id, position) FROM report_rows WHERE run_id = ? ORDER BY position", [run_id]
+            "SELECT * EXCLUDE (run_id) FROM report_values WHERE run_id = ? ORDER BY position, measure", [run_id]
         )
-        return [ReportRow(**row) for row in found]
+        grouped: dict[int, list[Row]] = {}
+        for row in found:
+            grouped.setdefault(row["position"], []).append(row)
+        rows = [_row(values) for values in grouped.values()]
+        return [row for row in rows if row.values.keys() >= _NEEDED]
 
     def newest_run(self, project_id: str) -> str | None:
         """The newest run of a project that has a report; None where none has."""
         rows = self._db.remembered(
-            "SELECT DISTINCT r.run_id, u.created_at FROM report_rows r JOIN runs u ON u.id = r.run_id "
+            "SELECT DISTINCT r.run_id, u.created_at FROM report_values r JOIN runs u ON u.id = r.run_id "
             "WHERE u.project_id = ? ORDER BY u.created_at DESC LIMIT 1",
             [project_id],
         )
@@ -53,15 +61,20 @@ class Reports:
         return [Difference(**row) for row in found]
 
 
-_NUMBERS = ("accuracy", "ci_low", "ci_high", "parse_rate", "mean_output_tokens", "p95_output_tokens", "mean_latency_s")
-_ROWS = pa.schema(
+def _row(values: Sequence[Row]) -> ReportRow:
+    found = {v["measure"]: Value(v["value"], v["n"], v["low"], v["high"]) for v in values}
+    first = values[0]
+    return ReportRow(first["name"], first["kind"], max(v["n"] for v in values), found, first["scored_by"])
+
+
+_NEEDED = EVERY_REPORT - {SECONDS}
+"""Without one of these a row is none; a file of a stranger may lack them."""
+_VALUES = pa.schema(
     [
         ("run_id", pa.string()),
         ("position", pa.int32()),
-        ("name", pa.string()),
-        ("kind", pa.string()),
+        *((name, pa.string()) for name in ("name", "kind", "scored_by", "measure")),
+        *((name, pa.float64()) for name in ("value", "low", "high")),
         ("n", pa.int64()),
-        *((name, pa.float64()) for name in _NUMBERS),
-        ("measure", pa.string()),
     ]
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +16,11 @@ from pydantic import Field
 from typer.testing import CliRunner
 
 from app.__main__ import app
+from app.console import report_lines
 from app.main import build_app
+from app.pages.evaluate import _line
 from app.services import open_services
+from app.usecases.comparing import System
 from engine.compression import COMPRESSORS, Compressor
 from engine.datasets import DATASETS, DatasetKind, Materials
 from engine.datasets.rows import Example, complete, make_row, row_to_json, student_prompt
@@ -28,11 +31,13 @@ from engine.jobs.inline import Heard, InlineRun, label_queries
 from engine.jobs.spec import ForecastJob, ForecastStep, write_lines
 from engine.label import LabelWork
 from engine.losses import LOSSES, Loss
+from engine.measures import MEASURES, Measure
 from engine.pipeline import STUDENT, Ask, Material, Pipeline, as_line
 from engine.plans import PLANS, Compress, Evaluate, Plan, PlanKind, Train, make_plan
 from engine.plans.order import PlanOrder, PlanSettings
 from engine.prompts import load_prompt
 from engine.puzzles import generate_puzzles
+from engine.reports import Value
 from engine.selection import arrange, select
 from engine.selection.factors import FACTORS, Factor, Scored
 from engine.selection.rules import RULES, Rule, Stage, State
@@ -41,7 +46,7 @@ from engine.selection.settings import NONE, SelectionConfig, read_selection
 from engine.tasks import TASKS, get_task
 from engine.tasks.custom import CustomTask
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.types import ParsedReply, Query, Sample, StageRow, make_query
+from engine.types import EvalItem, ParsedReply, Query, Sample, StageRow, make_query
 from tests.fakes.variants import registered
 
 
@@ -110,6 +115,10 @@ class Seam:
     label: str
 
 
+def count_brief(items: Sequence[EvalItem]) -> Value:
+    return Value(sum(item.tokens <= 3 for item in items) / len(items), len(items))
+
+
 BACKWARDS = DatasetKind("answer first", "[x; y; r'].", make_backwards, length=0.6, stand_in="full")
 SEAMS = (
     Seam(TASKS, "shouted", ShoutedTask(), "import-queries", "What an answer is"),
@@ -124,6 +133,13 @@ SEAMS = (
     ),
     Seam(DATASETS, "backwards", BACKWARDS, "export", "Data"),
     Seam(LOSSES, "half", Loss("half of the likelihood", "Halved.", halve), "train", "Loss"),
+    Seam(
+        MEASURES,
+        "brief",
+        Measure("brief answers", "Of three tokens at most.", count_brief, lambda found: f"{found.value:.0%}"),
+        "evaluate",
+        "brief answers",
+    ),
     Seam(PLANS, "backwards-plan", PlanKind("Answers first", "One stage.", plan_backwards), "train", "Plan"),
 )
 
@@ -151,7 +167,7 @@ def test_a_variant_is_a_choice_on_a_page(workspace: Path) -> None:
         for _, value in (block.choices if isinstance(block, gr.Dropdown) else [])
     }
     labels = {str(getattr(block, "label", "")) for block in blocks}
-    expected = {(seam.label, seam.name) for seam in SEAMS if seam.registry not in (FACTORS, DATASETS)}
+    expected = {(seam.label, seam.name) for seam in SEAMS if seam.registry not in (FACTORS, DATASETS, MEASURES)}
     assert expected <= offered
     assert {"brevity", "How many teachers"} <= labels, "a factor has a slider, a rule's settings have components"
     assert any(value == "rows-backwards" for _, value in offered)
@@ -207,6 +223,8 @@ def test_a_plan_of_fakes_is_forecast_run_and_scored(tiny_student: Path, tmp_path
     assert all(row.completion.startswith("Answer: ") for row in rows)
     (row,) = [row for row in summarise(run.score(golds)) if row.kind == ""]
     assert row.name == "backwards" and row.n == 4
+    shown = {**report_lines([row])[0], **_line(System(row, "stage", None, None, None, False))}
+    assert shown["brief answers"] in ("0%", "25%", "50%", "75%", "100%"), "in the terminal's table and the page's"
 
 
 def forecast(plan: Plan, pipeline: Pipeline, folder: Path) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.console import kinds_lines
+from app.console import kinds_lines, more_measures
 from app.offering import only_guides
 from app.pages.frame import Frame
 from app.pages.picking import enable, run_choices
@@ -19,7 +19,7 @@ from app.view import columns_html, table_html, told_html
 from engine.costs import ASSUMED
 from engine.errors import InputError
 from engine.evaluate import MARGIN, Verdict
-from engine.types import ReportRow
+from engine.reports import ReportRow
 from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run
@@ -249,7 +249,7 @@ def _told(data: dict[str, Any], verdict: Verdict | None, by_kind: dict[str, Verd
     """What to ship and why, by kind where that differs, and what else whoever reads the table must know."""
     told = []
     if verdict is not None:
-        told.append(say_verdict(verdict, [ReportRow(**row) for row in data["rows"]]))
+        told.append(say_verdict(verdict, [ReportRow.from_dict(row) for row in data["rows"]]))
         others = [(kind, found.ship) for kind, found in by_kind.items() if found.ship not in (None, verdict.ship)]
         if others:
             told.append("By kind otherwise: " + ", ".join(f"{name} for {kind}" for kind, name in others) + ".")
@@ -278,6 +278,7 @@ def _line(system: System) -> dict[str, Any]:
         "seconds": "-" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}",
         "$ / 1,000": _each(system),
         "read": f"{row.parse_rate:.0%}",
+        **more_measures(row),
     }
 
 

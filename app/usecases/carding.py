@@ -117,7 +117,7 @@ def _provenance(context: Context, project: Project, run: Run, step: str, base: s
         "base_model": base,
         "plan": plan,
         "ship": (verdict := judge(context, run)) and asdict(verdict),
-        "report": [asdict(row) for row in context.reports.rows(run.id) if row.name == step],
+        "report": [row.to_dict() for row in context.reports.rows(run.id) if row.name == step],
     }
 
 

@@ -27,7 +27,7 @@ from engine.keys import DEFAULT_VARIABLES
 from engine.prompts import make_prompt
 from engine.tasks import get_task
 from engine.types import RunStatus, Split, TeacherSpec
-from storage.copies import RUN_PARTS, TABLES, remade_id
+from storage.copies import OLDER_REPORT, RUN_PARTS, TABLES, remade_id
 from storage.projects import Project
 from storage.runs import Run
 
@@ -36,7 +36,8 @@ _FORMAT = 1
 _BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 _NOTHING = ". Nothing was stored."
 _SOURCE = re.compile(r"[0-9a-f]{24}")
-_PARTS = frozenset({_MANIFEST, *(f"{table}.parquet" for table in (*TABLES, "prompts", *(p.table for p in RUN_PARTS)))})
+_FILES = (*TABLES, "prompts", OLDER_REPORT, *(part.table for part in RUN_PARTS))
+_PARTS = frozenset({_MANIFEST, *(f"{table}.parquet" for table in _FILES)})
 _VECTORS = re.compile(r"vectors_\d{1,5}\.parquet")
 _ADAPTER = re.compile(
     r"adapters/[0-9a-f]{24}/[\w.\-]{1,100}/(adapter_config\.json|adapter_model\.safetensors|result\.json)"

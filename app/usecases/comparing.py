@@ -16,9 +16,10 @@ from engine.errors import InputError
 from engine.evaluate import Verdict, break_even
 from engine.pipeline import find_systems
 from engine.ports import Task
+from engine.reports import WHOLE, Difference, ReportRow
 from engine.tasks import get_task
 from engine.tasks.reply import read_growing
-from engine.types import WHOLE, Difference, Query, ReportRow
+from engine.types import Query
 from engine.wording import counted
 from storage.runs import Run, Sides
 

@@ -8,7 +8,8 @@ from typing import Literal
 from app.usecases.context import Context
 from engine.evaluate import Verdict, recommend
 from engine.plans import Role
-from engine.types import WHOLE, Difference, EvalItem, ReportRow
+from engine.reports import WHOLE, Difference, ReportRow
+from engine.types import EvalItem
 from storage.runs import Run
 
 Group = Role | Literal["teacher"]

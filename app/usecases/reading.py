@@ -12,7 +12,8 @@ from app.usecases.remaining import RemainingService
 from app.usecases.running import RunService
 from engine.errors import NotFound, StateError
 from engine.plans import Plan
-from engine.types import WHOLE, ReportRow, RunStatus
+from engine.reports import WHOLE, ReportRow
+from engine.types import RunStatus
 from storage.runs import Run
 
 
@@ -96,7 +97,7 @@ class ReadService:
                 }
                 for s in self.context.runs.steps(run.id)
             ],
-            "rows": [asdict(row) for row in rows],
+            "rows": [row.to_dict() for row in rows],
             "differences": [asdict(row) for row in self.context.reports.differences(run.id)],
             "ship": verdict.ship if verdict else None,
             "verdict": say_verdict(verdict, rows) if verdict else "",

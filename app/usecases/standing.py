@@ -11,7 +11,8 @@ from typing import Any, Literal
 from app.usecases.context import Context
 from app.usecases.judging import judge
 from engine.errors import NotFound, TacitError
-from engine.types import WHOLE, Job, JobStatus, RunStatus
+from engine.reports import WHOLE
+from engine.types import Job, JobStatus, RunStatus
 from engine.wording import counted
 from storage.projects import Project
 

@@ -19,8 +19,9 @@ from engine.errors import ConfigError
 from engine.plans import Evaluate, Plan, Train
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
+from engine.reports import ReportRow
 from engine.selection.settings import SelectionConfig
-from engine.types import ReportRow, RunStatus, Split, make_query
+from engine.types import RunStatus, Split, make_query
 from storage.runs import Run
 from storage.selections import StoredSelection
 
@@ -153,14 +154,27 @@ def test_reports_of_older_files_keep_their_whole(services: Services, scored: Sco
     folder = tmp_path / "unpacked"
     with zipfile.ZipFile(file) as archive:
         archive.extractall(folder)
-    table = pq.read_table(folder / "report_rows.parquet")
-    kinds = ["all" if kind == "" else kind for kind in table["kind"].to_pylist()]
-    old = table.set_column(table.column_names.index("kind"), "kind", pa.array(kinds))
-    pq.write_table(old, folder / "report_rows.parquet")
+    rows = services.context.reports.rows(services.context.runs.all(services.context.projects.get("p").id)[0].id)
+    (run_id,) = set(pq.read_table(folder / "report_values.parquet")["run_id"].to_pylist())
+    flat = [{k: v for k, v in row.to_dict().items() if k not in ("values", "measure")} for row in rows]
+    older = [
+        {"run_id": run_id, "position": n, **row, "kind": row["kind"] or "all", "mean_latency_s": None}
+        for n, row in enumerate(flat)
+    ]
+    schema = pa.Table.from_pylist(older).schema.set(
+        pa.Table.from_pylist(older).schema.get_field_index("mean_latency_s"), pa.field("mean_latency_s", pa.float64())
+    )
+    pq.write_table(pa.Table.from_pylist(older, schema=schema), folder / "report_rows.parquet")
+    (folder / "report_values.parquet").unlink()
     with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             archive.write(path, path.relative_to(folder))
-    assert [row.kind for row in _brought(services, tmp_path / "old.zip", "old")] == ["", "one", "two"] * 7
+    brought = _brought(services, tmp_path / "old.zip", "old")
+    assert [row.kind for row in brought] == ["", "one", "two"] * 7
+    assert [(row.name, row.accuracy, row.ci_low, row.n) for row in brought] == [
+        (row.name, row.accuracy, row.ci_low, row.n) for row in rows
+    ]
+    assert all(row.mean_latency_s is None and row.measure == "accuracy" for row in brought)
 
 
 def _brought(services: Services, file: Path, name: str) -> list[ReportRow]:

@@ -120,4 +120,8 @@ def test_rationales_get_the_step_that_asked_for_them_and_reports_keep_their_whol
         assert connection.execute("SELECT step, outdated, text FROM rationales").fetchall() == [
             ("short", False, "brief")
         ]
-        assert connection.execute("SELECT kind FROM report_rows ORDER BY ALL").fetchall() == [("",), ("sums",)]
+        kinds = connection.execute("SELECT DISTINCT kind FROM report_values ORDER BY ALL").fetchall()
+        assert kinds == [("",), ("sums",)]
+        score = "SELECT value, low, high, n, scored_by FROM report_values WHERE kind = '' AND measure = 'score'"
+        assert connection.execute(score).fetchall() == [(1.0, 0.0, 1.0, 4, "accuracy")]
+        assert connection.execute("SELECT count(*) FROM report_values").fetchone() == (10,)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 
@@ -9,16 +10,15 @@ import pytest
 from engine.config import ProjectConfig
 from engine.errors import InputError, NotFound
 from engine.plans import Plan, Train
+from engine.reports import Difference, ReportRow, Value
 from engine.selection.settings import dcrs
 from engine.types import (
     Choice,
-    Difference,
     EvalItem,
     Job,
     JobStatus,
     RationaleOrigin,
     Reason,
-    ReportRow,
     RunStatus,
     Sampling,
     SelectionRow,
@@ -196,11 +196,27 @@ def test_rationales_keep_every_version_and_give_the_newest(db: Database, runs: R
     assert len(db.rows("SELECT * FROM rationales")) == 3
 
 
+def make_row(name: str, score: Value, others: dict[str, float]) -> ReportRow:
+    return ReportRow(name, "", 10, {"score": score} | {key: Value(value, 10) for key, value in others.items()})
+
+
+def test_a_report_of_a_stranger_that_lacks_a_measure_is_left_out(db: Database) -> None:
+    reports = Reports(db)
+    whole = make_row(
+        "stage1", Value(0.4, 10, 0.1, 0.7), {"read": 1.0, "tokens": 8.0, "tokens-p95": 9.5, "brevity": 2.0}
+    )
+    reports.put("run1", [whole, make_row("stage2", Value(0.5, 10), {})], [])
+    assert reports.rows("run1") == [whole]
+    assert ReportRow.from_dict(json.loads(json.dumps(whole.to_dict()))) == whole
+
+
 def test_reports_come_back_in_order_and_a_new_one_replaces_the_old(db: Database) -> None:
     reports = Reports(db)
     rows = [
-        ReportRow("stage3", "all", 10, 0.5, 0.2, 0.8, 1.0, 8.0, 9.5, None),
-        ReportRow("stage1", "all", 10, 0.4, 0.1, 0.7, 0.9, 80.0, 99.0, 0.25),
+        make_row("stage3", Value(0.5, 10, 0.2, 0.8), {"read": 1.0, "tokens": 8.0, "tokens-p95": 9.5}),
+        make_row(
+            "stage1", Value(0.4, 10, 0.1, 0.7), {"read": 0.9, "tokens": 80.0, "tokens-p95": 99.0, "seconds": 0.25}
+        ),
     ]
     differences = [Difference("stage3", "stage1", 10, 0.1, -0.2, 0.4)]
     reports.put("run1", rows, differences)

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import StateError
-from engine.evaluate import auroc, compare, recommend, score_item, summarise, wilson
+from engine.evaluate import auroc, compare, recommend, score_item, summarise
+from engine.measures.score import wilson
+from engine.reports import WHOLE
 from engine.tasks import get_task
-from engine.types import WHOLE, Choice, EvalItem, make_query
+from engine.types import Choice, EvalItem, make_query
 
 QUICK = settings(max_examples=100, deadline=None)
 TASK = get_task("choice")

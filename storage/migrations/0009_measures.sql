@@ -1,0 +1,13 @@
+-- Reports are long: a row a system, kind of query and measure, with an interval where the measure has one.
+CREATE TABLE report_values (
+    run_id VARCHAR, position INTEGER NOT NULL, name VARCHAR, kind VARCHAR, scored_by VARCHAR NOT NULL, measure VARCHAR,
+    value DOUBLE NOT NULL, low DOUBLE, high DOUBLE, n BIGINT NOT NULL, PRIMARY KEY (run_id, name, kind, measure)
+);
+INSERT INTO report_values
+    SELECT run_id, position, name, kind, measure, 'score', accuracy, ci_low, ci_high, n FROM report_rows
+    UNION ALL SELECT run_id, position, name, kind, measure, 'read', parse_rate, NULL, NULL, n FROM report_rows
+    UNION ALL SELECT run_id, position, name, kind, measure, 'tokens', mean_output_tokens, NULL, NULL, n FROM report_rows
+    UNION ALL SELECT run_id, position, name, kind, measure, 'tokens-p95', p95_output_tokens, NULL, NULL, n FROM report_rows
+    UNION ALL SELECT run_id, position, name, kind, measure, 'seconds', mean_latency_s, NULL, NULL, n FROM report_rows
+        WHERE mean_latency_s IS NOT NULL;
+DROP TABLE report_rows;
