@@ -1,0 +1,60 @@
+"""Workspaces and exported projects of earlier versions open, and show what they showed.
+
+`tests/frozen/workspace-8.zip` holds the database of a small finished run at schema 8; the JSON beside it what that
+version said of it.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from app.services import open_services
+from app.shipping import SHIPPED, bring_shipped
+
+FROZEN = Path(__file__).resolve().parents[1] / "frozen"
+COLUMNS = ("accuracy", "ci_low", "ci_high", "parse_rate", "mean_output_tokens", "p95_output_tokens", "mean_latency_s")
+
+
+def numbers(row: dict[str, Any]) -> tuple[Any, ...]:
+    whole = "" if row["kind"] == "all" else row["kind"]
+    return (row["name"], whole, row["n"], *(row[name] for name in COLUMNS))
+
+
+def test_a_workspace_of_before_opens_and_shows_the_same(tmp_path: Path) -> None:
+    told = json.loads((FROZEN / "workspace-8.json").read_text("utf-8"))
+    with zipfile.ZipFile(FROZEN / "workspace-8.zip") as archive:
+        archive.extractall(tmp_path / "workspace")
+    with open_services(tmp_path / "workspace") as services:
+        project = services.projects.get("p")
+        (run,) = services.context.runs.all(project.id)
+        report = services.context.reports
+        assert [numbers(row.to_dict()) for row in report.rows(run.id)] == [numbers(row) for row in told["rows"]]
+        assert [vars(row) for row in report.differences(run.id)] == told["differences"]
+        texts = {sample: text for sample, (text, _) in services.context.rationales.newest(run.id).items()}
+        assert texts == told["rationales"]
+        assert [[step.name, step.status.value] for step in services.context.runs.steps(run.id)] == told["steps"]
+        assert services.run.stale_steps(run.id) == told["stale"]
+        found = services.context.selections.latest(project.id)
+        assert (found.id, found.fingerprint, dict(found.counts)) == tuple(told["selection"].values())
+        again = services.select.select("p", found.config)
+        assert again.fingerprint == found.fingerprint, "the same settings keep the same samples"
+    assert len(list((tmp_path / "workspace").glob("*.before-*"))) == 1, "the file as it was is kept"
+
+
+@pytest.mark.timeout(120)
+def test_an_exported_project_of_before_shows_the_same(tmp_path: Path) -> None:
+    with zipfile.ZipFile(SHIPPED) as archive:
+        archive.extract("report_rows.parquet", tmp_path)
+    told = sorted(map(numbers, pq.read_table(tmp_path / "report_rows.parquet").to_pylist()), key=str)
+    with open_services(tmp_path / "workspace") as services:
+        bring_shipped(services, "demo")
+        (run,) = services.context.runs.all(services.projects.get("demo").id)
+        rows = services.context.reports.rows(run.id)
+        assert sorted((numbers(row.to_dict()) for row in rows), key=str) == told and len(told) > 10
+        assert services.run.stale_steps(run.id) == []
