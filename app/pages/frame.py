@@ -34,6 +34,7 @@ _NOT_OF_ONE = ("projects", "jobs", "welcome")
 """Modules whose handlers don't work on the project of the address."""
 _NAMED = "() => new URLSearchParams(window.location.search).get('project') || ''"
 """The project that the address names."""
+_VALUES = inspect.Parameter("values", inspect.Parameter.VAR_POSITIONAL)
 _HELD = """
   const cookie = (document.cookie.match(/(?:^|; )KEPT=(try-[0-9a-f]+)/) || [])[1] || '';
   const held = (() => { try { return localStorage.getItem('KEPT') || cookie; } catch { return cookie; } })();
@@ -113,7 +114,7 @@ class Frame:
                     values = (values[0], entered, *others)
                 return work(*self._admit(work, values))
 
-        return run
+        return _of_any_length(run) if form is not None else run
 
     def guard_stream(self, work: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
         """As `guard`, for a handler that gives values out one after the other."""
@@ -151,7 +152,7 @@ class Frame:
                 return [gr.skip() for _ in live.components] if len(live.components) > 1 else gr.skip()
             return guarded(name, *values)
 
-        return run
+        return _of_any_length(run) if live.form is not None else run
 
     def fill_once(self, components: Sequence[Any], work: Callable[[Project | None], Any]) -> None:
         """Fill components when the page is opened, and leave them to the person from then on."""
@@ -178,6 +179,12 @@ class Frame:
     def open(self, name: str | None) -> Project | None:
         """The project of a name, if it is there."""
         return self.policy.open(name)
+
+
+def _of_any_length(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Say of a handler with a form that it is called with a value a component, whatever it makes of them."""
+    vars(run)["__signature__"] = inspect.Signature([_VALUES])
+    return run
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.request
+import warnings
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_every_page_serves_and_is_small(workspace: Path) -> None:
                 assert len(page["components"]) <= 150
         finally:
             app.close()
+
+
+def test_building_the_pages_warns_of_nothing(workspace: Path) -> None:
+    with open_services(workspace) as services, warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        build_app(services)
+    assert [str(warning.message) for warning in found if "arguments for function" in str(warning.message)] == []
 
 
 def test_programs_find_the_public_endpoints_as_mcp_tools(workspace: Path) -> None:
