@@ -129,7 +129,7 @@ SEAMS = (
         "first-words",
         Compressor("the first words", "Nobody is asked.", keep_first_words, needs_teacher=False),
         "train",
-        "How rationales are compressed",
+        "Compressed by",
     ),
     Seam(DATASETS, "backwards", BACKWARDS, "export", "Data"),
     Seam(LOSSES, "half", Loss("half of the likelihood", "Halved.", halve), "train", "Loss"),

@@ -30,9 +30,10 @@ _REASONS = {
     Reason.LABELS_DISAGREE: "labels disagree, none is the majority's",
     Reason.LABEL_MINORITY: "label of a minority",
     Reason.REJECTED: "rejected by a rule",
+    Reason.KEPT_UNSELECTED: "kept: there is no rule",
 }
-_MINE = 0.001
-"""A step of a weight."""
+_STEP = 0.001
+"""Of a weight."""
 
 
 RAW = {"preprocess": False}
@@ -119,12 +120,13 @@ def _demand(values: Mapping[str, Any]) -> None:
 
 def lay_rules() -> tuple[gr.Dropdown, dict[str, dict[str, Any]], dict[str, Any]]:
     """What chooses rules, and of each rule the components of its settings and what holds them."""
-    titles = [(RULES.get(kind).title, kind) for kind in RULES.names()]
+    kinds = sorted(RULES.names(), key=lambda kind: RULES.get(kind).stage)
+    titles = [(RULES.get(kind).title, kind) for kind in kinds]
     begun = [rule.kind for rule in SelectionConfig().rules]
-    notes = " ".join(RULES.get(kind).help for kind in RULES.names())
+    notes = " ".join(RULES.get(kind).help for kind in kinds)
     rules = gr.Dropdown(titles, value=begun, multiselect=True, label="Rules (none: keep all)", info=notes)
     fields, groups = {}, {}
-    for kind in RULES.names():
+    for kind in kinds:
         rule = RULES.get(kind)
         with gr.Column(visible=kind in begun) as groups[kind]:
             fields[kind] = {
@@ -142,8 +144,9 @@ def lay_weights() -> dict[str, gr.Slider]:
     for pair in (listed[at : at + 2] for at in range(0, len(listed), 2)):
         with gr.Row():
             for name in pair:
-                note = FACTORS.get(name).help if name in FACTORS.names() else None
-                weights[name] = gr.Slider(0, 1, 0.0, step=_MINE, label=names[name], info=note, min_width=130)
+                weights[name] = gr.Slider(0, 1, 0.0, step=_STEP, label=names[name], min_width=130)
+    computed = [f"- {FACTORS.get(name).title}: {FACTORS.get(name).help}" for name in FACTORS]
+    gr.Markdown("\n".join(["Teachers report the others; these are computed:", *computed]))
     return weights
 
 

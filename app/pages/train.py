@@ -97,7 +97,7 @@ def lay_order(only: str | None) -> OrderForm:
         compressor = gr.Dropdown([_NOBODY], value=_NOBODY, label="Who compresses for recordings")
     with gr.Row():
         rewriters = [(COMPRESSORS.get(name).title, name) for name in COMPRESSORS]
-        by = gr.Dropdown(rewriters, value=PlanOrder().compress_by, label="How rationales are compressed")
+        by = gr.Dropdown(rewriters, value=PlanOrder().compress_by, label="Compressed by")
         review = gr.Checkbox(False, label="wait for my review of compressed rationales")
         level = gr.Dropdown(
             [("the teacher says it", 1), ("it follows when asked anew", 2)], value=1, label="Answer kept if"
@@ -120,7 +120,7 @@ _CHOSEN = {
     "plan": "Plan",
     "preset": "Preset",
     "check_level": "Answer kept if",
-    "compress_by": "How rationales are compressed",
+    "compress_by": "Compressed by",
 }
 _NUMBERS = {
     "rank": ("Rank", 1, 512, True),
