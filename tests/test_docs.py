@@ -14,12 +14,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 import yaml
 from typer._click.exceptions import ClickException
 
 from app.__main__ import app
+from engine.selection import SelectionInput, select
+from engine.selection.rules import RULES
+from engine.selection.settings import NONE, read_selection
+from tests.fakes.variants import registered
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -213,7 +218,7 @@ def test_a_command_that_fails_fails_its_page(tmp_path: Path) -> None:
 
 def test_the_plan_of_another_package_is_found_as_its_page_says(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "extend.md").read_text()
-    (code,) = read_blocks(text, "python")
+    code, _ = read_blocks(text, "python")
     (config,) = read_blocks(text, "toml")
     ((name, entry),) = tomllib.loads(config)["project"]["entry-points"]["tacit.plans"].items()
     (tmp_path / "two_stages.py").write_text(code)
@@ -231,6 +236,24 @@ def test_the_plan_of_another_package_is_found_as_its_page_says(tmp_path: Path) -
     names, steps = done.stdout.splitlines()
     assert names.split()[-1] == "two-stages"
     assert steps.split() == ["vanilla", "vanilla-fewshot", "stage1", "evaluate-stage1", "stage2", "evaluate-stage2"]
+
+
+def test_the_rule_of_the_page_rejects_what_it_says() -> None:
+    _, code = read_blocks((ROOT / "docs" / "extend.md").read_text(), "python")
+    found: dict[str, Any] = {}
+    exec(compile(code, "extend.md", "exec", dont_inherit=True), found)
+    samples = SelectionInput(
+        query=np.array([0, 0, 1]),
+        teacher=np.array([0, 1, 0]),
+        label=np.zeros(3, dtype=np.int64),
+        order=np.arange(3),
+        factors=np.empty((3, 0)),
+        names=(),
+        embeddings=np.zeros((3, 1), dtype=np.float32),
+    )
+    with registered(RULES, "enough-teachers", found["EnoughTeachers"]):
+        config = read_selection(NONE.config, {}, [], ["enough-teachers"])
+    assert select(samples, config).kept.tolist() == [True, True, False]
 
 
 def test_the_image_is_made_of_what_is_here_and_serves_as_a_space_does() -> None:
