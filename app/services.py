@@ -144,8 +144,8 @@ def _compose(context: Context) -> Services:
         CompressService(context, asking),
         SelectService(context),
     )
-    run, exporting = RunService(context, compressing), ExportService(context)
-    forecasting = ForecastService(context)
+    run, exporting = RunService(context, compressing, selecting), ExportService(context)
+    forecasting = ForecastService(context, selecting)
     remaining = RemainingService(context, forecasting)
     return Services(
         context=context,

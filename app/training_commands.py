@@ -11,6 +11,8 @@ from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, op
 if TYPE_CHECKING:
     from engine.plans import Plan
 
+_SELECTION = "Train on a selection of its own, by one of {engine.selection.settings:PRESETS}, not on the newest."
+
 
 def train(
     project: ProjectName,
@@ -19,6 +21,7 @@ def train(
     student: Annotated[str, typer.Option(help="packaged, or a model id or folder.")] = "packaged",
     compressor: Annotated[str | None, typer.Option(help="Live teacher that compresses for recorded ones.")] = None,
     compress_by: Annotated[str, typer.Option(help="One of {engine.compression:COMPRESSORS}.")] = "teacher-guided",
+    selection: Annotated[str | None, typer.Option(help=_SELECTION)] = None,
     stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",
     review: Annotated[bool, typer.Option(help="Wait for a person after compression (`tacit compress`).")] = False,
     check_level: Annotated[int, typer.Option(min=1, max=2, help="2 asks a teacher whether the answer follows.")] = 1,

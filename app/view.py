@@ -124,7 +124,8 @@ def log_html(text: str) -> str:
 
 def stages_html(plan: Plan) -> str:
     """A plan as the stages it goes through."""
-    parts = ["<li>select</li>"] + [
+    own = f" by its own rules: {plan.selection.title}" if plan.selection else ""
+    parts = [f"<li>select{escape(own)}</li>"] + [
         f"<li title='{escape(step.name)}'>{escape(_say_step(step))}</li>" for step in plan.steps
     ]
     return f"<ol class='stages' aria-label='Steps of the plan'>{''.join(parts)}</ol>"

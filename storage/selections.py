@@ -13,7 +13,7 @@ from engine.config import read_config
 from engine.errors import NotFound
 from engine.selection.settings import SelectionConfig
 from engine.types import SelectionRow
-from storage.db import Database, Row
+from storage.db import Database, Row, Writer
 from storage.projects import now
 
 CONDITIONS = {
@@ -75,46 +75,24 @@ class Selections:
         """On an open database."""
         self._db = db
 
-    def add(self, selection: StoredSelection, rows: Sequence[SelectionRow]) -> None:
+    def add(self, selection: StoredSelection, rows: Sequence[SelectionRow], of_plan: bool = False) -> None:
         """Store a selection; the same settings on the same samples replace their earlier result.
 
-        Earlier ones of the project go, unless a run was built on them.
+        Earlier ones of the project go, unless a run was built on them. One that a plan brings (`of_plan`) leaves all
+        others as they are, and is not the project's.
         """
         with self._db.write() as writer:
+            if of_plan:
+                if not writer.run("SELECT id FROM selections WHERE id = ?", [selection.id]):
+                    _insert(writer, selection, rows, True)
+                return
             left = "SELECT id FROM selections WHERE project_id = ? AND id NOT IN (SELECT selection_id FROM runs)"
             for sql in (
                 f"DELETE FROM selection_rows WHERE selection_id IN ({left})",
                 f"DELETE FROM selections WHERE id IN ({left})",
             ):
                 writer.run(sql, [selection.project_id])
-            writer.run("DELETE FROM selection_rows WHERE selection_id = ?", [selection.id])
-            writer.run(
-                "INSERT OR REPLACE INTO selections VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    selection.id,
-                    selection.project_id,
-                    selection.config.model_dump_json(),
-                    selection.fingerprint,
-                    json.dumps(dict(selection.counts)),
-                    now(),
-                ],
-            )
-            writer.insert(
-                "selection_rows",
-                pa.table(
-                    {
-                        "selection_id": [selection.id] * len(rows),
-                        "sample_id": [row.sample_id for row in rows],
-                        "query_id": [row.query_id for row in rows],
-                        "teacher": [row.teacher for row in rows],
-                        "confidence": pa.array([row.confidence for row in rows], pa.float64()),
-                        "renormalised": [row.renormalised for row in rows],
-                        "reason": [row.reason.value for row in rows],
-                        "similarity": pa.array([row.pair_similarity for row in rows], pa.float64()),
-                        "edit": pa.array([row.edit for row in rows], pa.int64()),
-                    }
-                ),
-            )
+            _insert(writer, selection, rows, False)
 
     def latest(self, project_id: str) -> StoredSelection:
         """The newest selection of a project.
@@ -124,7 +102,7 @@ class Selections:
         """
         rows = self._db.remembered(
             "SELECT id, project_id, config, fingerprint, counts FROM selections WHERE project_id = ? "
-            "ORDER BY created_at DESC LIMIT 1",
+            "AND NOT coalesce(of_plan, FALSE) ORDER BY created_at DESC LIMIT 1",
             [project_id],
         )
         if not rows:
@@ -212,3 +190,36 @@ class Selections:
 def _selection(row: Row) -> StoredSelection:
     config = read_config(SelectionConfig, json.loads(row["config"]))
     return StoredSelection(row["id"], row["project_id"], config, row["fingerprint"], json.loads(row["counts"]))
+
+
+def _insert(writer: Writer, selection: StoredSelection, rows: Sequence[SelectionRow], of_plan: bool) -> None:
+    writer.run("DELETE FROM selection_rows WHERE selection_id = ?", [selection.id])
+    writer.run(
+        "INSERT OR REPLACE INTO selections (id, project_id, config, fingerprint, counts, created_at, of_plan) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            selection.id,
+            selection.project_id,
+            selection.config.model_dump_json(),
+            selection.fingerprint,
+            json.dumps(dict(selection.counts)),
+            now(),
+            of_plan,
+        ],
+    )
+    writer.insert(
+        "selection_rows",
+        pa.table(
+            {
+                "selection_id": [selection.id] * len(rows),
+                "sample_id": [row.sample_id for row in rows],
+                "query_id": [row.query_id for row in rows],
+                "teacher": [row.teacher for row in rows],
+                "confidence": pa.array([row.confidence for row in rows], pa.float64()),
+                "renormalised": [row.renormalised for row in rows],
+                "reason": [row.reason.value for row in rows],
+                "similarity": pa.array([row.pair_similarity for row in rows], pa.float64()),
+                "edit": pa.array([row.edit for row in rows], pa.int64()),
+            }
+        ),
+    )

@@ -26,6 +26,7 @@ from engine.losses import LOSSES
 from engine.plans import PLANS, Plan
 from engine.plans.order import PlanOrder
 from engine.remaining import Left
+from engine.selection.settings import PRESETS
 from engine.types import RunStatus
 from storage.projects import Project
 
@@ -94,6 +95,8 @@ def lay_order(only: str | None) -> OrderForm:
             max_length=300,
             interactive=only is None,
         )
+        chosen = [("what was selected last", ""), *((PRESETS.get(name).title, name) for name in PRESETS)]
+        selection = gr.Dropdown(chosen, value="", label="Selection")
         compressor = gr.Dropdown([_NOBODY], value=_NOBODY, label="Who compresses for recordings")
     with gr.Row():
         rewriters = [(COMPRESSORS.get(name).title, name) for name in COMPRESSORS]
@@ -113,7 +116,9 @@ def lay_order(only: str | None) -> OrderForm:
         loss = gr.Dropdown(losses, value=TrainConfig().loss, label="Loss", min_width=110)
     parts = {"plan": plan, "preset": preset, "student": student, "compressor": compressor, "review": review}
     parts |= {"check_level": level, "compress_cap": cap, "stages": stages, "rank": rank, "learning_rate": rate}
-    return OrderForm(parts | {"batch_size": batch, "max_tokens": most, "compress_by": by, "loss": loss})
+    return OrderForm(
+        parts | {"batch_size": batch, "max_tokens": most, "compress_by": by, "loss": loss, "selection": selection}
+    )
 
 
 _CHOSEN = {
@@ -154,6 +159,7 @@ class OrderForm:
 
 def _read_order(named: dict[str, Any]) -> PlanOrder:
     named["loss"] = None if named["loss"] == TrainConfig().loss else named["loss"]
+    named["selection"] = named["selection"] or None
     named["compressor"] = None if named["compressor"] in (_NOBODY, "", None) else named["compressor"]
     named["compress_cap"] = read_money(named["compress_cap"])
     named["stages"] = named["stages"] or ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.usecases.context import Context
+from app.usecases.selecting import SelectService
 from app.usecases.stages import StageBuilder
 from engine.datasets.rows import row_to_json, student_prompt
 from engine.errors import StateError
@@ -16,6 +17,7 @@ from engine.plans import Plan
 from engine.students import check_student
 from engine.tasks import get_task
 from engine.types import Job, JobStatus, RunStatus, Split, hash_id
+from storage.projects import Project
 from storage.runs import Run
 
 FORECAST = "forecast"
@@ -28,6 +30,7 @@ class ForecastService:
     """Use cases of forecasts."""
 
     context: Context
+    selecting: SelectService
 
     def ask(self, project_name: str, plan: Plan) -> Job:
         """Queue the measuring of a plan on the newest selection; a few updates and words on the device.
@@ -37,12 +40,13 @@ class ForecastService:
             StateError: if the selection is empty, or it is being measured already.
             ConfigError: if the student can't be had.
         """
-        run = self._pretend(project_name, plan)
+        project = self.context.projects.get(project_name)
+        run = _pretend(project, plan, self._find_selection(project, plan))
         check_student(plan.student)
-        key = self._key(run)
+        key = self._key(project, plan)
         if any(job.kind == FORECAST and job.spec["key"] == key for job in self.context.jobs.unfinished_jobs()):
             raise StateError("This is being measured already; wait for it.")
-        job = self.context.prepare(run.project_id, FORECAST, {"key": key})
+        job = self.context.prepare(run.project_id, FORECAST, {"key": key, "selection": run.selection_id})
         folder = Path(job.folder)
         builder = StageBuilder(self.context, run)
         steps = []
@@ -68,28 +72,33 @@ class ForecastService:
         Raises:
             StateError: if measuring failed, with the reason.
         """
-        run = self._pretend(project_name, plan)
-        key = self._key(run)
-        jobs = [j for j in self.context.jobs.jobs_of(run.project_id) if j.kind == FORECAST and j.spec["key"] == key]
+        project = self.context.projects.get(project_name)
+        key = self._key(project, plan)
+        jobs = [j for j in self.context.jobs.jobs_of(project.id) if j.kind == FORECAST and j.spec["key"] == key]
         if not jobs or not jobs[0].status.over:
             return None
         if jobs[0].status is not JobStatus.FINISHED:
             raise StateError(f"measuring is {jobs[0].status}: {jobs[0].message}")
         events = self.context.jobs.last_events(jobs[0].id, ("measured",))
-        return reckon(run.plan, events[0].data, self._count(run)) if events else None
+        if not events:
+            return None
+        return reckon(plan, events[0].data, self._count(_pretend(project, plan, jobs[0].spec["selection"])))
 
-    def _pretend(self, project_name: str, plan: Plan) -> Run:
-        """The run that would be started; nothing is stored."""
-        project = self.context.projects.get(project_name)
-        selection = self.context.selections.latest(project.id)
-        return Run("", project.id, selection.id, plan, "", RunStatus.WAITING, "")
+    def _find_selection(self, project: Project, plan: Plan) -> str:
+        """The plan's own selection, or else the project's newest."""
+        if plan.selection is None:
+            return self.context.selections.latest(project.id).id
+        return self.selecting.select_for_plan(project.name, plan.selection).id
 
-    def _key(self, run: Run) -> str:
+    def _key(self, project: Project, plan: Plan) -> str:
         """What a measurement depends on: epochs and rates do not count."""
+        own, store = plan.selection, self.context
+        selected: object = store.selections.latest(project.id).id if own is None else own.fingerprint
+        marks = [] if own is None else [*store.samples.state(project.id), *store.overrules.mark(project.id)]
         steps = {
-            name: [s.train.batch_size, s.train.max_tokens, s.train.loss] for name, s in find_measured(run.plan).items()
+            name: [s.train.batch_size, s.train.max_tokens, s.train.loss] for name, s in find_measured(plan).items()
         }
-        return hash_id(FORECAST, run.selection_id, run.plan.student.model_dump(mode="json"), steps)
+        return hash_id(FORECAST, selected, marks, plan.student.model_dump(mode="json"), steps)
 
     def _count(self, run: Run) -> Written:
         """How much the student will write."""
@@ -97,3 +106,8 @@ class ForecastService:
         held = self.context.queries.counts(run.project_id).get(Split.HELDOUT.value, 0)
         typical = sum(len(row["rationale"]) for row in kept) / max(1, len(kept)) / _CHARACTERS
         return Written(len({row["query_id"] for row in kept}), held, typical)
+
+
+def _pretend(project: Project, plan: Plan, selection_id: str) -> Run:
+    """The run that would be started; nothing is stored."""
+    return Run("", project.id, selection_id, plan, "", RunStatus.WAITING, "")

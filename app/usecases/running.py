@@ -12,6 +12,7 @@ from pathlib import Path
 from app.usecases.compressing import AGAIN, CompressService
 from app.usecases.context import POLL_S, Context
 from app.usecases.scoring import score_run
+from app.usecases.selecting import SelectService
 from app.usecases.stages import StageBuilder
 from engine.errors import StateError, TacitError, WorkerFailed
 from engine.jobs.spec import SPEC_FILE, StudentJob, write_atomically
@@ -34,11 +35,12 @@ class RunService:
 
     context: Context
     compressing: CompressService
+    selecting: SelectService
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held where a run goes on, so that two who press at once don't both start its next step."""
 
     def start(self, project_name: str, plan: Plan) -> Run:
-        """Start a run of a plan on the project's newest selection.
+        """Start a run of a plan, on the plan's own selection or else the project's newest.
 
         Raises:
             ConfigError: as `check`, or if the student can't be had.
@@ -46,9 +48,14 @@ class RunService:
             NotFound, StateError: as `check`.
         """
         project = self.context.projects.get(project_name)
-        selection = self.context.selections.latest(project.id)
         self.check(project_name, plan)
         check_student(plan.student)
+        own = plan.selection
+        selection = (
+            self.context.selections.latest(project.id)
+            if own is None
+            else self.selecting.select_for_plan(project_name, own)
+        )
         run_id = hash_id("run", project.id, selection.id, plan.fingerprint, time.time_ns())
         folder = self.context.workspace / "runs" / run_id
         folder.mkdir(parents=True)
@@ -66,7 +73,10 @@ class RunService:
             StateError: if the plan evaluates and there are no held-out queries.
         """
         project = self.context.projects.get(project_name)
-        self.context.selections.latest(project.id)
+        if plan.selection is None:
+            self.context.selections.latest(project.id)
+        elif not self.selecting.has_samples(project_name):
+            raise StateError(f"{project_name!r} has no samples to select from; label its queries first")
         if any(isinstance(step, Compress) for step in plan.steps):
             self.compressing.check_compressor(project.id, plan)
         for step in plan.trained:

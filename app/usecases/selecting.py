@@ -83,7 +83,15 @@ class SelectService:
         with self.lock:
             return self._store(project, config)
 
-    def _store(self, project: Project, config: SelectionConfig) -> StoredSelection:
+    def select_for_plan(self, project_name: str, config: SelectionConfig) -> StoredSelection:
+        """Select as a plan says, and store it apart: what the project has selected stays. Raises as `select`."""
+        project = self.context.projects.get(project_name)
+        if config.needs_vectors:
+            self._embed(project, lambda event: None)
+        with self.lock:
+            return self._store(project, config, of_plan=True)
+
+    def _store(self, project: Project, config: SelectionConfig, of_plan: bool = False) -> StoredSelection:
         """Select and store. Other decisions make another selection: what a run was built on stays as it was."""
         decided = self._decided(project)
         held = self._hold(project, config)
@@ -101,7 +109,7 @@ class SelectService:
             fingerprint=hash_id("selected", kept, *([edited] if edited else [])),
             counts=counts | {"edited": len(edited)},
         )
-        self.context.selections.add(stored, _rows(arrays, chosen, edits))
+        self.context.selections.add(stored, _rows(arrays, chosen, edits), of_plan)
         return stored
 
     def preview(self, project_name: str, config: SelectionConfig) -> SelectionPreview:

@@ -27,7 +27,8 @@ _GENERATED = {"paper": 2048, "small-student": 256, "smoke": 64}
 class PlanOrder(Config):
     """What somebody asks of a run. What is None comes from the preset.
 
-    `stages` are EPOCHS or EPOCHS@RATE of the three stages, by comma. `compress_cap` in US dollars.
+    `stages` are EPOCHS or EPOCHS@RATE of the three stages, by comma. `compress_cap` in US dollars. `selection` names a
+    preset of selection, for a run that does not train on what was selected last.
     """
 
     plan: str = "twt+standard-kd"
@@ -41,6 +42,7 @@ class PlanOrder(Config):
     max_tokens: int | None = Field(None, ge=16, le=200_000)
     loss: str | None = None
     compress_by: str = TEACHER_GUIDED
+    selection: str | None = None
     review: bool = False
     check_level: Literal[1, 2] = 1
     compress_cap: Decimal | None = Field(None, ge=0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine.plans.order import PlanOrder, PlanSettings, adjust_plan, read_order
 from engine.plans.steps import Plan
 from engine.registry import Registry
+from engine.selection.settings import PRESETS
 
 
 @dataclass(frozen=True)
@@ -30,4 +31,6 @@ def make_plan(order: PlanOrder, recorded: bool = False) -> Plan:
     """
     kind = PLANS.get(order.plan)
     plan = kind.make(read_order(order, recorded))
+    if order.selection is not None:
+        plan = plan.model_copy(update={"selection": PRESETS.get(order.selection).config})
     return adjust_plan(plan, order.review, order.check_level, order.compress_cap)

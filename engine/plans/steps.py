@@ -14,6 +14,7 @@ from engine.config import Config, ReplaySource, StudentConfig, TrainConfig
 from engine.datasets import DATASETS
 from engine.datasets.full import FULL
 from engine.errors import ConfigError
+from engine.selection.settings import SelectionConfig
 
 Role = Literal["untrained", "stage", "baseline"]
 """What the student of an evaluation is: untrained, trained by the plan's method, or trained to compare with."""
@@ -88,6 +89,7 @@ class Plan(Config):
     compressor: str | None = Field(None, description="a live teacher that compresses for recorded ones")
     check_level: Literal[1, 2] = 1
     compress_cap: Decimal | None = Field(None, ge=0, description="US dollars that one start of compressing may cost")
+    selection: SelectionConfig | None = Field(None, description="what it trains on, where not what was selected last")
 
     @property
     def reviewed(self) -> bool:

@@ -31,7 +31,7 @@ from tests.fakes.student_worker import StudentBackend
 
 ORDER: list[Any] = [
     *("twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""),
-    *("teacher-guided", "likelihood"),
+    *("teacher-guided", "likelihood", ""),
 ]
 UNGUARDED = {"load", "tick", "opened_id", "<lambda>"}
 """They ask the policy themselves, or reach no service."""

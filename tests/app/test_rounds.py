@@ -19,7 +19,7 @@ from engine.compression import COMPRESSORS
 from engine.config import Config, LoraSettings, ReplaySource, StudentConfig, TrainConfig
 from engine.datasets.rows import fingerprint_rows
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
-from engine.plans.order import adjust_plan
+from engine.plans.order import PlanOrder, adjust_plan
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
 from engine.types import Generation, RunStatus, Split, hash_id, make_query
@@ -95,6 +95,29 @@ def test_a_plan_of_four_stages_compresses_twice_and_teaches_each_stage_its_own(s
     assert {"stage1", "stage2", "stage3", "stage4"} <= names
 
 
+def test_a_plan_that_brings_its_selection_trains_on_it_and_leaves_the_projects_own(services: Services) -> None:
+    project = services.projects.get("p")
+    newest = services.context.selections.latest(project.id)
+    order = PlanOrder(plan="standard-kd", preset="smoke", student=STUDENT.model, selection="none")
+    plan = services.plan.make("p", order)
+    assert services.forecast.find("p", plan) is None
+    services.jobs.wait(services.forecast.ask("p", plan).id)
+    found = services.forecast.find("p", plan)
+    run = services.run.wait(services.run.start("p", plan).id)
+    assert run.status is RunStatus.FINISHED and run.selection_id != newest.id
+    everything = services.context.selections.get(run.selection_id)
+    assert everything.counts["kept"] == everything.counts["samples"] > newest.counts["kept"]
+    assert found is not None and found.stages[0].rows == len(StageBuilder(services.context, run).rows("label"))
+    assert services.context.selections.latest(project.id).id == newest.id
+    services.select.select("p", newest.config)
+    assert services.context.selections.latest(project.id).counts["kept"] == newest.counts["kept"]
+    assert services.context.selections.get(run.selection_id) == everything, "the run was built on it"
+    services.run.start("p", plan.model_copy(update={"selection": newest.config}))
+    assert services.context.selections.latest(project.id).config == newest.config, (
+        "the same settings stay the project's"
+    )
+
+
 def test_each_round_compresses_toward_the_student_of_its_own_stage(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +169,7 @@ UNREAD = {
     ("StudentConfig", "generate_batch"),
     ("Plan", "name"),
     ("Plan", "compress_cap"),
+    ("Plan", "selection"),
 }
 """What can't change an output."""
 CHANGED: dict[tuple[str, str], tuple[str, Any]] = {

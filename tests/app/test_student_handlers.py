@@ -28,7 +28,7 @@ from tests.fakes.hub import TOKEN, Hub, run_hub
 
 ORDER: list[Any] = [
     *("twt+standard-kd", "smoke", "packaged", "- its own teacher -", True, 1, "", "", "", "", "", ""),
-    *("teacher-guided", "likelihood"),
+    *("teacher-guided", "likelihood", ""),
 ]
 
 

@@ -11,3 +11,5 @@ INSERT INTO report_values
     UNION ALL SELECT run_id, position, name, kind, measure, 'seconds', mean_latency_s, NULL, NULL, n FROM report_rows
         WHERE mean_latency_s IS NOT NULL;
 DROP TABLE report_rows;
+-- A selection that a plan brings stands apart: it is not what the project has selected.
+ALTER TABLE selections ADD COLUMN of_plan BOOLEAN DEFAULT FALSE;
