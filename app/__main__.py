@@ -66,7 +66,9 @@ def import_queries(
     project: ProjectName,
     file: Annotated[
         str,
-        typer.Argument(help="JSONL, JSON, CSV, TSV, Parquet or TXT, gzipped or not; or hf:DATASET[:CONFIG][@SPLIT]."),
+        typer.Argument(
+            help="JSONL, JSON, CSV, TSV, Parquet or TXT, gzipped or not; or hf:DATASET, hf:DATASET:CONFIG@SPLIT."
+        ),
     ],
     task: Annotated[str | None, typer.Option(help="One of {engine.tasks:TASKS}; custom if left out.")] = None,
     column: Annotated[list[str] | None, typer.Option(help="ROLE=NAME for query, choices, gold, kind or id.")] = None,

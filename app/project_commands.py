@@ -10,12 +10,12 @@ import typer
 
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
 
-projects_app = typer.Typer(help="List, duplicate, put away, export and import projects.", no_args_is_help=True)
+projects_app = typer.Typer(help="List, duplicate, archive, export and import projects.", no_args_is_help=True)
 
 
 @projects_app.command("list")
 def list_projects(
-    archived: Annotated[bool, typer.Option("--archived", help="Those that are put away.")] = False,
+    archived: Annotated[bool, typer.Option("--archived", help="Those that are archived.")] = False,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
@@ -41,17 +41,17 @@ def duplicate(
 
 @projects_app.command()
 def archive(project: ProjectName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
-    """Put a project away; nothing of it is lost."""
+    """Take a project out of the list; nothing of it is lost."""
     with open_workspace(workspace) as services:
         services.carry.archive(project)
-    sys.stdout.write(f"{project} is put away; `tacit projects restore` brings it back\n")
+    sys.stdout.write(f"{project} is archived; `tacit projects restore` brings it back\n")
 
 
 @projects_app.command()
 def restore(project: ProjectName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
-    """Bring a project back that was put away."""
+    """Bring an archived project back."""
     with open_workspace(workspace) as services:
-        services.carry.archive(project, away=False)
+        services.carry.restore(project)
     sys.stdout.write(f"{project} is back\n")
 
 

@@ -29,7 +29,7 @@ def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     gr.Markdown("## Projects\nA project holds queries, teachers, what they answered, and the students made from it.")
     listed = gr.HTML(padding=False)
-    away = gr.Checkbox(False, label="show those that are put away")
+    away = gr.Checkbox(False, label="show archived projects")
     do = _Handlers(frame)
     frame.fill_once([listed], lambda project: do.show(False))
     away.input(frame.guard(do.show), away, listed, **frame.quiet)
@@ -71,12 +71,12 @@ def _lay_afresh(frame: Frame, do: _Handlers) -> None:
 
 def _lay_whole(frame: Frame, do: _Handlers, listed: gr.HTML) -> None:
     """What is done with a project as a whole."""
-    with gr.Accordion("Duplicate, export, import, put away", open=False):
+    with gr.Accordion("Duplicate, export, import, archive", open=False):
         with gr.Row():
             chosen = gr.Dropdown([], label="Project", interactive=True)
             export = gr.Button("Export it to a file", interactive=False)
             runs = gr.Checkbox(False, label="with its runs and adapters", min_width=160)
-            put, bring = gr.Button("Put it away", interactive=False), gr.Button("Bring it back", interactive=False)
+            put, bring = gr.Button("Archive it", interactive=False), gr.Button("Restore it", interactive=False)
         with gr.Row():
             new_name = gr.Textbox(label="Name of the copy, or of what is imported", max_length=100)
             duplicate = gr.Button("Duplicate it", interactive=False)
@@ -91,8 +91,8 @@ def _lay_whole(frame: Frame, do: _Handlers, listed: gr.HTML) -> None:
     chosen.input(frame.guard(do.fits), chosen, whole, **quick)
     file.change(lambda file: gr.Button(interactive=bool(file)), file, take, **quick)
     export.click(frame.guard(do.export), [chosen, runs], [said, written], **frame.quiet)
-    put.click(frame.guard(do.put_away), chosen, shown, **frame.quiet)
-    bring.click(frame.guard(do.bring_back), chosen, shown, **frame.quiet)
+    put.click(frame.guard(do.archive), chosen, shown, **frame.quiet)
+    bring.click(frame.guard(do.restore), chosen, shown, **frame.quiet)
     duplicate.click(frame.guard(do.duplicate), [chosen, new_name], shown, **frame.quiet)
     take.click(frame.guard(do.take), [file, new_name], shown, **frame.quiet)
 
@@ -129,14 +129,14 @@ class _Handlers:
         return [self.names(name), *self.fits(name)]
 
     def fits(self, name: str | None) -> list[Any]:
-        """What can be done with a project: one that is put away can be brought back, any other be put away."""
+        """What can be done with a project: an archived one can be restored, any other be archived."""
         found = next((project for project in self.services.projects.all() if project.name == name), None)
         can = (found is not None, found is not None and not found.archived, bool(found and found.archived))
         return enable(*can, found is not None)
 
     def show(self, away: bool) -> str:
         rows = [_line(row) for row in self.services.standing.overview(away)]
-        nothing = "Nothing is put away." if away else "No project yet. Make one below, or run `tacit demo` for one."
+        nothing = "No project is archived." if away else "No project yet. Make one below, or run `tacit demo` for one."
         return table_html(rows, empty=nothing)
 
     def names(self, chosen: str | None) -> Any:
@@ -154,12 +154,12 @@ class _Handlers:
         told = f"It holds queries, labels, teachers, samples, ledger, {more}"
         return [told_html(told), gr.File(str(path), visible=True)]
 
-    def put_away(self, name: str | None) -> list[Any]:
-        self.services.carry.archive(_named(name), away=True)
-        return self._told(f"{name} is put away; nothing of it is lost.", _named(name))
+    def archive(self, name: str | None) -> list[Any]:
+        self.services.carry.archive(_named(name))
+        return self._told(f"{name} is archived: out of the list, and nothing of it is lost.", _named(name))
 
-    def bring_back(self, name: str | None) -> list[Any]:
-        self.services.carry.archive(_named(name), away=False)
+    def restore(self, name: str | None) -> list[Any]:
+        self.services.carry.restore(_named(name))
         return self._told(f"{name} is back in the list.", _named(name))
 
     def duplicate(self, name: str | None, new_name: str) -> list[Any]:

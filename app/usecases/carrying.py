@@ -1,4 +1,4 @@
-"""A project as a whole: duplicated, begun afresh, put away, written to one file, brought from one."""
+"""A project as a whole: duplicated, begun afresh, archived, written to one file, brought from one."""
 
 from __future__ import annotations
 
@@ -123,16 +123,20 @@ class CarryService:
             self.context.copies.copy_queries(source.id, made.id, most)
         return made
 
-    def archive(self, name: str, away: bool = True) -> None:
-        """Put a project away, or bring it back. Nothing of it is lost.
+    def archive(self, name: str) -> None:
+        """Take a project out of the list; nothing of it is lost.
 
         Raises:
             StateError: if a job of it is running.
         """
         project = self.context.projects.get(name)
-        if away and any(job.project_id == project.id for job in self.context.jobs.unfinished_jobs()):
+        if any(job.project_id == project.id for job in self.context.jobs.unfinished_jobs()):
             raise StateError(f"{project.name!r} has a job that runs; wait for it, or cancel it")
-        self.context.projects.archive(project.id, away)
+        self.context.projects.archive(project.id, True)
+
+    def restore(self, name: str) -> None:
+        """Bring an archived project back."""
+        self.context.projects.archive(self.context.projects.get(name).id, False)
 
     def export(self, name: str, to: Path, with_runs: bool = False) -> Path:
         """Write a project to one file: settings, queries, labels, teachers (never a key), samples, ledger, decisions.

@@ -24,7 +24,7 @@ class ProjectService:
         return self.context.projects.get(name)
 
     def all(self) -> list[Project]:
-        """All projects, oldest first, those that are put away too."""
+        """All projects, oldest first, archived ones too."""
         return self.context.projects.all()
 
     def names(self) -> list[str]:

@@ -189,7 +189,7 @@ class StandingService:
         self.context.watch.cancel(job_id)
 
     def overview(self, archived: bool = False) -> list[dict[str, Any]]:
-        """Projects, oldest first, with their sizes and what they cost: those that are put away, or the others."""
+        """Projects, oldest first, with their sizes and what they cost: those that are archived, or the others."""
         rows = []
         for project in self.context.projects.all():
             if project.archived is not archived:

@@ -132,13 +132,13 @@ def can(buttons: list[Any]) -> list[bool]:
     return [button.interactive for button in buttons]
 
 
-def test_a_project_is_put_away_or_brought_back_never_both(services: Services) -> None:
+def test_a_project_is_archived_or_restored_never_both(services: Services) -> None:
     do = projects(services)
     make(services)
     assert can(do.fits(None)) == can(do.fits("nobody's")) == [False] * 4
     assert can(do.fits("p")) == [True, True, False, True]
-    assert can(do.put_away("p")[3:]) == [True, False, True, True]
-    assert can(do.bring_back("p")[3:]) == [True, True, False, True]
+    assert can(do.archive("p")[3:]) == [True, False, True, True]
+    assert can(do.restore("p")[3:]) == [True, True, False, True]
 
 
 def test_exports_offers_what_is_there(services: Services) -> None:

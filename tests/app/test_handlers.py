@@ -37,8 +37,8 @@ def test_projects(studio: Studio) -> None:
     studio.open("projects", "p")
     said, listed, _ = studio("projects", "duplicate", "p", "twin")
     assert "twin" in said and "twin" in listed
-    assert "twin" not in studio("projects", "put_away", "twin")[1]
-    assert "twin" in studio("projects", "bring_back", "twin")[1]
+    assert "twin" not in studio("projects", "archive", "twin")[1]
+    assert "twin" in studio("projects", "restore", "twin")[1]
     said, written = studio("projects", "export", "twin", False)
     written = written["value"]
     assert "never a key" in said and Path(written).stat().st_size > 1000

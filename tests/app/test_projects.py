@@ -1,4 +1,4 @@
-"""Whole projects: duplicated, put away, exported and imported; what a hostile file can't do."""
+"""Whole projects: duplicated, archived, exported and imported; what a hostile file can't do."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def test_a_copy_has_all_but_runs_and_spend_and_goes_its_own_way(selected: Servic
         selected.carry.duplicate("p", "copy")
 
 
-def test_a_project_that_is_put_away_is_out_of_the_list_and_comes_back(selected: Services) -> None:
+def test_an_archived_project_is_out_of_the_list_and_comes_back(selected: Services) -> None:
     held = sizes(selected, "p")
     selected.carry.archive("p")
     assert selected.standing.overview() == [] and [r["name"] for r in selected.standing.overview(True)] == ["p"]
-    selected.carry.archive("p", away=False)
+    selected.carry.restore("p")
     assert [row["name"] for row in selected.standing.overview()] == ["p"] and sizes(selected, "p") == held
 
 
