@@ -7,13 +7,21 @@ object is the entry itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib import import_module
 from importlib.metadata import entry_points
+from pkgutil import iter_modules
 from typing import Generic, TypeVar
 
 from engine.errors import ConfigError
 
 Entry = TypeVar("Entry")
+
+
+def import_variants(package: str, path: Iterable[str]) -> None:
+    """Import every module of a package, so that the variants among them add themselves: one file is all it takes."""
+    for module in iter_modules(path):
+        import_module(f"{package}.{module.name}")
 
 
 class Registry(Generic[Entry]):

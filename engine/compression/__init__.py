@@ -1,8 +1,8 @@
 """Compression, step 2 of the method: compressors, and the check that they share."""
 
-from engine.compression import teacher_guided
 from engine.compression.base import COMPRESSORS, Compressor, CompressWork
 from engine.compression.rewriting import CHECK_PROMPTS, Compressed, assign, compress
+from engine.registry import import_variants
 
 __all__ = [
     "CHECK_PROMPTS",
@@ -12,5 +12,6 @@ __all__ = [
     "Compressor",
     "assign",
     "compress",
-    "teacher_guided",
 ]
+
+import_variants(__name__, __path__)

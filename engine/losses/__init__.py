@@ -1,6 +1,8 @@
 """The losses that a train step can minimise."""
 
-from engine.losses import likelihood
 from engine.losses.base import LOSSES, Loss
+from engine.registry import import_variants
 
-__all__ = ["LOSSES", "Loss", "likelihood"]
+__all__ = ["LOSSES", "Loss"]
+
+import_variants(__name__, __path__)

@@ -1,6 +1,8 @@
 """The measures that a report has."""
 
-from engine.measures import read, score, seconds, tokens
 from engine.measures.base import MEASURES, Measure
+from engine.registry import import_variants
 
-__all__ = ["MEASURES", "Measure", "read", "score", "seconds", "tokens"]
+__all__ = ["MEASURES", "Measure"]
+
+import_variants(__name__, __path__)

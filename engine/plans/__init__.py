@@ -1,8 +1,8 @@
 """Which steps make a student. TwT, its baselines and ablations are different plans over the same training."""
 
-from engine.plans import standard_kd, twt, twt_and_standard_kd
 from engine.plans.registry import PLANS, PlanKind, make_plan
 from engine.plans.steps import Answer, AnyStep, Compress, Evaluate, NamedStep, Plan, Review, Role, Step, Train
+from engine.registry import import_variants
 
 __all__ = [
     "PLANS",
@@ -18,7 +18,6 @@ __all__ = [
     "Step",
     "Train",
     "make_plan",
-    "standard_kd",
-    "twt",
-    "twt_and_standard_kd",
 ]
+
+import_variants(__name__, __path__)

@@ -1,6 +1,8 @@
 """The factors of confidence that selection computes itself."""
 
-from engine.selection.factors import agreement, dawid_skene, format, weighted_agreement
+from engine.registry import import_variants
 from engine.selection.factors.base import FACTORS, Factor, Scored
 
-__all__ = ["FACTORS", "Factor", "Scored", "agreement", "dawid_skene", "format", "weighted_agreement"]
+__all__ = ["FACTORS", "Factor", "Scored"]
+
+import_variants(__name__, __path__)

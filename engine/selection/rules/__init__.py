@@ -1,6 +1,6 @@
 """The rules of selection, applied one after the other; none at all keeps every sample."""
 
-from engine.selection.rules import labels, least_similar_pair, threshold
+from engine.registry import import_variants
 from engine.selection.rules.base import CONFIDENCE, RULES, VECTORS, Rule, Stage, State, read_rule
 
 __all__ = [
@@ -10,8 +10,7 @@ __all__ = [
     "Rule",
     "Stage",
     "State",
-    "labels",
-    "least_similar_pair",
     "read_rule",
-    "threshold",
 ]
+
+import_variants(__name__, __path__)
