@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.measures import MEASURES
-from engine.reports import EVERY_REPORT, WHOLE, Difference, ReportRow
+from engine.reports import EVERY_REPORT, SECONDS, TOKENS, TOKENS_P95, WHOLE, Difference, ReportRow
 from engine.types import Event
 
 _SHORT = 25
@@ -70,9 +70,9 @@ def report_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
             row.measure: f"{row.accuracy:.2f}",
             "95%": f"{row.ci_low:.2f}-{row.ci_high:.2f}",
             "parsed": f"{row.parse_rate:.2f}",
-            "tokens": f"{row.mean_output_tokens:.1f}",
-            "p95": f"{row.p95_output_tokens:.0f}",
-            "s": "-" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}",
+            "tokens": show_measure(row, TOKENS),
+            "p95": show_measure(row, TOKENS_P95),
+            "s": show_measure(row, SECONDS),
             **more_measures(row),
         }
         for row in rows
@@ -82,8 +82,13 @@ def report_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
 
 def more_measures(row: ReportRow) -> dict[str, str]:
     """The measures of a row that not every report has, as they are shown, by title."""
-    others = {name: MEASURES.get(name) for name in MEASURES if name not in EVERY_REPORT}
-    return {m.title: m.show(row.values[name]) if name in row.values else "-" for name, m in others.items()}
+    others = [name for name in MEASURES if name not in EVERY_REPORT]
+    return {MEASURES.get(name).title: show_measure(row, name) for name in others}
+
+
+def show_measure(row: ReportRow, name: str) -> str:
+    """What a measure came to in a row, as it is written; "-" where that is not known."""
+    return MEASURES.get(name).show(row.values[name]) if name in row.values else "-"
 
 
 def kinds_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:

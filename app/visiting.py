@@ -12,7 +12,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -202,7 +202,7 @@ class Visitors:
             raise Forbidden(
                 "The demo project is shared, so it can only be looked at: make your own copy on the first page."
             )
-        typed = [text for value in values for text in (value.values if isinstance(value, Entered) else (value,))]
+        typed = [text for value in values for text in _flatten(value)]
         if any(isinstance(value, str) and len(value) > _MOST_TEXT for value in typed):
             raise Forbidden(f"Texts of at most {_MOST_TEXT:,} characters are taken here.")
         place = (module, handler)
@@ -343,6 +343,15 @@ class Visitors:
                 self.sweep()
 
         threading.Thread(target=run, daemon=True).start()
+
+
+def _flatten(value: Any) -> Iterator[Any]:
+    """What a value holds: a form's values, those of a list, or itself."""
+    if isinstance(value, (Entered, list, tuple)):
+        for part in value.values if isinstance(value, Entered) else value:
+            yield from _flatten(part)
+    else:
+        yield value
 
 
 def _check_order(entered: Entered[PlanOrder]) -> None:

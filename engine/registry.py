@@ -7,15 +7,18 @@ object is the entry itself.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
+from threading import RLock
 from typing import Generic, TypeVar
 
 from engine.errors import ConfigError
 
 Entry = TypeVar("Entry")
+_LOG = logging.getLogger(__name__)
 
 
 def import_variants(package: str, path: Iterable[str]) -> None:
@@ -33,6 +36,7 @@ class Registry(Generic[Entry]):
         self.title = title
         self._entries: dict[str, Entry] = {}
         self._looked = False
+        self._lock = RLock()
 
     def add(self, name: str, entry: Entry) -> Entry:
         """Add a variant.
@@ -66,9 +70,12 @@ class Registry(Generic[Entry]):
         return iter(self.names())
 
     def _look_outside(self) -> None:
-        if self._looked:
-            return
-        self._looked = True
-        for point in entry_points(group=f"tacit.{self.kind}"):
-            if point.name not in self._entries:
-                self.add(point.name, point.load())
+        with self._lock:
+            if self._looked:
+                return
+            for point in entry_points(group=f"tacit.{self.kind}"):
+                try:
+                    self.add(point.name, point.load())
+                except Exception as error:  # noqa: BLE001 - a broken package must not take the others with it
+                    _LOG.warning("the %s %s of %s can't be used: %s", self.title, point.name, point.value, error)
+            self._looked = True

@@ -262,6 +262,9 @@ def _lengthen_report(writer: Writer, folder: Path) -> None:
     """
     older = str(folder / f"{OLDER_REPORT}.parquet")
     there = {row[0] for row in writer.run("SELECT name FROM parquet_schema(?)", [older])}
+    lacking = [column for name, column in _OLDER_MEASURES.items() if column not in there and name != "seconds"]
+    if lacking:
+        raise InputError(f"{OLDER_REPORT}.parquet has no column {lacking[0]}. Nothing was stored.")
     scored_by = "measure" if "measure" in there else "'accuracy'"
     kind = "CASE WHEN kind = 'all' AND NOT bool_or(kind = '') OVER (PARTITION BY run_id, name) THEN '' ELSE kind END"
     rows = " UNION ALL ".join(

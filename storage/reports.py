@@ -40,9 +40,9 @@ class Reports:
         found = self._db.rows(
             "SELECT * EXCLUDE (run_id) FROM report_values WHERE run_id = ? ORDER BY position, measure", [run_id]
         )
-        grouped: dict[int, list[Row]] = {}
+        grouped: dict[tuple[int, str, str], list[Row]] = {}
         for row in found:
-            grouped.setdefault(row["position"], []).append(row)
+            grouped.setdefault((row["position"], row["name"], row["kind"]), []).append(row)
         rows = [_row(values) for values in grouped.values()]
         return [row for row in rows if row.values.keys() >= _NEEDED]
 

@@ -109,6 +109,10 @@ class Selections:
             raise NotFound("nothing has been selected in this project yet; run `tacit select` first")
         return _selection(rows[0])
 
+    def exists(self, selection_id: str) -> bool:
+        """Whether there is such a selection."""
+        return self._db.row("SELECT id FROM selections WHERE id = ?", [selection_id]) is not None
+
     def get(self, selection_id: str) -> StoredSelection:
         """One selection.
 

@@ -123,7 +123,7 @@ BACKWARDS = DatasetKind("answer first", "[x; y; r'].", make_backwards, length=0.
 SEAMS = (
     Seam(TASKS, "shouted", ShoutedTask(), "import-queries", "What an answer is"),
     Seam(FACTORS, "brevity", Factor("brevity", "Short is good.", score_brevity), "select", "brevity"),
-    Seam(RULES, "first-teachers", OneTeacher, "select", "Rules (none: keep all)"),
+    Seam(RULES, "first-teachers", OneTeacher, "select", "Rules, in their order (none: keep all)"),
     Seam(
         COMPRESSORS,
         "first-words",
@@ -199,6 +199,25 @@ def test_a_factor_and_a_rule_decide_what_is_kept() -> None:
     first_two = sorted({sample.teacher for sample in samples})[:2]
     assert kept and {sample.teacher for sample in kept} == set(first_two)
     assert all(len(sample.rationale) <= 0.7 * longest + 1e-6 for sample in kept)
+
+
+class NotTheThird(OneTeacher):
+    """Reject one teacher, as a criterion of quality."""
+
+    stage: ClassVar[Stage] = Stage.QUALITY
+
+    kind: Literal["not-the-third"] = "not-the-third"  # type: ignore[assignment]
+
+    def apply(self, state: State) -> State:
+        return state.reject(state.samples.teacher == 2)
+
+
+def test_what_a_rule_of_quality_rejects_was_not_retained() -> None:
+    _, _, samples = make_samples()
+    arrays = arrange(samples, (), np.ones((len(samples), 2), dtype=np.float32))
+    with registered(RULES, "not-the-third", NotTheThird):
+        few = read_selection(NONE.config, {}, [], ["not-the-third", "least-similar-pair:few=require_three"])
+    assert not select(arrays, few).kept.any(), "two teachers are left of each query"
 
 
 def test_a_plan_of_fakes_is_forecast_run_and_scored(tiny_student: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.console import kinds_lines, more_measures
+from app.console import kinds_lines, more_measures, show_measure
 from app.offering import only_guides
 from app.pages.frame import Frame
 from app.pages.picking import enable, run_choices
@@ -19,7 +19,7 @@ from app.view import columns_html, table_html, told_html
 from engine.costs import ASSUMED
 from engine.errors import InputError
 from engine.evaluate import MARGIN, Verdict
-from engine.reports import ReportRow
+from engine.reports import READ, SCORE, SECONDS, TOKENS, TOKENS_P95, ReportRow
 from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run
@@ -271,13 +271,13 @@ def _line(system: System) -> dict[str, Any]:
     row, gained = system.report, system.gained
     return {
         "system": f"{row.name}, ship this" if system.ship else row.name,
-        f"{row.measure} (95%)": f"{row.accuracy:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]",
+        f"{row.measure} (95%)": show_measure(row, SCORE),
         "over few-shot vanilla": "-" if gained is None else say_difference(gained),
-        "tokens, p95": f"{row.mean_output_tokens:.1f}, {row.p95_output_tokens:.0f}",
+        "tokens, p95": f"{show_measure(row, TOKENS)}, {show_measure(row, TOKENS_P95)}",
         "billed": "-" if system.billed_tokens is None else f"{system.billed_tokens:.0f}",
-        "seconds": "-" if row.mean_latency_s is None else f"{row.mean_latency_s:.2f}",
+        "seconds": show_measure(row, SECONDS),
         "$ / 1,000": _each(system),
-        "read": f"{row.parse_rate:.0%}",
+        "read": show_measure(row, READ),
         **more_measures(row),
     }
 

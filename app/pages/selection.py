@@ -79,6 +79,8 @@ class SelectionForm:
             InputError: if a number is missing, or the settings can't be together.
         """
         chosen, *rest = values
+        if not isinstance(chosen or [], list) or any(kind not in self.fields for kind in chosen or []):
+            raise InputError("Rules: choose among those that are listed.")
         rules = []
         for kind, parts in self.fields.items():
             mine, rest = rest[: len(parts)], rest[len(parts) :]
@@ -91,7 +93,7 @@ class SelectionForm:
         _demand({"temperature": temperature})
         given = {name: weight for name, weight in zip(self.weights, weights, strict=True) if weight}
         weighed = given or dict.fromkeys(list(self.weights)[:1], 0.0)
-        rules.sort(key=lambda rule: RULES.get(rule["kind"]).stage)
+        rules.sort(key=lambda rule: chosen.index(rule["kind"]))
         return read_config(SelectionConfig, {"weights": weighed, "temperature": temperature, "rules": rules})
 
     def show(self, project: Project, config: SelectionConfig) -> list[Any]:
@@ -109,7 +111,8 @@ class SelectionForm:
 
     def show_groups(self, chosen: Sequence[str] | None) -> list[Any]:
         """Each rule's settings, shown where it is chosen."""
-        return [gr.Column(visible=kind in (chosen or ())) for kind in self.groups]
+        shown = chosen if isinstance(chosen, list) else []
+        return [gr.Column(visible=kind in shown) for kind in self.groups]
 
 
 def _demand(values: Mapping[str, Any]) -> None:
@@ -124,7 +127,9 @@ def lay_rules() -> tuple[gr.Dropdown, dict[str, dict[str, Any]], dict[str, Any]]
     titles = [(RULES.get(kind).title, kind) for kind in kinds]
     begun = [rule.kind for rule in SelectionConfig().rules]
     notes = " ".join(RULES.get(kind).help for kind in kinds)
-    rules = gr.Dropdown(titles, value=begun, multiselect=True, label="Rules (none: keep all)", info=notes)
+    rules = gr.Dropdown(
+        titles, value=begun, multiselect=True, label="Rules, in their order (none: keep all)", info=notes
+    )
     fields, groups = {}, {}
     for kind in kinds:
         rule = RULES.get(kind)

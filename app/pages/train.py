@@ -96,11 +96,11 @@ def lay_order(only: str | None) -> OrderForm:
             interactive=only is None,
         )
         chosen = [("what was selected last", ""), *((PRESETS.get(name).title, name) for name in PRESETS)]
-        selection = gr.Dropdown(chosen, value="", label="Selection")
+        selection = gr.Dropdown(chosen, value="", label="Selection", interactive=only is None)
         compressor = gr.Dropdown([_NOBODY], value=_NOBODY, label="Who compresses for recordings")
     with gr.Row():
         rewriters = [(COMPRESSORS.get(name).title, name) for name in COMPRESSORS]
-        by = gr.Dropdown(rewriters, value=PlanOrder().compress_by, label="Compressed by")
+        by = gr.Dropdown(rewriters, value=PlanOrder().compress_by, label="Compressed by", interactive=only is None)
         review = gr.Checkbox(False, label="wait for my review of compressed rationales")
         level = gr.Dropdown(
             [("the teacher says it", 1), ("it follows when asked anew", 2)], value=1, label="Answer kept if"

@@ -188,15 +188,17 @@ class CarryService:
 
         Raises:
             InputError: if it is no such file, or the name is taken; then nothing is stored.
+            ConfigError: if there is no such task here; likewise.
         """
         with tempfile.TemporaryDirectory(dir=self.context.workspace) as made:
             folder = Path(made)
             config = self._unpack(path, folder, name)
+            task = get_task(config.task)
             with self._made_whole(config) as project:
                 self.context.copies.read_files(project.id, folder)
                 unkeyed = self._check_teachers(project, folder)
                 for _, text in self.context.projects.prompts(project.id):
-                    make_prompt("teacher", get_task(config.task).name, 0, text)
+                    make_prompt("teacher", task.name, 0, text)
                 self._take_recordings(project, folder)
                 self._take_adapters(project, folder)
         return Brought(project.name, unkeyed)

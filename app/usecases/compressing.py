@@ -114,7 +114,7 @@ class CompressService:
     def can_ask(self, run_id: str, teacher: str) -> bool:
         """Whether the project has a live teacher to rewrite what this one said: itself, or the run's compressor."""
         run = self.context.runs.get(run_id)
-        if not _compressor_of(run, self.context.rationales.last_step(run.id)).again:
+        if run.plan.missing or not _compressor_of(run, self.context.rationales.last_step(run.id)).again:
             return False
         specs = {spec.name: spec for spec in self.context.projects.teachers(run.project_id)}
         asked = [specs[name] for name in (teacher, run.plan.compressor) if name in specs]

@@ -80,7 +80,7 @@ class ForecastService:
         if jobs[0].status is not JobStatus.FINISHED:
             raise StateError(f"measuring is {jobs[0].status}: {jobs[0].message}")
         events = self.context.jobs.last_events(jobs[0].id, ("measured",))
-        if not events:
+        if not events or not self.context.selections.exists(jobs[0].spec["selection"]):
             return None
         return reckon(plan, events[0].data, self._count(_pretend(project, plan, jobs[0].spec["selection"])))
 

@@ -18,6 +18,7 @@ from engine.errors import StateError, TacitError, WorkerFailed
 from engine.jobs.spec import SPEC_FILE, StudentJob, write_atomically
 from engine.pipeline import find_next
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
+from engine.plans.registry import check_plan
 from engine.students import check_student
 from engine.train.batches import share_batch
 from engine.types import Event, Job, JobStatus, RunStatus, Split, hash_id
@@ -50,17 +51,18 @@ class RunService:
         project = self.context.projects.get(project_name)
         self.check(project_name, plan)
         check_student(plan.student)
-        own = plan.selection
-        selection = (
-            self.context.selections.latest(project.id)
-            if own is None
-            else self.selecting.select_for_plan(project_name, own)
-        )
-        run_id = hash_id("run", project.id, selection.id, plan.fingerprint, time.time_ns())
-        folder = self.context.workspace / "runs" / run_id
-        folder.mkdir(parents=True)
-        run = Run(run_id, project.id, selection.id, plan, str(folder), RunStatus.RUNNING, "")
-        self.context.runs.add(run)
+        with self.selecting.lock:  # nobody selects anew before the run holds what it is built on
+            own = plan.selection
+            selection = (
+                self.context.selections.latest(project.id)
+                if own is None
+                else self.selecting.select_for_plan(project_name, own)
+            )
+            run_id = hash_id("run", project.id, selection.id, plan.fingerprint, time.time_ns())
+            folder = self.context.workspace / "runs" / run_id
+            folder.mkdir(parents=True)
+            run = Run(run_id, project.id, selection.id, plan, str(folder), RunStatus.RUNNING, "")
+            self.context.runs.add(run)
         self.advance(run)
         return run
 
@@ -69,10 +71,12 @@ class RunService:
 
         Raises:
             NotFound: if nothing was selected yet.
-            ConfigError: if the plan compresses and nobody can, or its batches can't be shared out here.
+            ConfigError: if the plan names what is not installed, compresses and nobody can, or has batches that can't
+                be shared out here.
             StateError: if the plan evaluates and there are no held-out queries.
         """
         project = self.context.projects.get(project_name)
+        check_plan(plan)
         if plan.selection is None:
             self.context.selections.latest(project.id)
         elif not self.selecting.has_samples(project_name):
@@ -251,8 +255,13 @@ class RunService:
         self.context.runs.reset_steps(run.id, names)
 
     def stale_steps(self, run_id: str) -> list[str]:
-        """Finished train steps whose inputs have changed since, as after an edit of a rationale."""
+        """Finished train steps whose inputs have changed since, as after an edit of a rationale.
+
+        None of a plan that names what is not installed here: nobody can tell what it reads.
+        """
         run = self.context.runs.get(run_id)
+        if run.plan.missing:
+            return []
         return list(self.context.db.once(f"stale steps of {run.id}", lambda: self._find_stale(run)))
 
     def _find_stale(self, run: Run) -> list[str]:

@@ -177,7 +177,7 @@ class SelectService:
             teacher=arrays.teacher,
             label=arrays.label,
             order=np.arange(len(arrays.ids)),
-            factors=np.stack(list(columns.values()), axis=1),
+            factors=np.stack(list(columns.values()), axis=1) if columns else np.empty((len(arrays.ids), 0)),
             names=tuple(columns),
             embeddings=held.vectors,
         )

@@ -11,6 +11,8 @@ from app.usecases.context import Context
 from app.usecases.selecting import Held, SelectService
 from engine.selection.overviews import Likeness, Sweep, compare_teachers, flatten, sweep_threshold
 from engine.selection.rules.labels import Labels
+from engine.selection.rules.least_similar_pair import LeastSimilarPair
+from engine.selection.rules.threshold import Threshold
 from engine.selection.settings import NONE, RECORDINGS, SelectionConfig
 
 MOST_POINTS = 2_000
@@ -110,7 +112,7 @@ class SurveyService:
 
 
 def _with_vectors(config: SelectionConfig) -> SelectionConfig:
-    """The settings, with the paper's rules where they have none that looks at confidences and vectors."""
-    if config.needs_vectors and config.needs_confidence:
-        return config
-    return config.model_copy(update={"rules": SelectionConfig().rules})
+    """The settings, with the paper's threshold or pair where no rule looks at confidences or vectors."""
+    if not config.needs_confidence:
+        config = config.with_rule(Threshold())
+    return config if config.needs_vectors else config.with_rule(LeastSimilarPair())

@@ -27,7 +27,8 @@ def of(items: Sequence[EvalItem]) -> Value:
 
 def show(found: Value) -> str:
     """The share and its interval."""
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    low, high = found.low or 0.0, 1.0 if found.high is None else found.high
+    return f"{found.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 MEASURES.add(SCORE, Measure("score", "Share of right answers, or of those that agree with the teachers.", of, show))

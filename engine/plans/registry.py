@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.errors import ConfigError
 from engine.plans.order import PlanOrder, PlanSettings, adjust_plan, read_order
 from engine.plans.steps import Plan
 from engine.registry import Registry
@@ -23,6 +24,16 @@ class PlanKind:
 PLANS: Registry[PlanKind] = Registry("plans", "plan")
 
 
+def check_plan(plan: Plan) -> None:
+    """Whether all that a plan names is there.
+
+    Raises:
+        ConfigError: if something is not installed.
+    """
+    if plan.missing:
+        raise ConfigError(f"the plan {plan.name} needs what is not installed here: {', '.join(plan.missing)}")
+
+
 def make_plan(order: PlanOrder, recorded: bool = False) -> Plan:
     """A plan as ordered. `recorded`: some of the project's teachers are recordings, which can't compress.
 
@@ -33,4 +44,5 @@ def make_plan(order: PlanOrder, recorded: bool = False) -> Plan:
     plan = kind.make(read_order(order, recorded))
     if order.selection is not None:
         plan = plan.model_copy(update={"selection": PRESETS.get(order.selection).config})
+    check_plan(plan)
     return adjust_plan(plan, order.review, order.check_level, order.compress_cap)

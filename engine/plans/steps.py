@@ -13,7 +13,7 @@ from engine.compression.teacher_guided import TEACHER_GUIDED
 from engine.config import Config, ReplaySource, StudentConfig, TrainConfig
 from engine.datasets import DATASETS
 from engine.datasets.full import FULL
-from engine.errors import ConfigError
+from engine.losses import LOSSES
 from engine.selection.settings import SelectionConfig
 
 Role = Literal["untrained", "stage", "baseline"]
@@ -104,13 +104,27 @@ class Plan(Config):
     @property
     def leaves_compression_out(self) -> bool:
         """Whether rationales are taught, and none that a compress step rewrote."""
-        taught = [DATASETS.get(step.dataset) for step in self.trained]
+        taught = [DATASETS.get(step.dataset) for step in self.trained if step.dataset in DATASETS.names()]
         return any(kind.reasons for kind in taught) and not any(kind.needs_compress for kind in taught)
 
     @property
     def asks_to_compress(self) -> bool:
         """Whether a compress step needs a live teacher."""
-        return any(isinstance(step, Compress) and COMPRESSORS.get(step.by).needs_teacher for step in self.steps)
+        by = [step.by for step in self.steps if isinstance(step, Compress) and step.by in COMPRESSORS.names()]
+        return any(COMPRESSORS.get(name).needs_teacher for name in by)
+
+    @property
+    def missing(self) -> list[str]:
+        """What the plan names and is not installed here; such a plan can be looked at, and not run."""
+        found = self.selection.missing if self.selection else []
+        for step in self.steps:
+            if isinstance(step, Compress) and step.by not in COMPRESSORS.names():
+                found.append(f"the compressor {step.by}")
+            if isinstance(step, Train):
+                taught = (step.dataset, *(source.dataset for source in step.replay))
+                found += [f"the dataset {name}" for name in taught if name not in DATASETS.names()]
+                found += [] if step.train.loss in LOSSES.names() else [f"the loss {step.train.loss}"]
+        return list(dict.fromkeys(found))
 
     @property
     def evaluated(self) -> list[Evaluate]:
@@ -152,8 +166,6 @@ class Plan(Config):
             for other in _named_in(step):
                 if not isinstance(seen.get(other), Train):
                     raise ValueError(f"step {step.name} refers to {other}, which is no earlier train step")
-            if isinstance(step, Compress) and step.by not in COMPRESSORS.names():
-                raise ValueError(f"step {step.name}: there is no compressor {step.by!r}")
             if isinstance(step, Train) and not any(isinstance(other, Compress) for other in seen.values()):
                 _refuse_compressed(step)
             if isinstance(step, Evaluate) and any(
@@ -167,11 +179,8 @@ class Plan(Config):
 def _refuse_compressed(step: Train) -> None:
     """Refuse a step that no compress step is before, where its rows need one."""
     for name in (step.dataset, *(source.dataset for source in step.replay)):
-        try:
-            kind = DATASETS.get(name)
-        except ConfigError as error:
-            raise ValueError(f"step {step.name}: {error}") from None
-        if kind.needs_compress:
+        kind = DATASETS.get(name) if name in DATASETS.names() else None
+        if kind is not None and kind.needs_compress:
             raise ValueError(f"step {step.name} teaches {kind.title}, and no compress step is before it")
 
 

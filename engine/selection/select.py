@@ -6,6 +6,7 @@ The input has no place for a gold label. Shapes: N samples, F factors.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from engine.errors import ConfigError
 from engine.selection.arrays import CODES, TOLERANCE, Bools, Floats, Selection, SelectionInput, find_differing
 from engine.selection.calibration import temper
 from engine.selection.factors import FACTORS, Scored
-from engine.selection.rules import State
+from engine.selection.rules import Stage, State
 from engine.selection.settings import SelectionConfig
 from engine.types import Query, Reason
 
@@ -96,6 +97,8 @@ def select(samples: SelectionInput, config: SelectionConfig) -> Selection:
     state = State(samples, confidence, config.by_agreement, all_, all_, np.full(count, CODES[kept]), similarity)
     for rule in config.rules:
         state = rule.apply(state)
+        if rule.stage is Stage.QUALITY:
+            state = replace(state, retained=state.retained & state.stays)
     retained = np.flatnonzero(state.retained)
     disagreements = int(find_differing(samples, retained)[1].sum()) if len(retained) else 0
     return Selection(confidence, renormalised, state.reason, state.similarity, disagreements)

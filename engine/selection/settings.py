@@ -12,7 +12,7 @@ from engine.errors import ConfigError
 from engine.registry import Registry
 from engine.selection.calibration import COLDEST, HOTTEST
 from engine.selection.factors import FACTORS
-from engine.selection.rules import CONFIDENCE, VECTORS, Rule, read_rule
+from engine.selection.rules import CONFIDENCE, RULES, VECTORS, MissingRule, Rule, read_rule
 from engine.selection.rules.labels import Labels
 from engine.selection.rules.least_similar_pair import LeastSimilarPair
 from engine.selection.rules.threshold import Threshold
@@ -57,6 +57,11 @@ class SelectionConfig(Config):
         return max((rule.cut for rule in self.rules if rule.cut is not None), default=None)
 
     @property
+    def missing(self) -> list[str]:
+        """The rules that are not installed here."""
+        return [f"the rule {rule.kind}" for rule in self.rules if isinstance(rule, MissingRule)]
+
+    @property
     def title(self) -> str:
         """The rules with their settings, as a person reads them."""
         return ", then ".join(map(_say_rule, self.rules)) or "no rule: every sample is kept"
@@ -71,17 +76,21 @@ class SelectionConfig(Config):
     def change(self, values: Mapping[str, Any]) -> SelectionConfig:
         """The same settings with other values, each in the rule that has a setting of that name, or in the whole.
 
+        A rule that has it and is not chosen yet is chosen then.
+
         Raises:
-            ConfigError: if no rule chosen has such a setting, or a value is wrong.
+            ConfigError: if no rule has such a setting, or a value is wrong.
         """
-        changed = self.model_dump()
+        config = self
         for name, value in values.items():
-            held = [rule for rule in changed["rules"] if name in rule and name != "kind"]
-            if not held and name not in ("weights", "temperature"):
-                chosen = ", ".join(rule["kind"] for rule in changed["rules"]) or "none"
-                raise ConfigError(f"no rule that is chosen has a setting {name}; the rules chosen are {chosen}")
-            (held[0] if held else changed)[name] = value
-        return read_config(SelectionConfig, changed)
+            if name in ("weights", "temperature"):
+                config = read_config(SelectionConfig, {**config.model_dump(), name: value})
+                continue
+            held = next((rule for rule in config.rules if name in type(rule).model_fields), None)
+            kind = held.kind if held else _find_owner(name)
+            given = (held.model_dump() if held else {}) | {"kind": kind, name: value}
+            config = config.with_rule(read_config(RULES.get(kind), given))
+        return config
 
     @model_validator(mode="before")
     @classmethod
@@ -118,6 +127,14 @@ class SelectionConfig(Config):
         if len(set(kinds)) < len(kinds):
             raise ValueError(f"each rule can be used once; these are {', '.join(kinds)}")
         return self
+
+
+def _find_owner(setting: str) -> str:
+    """The rule that has a setting of that name."""
+    owners = [kind for kind in RULES if setting in RULES.get(kind).model_fields and setting != "kind"]
+    if not owners:
+        raise ConfigError(f"no rule has a setting {setting}; there are {', '.join(RULES)}")
+    return owners[0]
 
 
 def _take(rule: Rule, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,10 +214,11 @@ def read_selection(
 
 
 def _parse_rule(text: str) -> dict[str, str]:
-    kind, _, settings = text.partition(":")
+    kind, _, settings = (part.strip() for part in text.partition(":"))
+    RULES.get(kind)
     pairs = [part for part in settings.split(",") if part.strip()]
     told = f"rule {text}: give RULE or RULE:SETTING=VALUE, as {Threshold().kind}:threshold=0.9"
-    return {"kind": kind.strip(), **dict(_split(pair, told) for pair in pairs)}
+    return {**dict(_split(pair, told) for pair in pairs), "kind": kind}
 
 
 def _split(pair: str, told: str) -> tuple[str, str]:

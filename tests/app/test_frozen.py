@@ -14,8 +14,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from app.services import open_services
+from app.pages.train import plan_html
+from app.services import Services, open_services
 from app.shipping import SHIPPED, bring_shipped
+from engine.errors import ConfigError
 
 FROZEN = Path(__file__).resolve().parents[1] / "frozen"
 COLUMNS = ("accuracy", "ci_low", "ci_high", "parse_rate", "mean_output_tokens", "p95_output_tokens", "mean_latency_s")
@@ -58,3 +60,36 @@ def test_an_exported_project_of_before_shows_the_same(tmp_path: Path) -> None:
         rows = services.context.reports.rows(run.id)
         assert sorted((numbers(row.to_dict()) for row in rows), key=str) == told and len(told) > 10
         assert services.run.stale_steps(run.id) == []
+
+
+def test_a_workspace_whose_package_of_variants_is_gone_opens(tmp_path: Path) -> None:
+    with zipfile.ZipFile(FROZEN / "workspace-8.zip") as archive:
+        archive.extractall(tmp_path / "workspace")
+    with open_services(tmp_path / "workspace") as services, services.context.db.write() as writer:
+        writer.run('UPDATE runs SET plan = replace(plan, \'"dataset":"full"\', \'"dataset":"songs"\')')
+        config = '{"weights": {}, "rules": [{"kind": "hope", "strength": 3}]}'
+        writer.run("UPDATE selections SET config = ?", [config])
+    with open_services(tmp_path / "workspace") as services:
+        (run,) = services.reading.runs_of(services.projects.get("p").id)
+        assert run.plan.missing == ["the dataset songs"]
+        assert services.reading.run(run.id)["status"] == "finished" and "songs" in plan_html(run.plan)
+        begun = services.select.begin("p").config
+        assert begun.missing == ["the rule hope"]
+        with pytest.raises(ConfigError, match="there is no rule 'hope'"):
+            services.select.select("p", begun)
+        with pytest.raises(ConfigError, match="the dataset songs"):
+            services.run.start("p", run.plan)
+
+
+def test_a_project_of_a_task_that_is_not_here_is_refused_whole(selected: Services, tmp_path: Path) -> None:
+    file = selected.carry.export("p", tmp_path / "p.zip")
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    (manifest,) = [name for name, data in parts.items() if name.endswith(".json") and b'"custom"' in data]
+    parts[manifest] = parts[manifest].replace(b'"custom"', b'"riddles"')
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    with pytest.raises(ConfigError, match="there is no task 'riddles'"):
+        selected.carry.bring(tmp_path / "other.zip", "stranger")
+    assert "stranger" not in selected.projects.names()

@@ -216,7 +216,8 @@ def until(found: Callable[[], bool]) -> None:
 def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visitors: Visitors) -> None:
     mine, other = visitors.copy("a"), visitors.copy("a")
     visitors.check("train", "start", [mine, enter_order(*ORDER)])
-    for place, value in ((1, "small-student"), (2, "/etc"), (7, "9,9,9"), (8, "512"), (11, "100000")):
+    wrong = [(1, "small-student"), (2, "/etc"), (7, "9,9,9"), (8, "512"), (11, "100000"), (13, "other"), (14, "none")]
+    for place, value in wrong:
         with pytest.raises(Forbidden, match="smoke"):
             visitors.check("train", "start", [mine, enter_order(*ORDER[:place], value, *ORDER[place + 1 :])])
     project = project_of(visitors, mine)

@@ -243,4 +243,7 @@ def test_only_the_settings_of_rules_that_are_chosen_are_shown() -> None:
     shown = dict(zip(form.groups, form.show_groups(["threshold"]), strict=True))
     assert {kind for kind, group in shown.items() if group.visible} == {"threshold"}
     entered = enter_settings(NONE.config, rules=["least-similar-pair", "threshold"], threshold=0.7).read()
-    assert entered.rules == (Threshold(threshold=0.7), LeastSimilarPair()), "in the order of their stages"
+    assert entered.rules == (LeastSimilarPair(), Threshold(threshold=0.7)), "in the order in which they were chosen"
+    for wrong in (5, "threshold", ["hope"]):
+        with pytest.raises(InputError, match="choose among those"):
+            enter_settings(NONE.config, rules=wrong).read()

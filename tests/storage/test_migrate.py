@@ -116,6 +116,9 @@ def test_rationales_get_the_step_that_asked_for_them_and_reports_keep_their_whol
             connection.execute(
                 f"INSERT INTO report_rows VALUES ('r', 'stage1', '{kind}', 4, 1, 0, 1, 1, 1, 1, 1, 0, 'accuracy')"
             )
+        connection.execute(
+            "INSERT INTO report_rows (run_id, name, kind, n, accuracy) VALUES ('r', 'bare', 'sums', 4, 0.5)"
+        )
         migrate(connection, None, migrations)
         assert connection.execute("SELECT step, outdated, text FROM rationales").fetchall() == [
             ("short", False, "brief")
@@ -124,4 +127,4 @@ def test_rationales_get_the_step_that_asked_for_them_and_reports_keep_their_whol
         assert kinds == [("",), ("sums",)]
         score = "SELECT value, low, high, n, scored_by FROM report_values WHERE kind = '' AND measure = 'score'"
         assert connection.execute(score).fetchall() == [(1.0, 0.0, 1.0, 4, "accuracy")]
-        assert connection.execute("SELECT count(*) FROM report_values").fetchone() == (10,)
+        assert connection.execute("SELECT count(*) FROM report_values").fetchone() == (11,), "a row that lacks some too"

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from engine.config import ProjectConfig, ReplaySource, StudentConfig, TrainConfig, read_config
 from engine.errors import ConfigError
 from engine.plans import Answer, Compress, Evaluate, Plan, Review, Step, Train
+from engine.plans.registry import check_plan
 from engine.plans.standard_kd import standard_kd_plan, with_standard_kd
 from engine.plans.twt import twt_plan
 from engine.selection.rules.labels import Labels
@@ -75,14 +76,31 @@ def test_rules_that_are_given_replace_the_presets() -> None:
     alone = read_selection(PAPER.config, {}, [], ["least-similar-pair:few=require_three", "threshold: threshold=0.9"])
     assert [rule.kind for rule in alone.rules] == ["least-similar-pair", "threshold"] and alone.cut == 0.9
     assert alone.weights == PAPER.config.weights and "few require_three" in alone.title
-    with pytest.raises(ConfigError, match="no rule that is chosen has a setting disagreement"):
-        read_selection(PAPER.config, {"disagreement": "drop"}, [], ["threshold"])
+    more = read_selection(PAPER.config, {"disagreement": "drop"}, [], ["threshold", "least-similar-pair"])
+    assert more == dcrs(disagreement="drop"), "a rule that has the setting is chosen with it, in its place"
+    assert read_selection(NONE.config, {"disagreement": "majority"}).rules == (Labels(disagreement="majority"),)
+    with pytest.raises(ConfigError, match="no rule has a setting hope; there are labels"):
+        read_selection(PAPER.config, {"hope": 1})
+    assert read_selection(PAPER.config, {}, [], ["threshold:kind=labels"]).rules == (Threshold(),)
     with pytest.raises(ConfigError, match="each rule can be used once"):
         read_selection(PAPER.config, {}, [], ["threshold", "threshold:threshold=0.5"])
     with pytest.raises(ConfigError, match=r"there is no rule 'hope'; there are labels, least-similar-pair, threshold"):
         read_selection(PAPER.config, {}, [], ["hope"])
     with pytest.raises(ConfigError, match="threshold: give a number from 0 to 1"):
         read_selection(PAPER.config, {}, [], ["threshold:threshold=2"])
+
+
+def test_settings_of_a_rule_that_is_gone_are_kept_and_can_not_be_used() -> None:
+    stored = {"rules": [{"kind": "hope", "strength": 3}, {"kind": "threshold", "threshold": 0.5}]}
+    read = read_config(SelectionConfig, stored)
+    assert read.missing == ["the rule hope"] and read.cut == 0.5
+    assert json.loads(read.model_dump_json())["rules"][0] == {"kind": "hope", "strength": 3}
+    step = {"kind": "train", "name": "t", "dataset": "songs", "train": {"loss": "grief"}}
+    plan = read_config(Plan, {"name": "p", "steps": [{"kind": "compress", "name": "c", "by": "elves"}, step]})
+    assert plan.missing == ["the compressor elves", "the dataset songs", "the loss grief"]
+    assert not plan.asks_to_compress and not plan.leaves_compression_out
+    with pytest.raises(ConfigError, match="needs what is not installed here: the compressor elves"):
+        check_plan(plan)
 
 
 def test_a_rule_takes_the_place_of_its_kind_else_stands_behind_earlier_stages() -> None:

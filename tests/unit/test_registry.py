@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,13 @@ def test_a_file_in_the_package_is_all_that_a_variant_takes(tmp_path: Path, monke
     assert kinds_of_tea.found == ["black", "green"], "each adds itself once"
     for name in [name for name in sys.modules if name.startswith("kinds_of_tea")]:
         monkeypatch.delitem(sys.modules, name)
+
+
+def test_a_broken_package_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    points = [EntryPoint(name, value, "tacit.teas") for name, value in (("bad", "no.such:TEA"), ("good", "json:dumps"))]
+    monkeypatch.setattr("engine.registry.entry_points", lambda group: points)
+    teas: Registry[Any] = Registry("teas", "tea")
+    assert teas.names() == ("good",) and "the tea bad of no.such:TEA can't be used" in caplog.text
 
 
 def test_a_name_is_taken_once_and_an_unknown_one_is_answered_with_those_there_are() -> None:

@@ -1,12 +1,13 @@
 """The rules of selection, applied one after the other; none at all keeps every sample."""
 
 from engine.registry import import_variants
-from engine.selection.rules.base import CONFIDENCE, RULES, VECTORS, Rule, Stage, State, read_rule
+from engine.selection.rules.base import CONFIDENCE, RULES, VECTORS, MissingRule, Rule, Stage, State, read_rule
 
 __all__ = [
     "CONFIDENCE",
     "RULES",
     "VECTORS",
+    "MissingRule",
     "Rule",
     "Stage",
     "State",

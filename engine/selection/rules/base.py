@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import ConfigDict
 
 from engine.config import Config, read_config
 from engine.registry import Registry
@@ -34,7 +35,7 @@ class State:
         samples: what is selected from.
         confidence: (N,), NaN where it is unknown.
         by_agreement: whether at least half of the weight lies on how far the teachers agree.
-        retained: rows that no rule of quality rejected, (N,).
+        retained: rows that no rule of quality rejected so far, (N,).
         stays: rows that no rule rejected, (N,).
         reason: codes of reasons, (N,); of rows that stay, why.
         similarity: cosine of the pair that a row was kept in, (N,), NaN elsewhere.
@@ -91,13 +92,29 @@ class Rule(Config):
 RULES: Registry[type[Rule]] = Registry("rules", "rule")
 
 
+class MissingRule(Rule):
+    """A rule that was stored and is not installed here any more: its settings are kept, and it can't be applied."""
+
+    model_config = ConfigDict(extra="allow")
+
+    title: ClassVar[str] = "a rule that is not installed"
+    help: ClassVar[str] = "Stored by a version or with a package that had it."
+    stage: ClassVar[Stage] = Stage.QUALITY
+
+    def apply(self, state: State) -> State:
+        """Raise ConfigError, which lists the rules there are."""
+        RULES.get(self.kind)
+        return state
+
+
 def read_rule(values: Any) -> Rule:
-    """A rule out of its settings, among them `kind`, its name; a rule as it is.
+    """A rule out of its settings, among them `kind`, its name; a rule as it is. One of an unknown name is kept as such.
 
     Raises:
-        ConfigError: if no rule has that name, or a setting is wrong.
+        ConfigError: if a setting is wrong.
     """
     if isinstance(values, Rule):
         return values
     given = dict(values) if isinstance(values, Mapping) else {"kind": values}
-    return read_config(RULES.get(str(given.get("kind", ""))), given)
+    kind = str(given.get("kind", ""))
+    return read_config(RULES.get(kind) if kind in RULES.names() else MissingRule, {**given, "kind": kind})

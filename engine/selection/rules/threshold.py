@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar, Final, Literal
 
 import numpy as np
@@ -39,7 +38,7 @@ class Threshold(Rule):
         reason = np.where(unknown, CODES[Reason.NO_CONFIDENCE], CODES[Reason.BELOW_THRESHOLD])
         if state.by_agreement and not passed.all():
             reason[_two_that_differ(state.samples) & ~passed & ~unknown] = CODES[Reason.TEACHERS_DIFFER]
-        return replace(state.reject(~passed, reason), retained=state.retained & passed)
+        return state.reject(~passed, reason)
 
 
 def _two_that_differ(samples: SelectionInput) -> Bools:
