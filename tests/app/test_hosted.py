@@ -242,11 +242,11 @@ def test_the_demos_own_run_is_too_long_to_be_done_again(services: Services, visi
 
 def test_two_who_press_at_once_start_one_run(visitors: Visitors) -> None:
     mine = visitors.copy("a")
-    allowed = []
+    allowed, order = [], enter_order(*ORDER)
 
     def press() -> None:
         try:
-            visitors.check("train", "start", [mine, enter_order(*ORDER)])
+            visitors.check("train", "start", [mine, order])
             allowed.append(1)
         except Forbidden:
             pass
