@@ -9,8 +9,8 @@ import typer
 from app.shell import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
 
 _WEIGHTS = (
-    "FACTOR=WEIGHT, for a factor that teachers report or one of {engine.selection.factors:FACTORS} (agreement_ds is a "
-    "ranking score, not a probability). Weights count in proportion to their sum."
+    "FACTOR=WEIGHT, for a factor that teachers report or one of {engine.selection.factors:FACTORS}. "
+    "Weights count in proportion to their sum."
 )
 _RULES = (
     "RULE or RULE:SETTING=VALUE,...: rules in the place of the preset's, in their order, of "

@@ -25,7 +25,7 @@ _REGISTRY = re.compile(r"\{([\w.]+):(\w+)\}")
 
 
 class Listing(TyperCommand):
-    """A command whose help lists what there is at that moment: `{MODULE:REGISTRY}` becomes the names in it.
+    """A command whose help lists what there is at that moment: `{MODULE:REGISTRY}` becomes names and notes.
 
     Nothing is imported before somebody asks for this command's help.
     """
@@ -40,7 +40,9 @@ class Listing(TyperCommand):
 
 
 def _list_names(found: re.Match[str]) -> str:
-    return ", ".join(getattr(import_module(found[1]), found[2]))
+    registry = getattr(import_module(found[1]), found[2])
+    notes = {name: str(getattr(registry[name], "help", "")).rstrip(".") for name in registry}
+    return ", ".join(f"{name} ({note})" if note else name for name, note in notes.items())
 
 
 @contextmanager

@@ -60,6 +60,10 @@ class Registry(Generic[Entry]):
             raise ConfigError(f"there is no {self.title} {name!r}; there are {', '.join(self._entries)}")
         return self._entries[name]
 
+    def __getitem__(self, name: str) -> Entry:
+        """As `get`."""
+        return self.get(name)
+
     def names(self) -> tuple[str, ...]:
         """All names, the project's own first."""
         self._look_outside()

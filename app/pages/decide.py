@@ -126,7 +126,7 @@ class _Handlers:
         return [gr.Dropdown([_EVERY, *teachers], value=_EVERY), *self.first(project.name, "", "all")]
 
     def numbers(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
-        return draw_numbers(self.services, project, settings)
+        return draw_numbers(self.services, project, settings.read)
 
     def first(self, project: str, search: str, which: str) -> list[Any]:
         return self._page(project, search, which, 0)

@@ -45,7 +45,7 @@ def build(frame: Frame) -> None:
     drawn_by = [said, bins, buttons["store"], survey]
     numbers = {"fn": frame.guard(do.numbers, form), "inputs": asked, "outputs": drawn_by, **RAW}
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
-    for part in (*form.inputs[: -1 - len(weights)], form.temperature):
+    for part in form.immediate:
         part.input(**numbers, **last)
     form.rules.input(frame.guard(do.show_rules, form), asked, list(form.groups.values()), **RAW, **last)
     for place, weight in enumerate(weights):
@@ -104,7 +104,7 @@ class _Handlers:
     form: SelectionForm
 
     def numbers(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
-        return draw_numbers(self.services, project, settings)
+        return draw_numbers(self.services, project, settings.read)
 
     @only_guides
     def show_rules(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
@@ -141,5 +141,5 @@ class _Handlers:
         values = self.form.show(project, begun.config)
         golds = self.services.calibrate.count_golds(project.name)
         few = "" if golds >= LEAST_GOLDS else f"{golds} answered queries have a gold label, so none can be fitted."
-        numbers = self.numbers(project.name, Entered((), lambda values: begun.config))
+        numbers = draw_numbers(self.services, project.name, lambda: begun.config)
         return [told_html(begun.notice), *numbers, gr.Button(interactive=not few), told_html(few), *values]

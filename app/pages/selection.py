@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from app.pages.forms import Entered, lay_field
+from app.pages.forms import lay_field
 from app.pages.picking import enable
 from app.pages.plots import histogram
 from app.services import Services
@@ -66,6 +66,11 @@ class SelectionForm:
         """The components, in their order."""
         fields = [part for parts in self.fields.values() for part in parts.values()]
         return [self.rules, *fields, *self.weights.values(), self.temperature]
+
+    @property
+    def immediate(self) -> list[Any]:
+        """Those that move no other: all but the weights, which share what one of them leaves of 1."""
+        return [part for part in self.inputs if part not in self.weights.values()]
 
     @property
     def outputs(self) -> list[Any]:
@@ -155,13 +160,13 @@ def lay_weights() -> dict[str, gr.Slider]:
     return weights
 
 
-def draw_numbers(services: Services, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
+def draw_numbers(services: Services, project: str, read: Callable[[], SelectionConfig]) -> list[Any]:
     """What these settings keep, as text and as a histogram, and the buttons that select and draw the overviews.
 
     Settings that can't be are told in the place of the numbers.
     """
     try:
-        config = settings.read()
+        config = read()
         found = services.select.preview(project, config)
         measured = services.calibrate.measure(project, config)
     except (StateError, InputError) as error:

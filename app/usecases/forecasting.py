@@ -41,7 +41,7 @@ class ForecastService:
             ConfigError: if the student can't be had.
         """
         project = self.context.projects.get(project_name)
-        run = _pretend(project, plan, self._find_selection(project, plan))
+        run = _pretend(project, plan, self.selecting.select_for(project_name, plan).id)
         check_student(plan.student)
         key = self._key(project, plan)
         if any(job.kind == FORECAST and job.spec["key"] == key for job in self.context.jobs.unfinished_jobs()):
@@ -83,12 +83,6 @@ class ForecastService:
         if not events or not self.context.selections.exists(jobs[0].spec["selection"]):
             return None
         return reckon(plan, events[0].data, self._count(_pretend(project, plan, jobs[0].spec["selection"])))
-
-    def _find_selection(self, project: Project, plan: Plan) -> str:
-        """The plan's own selection, or else the project's newest."""
-        if plan.selection is None:
-            return self.context.selections.latest(project.id).id
-        return self.selecting.select_for_plan(project.name, plan.selection).id
 
     def _key(self, project: Project, plan: Plan) -> str:
         """What a measurement depends on: epochs and rates do not count."""

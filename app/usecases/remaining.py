@@ -33,6 +33,8 @@ class RemainingService:
 
     def left(self, run: Run, states: Sequence[StepState]) -> Left | None:
         """What is left of a run; None where neither its own pace nor a forecast is known yet."""
+        if run.plan.missing:
+            return None
         sizes, done = self._size(run), self._look(run)
         finished = {state.name for state in states if state.status is JobStatus.FINISHED}
         waiting = [step for step in run.plan.steps if isinstance(step, Compress) and step.name not in finished]

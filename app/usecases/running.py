@@ -52,12 +52,7 @@ class RunService:
         self.check(project_name, plan)
         check_student(plan.student)
         with self.selecting.lock:  # nobody selects anew before the run holds what it is built on
-            own = plan.selection
-            selection = (
-                self.context.selections.latest(project.id)
-                if own is None
-                else self.selecting.select_for_plan(project_name, own)
-            )
+            selection = self.selecting.select_for(project_name, plan)
             run_id = hash_id("run", project.id, selection.id, plan.fingerprint, time.time_ns())
             folder = self.context.workspace / "runs" / run_id
             folder.mkdir(parents=True)

@@ -17,6 +17,7 @@ from app.usecases.tallies import count_kept
 from engine.errors import InputError, NotFound, StateError
 from engine.jobs.spec import SPEC_FILE, write_atomically, write_lines
 from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
+from engine.plans import Plan
 from engine.records import MAX_CELL
 from engine.selection.arrays import REASONS, Selection, SelectionInput
 from engine.selection.factors import Scored
@@ -83,13 +84,21 @@ class SelectService:
         with self.lock:
             return self._store(project, config)
 
-    def select_for_plan(self, project_name: str, config: SelectionConfig) -> StoredSelection:
-        """Select as a plan says, and store it apart: what the project has selected stays. Raises as `select`."""
+    def select_for(self, project_name: str, plan: Plan) -> StoredSelection:
+        """What a plan trains on: the project's newest selection, or the plan's own, which is stored apart from it.
+
+        Raises as `select`.
+
+        Raises:
+            NotFound: if the plan brings none and nothing was selected yet.
+        """
         project = self.context.projects.get(project_name)
-        if config.needs_vectors:
+        if plan.selection is None:
+            return self.context.selections.latest(project.id)
+        if plan.selection.needs_vectors:
             self._embed(project, lambda event: None)
         with self.lock:
-            return self._store(project, config, of_plan=True)
+            return self._store(project, plan.selection, of_plan=True)
 
     def _store(self, project: Project, config: SelectionConfig, of_plan: bool = False) -> StoredSelection:
         """Select and store. Other decisions make another selection: what a run was built on stays as it was."""

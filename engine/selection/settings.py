@@ -133,7 +133,7 @@ def _find_owner(setting: str) -> str:
     """The rule that has a setting of that name."""
     owners = [kind for kind in RULES if setting in RULES.get(kind).model_fields and setting != "kind"]
     if not owners:
-        raise ConfigError(f"no rule has a setting {setting}; there are {', '.join(RULES)}")
+        raise ConfigError(f"no rule has a setting {setting}; the rules are {', '.join(RULES)}")
     return owners[0]
 
 

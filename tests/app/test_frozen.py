@@ -75,7 +75,7 @@ def test_a_workspace_whose_package_of_variants_is_gone_opens(tmp_path: Path) -> 
         assert services.reading.run(run.id)["status"] == "finished" and "songs" in plan_html(run.plan)
         begun = services.select.begin("p").config
         assert begun.missing == ["the rule hope"]
-        with pytest.raises(ConfigError, match="there is no rule 'hope'"):
+        with pytest.raises(ConfigError, match="the rule hope is not installed here"):
             services.select.select("p", begun)
         with pytest.raises(ConfigError, match="the dataset songs"):
             services.run.start("p", run.plan)

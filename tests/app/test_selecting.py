@@ -92,7 +92,7 @@ def test_a_project_of_recordings_begins_with_their_preset_and_is_told_why(servic
     assert "All teachers are recordings" in begun.notice
     shown = enter_settings(begun.config)
     assert shown.read() == begun.config
-    said, *_ = draw_numbers(services, "p", shown)
+    said, *_ = draw_numbers(services, "p", shown.read)
     assert "kept 80 of 115 samples, for 40 of 60 queries" in said
     assert "5 queries were answered by one teacher alone" in said
     assert "15 queries were answered by two teachers that differ" in said
@@ -161,14 +161,14 @@ def test_the_calibration_error_is_shown_where_gold_labels_exist(services: Servic
     assert found.error == pytest.approx(0.75 * (8 / 9 - 2 / 3) + 0.25 * (0.5 - 4 / 9))
     assert found.right == pytest.approx(125 / 200) and found.kept_right == pytest.approx(2 / 3)
     assert [row["samples"] for row in found.bins] == [50, 150]
-    said, *_ = draw_numbers(services, "p", enter_settings(config))
+    said, *_ = draw_numbers(services, "p", enter_settings(config).read)
     assert f"Calibration error {found.error:.3f}" in said and "in 10 bins of equal width, n = 200 samples" in said
 
 
 def test_without_gold_labels_nothing_is_said_of_calibration(services: Services) -> None:
     scored(services, golds=0)
     assert services.calibrate.measure("p", RECORDINGS.config) is None
-    said, *_ = draw_numbers(services, "p", enter_settings(RECORDINGS.config))
+    said, *_ = draw_numbers(services, "p", enter_settings(RECORDINGS.config).read)
     assert "alibration" not in said
     with pytest.raises(StateError, match="0 queries have a gold label and a confidence; a temperature needs 50"):
         services.calibrate.fit("p", RECORDINGS.config)
@@ -234,7 +234,7 @@ def test_a_cleared_number_is_told_and_changes_nothing(services: Services, name: 
     cleared = enter_settings(RECORDINGS.config, **{name: None})
     with pytest.raises(InputError, match="no number is given"):
         cleared.read()
-    said, plot, *can = draw_numbers(services, "p", cleared)
+    said, plot, *can = draw_numbers(services, "p", cleared.read)
     assert [button.interactive for button in can] == [False, False]
     assert "no number is given" in said and plot.visible is False
 

@@ -79,7 +79,7 @@ def test_rules_that_are_given_replace_the_presets() -> None:
     more = read_selection(PAPER.config, {"disagreement": "drop"}, [], ["threshold", "least-similar-pair"])
     assert more == dcrs(disagreement="drop"), "a rule that has the setting is chosen with it, in its place"
     assert read_selection(NONE.config, {"disagreement": "majority"}).rules == (Labels(disagreement="majority"),)
-    with pytest.raises(ConfigError, match="no rule has a setting hope; there are labels"):
+    with pytest.raises(ConfigError, match="no rule has a setting hope; the rules are labels"):
         read_selection(PAPER.config, {"hope": 1})
     assert read_selection(PAPER.config, {}, [], ["threshold:kind=labels"]).rules == (Threshold(),)
     with pytest.raises(ConfigError, match="each rule can be used once"):

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from engine.config import Config, read_config
+from engine.errors import ConfigError
 from engine.registry import Registry
 from engine.selection.arrays import CODES, Bools, Floats, Ints, SelectionInput
 from engine.types import Reason
@@ -102,9 +103,11 @@ class MissingRule(Rule):
     stage: ClassVar[Stage] = Stage.QUALITY
 
     def apply(self, state: State) -> State:
-        """Raise ConfigError, which lists the rules there are."""
-        RULES.get(self.kind)
-        return state
+        """Raise ConfigError: what is not there can't be applied."""
+        there = ", ".join(RULES)
+        raise ConfigError(
+            f"the rule {self.kind} is not installed here: install the package that brings it, or choose among {there}"
+        )
 
 
 def read_rule(values: Any) -> Rule:
