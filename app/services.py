@@ -41,9 +41,8 @@ from app.usecases.teaching import TeacherService
 from app.usecases.waiting import JobService
 from app.usecases.watching import WatchService
 from engine.errors import ConfigError
-from engine.jobs.backends.local import LocalBackend
+from engine.jobs.backends import BACKENDS, Backend
 from engine.jobs.supervisor import Supervisor
-from engine.ports import Backend
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,8 @@ def _devices() -> int:
 def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[Services]:
     """Open a workspace, take over what an earlier process left, and watch over its jobs until the end of the block.
 
+    `backend` runs all workers, whatever backend their jobs name.
+
     Raises:
         WorkspaceBusy: if another process has the workspace open.
         StoreError: if its database can't be used.
@@ -118,7 +119,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
     }
     context.supervisor = Supervisor(
         context.jobs,
-        backend or LocalBackend(),
+        (lambda name: backend) if backend is not None else BACKENDS.get,
         runners,
         services.run.job_over,
         devices,

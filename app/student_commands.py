@@ -20,12 +20,14 @@ def export(
     run: Annotated[str | None, typer.Option(help="Run whose stage is exported.")] = None,
     stage: Annotated[str | None, typer.Option(help="Train step whose adapter is copied.")] = None,
     dataset: Annotated[str | None, typer.Option(help="The rows a stage trains on: {engine.datasets:DATASETS}.")] = None,
-    merged: Annotated[bool, typer.Option("--merged", help="The stage merged into its base model.")] = False,
+    form: Annotated[str, typer.Option("--as", help="One of {engine.exports:EXPORTERS}; TO's ending if left out.")] = "",
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Write the distillation set, the rows of a stage, or the student of a stage with its card."""
+    from app.usecases.exporting import ExportOrder
+
     with open_workspace(workspace) as services:
-        told = services.export.write(project, to, run, stage, dataset, merged)
+        told = services.export.write(project, to, ExportOrder(run, stage, dataset, form))
     sys.stdout.write(f"{told}\n")
 
 
@@ -41,14 +43,15 @@ def serve_student(
     """Serve a stage's student with an OpenAI-compatible API, by `transformers serve`; merges it first."""
     from app.usecases.carding import system_prompt
     from engine.errors import MissingPart
+    from engine.exports.merged import MERGED as SERVED
 
     server = Path(sys.executable).with_name("transformers")
     if not server.is_file():
         raise MissingPart("the command `transformers` is not beside this Python; `make install` installs it")
     with open_workspace(workspace) as services:
         found = services.reading.find_run(run)
-        services.jobs.wait(services.export.merge(found.id, stage).id)
-        folder = services.export.merged_folder(found, stage)
+        services.jobs.wait(services.export.prepare(found.id, stage, SERVED).id)
+        folder = services.export.prepared(found, stage, SERVED)
     sys.stdout.write(
         f"model {folder}\nhttp://{host}:{port}/v1 (chat completions)\n"
         f"It was trained with this system message, so send it: {system_prompt()!r}\n"
@@ -62,19 +65,19 @@ def push(
     repository: Annotated[str, typer.Argument(help="OWNER/NAME on the Hub; the token is read from $HF_TOKEN.")],
     stage: Annotated[str, typer.Option(help="Train step, as stage3; the set has none.")] = "",
     what: Annotated[
-        str, typer.Option(help="adapter, merged (the whole model), or set (what it was taught).")
+        str, typer.Option(help="A student's export, as adapter or merged, or set (what it was taught).")
     ] = "adapter",
     public: Annotated[bool, typer.Option("--public", help="Anybody may see it.")] = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Push a stage's student, or the set it was taught with, with a card to the Hub."""
-    from app.usecases.publishing import PushOrder, read_what
+    from app.usecases.publishing import SET, PushOrder, read_what
 
     with open_workspace(workspace) as services:
         order = PushOrder(run, repository, read_what(what), stage, not public)
         found = services.publish.check(order)
-        if order.what == "merged":
-            services.jobs.wait(services.export.merge(found.id, stage).id)
+        if order.what != SET and not services.export.is_ready(found, stage, order.what):
+            services.jobs.wait(services.export.prepare(found.id, stage, order.what).id)
         job = services.publish.push(order)
         services.jobs.wait(job.id)
         pushed = services.publish.find_pushed(job.id)

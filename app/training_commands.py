@@ -31,6 +31,7 @@ def train(
     max_tokens: Annotated[int | None, typer.Option(help="Rows that are longer are left out and counted.")] = None,
     loss: Annotated[str | None, typer.Option(help="One of {engine.losses:LOSSES}; the first if left out.")] = None,
     compress_cap: Annotated[str | None, typer.Option(help="US dollars that compressing may cost.")] = None,
+    backend: Annotated[str, typer.Option(help="Where it trains: one of {engine.jobs.backends:BACKENDS}.")] = "local",
     forecast: Annotated[bool, typer.Option("--forecast", help="Measure time and memory; start nothing.")] = False,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,

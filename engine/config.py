@@ -28,14 +28,14 @@ class Config(BaseModel):
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
-def read_config(model: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
-    """Validate settings.
+def read_config(model: type[ConfigT], values: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> ConfigT:
+    """Validate settings; `context` is what their validators may need to know.
 
     Raises:
         ConfigError: one line a wrong setting.
     """
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context=context)
     except ValidationError as error:
         raise ConfigError("; ".join(say_wrong(model, wrong) for wrong in error.errors())) from None
 

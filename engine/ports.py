@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -123,14 +122,6 @@ class EventSink(Protocol):
 
     def emit(self, type_: str, **data: Any) -> None:
         """Append one event; when this returns, a killed process has not lost it."""
-        ...
-
-
-class Backend(Protocol):
-    """Starts worker processes somewhere."""
-
-    def start(self, run_dir: Path, devices: int) -> int:
-        """Start the worker of a run folder; returns its process id."""
         ...
 
 

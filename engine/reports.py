@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from engine.types import EvalItem
 
 WHOLE = ""
 """The kind of a report's row over all queries. No kind of a user's can be called so: an empty kind is none."""
@@ -100,3 +102,31 @@ class Difference:
     difference: float
     ci_low: float
     ci_high: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the scoring of a run brought: verified answers by step, the table and the paired differences."""
+
+    items: Mapping[str, Sequence[EvalItem]]
+    rows: Sequence[ReportRow]
+    differences: Sequence[Difference]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it for a file; of an answer only whose it is, its label and its verdict."""
+        items = {
+            step: [[item.system, item.query_id, item.label, item.correct] for item in members]
+            for step, members in self.items.items()
+        }
+        differences = [asdict(row) for row in self.differences]
+        return {"items": items, "rows": [row.to_dict() for row in self.rows], "differences": differences}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Scored:
+        """The inverse of `to_dict`; answers without kind, text, tokens and seconds."""
+        items = {
+            step: [EvalItem(system, query, None, "", label, 0, None, correct) for system, query, label, correct in rows]
+            for step, rows in told["items"].items()
+        }
+        rows = [ReportRow.from_dict(row) for row in told["rows"]]
+        return cls(items, rows, [Difference(**row) for row in told["differences"]])

@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 MOST_TOKENS = 10**9
 """No request has more tokens than this; whatever claims more has not counted, and its tokens are unknown."""
 MOST_COST = Decimal(10**8)
 """US dollars that no request costs; whatever comes to more has a wrong price or count, and is unknown."""
+
+
+LOCAL = "local"
+"""The backend that every installation has: workers on this machine."""
 
 
 def hash_id(*parts: object) -> str:
@@ -113,7 +118,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Query:
-    """An unlabeled query x_i. There is deliberately no field for a gold label."""
+    """An unlabeled query x_i. There is deliberately no field for a gold label.
+
+    `extra` is what its task needs beside text and choices, by name, in JSON's values.
+    """
 
     id: str
     text: str
@@ -121,6 +129,7 @@ class Query:
     kind: str | None = None
     key: str | None = None
     split: Split = Split.DISTILL
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 def make_query(
@@ -129,16 +138,18 @@ def make_query(
     kind: str | None = None,
     key: str | None = None,
     split: Split = Split.DISTILL,
+    extra: Mapping[str, Any] | None = None,
 ) -> Query:
     """Build a query whose id is the hash of what a teacher would see; `key` is the user's own id."""
-    query_id = hash_id("query", text, [(choice.letter, choice.text) for choice in choices])
-    return Query(query_id, text, choices, kind, key, split)
+    seen = [text, [(choice.letter, choice.text) for choice in choices], *([extra] if extra else [])]
+    return Query(hash_id("query", *seen), text, choices, kind, key, split, extra or {})
 
 
 def query_from_json(data: Mapping[str, Any]) -> Query:
     """A query from what `dataclasses.asdict` made of it."""
     choices = tuple(Choice(**choice) for choice in data["choices"])
-    return Query(data["id"], data["text"], choices, data["kind"], data["key"], Split(data["split"]))
+    split, extra = Split(data["split"]), data.get("extra") or {}
+    return Query(data["id"], data["text"], choices, data["kind"], data["key"], split, extra)
 
 
 @dataclass(frozen=True)
@@ -308,7 +319,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the store keeps it. `offset` is how far its journal has been ingested, in bytes."""
+    """A job as the store keeps it.
+
+    `offset` is how far its journal has been ingested, in bytes. `handle` is what its backend finds its worker by, as
+    long as there is one.
+    """
 
     id: str
     project_id: str
@@ -318,7 +333,12 @@ class Job:
     spec: Mapping[str, Any]
     folder: str
     offset: int = 0
-    pid: int | None = None
-    pid_started: float | None = None
+    backend: str = LOCAL
+    handle: str | None = None
     cancel_at: float | None = None
     message: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The job's folder."""
+        return Path(self.folder)

@@ -48,13 +48,13 @@ RUN_PARTS = (
 """What a project's runs leave, in the order in which it is read."""
 _OF_THIS_MACHINE = {
     "runs": "'' AS folder, '' AS message",
-    "jobs": "'' AS folder, '' AS message, NULL AS pid, NULL AS pid_started, NULL AS cancel_at",
+    "jobs": "'' AS folder, '' AS message, NULL AS handle, NULL AS cancel_at",
 }
 """What a file says nothing about."""
 _TAKEN = {
     "runs": "SELECT * REPLACE (CASE WHEN status IN ('finished', 'stopped') THEN status ELSE 'stopped' END AS status, "
     "'' AS folder) FROM read_parquet($2)",
-    "jobs": "SELECT * REPLACE ('' AS folder, NULL AS pid, NULL AS pid_started, NULL AS cancel_at, '{}' AS spec) "
+    "jobs": "SELECT * REPLACE ('' AS folder, NULL AS cancel_at, '{}' AS spec) "
     "FROM read_parquet($2) WHERE kind IN ('student', 'compress', 'again') AND status = 'finished' "
     "AND run_id IS NOT NULL",
 }
@@ -68,11 +68,8 @@ _OLDER_MEASURES = {
     "tokens-p95": "p95_output_tokens",
     "seconds": "mean_latency_s",
 }
-_STEPS = (
-    "UPDATE rationales SET step = (SELECT max_by(s.name, s.position) FROM steps s WHERE s.run_id = rationales.run_id "
-    "AND s.kind = 'compress') WHERE project_id = $1 AND step IS NULL"
-)
-"""Older files don't say which step a rationale belongs to: there was but one."""
+_LOCAL = {"jobs": ("backend", "handle")}
+"""Columns that are never read from a file: what it says runs nowhere."""
 _OWN = ("project_id", "number")
 """Columns that are given anew."""
 _VECTORS = "vectors"
@@ -109,8 +106,8 @@ class Copies:
         with self._db.write() as writer:
             for split, limit in most.items():
                 writer.run(
-                    "INSERT INTO queries (project_id, id, key, text, choices, kind, split, position) "
-                    "SELECT ?, id, key, text, choices, kind, split, position FROM (SELECT *, "
+                    "INSERT INTO queries (project_id, id, key, text, choices, kind, split, extra, position) "
+                    "SELECT ?, id, key, text, choices, kind, split, extra, position FROM (SELECT *, "
                     "row_number() OVER (ORDER BY position) AS place, count(*) OVER () AS total "
                     "FROM queries WHERE project_id = ? AND split = ?) "
                     "WHERE place * ? // total > (place - 1) * ? // total OR total <= ? ORDER BY position",
@@ -227,6 +224,7 @@ def _read_runs(writer: Writer, project_id: str, folder: Path) -> None:
     """Take runs in under ids of their own, since the same file may be brought twice."""
     if (folder / f"{OLDER_REPORT}.parquet").is_file():
         _lengthen_report(writer, folder)
+    _name_steps(writer, folder)
     for part in RUN_PARTS:
         file = str(folder / f"{part.table}.parquet")
         columns = _readable(writer, part.table, folder)
@@ -239,7 +237,6 @@ def _read_runs(writer: Writer, project_id: str, folder: Path) -> None:
         source = _TAKEN.get(part.table, "SELECT * FROM read_parquet($2)")
         sql = f"INSERT INTO {part.table} ({_names(given)}) SELECT {', '.join(values)} FROM ({source})"
         writer.run(sql, [project_id, file])
-    writer.run(_STEPS, [project_id])
     writer.run("UPDATE attempts SET job_id = left(sha256($1 || job_id), 24) WHERE project_id = $1", [project_id])
     for file_ in sorted(folder.glob(f"{_VECTORS}_*.parquet")):
         size = int(file_.stem.removeprefix(f"{_VECTORS}_"))
@@ -278,6 +275,39 @@ def _lengthen_report(writer: Writer, folder: Path) -> None:
     writer.run(f"COPY (SELECT * FROM ({rows}) WHERE value IS NOT NULL) TO '{target}' (FORMAT parquet)")
 
 
+def _name_steps(writer: Writer, folder: Path) -> None:
+    """Write an older file's rationales and approvals with the compress step they belong to: of a run there was one."""
+    file = {name: _quoted(folder / f"{name}.parquet") for name in ("steps", "rationales", "approvals")}
+    if "step" not in _columns_of(writer, folder / "rationales.parquet"):
+        given = "SELECT *, NULL::VARCHAR AS step, FALSE AS outdated"
+    else:
+        given = "SELECT * REPLACE (coalesce(outdated, FALSE) AS outdated)"
+    last = f"SELECT run_id, max_by(name, position) AS last FROM read_parquet('{file['steps']}') WHERE kind = 'compress'"
+    rationales = (
+        f"SELECT v.* REPLACE (coalesce(v.step, s.last, '') AS step) FROM ({given} FROM "
+        f"read_parquet('{file['rationales']}')) v LEFT JOIN ({last} GROUP BY run_id) s USING (run_id)"
+    )
+    _rewrite(writer, rationales, folder / "rationales.parquet")
+    if "step" not in _columns_of(writer, folder / "approvals.parquet"):
+        approvals = (
+            f"SELECT a.*, v.step FROM read_parquet('{file['approvals']}') a "
+            f"JOIN read_parquet('{file['rationales']}') v USING (run_id, sample_id, version)"
+        )
+        _rewrite(writer, approvals, folder / "approvals.parquet")
+
+
+def _rewrite(writer: Writer, sql: str, file: Path) -> None:
+    """Put what a query gives in the place of a Parquet file."""
+    part = file.with_name(f"{file.stem}.part.parquet")
+    writer.run(f"COPY ({sql}) TO '{_quoted(part)}' (FORMAT parquet)")
+    part.replace(file)
+
+
+def _columns_of(writer: Writer, file: Path) -> set[str]:
+    """The columns of a Parquet file."""
+    return {row[0] for row in writer.run("SELECT name FROM parquet_schema(?)", [str(file)])}
+
+
 def _has_edits(part: Part) -> bool:
     return part.table == "selection_rows"
 
@@ -293,7 +323,7 @@ def _readable(writer: Writer, table: str, folder: Path) -> list[str]:
     missing = [name for name in _columns(writer, table, needed=True) if name not in there]
     if missing:
         raise InputError(f"{table}.parquet has no column {missing[0]}. Nothing was stored.")
-    return [name for name in _columns(writer, table) if name in there]
+    return [name for name in _columns(writer, table) if name in there and name not in _LOCAL.get(table, ())]
 
 
 def _columns(writer: Writer, table: str, needed: bool = False, own: bool = False) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from engine.errors import NotFound
+from engine.reports import Scored
 from engine.types import MOST_COST, MOST_TOKENS, Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
 from storage.db import Database, Writer
 from storage.projects import now
+from storage.reports import put_report
+from storage.runs import put_scores
 from storage.samples import SAMPLE_SCHEMA, Samples
 
-_JOB = 'id, project_id, run_id, kind, status, spec, folder, "offset", pid, pid_started, cancel_at, message'
-_COLUMNS = {"status", "offset", "pid", "pid_started", "cancel_at", "message", "spec"}
+_JOB = 'id, project_id, run_id, kind, status, spec, folder, "offset", backend, handle, cancel_at, message'
+_COLUMNS = {"status", "offset", "handle", "cancel_at", "message", "spec"}
 _SAMPLING = (Purpose.LABEL.value, Purpose.EVALUATE.value)
 
 
@@ -34,9 +38,12 @@ class Jobs:
         """Queue a job."""
         with self._db.write() as writer:
             writer.run(
-                'INSERT INTO jobs (id, project_id, run_id, kind, status, spec, folder, "offset", message, created_at) '
-                "VALUES (?, ?, ?, ?, ?, ?, ?, 0, '', ?)",
-                [job.id, job.project_id, job.run_id, job.kind, job.status, json.dumps(job.spec), job.folder, now()],
+                'INSERT INTO jobs (id, project_id, run_id, kind, status, spec, folder, "offset", backend, message, '
+                "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, '', ?)",
+                [
+                    *(job.id, job.project_id, job.run_id, job.kind, job.status, json.dumps(job.spec), job.folder),
+                    *(job.backend, now()),
+                ],
             )
         return job
 
@@ -148,7 +155,9 @@ class Jobs:
         vectors = [event for event in events if event.type == "embedded"]
         for event in vectors:
             data = event.data
-            self._samples.add_vectors(data["model"], data["revision"], data["hashes"], _load_vectors(data["file"]))
+            self._samples.add_vectors(
+                data["model"], data["revision"], data["hashes"], _load_vectors(job.path / data["file"])
+            )
         with self._db.write() as writer:
             first = min((event.seq for event in events), default=0)
             seen = {
@@ -167,6 +176,9 @@ class Jobs:
             _take_capabilities(writer, [event for event in fresh if event.type == "capabilities"])
             if job.run_id is not None:
                 _take_results(writer, job, job.run_id, fresh)
+                for event in fresh:
+                    if event.type == "scored":
+                        _take_scores(writer, job.run_id, _load_scores(job.path / event.data["file"]))
             writer.run('UPDATE jobs SET "offset" = ? WHERE id = ?', [offset, job.id])
 
 
@@ -216,12 +228,19 @@ def _take_replies(writer: Writer, job: Job, events: list[Event]) -> None:
         writer.insert("samples", table, "ON CONFLICT DO NOTHING")
 
 
-def _load_vectors(file: str) -> NDArray[np.float32]:
+def _load_vectors(file: Path) -> NDArray[np.float32]:
     try:
         vectors: NDArray[np.float32] = np.load(file)
     except OSError as error:
         raise ValueError("the file of an embedding job is gone or can't be read") from error
     return vectors
+
+
+def _load_scores(file: Path) -> Scored:
+    try:
+        return Scored.from_dict(json.loads(file.read_text("utf-8")))
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise ValueError("the file of a scoring job is gone or can't be read") from error
 
 
 def _bounded(number: object, most: int) -> float | None:
@@ -278,6 +297,14 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
             )
 
 
+def _take_scores(writer: Writer, run_id: str, scored: Scored) -> None:
+    """Verdicts and report in place of earlier ones."""
+    writer.run("UPDATE answers SET correct = NULL WHERE run_id = ?", [run_id])
+    for step, items in scored.items.items():
+        put_scores(writer, run_id, step, items)
+    put_report(writer, run_id, scored.rows, scored.differences)
+
+
 def _take_rationales(writer: Writer, job: Job, run_id: str, events: list[Event]) -> None:
     """Each becomes the next version of its sample's rationale; of a step each sample is compressed but once.
 
@@ -286,11 +313,11 @@ def _take_rationales(writer: Writer, job: Job, run_id: str, events: list[Event])
     if not events:
         return
     last = "SELECT max_by(name, position) FROM steps WHERE run_id = ? AND kind = 'compress'"
-    step = job.spec.get("step") or writer.run(last, [run_id])[0][0]
+    step = job.spec.get("step") or writer.run(last, [run_id])[0][0] or ""
     found = writer.run(
-        "SELECT sample_id, max(version), bool_or(step = ? AND NOT outdated) FROM rationales WHERE run_id = ? "
+        "SELECT sample_id, max(version), bool_or(NOT outdated) FROM rationales WHERE run_id = ? AND step = ? "
         "AND sample_id IN (SELECT unnest(?::VARCHAR[])) GROUP BY sample_id",
-        [step, run_id, [event.data["sample_id"] for event in events]],
+        [run_id, step, [event.data["sample_id"] for event in events]],
     )
     versions = {sample: version for sample, version, _ in found}
     done = {sample for sample, _, there in found if there}
@@ -314,6 +341,7 @@ def _take_rationales(writer: Writer, job: Job, run_id: str, events: list[Event])
                 "flags": json.dumps(event.data["flags"]),
                 "created_at": now(),
                 "note": event.data.get("note"),
+                "outdated": False,
             }
         )
     _insert(writer, "rationales", rows)

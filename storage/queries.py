@@ -12,6 +12,8 @@ from engine.errors import NotFound
 from engine.types import Choice, Query, Split
 from storage.db import Database
 
+_QUERY = "id, key, text, choices, kind, split, extra"
+
 
 class Queries:
     """Table family of queries."""
@@ -41,6 +43,7 @@ class Queries:
                         "choices": [json.dumps([[c.letter, c.text] for c in query.choices]) for query in queries],
                         "kind": pa.array([query.kind for query in queries], pa.string()),
                         "split": [query.split.value for query in queries],
+                        "extra": [json.dumps(query.extra) for query in queries],
                         "position": range(start + 1, start + 1 + len(queries)),
                     }
                 ),
@@ -86,7 +89,7 @@ class Queries:
         where = "" if split is None else "AND split = ?"
         values = [project_id] if split is None else [project_id, split.value]
         rows = self._db.rows(
-            f"SELECT id, key, text, choices, kind, split FROM queries WHERE project_id = ? {where} ORDER BY position",
+            f"SELECT {_QUERY} FROM queries WHERE project_id = ? {where} ORDER BY position",
             values,
         )
         return [_query(row) for row in rows]
@@ -98,7 +101,7 @@ class Queries:
             NotFound: if there is none of that id.
         """
         row = self._db.row(
-            "SELECT id, key, text, choices, kind, split FROM queries WHERE project_id = ? AND id = ?",
+            f"SELECT {_QUERY} FROM queries WHERE project_id = ? AND id = ?",
             [project_id, query_id],
         )
         if row is None:
@@ -115,7 +118,7 @@ class Queries:
     def first(self, project_id: str) -> Query | None:
         """The query that came first; None where there is none."""
         row = self._db.row(
-            "SELECT id, key, text, choices, kind, split FROM queries WHERE project_id = ? ORDER BY position LIMIT 1",
+            f"SELECT {_QUERY} FROM queries WHERE project_id = ? ORDER BY position LIMIT 1",
             [project_id],
         )
         return None if row is None else _query(row)
@@ -123,7 +126,7 @@ class Queries:
     def pick(self, project_id: str, split: Split, place: float) -> Query | None:
         """The query of a split that stands at a place from 0 (the first) to 1 (the last); None where there is none."""
         row = self._db.row(
-            "SELECT id, key, text, choices, kind, split FROM queries WHERE project_id = ? AND split = ? "
+            f"SELECT {_QUERY} FROM queries WHERE project_id = ? AND split = ? "
             "ORDER BY position LIMIT 1 "
             "OFFSET (SELECT floor(? * count(*))::BIGINT FROM queries WHERE project_id = ? AND split = ?)",
             [project_id, split.value, min(place, 0.999999), project_id, split.value],
@@ -156,4 +159,5 @@ class Queries:
 
 def _query(row: Mapping[str, Any]) -> Query:
     choices = tuple(Choice(letter, text) for letter, text in json.loads(row["choices"]))
-    return Query(row["id"], row["text"], choices, row["kind"], row["key"], Split(row["split"]))
+    extra = json.loads(row["extra"] or "{}")
+    return Query(row["id"], row["text"], choices, row["kind"], row["key"], Split(row["split"]), extra)

@@ -17,8 +17,9 @@ from storage.runs import Run
 
 Texts = dict[str, tuple[str, tuple[str, ...]]]
 _NEWEST = (
-    "SELECT *, EXISTS (SELECT 1 FROM approvals a WHERE a.run_id = v.run_id AND a.sample_id = v.sample_id "
-    "AND a.version = v.version) AS approved FROM rationales v WHERE run_id = ? AND step = ? AND NOT outdated "
+    "SELECT *, EXISTS (SELECT 1 FROM approvals a WHERE a.run_id = v.run_id AND a.step = v.step "
+    "AND a.sample_id = v.sample_id AND a.version = v.version) AS approved FROM rationales v "
+    "WHERE run_id = ? AND step = ? AND NOT outdated "
     "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY version DESC) = 1"
 )
 _LISTED = f"""
@@ -47,8 +48,8 @@ class Rationales:
     """Table family of rewritten rationales and their approvals.
 
     They belong to the compress step that asked for them; where none is named, the run's last one that has any is meant.
-    Versions are numbered over all steps of a run. When a step is done again, its earlier versions are outdated: they
-    are history, and nothing is taught from them.
+    Versions are numbered by step and sample. When a step is done again, its earlier versions are outdated: they are
+    history, and nothing is taught from them.
     """
 
     def __init__(self, db: Database) -> None:
@@ -90,7 +91,7 @@ class Rationales:
         return _texts(
             self._db.rows(
                 "SELECT v.sample_id, v.text, v.flags FROM rationales v "
-                "JOIN approvals a USING (run_id, sample_id, version) "
+                "JOIN approvals a USING (run_id, step, sample_id, version) "
                 "WHERE v.run_id = ? AND v.step = ? AND NOT v.outdated "
                 "QUALIFY row_number() OVER (PARTITION BY v.sample_id ORDER BY v.version DESC) = 1",
                 [run_id, step or self.last_step(run_id)],
@@ -116,7 +117,8 @@ class Rationales:
         """
         rows = self._db.rows(
             "SELECT version, origin, text, flags, note, created_at, EXISTS (SELECT 1 FROM approvals a WHERE "
-            "a.run_id = v.run_id AND a.sample_id = v.sample_id AND a.version = v.version) AS approved "
+            "a.run_id = v.run_id AND a.step = v.step AND a.sample_id = v.sample_id AND a.version = v.version) "
+            "AS approved "
             "FROM rationales v WHERE run_id = ? AND sample_id = ? AND step = ? ORDER BY version",
             [run_id, sample_id, self.last_step(run_id)],
         )
@@ -133,9 +135,9 @@ class Rationales:
         step = self.last_step(run.id)
         with self._db.write() as writer:
             found = writer.run(
-                "SELECT coalesce(max(version), 0), coalesce(max(version) FILTER (WHERE step = ? AND NOT outdated), 0) "
-                "FROM rationales WHERE run_id = ? AND sample_id = ?",
-                [step, run.id, sample_id],
+                "SELECT coalesce(max(version), 0), coalesce(max(version) FILTER (WHERE NOT outdated), 0) "
+                "FROM rationales WHERE run_id = ? AND step = ? AND sample_id = ?",
+                [run.id, step, sample_id],
             )
             last, newest = map(int, found[0])
             if seen is not None and seen != newest:
@@ -150,14 +152,16 @@ class Rationales:
                 [run.project_id, run.id, step, sample_id, *told],
             )
             if version.approved:
-                writer.run("INSERT INTO approvals VALUES (?, ?, ?, ?)", [run.id, sample_id, last + 1, now()])
+                writer.run("INSERT INTO approvals VALUES (?, ?, ?, ?, ?)", [run.id, step, sample_id, last + 1, now()])
         return last + 1
 
-    def approve(self, run_id: str, versions: Sequence[tuple[str, int]]) -> int:
+    def approve(self, run_id: str, versions: Sequence[tuple[str, int]], step: str = "") -> int:
         """Approve versions, each named by its sample and number; those approved before stay so. Returns how many."""
+        named = step or self.last_step(run_id)
         table = pa.table(
             {
                 "run_id": pa.array([run_id] * len(versions), pa.string()),
+                "step": pa.array([named] * len(versions), pa.string()),
                 "sample_id": pa.array([sample for sample, _ in versions], pa.string()),
                 "version": pa.array([version for _, version in versions], pa.int32()),
                 "created_at": pa.array([now()] * len(versions), pa.timestamp("us")),
@@ -173,9 +177,7 @@ class Rationales:
         step = self.last_step(run_id)
         with self._db.write() as writer:
             writer.run(
-                "DELETE FROM approvals WHERE run_id = $1 AND sample_id = $2 AND version IN "
-                "(SELECT version FROM rationales WHERE run_id = $1 AND sample_id = $2 AND step = $3)",
-                [run_id, sample_id, step],
+                "DELETE FROM approvals WHERE run_id = ? AND step = ? AND sample_id = ?", [run_id, step, sample_id]
             )
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pyarrow as pa
 
 from engine.reports import EVERY_REPORT, SECONDS, Difference, ReportRow, Value
-from storage.db import Database, Row
+from storage.db import Database, Row, Writer
 
 
 class Reports:
@@ -21,19 +21,7 @@ class Reports:
     def put(self, run_id: str, rows: Sequence[ReportRow], differences: Sequence[Difference]) -> None:
         """Store a run's report in place of an earlier one."""
         with self._db.write() as writer:
-            writer.run("DELETE FROM report_values WHERE run_id = ?", [run_id])
-            writer.run("DELETE FROM differences WHERE run_id = ?", [run_id])
-            table = [
-                {"run_id": run_id, "position": place, "scored_by": row.measure, "measure": measure, **asdict(value)}
-                | {"name": row.name, "kind": row.kind}
-                for place, row in enumerate(rows)
-                for measure, value in row.values.items()
-            ]
-            writer.insert("report_values", pa.Table.from_pylist(table, schema=_VALUES))
-            if differences:
-                writer.insert(
-                    "differences", pa.Table.from_pylist([{"run_id": run_id, **asdict(row)} for row in differences])
-                )
+            put_report(writer, run_id, rows, differences)
 
     def rows(self, run_id: str) -> list[ReportRow]:
         """The table of a run in its order."""
@@ -59,6 +47,21 @@ class Reports:
         """The paired differences of a run."""
         found = self._db.rows("SELECT * EXCLUDE (run_id) FROM differences WHERE run_id = ? ORDER BY ALL", [run_id])
         return [Difference(**row) for row in found]
+
+
+def put_report(writer: Writer, run_id: str, rows: Sequence[ReportRow], differences: Sequence[Difference]) -> None:
+    """As `Reports.put`, within a transaction."""
+    writer.run("DELETE FROM report_values WHERE run_id = ?", [run_id])
+    writer.run("DELETE FROM differences WHERE run_id = ?", [run_id])
+    table = [
+        {"run_id": run_id, "position": place, "scored_by": row.measure, "measure": measure, **asdict(value)}
+        | {"name": row.name, "kind": row.kind}
+        for place, row in enumerate(rows)
+        for measure, value in row.values.items()
+    ]
+    writer.insert("report_values", pa.Table.from_pylist(table, schema=_VALUES))
+    if differences:
+        writer.insert("differences", pa.Table.from_pylist([{"run_id": run_id, **asdict(row)} for row in differences]))
 
 
 def _row(values: Sequence[Row]) -> ReportRow:

@@ -13,7 +13,7 @@ from engine.config import read_config
 from engine.errors import NotFound
 from engine.plans import Plan
 from engine.types import EvalItem, Generation, JobStatus, RunStatus
-from storage.db import Database
+from storage.db import Database, Writer
 from storage.projects import now
 
 
@@ -200,11 +200,6 @@ class Runs:
             [run.project_id, run.id, *sides.first, *sides.second, size, begin],
         )
 
-    def forget_scores(self, run_id: str) -> None:
-        """Take back the verdicts on all answers of a run, before they are scored anew."""
-        with self._db.write() as writer:
-            writer.run("UPDATE answers SET correct = NULL WHERE run_id = ?", [run_id])
-
     def metrics(self, run_id: str, step: str) -> list[dict[str, Any]]:
         """Metrics of a step by update."""
         return self._db.rows(
@@ -247,20 +242,20 @@ class Runs:
         )
         return float(row["seconds"]) if row else 0.0
 
-    def set_scores(self, run_id: str, step: str, items: Sequence[EvalItem]) -> None:
-        """Store labels and verdicts of scored answers."""
-        table = pa.table(
-            {
-                "run_id": pa.array([run_id] * len(items), pa.string()),
-                "step": pa.array([step] * len(items), pa.string()),
-                "system": pa.array([item.system for item in items], pa.string()),
-                "query_id": pa.array([item.query_id for item in items], pa.string()),
-                "label": pa.array([item.label for item in items], pa.string()),
-                "correct": pa.array([item.correct for item in items], pa.bool_()),
-            }
-        )
-        with self._db.write() as writer:
-            writer.update("answers", table, ("run_id", "step", "system", "query_id"))
+
+def put_scores(writer: Writer, run_id: str, step: str, items: Sequence[EvalItem]) -> None:
+    """Store labels and verdicts of a step's scored answers."""
+    table = pa.table(
+        {
+            "run_id": pa.array([run_id] * len(items), pa.string()),
+            "step": pa.array([step] * len(items), pa.string()),
+            "system": pa.array([item.system for item in items], pa.string()),
+            "query_id": pa.array([item.query_id for item in items], pa.string()),
+            "label": pa.array([item.label for item in items], pa.string()),
+            "correct": pa.array([item.correct for item in items], pa.bool_()),
+        }
+    )
+    writer.update("answers", table, ("run_id", "step", "system", "query_id"))
 
 
 def _run(row: Mapping[str, Any]) -> Run:

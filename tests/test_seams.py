@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -21,15 +26,24 @@ from app.main import build_app
 from app.pages.evaluate import _line
 from app.services import open_services
 from app.usecases.comparing import System
+from app.usecases.labelling import LabelOrder
 from engine.compression import COMPRESSORS, Compressor
+from engine.config import ProjectConfig, StudentConfig
 from engine.datasets import DATASETS, DatasetKind, Materials
 from engine.datasets.rows import Example, complete, make_row, row_to_json, student_prompt
 from engine.evaluate import summarise
+from engine.exports import EXPORTERS as EXPORTS
+from engine.exports import Exporter, Outgoing, Scope, Student
 from engine.forecasts import Written, find_measured, reckon
+from engine.infer import Ask as InferAsk
+from engine.infer import Writer, load_student, load_tokenizer, pick_device
+from engine.jobs.backends import BACKENDS, Outcome
+from engine.jobs.events import EVENTS_FILE, Scan, scan_events
 from engine.jobs.forecast import measure
 from engine.jobs.inline import Heard, InlineRun, label_queries
-from engine.jobs.spec import ForecastJob, ForecastStep, write_lines
+from engine.jobs.spec import STATUS_FILE, ForecastJob, ForecastStep
 from engine.label import LabelWork
+from engine.lines import write_lines
 from engine.losses import LOSSES, Loss
 from engine.measures import MEASURES, Measure
 from engine.pipeline import STUDENT, Ask, Material, Pipeline, as_line
@@ -46,7 +60,7 @@ from engine.selection.settings import NONE, SelectionConfig, read_selection
 from engine.tasks import TASKS, get_task
 from engine.tasks.custom import CustomTask
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.types import EvalItem, ParsedReply, Query, Sample, StageRow, make_query
+from engine.types import EvalItem, JobStatus, ParsedReply, Query, RunStatus, Sample, Split, StageRow, make_query
 from tests.fakes.variants import registered
 
 
@@ -119,6 +133,53 @@ def count_brief(items: Sequence[EvalItem]) -> Value:
     return Value(sum(item.tokens <= 3 for item in items) / len(items), len(items))
 
 
+class NextDoor:
+    """Runs workers on a copy of what a bundle names, in a folder of its own, and brings back what came of it."""
+
+    title = "next door"
+    help = "A folder beside."
+
+    def __init__(self) -> None:
+        self.root = Path(tempfile.mkdtemp())
+        self.works: dict[str, subprocess.Popen[bytes]] = {}
+
+    def submit(self, bundle: Path, devices: int) -> str:
+        self._copy(bundle, bundle.parents[1], self.root)
+        command = [sys.executable, "-m", "tests.fakes.student_worker", str(self.root / "jobs" / bundle.name)]
+        self.works[bundle.name] = subprocess.Popen(command)
+        return bundle.name
+
+    def poll(self, bundle: Path, handle: str) -> Outcome | None:
+        if self.works[handle].poll() is None:
+            return None
+        self._copy(bundle, self.root, bundle.parents[1])
+        told = json.loads((bundle / STATUS_FILE).read_text("utf-8"))
+        return Outcome(JobStatus(told["status"]), told["message"])
+
+    def cancel(self, bundle: Path, handle: str, at_once: bool = False) -> None:
+        self.works[handle].kill()
+
+    def journal(self, bundle: Path, handle: str | None, offset: int) -> Scan:
+        self._copy(bundle, self.root, bundle.parents[1])
+        return scan_events(bundle / EVENTS_FILE, offset)
+
+    def _copy(self, bundle: Path, source: Path, target: Path) -> None:
+        for folder in (f"jobs/{bundle.name}", "runs"):
+            if (source / folder).exists():
+                shutil.copytree(source / folder, target / folder, dirs_exist_ok=True)
+
+
+def write_weights(given: Outgoing, to: Path) -> None:
+    assert given.student and given.student.adapter
+    shutil.copytree(given.student.adapter, to)
+    (to / "model.txt").write_text(given.student.config.model)
+
+
+def read_weights(folder: Path) -> Student:
+    return Student(StudentConfig(model=(folder / "model.txt").read_text()), folder)
+
+
+WEIGHTS = Exporter("bare weights", "Nothing beside them.", Scope.STUDENT, write_weights, read_weights)
 BACKWARDS = DatasetKind("answer first", "[x; y; r'].", make_backwards, length=0.6, stand_in="full")
 SEAMS = (
     Seam(TASKS, "shouted", ShoutedTask(), "import-queries", "What an answer is"),
@@ -140,6 +201,8 @@ SEAMS = (
         "evaluate",
         "brief answers",
     ),
+    Seam(BACKENDS, "next-door", NextDoor(), "train", "Trains on"),
+    Seam(EXPORTS, "weights", WEIGHTS, "export", "Taken out as"),
     Seam(PLANS, "backwards-plan", PlanKind("Answers first", "One stage.", plan_backwards), "train", "Plan"),
 )
 
@@ -242,8 +305,46 @@ def test_a_plan_of_fakes_is_forecast_run_and_scored(tiny_student: Path, tmp_path
     assert all(row.completion.startswith("Answer: ") for row in rows)
     (row,) = [row for row in summarise(run.score(golds)) if row.kind == ""]
     assert row.name == "backwards" and row.n == 4
+    assert ask_exported(run, tmp_path / "out") == {item.query_id: item.text for item in run.answers}
     shown = {**report_lines([row])[0], **_line(System(row, "stage", None, None, None, False))}
     assert shown["brief answers"] in ("0%", "25%", "50%", "75%", "100%"), "in the terminal's table and the page's"
+
+
+def ask_exported(run: InlineRun, folder: Path) -> dict[str, str]:
+    """What the student says once it is taken out and read back, by query id."""
+    student = Student(run.plan.student, run.folder / "backwards" / "adapter")
+    EXPORTS.get("weights").write(Outgoing(student=student), folder)
+    back = EXPORTS.get("weights").read(folder)
+    assert isinstance(back, Student)
+    model = load_student(back.config, back.adapter, pick_device())
+    asks = [InferAsk(q.id, student_prompt(run.material.task, q)) for q in run.material.heldout]
+    writer = Writer(
+        model, load_tokenizer(back.config), run.plan.student.generate_tokens, run.plan.student.generate_batch
+    )
+    return {generation.query_id: generation.text for generation in writer.write(asks)}
+
+
+def test_a_run_on_another_backend_is_forecast_and_scored_here(workspace: Path) -> None:
+    puzzles = generate_puzzles(12, seed=5)
+    splits = [Split.DISTILL] * 8 + [Split.HELDOUT] * 4
+    queries = [make_query(p.text, kind=p.kind, split=split) for p, split in zip(puzzles, splits, strict=True)]
+    with open_services(workspace) as services:
+        project = services.data.create_project(ProjectConfig(name="p", task="custom"))
+        golds = {q.id: p.answer for q, p in zip(queries, puzzles, strict=True) if q.split is Split.HELDOUT}
+        services.data.add_queries(project.id, queries, golds)
+        services.label.add_scripted_teachers(project.id)
+        services.jobs.wait(services.label.start("p", LabelOrder(splits=(Split.DISTILL, Split.HELDOUT))).id)
+        services.select.select("p", NONE.config)
+        plan = services.plan.make("p", PlanOrder(plan="standard-kd", preset="smoke", backend="next-door"))
+        services.jobs.wait(services.forecast.ask("p", plan).id)
+        found = services.forecast.find("p", plan)
+        assert found is not None and found.training_s > 0
+        run = services.run.wait(services.run.start("p", plan).id)
+        assert run.status is RunStatus.FINISHED
+        trained = [row for row in services.reading.run(run.id)["rows"] if row["name"] == "standard-kd"]
+        assert trained and trained[0]["n"] == 4
+        used = {(job.kind, job.backend) for job in services.context.jobs.jobs_of(project.id)}
+        assert used >= {("student", "next-door"), ("forecast", "next-door"), ("score", "local")}
 
 
 def forecast(plan: Plan, pipeline: Pipeline, folder: Path) -> Any:

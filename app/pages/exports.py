@@ -17,10 +17,12 @@ from app.offering import only_guides
 from app.pages.frame import NO_PROJECT, Frame
 from app.pages.picking import enable, run_choices
 from app.services import Services
-from app.usecases.publishing import TOKEN, PushOrder, is_repository, read_what
+from app.usecases.exporting import ADAPTER, ExportOrder
+from app.usecases.publishing import SET, TOKEN, PushOrder, is_repository, list_pushed, read_what
 from app.view import log_html, table_html, told_html
 from engine.datasets import DATASETS
 from engine.errors import InputError
+from engine.exports import EXPORTERS, Scope
 from engine.types import hash_id
 from storage.projects import Project
 from storage.runs import Run
@@ -28,7 +30,8 @@ from storage.runs import Run
 _KEPT_S = 6 * 3600
 """How long a download stays on this disk."""
 
-_PUSHED = [("the adapter", "adapter"), ("the merged model", "merged"), ("the distillation set", "set")]
+_SET = "set"
+"""The choice of data that is the distillation set, not a dataset's rows."""
 
 
 def build(frame: Frame) -> None:
@@ -38,54 +41,69 @@ def build(frame: Frame) -> None:
     run = gr.Dropdown([], label="Run", interactive=True)
     with gr.Row():
         with gr.Column(min_width=320):
-            which = gr.Dropdown(_list_sets(), value="set.jsonl", label="Data")
+            with gr.Row():
+                which = gr.Dropdown(_list_sets(), value=_SET, label="Data", min_width=140)
+                rows_as = lay_forms(Scope.ROWS, "Format")
             make = gr.Button("Make the file", variant="primary", interactive=False)
         with gr.Column(min_width=320):
-            stage = gr.Dropdown([], label="Student of stage", interactive=True)
             with gr.Row():
-                adapter = gr.Button("Adapter as zip", variant="primary", interactive=False)
-                merge = gr.Button("Merge into the base model", interactive=False)
-                merged = gr.Button("Merged model as zip", interactive=False)
+                stage = gr.Dropdown([], label="Student of stage", interactive=True, min_width=140)
+                student_as = lay_forms(Scope.STUDENT, "Taken out as")
+            with gr.Row():
+                prepare = gr.Button("Prepare", interactive=False)
+                take = gr.Button("Download the student", variant="primary", interactive=False)
     why = gr.HTML(padding=False)
     said = gr.HTML(padding=False)
     file = gr.File(label="Your file", visible=False, interactive=False)
     state = gr.HTML(padding=False)
     with gr.Accordion("Card and load snippet", open=False):
         card = gr.HTML(padding=False)
+    serve, what, repository, token, private, push = _lay_push()
+    frame.fill_once([run], do.choices)
+    frame.fill([state], do.state)
+    chosen = [frame.project, run, stage]
+    ready: dict[str, Any] = {
+        "inputs": [*chosen, which, student_as, what, repository],
+        "outputs": [make, prepare, take, push, why],
+    }
+    frame.fill_live(ready["outputs"], ready["inputs"][1:], do.ready)
+    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
+    for part in (run.change, stage.change, which.input, student_as.input, what.input, repository.input):
+        part(frame.guard(do.ready), **ready, **last)
+    run.change(frame.guard(do.stages), [frame.project, run], stage, show_progress="hidden", **frame.quiet)
+    stage.change(frame.guard(do.show), chosen, [card, serve], show_progress="hidden", **frame.quiet)
+    make.click(frame.guard(do.make), [frame.project, run, which, rows_as], [said, file], **frame.quiet)
+    student = [*chosen, student_as]
+    frame.follow(prepare.click(frame.guard(do.prepare), student, [said, frame.timer], **frame.quiet))
+    take.click(frame.guard(do.take), student, [said, file], **frame.quiet)
+    inputs = [*chosen, what, repository, private, token]
+    frame.follow(push.click(frame.guard(do.push), inputs, [said, token, frame.timer], **frame.quiet))
+
+
+def _lay_push() -> tuple[gr.HTML, gr.Dropdown, gr.Textbox, gr.Textbox, gr.Checkbox, gr.Button]:
+    """How to serve the student, and what of it goes where on the Hub."""
     with gr.Accordion("Serve it, push it to the Hub", open=False):
         serve = gr.HTML(padding=False)
         with gr.Row():
-            what = gr.Dropdown(_PUSHED, value="adapter", label="What")
+            what = gr.Dropdown([(title, name) for name, title in list_pushed().items()], value=ADAPTER, label="What")
             repository = gr.Textbox(
                 label="Repository of the Hub", info="as OWNER/NAME", placeholder="owner/name", max_length=200
             )
             token = gr.Textbox(label=f"Token, kept in memory only (else {TOKEN} is read)", type="password")
             private = gr.Checkbox(True, label="private")
         push = gr.Button("Push to the Hub", interactive=False)
-    frame.fill_once([run], do.choices)
-    frame.fill([state], do.state)
-    chosen = [frame.project, run, stage]
-    ready: dict[str, Any] = {
-        "inputs": [*chosen, which, what, repository],
-        "outputs": [make, adapter, merge, merged, push, why],
-    }
-    frame.fill_live(ready["outputs"], ready["inputs"][1:], do.ready)
-    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
-    for part in (run.change, stage.change, which.input, what.input, repository.input):
-        part(frame.guard(do.ready), **ready, **last)
-    run.change(frame.guard(do.stages), [frame.project, run], stage, show_progress="hidden", **frame.quiet)
-    stage.change(frame.guard(do.show), chosen, [card, serve], show_progress="hidden", **frame.quiet)
-    make.click(frame.guard(do.make), [frame.project, run, which], [said, file], **frame.quiet)
-    adapter.click(frame.guard(do.adapter), chosen, [said, file], **frame.quiet)
-    frame.follow(merge.click(frame.guard(do.merge), chosen, [said, frame.timer], **frame.quiet))
-    merged.click(frame.guard(do.merged), chosen, [said, file], **frame.quiet)
-    inputs = [*chosen, what, repository, private, token]
-    frame.follow(push.click(frame.guard(do.push), inputs, [said, token, frame.timer], **frame.quiet))
+    return serve, what, repository, token, private, push
 
 
 def _list_sets() -> list[tuple[str, str]]:
     rows = [(f"training rows: {DATASETS.get(name).title}", f"rows-{name}") for name in DATASETS]
-    return [("the distillation set as JSONL", "set.jsonl"), ("the distillation set as Parquet", "set.parquet"), *rows]
+    return [("the distillation set", _SET), *rows]
+
+
+def lay_forms(scope: Scope, label: str) -> gr.Dropdown:
+    """The exporters of what is taken out, the first chosen."""
+    forms = [(EXPORTERS[name].title, name) for name in EXPORTERS if EXPORTERS[name].scope is scope]
+    return gr.Dropdown(forms, value=forms[0][1], label=label, min_width=110)
 
 
 @dataclass(frozen=True)
@@ -111,34 +129,42 @@ class _Handlers:
         return gr.Dropdown(names, value=ship if ship in names else names[-1] if names else None)
 
     def state(self, project: Project | None) -> str:
-        """How merging and pushing went."""
+        """How exports and pushes went."""
         if project is None:
             return told_html(NO_PROJECT)
-        return table_html(self.services.publish.made(project), "merged and pushed")
+        return table_html(self.services.publish.made(project), "made and pushed")
 
     @only_guides
     def ready(
-        self, project: str, run: str | None, stage: str | None, which: str, what: str, repository: str | None
+        self,
+        project: str,
+        run: str | None,
+        stage: str | None,
+        which: str,
+        form: str,
+        what: str,
+        repository: str | None,
     ) -> list[Any]:
         """Which buttons can do something now, and what the others lack."""
+        export = self.services.export
         found = self._run(project, run) if run else None
-        selected = found is not None or self.services.export.is_selected(project)
+        selected = found is not None or export.is_selected(project)
         trained = found is not None and bool(stage)
-        merged = found is not None and bool(stage) and self.services.export.is_merged(found, str(stage))
-        data = found is not None if which.startswith("rows-") else selected
-        pushed = {"set": found is not None, "merged": merged, "adapter": trained}[what]
+        made = found is not None and bool(stage) and export.is_ready(found, str(stage), form)
+        data = selected if which == _SET else found is not None
+        pushed = found is not None and (what == SET or (bool(stage) and export.is_ready(found, str(stage), what)))
         lacks = []
         if not selected:
             lacks.append("Nothing is selected yet: the page Select makes the set.")
         if found is None:
             lacks.append("Rows of stages, and students, come with a run: the page Train starts one.")
-        elif not self.services.export.stages(found):
+        elif not export.stages(found):
             lacks.append("This run has trained no stage yet, so there is no student to take out.")
         elif not stage:
             lacks.append("Choose the stage whose student is taken out.")
-        elif not merged:
-            lacks.append("The merged model can be taken out or pushed once it is merged.")
-        can = (data, trained, trained and not merged, merged, pushed and is_repository(repository or ""))
+        elif not made:
+            lacks.append(f"To be taken out as {EXPORTERS[form].title}, the student is to be prepared first.")
+        can = (data, trained and not made, made, pushed and is_repository(repository or ""))
         return [*enable(*can), told_html(" ".join(lacks))]
 
     def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:
@@ -162,34 +188,31 @@ class _Handlers:
         os.utime(made)
         return made
 
-    def _file(self, project: str, what: str, run: str | None, stage: str | None) -> list[Any]:
-        path = self.services.export.pack(project, what, run, stage or "", self._folder(project, what, run, stage))
+    def _file(self, project: str, order: ExportOrder) -> list[Any]:
+        path = self.services.export.pack(project, order, self._folder(project, order))
         size = path.stat().st_size
         return [told_html(f"{path.name}: {size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
 
-    def make(self, project: str, run: str | None, which: str) -> list[Any]:
-        return self._file(project, which, run, None)
+    def make(self, project: str, run: str | None, which: str, form: str) -> list[Any]:
+        dataset = None if which == _SET else which.removeprefix("rows-")
+        if dataset is not None and not run:
+            raise InputError("Choose a run first; the page Train starts one.")
+        return self._file(project, ExportOrder(run, None, dataset, form))
 
-    def adapter(self, project: str, run: str | None, stage: str | None) -> list[Any]:
-        return self._file(project, "adapter", self._run(project, run).id, _named(stage))
-
-    def merge(self, project: str, run: str | None, stage: str | None) -> list[Any]:
-        job = self.services.export.merge(self._run(project, run).id, _named(stage))
-        over = job.status.over
-        told = (
-            "It is merged already." if over else "Merging, in float32 on the CPU; the state below says when it is done."
-        )
+    def prepare(self, project: str, run: str | None, stage: str | None, form: str) -> list[Any]:
+        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form)
+        told = "It is made already." if job.status.over else "Being made; the state below says when it is done."
         return [told_html(told), gr.Timer(active=True)]
 
-    def merged(self, project: str, run: str | None, stage: str | None) -> list[Any]:
-        return self._file(project, "merged", self._run(project, run).id, _named(stage))
+    def take(self, project: str, run: str | None, stage: str | None, form: str) -> list[Any]:
+        return self._file(project, ExportOrder(self._run(project, run).id, _named(stage), None, form))
 
     def push(self, project: str, run: str | None, stage: str | None, what: str, *how: Any) -> list[Any]:
         repository, private, token = how
         found = self._run(project, run)
         if token.strip():
             self.services.publish.keys.put(TOKEN, token)
-        step = "" if what == "set" else _named(stage)
+        step = "" if what == SET else _named(stage)
         self.services.publish.push(PushOrder(found.id, repository, read_what(what), step, private))
         return [told_html("Pushing; the state above says when it is done."), "", gr.Timer(active=True)]
 

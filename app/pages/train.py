@@ -22,6 +22,7 @@ from engine.compression import COMPRESSORS
 from engine.config import TrainConfig, read_config
 from engine.errors import InputError, NotFound, StateError, TacitError
 from engine.forecasts import Forecast
+from engine.jobs.backends import BACKENDS
 from engine.losses import LOSSES
 from engine.plans import PLANS, Plan
 from engine.plans.order import PlanOrder
@@ -114,11 +115,12 @@ def lay_order(only: str | None) -> OrderForm:
         most = gr.Textbox(label="Longest row in tokens", placeholder="preset's", max_length=10, min_width=110)
         losses = [(LOSSES.get(name).title, name) for name in LOSSES]
         loss = gr.Dropdown(losses, value=TrainConfig().loss, label="Loss", min_width=110)
+        places = [(BACKENDS.get(name).title, name) for name in BACKENDS]
+        place = gr.Dropdown(places, value=PlanOrder().backend, label="Trains on", min_width=110)
     parts = {"plan": plan, "preset": preset, "student": student, "compressor": compressor, "review": review}
     parts |= {"check_level": level, "compress_cap": cap, "stages": stages, "rank": rank, "learning_rate": rate}
-    return OrderForm(
-        parts | {"batch_size": batch, "max_tokens": most, "compress_by": by, "loss": loss, "selection": selection}
-    )
+    parts |= {"batch_size": batch, "max_tokens": most, "compress_by": by, "loss": loss, "selection": selection}
+    return OrderForm(parts | {"backend": place})
 
 
 _CHOSEN = {
@@ -126,6 +128,7 @@ _CHOSEN = {
     "preset": "Preset",
     "check_level": "Answer kept if",
     "compress_by": "Compressed by",
+    "backend": "Trains on",
 }
 _NUMBERS = {
     "rank": ("Rank", 1, 512, True),

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -15,6 +15,7 @@ from app.usecases.context import Context
 from app.usecases.judging import judge, say_verdict
 from engine.costs import find_price
 from engine.datasets.rows import student_prompt
+from engine.exports import EXPORTERS
 from engine.packaged import PACKAGED_STUDENT
 from engine.prompts import load_prompt
 from engine.tasks import get_task
@@ -23,18 +24,7 @@ from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run
 
-Form = Literal["adapter", "merged"]
 SET_FILE = "set.parquet"
-_LOAD = {
-    "adapter": (
-        "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n",
-        "base = AutoModelForCausalLM.from_pretrained({base!r})\nmodel = PeftModel.from_pretrained(base, folder)\n",
-    ),
-    "merged": (
-        "from transformers import AutoModelForCausalLM, AutoTokenizer\n",
-        "model = AutoModelForCausalLM.from_pretrained(folder)\n",
-    ),
-}
 
 
 def base_name(run: Run, public: bool = False) -> str:
@@ -63,14 +53,17 @@ class Card:
         return {"README.md": self.readme, "tacit.json": json.dumps(self.provenance, indent=2, default=str)}
 
 
-def write_card(context: Context, run: Run, step: str, form: Form, public: bool = False) -> Card:
-    """The card of one stage of a run. `public`: it leaves this machine, so a base model in a folder is only named."""
+def write_card(context: Context, run: Run, step: str, exporter: str, public: bool = False) -> Card:
+    """The card of one stage of a run, taken out by an exporter.
+
+    `public`: it leaves this machine, so a base model in a folder is only named.
+    """
     project = context.projects.get(run.project_id)
     base = base_name(run, public)
     provenance = _provenance(context, project, run, step, base)
     front = {
         "base_model": base,
-        "library_name": "peft" if form == "adapter" else "transformers",
+        "library_name": EXPORTERS.get(exporter).library,
         "pipeline_tag": "text-generation",
         "tags": ["reasoning-distillation", "tacit"],
     }
@@ -81,7 +74,7 @@ def write_card(context: Context, run: Run, step: str, form: Form, public: bool =
         f"(Thinking without Tokens, arXiv 2503.24198). Task: {project.config.task}. "
         f"Written on {date.today().isoformat()}.\n",
         _scores(context, run, step),
-        "## Load it\n\n```python\n" + snippet(context, project, run, _LOAD[form], base) + "```\n",
+        "## Load it\n\n```python\n" + snippet(context, project, run, EXPORTERS.get(exporter).load, base) + "```\n",
         _origin(provenance),
     ]
     return Card("\n".join(filter(None, parts)), provenance)

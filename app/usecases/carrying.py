@@ -19,10 +19,10 @@ import safetensors
 
 from app.usecases.carding import base_name
 from app.usecases.context import Context
-from app.usecases.exporting import named_config
 from app.usecases.unpacking import unpack
 from engine.config import ProjectConfig, TeacherConfig, read_config
 from engine.errors import ConfigError, InputError, StateError
+from engine.exports.adapter import name_base
 from engine.keys import DEFAULT_VARIABLES
 from engine.prompts import make_prompt
 from engine.tasks import get_task
@@ -282,7 +282,7 @@ def _write_adapters(run: Run, file: zipfile.ZipFile) -> None:
         if not (source / "adapter_model.safetensors").is_file():
             continue
         place = f"adapters/{run.id}/{step.name}"
-        config = named_config(source, base_name(run, public=True))
+        config = name_base(source, base_name(run, public=True))
         file.writestr(f"{place}/adapter_config.json", config, zipfile.ZIP_DEFLATED)
         file.write(source / "adapter_model.safetensors", f"{place}/adapter_model.safetensors", zipfile.ZIP_DEFLATED)
         file.write(source / "result.json", f"{place}/result.json")

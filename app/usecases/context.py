@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.errors import StateError, WorkerFailed
+from engine.jobs.spec import Payload, write_spec
 from engine.jobs.supervisor import Supervisor
-from engine.types import Event, Job, JobStatus, hash_id
+from engine.types import LOCAL, Event, Job, JobStatus, hash_id
 from storage.copies import Copies
 from storage.db import Database
 from storage.jobs import Jobs
@@ -64,20 +66,40 @@ class Context:
             raise StateError("the workspace has no supervisor yet")
         return self.supervisor
 
-    def prepare(self, project_id: str, kind: str, spec: dict[str, Any], run_id: str | None = None) -> Job:
-        """A job with a folder of its own, not queued yet: files may still go into the folder."""
+    def submit(
+        self,
+        project_id: str,
+        kind: str,
+        spec: Mapping[str, Any],
+        run_id: str | None = None,
+        fill: Callable[[Job], Payload] | None = None,
+        backend: str = LOCAL,
+    ) -> Job:
+        """Queue a job. `spec` is what the store is to know of it.
+
+        `fill` writes what a worker needs into the job's folder and returns what the worker is to do; a job without it
+        is done by this process. Where `fill` fails, nothing is queued and nothing stays.
+        """
         job_id = hash_id("job", project_id, kind, run_id, time.time_ns())
         folder = self.workspace / "jobs" / job_id
         folder.mkdir(parents=True)
-        return Job(job_id, project_id, run_id, kind, JobStatus.QUEUED, spec, str(folder))
-
-    def queue(self, job: Job) -> Job:
-        """Queue a prepared job."""
+        job = Job(job_id, project_id, run_id, kind, JobStatus.QUEUED, spec, str(folder), backend=backend)
+        try:
+            if fill is not None:
+                write_spec(folder, fill(job))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return self.jobs.add(job)
 
-    def submit(self, project_id: str, kind: str, spec: dict[str, Any], run_id: str | None = None) -> Job:
-        """Prepare and queue a job that needs no files."""
-        return self.queue(self.prepare(project_id, kind, spec, run_id))
+    def check_watch(self) -> None:
+        """Whether jobs are watched over.
+
+        Raises:
+            WorkerFailed: if they can't be at this moment.
+        """
+        if self.watch.failure is not None:
+            raise WorkerFailed(f"watching over jobs failed: {self.watch.failure}") from self.watch.failure
 
     def wait(self, job_id: str, on_event: Callable[[Event], None] = lambda event: None) -> Job:
         """Wait for a job's end, telling its events.
@@ -93,8 +115,7 @@ class Context:
                 on_event(event)
             if job.status.over:
                 break
-            if self.watch.failure is not None:
-                raise WorkerFailed(f"watching over jobs failed: {self.watch.failure}") from self.watch.failure
+            self.check_watch()
             time.sleep(POLL_S)
         if job.status is not JobStatus.FINISHED:
             raise WorkerFailed(f"the {job.kind} job is {job.status}: {job.message}")

@@ -11,12 +11,14 @@ from app.usecases.stages import StageBuilder
 from engine.datasets.rows import row_to_json, student_prompt
 from engine.errors import StateError
 from engine.forecasts import Forecast, Written, find_measured, reckon
-from engine.jobs.spec import SPEC_FILE, ForecastJob, ForecastStep, write_atomically, write_lines
+from engine.jobs.backends import BACKENDS
+from engine.jobs.spec import ForecastJob, ForecastStep
+from engine.lines import write_lines
 from engine.pipeline import STUDENT, Ask, as_line
 from engine.plans import Plan
 from engine.students import check_student
 from engine.tasks import get_task
-from engine.types import Job, JobStatus, RunStatus, Split, hash_id
+from engine.types import LOCAL, Job, JobStatus, RunStatus, Split, hash_id
 from storage.projects import Project
 from storage.runs import Run
 
@@ -46,9 +48,17 @@ class ForecastService:
         key = self._key(project, plan)
         if any(job.kind == FORECAST and job.spec["key"] == key for job in self.context.jobs.unfinished_jobs()):
             raise StateError("This is being measured already; wait for it.")
-        job = self.context.prepare(run.project_id, FORECAST, {"key": key, "selection": run.selection_id})
-        folder = Path(job.folder)
-        builder = StageBuilder(self.context, run)
+        spec = {"key": key, "selection": run.selection_id}
+        BACKENDS.get(plan.backend)
+
+        def fill(job: Job) -> ForecastJob:
+            return self._bundle(run, job.path)
+
+        return self.context.submit(run.project_id, FORECAST, spec, fill=fill, backend=plan.backend)
+
+    def _bundle(self, run: Run, folder: Path) -> ForecastJob:
+        """What the worker measures: the rows of each dataset, and prompts to write to."""
+        builder, plan = StageBuilder(self.context, run), run.plan
         steps = []
         for dataset, train_step in find_measured(plan).items():
             rows = builder.rows(dataset)
@@ -62,9 +72,7 @@ class ForecastService:
         asks = write_lines(
             folder / "asks.jsonl", [as_line(Ask(q.id, STUDENT, student_prompt(task, q))) for q in queries]
         )
-        payload = ForecastJob(student=plan.student, steps=tuple(steps), asks=asks).model_dump(mode="json")
-        write_atomically(folder / SPEC_FILE, {"kind": FORECAST, "payload": payload})
-        return self.context.queue(job)
+        return ForecastJob(student=plan.student, steps=tuple(steps), asks=asks)
 
     def find(self, project_name: str, plan: Plan) -> Forecast | None:
         """The forecast of a plan on the newest selection; None where it was not measured.
@@ -92,7 +100,8 @@ class ForecastService:
         steps = {
             name: [s.train.batch_size, s.train.max_tokens, s.train.loss] for name, s in find_measured(plan).items()
         }
-        return hash_id(FORECAST, selected, marks, plan.student.model_dump(mode="json"), steps)
+        elsewhere = [plan.backend] if plan.backend != LOCAL else []  # what was measured before there were others stays
+        return hash_id(FORECAST, selected, marks, plan.student.model_dump(mode="json"), steps, *elsewhere)
 
     def _count(self, run: Run) -> Written:
         """How much the student will write."""

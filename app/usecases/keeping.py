@@ -74,12 +74,12 @@ class KeepService:
         folders = [Path(run.folder) for run in self.context.runs.all(project.id)]
         jobs = self.context.jobs.jobs_of(project.id)
         folders += [Path(job.folder) for job in jobs]
-        folders += [Path(str(job.spec.get("output", ""))) for job in jobs if job.kind == "merge"]
+        folders += [Path(str(job.spec["output"])) for job in jobs if "output" in job.spec]
         self.context.copies.purge(project.id)
         roots = {(self.context.workspace / name).resolve() for name in ("runs", "jobs", "exports")}
         for folder in folders:
             if folder.resolve().parent in roots:
-                shutil.rmtree(folder, ignore_errors=True)
+                folder.unlink(missing_ok=True) if folder.is_file() else shutil.rmtree(folder, ignore_errors=True)
         self._sweep_recordings()
 
     def _sweep_recordings(self) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 
 from app.usecases.asking import Asking, key_variable
 from app.usecases.context import POLL_S, Context
+from engine.config import read_config
 from engine.errors import KeyMissing, WorkerFailed
 from engine.jobs.events import EventLog
-from engine.jobs.spec import SPEC_FILE, STOP_FILE, write_atomically, write_lines
+from engine.jobs.spec import PAYLOADS, STOP_FILE, Payload
 from engine.label import LabelWork, list_requests
+from engine.lines import write_lines
 from engine.types import Job, JobStatus, TeacherSpec
 from storage.projects import Project
 
@@ -93,11 +95,13 @@ class Placing:
         if not requests or stop():
             return
         log.emit("placed", kind=kind, teacher=spec.name, requests=len(requests))
-        child = self.context.prepare(errand.project.id, kind, {"teacher": spec.name})
-        folder = Path(child.folder)
-        payload = {**errand.payload, "file": write_lines(folder / "requests.jsonl", requests)}
-        write_atomically(folder / SPEC_FILE, {"kind": kind, "payload": payload})
-        ended = await self._wait_for(self.context.queue(child).id, stop)
+
+        def fill(job: Job) -> Payload:
+            file = write_lines(job.path / "requests.jsonl", requests)
+            return read_config(PAYLOADS[kind], {**errand.payload, "file": file})
+
+        child = self.context.submit(errand.project.id, kind, {"teacher": spec.name}, fill=fill)
+        ended = await self._wait_for(child.id, stop)
         if ended.status is JobStatus.NEEDS_KEY:
             raise KeyMissing(ended.message)
         if ended.status is not JobStatus.FINISHED and not stop():

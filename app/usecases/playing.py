@@ -237,14 +237,15 @@ class PlayService:
             yield replace(pane, over=True, told=str(error))
 
     def _ask_teachers(self, project: Project, query: Query, names: Sequence[str]) -> Job:
-        spec = {"teachers": list(names), "query": [query.text, [[c.letter, c.text] for c in query.choices]]}
+        choices = [[choice.letter, choice.text] for choice in query.choices]
+        spec = {"teachers": list(names), "query": [query.text, choices, dict(query.extra)]}
         return self.context.submit(project.id, PLAY, spec)
 
     async def run_play(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a playground job: the teachers answer one query; it stands on the ledger like any other."""
         project = self.context.projects.get(job.project_id)
-        text, choices = job.spec["query"]
-        query = make_query(text, tuple(Choice(*choice) for choice in choices))
+        text, choices, extra = job.spec["query"]
+        query = make_query(text, tuple(Choice(*choice) for choice in choices), extra=extra)
         heard = self.heard.setdefault(job.id, {})
 
         async def ask() -> None:

@@ -11,13 +11,15 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 from app.usecases.asking import Keys
-from app.usecases.carding import SET_FILE, write_card, write_set_card
+from app.usecases.carding import SET_FILE, write_set_card
 from app.usecases.context import Context
-from app.usecases.exporting import MERGE, ExportService
+from app.usecases.exporting import ADAPTER, EXPORT, ExportService
 from engine.errors import InputError, KeyMissing, StateError, say_hub_error, where_it_failed
+from engine.exports import EXPORTERS, Outgoing, Scope
+from engine.exports.parquet import write_parquet
 from engine.jobs.events import EventLog
 from engine.types import Job
 from storage.projects import Project
@@ -27,22 +29,23 @@ _LOG = logging.getLogger(__name__)
 
 PUSH = "push"
 MADE = 5
-"""Merges and pushes that are told of."""
+"""Exports and pushes that are told of."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 PUSHING = "pushing"
 """The folder of a workspace where uploads are made ready; what a killed process left in it goes at the next start."""
 TOKEN = "HF_TOKEN"
 """The variable of the Hub's token."""
-What = Literal["adapter", "merged", "set"]
+SET = "set"
+"""What is pushed beside students: the distillation set."""
 
 
 @dataclass(frozen=True)
 class PushOrder:
-    """What of a run goes where: the adapter or the merged model of a step, or the set that it was taught with."""
+    """What of a run goes where: the student of a step by an exporter, or the set that it was taught with."""
 
     run: str
     repository: str
-    what: What = "adapter"
+    what: str = ADAPTER
     step: str = ""
     private: bool = True
 
@@ -52,15 +55,21 @@ def is_repository(name: str) -> bool:
     return bool(_REPOSITORY.fullmatch(name.strip()))
 
 
-def read_what(name: str) -> What:
+def list_pushed() -> dict[str, str]:
+    """What can be pushed, by name with its title."""
+    students = {name: EXPORTERS[name].title for name in EXPORTERS if EXPORTERS[name].scope is Scope.STUDENT}
+    return {**students, SET: "the distillation set"}
+
+
+def read_what(name: str) -> str:
     """What is to be pushed, by its name.
 
     Raises:
         InputError: if there is no such thing.
     """
-    if name not in get_args(What):
-        raise InputError(f"{name!r} can't be pushed; there are {', '.join(get_args(What))}")
-    return cast(What, name)
+    if name not in list_pushed():
+        raise InputError(f"{name!r} can't be pushed; there are {', '.join(list_pushed())}")
+    return name
 
 
 def _link(source: str, target: str) -> None:
@@ -88,7 +97,7 @@ class PublishService:
             StateError: if the step has no adapter.
         """
         run = self.context.runs.get(order.run)
-        if order.what != "set":
+        if order.what != SET:
             if not order.step:
                 raise InputError("name the stage whose student is pushed, as stage3")
             self.export.find_adapter(run, order.step)
@@ -107,8 +116,10 @@ class PublishService:
             InputError, KeyMissing, StateError: as `check`; also if the step was not merged yet.
         """
         run = self.check(order)
-        if order.what == "merged" and not self.export.merged_folder(run, order.step).is_dir():
-            raise StateError(f"{order.step} is not merged into its base model yet; do that first, then push it")
+        if order.what != SET and not self.export.is_ready(run, order.step, order.what):
+            raise StateError(
+                f"{EXPORTERS.get(order.what).title} of {order.step} is not made yet; do that, then push it"
+            )
         return self.context.submit(
             run.project_id, PUSH, {**asdict(order), "run": run.id, "repository": order.repository.strip()}
         )
@@ -119,8 +130,8 @@ class PublishService:
         return str(found[0].data["url"]) if found else None
 
     def made(self, project: Project) -> list[dict[str, Any]]:
-        """A project's five newest merges and pushes, newest first. Keys: what, status, where, message."""
-        jobs = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in (MERGE, PUSH)][:MADE]
+        """A project's five newest exports and pushes, newest first. Keys: what, status, where, message."""
+        jobs = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in (EXPORT, PUSH)][:MADE]
         return [self._describe(job) for job in jobs]
 
     def _describe(self, job: Job) -> dict[str, Any]:
@@ -157,7 +168,7 @@ class PublishService:
         """Upload a folder; returns the commit's address."""
         from huggingface_hub import HfApi  # noqa: PLC0415 - only where something is pushed
 
-        api, kind = HfApi(token=token), "dataset" if order.what == "set" else "model"
+        api, kind = HfApi(token=token), "dataset" if order.what == SET else "model"
         folder_of_all = self.context.workspace / PUSHING
         folder_of_all.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder_of_all) as folder:
@@ -171,14 +182,26 @@ class PublishService:
     def _make(self, order: PushOrder, folder: Path) -> Path:
         """The folder that is uploaded; no path of this machine stands in it."""
         run = self.context.runs.get(order.run)
-        if order.what == "set":
+        if order.what == SET:
             card = write_set_card(self.context, self.context.projects.get(run.project_id), run.selection_id)
-            self.export.dataset(run.project_id, run.selection_id, folder / SET_FILE)
+            rows = self.context.selections.kept_whole(run.project_id, run.selection_id)
+            write_parquet(Outgoing(rows=rows), folder / SET_FILE)
             return _write_over(folder, card.files)
-        if order.what == "adapter":
-            return self.export.adapter(run.id, order.step, folder, public=True)
-        shutil.copytree(self.export.merged_folder(run, order.step), folder, copy_function=_link)
-        return _write_over(folder, write_card(self.context, run, order.step, "merged", public=True).files)
+        exporter, given = EXPORTERS.get(order.what), self.export.take_student(run, order.step, order.what, public=True)
+        if not exporter.needs_worker and not exporter.suffix:
+            exporter.write(given, folder)
+            return folder
+        if not exporter.needs_worker:
+            folder.mkdir()
+            exporter.write(given, folder / f"model{exporter.suffix}")
+            return _write_over(folder, dict(given.notes))
+        source = self.export.prepared(run, order.step, order.what)
+        if source.is_dir():
+            shutil.copytree(source, folder, copy_function=_link)
+        else:
+            folder.mkdir()
+            _link(str(source), str(folder / f"model{exporter.suffix}"))
+        return _write_over(folder, dict(given.notes))
 
 
 def _write_over(folder: Path, files: dict[str, str]) -> Path:

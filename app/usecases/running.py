@@ -11,11 +11,12 @@ from pathlib import Path
 
 from app.usecases.compressing import AGAIN, CompressService
 from app.usecases.context import POLL_S, Context
-from app.usecases.scoring import score_run
+from app.usecases.scoring import SCORE, submit_score
 from app.usecases.selecting import SelectService
 from app.usecases.stages import StageBuilder
 from engine.errors import StateError, TacitError, WorkerFailed
-from engine.jobs.spec import SPEC_FILE, StudentJob, write_atomically
+from engine.jobs.backends import BACKENDS
+from engine.jobs.spec import StudentJob
 from engine.pipeline import find_next
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.plans.registry import check_plan
@@ -72,6 +73,7 @@ class RunService:
         """
         project = self.context.projects.get(project_name)
         check_plan(plan)
+        BACKENDS.get(plan.backend)
         if plan.selection is None:
             self.context.selections.latest(project.id)
         elif not self.selecting.has_samples(project_name):
@@ -97,8 +99,8 @@ class RunService:
             self.context.runs.set_step(run.id, review.name, status=JobStatus.FINISHED.value, result={"approved": "all"})
         first = steps[0] if steps else None
         if first is None:
-            score_run(self.context, run)
-            self.context.runs.set_status(run.id, RunStatus.FINISHED)
+            if submit_score(self.context, run) is None:
+                self.context.runs.set_status(run.id, RunStatus.FINISHED)
         elif isinstance(first, Review):
             self.context.runs.set_status(run.id, RunStatus.WAITING, f"step {first.name} waits for a person to approve")
         elif isinstance(first, Compress):
@@ -109,18 +111,20 @@ class RunService:
             self._submit_student_steps(run, steps)
 
     def _submit_student_steps(self, run: Run, steps: Sequence[AnyStep]) -> None:
-        job = self.context.prepare(run.project_id, "student", {"steps": [step.name for step in steps]}, run.id)
         builder = StageBuilder(self.context, run)
-        folder = Path(job.folder)
-        built = [builder.build(step, folder) for step in steps if isinstance(step, (Train, Answer, Evaluate))]
-        if any(step in run.plan.evaluated[:1] for step in steps):
-            teachers = builder.build_teachers(folder)
-            built += [teachers] if teachers else []
-        for step in steps:
-            self.context.runs.set_step(run.id, step.name, fingerprint=builder.pipeline.fingerprint(step), job_id=job.id)
-        payload = StudentJob(student=run.plan.student, steps=tuple(built)).model_dump(mode="json")
-        write_atomically(folder / SPEC_FILE, {"kind": "student", "payload": payload})
-        self.context.queue(job)
+
+        def fill(job: Job) -> StudentJob:
+            built = [builder.build(step, job.path) for step in steps if isinstance(step, (Train, Answer, Evaluate))]
+            if any(step in run.plan.evaluated[:1] for step in steps):
+                teachers = builder.build_teachers(job.path)
+                built += [teachers] if teachers else []
+            for step in steps:
+                fingerprint = builder.pipeline.fingerprint(step)
+                self.context.runs.set_step(run.id, step.name, fingerprint=fingerprint, job_id=job.id)
+            return StudentJob(student=run.plan.student, steps=tuple(built))
+
+        spec = {"steps": [step.name for step in steps]}
+        self.context.submit(run.project_id, StudentJob.kind, spec, run.id, fill, run.plan.backend)
 
     def approve(self, run_id: str, rest: bool = True) -> Run:
         """End the review that a run waits for, and go on with what is approved; with `rest` all else is approved too.
@@ -136,7 +140,7 @@ class RunService:
             compress = run.plan.before(waiting.name, Compress)
             if rest:
                 listed = self.context.rationales.listed(run.id, "", step=compress)
-                self.context.rationales.approve(run.id, [(row["sample"], row["version"]) for row in listed])
+                self.context.rationales.approve(run.id, [(row["sample"], row["version"]) for row in listed], compress)
             approved = len(self.context.rationales.approved(run.id, compress))
             if not approved:
                 raise StateError(
@@ -149,10 +153,18 @@ class RunService:
             return self.context.runs.get(run.id)
 
     def job_over(self, job: Job) -> None:
-        """The supervisor's word that a job ended: go on, or stop with what happened."""
+        """A job ended: the run goes on with what follows, or stops with what happened."""
         if job.run_id is None or job.kind == AGAIN:
             return
-        run = self.context.runs.get(job.run_id)
+        with self.lock:
+            self._follow(job, self.context.runs.get(job.run_id))
+
+    def _follow(self, job: Job, run: Run) -> None:
+        if job.kind == SCORE and not self._is_scored_last(run):
+            return
+        if job.status is JobStatus.FINISHED and job.kind == SCORE:
+            self.context.runs.set_status(run.id, RunStatus.FINISHED)
+            return
         if job.status is JobStatus.FINISHED:
             self.advance(run)
             return
@@ -160,6 +172,11 @@ class RunService:
             if state.status is JobStatus.RUNNING:
                 self.context.runs.set_step(run.id, state.name, status=job.status.value)
         self.context.runs.set_status(run.id, RunStatus.STOPPED, f"{job.kind} job {job.status}: {job.message}")
+
+    def _is_scored_last(self, run: Run) -> bool:
+        """Whether nothing but the scoring is left of a run; else somebody had it scored in between."""
+        done = {state.name for state in self.context.runs.steps(run.id) if state.status is JobStatus.FINISHED}
+        return run.status is RunStatus.RUNNING and not find_next(run.plan, done).steps
 
     def stop_cut_off(self) -> None:
         """After a start: runs that a killed app left between two jobs are stopped, so that they can be resumed."""
@@ -225,14 +242,28 @@ class RunService:
             return self.context.runs.get(run.id)
 
     def score(self, run_id: str) -> None:
-        """Score a run's answers anew and store the report."""
-        score_run(self.context, self.context.runs.get(run_id))
+        """Score a run's answers anew; returns when the report is stored.
+
+        Raises:
+            WorkerFailed: if they could not be scored.
+        """
+        job = submit_score(self.context, self.context.runs.get(run_id))
+        if job is not None:
+            self.context.wait(job.id)
 
     def wait_over(self, run_id: str) -> Run:
-        """Wait until none of a run's jobs is queued or running; the run as it is then."""
-        while any(job.run_id == run_id for job in self.context.jobs.unfinished_jobs()):
+        """Wait until a run is not going on and none of its jobs is left; the run as it is then.
+
+        Raises:
+            WorkerFailed: if jobs can't be watched over.
+        """
+        while True:
+            run = self.context.runs.get(run_id)
+            left = any(job.run_id == run_id for job in self.context.jobs.unfinished_jobs())
+            if run.status is not RunStatus.RUNNING and not left:
+                return run
+            self.context.check_watch()
             time.sleep(POLL_S)
-        return self.context.runs.get(run_id)
 
     def _reset_stale(self, run: Run) -> bool:
         """Queue the first stale step and all behind it again, without their results; False if none is stale."""
@@ -287,6 +318,5 @@ class RunService:
                 raise WorkerFailed(f"run {run.id} stopped: {run.message}. `tacit runs resume {run.id[:8]}` goes on.")
             if run.status is not RunStatus.RUNNING:
                 return run
-            if self.context.watch.failure is not None:
-                raise WorkerFailed(f"watching over jobs failed: {self.context.watch.failure}")
+            self.context.check_watch()
             time.sleep(POLL_S)

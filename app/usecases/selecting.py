@@ -15,7 +15,8 @@ from app.usecases.context import Context
 from app.usecases.presets import Begun, find_preset
 from app.usecases.tallies import count_kept
 from engine.errors import InputError, NotFound, StateError
-from engine.jobs.spec import SPEC_FILE, write_atomically, write_lines
+from engine.jobs.spec import EmbedJob
+from engine.lines import write_lines
 from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
 from engine.plans import Plan
 from engine.records import MAX_CELL
@@ -24,7 +25,7 @@ from engine.selection.factors import Scored
 from engine.selection.select import apply_decisions, count_labels, score_factors, select
 from engine.selection.settings import SelectionConfig
 from engine.tasks import get_task
-from engine.types import Event, SelectionRow, Split, hash_id
+from engine.types import Event, Job, SelectionRow, Split, hash_id
 from storage.overrules import Decided, Decision
 from storage.projects import Project
 from storage.samples import SampleArrays
@@ -356,17 +357,14 @@ def run_embedder(
     context: Context, project: Project, texts: Sequence[str], on_event: Callable[[Event], None] = lambda event: None
 ) -> Path:
     """Embed texts in a worker with the project's embedder; returns the file of unit vectors (.npy, in their order)."""
-    job = context.prepare(project.id, "embed", {})
-    folder = Path(job.folder)
-    payload = {
-        "embedder": project.config.embedder,
-        "file": write_lines(folder / "texts.jsonl", texts),
-        "output": str(folder / "vectors.npy"),
-    }
-    write_atomically(folder / SPEC_FILE, {"kind": "embed", "payload": payload})
-    context.queue(job)
+
+    def fill(job: Job) -> EmbedJob:
+        file = write_lines(job.path / "texts.jsonl", texts)
+        return EmbedJob(embedder=project.config.embedder, file=file, output=job.path / "vectors.npy")
+
+    job = context.submit(project.id, EmbedJob.kind, {}, fill=fill)
     context.wait(job.id, on_event)
-    return folder / "vectors.npy"
+    return job.path / "vectors.npy"
 
 
 def _rows(arrays: SampleArrays, chosen: Selection, edits: Mapping[str, int]) -> list[SelectionRow]:

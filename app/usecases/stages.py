@@ -10,7 +10,8 @@ from app.usecases.compressing import read_examples
 from app.usecases.context import Context
 from engine.datasets.rows import Example
 from engine.jobs.bundle import write_step
-from engine.jobs.spec import WorkerStep, write_lines
+from engine.jobs.spec import WorkerStep
+from engine.lines import write_lines
 from engine.pipeline import Material, Pipeline
 from engine.plans import Answer, Compress, Evaluate, Train
 from engine.tasks import get_task

@@ -136,7 +136,7 @@ class StandingService:
         return Mark("Playground", "/playground", "done" if votes else "todo", _count(votes, "vote"))
 
     def _export_mark(self, project: Project) -> Mark:
-        made = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in ("merge", "push")]
+        made = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in ("export", "merge", "push")]
         running = any(not job.status.over for job in made)
         done = sum(job.status is JobStatus.FINISHED for job in made)
         state: State = "running" if running else "done" if done else "todo"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from engine.config import TrainConfig
 from engine.datasets.rows import row_to_json
-from engine.jobs.spec import WorkerStep, write_lines
+from engine.jobs.spec import WorkerStep
+from engine.lines import write_lines
 from engine.pipeline import Pipeline, as_line
 from engine.plans import Answer, Evaluate, Train
 
@@ -22,13 +23,11 @@ def write_step(
     Raises:
         StateError: if there is nothing to train on, or nothing to evaluate on.
     """
-    start = str(place(step.start) / "adapter") if step.start else None
+    start = place(step.start) / "adapter" if step.start else None
     if isinstance(step, Train):
         file = write_lines(folder / f"{step.name}.jsonl", map(row_to_json, pipeline.training_rows(step)))
         train = _settle(pipeline, step)
-        return WorkerStep(
-            kind="train", name=step.name, file=file, start=start, folder=str(place(step.name)), train=train
-        )
+        return WorkerStep(kind="train", name=step.name, file=file, start=start, folder=place(step.name), train=train)
     file = write_lines(folder / f"{step.name}.jsonl", map(as_line, pipeline.asks(step)))
     limit = pipeline.plan.student.generate_tokens
     return WorkerStep(kind="write", name=step.name, file=file, start=start, max_new_tokens=limit)

@@ -30,6 +30,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "step_started": {"step": str},
     "step_finished": {"step": str},
     "embedded": {"model": str, "revision": str, "hashes": list, "file": str},
+    "scored": {"file": str},
     "batch_prepared": {"name": str, "teacher": str, "purpose": str, "file": str},
     "batch_submitted": {"name": str, "batch_id": str},
     "batch_collected": {"name": str},

@@ -17,7 +17,9 @@ from engine.datasets.encode import Encoded
 from engine.datasets.rows import row_from_json
 from engine.errors import StateError
 from engine.infer import Ask, Device, Writer, load_student, load_tokenizer, pick_device
-from engine.jobs.spec import ForecastJob, ForecastStep, read_lines
+from engine.jobs.context import JobContext
+from engine.jobs.spec import ForecastJob, ForecastStep
+from engine.lines import read_lines
 from engine.losses import LOSSES
 from engine.ports import EventSink
 from engine.train.sft import CompletionTrainer, StageJob, _arguments, _as_dataset, open_adapter
@@ -26,6 +28,12 @@ from engine.types import StageRow
 _UPDATES = 2
 _WORDS = 16
 _SHOWN = 20
+
+
+def run(job: ForecastJob, context: JobContext) -> bool:
+    """Measure; it can't be stopped in between."""
+    measure(job, context.sink)
+    return True
 
 
 def measure(job: ForecastJob, sink: EventSink) -> None:

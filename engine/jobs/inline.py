@@ -16,7 +16,7 @@ from engine.errors import StateError
 from engine.evaluate import score_item
 from engine.jobs.bundle import write_step
 from engine.jobs.spec import StudentJob
-from engine.jobs.worker import run_steps
+from engine.jobs.student import run_steps
 from engine.label import LabelWork, label
 from engine.pipeline import Material, Pipeline, find_next
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train

@@ -12,12 +12,20 @@ import torch
 from engine.config import StudentConfig
 from engine.datasets.encode import encode_prompt
 from engine.infer import Ask, Writer, load_base, load_tokenizer, pick_device
-from engine.jobs.spec import LocalLabelJob, read_lines
+from engine.jobs.context import JobContext
+from engine.jobs.spec import LocalLabelJob
 from engine.label import journal_reply
+from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.tasks import get_task
 from engine.teachers.calling import About, Outcome
 from engine.types import Generation, Reply, Usage, query_from_json
+
+
+def run(job: LocalLabelJob, context: JobContext) -> bool:
+    """Answer what the journal does not hold yet; False if it was stopped before the end."""
+    told = {event.data["sample_id"] for event in context.journal if event.type == "reply"}
+    return answer_locally(job, told, context.sink, context.stop)
 
 
 def answer_locally(job: LocalLabelJob, told: AbstractSet[str], sink: EventSink, stop: Callable[[], bool]) -> bool:

@@ -22,8 +22,10 @@ import pyarrow.parquet as pq
 
 from engine.config import read_config
 from engine.errors import KeyMissing, MissingPart
-from engine.jobs.spec import STOP_FILE, RayLabelJob, read_lines
+from engine.jobs.context import JobContext
+from engine.jobs.spec import STOP_FILE, RayLabelJob
 from engine.label import LabelWork, label
+from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.prompts import Prompt, load_prompt, make_prompt
 from engine.redaction import Redactor
@@ -36,6 +38,12 @@ from engine.types import Query, Sampling, TeacherSpec, query_from_json
 
 ADDRESS = "TACIT_RAY_ADDRESS"
 """Environment variable with the address of a Ray cluster; without it a local one is started, bound to loopback."""
+
+
+def run(job: RayLabelJob, context: JobContext) -> bool:
+    """Ask what the journal and the shards do not hold yet; False if it was stopped before the end."""
+    told = Counter(event.data["sample_id"] for event in context.journal if event.type == "reply")
+    return answer_on_ray(job, context.folder, told, context.sink, context.stop)
 
 
 def answer_on_ray(

@@ -1,16 +1,22 @@
-"""What a job is, and what a worker finds in its folder."""
+"""What a job is, and what a worker finds in its folder: its bundle.
+
+Paths in a bundle are relative to the job's folder, so that a bundle means the same wherever it is put together with the
+folders that it names.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, PlainSerializer, SerializationInfo, ValidationInfo
 
-from engine.config import Config, StudentConfig, TrainConfig
+from engine.config import Config, StudentConfig, TrainConfig, read_config
+from engine.errors import ConfigError
+from engine.lines import write_atomically
 from engine.types import Purpose
 
 SPEC_FILE = "spec.json"
@@ -20,8 +26,38 @@ STOP_FILE = "stop"
 """In a Ray job's folder: journal what there is, ask nothing more."""
 
 
+def _find_in(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return Path(os.path.normpath(folder / path)) if folder else path
+
+
+def _tell_from(path: Path, info: SerializationInfo) -> str:
+    folder = (info.context or {}).get("folder")
+    return Path(os.path.relpath(path, folder)).as_posix() if folder else str(path)
+
+
+BundlePath = Annotated[Path, AfterValidator(_find_in), PlainSerializer(_tell_from)]
+"""A path that is written relative to the job's folder, and whole in memory."""
+
+
+class Payload(Config):
+    """What one kind of job is about.
+
+    Attributes:
+        kind: the name of the kind.
+        work: the module whose `run(payload, JobContext)` does it; False says that it was stopped before the end.
+        needs_device: whether a device is taken, so that such jobs wait for each other.
+        takes_all_devices: whether it is spread over all devices there are.
+    """
+
+    kind: ClassVar[str]
+    work: ClassVar[str]
+    needs_device: ClassVar[bool] = True
+    takes_all_devices: ClassVar[bool] = False
+
+
 class WorkerStep(Config):
-    """One thing a worker does. Paths are absolute.
+    """One thing a worker does.
 
     train: fit `file` (rows) from adapter `start` into `folder`. write: answer the prompts in `file`, one system each.
     count: measure the texts in `file` in the student's tokens.
@@ -29,15 +65,19 @@ class WorkerStep(Config):
 
     kind: Literal["train", "write", "count"]
     name: str
-    file: str
-    start: str | None = None
-    folder: str | None = None
+    file: BundlePath
+    start: BundlePath | None = None
+    folder: BundlePath | None = None
     train: TrainConfig | None = None
     max_new_tokens: int = 256
 
 
-class StudentJob(Config):
+class StudentJob(Payload):
     """Steps on one student, done in order by one worker."""
+
+    kind: ClassVar[str] = "student"
+    work: ClassVar[str] = "engine.jobs.student"
+    takes_all_devices: ClassVar[bool] = True
 
     student: StudentConfig
     steps: tuple[WorkerStep, ...]
@@ -47,46 +87,60 @@ class ForecastStep(Config):
     """A train step whose rows are measured: `file` as of a `WorkerStep` of kind train."""
 
     name: str
-    file: str
+    file: BundlePath
     train: TrainConfig
 
 
-class ForecastJob(Config):
+class ForecastJob(Payload):
     """How long and how large a training would be: measured by a few updates and words on the device itself.
 
     `asks`: a file of prompts as of a `WorkerStep` of kind write.
     """
 
+    kind: ClassVar[str] = "forecast"
+    work: ClassVar[str] = "engine.jobs.forecast"
+
     student: StudentConfig
     steps: tuple[ForecastStep, ...]
-    asks: str
+    asks: BundlePath
 
 
-class MergeJob(Config):
-    """An adapter to be merged into its base model, in the folder `output`; `notes` are texts by file name beside it."""
+class ExportJob(Payload):
+    """A student to be taken out by an exporter, to `output`; `notes` and `base` as of `engine.exports.Outgoing`."""
 
+    kind: ClassVar[str] = "export"
+    work: ClassVar[str] = "engine.jobs.export"
+
+    exporter: str
     student: StudentConfig
-    adapter: str
-    output: str
+    adapter: BundlePath
+    output: BundlePath
+    base: str = ""
     notes: dict[str, str] = Field(default_factory=dict)
 
 
-class LocalLabelJob(Config):
-    """Requests to a model on this machine: `file` holds one JSON object a line, as `engine.jobs.local_label` writes."""
+class LocalLabelJob(Payload):
+    """Requests to a model on this machine: `file` holds what `engine.label.list_requests` makes, one a line."""
+
+    kind: ClassVar[str] = "local"
+    work: ClassVar[str] = "engine.jobs.local_label"
 
     model: str
     task: str
     teacher: str
     purpose: Purpose
-    file: str
+    file: BundlePath
     max_tokens: int
     temperature: float
     top_p: float
     batch: int
 
 
-class RayLabelJob(Config):
+class RayLabelJob(Payload):
     """Requests to a hosted teacher by Ray. `file` as of `LocalLabelJob`; `teacher` names a key's variable, no key."""
+
+    kind: ClassVar[str] = "ray"
+    work: ClassVar[str] = "engine.jobs.ray_label"
 
     teacher: dict[str, Any]
     capabilities: dict[str, Any]
@@ -94,39 +148,91 @@ class RayLabelJob(Config):
     prompt: str = ""
     prompt_version: int = 1
     purpose: Purpose
-    file: str
+    file: BundlePath
     nonce: str
     workers: int = Field(2, ge=1)
     block: int = Field(64, ge=1)
 
 
-class EmbedJob(Config):
+class EmbedJob(Payload):
     """Texts to embed: `file` holds one JSON string a line; vectors go to `output` (.npy) in that order."""
 
+    kind: ClassVar[str] = "embed"
+    work: ClassVar[str] = "engine.jobs.embed"
+
     embedder: str
-    file: str
-    output: str
+    file: BundlePath
+    output: BundlePath
 
 
-def write_atomically(path: Path, data: Any) -> None:
-    """Write JSON so that a reader sees the whole of it or the old file."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(data, ensure_ascii=False), "utf-8")
-    part.replace(path)
+class NearDuplicatesJob(Payload):
+    """Texts to compare: `file` as of `EmbedJob`; the pairs whose cosine similarity reaches `threshold` go to `output`.
+
+    `output` holds one [i, j, similarity] a line, i < j being places in the file.
+    """
+
+    kind: ClassVar[str] = "near-duplicates"
+    work: ClassVar[str] = "engine.jobs.embed"
+
+    embedder: str
+    file: BundlePath
+    output: BundlePath
+    threshold: float
 
 
-def write_lines(path: Path, items: Iterable[Any]) -> str:
-    """Write one JSON value a line; returns the path as text."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8", errors="replace") as file:
-        for item in items:
-            file.write(json.dumps(item, ensure_ascii=False) + "\n")
-    part.replace(path)
-    return str(path)
+class ScoreJob(Payload):
+    """Answers to verify: `file` holds one JSON object a line, as `engine.jobs.score.as_line` makes; verdicts and the
+    report go to `output`.
+
+    Attributes:
+        measure: what the answers are scored against, as `engine.evaluate.summarise` takes it.
+        references: the systems that every other one is compared with.
+    """
+
+    kind: ClassVar[str] = "score"
+    work: ClassVar[str] = "engine.jobs.score"
+    needs_device: ClassVar[bool] = False
+
+    task: str
+    file: BundlePath
+    output: BundlePath
+    measure: str
+    references: tuple[str, ...]
 
 
-def read_lines(path: str) -> list[Any]:
-    """The inverse of `write_lines`."""
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+PAYLOADS: Mapping[str, type[Payload]] = {
+    payload.kind: payload
+    for payload in (
+        *(StudentJob, ForecastJob, ExportJob, LocalLabelJob, RayLabelJob),
+        *(EmbedJob, NearDuplicatesJob, ScoreJob),
+    )
+}
+"""What workers do, by kind."""
+
+
+def needs_device(kind: str) -> bool:
+    """Whether a worker of this kind takes a device."""
+    return kind not in PAYLOADS or PAYLOADS[kind].needs_device
+
+
+def takes_all_devices(kind: str) -> bool:
+    """Whether a worker of this kind is spread over all devices."""
+    return kind in PAYLOADS and PAYLOADS[kind].takes_all_devices
+
+
+def write_spec(folder: Path, payload: Payload) -> None:
+    """Write what a worker is to do into its folder, with paths relative to it."""
+    told = payload.model_dump(mode="json", context={"folder": folder})
+    write_atomically(folder / SPEC_FILE, {"kind": payload.kind, "payload": told})
+
+
+def read_spec(folder: Path) -> Payload:
+    """The inverse of `write_spec`, with whole paths.
+
+    Raises:
+        ConfigError: if it is no job of a kind that workers do.
+    """
+    spec = json.loads((folder / SPEC_FILE).read_text("utf-8"))
+    if spec["kind"] not in PAYLOADS:
+        raise ConfigError(f"no worker does jobs of the kind {spec['kind']!r}; they do {', '.join(PAYLOADS)}")
+    return read_config(PAYLOADS[spec["kind"]], spec["payload"], {"folder": folder.resolve()})

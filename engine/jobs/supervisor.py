@@ -1,31 +1,29 @@
 """Watches over jobs: starts what is queued, takes journals in, ends what is cancelled, finds what a crash left.
 
 Lives in the app process, the only one that writes to the store. Jobs of a kind in `runners` are coroutines here, on one
-asyncio loop; all others are worker processes, one at a time on a device.
+asyncio loop; all others are workers at a backend, one at a time on a device.
+
+A round of it only looks at what there is. Whatever takes longer (taking a journal in, starting a worker, what follows a
+job's end) is done by helping threads, one at a time for each job, so that neither other jobs nor a cancel wait for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import logging
-import os
-import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
-
-import psutil
 
 from engine.errors import CapReached, KeyMissing, StateError, StoreError, TacitError, say_error, where_it_failed
+from engine.jobs.backends import Backend, Outcome
 from engine.jobs.events import EVENTS_FILE, EventLog, scan_events
-from engine.jobs.spec import LOG_FILE, STATUS_FILE
-from engine.ports import Backend, JobStore
+from engine.jobs.helpers import Helpers
+from engine.jobs.spec import needs_device, takes_all_devices
+from engine.ports import JobStore
 from engine.redaction import Redactor
 from engine.types import Job, JobStatus
 
@@ -37,27 +35,29 @@ _REST, _LONGEST_REST_S = 10, 5.0
 """After a round of taking a journal in, the next waits this many times as long as the round took: a busy job's rounds
 become few and large."""
 GRACE_S = 60.0
+_GONE = "its process is gone; what it had journaled is kept, resume goes on."
 
 
 class Supervisor:
-    """One a workspace. `start` runs it in a thread; `tick` is one round of its work."""
+    """One a workspace. `start` runs it in threads; `tick` is one round of its work."""
 
     def __init__(
         self,
         store: JobStore,
-        backend: Backend,
+        backends: Callable[[str], Backend],
         runners: Mapping[str, Runner],
         on_over: Callable[[Job], None] = lambda job: None,
         devices: int = 1,
         grace_s: float = GRACE_S,
         before_worker: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_over` is told of every job that ended, after its last event was taken in.
+        """`backends` gives the backend of a name. `on_over` is told of every job that ended, after its last event was
+        taken in.
 
         `before_worker` is called before a worker takes the device: whoever holds it then gives way.
         """
         self._store = store
-        self._backend = backend
+        self._backends = backends
         self._runners = runners
         self._on_over = on_over
         self.devices = devices
@@ -71,7 +71,11 @@ class Supervisor:
         self._loop = asyncio.new_event_loop()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._tick_lock = threading.RLock()
+        self._helpers = Helpers()
+        self._lock = threading.RLock()
+        """Held while a job changes from one status to another, and never for long."""
+        self._taking = threading.RLock()
+        """Held while a journal is taken in."""
         self.failure: BaseException | None = None
         """What keeps it from watching over some job at this moment; tried again in the next round."""
         self.redactor = Redactor()
@@ -79,17 +83,19 @@ class Supervisor:
 
     def start(self) -> None:
         """Watch in the background, after `recover`."""
+        self._helpers.start()
         for target in (self._loop.run_forever, self._watch):
             thread = threading.Thread(target=target, daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def close(self) -> None:
-        """Stop watching. Coroutine jobs are interrupted after their journal; worker processes go on by themselves."""
+        """Stop watching. Coroutine jobs are interrupted after their journal; workers go on by themselves."""
         if self._loop.is_closed():
             return
         self._stopping.set()
         self._threads[-1].join() if self._threads else None
+        self._helpers.close()
         self._cancelled.update(self._futures)
         for future in self._futures.values():
             with suppress(Exception):
@@ -109,19 +115,20 @@ class Supervisor:
 
     def cancel(self, job_id: str) -> None:
         """Ask a job to stop: it checkpoints and ends; after the grace period it is killed."""
-        with self._tick_lock:
+        with self._lock:
             job = self._store.get_job(job_id)
             if job.status is JobStatus.QUEUED:
                 self._store.update_job(job_id, status=JobStatus.CANCELLED, message="cancelled before it started")
-                self._on_over(self._store.get_job(job_id))
             elif job.status is JobStatus.RUNNING and job.cancel_at is None:
                 self._ask_to_stop(job)
+        if job.status is JobStatus.QUEUED:
+            self._on_over(self._store.get_job(job_id))
 
     def _ask_to_stop(self, job: Job) -> None:
         self._cancelled.add(job.id)
         self._store.update_job(job.id, cancel_at=time.time())
-        if job.kind not in self._runners:
-            _signal(job, signal.SIGTERM)
+        if job.handle is not None:
+            self._backends(job.backend).cancel(job.path, job.handle)
 
     def retry(self, job_id: str) -> Job:
         """Take the journal of a quarantined job in again; what the job had come to stands in its status then.
@@ -130,7 +137,7 @@ class Supervisor:
             StateError: if it is not quarantined, or its journal still can't be taken in.
             StoreError: if the store can't be written to.
         """
-        with self._tick_lock:
+        with self._lock:
             job = self._store.get_job(job_id)
             if job.status is not JobStatus.QUARANTINED:
                 raise StateError(f"the {job.kind} job is {job.status}, not quarantined: there is nothing to take in")
@@ -143,7 +150,7 @@ class Supervisor:
         return job
 
     def recover(self) -> None:
-        """Of jobs that a past process had running: take their journals in; those whose process is gone have ended."""
+        """Of jobs that a past process had running: take their journals in; those whose worker is gone have ended."""
 
         def close_down(job: Job) -> None:
             self._take_in_or_reject(job)
@@ -152,7 +159,7 @@ class Supervisor:
 
         jobs = self._store.unfinished_jobs()
         left = [job for job in jobs if job.status is JobStatus.RUNNING]
-        gone = [job for job in left if job.kind in self._runners or not _alive(job)]
+        gone = [job for job in left if job.kind in self._runners or not self._works(job)]
         failures = [self._guarded(job, close_down) for job in gone]
         self.failure = next((failure for failure in failures if failure is not None), None)
 
@@ -162,23 +169,54 @@ class Supervisor:
         Raises:
             StoreError, OSError: the first of what the store or the disk refused; the next round tries again.
         """
-        with self._tick_lock:
-            jobs = self._store.unfinished_jobs()
-            running = [job for job in jobs if job.status is JobStatus.RUNNING]
-            failures = [self._guarded(job, self._look_after) for job in running]
-            jobs = self._store.unfinished_jobs()
-            busy = sum(job.status is JobStatus.RUNNING and job.kind not in self._runners for job in jobs)
-            for job in jobs:
-                if job.status is not JobStatus.QUEUED:
-                    continue
-                if job.kind in self._runners:
-                    failures.append(self._guarded(job, self._start_coroutine))
-                elif busy == 0:
-                    busy += 1
-                    failures.append(self._guarded(job, self._start_worker))
+        failures = self._helpers.hear()
+        for job in self._store.unfinished_jobs():
+            if job.status is JobStatus.RUNNING and (self._is_due(job) or self._may_be_over(job)):
+                failures.append(self._help(job, self._look_after))
+            elif job.status is JobStatus.RUNNING and job.cancel_at is not None:
+                self._kill_if_late(job)
+        jobs = self._store.unfinished_jobs()
+        working = [job for job in jobs if self._is_worker(job) and self._is_under_way(job)]
+        taken = any(needs_device(job.kind) for job in working)
+        for job in jobs:
+            if job.status is not JobStatus.QUEUED or job.id in self._helpers:
+                continue
+            if job.kind in self._runners:
+                failures.append(self._help(job, self._start_coroutine))
+            elif not (taken and needs_device(job.kind)):
+                taken = taken or needs_device(job.kind)
+                failures.append(self._help(job, self._start_worker))
         for failure in failures:
             if failure is not None:
                 raise failure
+
+    def _is_worker(self, job: Job) -> bool:
+        return job.kind not in self._runners
+
+    def _is_under_way(self, job: Job) -> bool:
+        """Whether it runs, or is being started."""
+        return job.status is JobStatus.RUNNING or job.id in self._helpers
+
+    def _works(self, job: Job) -> bool:
+        """Whether its worker is still at it."""
+        return job.handle is not None and self._backends(job.backend).poll(job.path, job.handle) is None
+
+    def _is_over(self, job: Job) -> bool:
+        return self._futures[job.id].done() if job.id in self._futures else not self._works(job)
+
+    def _may_be_over(self, job: Job) -> bool:
+        """As `_is_over`; where it can't be told, looking after the job says why."""
+        try:
+            return self._is_over(job)
+        except Exception:  # noqa: BLE001 - told by whoever looks after the job
+            return True
+
+    def _is_due(self, job: Job) -> bool:
+        """Whether its journal is to be looked at again."""
+        return time.monotonic() >= self._rest_until.get(job.id, 0.0)
+
+    def _help(self, job: Job, work: Callable[[Job], None]) -> Exception | None:
+        return self._helpers.help(job.id, lambda: self._guarded(job, work))
 
     def _guarded(self, job: Job, work: Callable[[Job], None]) -> Exception | None:
         """Work on one job; a failure of its own ends it. Gives back what the store or the disk refused."""
@@ -189,7 +227,7 @@ class Supervisor:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's, and the job must end
                 self._futures.pop(job.id, None)
-                self._store.update_job(job.id, status=JobStatus.FAILED, message=self._tell(error), pid=None)
+                self._store.update_job(job.id, status=JobStatus.FAILED, message=self._tell(error), handle=None)
                 self._tell_over(job)
         except Exception as error:  # noqa: BLE001 - told to whoever waits; the next round tries again
             return error
@@ -205,33 +243,44 @@ class Supervisor:
             self._stopping.wait(TICK_S)
 
     def _look_after(self, job: Job) -> None:
-        over = self._futures[job.id].done() if job.id in self._futures else not _alive(job)
-        if over or time.monotonic() >= self._rest_until.get(job.id, 0.0):
-            started = time.monotonic()
-            self._take_in_or_reject(job)
-            took = time.monotonic() - started
-            self._rest_until[job.id] = time.monotonic() + min(_REST * took, _LONGEST_REST_S)
-            if job.id in self._rejected and not over and job.cancel_at is None:
-                self._ask_to_stop(job)
+        """Take in what is new of a running job, and end it where it is over."""
+        over = self._is_over(job)  # asked before the journal is read: what it wrote before its end is then in it
+        started = time.monotonic()
+        self._take_in_or_reject(job)
+        took = time.monotonic() - started
+        self._rest_until[job.id] = time.monotonic() + min(_REST * took, _LONGEST_REST_S)
         if over:
-            self._end(job)
+            with self._lock:
+                self._end(job)
             self._tell_over(job)
-        elif job.cancel_at is not None and time.time() - job.cancel_at > self._grace:
-            _signal(job, signal.SIGKILL)
+        elif job.id in self._rejected:
+            with self._lock:
+                now = self._store.get_job(job.id)
+                if now.cancel_at is None:
+                    self._ask_to_stop(now)
+        elif job.cancel_at is not None:
+            self._kill_if_late(job)
+
+    def _kill_if_late(self, job: Job) -> None:
+        """End a worker that was asked to stop longer ago than the grace period."""
+        if job.handle is not None and job.cancel_at is not None and time.time() - job.cancel_at > self._grace:
+            self._backends(job.backend).cancel(job.path, job.handle, at_once=True)
 
     def holder(self) -> Job | None:
         """The job whose worker has the device, or that is about to take it."""
-        jobs = [job for job in self._store.unfinished_jobs() if job.kind not in self._runners]
-        return jobs[0] if jobs else None
+        jobs = self._store.unfinished_jobs()
+        return next((job for job in jobs if self._is_worker(job) and needs_device(job.kind)), None)
 
     def take_in(self, job: Job) -> None:
         """Ingest what a job has journaled so far."""
-        with self._tick_lock:
+        with self._taking:
             self._ingest(job)
 
     def _ingest(self, job: Job) -> None:
-        path = Path(job.folder) / EVENTS_FILE
-        scan = scan_events(path, self._store.get_job(job.id).offset)
+        now = self._store.get_job(job.id)
+        backend = self._backends(job.backend) if self._is_worker(job) else None
+        path = job.path / EVENTS_FILE
+        scan = backend.journal(job.path, now.handle, now.offset) if backend else scan_events(path, now.offset)
         if scan.events or scan.damaged:
             self._store.ingest(job, scan.events, scan.offset)
         if scan.damaged:
@@ -259,12 +308,13 @@ class Supervisor:
 
     def _end(self, job: Job) -> None:
         rejected = self._rejected.pop(job.id, None)
+        job = self._store.get_job(job.id)
         status, message = (JobStatus.QUARANTINED, rejected) if rejected else self._outcome(job)
         self._futures.pop(job.id, None)
         self._rest_until.pop(job.id, None)
-        told = self._store.get_job(job.id).message  # while a job runs: of its journal
-        message = " ".join(part for part in (message, told) if part)
-        self._store.update_job(job.id, status=status, message=message, pid=None, cancel_at=None)
+        message = " ".join(part for part in (message, job.message) if part)  # its own is of its journal till now
+        kept = job.handle if rejected else None  # once it is taken in, its backend is asked what it had come to
+        self._store.update_job(job.id, status=status, message=message, handle=kept, cancel_at=None)
 
     def _tell_over(self, job: Job) -> None:
         """Tell that a job has ended; what fails behind it stands in its message."""
@@ -283,7 +333,7 @@ class Supervisor:
             told = "the disk is full; what was journaled before is kept. Free some space and start it again"
         return self.redactor.text(told)
 
-    def _outcome(self, job: Job) -> tuple[JobStatus, str]:
+    def _outcome(self, job: Job) -> Outcome:
         future = self._futures.get(job.id)
         if future is not None:
             error = future.exception()
@@ -291,21 +341,17 @@ class Supervisor:
                 status = next((s for kind, s in _STATUS_OF if isinstance(error, kind)), JobStatus.FAILED)
                 if not isinstance(error, TacitError):
                     _LOG.error("the %s job %s failed: %s", job.kind, job.id, where_it_failed(error))
-                return status, self._tell(error)
+                return Outcome(status, self._tell(error))
             if job.id in self._cancelled:
-                return JobStatus.CANCELLED, "stopped on request"
-            return JobStatus.FINISHED, ""
-        path = Path(job.folder) / STATUS_FILE
-        with suppress(OSError, ValueError, LookupError, TypeError):  # no word, or none that can be read
-            told = json.loads(path.read_text("utf-8"))
-            return JobStatus(told["status"]), str(told["message"])
-        if job.cancel_at is not None:
-            return JobStatus.CANCELLED, "killed after the grace period; the last checkpoint is kept"
-        last = _last_words(Path(job.folder) / LOG_FILE)
-        return JobStatus.INTERRUPTED, f"its process is gone; what it had journaled is kept, resume goes on.{last}"
+                return Outcome(JobStatus.CANCELLED, "stopped on request")
+            return Outcome(JobStatus.FINISHED, "")
+        found = self._backends(job.backend).poll(job.path, job.handle) if job.handle else None
+        if job.cancel_at is not None and (found is None or found.status is JobStatus.INTERRUPTED):
+            return Outcome(JobStatus.CANCELLED, "killed after the grace period; the last checkpoint is kept")
+        return found or Outcome(JobStatus.INTERRUPTED, _GONE)
 
     def _start_coroutine(self, job: Job) -> None:
-        log = EventLog(Path(job.folder) / EVENTS_FILE, self.redactor)
+        log = EventLog(job.path / EVENTS_FILE, self.redactor)
 
         async def run() -> None:
             try:
@@ -313,15 +359,26 @@ class Supervisor:
             finally:
                 log.close()
 
-        self._cancelled.discard(job.id)
-        self._store.update_job(job.id, status=JobStatus.RUNNING, message="", **_identity(os.getpid()))
-        self._futures[job.id] = asyncio.run_coroutine_threadsafe(run(), self._loop)
+        with self._lock:
+            if self._store.get_job(job.id).status is not JobStatus.QUEUED:  # cancelled meanwhile
+                log.close()
+                return
+            self._cancelled.discard(job.id)
+            self._futures[job.id] = asyncio.run_coroutine_threadsafe(run(), self._loop)
+            self._store.update_job(job.id, status=JobStatus.RUNNING, message="")
 
     def _start_worker(self, job: Job) -> None:
-        (Path(job.folder) / STATUS_FILE).unlink(missing_ok=True)
-        self._before_worker()
-        pid = self._backend.start(Path(job.folder), self.devices)
-        self._store.update_job(job.id, status=JobStatus.RUNNING, message="", **_identity(pid))
+        if needs_device(job.kind):
+            self._before_worker()
+        if self._store.get_job(job.id).status is not JobStatus.QUEUED:  # cancelled meanwhile
+            return
+        backend = self._backends(job.backend)
+        handle = backend.submit(job.path, self.devices if takes_all_devices(job.kind) else 1)
+        with self._lock:
+            if self._store.get_job(job.id).status is JobStatus.QUEUED:
+                self._store.update_job(job.id, status=JobStatus.RUNNING, message="", handle=handle)
+                return
+        backend.cancel(job.path, handle, at_once=True)
 
 
 async def _cancel_rest() -> None:
@@ -330,45 +387,3 @@ async def _cancel_rest() -> None:
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
-
-
-def _last_words(log: Path) -> str:
-    """The last line that a worker printed, and where the rest stands."""
-    if not log.exists():
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 4000))
-        lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    return f" Its last words in {log}: {lines[-1][-300:]}" if lines else ""
-
-
-def _identity(pid: int) -> dict[str, Any]:
-    """A process by its id and its start time, since ids are used again."""
-    try:
-        started = psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:
-        started = 0.0
-    return {"pid": pid, "pid_started": started}
-
-
-def _alive(job: Job) -> bool:
-    if job.pid is None:
-        return False
-    try:
-        process = psutil.Process(job.pid)
-        same = abs(process.create_time() - (job.pid_started or 0)) < 1
-        if same and process.status() == psutil.STATUS_ZOMBIE:
-            with suppress(ChildProcessError):
-                os.waitpid(job.pid, os.WNOHANG)
-            return False
-        return same
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _signal(job: Job, number: signal.Signals) -> None:
-    """Ask a worker to stop, which lets what it started come to an end; or kill it with all that it started."""
-    if _alive(job) and job.pid is not None and job.pid != os.getpid():
-        with suppress(ProcessLookupError):
-            send = os.killpg if number is signal.SIGKILL else os.kill
-            send(job.pid, number)

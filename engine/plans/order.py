@@ -14,6 +14,7 @@ from engine.config import Config, LoraSettings, StudentConfig, TrainConfig, read
 from engine.errors import ConfigError
 from engine.losses import LOSSES
 from engine.plans.steps import Plan, Review
+from engine.types import LOCAL
 
 TRAIN_PRESETS = {
     "paper": TrainConfig(),
@@ -28,7 +29,7 @@ class PlanOrder(Config):
     """What somebody asks of a run. What is None comes from the preset.
 
     `stages` are EPOCHS or EPOCHS@RATE of the three stages, by comma. `compress_cap` in US dollars. `selection` names a
-    preset of selection, for a run that does not train on what was selected last.
+    preset of selection, for a run that does not train on what was selected last. `backend` is where it trains.
     """
 
     plan: str = "twt+standard-kd"
@@ -46,6 +47,7 @@ class PlanOrder(Config):
     review: bool = False
     check_level: Literal[1, 2] = 1
     compress_cap: Decimal | None = Field(None, ge=0)
+    backend: str = Field(LOCAL, max_length=100)
 
 
 class PlanSettings(NamedTuple):

@@ -44,5 +44,6 @@ def make_plan(order: PlanOrder, recorded: bool = False) -> Plan:
     plan = kind.make(read_order(order, recorded))
     if order.selection is not None:
         plan = plan.model_copy(update={"selection": PRESETS.get(order.selection).config})
+    plan = plan.model_copy(update={"backend": order.backend})
     check_plan(plan)
     return adjust_plan(plan, order.review, order.check_level, order.compress_cap)

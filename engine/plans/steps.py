@@ -15,6 +15,7 @@ from engine.datasets import DATASETS
 from engine.datasets.full import FULL
 from engine.losses import LOSSES
 from engine.selection.settings import SelectionConfig
+from engine.types import LOCAL
 
 Role = Literal["untrained", "stage", "baseline"]
 """What the student of an evaluation is: untrained, trained by the plan's method, or trained to compare with."""
@@ -90,6 +91,7 @@ class Plan(Config):
     check_level: Literal[1, 2] = 1
     compress_cap: Decimal | None = Field(None, ge=0, description="US dollars that one start of compressing may cost")
     selection: SelectionConfig | None = Field(None, description="what it trains on, where not what was selected last")
+    backend: str = Field(LOCAL, max_length=100, description="where its workers run; changes no result")
 
     @property
     def reviewed(self) -> bool:

@@ -10,7 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import StateError
 from engine.selection.arrays import Floats, Ints, cosine_of_pairs, pairs_within
+
+_BLOCK = 2048
+MOST_FOUND = 1_000_000
 
 
 class Likeness(NamedTuple):
@@ -86,3 +90,19 @@ def flatten(embeddings: NDArray[np.float32]) -> Map:
     shown[:, : points.shape[1]] = points
     ratio = model.explained_variance_ratio_
     return Map(shown, float(np.nan_to_num(ratio).sum()))
+
+
+def find_close_pairs(vectors_ND: NDArray[np.float32], threshold: float) -> list[tuple[int, int, float]]:
+    """Pairs i < j of unit vectors with cosine similarity at least `threshold`, in blocks of rows.
+
+    Raises:
+        StateError: if there are more than a million of them.
+    """
+    found: list[tuple[int, int, float]] = []
+    for begin in range(0, len(vectors_ND), _BLOCK):
+        block_BN = vectors_ND[begin : begin + _BLOCK] @ vectors_ND[begin:].T
+        rows, columns = np.nonzero((block_BN >= threshold) & np.triu(np.ones(block_BN.shape, dtype=bool), 1))
+        if len(found) + len(rows) > MOST_FOUND:
+            raise StateError(f"more than {MOST_FOUND:,} pairs are that close; raise the threshold")
+        found += [(begin + int(i), begin + int(j), float(block_BN[i, j])) for i, j in zip(rows, columns, strict=True)]
+    return found

@@ -31,6 +31,7 @@ ORDER = dict.fromkeys(order_form().parts, "") | {
     "check_level": 1,
     "compress_by": "teacher-guided",
     "loss": "likelihood",
+    "backend": "local",
 }
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from app.services import Services, open_services
 from app.telling import tell_outputs, tell_queries
-from app.usecases.resembling import close_pairs
 from engine.config import ProjectConfig
 from engine.errors import InputError
 from engine.hub import open_records
+from engine.selection.overviews import find_close_pairs
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_close_pairs_are_those_that_a_plain_loop_finds(seed: int, count: int, th
     vectors = np.random.default_rng(seed).standard_normal((count, 4)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     plain = {(i, j) for i in range(count) for j in range(i + 1, count) if vectors[i] @ vectors[j] >= threshold + 1e-5}
-    found = {(i, j) for i, j, _ in close_pairs(vectors, threshold)}
+    found = {(i, j) for i, j, _ in find_close_pairs(vectors, threshold)}
     assert plain <= found
     assert all(i < j and vectors[i] @ vectors[j] >= threshold - 1e-5 for i, j in found)
 

@@ -144,15 +144,15 @@ def test_a_project_is_archived_or_restored_never_both(services: Services) -> Non
 def test_exports_offers_what_is_there(services: Services) -> None:
     do = Exports(services)
     make(services, queries=2)
-    *buttons, why = do.ready("p", None, None, "set.jsonl", "adapter", None)
-    assert can(buttons) == [False] * 5
+    *buttons, why = do.ready("p", None, None, "set", "adapter", "adapter", None)
+    assert can(buttons) == [False] * 4
     assert "the page Select makes the set" in why and "the page Train starts one" in why
 
 
 def test_exports_of_a_selected_project_offers_the_set_alone(selected: Services) -> None:
-    *buttons, why = Exports(selected).ready("p", None, None, "set.jsonl", "adapter", "me/mine")
-    assert can(buttons) == [True, False, False, False, False] and "Select" not in why
-    *buttons, _ = Exports(selected).ready("p", None, None, "rows-full", "set", "me/mine")
+    *buttons, why = Exports(selected).ready("p", None, None, "set", "adapter", "adapter", "me/mine")
+    assert can(buttons) == [True, False, False, False] and "Select" not in why
+    *buttons, _ = Exports(selected).ready("p", None, None, "rows-full", "adapter", "set", "me/mine")
     assert not any(can(buttons)), "rows and pushing come with a run"
 
 

@@ -31,7 +31,7 @@ from tests.fakes.student_worker import StudentBackend
 
 ORDER: list[Any] = [
     *("twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""),
-    *("teacher-guided", "likelihood", ""),
+    *("teacher-guided", "likelihood", "", "local"),
 ]
 UNGUARDED = {"load", "tick", "opened_id", "<lambda>"}
 """They ask the policy themselves, or reach no service."""
@@ -98,7 +98,7 @@ def test_every_handler_of_the_demo_asks_the_policy(services: Services, visitors:
         ("teachers", "probe"),
         ("data", "store"),
         ("exports", "push"),
-        ("exports", "merge"),
+        ("exports", "prepare"),
         ("jobs", "purge"),
     ],
 )
@@ -217,6 +217,7 @@ def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visito
     mine, other = visitors.copy("a"), visitors.copy("a")
     visitors.check("train", "start", [mine, enter_order(*ORDER)])
     wrong = [(1, "small-student"), (2, "/etc"), (7, "9,9,9"), (8, "512"), (11, "100000"), (13, "other"), (14, "none")]
+    wrong.append((15, "elsewhere"))
     for place, value in wrong:
         with pytest.raises(Forbidden, match="smoke"):
             visitors.check("train", "start", [mine, enter_order(*ORDER[:place], value, *ORDER[place + 1 :])])

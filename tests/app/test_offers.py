@@ -136,7 +136,7 @@ def test_a_copys_key_stands_on_no_page_in_no_export_and_in_no_file(
             assert key not in re.sub(r"href='[^']*'", "", str(shown)), load
         run = services.context.runs.all(project_of(visitors, key).id)[0].id
         client.predict(key, run, api_name=f"/{names['exports', 'stages']}")
-        for name, values in (("make", [run, "set.jsonl"]), ("adapter", [run, "stage3"])):
+        for name, values in (("make", [run, "set", "jsonl"]), ("take", [run, "stage3", "adapter"])):
             said, file = client.predict(key, *values, api_name=f"/{names['exports', name]}")
             assert key not in said and key not in str(file)
             path = Path(file["value"] if isinstance(file, dict) else file)

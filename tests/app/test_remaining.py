@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from engine.plans import Plan
 from engine.plans.order import PlanOrder
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
-from engine.types import Event, JobStatus, RunStatus, Split, TeacherSpec, hash_id, make_query
+from engine.types import Event, Job, JobStatus, RunStatus, Split, TeacherSpec, hash_id, make_query
 from storage.runs import Run
 from tests.fakes.student_worker import StudentBackend
 
@@ -54,8 +53,8 @@ class Worker:
 
     def __init__(self, services: Services, run: Run) -> None:
         self.services, self.run, self.now, self.seq = services, run, 1000.0, 0
-        prepared = services.context.prepare(run.project_id, "student", {"steps": []}, run.id)
-        self.job = services.context.jobs.add(replace(prepared, status=JobStatus.FINISHED))
+        job = Job(f"job of {run.id}", run.project_id, run.id, "student", JobStatus.FINISHED, {"steps": []}, run.folder)
+        self.job = services.context.jobs.add(job)
 
     def tell(self, type_: str, after: float = 0.0, **data: object) -> None:
         self.seq, self.now = self.seq + 1, self.now + after

@@ -170,6 +170,7 @@ UNREAD = {
     ("Plan", "name"),
     ("Plan", "compress_cap"),
     ("Plan", "selection"),
+    ("Plan", "backend"),
 }
 """What can't change an output."""
 CHANGED: dict[tuple[str, str], tuple[str, Any]] = {
@@ -212,6 +213,7 @@ CHANGED: dict[tuple[str, str], tuple[str, Any]] = {
     ("Plan", "compressor"): ("", "forward"),
     ("Plan", "check_level"): ("", 2),
     ("Plan", "compress_cap"): ("", 5),
+    ("Plan", "backend"): ("", "elsewhere"),
 }
 
 

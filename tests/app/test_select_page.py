@@ -15,6 +15,7 @@ import pytest
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services
+from app.usecases.exporting import ExportOrder
 from app.view import Opener, marked_html, replies_html, table_html
 from engine.errors import Conflict, InputError, NotFound, StateError
 from engine.plans import Evaluate, Plan
@@ -117,7 +118,7 @@ def test_what_models_write_is_shown_and_exported_as_text(text: str, selected: Se
     kept = next(s["id"] for s in samples if s["reason"] == "kept_pair")
     selected.select.edit("p", kept, text, seen=0)
     for name in ("g.jsonl", "g.parquet"):
-        selected.export.write("p", tmp_path / name, None, None, None)
+        selected.export.write("p", tmp_path / name, ExportOrder())
     lines = map(json.loads, (tmp_path / "g.jsonl").read_text().splitlines())
     assert {row["sample_id"]: row["rationale"] for row in lines}[kept] == text
     table = pq.read_table(tmp_path / "g.parquet", columns=["sample_id", "rationale"]).to_pylist()
@@ -180,7 +181,7 @@ def test_an_edit_is_taught_and_exported_and_the_teachers_text_stays(selected: Se
     assert taught[sample["id"]] == "In my own words." and newest.fingerprint != built_on.fingerprint
     old = {row["sample_id"]: row["rationale"] for row in selected.context.selections.kept(built_on.id)}
     assert old[sample["id"]] == sample["rationale"], "what a run was built on stays as it was"
-    selected.export.write("p", tmp_path / "g.jsonl", None, None, None)
+    selected.export.write("p", tmp_path / "g.jsonl", ExportOrder())
     rows = {row["sample_id"]: row for row in map(json.loads, (tmp_path / "g.jsonl").read_text().splitlines())}
     assert rows[sample["id"]]["rationale"] == "In my own words." and rows[sample["id"]]["edited"] is True
     assert [row["id"] for row in selected.browse.queries("p", which="edited")] == [query_id]

@@ -14,6 +14,7 @@ import pytest
 from app.demo import describe, run_demo
 from app.recipe import FAST, Recipe
 from app.services import Services, open_services
+from app.usecases.exporting import ExportOrder
 from app.usecases.stages import StageBuilder
 from engine.config import LoraSettings, ProjectConfig, StudentConfig, TrainConfig
 from engine.errors import ConfigError, InputError, StateError, WorkerFailed
@@ -126,15 +127,15 @@ def test_a_review_waits_an_edit_makes_the_next_stage_stale_and_exports_hold_what
     run = services.run.wait(services.run.resume(run.id).id)
     assert run.status is RunStatus.FINISHED and services.run.stale_steps(run.id) == []
     assert {row.name for row in services.context.reports.rows(run.id)} >= {"stage1", "stage2", "stage3"}
-    assert services.export.write("tiny", tmp_path / "g.parquet", None, None, None).endswith("g.parquet")
+    assert services.export.write("tiny", tmp_path / "g.parquet", ExportOrder()).endswith("g.parquet")
     table = pq.read_table(tmp_path / "g.parquet")
     assert table.num_rows == services.context.selections.latest(run.project_id).counts["kept"]
     assert {"query", "rationale", "label", "teacher", "reason"} <= set(table.column_names)
-    services.export.write("tiny", tmp_path / "adapter", run.id, "stage3", None)
+    services.export.write("tiny", tmp_path / "adapter", ExportOrder(run.id, "stage3"))
     assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
     assert json.loads((tmp_path / "adapter" / "tacit.json").read_text())["step"] == "stage3"
     with pytest.raises(StateError, match="exists already"):
-        services.export.write("tiny", tmp_path / "adapter", run.id, "stage3", None)
+        services.export.write("tiny", tmp_path / "adapter", ExportOrder(run.id, "stage3"))
 
 
 def test_level_2_needs_a_second_teacher_to_ask(house: tuple[Services, Recipe]) -> None:

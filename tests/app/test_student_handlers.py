@@ -28,7 +28,7 @@ from tests.fakes.hub import TOKEN, Hub, run_hub
 
 ORDER: list[Any] = [
     *("twt+standard-kd", "smoke", "packaged", "- its own teacher -", True, 1, "", "", "", "", "", ""),
-    *("teacher-guided", "likelihood", ""),
+    *("teacher-guided", "likelihood", "", "local"),
 ]
 
 
@@ -236,19 +236,21 @@ def test_exports(studio: Studio, tmp_path: Path) -> None:
     assert studio("exports", "stages", "p", run)["value"]
     card, serve = studio("exports", "show", "p", run, "stage3")
     assert "Load it" in card and "serve-student" in serve and "/a/path" not in card
-    assert "once it is merged" in studio("exports", "ready", "p", run, "stage3", "set.jsonl", "adapter", "me/mine")
-    for what in ("set.jsonl", "set.parquet", "rows-compressed"):
-        assert "MB" in studio("exports", "make", "p", run, what)[0]
-    _, file = studio("exports", "adapter", "p", run, "stage3")
+    ready = studio("exports", "ready", "p", run, "stage3", "set", "merged", "adapter", "me/mine")
+    assert "prepared first" in ready
+    for what, form in (("set", "jsonl"), ("set", "parquet"), ("rows-compressed", "parquet")):
+        assert "MB" in studio("exports", "make", "p", run, what, form)[0]
+    _, file = studio("exports", "take", "p", run, "stage3", "adapter")
     with zipfile.ZipFile(file["value"]) as archive:
         assert "SmolLM2" in archive.read("stage3-adapter/adapter_config.json").decode()
         assert "/a/path" not in "".join(archive.read(n).decode("latin-1") for n in archive.namelist())
-    assert "not merged yet" in studio.refused("exports", "merged", "p", run, "stage3")
-    studio("exports", "merge", "p", run, "stage3")
+    merged = ["p", run, "stage3", "merged"]
+    assert "not made yet" in studio.refused("exports", "take", *merged)
+    studio("exports", "prepare", *merged)
     studio.finish()
-    assert "merged already" in studio("exports", "merge", "p", run, "stage3")[0]
-    assert "MB" in studio("exports", "merged", "p", run, "stage3")[0]
-    assert "Choose a stage" in studio.refused("exports", "adapter", "p", run, None)
+    assert "made already" in studio("exports", "prepare", *merged)[0]
+    assert "MB" in studio("exports", "take", *merged)[0]
+    assert "Choose a stage" in studio.refused("exports", "take", "p", run, None, "adapter")
 
 
 @pytest.fixture
@@ -279,6 +281,8 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     pushed = hub.files["models/me/mine"]
     assert hub.private["models/me/mine"] and {"README.md", "tacit.json", "adapter_config.json"} <= set(pushed)
     assert "SmolLM2" in pushed["adapter_config.json"].decode() and "stage3" in pushed["README.md"].decode()
+    studio("exports", "prepare", "p", run, "stage3", "merged")
+    studio.finish()
     assert "/me/whole/commit" in push("merged", "me/whole", private=False)
     whole = hub.files["models/me/whole"]
     assert not hub.private["models/me/whole"] and "tacit.json" in whole

@@ -237,7 +237,7 @@ def export(tab: Tab, folder: Path) -> None:
     tab.open("exports", PROJECT)
     expect(tab.field("Student of stage")).not_to_have_value("")
     tab.choose("Student of stage", "stage3")
-    tab.press("Adapter as zip")
+    tab.press("Download the student")
     tab.see("stage3-adapter.zip")
     with tab.page.expect_download() as download:
         tab.page.locator("a[download], .file-preview a, a", has_text=re.compile("MB|KB")).first.click()

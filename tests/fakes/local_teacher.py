@@ -15,7 +15,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.jobs.local_label import answer_locally
-from engine.jobs.spec import LocalLabelJob, write_lines
+from engine.jobs.spec import LocalLabelJob
+from engine.lines import write_lines
 from engine.ports import Request
 from engine.types import Reply, TeacherSpec, Usage
 

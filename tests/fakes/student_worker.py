@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from safetensors.numpy import save_file
 
 from engine.jobs.backends.local import LocalBackend
 from engine.jobs.events import EVENTS_FILE, EventLog
-from engine.jobs.spec import SPEC_FILE, STATUS_FILE, read_lines, write_atomically
+from engine.jobs.spec import STATUS_FILE, ExportJob, ForecastJob, ForecastStep, StudentJob, WorkerStep, read_spec
+from engine.lines import read_lines, write_atomically
 
 MEASURED = {
     "device": "cpu",
@@ -24,30 +24,28 @@ MEASURED = {
 
 
 def main(folder: Path) -> None:
-    spec = json.loads((folder / SPEC_FILE).read_text())
+    job = read_spec(folder)
     log = EventLog(folder / EVENTS_FILE)
-    payload = spec["payload"]
-    if spec["kind"] == "forecast":
-        steps = [_measured(step) for step in payload["steps"]]
-        log.emit("measured", steps=steps, **MEASURED)
-    elif spec["kind"] == "merge":
-        output = Path(payload["output"])
-        output.mkdir(parents=True)
-        for name, text in payload["notes"].items():
-            (output / name).write_text(text)
+    if isinstance(job, ForecastJob):
+        log.emit("measured", steps=[_measured(step) for step in job.steps], **MEASURED)
+    elif isinstance(job, ExportJob):
+        job.output.mkdir(parents=True)
+        for name, text in job.notes.items():
+            (job.output / name).write_text(text)
     else:
-        for step in payload["steps"]:
-            log.emit("step_started", step=step["name"])
-            result = _train(log, step) if step["kind"] == "train" else _answer(log, step)
-            log.emit("step_finished", step=step["name"], result=result)
+        assert isinstance(job, StudentJob)
+        for step in job.steps:
+            log.emit("step_started", step=step.name)
+            result = _train(log, step) if step.kind == "train" else _answer(log, step)
+            log.emit("step_finished", step=step.name, result=result)
     write_atomically(folder / STATUS_FILE, {"status": "finished", "message": ""})
 
 
-def _measured(step: dict[str, object]) -> dict[str, object]:
-    rows = read_lines(str(step["file"]))
+def _measured(step: ForecastStep) -> dict[str, object]:
+    rows = read_lines(step.file)
     long = [{"query": "the long one", "tokens": 5000}]
     return {
-        "name": step["name"],
+        "name": step.name,
         "rows": len(rows),
         "tokens": 100 * len(rows),
         "longest": 5000,
@@ -56,37 +54,35 @@ def _measured(step: dict[str, object]) -> dict[str, object]:
     }
 
 
-def _train(log: EventLog, step: dict[str, object]) -> dict[str, object]:
+def _train(log: EventLog, step: WorkerStep) -> dict[str, object]:
     for update in range(1, 5):
         values = {"loss": 2.0 / update, "tokens_per_second": 100.0 + update}
-        log.emit("metric", step=step["name"], update=update, of=4, values=values)
-    adapter = Path(str(step["folder"])) / "adapter"
+        log.emit("metric", step=step.name, update=update, of=4, values=values)
+    assert step.folder is not None
+    adapter = step.folder / "adapter"
     adapter.mkdir(parents=True)
     save_file({"lora": np.zeros((2, 2), np.float32)}, adapter / "adapter_model.safetensors")
     settings = {"peft_type": "LORA", "r": 8, "base_model_name_or_path": "/a/path/of/this/machine"}
     (adapter / "adapter_config.json").write_text(json.dumps(settings))
     (adapter / "result.json").write_text("{}")
-    print("trained", step["name"])
-    return {"updates": 4, "train_rows": len(read_lines(str(step["file"])))}
+    print("trained", step.name)
+    return {"updates": 4, "train_rows": len(read_lines(step.file))}
 
 
-def _answer(log: EventLog, step: dict[str, object]) -> dict[str, object]:
-    asks = read_lines(str(step["file"]))
+def _answer(log: EventLog, step: WorkerStep) -> dict[str, object]:
+    asks = read_lines(step.file)
     for number, ask in enumerate(asks):
         text = ask.get("text") or f"I think so, since it says so. Answer: {number % 3}"
-        common = {"step": step["name"], "system": ask["system"], "query_id": ask["query_id"], "text": text, "tokens": 9}
+        common = {"step": step.name, "system": ask["system"], "query_id": ask["query_id"], "text": text, "tokens": 9}
         log.emit("answer", **common, finished=True, latency_s=0.2, label=ask.get("label"))
     return {"answers": len(asks)}
 
 
-class StudentBackend:
-    def start(self, run_dir: Path, devices: int) -> int:
-        kind = json.loads((run_dir / SPEC_FILE).read_text())["kind"]
-        if kind not in ("student", "forecast", "merge"):
-            return LocalBackend().start(run_dir, devices)
-        command = [sys.executable, "-m", "tests.fakes.student_worker", str(run_dir)]
-        with (run_dir / "log.txt").open("ab") as file:
-            return subprocess.Popen(command, start_new_session=True, stdout=file, stderr=file).pid
+class StudentBackend(LocalBackend):
+    def command(self, bundle: Path, devices: int) -> list[str]:
+        if isinstance(read_spec(bundle), (StudentJob, ForecastJob, ExportJob)):
+            return [sys.executable, "-m", "tests.fakes.student_worker", str(bundle)]
+        return super().command(bundle, devices)
 
 
 if __name__ == "__main__":

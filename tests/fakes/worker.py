@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+from engine.jobs.backends.local import LocalBackend
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
-from engine.jobs.spec import SPEC_FILE, STATUS_FILE, write_atomically
+from engine.jobs.spec import SPEC_FILE, STATUS_FILE
+from engine.lines import write_atomically
 
 
 def main(folder: Path) -> None:
@@ -32,14 +33,13 @@ def main(folder: Path) -> None:
     write_atomically(folder / STATUS_FILE, {"status": status, "message": spec.get("message", "")})
 
 
-class FakeBackend:
+class FakeBackend(LocalBackend):
     def __init__(self) -> None:
         self.started: list[Path] = []
 
-    def start(self, run_dir: Path, devices: int) -> int:
-        self.started.append(run_dir)
-        command = [sys.executable, "-m", "tests.fakes.worker", str(run_dir)]
-        return subprocess.Popen(command, start_new_session=True).pid
+    def command(self, bundle: Path, devices: int) -> list[str]:
+        self.started.append(bundle)
+        return [sys.executable, "-m", "tests.fakes.worker", str(bundle)]
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_what_a_crash_left_with_such_journals_does_not_keep_the_workspace_shut(w
     left = [house.submit("label", n=n) for n in range(count)]
     queued = house.submit(events=2)
     for job in left:
-        house.context.jobs.update_job(job.id, status=JobStatus.RUNNING, pid=1, pid_started=1.0)
+        house.context.jobs.update_job(job.id, status=JobStatus.RUNNING, handle="1 1.0")
         poison(job)
     house.context.db.close()
     with open_services(workspace, FakeBackend()) as services:
@@ -122,7 +122,7 @@ def test_a_damaged_line_of_an_unfinished_job_is_told_on_it_and_costs_nothing_els
     lines = file.read_bytes().splitlines(keepends=True)
     lines[place] = line
     file.write_bytes(b"".join(lines))
-    house.context.jobs.update_job(job.id, status=JobStatus.RUNNING, pid=1, pid_started=1.0)
+    house.context.jobs.update_job(job.id, status=JobStatus.RUNNING, handle="1 1.0")
     house.supervisor.recover()
     stored = house.context.jobs.get_job(job.id)
     assert stored.status is JobStatus.INTERRUPTED
@@ -164,15 +164,15 @@ def test_a_store_that_refuses_is_told_and_tried_again(house: House, monkeypatch:
 
 def test_a_job_that_can_not_be_started_fails_alone(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(workspace)
-    start = house.backend.start
+    start = house.backend.submit
     bad, good = house.submit(events=1), house.submit(events=2)
 
-    def start_some(folder: Path, devices: int) -> int:
+    def start_some(folder: Path, devices: int) -> str:
         if folder == Path(bad.folder):
             raise ValueError("no such interpreter")
         return start(folder, devices)
 
-    monkeypatch.setattr(house.backend, "start", start_some)
+    monkeypatch.setattr(house.backend, "submit", start_some)
     house.until(lambda: len(house.over) == 2)
     assert (house.status(bad), house.status(good)) == (JobStatus.FAILED, JobStatus.FINISHED)
     told = house.context.jobs.get_job(bad.id).message

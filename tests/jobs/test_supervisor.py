@@ -16,8 +16,9 @@ import pytest
 
 from app.usecases.context import Context, open_context
 from engine.config import ProjectConfig
+from engine.jobs.backends.local import find_pid
 from engine.jobs.events import EVENTS_FILE, EventLog
-from engine.jobs.spec import SPEC_FILE
+from engine.jobs.spec import SPEC_FILE, Payload
 from engine.jobs.supervisor import Runner, Supervisor
 from engine.types import Job, JobStatus
 from tests.fakes.worker import FakeBackend
@@ -28,16 +29,22 @@ class House:
         self.context: Context = open_context(workspace)
         self.backend = FakeBackend()
         self.over: list[Job] = []
-        self.supervisor = Supervisor(self.context.jobs, self.backend, runners or {}, self.over.append, grace_s=grace_s)
+        self.supervisor = Supervisor(
+            self.context.jobs, lambda name: self.backend, runners or {}, self.over.append, grace_s=grace_s
+        )
         names = [project.name for project in self.context.projects.all()]
         if "p" not in names:
             self.context.projects.create(ProjectConfig(name="p", task="custom"))
         self.project = self.context.projects.get("p")
 
     def submit(self, kind: str = "student", **spec: Any) -> Job:
-        job = self.context.prepare(self.project.id, kind, spec, "run")
-        (Path(job.folder) / SPEC_FILE).write_text(json.dumps(spec))
-        return self.context.queue(job)
+        class Told(Payload):
+            """Not looked at: the fake worker reads its own file."""
+
+        Told.kind = kind
+        job = self.context.submit(self.project.id, kind, spec, "run", lambda job: Told())
+        (job.path / SPEC_FILE).write_text(json.dumps(spec))
+        return job
 
     def status(self, job: Job) -> JobStatus:
         return self.context.jobs.get_job(job.id).status
@@ -55,8 +62,8 @@ class House:
 
     def close(self) -> None:
         for job in self.context.jobs.unfinished_jobs():
-            if job.pid and job.pid != os.getpid() and psutil.pid_exists(job.pid):
-                os.kill(job.pid, signal.SIGKILL)
+            if job.handle and find_pid(job.handle) != os.getpid() and psutil.pid_exists(find_pid(job.handle)):
+                os.kill(find_pid(job.handle), signal.SIGKILL)
         self.supervisor.close()
         self.context.db.close()
 
@@ -94,8 +101,7 @@ def test_a_failed_worker_leaves_its_message(house: House) -> None:
 def test_a_killed_worker_is_interrupted_and_goes_on_without_losing_or_doubling(house: House) -> None:
     job = house.submit(events=30, pause=0.05)
     house.until(lambda: len(house.metrics()) > 5)
-    pid = house.context.jobs.get_job(job.id).pid
-    assert pid is not None
+    pid = find_pid(str(house.context.jobs.get_job(job.id).handle))
     os.kill(pid, signal.SIGKILL)
     house.until(lambda: bool(house.over))
     assert house.status(job) is JobStatus.INTERRUPTED
@@ -122,8 +128,7 @@ def test_a_worker_that_ignores_the_request_is_killed_after_the_grace_period(work
     house = House(workspace, grace_s=0.3)
     job = house.submit(events=10_000, pause=0.05, deaf=True)
     house.until(lambda: len(house.metrics()) > 2)
-    pid = house.context.jobs.get_job(job.id).pid
-    assert pid is not None
+    pid = find_pid(str(house.context.jobs.get_job(job.id).handle))
     house.supervisor.cancel(job.id)
     house.until(lambda: bool(house.over))
     assert house.status(job) is JobStatus.CANCELLED
@@ -160,8 +165,7 @@ def test_a_new_app_marks_what_died_meanwhile_as_interrupted(workspace: Path) -> 
     old = House(workspace)
     job = old.submit(events=1000, pause=0.05)
     old.until(lambda: len(old.metrics()) > 3)
-    pid = old.context.jobs.get_job(job.id).pid
-    assert pid is not None
+    pid = find_pid(str(old.context.jobs.get_job(job.id).handle))
     old.context.db.close()
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
@@ -175,7 +179,7 @@ def test_a_new_app_marks_what_died_meanwhile_as_interrupted(workspace: Path) -> 
 def test_another_process_with_the_same_id_is_not_taken_for_the_worker(workspace: Path) -> None:
     house = House(workspace)
     job = house.submit(events=1)
-    house.context.jobs.update_job(job.id, status=JobStatus.RUNNING, pid=os.getppid(), pid_started=1.0)
+    house.context.jobs.update_job(job.id, status=JobStatus.RUNNING, handle=f"{os.getppid()} 1.0")
     house.supervisor.recover()
     assert house.status(job) is JobStatus.INTERRUPTED
     house.close()

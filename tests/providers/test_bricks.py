@@ -86,7 +86,7 @@ def test_a_journal_of_an_earlier_version_with_such_counts_is_taken_in(
     with services.context.db.write() as writer:
         for table in ("events", "attempts", "samples"):
             writer.run(f"DELETE FROM {table}")
-    running = {"status": JobStatus.RUNNING, "offset": 0, "pid": 1, "pid_started": 1.0}
+    running = {"status": JobStatus.RUNNING, "offset": 0, "handle": "1 1.0"}
     services.context.watch.close()
     services.context.jobs.update_job(job.id, **running)
     services.context.db.close()

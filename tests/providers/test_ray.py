@@ -19,6 +19,7 @@ from app.services import Services, open_services
 from app.usecases.labelling import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import ConfigError, WorkerFailed
+from engine.jobs.backends.local import find_pid
 from engine.types import Choice, JobStatus, make_query
 from tests.fakes.provider import KEY, Provider, query_of, run_provider
 
@@ -75,8 +76,7 @@ def test_shards_of_a_killed_worker_are_taken_in_and_not_asked_again(
         job = services.label.start("p", LabelOrder(engine="ray"))
         wait_until(lambda: any(path.stat().st_size for path in workspace.rglob("*.parquet")))
         (child,) = (j for j in services.context.jobs.unfinished_jobs() if j.kind == "ray")
-        assert child.pid is not None
-        os.killpg(child.pid, signal.SIGKILL)
+        os.killpg(find_pid(str(child.handle)), signal.SIGKILL)
         with pytest.raises(WorkerFailed):
             services.context.wait(job.id)
         time.sleep(1)  # what was in flight on the cluster that died with its driver

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import duckdb
 import pytest
@@ -25,6 +25,7 @@ from engine.types import (
     Split,
     TeacherSpec,
     make_query,
+    query_from_json,
 )
 from storage.db import Database
 from storage.jobs import Jobs
@@ -32,7 +33,7 @@ from storage.projects import Projects
 from storage.queries import Queries
 from storage.rationales import Rationales, Version
 from storage.reports import Reports
-from storage.runs import Run, Runs
+from storage.runs import Run, Runs, put_scores
 from storage.selections import Selections, StoredSelection
 
 
@@ -234,10 +235,10 @@ def test_jobs_come_back_oldest_unfinished_first(jobs: Jobs) -> None:
         jobs.add(one)
     assert jobs.unfinished_jobs() == given
     assert jobs.jobs_of("p") == given[::-1]
-    jobs.update_job("z", status=JobStatus.RUNNING, pid=12, pid_started=1.5, offset=99)
+    jobs.update_job("z", status=JobStatus.RUNNING, handle="12 1.5", offset=99)
     jobs.update_job("a", status=JobStatus.FAILED, message="why")
     assert jobs.unfinished_jobs() == [
-        replace(given[0], status=JobStatus.RUNNING, pid=12, pid_started=1.5, offset=99),
+        replace(given[0], status=JobStatus.RUNNING, handle="12 1.5", offset=99),
         given[2],
     ]
     assert jobs.get_job("a").message == "why"
@@ -255,7 +256,8 @@ def test_scores_of_answers_are_stored_beside_them(db: Database, runs: Runs, run:
                 [query],
             )
     items = [EvalItem("stage1", "q1", None, "Answer: B", "B", 4, None, True)]
-    runs.set_scores("run1", "ev", items)
+    with db.write() as writer:
+        put_scores(writer, "run1", "ev", items)
     found = runs.answers("run1", "ev")
     assert found[0] == items[0]
     assert (found[1].query_id, found[1].label, found[1].correct) == ("q2", None, None)
@@ -292,3 +294,14 @@ def test_threads_may_write_and_read_at_once(db: Database) -> None:
         thread.join()
     assert (problems, sorted(done)) == ([], [0, 1, 2, 3])
     assert db.row("SELECT count(*) AS n FROM prompts") == {"n": 40}
+
+
+def test_what_a_task_needs_beside_text_and_choices_comes_back_and_is_of_the_id(db: Database) -> None:
+    queries = Queries(db)
+    extra = {"tests": ["assert f(1) == 2"], "limit": 3}
+    with_tests, plain = make_query("Write f.", extra=extra), make_query("Write f.")
+    assert with_tests.id != plain.id and plain.id == make_query("Write f.", extra={}).id
+    queries.add("other", [with_tests, plain], {})
+    assert queries.get("other") == [with_tests, plain]
+    assert queries.find_one("other", with_tests.id).extra == extra
+    assert query_from_json(json.loads(json.dumps(asdict(with_tests)))) == with_tests

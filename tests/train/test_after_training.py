@@ -23,6 +23,7 @@ from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services, open_services
 from app.usecases.carding import public_name
+from app.usecases.exporting import ExportOrder
 from app.usecases.labelling import LabelOrder
 from app.usecases.playing import Pane
 from app.usecases.publishing import TOKEN as TOKEN_NAME
@@ -215,7 +216,7 @@ def test_the_snippet_of_an_export_loads_it_and_it_answers_as_the_student_did(
 ) -> None:
     services, run = trained
     make_louder(Path(run.folder) / "stage3" / "adapter" / "adapter_model.safetensors")
-    services.export.write("p", tmp_path / form, run.id, "stage3", None, merged=form == "merged")
+    services.export.write("p", tmp_path / form, ExportOrder(run.id, "stage3", form=form))
     card = (tmp_path / form / "README.md").read_text()
     assert "agreement" in card and "forward" in card and str(Path.home()) not in card
     found = re.search(r"```python\n(.*?)```", card, re.DOTALL)
@@ -241,8 +242,8 @@ def test_what_is_pushed_names_no_folder_of_this_machine(
     own = TeacherSpec("own", "local", str(tiny_student))
     services.context.projects.put_teacher(run.project_id, own)
     services.publish.keys.put(TOKEN_NAME, TOKEN)
-    services.context.wait(services.export.merge(run.id, "stage3").id)
-    merged = services.export.merged_folder(run, "stage3")
+    services.context.wait(services.export.prepare(run.id, "stage3", "merged").id)
+    merged = services.export.prepared(run, "stage3", "merged")
     before = (merged / "README.md").read_text()
     with run_hub() as hub:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)

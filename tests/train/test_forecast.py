@@ -12,7 +12,8 @@ from engine.config import LoraSettings, StudentConfig, TrainConfig
 from engine.datasets.full import rationale_rows
 from engine.datasets.rows import Example, row_to_json, student_prompt
 from engine.jobs.forecast import measure
-from engine.jobs.spec import ForecastJob, ForecastStep, write_lines
+from engine.jobs.spec import ForecastJob, ForecastStep
+from engine.lines import write_lines
 from engine.tasks import get_task
 from engine.train.sft import CompletionTrainer, StageJob, train_stage
 from engine.types import make_query

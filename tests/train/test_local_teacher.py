@@ -9,8 +9,9 @@ from app.usecases.labelling import LabelOrder
 from engine.config import ProjectConfig
 from engine.jobs.events import EventLog, read_events
 from engine.jobs.local_label import answer_locally
-from engine.jobs.spec import LocalLabelJob, write_lines
+from engine.jobs.spec import LocalLabelJob
 from engine.label import LabelWork, list_requests
+from engine.lines import write_lines
 from engine.prompts import load_prompt
 from engine.tasks import get_task
 from engine.types import Choice, Purpose, Sampling, TeacherSpec, make_query

@@ -16,7 +16,8 @@ from engine.config import LoraSettings, StudentConfig, TrainConfig
 from engine.datasets.rows import row_to_json
 from engine.jobs.backends.local import worker_command
 from engine.jobs.events import EVENTS_FILE, read_events
-from engine.jobs.spec import SPEC_FILE, STATUS_FILE, StudentJob, WorkerStep, write_atomically, write_lines
+from engine.jobs.spec import SPEC_FILE, STATUS_FILE, StudentJob, WorkerStep, write_spec
+from engine.lines import write_atomically, write_lines
 from engine.types import Event
 from tests.train.test_stages import TASK, examples, rationale_rows
 
@@ -29,18 +30,17 @@ def prepare(folder: Path, tiny: Path) -> Path:
     asks = [{"query_id": e.query.id, "system": "student", "prompt": [["user", e.query.text]]} for e in examples()[:6]]
     train = TrainConfig(updates=UPDATES, learning_rate=1e-2, max_tokens=600, validation=0, save_every=5)
     steps = (
-        WorkerStep(kind="train", name="stage1", file=rows, folder=str(folder / "stage1"), train=train),
+        WorkerStep(kind="train", name="stage1", file=rows, folder=folder / "stage1", train=train),
         WorkerStep(
             kind="write",
             name="answers",
             file=write_lines(folder / "answers.jsonl", asks),
-            start=str(folder / "stage1" / "adapter"),
+            start=folder / "stage1" / "adapter",
             max_new_tokens=8,
         ),
     )
     student = StudentConfig(model=str(tiny), lora=LoraSettings(rank=4), generate_batch=2)
-    payload = StudentJob(student=student, steps=steps).model_dump(mode="json")
-    write_atomically(folder / SPEC_FILE, {"kind": "student", "payload": payload})
+    write_spec(folder, StudentJob(student=student, steps=steps))
     return folder
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.jobs.events import EventLog, SilentLog, read_events, scan_events
-from engine.jobs.spec import read_lines, write_atomically, write_lines
+from engine.lines import read_lines, write_atomically, write_lines
 from engine.redaction import Redactor
 from engine.types import hash_id
 

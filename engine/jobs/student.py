@@ -1,0 +1,90 @@
+"""Steps on one student: trained, or letting it write, one after the other (worker only)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from engine.datasets.encode import count_tokens
+from engine.datasets.rows import row_from_json
+from engine.errors import TacitError
+from engine.infer import Ask, Writer, load_student, load_tokenizer, pick_device
+from engine.jobs.context import JobContext, is_first
+from engine.jobs.spec import StudentJob, WorkerStep
+from engine.lines import read_lines
+from engine.ports import EventSink
+from engine.train.sft import StageJob, train_stage
+from engine.types import Event
+
+
+def run(job: StudentJob, context: JobContext) -> bool:
+    """Do the steps that are not done yet; False if it was stopped before the end."""
+    return run_steps(job, context.journal, context.sink, context.stop)
+
+
+def run_steps(job: StudentJob, journal: Sequence[Event], sink: EventSink, stop: Callable[[], bool]) -> bool:
+    """Do the steps that the journal does not tell of yet; False if it was stopped before the end."""
+    done = {event.data["step"] for event in journal if event.type == "step_finished"}
+    answered = {(e.data["step"], e.data["query_id"], e.data["system"]) for e in journal if e.type == "answer"}
+    for step in job.steps:
+        if step.name in done:
+            continue
+        sink.emit("step_started", step=step.name)
+        result = _run_step(job, step, sink, stop, answered)
+        if result is None:
+            return False
+        sink.emit("step_finished", step=step.name, result=result)
+    return True
+
+
+def _run_step(
+    job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool], answered: set[tuple[str, str, str]]
+) -> dict[str, Any] | None:
+    if step.kind == "train":
+        return _train(job, step, sink, stop)
+    if not is_first():
+        return {}
+    asked = read_lines(step.file)
+    items = [item for item in asked if (step.name, item["query_id"], item["system"]) not in answered]
+    if step.kind == "count":
+        tokens = count_tokens(load_tokenizer(job.student), [item["text"] for item in items])
+        for item, count in zip(items, tokens, strict=True):
+            sink.emit("answer", step=step.name, **item, tokens=count, finished=True)
+        return {"answers": len(asked)}
+    return {"answers": len(asked)} if _write(job, step, items, sink, stop) else None
+
+
+def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool]) -> dict[str, Any] | None:
+    if step.train is None or step.folder is None:
+        raise TacitError(f"step {step.name} lacks its settings")
+    stage = StageJob(
+        name=step.name,
+        student=job.student,
+        train=step.train,
+        rows=tuple(row_from_json(row) for row in read_lines(step.file)),
+        start=step.start,
+        folder=step.folder,
+    )
+    result = train_stage(stage, sink, stop)
+    return asdict(result) if result.finished else None
+
+
+def _write(
+    job: StudentJob, step: WorkerStep, items: list[dict[str, Any]], sink: EventSink, stop: Callable[[], bool]
+) -> bool:
+    """Let the student answer; False if it was stopped before the end."""
+    device = pick_device()
+    model = load_student(job.student, step.start, device)
+    writer = Writer(model, load_tokenizer(job.student), step.max_new_tokens, job.student.generate_batch, stop)
+    systems = {item["query_id"]: item["system"] for item in items}
+    for number, generation in enumerate(writer.write(list(_asks(items))), 1):
+        sink.emit("answer", step=step.name, system=systems[generation.query_id], **asdict(generation))
+        if number % job.student.generate_batch == 0:
+            sink.emit("progress", step=step.name, done=number, of=len(items))
+    return not stop()
+
+
+def _asks(items: list[dict[str, Any]]) -> Iterator[Ask]:
+    for item in items:
+        yield Ask(item["query_id"], tuple((str(role), str(text)) for role, text in item["prompt"]))
