@@ -9,12 +9,12 @@ from typing import Any
 
 from app.recipe import SEED, Recipe
 from app.services import Services
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import NotFound
 from engine.puzzles import Puzzle, generate_puzzles
 from engine.tasks import DEFAULT_TASK
-from engine.types import Event, Query, RunStatus, Split, make_query
+from engine.values import Event, Query, RunStatus, Split, make_query
 from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run

@@ -9,37 +9,37 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.usecases.answering import AnswerService
-from app.usecases.asking import Asking
-from app.usecases.browsing import BrowseService
-from app.usecases.calibrating import CalibrateService
-from app.usecases.carrying import CarryService
-from app.usecases.comparing import CompareService
-from app.usecases.compressing import AGAIN, CompressService
-from app.usecases.context import Context, open_context
-from app.usecases.data import DataService
-from app.usecases.exporting import ExportService
-from app.usecases.finding import ProjectService
-from app.usecases.forecasting import ForecastService
-from app.usecases.keeping import KeepService
-from app.usecases.labelling import LabelService
-from app.usecases.planning import PlanService
-from app.usecases.playing import PLAY, PlayService
-from app.usecases.previewing import PreviewService
-from app.usecases.prompting import PromptService
-from app.usecases.publishing import PUSH, PUSHING, PublishService
-from app.usecases.quoting import QuoteService
-from app.usecases.reading import ReadService
-from app.usecases.remaining import RemainingService
-from app.usecases.resembling import ResembleService
-from app.usecases.reviewing import ReviewService
-from app.usecases.running import RunService
-from app.usecases.selecting import SelectService
-from app.usecases.standing import StandingService
-from app.usecases.surveying import SurveyService
-from app.usecases.teaching import TeacherService
-from app.usecases.waiting import JobService
-from app.usecases.watching import WatchService
+from app.usecases.compression.compressions import AGAIN, CompressService
+from app.usecases.compression.reviews import ReviewService
+from app.usecases.data.imports import DataService
+from app.usecases.data.near_duplicates import ResembleService
+from app.usecases.data.previews import PreviewService
+from app.usecases.evaluation.comparisons import CompareService
+from app.usecases.exports.exports import ExportService
+from app.usecases.exports.hub import PUSH, PUSHING, PublishService
+from app.usecases.labelling.answers import AnswerService
+from app.usecases.labelling.label import LabelService
+from app.usecases.labelling.quotes import QuoteService
+from app.usecases.playground.answers import PLAY, PlayService
+from app.usecases.projects.copies import CarryService
+from app.usecases.projects.lookup import ProjectService
+from app.usecases.projects.status import StandingService
+from app.usecases.selection.calibration import CalibrateService
+from app.usecases.selection.overviews import SurveyService
+from app.usecases.selection.queries import BrowseService
+from app.usecases.selection.selections import SelectService
+from app.usecases.teachers.connections import Connections
+from app.usecases.teachers.prompts import PromptService
+from app.usecases.teachers.teachers import TeacherService
+from app.usecases.training.forecasts import ForecastService
+from app.usecases.training.plans import PlanService
+from app.usecases.training.progress import WatchService
+from app.usecases.training.remaining import RemainingService
+from app.usecases.training.run_reports import ReadService
+from app.usecases.training.runs import RunService
+from app.usecases.workspace.context import Context, open_context
+from app.usecases.workspace.jobs import JobService
+from app.usecases.workspace.upkeep import KeepService
 from engine.errors import ConfigError
 from engine.jobs.backends import BACKENDS, Backend
 from engine.jobs.supervisor import Supervisor
@@ -125,7 +125,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         devices,
         before_worker=services.play.resident.end,
     )
-    context.supervisor.redactor = services.label.asking.keys.redactor
+    context.supervisor.redactor = services.label.connections.keys.redactor
     try:
         context.supervisor.recover()
         services.run.stop_cut_off()
@@ -139,10 +139,10 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
 
 def _compose(context: Context) -> Services:
     """All use cases over an open workspace."""
-    asking = Asking(context)
+    connections = Connections(context)
     label, compressing, selecting = (
-        LabelService(context, asking),
-        CompressService(context, asking),
+        LabelService(context, connections),
+        CompressService(context, connections),
         SelectService(context),
     )
     run, exporting = RunService(context, compressing, selecting), ExportService(context)
@@ -153,7 +153,7 @@ def _compose(context: Context) -> Services:
         projects=ProjectService(context),
         jobs=JobService(context),
         data=DataService(context),
-        teachers=TeacherService(context, asking),
+        teachers=TeacherService(context, connections),
         label=label,
         answers=AnswerService(context),
         quote=QuoteService(context, label),
@@ -175,7 +175,7 @@ def _compose(context: Context) -> Services:
         forecast=forecasting,
         watch=WatchService(context, remaining),
         compare=CompareService(context),
-        play=PlayService(context, asking, label),
-        publish=PublishService(context, asking.keys, exporting),
+        play=PlayService(context, connections, label),
+        publish=PublishService(context, connections.keys, exporting),
         keep=KeepService(context),
     )

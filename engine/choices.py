@@ -7,7 +7,7 @@ import string
 from typing import Any
 
 from engine.errors import InputError
-from engine.types import Choice
+from engine.values import Choice
 
 MOST = len(string.ascii_uppercase)
 

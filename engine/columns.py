@@ -14,7 +14,7 @@ from engine.ports import Task
 from engine.records import MAX_COLUMNS, Record
 from engine.tasks.reply import read_score
 from engine.teachers.recorded import Recording
-from engine.types import Query, Split, hash_id, make_query
+from engine.values import Query, Split, hash_id, make_query
 
 _HEAD = 1000
 _BLOCK = 10_000

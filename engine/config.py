@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from engine.errors import ConfigError
 from engine.keys import LISTED, PATTERN, can_hold_key
-from engine.types import Sampling, TeacherSpec, hash_id
+from engine.values import Sampling, TeacherSpec, hash_id
 from engine.wording import say_wrong
 
 

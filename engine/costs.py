@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from engine.config import MOST_PRICE
 from engine.errors import CapReached, ConfigError, TeacherError
-from engine.types import MOST_COST, TeacherSpec, Usage
+from engine.values import MOST_COST, TeacherSpec, Usage
 
 _FREE_PROVIDERS = ("scripted", "recorded", "local")
 _MILLION = Decimal(1_000_000)

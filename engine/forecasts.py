@@ -52,7 +52,7 @@ def guess_length(dataset: str) -> float:
     return _LENGTH_UNTRAINED if dataset == UNTRAINED else DATASETS.get(dataset).length
 
 
-class Written(NamedTuple):
+class PlannedWriting(NamedTuple):
     """What the student writes: prompts of an answer step, held-out queries, tokens of a middling rationale."""
 
     asked: int
@@ -60,7 +60,7 @@ class Written(NamedTuple):
     rationale: float
 
 
-def reckon(plan: Plan, measured: Mapping[str, Any], written: Written) -> Forecast:
+def reckon(plan: Plan, measured: Mapping[str, Any], written: PlannedWriting) -> Forecast:
     """The forecast of a plan from what a worker measured (`engine.jobs.forecast`)."""
     datasets = {step["name"]: step for step in measured["steps"]}
     speed = measured["train_tokens_per_second"]
@@ -81,7 +81,7 @@ def reckon(plan: Plan, measured: Mapping[str, Any], written: Written) -> Forecas
     )
 
 
-def _count_prompts(plan: Plan, written: Written) -> list[tuple[int, float]]:
+def _count_prompts(plan: Plan, written: PlannedWriting) -> list[tuple[int, float]]:
     """How many prompts each answering step has, and how many tokens its answers may take."""
     taught = {step.name: guess_length(step.dataset) for step in plan.trained}
     found = []

@@ -21,7 +21,7 @@ from engine.errors import StateError
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.ports import Task
 from engine.prompts import load_prompt
-from engine.types import Query, StageRow, TeacherSpec, hash_id
+from engine.values import Query, StageRow, TeacherSpec, hash_id
 
 STUDENT = "student"
 """The system as which the student writes rationales of its own."""
@@ -59,7 +59,7 @@ def find_next(plan: Plan, finished: Collection[str]) -> Next:
     return Next(tuple(passed), tuple(together))
 
 
-class Ask(NamedTuple):
+class StudentPrompt(NamedTuple):
     """A prompt for the student, and under which system's name it answers."""
 
     query_id: str
@@ -145,7 +145,7 @@ class Pipeline:
         rows, _ = split_validation(self.training_rows(step), step.train.validation)
         return step.train.updates or math.ceil(step.train.epochs * len(rows) / step.train.batch_size)
 
-    def asks(self, step: Answer | Evaluate) -> list[Ask]:
+    def asks(self, step: Answer | Evaluate) -> list[StudentPrompt]:
         """The prompts of a step in which the student writes.
 
         Raises:
@@ -155,14 +155,17 @@ class Pipeline:
         if isinstance(step, Answer):
             wanted = {example.query.id for example in self.material.examples}
             queries = [query for query in self.material.asked if query.id in wanted]
-            return [Ask(query.id, STUDENT, student_prompt(task, query)) for query in queries]
+            return [StudentPrompt(query.id, STUDENT, student_prompt(task, query)) for query in queries]
         if not self.material.heldout:
             raise StateError("the project has no held-out queries to evaluate on; import some with --heldout")
         if step.start is not None:
-            return [Ask(query.id, step.system, student_prompt(task, query)) for query in self.material.heldout]
+            return [
+                StudentPrompt(query.id, step.system, student_prompt(task, query)) for query in self.material.heldout
+            ]
         shots = pick_shots(self.material.examples, step.shots)
         return [
-            Ask(query.id, step.system, student_prompt(task, query, "vanilla", shots)) for query in self.material.heldout
+            StudentPrompt(query.id, step.system, student_prompt(task, query, "vanilla", shots))
+            for query in self.material.heldout
         ]
 
     def fingerprint(self, step: AnyStep) -> str:
@@ -242,6 +245,6 @@ def find_systems(plan: Plan) -> dict[str, str]:
     return {step.system: step.name for step in plan.evaluated}
 
 
-def as_line(ask: Ask) -> dict[str, Any]:
+def as_line(ask: StudentPrompt) -> dict[str, Any]:
     """A prompt as a line of a worker's file."""
     return {"query_id": ask.query_id, "system": ask.system, "prompt": [list(turn) for turn in ask.prompt]}

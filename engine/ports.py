@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.types import Event, Job, ParsedReply, Purpose, Query, Reply, TeacherSpec
+from engine.values import Event, Job, ParsedReply, Purpose, Query, Reply, TeacherSpec
 
 
 @dataclass(frozen=True)

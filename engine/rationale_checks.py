@@ -9,7 +9,7 @@ import regex
 from engine.arithmetic import find_wrong_equations
 from engine.ports import Task
 from engine.tasks.reply import find_answer_line
-from engine.types import Query
+from engine.values import Query
 
 _WORD = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]|[^\W_]+")
 _EMPTY_WORDS = frozenset(

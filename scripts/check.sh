@@ -10,5 +10,5 @@ run "$bin/ruff" check .
 run "$bin/mypy"
 run "$bin/lint-imports"
 run "$bin/python" scripts/gates.py
-run "$bin/python" -c "import sys, app.main; sys.exit('importing app.main brings torch' if 'torch' in sys.modules else 0)"
+run "$bin/python" -c "import sys, app.web.main; sys.exit('importing app.web.main brings torch' if 'torch' in sys.modules else 0)"
 exit $failed

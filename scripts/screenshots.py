@@ -13,9 +13,9 @@ from urllib.parse import quote
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from app.main import PATHS, build_app
 from app.services import open_services
-from app.serving import launch_options
+from app.web.main import PATHS, build_app
+from app.web.server import launch_options
 
 PAGES = ("projects", *PATHS[1:])
 SIZES = ((1280, 900), (390, 844))

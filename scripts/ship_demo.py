@@ -16,12 +16,12 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from app.console import EventBars, err
+from app.cli.console import EventBars, err
 from app.demo import run_demo
+from app.hosted_demo.shipped_project import SHIPPED
 from app.recipe import FULL
 from app.services import open_services
-from app.shipping import SHIPPED
-from app.usecases.judging import groups_of, judge
+from app.usecases.evaluation.verdicts import groups_of, judge
 
 MOST_BYTES = 20_000_000
 

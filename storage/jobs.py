@@ -13,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from engine.errors import NotFound
-from engine.reports import Scored
-from engine.types import MOST_COST, MOST_TOKENS, Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
+from engine.values import MOST_COST, MOST_TOKENS, Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
+from engine.values.report import ScoredRun
 from storage.db import Database, Writer
 from storage.projects import now
 from storage.reports import put_report
@@ -236,9 +236,9 @@ def _load_vectors(file: Path) -> NDArray[np.float32]:
     return vectors
 
 
-def _load_scores(file: Path) -> Scored:
+def _load_scores(file: Path) -> ScoredRun:
     try:
-        return Scored.from_dict(json.loads(file.read_text("utf-8")))
+        return ScoredRun.from_dict(json.loads(file.read_text("utf-8")))
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise ValueError("the file of a scoring job is gone or can't be read") from error
 
@@ -297,7 +297,7 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
             )
 
 
-def _take_scores(writer: Writer, run_id: str, scored: Scored) -> None:
+def _take_scores(writer: Writer, run_id: str, scored: ScoredRun) -> None:
     """Verdicts and report in place of earlier ones."""
     writer.run("UPDATE answers SET correct = NULL WHERE run_id = ?", [run_id])
     for step, items in scored.items.items():

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from engine.types import Purpose
+from engine.values import Purpose
 from storage.db import Database
 
 _SUMS = """

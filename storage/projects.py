@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.config import ProjectConfig, read_config
 from engine.errors import Conflict, InputError, NotFound
-from engine.types import Sampling, TeacherSpec, hash_id
+from engine.values import Sampling, TeacherSpec, hash_id
 from storage.db import Database, Row
 
 OF_VISITORS = re.compile(r"your copy [0-9a-f]{8}")

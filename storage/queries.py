@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.errors import NotFound
-from engine.types import Choice, Query, Split
+from engine.values import Choice, Query, Split
 from storage.db import Database
 
 _QUERY = "id, key, text, choices, kind, split, extra"

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.errors import Conflict
-from engine.types import RationaleOrigin
+from engine.values import RationaleOrigin
 from storage.db import Database
 from storage.projects import now
 from storage.runs import Run

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pyarrow as pa
 
-from engine.reports import EVERY_REPORT, SECONDS, Difference, ReportRow, Value
+from engine.values.report import EVERY_REPORT, SECONDS, Difference, ReportRow, Value
 from storage.db import Database, Row, Writer
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from engine.config import read_config
 from engine.errors import NotFound
 from engine.plans import Plan
-from engine.types import EvalItem, Generation, JobStatus, RunStatus
+from engine.values import EvalItem, Generation, JobStatus, RunStatus
 from storage.db import Database, Writer
 from storage.projects import now
 

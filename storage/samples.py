@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.types import Sample, Split, hash_id
+from engine.values import Sample, Split, hash_id
 from storage.db import Database
 
 _TEXT_FIELDS = ("project_id", "id", "query_id", "teacher", "rationale", "label", "label_key")

@@ -12,7 +12,7 @@ import pyarrow as pa
 from engine.config import read_config
 from engine.errors import NotFound
 from engine.selection.settings import SelectionConfig
-from engine.types import SelectionRow
+from engine.values import SelectionRow
 from storage.db import Database, Row, Writer
 from storage.projects import now
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from app.usecases.context import Context, open_context
-from app.usecases.data import DataService
-from app.usecases.selecting import SelectService
+from app.usecases.data.imports import DataService
+from app.usecases.selection.selections import SelectService
+from app.usecases.workspace.context import Context, open_context
 from engine.config import ProjectConfig
 from engine.packaged import PACKAGED_EMBEDDER
 from engine.selection.arrays import SelectionInput

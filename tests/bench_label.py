@@ -17,10 +17,10 @@ from pathlib import Path
 import openai
 
 from app.services import open_services
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.prompts import load_prompt
-from engine.types import make_query
+from engine.values import make_query
 
 IN_FLIGHT = 64
 

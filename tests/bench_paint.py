@@ -14,9 +14,9 @@ from pathlib import Path
 import gradio as gr
 from playwright.sync_api import Browser, sync_playwright
 
-from app.main import build_app
 from app.services import open_services
-from app.serving import launch_options
+from app.web.main import build_app
+from app.web.server import launch_options
 
 ROUNDS = 7
 _PAINT = """() => new Promise((resolve) => {

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine.selection.arrays import SelectionInput
-from engine.types import Query
+from engine.values import Query
 
 ROOT = Path(__file__).parent.parent
 READS_GOLDS = (".golds(", ".answers_beside_golds(", "FROM golds", "JOIN golds")
@@ -26,11 +26,11 @@ ASKS = {"rows", "row", "remembered", "arrays", "arrow", "write", "read", "alone"
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("app.main", {"torch", "transformers", "sentence_transformers"}),
+        ("app.web.main", {"torch", "transformers", "sentence_transformers"}),
         ("app.services", {"torch", "gradio", "sympy"}),
-        ("app.__main__", {"torch", "gradio", "duckdb", "numpy"}),
+        ("app.cli.main", {"torch", "gradio", "duckdb", "numpy"}),
         ("engine.selection.select", {"torch", "gradio", "duckdb"}),
-        ("engine.label", {"torch", "gradio", "duckdb"}),
+        ("engine.labelling.online", {"torch", "gradio", "duckdb"}),
     ],
 )
 def test_importing_a_module_leaves_heavy_packages_out(module: str, absent: set[str]) -> None:
@@ -61,13 +61,14 @@ def test_only_scoring_reads_gold_labels() -> None:
         for path in (ROOT / package).rglob("*.py")
         if any(reads in path.read_text() for reads in READS_GOLDS)
     }
-    shown_beside_answers, copied_as_they_are = "app/usecases/comparing.py", "storage/copies.py"
-    scored = {"app/usecases/scoring.py", "app/usecases/calibrating.py", "storage/queries.py"}
+    shown_beside_answers, copied_as_they_are = "app/usecases/evaluation/comparisons.py", "storage/copies.py"
+    scored = {"app/usecases/evaluation/scores.py", "app/usecases/selection/calibration.py", "storage/queries.py"}
     assert readers == scored | {shown_beside_answers, "storage/runs.py", copied_as_they_are}
-    calibrating = (ROOT / "app/usecases/calibrating.py").read_text()
+    calibrating = (ROOT / "app/usecases/selection/calibration.py").read_text()
     assert not {word for word in (".add(", ".write(", "select.select(", "overrule") if word in calibrating}
-    deciding = ("selecting", "presets", "tallies")
-    assert not [name for name in deciding if "calibrating" in (ROOT / f"app/usecases/{name}.py").read_text()]
+    deciding = ("selections", "presets", "tallies")
+    texts = {name: (ROOT / f"app/usecases/selection/{name}.py").read_text() for name in deciding}
+    assert not [name for name, text in texts.items() if "calibration" in text]
 
 
 def test_all_sql_is_in_storage() -> None:
@@ -103,7 +104,7 @@ def test_sql_is_told_from_other_words(code: str, found: bool) -> None:
 
 def test_pages_and_commands_reach_use_cases_only() -> None:
     composition = ROOT / "app/services.py"
-    paths = {*(ROOT / "app").glob("*.py"), *(ROOT / "app/pages").glob("*.py")} - {composition}
+    paths = {path for path in (ROOT / "app").rglob("*.py") if "usecases" not in path.parts} - {composition}
     assert {str(path.relative_to(ROOT)) for path in paths if _reaches_context(path)} == set()
 
 

@@ -20,7 +20,7 @@ import typer
 import yaml
 from typer._click.exceptions import ClickException
 
-from app.__main__ import app
+from app.cli.main import app
 from engine.selection import SelectionInput, select
 from engine.selection.rules import RULES
 from engine.selection.settings import NONE, read_selection
@@ -29,7 +29,7 @@ from tests.fakes.variants import registered
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [README, *GUIDES]
+PAGES = [README, ROOT / "ARCHITECTURE.md", *GUIDES]
 RUN = "<!-- run -->\n"
 """Stands before a block of a page that is run here."""
 _BLOCK = re.compile(rf"^(?P<run>{RUN})?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

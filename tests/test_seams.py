@@ -20,38 +20,36 @@ import torch
 from pydantic import Field
 from typer.testing import CliRunner
 
-from app.__main__ import app
-from app.console import report_lines
-from app.main import build_app
-from app.pages.evaluate import _line
+from app.cli.main import app
 from app.services import open_services
-from app.usecases.comparing import System
-from app.usecases.labelling import LabelOrder
+from app.usecases.evaluation.comparisons import System
+from app.usecases.evaluation.report_lines import report_lines
+from app.usecases.labelling.label import LabelOrder
+from app.web.main import build_app
+from app.web.pages.evaluate import _line
 from engine.compression import COMPRESSORS, Compressor
 from engine.config import ProjectConfig, StudentConfig
 from engine.datasets import DATASETS, DatasetKind, Materials
 from engine.datasets.rows import Example, complete, make_row, row_to_json, student_prompt
-from engine.evaluate import summarise
+from engine.evaluation.measures import MEASURES, Measure
+from engine.evaluation.report import summarise
 from engine.exports import EXPORTERS as EXPORTS
 from engine.exports import Exporter, Outgoing, Scope, Student
-from engine.forecasts import Written, find_measured, reckon
-from engine.infer import Ask as InferAsk
-from engine.infer import Writer, load_student, load_tokenizer, pick_device
+from engine.forecasts import PlannedWriting, find_measured, reckon
+from engine.inference.writer import Writer, WriteRequest, load_student, load_tokenizer, pick_device
 from engine.jobs.backends import BACKENDS, Outcome
 from engine.jobs.events import EVENTS_FILE, Scan, scan_events
 from engine.jobs.forecast import measure
 from engine.jobs.inline import Heard, InlineRun, label_queries
 from engine.jobs.spec import STATUS_FILE, ForecastJob, ForecastStep
-from engine.label import LabelWork
+from engine.labelling.online import LabelWork
 from engine.lines import write_lines
 from engine.losses import LOSSES, Loss
-from engine.measures import MEASURES, Measure
-from engine.pipeline import STUDENT, Ask, Material, Pipeline, as_line
+from engine.pipeline import STUDENT, Material, Pipeline, StudentPrompt, as_line
 from engine.plans import PLANS, Compress, Evaluate, Plan, PlanKind, Train, make_plan
 from engine.plans.order import PlanOrder, PlanSettings
 from engine.prompts import load_prompt
 from engine.puzzles import generate_puzzles
-from engine.reports import Value
 from engine.selection import arrange, select
 from engine.selection.factors import FACTORS, Factor, Scored
 from engine.selection.rules import RULES, Rule, Stage, State
@@ -60,7 +58,8 @@ from engine.selection.settings import NONE, SelectionConfig, read_selection
 from engine.tasks import TASKS, get_task
 from engine.tasks.custom import CustomTask
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.types import EvalItem, JobStatus, ParsedReply, Query, RunStatus, Sample, Split, StageRow, make_query
+from engine.values import EvalItem, JobStatus, ParsedReply, Query, RunStatus, Sample, Split, StageRow, make_query
+from engine.values.report import Value
 from tests.fakes.variants import registered
 
 
@@ -317,7 +316,7 @@ def ask_exported(run: InlineRun, folder: Path) -> dict[str, str]:
     back = EXPORTS.get("weights").read(folder)
     assert isinstance(back, Student)
     model = load_student(back.config, back.adapter, pick_device())
-    asks = [InferAsk(q.id, student_prompt(run.material.task, q)) for q in run.material.heldout]
+    asks = [WriteRequest(q.id, student_prompt(run.material.task, q)) for q in run.material.heldout]
     writer = Writer(
         model, load_tokenizer(back.config), run.plan.student.generate_tokens, run.plan.student.generate_batch
     )
@@ -353,11 +352,13 @@ def forecast(plan: Plan, pipeline: Pipeline, folder: Path) -> Any:
     assert find_measured(plan) == {"full": train}
     file = write_lines(folder / "full.jsonl", map(row_to_json, pipeline.rows("full")))
     task, asked = pipeline.material.task, pipeline.material.asked
-    asks = write_lines(folder / "asks.jsonl", [as_line(Ask(q.id, STUDENT, student_prompt(task, q))) for q in asked])
+    asks = write_lines(
+        folder / "asks.jsonl", [as_line(StudentPrompt(q.id, STUDENT, student_prompt(task, q))) for q in asked]
+    )
     heard = Heard()
     step = ForecastStep(name="full", file=file, train=train.train)
     measure(ForecastJob(student=plan.student, steps=(step,), asks=asks), heard)
-    return reckon(plan, heard.of("measured")[0], Written(len(asked), len(pipeline.material.heldout), 40.0))
+    return reckon(plan, heard.of("measured")[0], PlannedWriting(len(asked), len(pipeline.material.heldout), 40.0))
 
 
 def test_a_loss_is_what_an_update_minimises(tiny_student: Path, tmp_path: Path) -> None:

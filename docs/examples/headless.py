@@ -6,10 +6,10 @@ from pathlib import Path
 
 from engine.config import StudentConfig, TrainConfig
 from engine.datasets.rows import Example
-from engine.embed import open_embedder
-from engine.evaluate import summarise
+from engine.evaluation.report import summarise
+from engine.inference.embedder import open_embedder
 from engine.jobs.inline import InlineRun, label_queries
-from engine.label import LabelWork
+from engine.labelling.online import LabelWork
 from engine.pipeline import Material
 from engine.plans.twt import twt_plan
 from engine.prompts import load_prompt
@@ -17,7 +17,7 @@ from engine.puzzles import generate_puzzles
 from engine.selection import arrange, dcrs, select
 from engine.tasks import get_task
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.types import make_query
+from engine.values import make_query
 
 task, puzzles = get_task("custom"), generate_puzzles(30, seed=1)
 queries = {query.id: query for query in (make_query(puzzle.text, kind=puzzle.kind) for puzzle in puzzles)}

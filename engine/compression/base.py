@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from engine.datasets.rows import Example
 from engine.errors import ErrorKind, TeacherError
-from engine.label import object_schema
+from engine.labelling.online import object_schema
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import load_prompt
 from engine.registry import Registry
-from engine.teachers.calling import About, Caller, Outcome, journal
-from engine.types import Generation, ParsedReply, Purpose
+from engine.teachers.caller import About, Caller, Outcome, journal
+from engine.values import Generation, ParsedReply, Purpose
 
 COMPRESS_SCHEMA = object_schema({"rationale": {"type": "string"}, "label": {"type": "string"}})
 CHECK_SCHEMA = object_schema({"label": {"type": "string"}})

@@ -11,11 +11,11 @@ from engine.compression.base import Asker, Compressor, CompressWork
 from engine.compression.student_rationales import judge_student
 from engine.datasets.rows import Example
 from engine.errors import CapReached, ConfigError, TeacherError
-from engine.label import run_all
+from engine.labelling.online import run_all
 from engine.ports import EventSink, Task, Teacher
 from engine.rationale_checks import find_flaw
-from engine.teachers.calling import Caller, Stopped
-from engine.types import Generation, Purpose
+from engine.teachers.caller import Caller, Stopped
+from engine.values import Generation, Purpose
 
 PRESERVED = "answer preserved"
 KEPT = "kept original: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.ports import Task
 from engine.rationale_checks import repeats_itself
-from engine.types import Generation, Query
+from engine.values import Generation, Query
 
 
 def judge_student(task: Task, query: Query, label: str, student: Generation | None) -> str | None:

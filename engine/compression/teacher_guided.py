@@ -6,7 +6,7 @@ from engine.compression.base import COMPRESSORS, Asker, Compressor, CompressWork
 from engine.compression.student_rationales import judge_student, strip_answer
 from engine.ports import Task
 from engine.prompts import UNSOUND
-from engine.types import ParsedReply, Purpose
+from engine.values import ParsedReply, Purpose
 
 TEACHER_GUIDED = "teacher-guided"
 _GUIDED, _AGAIN = "guided", "again"

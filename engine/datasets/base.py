@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from engine.datasets.rows import Example
 from engine.ports import Task
 from engine.registry import Registry
-from engine.types import StageRow
+from engine.values import StageRow
 
 Text = tuple[str, tuple[str, ...]]
 """A rewritten rationale and its flags."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from engine.datasets.base import DATASETS, DatasetKind, Materials
 from engine.datasets.full import FULL, rationale_rows
 from engine.ports import Task
-from engine.types import StageRow
+from engine.values import StageRow
 
 
 def make(task: Task, given: Materials) -> list[StageRow]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from engine.datasets.rows import ChatText
-from engine.types import StageRow, hash_id
+from engine.values import StageRow, hash_id
 
 IGNORED = -100
 """The label of a token that no loss is taken on (torch's cross entropy)."""

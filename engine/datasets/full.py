@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine.datasets.base import DATASETS, DatasetKind, Materials
 from engine.datasets.rows import Example, complete, make_row
 from engine.ports import Task
-from engine.types import StageRow
+from engine.values import StageRow
 
 FULL = "full"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine.datasets.base import DATASETS, DatasetKind, Materials
 from engine.datasets.rows import Example, complete, make_row
 from engine.ports import Task
-from engine.types import StageRow, hash_id
+from engine.values import StageRow, hash_id
 
 
 def label_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.ports import Task
 from engine.prompts import load_prompt
-from engine.types import Query, StageRow, hash_id
+from engine.values import Query, StageRow, hash_id
 
 ChatText = tuple[tuple[str, str], ...]
 ANSWER = "Answer: "

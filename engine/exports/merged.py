@@ -28,7 +28,7 @@ def write_merged(given: Outgoing, to: Path) -> None:
         raise MissingPart(f"there is no adapter in {student.adapter}")
     part = to.with_name(f"{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    import_module("engine.merging").merge(student.config, student.adapter, part)  # brings torch
+    import_module("engine.inference.merging").merge(student.config, student.adapter, part)  # brings torch
     for name, text in given.notes.items():
         (part / Path(name).name).write_text(text, "utf-8")
     part.rename(to)

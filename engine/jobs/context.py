@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.jobs.events import EVENTS_FILE, read_events
 from engine.ports import EventSink
-from engine.types import Event
+from engine.values import Event
 
 
 @dataclass(frozen=True)

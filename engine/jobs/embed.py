@@ -6,12 +6,12 @@ import signal
 
 import numpy as np
 
-from engine.embed import open_embedder
+from engine.inference.embedder import open_embedder
 from engine.jobs.context import JobContext
 from engine.jobs.spec import EmbedJob, NearDuplicatesJob
 from engine.lines import read_lines, write_lines
 from engine.selection.overviews import find_close_pairs
-from engine.types import hash_id
+from engine.values import hash_id
 
 
 def run(job: EmbedJob | NearDuplicatesJob, context: JobContext) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.redaction import Redactor
-from engine.types import Event
+from engine.values import Event
 
 EVENTS_FILE = "events.jsonl"
 _MOST_SEQ = 2**53

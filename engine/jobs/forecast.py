@@ -16,14 +16,14 @@ from transformers import TrainerCallback
 from engine.datasets.encode import Encoded
 from engine.datasets.rows import row_from_json
 from engine.errors import StateError
-from engine.infer import Ask, Device, Writer, load_student, load_tokenizer, pick_device
+from engine.inference.writer import Device, Writer, WriteRequest, load_student, load_tokenizer, pick_device
 from engine.jobs.context import JobContext
 from engine.jobs.spec import ForecastJob, ForecastStep
 from engine.lines import read_lines
 from engine.losses import LOSSES
 from engine.ports import EventSink
 from engine.train.sft import CompletionTrainer, StageJob, _arguments, _as_dataset, open_adapter
-from engine.types import StageRow
+from engine.values import StageRow
 
 _UPDATES = 2
 _WORDS = 16
@@ -137,7 +137,7 @@ class _Clock(TrainerCallback):  # type: ignore[misc]
 
 def _measure_writing(job: ForecastJob, tokenizer: Any, device: Device) -> float | None:
     """Tokens a second that the untrained student writes, as many prompts at a time as a run's; None if it is silent."""
-    asks = [Ask(a["query_id"], tuple((str(r), str(t)) for r, t in a["prompt"])) for a in read_lines(job.asks)]
+    asks = [WriteRequest(a["query_id"], tuple((str(r), str(t)) for r, t in a["prompt"])) for a in read_lines(job.asks)]
     writer = Writer(load_student(job.student, None, device), tokenizer, _WORDS, job.student.generate_batch)
     began = time.perf_counter()
     wrote = sum(generation.tokens for generation in writer.write(asks))

@@ -13,15 +13,15 @@ from typing import Any
 
 from engine.compression import COMPRESSORS, assign, compress
 from engine.errors import StateError
-from engine.evaluate import score_item
+from engine.evaluation.report import score_item
 from engine.jobs.bundle import write_step
 from engine.jobs.spec import StudentJob
 from engine.jobs.student import run_steps
-from engine.label import LabelWork, label
+from engine.labelling.online import LabelWork, label
 from engine.pipeline import Material, Pipeline, find_next
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.ports import Teacher
-from engine.types import EvalItem, Generation, Sample
+from engine.values import EvalItem, Generation, Sample
 
 
 @dataclass
@@ -43,7 +43,7 @@ def label_queries(work: LabelWork) -> list[Sample]:
     """Ask all teachers all queries; the samples that came of it. Replies that can't be read give none.
 
     Raises:
-        CapReached: as `engine.label.label`.
+        CapReached: as `engine.labelling.online.label`.
     """
     heard = Heard()
     asyncio.run(label(work, heard))

@@ -11,15 +11,15 @@ import torch
 
 from engine.config import StudentConfig
 from engine.datasets.encode import encode_prompt
-from engine.infer import Ask, Writer, load_base, load_tokenizer, pick_device
+from engine.inference.writer import Writer, WriteRequest, load_base, load_tokenizer, pick_device
 from engine.jobs.context import JobContext
 from engine.jobs.spec import LocalLabelJob
-from engine.label import journal_reply
+from engine.labelling.online import journal_reply
 from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.tasks import get_task
-from engine.teachers.calling import About, Outcome
-from engine.types import Generation, Reply, Usage, query_from_json
+from engine.teachers.caller import About, Outcome
+from engine.values import Generation, Reply, Usage, query_from_json
 
 
 def run(job: LocalLabelJob, context: JobContext) -> bool:
@@ -49,10 +49,10 @@ def answer_locally(job: LocalLabelJob, told: AbstractSet[str], sink: EventSink, 
     return not stop()
 
 
-def _asks(items: Iterable[dict[str, Any]]) -> Iterator[Ask]:
+def _asks(items: Iterable[dict[str, Any]]) -> Iterator[WriteRequest]:
     """A draw is a request of its own, so requests go by their sample's id."""
     for item in items:
-        yield Ask(item["sample_id"], _messages(item))
+        yield WriteRequest(item["sample_id"], _messages(item))
 
 
 def _messages(item: dict[str, Any]) -> tuple[tuple[str, str], ...]:

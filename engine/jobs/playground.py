@@ -21,9 +21,9 @@ from peft import PeftModel
 
 from engine.config import StudentConfig, read_config
 from engine.errors import TacitError, say_error
-from engine.infer import Writer, load_base, load_tokenizer, pick_device
+from engine.inference.writer import Writer, load_base, load_tokenizer, pick_device
 from engine.packaged import count_processors
-from engine.types import hash_id
+from engine.values import hash_id
 
 _MOST_ADAPTERS = 8
 _FAILED = "The student failed on this query; it may be too long for it, or for this machine's memory."

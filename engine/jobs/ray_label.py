@@ -24,17 +24,17 @@ from engine.config import read_config
 from engine.errors import KeyMissing, MissingPart
 from engine.jobs.context import JobContext
 from engine.jobs.spec import STOP_FILE, RayLabelJob
-from engine.label import LabelWork, label
+from engine.labelling.online import LabelWork, label
 from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.prompts import Prompt, load_prompt, make_prompt
 from engine.redaction import Redactor
 from engine.tasks import get_task
-from engine.teachers.calling import Caller
+from engine.teachers.caller import Caller
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher
 from engine.teachers.limits import Limiter
-from engine.teachers.opening import open_chat
-from engine.types import Query, Sampling, TeacherSpec, query_from_json
+from engine.teachers.providers import open_chat
+from engine.values import Query, Sampling, TeacherSpec, query_from_json
 
 ADDRESS = "TACIT_RAY_ADDRESS"
 """Environment variable with the address of a Ray cluster; without it a local one is started, bound to loopback."""
@@ -123,7 +123,7 @@ def _ask_on_ray(job: RayLabelJob, items: list[dict[str, Any]], shards: Path, fla
         (
             ray.data.from_items(lines, override_num_blocks=blocks)
             .map_batches(
-                Asker,
+                BlockAsker,
                 fn_constructor_args=(job.model_dump_json(), str(flag)),
                 compute=ActorPoolStrategy(size=job.workers),
                 batch_size=job.block,
@@ -135,7 +135,7 @@ def _ask_on_ray(job: RayLabelJob, items: list[dict[str, Any]], shards: Path, fla
         ray.shutdown()
 
 
-class Asker:
+class BlockAsker:
     """Asks one block of requests after another, within one process of the cluster."""
 
     def __init__(self, job: str, flag: str) -> None:

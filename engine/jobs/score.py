@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.evaluate import compare_all, score_item, summarise
+from engine.evaluation.report import compare_all, score_item, summarise
 from engine.jobs.context import JobContext
 from engine.jobs.spec import ScoreJob
 from engine.lines import read_lines, write_atomically
-from engine.reports import Scored
 from engine.tasks import get_task
-from engine.types import EvalItem, Query, query_from_json
+from engine.values import EvalItem, Query, query_from_json
+from engine.values.report import ScoredRun
 
 _VERDICTS = "verdicts.jsonl"
 _TOLD_EVERY = 100
@@ -67,7 +67,7 @@ def run(job: ScoreJob, context: JobContext) -> bool:
                 file.flush()
                 context.sink.emit("progress", step="scores answers", done=place, of=len(lines))
     every = [item for members in items.values() for item in members]
-    scored = Scored(items, summarise(every, job.measure), compare_all(every, job.references))
+    scored = ScoredRun(items, summarise(every, job.measure), compare_all(every, job.references))
     write_atomically(job.output, scored.to_dict())
     context.sink.emit("scored", file=job.output.name)
     return True

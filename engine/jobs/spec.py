@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, SerializationInfo, 
 from engine.config import Config, StudentConfig, TrainConfig, read_config
 from engine.errors import ConfigError
 from engine.lines import write_atomically
-from engine.types import Purpose
+from engine.values import Purpose
 
 SPEC_FILE = "spec.json"
 STATUS_FILE = "status.json"
@@ -120,7 +120,7 @@ class ExportJob(Payload):
 
 
 class LocalLabelJob(Payload):
-    """Requests to a model on this machine: `file` holds what `engine.label.list_requests` makes, one a line."""
+    """Requests to a model on this machine: `file` holds what `labelling.online.list_requests` makes, one a line."""
 
     kind: ClassVar[str] = "local"
     work: ClassVar[str] = "engine.jobs.local_label"
@@ -185,7 +185,7 @@ class ScoreJob(Payload):
     report go to `output`.
 
     Attributes:
-        measure: what the answers are scored against, as `engine.evaluate.summarise` takes it.
+        measure: what the answers are scored against, as `engine.evaluation.report.summarise` takes it.
         references: the systems that every other one is compared with.
     """
 

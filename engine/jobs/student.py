@@ -9,13 +9,13 @@ from typing import Any
 from engine.datasets.encode import count_tokens
 from engine.datasets.rows import row_from_json
 from engine.errors import TacitError
-from engine.infer import Ask, Writer, load_student, load_tokenizer, pick_device
+from engine.inference.writer import Writer, WriteRequest, load_student, load_tokenizer, pick_device
 from engine.jobs.context import JobContext, is_first
 from engine.jobs.spec import StudentJob, WorkerStep
 from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.train.sft import StageJob, train_stage
-from engine.types import Event
+from engine.values import Event
 
 
 def run(job: StudentJob, context: JobContext) -> bool:
@@ -85,6 +85,6 @@ def _write(
     return not stop()
 
 
-def _asks(items: list[dict[str, Any]]) -> Iterator[Ask]:
+def _asks(items: list[dict[str, Any]]) -> Iterator[WriteRequest]:
     for item in items:
-        yield Ask(item["query_id"], tuple((str(role), str(text)) for role, text in item["prompt"]))
+        yield WriteRequest(item["query_id"], tuple((str(role), str(text)) for role, text in item["prompt"]))

@@ -25,7 +25,7 @@ from engine.jobs.helpers import Helpers
 from engine.jobs.spec import needs_device, takes_all_devices
 from engine.ports import JobStore
 from engine.redaction import Redactor
-from engine.types import Job, JobStatus
+from engine.values import Job, JobStatus
 
 Runner = Callable[[Job, EventLog, Callable[[], bool]], Awaitable[None]]
 _LOG = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from engine.jobs.spec import STATUS_FILE, Payload, read_spec
 from engine.lines import write_atomically
 from engine.packaged import count_processors
 from engine.ports import EventSink
-from engine.types import JobStatus
+from engine.values import JobStatus
 
 _BUSY_PERCENT = 60.0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.datasets.encode import Encoded, encode_row
 from engine.registry import Registry
-from engine.types import StageRow
+from engine.values import StageRow
 
 Encode = Callable[[Any, StageRow, bool], Encoded]
 """(tokenizer, row, mask_prompt) -> token ids and the labels that a loss is taken on."""

@@ -14,7 +14,7 @@ from engine.config import Config, LoraSettings, StudentConfig, TrainConfig, read
 from engine.errors import ConfigError
 from engine.losses import LOSSES
 from engine.plans.steps import Plan, Review
-from engine.types import LOCAL
+from engine.values import LOCAL
 
 TRAIN_PRESETS = {
     "paper": TrainConfig(),

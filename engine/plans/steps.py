@@ -15,7 +15,7 @@ from engine.datasets import DATASETS
 from engine.datasets.full import FULL
 from engine.losses import LOSSES
 from engine.selection.settings import SelectionConfig
-from engine.types import LOCAL
+from engine.values import LOCAL
 
 Role = Literal["untrained", "stage", "baseline"]
 """What the student of an evaluation is: untrained, trained by the plan's method, or trained to compare with."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.types import Reason, Sample
+from engine.values import Reason, Sample
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -16,7 +16,7 @@ from engine.selection.calibration import temper
 from engine.selection.factors import FACTORS, Scored
 from engine.selection.rules import Stage, State
 from engine.selection.settings import SelectionConfig
-from engine.types import Query, Reason
+from engine.values import Query, Reason
 
 _KNOWN = 0.5
 """Share of the weight that must lie on known factors: missing evidence is not evidence."""

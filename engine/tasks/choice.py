@@ -9,7 +9,7 @@ from engine.tasks.notation import unwrap
 from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply_as, split_thought
 from engine.tasks.statements import Statement, find_statements, first_sentence
-from engine.types import Choice, ParsedReply, Query, make_query
+from engine.values import Choice, ParsedReply, Query, make_query
 
 _LETTERED = re.compile(
     r"\A\W*?[(\[{<]?(?P<letter>[A-Za-z0-9])(?P<mark>[)\]}>]|[.:,;\"'”’]|$|(?=\s))\s*(?:[-–—]\s+)?(?P<rest>.*)\Z",

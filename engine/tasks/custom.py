@@ -11,7 +11,7 @@ import regex
 from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply_as
 from engine.tasks.statements import Statement
-from engine.types import ParsedReply, Query, make_query
+from engine.values import ParsedReply, Query, make_query
 
 NAME = "custom"
 _PATTERN_SECONDS = 0.2

@@ -14,7 +14,7 @@ from engine.tasks.numbers import read_quantity
 from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply_as, split_thought
 from engine.tasks.statements import Statement, first_sentence
-from engine.types import ParsedReply, Query, make_query
+from engine.values import ParsedReply, Query, make_query
 
 _BARE = re.compile(r"\s*(?:[-+−$€£(\\.*\d=]|[A-Za-z]+(?:-[a-z]+)?\s*\Z)")
 _BARE_WORDS = 3

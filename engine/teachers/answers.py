@@ -12,7 +12,7 @@ from typing import Any
 from engine.errors import ErrorKind, TeacherError
 from engine.redaction import redact
 from engine.teachers.hosted import Answer, explain, not_json
-from engine.types import MOST_TOKENS, Usage
+from engine.values import MOST_TOKENS, Usage
 
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
 _DIGITS = 30

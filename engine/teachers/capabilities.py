@@ -9,17 +9,17 @@ from typing import Any
 
 from engine.errors import ErrorKind, TeacherError
 from engine.tasks.reply import read_reply
-from engine.teachers.calling import Caller, Tell
+from engine.teachers.caller import Caller, Tell
 from engine.teachers.hosted import (
     Answer,
-    Ask,
     Capabilities,
+    ChatRequest,
     HostedTeacher,
     Structured,
     as_text,
     build_options,
 )
-from engine.types import Reply, TeacherSpec
+from engine.values import Reply, TeacherSpec
 
 MOST_REQUESTS = 3
 _SYSTEM = 'Reply with one JSON object: {"rationale": one short sentence, "label": the answer}.'
@@ -71,11 +71,11 @@ async def _send(teacher: HostedTeacher, found: Capabilities, caller: Caller, tel
     return answers[-1]
 
 
-def _request(spec: TeacherSpec, found: Capabilities) -> Ask:
+def _request(spec: TeacherSpec, found: Capabilities) -> ChatRequest:
     options = build_options(spec, found, _SCHEMA)
     if found.logprobs:
         options["logprobs"] = True
-    return Ask(spec.model, _SYSTEM, _USER, options, spec.timeout_s, "")
+    return ChatRequest(spec.model, _SYSTEM, _USER, options, spec.timeout_s, "")
 
 
 def _weaken(found: Capabilities, told: str, last: bool) -> Capabilities:

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
 from engine.redaction import redact
-from engine.types import Reply, TeacherSpec, Usage
+from engine.values import Reply, TeacherSpec, Usage
 
 Structured = Literal["json_schema", "json_object", "text"]
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit", "billing_not_active")
@@ -42,7 +42,7 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
-class Ask:
+class ChatRequest:
     """One request in the terms of chat APIs, before a provider's SDK."""
 
     model: str
@@ -87,7 +87,7 @@ class BatchResult:
 class Chat(Protocol):
     """A provider's SDK, reduced to what is needed."""
 
-    async def complete(self, ask: Ask) -> Answer:
+    async def complete(self, ask: ChatRequest) -> Answer:
         """Send one request, without retries.
 
         Raises:
@@ -95,7 +95,7 @@ class Chat(Protocol):
         """
         ...
 
-    async def stream(self, ask: Ask, hear: Callable[[str], None]) -> Answer:
+    async def stream(self, ask: ChatRequest, hear: Callable[[str], None]) -> Answer:
         """As `complete`; `hear` is told the whole text so far as it grows. An endpoint may send it whole all the same.
 
         Raises:
@@ -175,7 +175,7 @@ class HostedTeacher:
             raise TeacherError(ErrorKind.TIMEOUT, message) from None
         return as_reply(answer, round(time.perf_counter() - started, 4))
 
-    async def _answer(self, ask: Ask) -> Answer:
+    async def _answer(self, ask: ChatRequest) -> Answer:
         """Streamed where somebody listens, and whole where the endpoint does not accept that."""
         if self.hear is None:
             return await self.chat.complete(ask)
@@ -186,9 +186,9 @@ class HostedTeacher:
                 raise
             return await self.chat.complete(ask)
 
-    def _ask(self, request: Request) -> Ask:
+    def _ask(self, request: Request) -> ChatRequest:
         options = build_options(self.spec, self.capabilities, request.schema)
-        return Ask(self.spec.model, request.system, request.user, options, self.spec.timeout_s, request.key)
+        return ChatRequest(self.spec.model, request.system, request.user, options, self.spec.timeout_s, request.key)
 
     def with_capabilities(self, found: Capabilities) -> HostedTeacher:
         """The same teacher, asked as probing found that it can be."""

@@ -15,9 +15,9 @@ from engine.redaction import redact
 from engine.teachers.answers import read_completion, read_count
 from engine.teachers.hosted import (
     Answer,
-    Ask,
     BatchResult,
     BatchState,
+    ChatRequest,
     chat_messages,
     explain,
     not_json,
@@ -25,7 +25,7 @@ from engine.teachers.hosted import (
 )
 from engine.teachers.streaming import Draft, Hear
 from engine.teachers.transport import HttpClient, explain_failure
-from engine.types import Usage
+from engine.values import Usage
 
 _FAILURES = (MistralError, NoResponseError, httpx2.HTTPError)
 
@@ -44,7 +44,7 @@ class MistralChat:
             async_client=self._http,
         )
 
-    async def complete(self, ask: Ask) -> Answer:
+    async def complete(self, ask: ChatRequest) -> Answer:
         """Send one chat completion request.
 
         Raises:
@@ -58,7 +58,7 @@ class MistralChat:
             raise self._explain(error) from None
         return self._read(response)
 
-    async def stream(self, ask: Ask, hear: Hear) -> Answer:
+    async def stream(self, ask: ChatRequest, hear: Hear) -> Answer:
         """As `complete`, heard as it grows.
 
         Raises:
@@ -198,7 +198,7 @@ class MistralChat:
         )
 
 
-def _sent(ask: Ask) -> dict[str, Any]:
+def _sent(ask: ChatRequest) -> dict[str, Any]:
     """One request as the SDK takes it."""
     return {
         "model": ask.model,

@@ -19,9 +19,9 @@ from engine.redaction import redact
 from engine.teachers.answers import find_reasoning, load_body, read_completion, read_usage, split_content
 from engine.teachers.hosted import (
     Answer,
-    Ask,
     BatchResult,
     BatchState,
+    ChatRequest,
     chat_messages,
     explain,
     not_json,
@@ -49,7 +49,7 @@ class OpenAIChat:
         )
         self._headers: dict[str, Any] = {} if key else {"Authorization": openai.Omit()}
 
-    async def complete(self, ask: Ask) -> Answer:
+    async def complete(self, ask: ChatRequest) -> Answer:
         """Send one chat completion request.
 
         Raises:
@@ -61,7 +61,7 @@ class OpenAIChat:
             raise self._explain(error) from None
         return self.read(response.text)
 
-    async def stream(self, ask: Ask, hear: Hear) -> Answer:
+    async def stream(self, ask: ChatRequest, hear: Hear) -> Answer:
         """As `complete`, heard as it grows: server-sent events, with the count of tokens in the last.
 
         Raises:
@@ -87,7 +87,7 @@ class OpenAIChat:
             raise draft.failed(ErrorKind.NOT_JSON, "the endpoint sent no JSON in the middle of its answer") from None
         return draft.end()
 
-    async def _post(self, ask: Ask, cast_to: Any, **how: Any) -> Any:
+    async def _post(self, ask: ChatRequest, cast_to: Any, **how: Any) -> Any:
         """Send one request in its own form; `create` would walk through the whole body each time."""
         headers = {**self._headers, **({"Idempotency-Key": ask.key} if ask.key else {})}
         return await self._client.post(

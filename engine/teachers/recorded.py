@@ -12,7 +12,7 @@ from types import TracebackType
 
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
-from engine.types import Purpose, Reply, TeacherSpec
+from engine.values import Purpose, Reply, TeacherSpec
 
 
 @dataclass(frozen=True)

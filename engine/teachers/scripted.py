@@ -16,7 +16,7 @@ from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
 from engine.prompts import UNSOUND
 from engine.puzzles import METHODS, Solution, solve_puzzle
-from engine.types import Purpose, Reply, TeacherSpec
+from engine.values import Purpose, Reply, TeacherSpec
 
 _SLIPS = {"forward": 0.06, "eliminate": 0.10, "tabulate": 0.14}
 _MALFORMED = 0.03

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from engine.errors import ErrorKind, TeacherError
 from engine.redaction import redact, spoken_forms
 from engine.teachers.hosted import MAX_ERROR, Answer, as_text, count_tokens
-from engine.types import Usage
+from engine.values import Usage
 
 Hear = Callable[[str], None]
 """Told the whole text of an answer so far, as `as_text` writes it."""

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.types import TeacherSpec
+from engine.values import TeacherSpec
 
 _PATIENCE_S = 8.0
 """tiktoken waits for the network as long as it takes; a quote does not."""

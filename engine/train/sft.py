@@ -20,13 +20,13 @@ from trl import SFTConfig, SFTTrainer
 from engine.config import StudentConfig, TrainConfig
 from engine.datasets.encode import Encoded, order_rows, split_validation
 from engine.errors import StateError
-from engine.infer import Device, load_base, load_tokenizer, pick_device
+from engine.inference.writer import Device, load_base, load_tokenizer, pick_device
 from engine.losses import LOSSES, Loss
 from engine.losses.likelihood import LIKELIHOOD
 from engine.ports import EventSink
 from engine.train.batches import share_batch
 from engine.train.callback import ReportToEvents, last_complete_checkpoint
-from engine.types import StageRow
+from engine.values import StageRow
 
 RESULT_FILE = "result.json"
 _PAD_TO = 16

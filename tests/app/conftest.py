@@ -11,11 +11,11 @@ import pytest
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services, open_services
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import StateError
 from engine.selection.settings import SelectionConfig
-from engine.types import make_query
+from engine.values import make_query
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.pages.forms import Entered
-from app.pages.selection import SelectionForm, lay_rules, lay_weights
-from app.pages.train import OrderForm, lay_order
+from app.web.forms import Entered
+from app.web.pages.selection import SelectionForm, lay_rules, lay_weights
+from app.web.pages.train import OrderForm, lay_order
 from engine.config import ProjectConfig
 from engine.plans.order import PlanOrder
 from engine.selection.settings import SelectionConfig

@@ -17,7 +17,7 @@ from engine.config import ProjectConfig
 from engine.errors import ConfigError
 from engine.plans import Plan
 from engine.plans.order import PlanOrder
-from engine.types import RunStatus, TeacherSpec
+from engine.values import RunStatus, TeacherSpec
 from storage.runs import Run
 from tests.app.forms import order_form, send_settings
 from tests.app.studio import PAGES, Studio, open_studio

@@ -43,7 +43,7 @@ def outputs(tmp_path: Path) -> Path:
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     code = (
-        "import sys, app.__main__; heavy = {'torch', 'gradio', 'duckdb', 'pydantic'} & set(sys.modules); print(heavy)"
+        "import sys, app.cli.main; heavy = {'torch', 'gradio', 'duckdb', 'pydantic'} & set(sys.modules); print(heavy)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
     times = []

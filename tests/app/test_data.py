@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.services import Services, open_services
-from app.telling import tell_outputs, tell_queries
+from app.usecases.data.words import tell_outputs, tell_queries
 from engine.config import ProjectConfig
 from engine.errors import InputError
 from engine.hub import open_records
@@ -148,7 +148,7 @@ def test_an_unknown_file_asks_for_the_column_and_follows_the_choice(services: Se
 def test_a_preview_of_long_rows_holds_few_of_them(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.usecases.previewing.LOOKED_AT_BYTES", 200_000)
+    monkeypatch.setattr("app.usecases.data.previews.LOOKED_AT_BYTES", 200_000)
     path = write(tmp_path / "long.jsonl", *(f"{n} {'x ' * 5_000}" for n in range(60)))
     found = services.preview.look("p", path, {}, 0)
     assert found.partly and found.looked_at == found.good == 20

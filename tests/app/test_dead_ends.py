@@ -13,8 +13,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.pages.frame import Frame
-from app.policy import Own
+from app.hosted_demo.policy import Own
+from app.web.frame import Frame
 from engine.errors import InputError
 from tests.app.studio import PAGES, Studio, open_studio
 

@@ -13,10 +13,10 @@ from gradio_client import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.doors import Names, Place, read_names, read_place
-from app.main import build_app
 from app.services import open_services
-from app.serving import launch_lean, launch_options
+from app.web.access import Names, Place, read_names, read_place
+from app.web.main import build_app
+from app.web.server import launch_lean, launch_options
 from engine.errors import InputError
 
 EVIL = "evil.example"

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from app.pages.train import plan_html
+from app.hosted_demo.shipped_project import SHIPPED, bring_shipped
 from app.services import Services, open_services
-from app.shipping import SHIPPED, bring_shipped
+from app.web.pages.train import plan_html
 from engine.errors import ConfigError
 
 FROZEN = Path(__file__).resolve().parents[1] / "frozen"

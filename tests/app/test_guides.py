@@ -9,18 +9,18 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.pages.compress import _Handlers as Compress
-from app.pages.exports import _Handlers as Exports
-from app.pages.frame import Frame
-from app.pages.jobs import _sure
-from app.pages.label import _Handlers as Label
-from app.pages.projects import _Handlers as Projects
-from app.policy import Own
+from app.hosted_demo.policy import Own
 from app.services import Services, open_services
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling.label import LabelOrder
+from app.web.frame import Frame
+from app.web.pages.compress import _Handlers as Compress
+from app.web.pages.exports import _Handlers as Exports
+from app.web.pages.jobs import _sure
+from app.web.pages.label import _Handlers as Label
+from app.web.pages.projects import _Handlers as Projects
 from engine.config import ProjectConfig
 from engine.errors import StateError
-from engine.types import Split, TeacherSpec, make_query
+from engine.values import Split, TeacherSpec, make_query
 from storage.projects import Project
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from gradio_client import handle_file
 
-from app.pages.teachers import _FIELDS, _given
+from app.web.pages.teachers import _FIELDS, _given
 from engine.errors import Conflict
 from engine.selection.settings import NONE, dcrs
 from tests.app.forms import send_settings
@@ -164,11 +164,11 @@ def test_a_teacher_is_saved_with_its_key_or_not_at_all(
     said = studio.refused("teachers", "store", "tickets", key, "- a new one -", "", *values)
     assert told in said and KEY not in said
     assert studio.services.teachers.list_all("tickets") == before
-    assert studio.services.teachers.asking.keys.of("EVES_API_KEY") == ""
+    assert studio.services.teachers.connections.keys.of("EVES_API_KEY") == ""
 
 
 def test_a_key_is_as_it_was_where_the_teacher_was_changed_elsewhere(studio: Studio) -> None:
-    keys, seen = studio.services.teachers.asking.keys, studio.services.teachers.mark("tickets", "ann")
+    keys, seen = studio.services.teachers.connections.keys, studio.services.teachers.mark("tickets", "ann")
     values = _given(teacher(studio.provider.url))
     with pytest.raises(Conflict):
         studio.services.teachers.add("tickets", values, f"{seen}, but older", "another key")

@@ -14,15 +14,15 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from app import visiting
-from app.main import build_demo
-from app.opening import Gate
-from app.pages.frame import Frame
-from app.pages.welcome import _address
+from app.hosted_demo import visitors as visiting
+from app.hosted_demo.shipped_project import NAME
+from app.hosted_demo.visitors import PREFIX, Quotas, Visitors
 from app.services import Services, open_services
-from app.serving import launch_lean, launch_options
-from app.shipping import NAME
-from app.visiting import PREFIX, Quotas, Visitors
+from app.web.frame import Frame
+from app.web.main import build_demo
+from app.web.page_cache import Gate
+from app.web.pages.welcome import _address
+from app.web.server import launch_lean, launch_options
 from engine.config import ProjectConfig
 from engine.errors import Forbidden, InputError, StateError
 from storage.projects import Project

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from app.hosted_demo.shipped_project import NAME, SHIPPED, bring_demo
 from app.services import Services, open_services
-from app.shipping import NAME, SHIPPED, bring_demo
-from app.usecases.comparing import ASSUMED_HOUR
-from app.usecases.keeping import restore_workspace
+from app.usecases.evaluation.comparisons import ASSUMED_HOUR
+from app.usecases.workspace.upkeep import restore_workspace
 from engine.config import read_config
 from engine.errors import ConfigError, InputError, StateError
 from engine.plans import Plan

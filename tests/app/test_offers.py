@@ -13,14 +13,14 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from app.main import build_app, build_demo
-from app.offering import OF_COPY
-from app.pages.frame import LEFT_OUT
+from app.hosted_demo.shipped_project import NAME
+from app.hosted_demo.visitors import Visitors
 from app.services import Services, open_services
-from app.serving import launch_lean, launch_options
-from app.shipping import NAME
-from app.theme import CSS
-from app.visiting import Visitors
+from app.web.frame import LEFT_OUT
+from app.web.main import build_app, build_demo
+from app.web.offers import OF_COPY
+from app.web.server import launch_lean, launch_options
+from app.web.theme import CSS
 from tests.app.forms import enter_order
 from tests.app.test_hosted import ORDER, project_of
 from tests.fakes.student_worker import StudentBackend
@@ -90,7 +90,7 @@ def test_on_ones_own_machine_nothing_is_withheld(services: Services, monkeypatch
         return [(type(block), *(getattr(block, name, None) for name in names)) for block in app.blocks.values()]
 
     app = build_app(services)
-    monkeypatch.setattr("app.pages.frame.withhold", lambda *_: False)
+    monkeypatch.setattr("app.web.frame.withhold", lambda *_: False)
     assert looks(build_app(services)) == looks(app)
     found = [block for block in app.blocks.values() if getattr(block, "label", "") == "Preset"]
     assert [(block.value, block.interactive) for block in found] == [("small-student", True)]

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from app.main import build_app
-from app.opening import Message, PageCache
 from app.services import open_services
-from app.serving import launch_lean, launch_options
+from app.web.main import build_app
+from app.web.page_cache import Message, PageCache
+from app.web.server import launch_lean, launch_options
 
 
 class Pages:

@@ -11,9 +11,9 @@ import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
-from app.main import PATHS, build_app
 from app.services import open_services
-from app.serving import launch_options
+from app.web.main import PATHS, build_app
+from app.web.server import launch_options
 from engine.errors import InputError
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from app.pages.playground import _Handlers
 from app.services import Services, open_services
-from app.usecases.playing import MOST_QUERY, Pane, PlayService
+from app.usecases.playground.answers import MOST_QUERY, Pane, PlayService
+from app.web.pages.playground import _Handlers
 from engine.config import ProjectConfig
 from engine.errors import InputError, StateError
 from engine.tasks import get_task
-from engine.types import Job, JobStatus, TeacherSpec, make_query
+from engine.values import Job, JobStatus, TeacherSpec, make_query
 from storage.projects import Project
 from tests.fakes.provider import KEY, Provider, run_provider
 
@@ -41,7 +41,7 @@ def services(tmp_path: Path, provider: Provider) -> Iterator[Services]:
             spec = TeacherSpec(name, protocol, "m", url, key_variable="PLAY_KEY", timeout_s=10.0)
             services.context.projects.put_teacher(made.id, spec)
         services.label.add_scripted_teachers(made.id)
-        services.play.asking.keys.put("PLAY_KEY", KEY)
+        services.play.connections.keys.put("PLAY_KEY", KEY)
         yield services
 
 
@@ -161,7 +161,7 @@ def test_an_answer_that_breaks_off_is_told_and_asked_for_again(services: Service
 
 
 def test_one_that_fails_does_not_hold_up_the_other(services: Services, provider: Provider) -> None:
-    services.play.asking.keys.put("OTHER", "wrong")
+    services.play.connections.keys.put("OTHER", "wrong")
     provider.piece_s = 0.0
     spec = TeacherSpec("bad", "openai", "m", f"{provider.url}/v1", key_variable="OTHER")
     services.context.projects.put_teacher(project_of(services).id, spec)

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from app.demo import make_puzzles
-from app.pages.train import _line, plan_html
 from app.recipe import FAST
 from app.services import Services, open_services
-from app.usecases.planning import plan_notes
-from app.usecases.remaining import Left
+from app.usecases.training.plans import plan_notes
+from app.usecases.training.remaining import Left
+from app.web.pages.train import _line, plan_html
 from engine.config import StudentConfig, TrainConfig
 from engine.errors import ConfigError
 from engine.plans import Plan
 from engine.plans.order import PlanOrder
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
-from engine.types import Event, Job, JobStatus, RunStatus, Split, TeacherSpec, hash_id, make_query
+from engine.values import Event, Job, JobStatus, RunStatus, Split, TeacherSpec, hash_id, make_query
 from storage.runs import Run
 from tests.fakes.student_worker import StudentBackend
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from app.demo import make_puzzles
+from app.hosted_demo.shipped_project import bring_demo
 from app.recipe import FAST
 from app.services import Services, open_services
-from app.shipping import bring_demo
-from app.usecases.stages import StageBuilder
+from app.usecases.training.materials import StageBuilder
 from engine.compression import COMPRESSORS
 from engine.config import Config, LoraSettings, ReplaySource, StudentConfig, TrainConfig
 from engine.datasets.rows import fingerprint_rows
@@ -22,7 +22,7 @@ from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Trai
 from engine.plans.order import PlanOrder, adjust_plan
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
-from engine.types import Generation, RunStatus, Split, hash_id, make_query
+from engine.values import Generation, RunStatus, Split, hash_id, make_query
 from storage.runs import Run
 from tests.fakes.student_worker import StudentBackend
 from tests.fakes.variants import registered

@@ -15,14 +15,14 @@ import pytest
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services
-from app.usecases.exporting import ExportOrder
-from app.view import Opener, marked_html, replies_html, table_html
+from app.usecases.exports.exports import ExportOrder
+from app.web.parts import Opener, marked_html, replies_html, table_html
 from engine.errors import Conflict, InputError, NotFound, StateError
 from engine.plans import Evaluate, Plan
 from engine.selection.rules.least_similar_pair import LeastSimilarPair
 from engine.selection.rules.threshold import Threshold
 from engine.selection.settings import NONE, SelectionConfig, dcrs
-from engine.types import RunStatus, make_query
+from engine.values import RunStatus, make_query
 from storage.runs import Run
 from tests.app.forms import enter_settings, make_form
 

@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from app.pages.selection import draw_numbers, say_reason
 from app.services import Services, open_services
-from app.usecases.calibrating import say_fitted, say_measured
-from app.usecases.tallies import say_notices
+from app.usecases.selection.calibration import say_fitted, say_measured
+from app.usecases.selection.tallies import say_notices
+from app.web.pages.selection import draw_numbers, say_reason
 from engine.config import ProjectConfig
 from engine.errors import InputError, StateError
 from engine.packaged import PACKAGED_EMBEDDER
 from engine.selection.settings import NONE, RECORDINGS, SelectionConfig, dcrs
-from engine.types import Choice, Reason, Split, TeacherSpec, make_query
+from engine.values import Choice, Reason, Split, TeacherSpec, make_query
 from storage.projects import Project
 from tests.app.forms import enter_settings
 
@@ -221,7 +221,7 @@ def test_gold_labels_change_nothing_of_what_is_kept(services: Services) -> None:
 
 
 def test_more_gold_labels_than_are_scored_are_said(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.usecases.calibrating.MOST_SCORED", 20)
+    monkeypatch.setattr("app.usecases.selection.calibration.MOST_SCORED", 20)
     scored(services, golds=100)
     found = services.calibrate.measure("p", RECORDINGS.config)
     assert found is not None and (found.queries, found.of) == (20, 100)

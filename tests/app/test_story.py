@@ -14,8 +14,8 @@ import pytest
 from app.demo import describe, run_demo
 from app.recipe import FAST, Recipe
 from app.services import Services, open_services
-from app.usecases.exporting import ExportOrder
-from app.usecases.stages import StageBuilder
+from app.usecases.exports.exports import ExportOrder
+from app.usecases.training.materials import StageBuilder
 from engine.config import LoraSettings, ProjectConfig, StudentConfig, TrainConfig
 from engine.errors import ConfigError, InputError, StateError, WorkerFailed
 from engine.plans.order import adjust_plan
@@ -23,7 +23,7 @@ from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
 from engine.puzzles import KINDS
 from engine.selection.settings import dcrs
-from engine.types import RunStatus, StageRow, TeacherSpec
+from engine.values import RunStatus, StageRow, TeacherSpec
 
 NAMES = {"vanilla", "vanilla-fewshot", "stage1", "stage2", "stage3", "standard-kd", "standard-kd-equal-updates"}
 TEACHERS = {"forward", "eliminate", "tabulate"}

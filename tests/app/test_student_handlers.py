@@ -19,10 +19,10 @@ from gradio_client import handle_file
 
 from app.demo import make_puzzles
 from app.recipe import FAST
-from app.usecases.labelling import LabelOrder
-from app.usecases.publishing import read_what
+from app.usecases.exports.hub import read_what
+from app.usecases.labelling.label import LabelOrder
 from engine.errors import InputError
-from engine.types import Split, make_query
+from engine.values import Split, make_query
 from tests.app.studio import Studio, open_studio
 from tests.fakes.hub import TOKEN, Hub, run_hub
 

@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.pages.evaluate import _Handlers
 from app.services import Services, open_services
-from app.usecases.carding import write_card
+from app.usecases.exports.cards import write_card
+from app.web.pages.evaluate import _Handlers
 from engine.config import ProjectConfig, StudentConfig, TrainConfig
 from engine.errors import ConfigError
 from engine.plans import Evaluate, Plan, Train
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
-from engine.reports import ReportRow
 from engine.selection.settings import SelectionConfig
-from engine.types import RunStatus, Split, make_query
+from engine.values import RunStatus, Split, make_query
+from engine.values.report import ReportRow
 from storage.runs import Run
 from storage.selections import StoredSelection
 

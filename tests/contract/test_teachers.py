@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ErrorKind, TeacherError
-from engine.label import LabelCounts, LabelWork, label
+from engine.labelling.online import LabelCounts, LabelWork, label
 from engine.ports import Request, Teacher
 from engine.prompts import load_prompt
 from engine.puzzles import generate_puzzles
@@ -17,7 +17,7 @@ from engine.tasks import get_task
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.recorded import RecordedTeacher, Recording
 from engine.teachers.scripted import ScriptedTeacher
-from engine.types import Purpose, Query, Reply, TeacherSpec, make_query
+from engine.values import Purpose, Query, Reply, TeacherSpec, make_query
 from tests.fakes.provider import Provider, open_chat, run_provider
 
 TASK = get_task("custom")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app.main import PATHS
+from app.web.main import PATHS
 from tests.e2e.conftest import Server, Tab
 from tests.fakes.provider import KEY, Provider, query_of, run_provider
 

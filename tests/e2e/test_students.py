@@ -16,10 +16,10 @@ from playwright.sync_api import Browser, expect
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import open_services
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.selection.settings import dcrs
-from engine.types import Split, make_query
+from engine.values import Split, make_query
 from tests.e2e.conftest import Server, Tab, make_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]

@@ -18,7 +18,7 @@ from engine.jobs.local_label import answer_locally
 from engine.jobs.spec import LocalLabelJob
 from engine.lines import write_lines
 from engine.ports import Request
-from engine.types import Reply, TeacherSpec, Usage
+from engine.values import Reply, TeacherSpec, Usage
 
 SAYS = "Hm. Answer: 7"
 

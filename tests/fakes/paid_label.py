@@ -11,7 +11,7 @@ from pathlib import Path
 from app.services import open_services
 from engine.config import ProjectConfig
 from engine.errors import NotFound
-from engine.types import make_query
+from engine.values import make_query
 from tests.fakes.slow_label import finish
 
 PROJECT = "paid"

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.services import Services, open_services
-from app.usecases import asking
+from app.usecases.teachers import connections as asking
 from engine.config import ProjectConfig
 from engine.errors import NotFound
 from engine.ports import Request
 from engine.puzzles import generate_puzzles
 from engine.teachers.scripted import SCRIPTED_TEACHERS, ScriptedTeacher
-from engine.types import JobStatus, Reply, make_query
+from engine.values import JobStatus, Reply, make_query
 from storage.projects import Project
 
 PROJECT = "kill"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from app.usecases.context import open_context
+from app.usecases.workspace.context import open_context
 from tests.fakes.slow_label import PROJECT
 
 QUERIES = 60

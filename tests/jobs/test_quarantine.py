@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from app.services import Services, open_services
-from app.view import strip_html
+from app.web.parts import strip_html
 from engine.config import ProjectConfig
 from engine.errors import NotFound, StateError, StoreError
 from engine.jobs.events import EVENTS_FILE, EventLog
-from engine.types import Job, JobStatus
+from engine.values import Job, JobStatus
 from tests.fakes.worker import FakeBackend
 from tests.jobs.test_supervisor import House
 from tests.unit.test_events import DAMAGED

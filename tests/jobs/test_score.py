@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from app.services import Services, open_services
-from app.usecases.scoring import submit_score
+from app.usecases.evaluation.scores import submit_score
 from engine.config import ProjectConfig, StudentConfig, TrainConfig
 from engine.jobs import score
 from engine.jobs.context import JobContext
@@ -25,9 +25,9 @@ from engine.jobs.score import Asked, as_line
 from engine.jobs.spec import PAYLOADS, SPEC_FILE, ScoreJob, StudentJob, WorkerStep, read_spec, write_spec
 from engine.lines import write_lines
 from engine.plans import Evaluate, Plan, Train
-from engine.reports import Scored
 from engine.selection.settings import SelectionConfig
-from engine.types import EvalItem, Job, JobStatus, RunStatus, Split, make_query
+from engine.values import EvalItem, Job, JobStatus, RunStatus, Split, make_query
+from engine.values.report import ScoredRun
 from storage.runs import Run
 from storage.selections import StoredSelection
 
@@ -44,8 +44,8 @@ def prepare(folder: Path, count: int = 20) -> ScoreJob:
     )
 
 
-def read(folder: Path) -> Scored:
-    return Scored.from_dict(json.loads((folder / "scored.json").read_text("utf-8")))
+def read(folder: Path) -> ScoredRun:
+    return ScoredRun.from_dict(json.loads((folder / "scored.json").read_text("utf-8")))
 
 
 def test_a_stopped_scoring_goes_on_without_verifying_anything_twice(

@@ -14,13 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
-from app.usecases.context import Context, open_context
+from app.usecases.workspace.context import Context, open_context
 from engine.config import ProjectConfig
 from engine.jobs.backends.local import find_pid
 from engine.jobs.events import EVENTS_FILE, EventLog
 from engine.jobs.spec import SPEC_FILE, Payload
 from engine.jobs.supervisor import Runner, Supervisor
-from engine.types import Job, JobStatus
+from engine.values import Job, JobStatus
 from tests.fakes.worker import FakeBackend
 
 

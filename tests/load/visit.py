@@ -30,12 +30,12 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from app.usecases.context import Context, open_context
-from app.usecases.selecting import SelectService
+from app.usecases.selection.selections import SelectService
+from app.usecases.workspace.context import Context, open_context
 from engine.config import ProjectConfig
 from engine.packaged import PACKAGED_EMBEDDER
 from engine.selection.settings import dcrs
-from engine.types import Sampling, TeacherSpec
+from engine.values import Sampling, TeacherSpec
 
 PAGES = ("", "data", "label", "select", "evaluate")
 PROJECT = "large"

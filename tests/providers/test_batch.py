@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from app.services import Services, open_services
-from app.usecases import labelling
-from app.usecases.labelling import LabelOrder
-from engine import label_batch
+from app.usecases.labelling import label as labelling
+from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import ConfigError, KeyMissing, WorkerFailed
-from engine.types import Choice, Job, JobStatus, Split, make_query
+from engine.labelling import batch as label_batch
+from engine.values import Choice, Job, JobStatus, Split, make_query
 from tests.fakes.provider import KEY, Provider, run_provider
 
 CHOICES = (Choice("A", "x"), Choice("B", "y"))
@@ -132,7 +132,7 @@ def test_without_its_key_a_restarted_batch_needs_the_key(
             start(services)
         services.context.jobs.update_job(job.id, status=JobStatus.QUEUED)
         assert end(services, job).status is JobStatus.NEEDS_KEY
-        services.label.asking.keys.put("LOOPBACK_KEY", KEY)
+        services.label.connections.keys.put("LOOPBACK_KEY", KEY)
         provider.batch_status = "done"
         assert end(services, start(services)).status is JobStatus.FINISHED
         assert samples(services)[0]["samples"] == 6

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from app.services import Services, open_services
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import WorkerFailed
 from engine.jobs.events import EVENTS_FILE
-from engine.types import Choice, Job, JobStatus, make_query
+from engine.values import Choice, Job, JobStatus, make_query
 from tests.fakes.provider import Provider, run_provider
 
 KEY = "sk-loop/0123456789+abcdef"

@@ -14,13 +14,13 @@ import pytest
 
 from engine.costs import Budget, worst_cost
 from engine.errors import CapReached, ErrorKind
-from engine.label import LabelCounts, LabelWork, label
+from engine.labelling.online import LabelCounts, LabelWork, label
 from engine.prompts import load_prompt
 from engine.tasks import get_task
-from engine.teachers.calling import Caller
+from engine.teachers.caller import Caller
 from engine.teachers.hosted import Capabilities, HostedTeacher
 from engine.teachers.limits import Limiter
-from engine.types import Choice, Sampling, TeacherSpec, make_query
+from engine.values import Choice, Sampling, TeacherSpec, make_query
 from tests.fakes.provider import KEY, Provider, open_chat, run_provider
 
 TASK = get_task("choice")

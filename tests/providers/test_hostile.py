@@ -13,12 +13,12 @@ import pytest
 
 from engine.costs import Budget
 from engine.errors import ErrorKind, TeacherError
-from engine.label import read_sample
+from engine.labelling.online import read_sample
 from engine.ports import Request
 from engine.teachers.answers import read_completion
-from engine.teachers.calling import MAX_RAW, Caller
+from engine.teachers.caller import MAX_RAW, Caller
 from engine.teachers.hosted import Capabilities, HostedTeacher
-from engine.types import Purpose, Reply
+from engine.values import Purpose, Reply
 from tests.fakes.provider import KEY, Provider, open_chat, run_provider
 from tests.providers.test_faults import PROTOCOLS, QUERIES, TASK, Journal, ask_all, spec_for
 

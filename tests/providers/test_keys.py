@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.services import Services, open_services
-from app.usecases.asking import Keys
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling.label import LabelOrder
+from app.usecases.teachers.connections import Keys
 from engine.config import ProjectConfig, TeacherConfig, read_config
 from engine.errors import ConfigError, InputError, KeyMissing, KeyRefused
 from engine.keys import LISTED, PROVIDERS, address_of, can_hold_key
-from engine.types import Choice, TeacherSpec, make_query
+from engine.values import Choice, TeacherSpec, make_query
 from tests.fakes.provider import KEY, Provider, run_provider
 
 MINE = "MINE_API_KEY"
@@ -101,7 +101,7 @@ def test_a_providers_own_variable_goes_to_that_provider_only(
         services.teachers.models("p", "ann")
     assert stranger.seen == []
     own = replace(spec, endpoint=f"{PROVIDERS[variable][0]}/v1")
-    assert services.teachers.asking.keys.find(own) == "sk-secret"
+    assert services.teachers.connections.keys.find(own) == "sk-secret"
 
 
 def test_another_variable_goes_to_the_first_address_it_was_given_for(
@@ -146,7 +146,7 @@ def test_where_an_earlier_version_let_two_addresses_share_a_variable_neither_get
 def test_where_others_log_in_only_the_operators_list_aims_a_variable(
     services: Services, provider: Provider, stranger: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services.teachers.asking.keys.restrict()
+    services.teachers.connections.keys.restrict()
     with pytest.raises(ConfigError, match=f"nobody has bound it.*{LISTED}"):
         services.teachers.add("p", values(provider))
     monkeypatch.setenv(LISTED, f"{MINE}={provider.url}/v1")
@@ -166,7 +166,7 @@ def test_a_key_that_was_typed_goes_to_the_teacher_it_was_typed_for(
 ) -> None:
     monkeypatch.delenv(MINE)
     spec = services.teachers.add("p", values(provider))
-    keys = services.teachers.asking.keys
+    keys = services.teachers.connections.keys
     keys.put(MINE, KEY, spec)
     assert keys.find(spec) == KEY and KEY not in repr(keys)
     other = replace(spec, name="eve", endpoint=f"{stranger.url}/v1")
@@ -182,7 +182,7 @@ def test_a_key_that_was_typed_goes_to_the_teacher_it_was_typed_for(
 def test_where_others_log_in_each_can_type_a_key_for_an_address_of_their_own(
     services: Services, provider: Provider, stranger: Provider
 ) -> None:
-    services.teachers.asking.keys.restrict()
+    services.teachers.connections.keys.restrict()
     services.teachers.add("p", values(stranger, "eve"), key="sk-of-eve-0123456789")
     use(services, "eve")
     assert "sk-of-eve" in sent(stranger) and KEY not in sent(stranger), "what was typed, not what the server holds"
@@ -194,7 +194,7 @@ def test_where_others_log_in_each_can_type_a_key_for_an_address_of_their_own(
 def test_a_key_without_a_variable_is_told_before_anything_is_saved(services: Services, provider: Provider) -> None:
     with pytest.raises(InputError, match="Nothing was kept"):
         services.teachers.add("p", values(provider, key_variable=None), key=KEY)
-    assert services.teachers.list_all("p") == [] and "nobody" in repr(services.teachers.asking.keys)
+    assert services.teachers.list_all("p") == [] and "nobody" in repr(services.teachers.connections.keys)
 
 
 def test_the_operators_list_allows_names_and_further_addresses(

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from app.services import Services, open_services
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import ConfigError, InputError, KeyMissing, WorkerFailed
 from engine.tasks import get_task
-from engine.types import Choice, JobStatus, Split, make_query
+from engine.values import Choice, JobStatus, Split, make_query
 from tests.fakes.paid_label import IN_FLIGHT, PROJECT
 from tests.fakes.provider import KEY, Provider, query_of, run_provider
 
@@ -181,9 +181,9 @@ def test_a_missing_key_is_named_before_anything_is_asked(
     monkeypatch.delenv("LOOPBACK_KEY")
     with pytest.raises(KeyMissing, match="set LOOPBACK_KEY"):
         services.label.start("p")
-    services.label.asking.keys.put("LOOPBACK_KEY", KEY)
+    services.label.connections.keys.put("LOOPBACK_KEY", KEY)
     assert label(services) == JobStatus.FINISHED
-    assert KEY not in repr(services.label.asking.keys)
+    assert KEY not in repr(services.label.connections.keys)
 
 
 def test_the_providers_own_key_goes_nowhere_else(
@@ -321,7 +321,7 @@ def test_the_command_line_from_teacher_to_ledger(workspace: Path, provider: Prov
 def test_one_teacher_that_can_not_be_reached_does_not_end_the_job(services: Services, provider: Provider) -> None:
     add(services, provider, "ann")
     with run_provider(key="sk-another-key-0000") as locked:
-        services.label.asking.keys.put("EVES_API_KEY", KEY)
+        services.label.connections.keys.put("EVES_API_KEY", KEY)
         add(services, locked, "eve", key_variable="EVES_API_KEY")
         assert label(services) == JobStatus.FINISHED
     counts = {row["teacher"]: row["samples"] for row in services.context.samples.counts(services_id(services))}

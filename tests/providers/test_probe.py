@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from engine.errors import ErrorKind, TeacherError
-from engine.teachers.calling import Caller, Outcome
+from engine.teachers.caller import Caller, Outcome
 from engine.teachers.capabilities import MOST_REQUESTS, probe
 from engine.teachers.hosted import Capabilities, HostedTeacher
-from engine.types import TeacherSpec
+from engine.values import TeacherSpec
 from tests.fakes.provider import Provider, open_chat, run_provider
 
 

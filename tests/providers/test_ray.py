@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.services import Services, open_services
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import ConfigError, WorkerFailed
 from engine.jobs.backends.local import find_pid
-from engine.types import Choice, JobStatus, make_query
+from engine.values import Choice, JobStatus, make_query
 from tests.fakes.provider import KEY, Provider, query_of, run_provider
 
 CHOICES = (Choice("A", "x"), Choice("B", "y"))

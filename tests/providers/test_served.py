@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from app.hosted_demo.shipped_project import NAME, bring_demo
 from app.services import open_services
-from app.shipping import NAME, bring_demo
-from app.usecases.carding import system_prompt
+from app.usecases.exports.cards import system_prompt
 from engine.config import ProjectConfig, StudentConfig
-from engine.infer import student_folder
-from engine.types import Split, make_query
+from engine.inference.writer import student_folder
+from engine.values import Split, make_query
 
 QUESTIONS = (
     *("What do bees make?", "Which animal barks?", "What falls from clouds?", "What do you use to cut bread?"),

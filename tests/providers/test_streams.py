@@ -16,7 +16,7 @@ from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
 from engine.teachers.hosted import Capabilities, HostedTeacher, redact
 from engine.teachers.streaming import MAX_STREAM, Draft, hold_back
-from engine.types import Purpose, Reply, Sampling, TeacherSpec, Usage, make_query
+from engine.values import Purpose, Reply, Sampling, TeacherSpec, Usage, make_query
 from tests.fakes.provider import KEY, Provider, open_chat, run_provider
 
 QUERY = make_query("query 1?")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.plans import Evaluate, Plan, Train
-from engine.types import Job, JobStatus, Purpose, RunStatus, Split
+from engine.values import Job, JobStatus, Purpose, RunStatus, Split
 from storage.db import Database
 from storage.jobs import Jobs
 from storage.runs import Run, Runs
@@ -50,7 +50,7 @@ def job(jobs: Jobs) -> Job:
 
 
 class Replies:
-    """Data of `reply` events as `engine.label` emits them."""
+    """Data of `reply` events as `engine.labelling.online` emits them."""
 
     @staticmethod
     def good(name: str, query: str = "q1", teacher: str = "ann", **sample: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from engine.types import Event, Job, JobStatus, RationaleOrigin, RunStatus, Split
+from engine.values import Event, Job, JobStatus, RationaleOrigin, RunStatus, Split
 from storage.db import Database
 from storage.jobs import Jobs
 from storage.rationales import Rationales, Version

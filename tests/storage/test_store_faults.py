@@ -94,7 +94,7 @@ def test_the_cause_of_a_failed_transaction_is_told(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_and_what_was_stored_is_kept(tmp_path: Path) -> None:
     script = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000)); from app.__main__ import main; main()"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000)); from app.cli.main import main; main()"
     )
     file = tmp_path / "queries.txt"
     file.write_text("\n".join(f"query {n} {'x' * 400} {os.urandom(200).hex()}?" for n in range(15_000)))

@@ -10,9 +10,8 @@ import pytest
 from engine.config import ProjectConfig
 from engine.errors import InputError, NotFound
 from engine.plans import Plan, Train
-from engine.reports import Difference, ReportRow, Value
 from engine.selection.settings import dcrs
-from engine.types import (
+from engine.values import (
     Choice,
     EvalItem,
     Job,
@@ -27,6 +26,7 @@ from engine.types import (
     make_query,
     query_from_json,
 )
+from engine.values.report import Difference, ReportRow, Value
 from storage.db import Database
 from storage.jobs import Jobs
 from storage.projects import Projects

@@ -22,21 +22,21 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services, open_services
-from app.usecases.carding import public_name
-from app.usecases.exporting import ExportOrder
-from app.usecases.labelling import LabelOrder
-from app.usecases.playing import Pane
-from app.usecases.publishing import TOKEN as TOKEN_NAME
-from app.usecases.publishing import PushOrder, read_what
+from app.usecases.exports.cards import public_name
+from app.usecases.exports.exports import ExportOrder
+from app.usecases.exports.hub import TOKEN as TOKEN_NAME
+from app.usecases.exports.hub import PushOrder, read_what
+from app.usecases.labelling.label import LabelOrder
+from app.usecases.playground.answers import Pane
 from engine.config import LoraSettings, ProjectConfig, StudentConfig, TrainConfig
 from engine.datasets.rows import student_prompt
-from engine.infer import Ask, Device, Writer, load_student, load_tokenizer
+from engine.inference.writer import Device, Writer, WriteRequest, load_student, load_tokenizer
 from engine.jobs.backends.local import worker_environment
 from engine.plans import Train
 from engine.plans.twt import twt_plan
 from engine.selection.settings import NONE
 from engine.tasks import get_task
-from engine.types import RunStatus, Split, TeacherSpec, make_query
+from engine.values import RunStatus, Split, TeacherSpec, make_query
 from storage.runs import Run
 from tests.fakes.hub import TOKEN, run_hub
 
@@ -75,7 +75,7 @@ def adapters(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> li
 def plainly(student: StudentConfig, adapter: Path | None) -> str:
     model = load_student(student, adapter, Device("cpu", torch.float32))
     writer = Writer(model, load_tokenizer(student), student.generate_tokens, 1)
-    return next(iter(writer.write([Ask("q", tuple((role, text) for role, text in PROMPT))]))).text
+    return next(iter(writer.write([WriteRequest("q", tuple((role, text) for role, text in PROMPT))]))).text
 
 
 class Playground:
@@ -229,7 +229,7 @@ def test_the_snippet_of_an_export_loads_it_and_it_answers_as_the_student_did(
     prompt = student_prompt(get_task("custom"), query)
     model = load_student(run.plan.student, Path(run.folder) / "stage3" / "adapter", Device("cpu", torch.float32))
     writer = Writer(model, load_tokenizer(run.plan.student), run.plan.student.generate_tokens, 1)
-    assert done.stdout.strip() == next(iter(writer.write([Ask(query.id, prompt)]))).text != ""
+    assert done.stdout.strip() == next(iter(writer.write([WriteRequest(query.id, prompt)]))).text != ""
     provenance = json.loads((tmp_path / form / "tacit.json").read_text())
     assert provenance["step"] == "stage3" and {t["name"] for t in provenance["teachers"]} >= {"forward"}
 

@@ -16,7 +16,7 @@ from engine.jobs.spec import ForecastJob, ForecastStep
 from engine.lines import write_lines
 from engine.tasks import get_task
 from engine.train.sft import CompletionTrainer, StageJob, train_stage
-from engine.types import make_query
+from engine.values import make_query
 
 TASK = get_task("custom")
 

@@ -12,7 +12,7 @@ from engine.config import StudentConfig, TrainConfig
 from engine.datasets.rows import Example
 from engine.errors import StateError
 from engine.jobs.inline import InlineRun, label_queries
-from engine.label import LabelWork
+from engine.labelling.online import LabelWork
 from engine.pipeline import Material
 from engine.plans.order import adjust_plan
 from engine.plans.twt import twt_plan
@@ -20,7 +20,7 @@ from engine.prompts import load_prompt
 from engine.puzzles import generate_puzzles
 from engine.tasks import get_task
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.types import make_query
+from engine.values import make_query
 from tests.fakes.tiny_student import make_tiny_student
 
 ROOT = Path(__file__).resolve().parents[2]

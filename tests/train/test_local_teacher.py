@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.services import open_services
-from app.usecases.labelling import LabelOrder
+from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.jobs.events import EventLog, read_events
 from engine.jobs.local_label import answer_locally
 from engine.jobs.spec import LocalLabelJob
-from engine.label import LabelWork, list_requests
+from engine.labelling.online import LabelWork, list_requests
 from engine.lines import write_lines
 from engine.prompts import load_prompt
 from engine.tasks import get_task
-from engine.types import Choice, Purpose, Sampling, TeacherSpec, make_query
+from engine.values import Choice, Purpose, Sampling, TeacherSpec, make_query
 
 QUERIES = [make_query(f"Which is {n}?", (Choice("A", "x"), Choice("B", "y"))) for n in range(5)]
 

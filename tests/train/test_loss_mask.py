@@ -13,10 +13,10 @@ from engine.datasets.encode import encode_row, end_token
 from engine.datasets.full import rationale_rows
 from engine.datasets.label import label_rows
 from engine.datasets.rows import Example
-from engine.infer import pick_device
+from engine.inference.writer import pick_device
 from engine.tasks import get_task
 from engine.train.sft import CompletionTrainer, StageJob, _arguments, _as_dataset, open_adapter
-from engine.types import StageRow, make_query
+from engine.values import StageRow, make_query
 from tests.fakes.tiny_student import CHATML, LLAMA3, make_tiny_student, make_tokenizer
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "loss_mask.json"

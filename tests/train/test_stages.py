@@ -17,7 +17,7 @@ from engine.datasets.full import rationale_rows
 from engine.datasets.label import label_rows
 from engine.datasets.rows import Example
 from engine.errors import StateError
-from engine.infer import Ask, Writer, load_student, load_tokenizer, pick_device
+from engine.inference.writer import Writer, WriteRequest, load_student, load_tokenizer, pick_device
 from engine.puzzles import generate_puzzles, solve_puzzle
 from engine.tasks import get_task
 from engine.train.callback import last_complete_checkpoint
@@ -30,7 +30,7 @@ from engine.train.sft import (
     open_adapter,
     train_stage,
 )
-from engine.types import StageRow, make_query
+from engine.values import StageRow, make_query
 
 TASK = get_task("custom")
 
@@ -168,7 +168,7 @@ def test_generated_tokens_count_the_end_and_stop_cuts_a_batch_off(tiny_student: 
     config = student(tiny_student)
     tokenizer = load_tokenizer(config)
     model = load_student(config, None, pick_device())
-    asks = [Ask(str(n), (("user", "x" * n),)) for n in range(1, 6)]
+    asks = [WriteRequest(str(n), (("user", "x" * n),)) for n in range(1, 6)]
     written = list(Writer(model, tokenizer, 16, 2).write(asks))
     assert sorted(g.query_id for g in written) == ["1", "2", "3", "4", "5"]
     for generation in written:

@@ -18,7 +18,7 @@ from engine.jobs.backends.local import worker_command
 from engine.jobs.events import EVENTS_FILE, read_events
 from engine.jobs.spec import SPEC_FILE, STATUS_FILE, StudentJob, WorkerStep, write_spec
 from engine.lines import write_atomically, write_lines
-from engine.types import Event
+from engine.values import Event
 from tests.train.test_stages import TASK, examples, rationale_rows
 
 UPDATES = 40

@@ -14,9 +14,9 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from engine.config import StudentConfig
 from engine.datasets.encode import encode_prompt
-from engine.decode import Decoder, Decoding, count_shared
-from engine.infer import Ask, Device, Writer, find_stops, load_base, load_tokenizer, pick_device
-from engine.kernels import choose_math_kernels
+from engine.inference.decode import Decoder, Decoding, count_shared
+from engine.inference.kernels import choose_math_kernels
+from engine.inference.writer import Device, Writer, WriteRequest, find_stops, load_base, load_tokenizer, pick_device
 from tests.fakes.tiny_student import CHATML, make_tiny_student, make_tokenizer
 
 CPU = Device("cpu", torch.float32)
@@ -28,8 +28,8 @@ def load(folder: Path) -> tuple[Any, Any]:
     return load_base(student, CPU), load_tokenizer(student)
 
 
-def asks(count: int = 7) -> list[Ask]:
-    return [Ask(str(n), (SYSTEM, ("user", f"What is {n} + {n}{'?' * n}"))) for n in range(count)]
+def asks(count: int = 7) -> list[WriteRequest]:
+    return [WriteRequest(str(n), (SYSTEM, ("user", f"What is {n} + {n}{'?' * n}"))) for n in range(count)]
 
 
 def most_probable(model: Any, ids: list[int], stops: frozenset[int], limit: int) -> list[int]:
@@ -174,7 +174,7 @@ def test_apple_s_device_trains_in_float32_and_writes_in_float16(monkeypatch: pyt
 
 FIRST_PASS = """
 import torch
-from engine.kernels import choose_math_kernels
+from engine.inference.kernels import choose_math_kernels
 choose_math_kernels()
 angles = torch.arange(9984).float() * 0.37
 angles = angles.reshape(4, -1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.evaluate import auroc
+from engine.evaluation.report import auroc
 from engine.selection.calibration import measure_calibration
 from engine.selection.factors.agreement import plain_agreement
 from engine.selection.factors.dawid_skene import dawid_skene

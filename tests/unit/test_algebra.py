@@ -58,7 +58,7 @@ def _children(code: str) -> subprocess.CompletedProcess[str]:
 
 
 PRINTS_ITS_PROCESS = (
-    "from engine.tasks import get_task, algebra; from engine.types import make_query\n"
+    "from engine.tasks import get_task, algebra; from engine.values import make_query\n"
     "task, query = get_task('math'), make_query('?')\n"
     "assert task.verify(query, '2x + x', '3x')\n"
     "print(algebra._ALGEBRA._process.pid, flush=True)\n"
@@ -88,7 +88,7 @@ def _alive(process: int) -> bool:
 
 def test_numbers_import_no_computer_algebra_and_start_no_process() -> None:
     code = (
-        "import sys; from engine.tasks import get_task, algebra; from engine.types import make_query\n"
+        "import sys; from engine.tasks import get_task, algebra; from engine.values import make_query\n"
         "task, query = get_task('math'), make_query('?')\n"
         "assert task.verify(query, '(14 - 5).', '9') and task.verify(query, 'half of 12 km', '6.0')\n"
         "assert algebra._ALGEBRA._process is None\n"

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.tasks import get_task
-from engine.types import Choice, Query, make_query
+from engine.values import Choice, Query, make_query
 
 QUICK = settings(max_examples=150, deadline=None)
 TASK = get_task("choice")

@@ -10,7 +10,7 @@ from engine.errors import InputError, NoQueryColumn
 from engine.records import Record
 from engine.tasks import get_task
 from engine.teachers.recorded import Recording
-from engine.types import Choice, Query, Split, make_query
+from engine.values import Choice, Query, Split, make_query
 
 
 class Outputs(NamedTuple):

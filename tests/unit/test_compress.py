@@ -16,8 +16,8 @@ from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
 from engine.prompts import UNSOUND
 from engine.tasks import get_task
-from engine.teachers.calling import Caller
-from engine.types import Choice, Generation, Purpose, Reply, TeacherSpec, make_query
+from engine.teachers.caller import Caller
+from engine.values import Choice, Generation, Purpose, Reply, TeacherSpec, make_query
 
 TASK = get_task("choice")
 GUIDED = COMPRESSORS.get(TEACHER_GUIDED)

@@ -12,7 +12,7 @@ from engine.config import TeacherConfig, read_config
 from engine.costs import Budget, assumed_price, cost_of, find_price, input_bound, worst_cost
 from engine.errors import CapReached, ConfigError
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.types import Sampling, TeacherSpec, Usage
+from engine.values import Sampling, TeacherSpec, Usage
 
 OWN = TeacherSpec("own", "openai", "mine", "http://127.0.0.1:1/v1", input_price=2.0, output_price=8.0)
 KNOWN = TeacherSpec("known", "openai", "gpt-4o-mini")

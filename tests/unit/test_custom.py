@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.errors import ConfigError
 from engine.tasks import get_task
-from engine.types import make_query
+from engine.values import make_query
 
 QUICK = settings(max_examples=100, deadline=None)
 EXACT, PATTERN = get_task("custom"), get_task("custom-regex")

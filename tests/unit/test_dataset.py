@@ -20,7 +20,7 @@ from engine.datasets.full import rationale_rows
 from engine.datasets.label import label_rows
 from engine.datasets.rows import Example, complete, fingerprint_rows, row_from_json, row_to_json, student_prompt
 from engine.tasks import get_task
-from engine.types import Choice, StageRow, make_query
+from engine.values import Choice, StageRow, make_query
 
 QUICK = settings(max_examples=80, deadline=None)
 TASK = get_task("choice")

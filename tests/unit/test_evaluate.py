@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import StateError
-from engine.evaluate import auroc, compare, recommend, score_item, summarise
-from engine.measures.score import wilson
-from engine.reports import WHOLE
+from engine.evaluation.measures.score import wilson
+from engine.evaluation.report import auroc, compare, recommend, score_item, summarise
 from engine.tasks import get_task
-from engine.types import Choice, EvalItem, make_query
+from engine.values import Choice, EvalItem, make_query
+from engine.values.report import WHOLE
 
 QUICK = settings(max_examples=100, deadline=None)
 TASK = get_task("choice")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from engine.jobs.events import EventLog, SilentLog, read_events, scan_events
 from engine.lines import read_lines, write_atomically, write_lines
 from engine.redaction import Redactor
-from engine.types import hash_id
+from engine.values import hash_id
 
 QUICK = settings(max_examples=80, deadline=None)
 texts = st.text(st.characters(), max_size=30)

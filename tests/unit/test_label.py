@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from engine.errors import ErrorKind, TeacherError
-from engine.label import LabelCounts, LabelWork, Unread, label, read_sample, reply_schema
+from engine.labelling.online import LabelCounts, LabelWork, Unread, label, read_sample, reply_schema
 from engine.ports import Request, Teacher
 from engine.prompts import load_prompt
 from engine.tasks import get_task
-from engine.teachers.calling import MAX_RAW, Caller
-from engine.types import Choice, Purpose, Reply, Sampling, Split, TeacherSpec, Usage, make_query
+from engine.teachers.caller import MAX_RAW, Caller
+from engine.values import Choice, Purpose, Reply, Sampling, Split, TeacherSpec, Usage, make_query
 
 TASK = get_task("choice")
 CHOICES = (Choice("A", "x"), Choice("B", "y"))

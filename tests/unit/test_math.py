@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.tasks import get_task
 from engine.tasks.math import read_number
-from engine.types import make_query
+from engine.values import make_query
 
 QUICK = settings(max_examples=100, deadline=None)
 TASK = get_task("math")
@@ -104,7 +104,7 @@ RISKY = (
 
 def test_expressions_that_could_run_for_ever_are_refused_fast() -> None:
     code = (
-        "from engine.tasks import get_task; from engine.types import make_query; import sys\n"
+        "from engine.tasks import get_task; from engine.values import make_query; import sys\n"
         "task, query = get_task('math'), make_query('?')\n"
         "for text in sys.argv[1:]:\n"
         "    task.normalise(query, text), task.verify(query, text, '5x+1'), task.verify(query, '5x+1', text)\n"

@@ -14,7 +14,7 @@ from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
 from engine.registry import Registry
 from engine.tasks import get_task
-from engine.types import Split, make_query
+from engine.values import Split, make_query
 
 STAGE = TrainConfig(epochs=1, batch_size=2, validation=0)
 PLAN = with_standard_kd(twt_plan(StudentConfig(), (STAGE,) * 3))

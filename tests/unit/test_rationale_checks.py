@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from engine.rationale_checks import find_flaw, holds_reasoning, repeats_itself
 from engine.tasks import get_task
-from engine.types import Choice, make_query
+from engine.values import Choice, make_query
 
 MATH, CHOICE = get_task("math"), get_task("choice")
 SUM = make_query("Ann has 8 pens, gets 1 and gives 2 away. How many are left?")

@@ -21,7 +21,7 @@ from engine.errors import InputError
 from engine.records import Record, read_records
 from engine.tasks import get_task
 from engine.teachers.recorded import Recording
-from engine.types import make_query
+from engine.values import make_query
 
 CELLS = st.text(st.sampled_from('ab 1,;"\t\n\r\0é🦓\\|'), max_size=12) | st.sampled_from(["nan", "NaN", "A", ""])
 TABLES = st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=12)

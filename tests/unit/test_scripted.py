@@ -8,13 +8,13 @@ from functools import cache
 import pytest
 
 from engine.errors import ErrorKind, TeacherError
-from engine.evaluate import auroc
+from engine.evaluation.report import auroc
 from engine.ports import Request
 from engine.prompts import UNSOUND
 from engine.puzzles import METHODS, generate_puzzles, solve_puzzle
 from engine.tasks import get_task
 from engine.teachers.scripted import SCRIPTED_TEACHERS, ScriptedTeacher
-from engine.types import ParsedReply, Purpose, make_query
+from engine.values import ParsedReply, Purpose, make_query
 
 TASK = get_task("custom")
 PUZZLES = generate_puzzles(900, seed=11)

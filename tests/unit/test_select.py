@@ -14,7 +14,7 @@ from engine.errors import ConfigError
 from engine.selection.arrays import REASONS, SelectionInput, cosine_of_pairs
 from engine.selection.select import select, weigh
 from engine.selection.settings import NONE, SelectionConfig, dcrs
-from engine.types import Reason
+from engine.values import Reason
 
 QUICK = settings(max_examples=100, deadline=None)
 NAMES = ("reasoning", "answer", "clarity")

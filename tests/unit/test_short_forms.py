@@ -16,7 +16,7 @@ from engine.puzzles import KINDS, METHODS, generate_puzzles, solve_puzzle
 from engine.rationale_checks import find_flaw
 from engine.tasks import get_task
 from engine.teachers.scripted import ScriptedTeacher
-from engine.types import Purpose, make_query
+from engine.values import Purpose, make_query
 
 TASK = get_task("custom")
 PUZZLES = generate_puzzles(600, seed=31)

@@ -10,7 +10,7 @@ import pytest
 import tokenizers
 
 from engine.teachers.tokens import find_counter
-from engine.types import TeacherSpec
+from engine.values import TeacherSpec
 
 
 def test_a_folder_of_a_model_counts_as_its_tokenizer_does(tiny_student: Path) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from engine.jobs.events import Scan
 from engine.registry import Registry
-from engine.types import JobStatus
+from engine.values import JobStatus
 
 
 class Outcome(NamedTuple):

@@ -15,7 +15,7 @@ import psutil
 from engine.jobs.backends.base import BACKENDS, Outcome
 from engine.jobs.events import EVENTS_FILE, Scan, scan_events
 from engine.jobs.spec import LOG_FILE, STATUS_FILE
-from engine.types import LOCAL, JobStatus
+from engine.values import LOCAL, JobStatus
 
 _ROOT = Path(__file__).resolve().parents[3]
 

@@ -14,7 +14,7 @@ from engine.config import Config, read_config
 from engine.errors import ConfigError
 from engine.registry import Registry
 from engine.selection.arrays import CODES, Bools, Floats, Ints, SelectionInput
-from engine.types import Reason
+from engine.values import Reason
 
 CONFIDENCE, VECTORS = "confidence", "vectors"
 """What a rule may need: the weighted factors, or the rationales' vectors."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from engine.selection.arrays import CODES, TOLERANCE, Bools, Ints, SelectionInput, find_differing
 from engine.selection.rules.base import RULES, Rule, Stage, State
-from engine.types import Reason
+from engine.values import Reason
 
 _NAME: Final = "labels"
 

@@ -20,7 +20,7 @@ from engine.selection.arrays import (
     place_within,
 )
 from engine.selection.rules.base import RULES, VECTORS, Rule, Stage, State
-from engine.types import Reason
+from engine.values import Reason
 
 _NAME: Final = "least-similar-pair"
 _DECIMALS = 6

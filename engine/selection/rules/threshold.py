@@ -9,7 +9,7 @@ from pydantic import Field
 
 from engine.selection.arrays import CODES, TOLERANCE, Bools, SelectionInput, count_distinct
 from engine.selection.rules.base import CONFIDENCE, RULES, Rule, Stage, State
-from engine.types import Reason
+from engine.values import Reason
 
 _NAME: Final = "threshold"
 

@@ -1,0 +1,145 @@
+"""How results look in a terminal. Tables go to standard output, progress to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any, Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from engine.values import Event
+
+_SHORT = 25
+"""Cells of at most this many characters are not broken over lines."""
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON value on standard output."""
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def print_table(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows with the columns of the first; text of strangers is never read as markup."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
+    for place, name in enumerate(rows[0] if rows else ()):
+        side: Literal["left", "right"] = "right" if _numeric(rows[0][name]) else "left"
+        short = all(len(_show(row[name])) <= _SHORT for row in rows)
+        table.add_column(name.replace("_", " "), justify=side, overflow="fold", no_wrap=short or place == 0)
+    for row in rows:
+        table.add_row(*(Text(plain(_show(value))) for value in row.values()))
+    out.print(table if rows else f"{title}: none")
+
+
+def _numeric(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def plain(text: str) -> str:
+    """Text without control characters, which a terminal would obey; new lines and tabs stay."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
+
+
+class EventBars:
+    """Progress bars fed by events; use as a context manager. Silent where standard error is no terminal."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        """`quiet` draws nothing."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._bars = Progress(*columns, TimeElapsedColumn(), console=err, disable=quiet or not err.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+        self._label: TaskID | None = None
+        self._asked: set[str] = set()
+        self._failed: set[str] = set()
+        self._cost = 0.0
+        self._handlers: dict[str, Callable[[Event], None]] = {
+            "metric": self._on_metric,
+            "progress": self._on_progress,
+            "step_started": self._on_started,
+            "label_started": self._on_label,
+            "reply": self._on_reply,
+            "teacher_stopped": self._on_stopped,
+            "step_finished": self._on_finished,
+        }
+
+    def __enter__(self) -> EventBars:
+        """Start drawing."""
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop drawing; the bars stay."""
+        self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take an event in."""
+        handler = self._handlers.get(event.type)
+        if handler is not None:
+            handler(event)
+
+    def _task(self, step: str) -> TaskID:
+        if step not in self._tasks:
+            self._tasks[step] = self._bars.add_task(step, total=None, note="")
+        return self._tasks[step]
+
+    def _on_label(self, event: Event) -> None:
+        self._label = self._bars.add_task(f"label {event.data['split']}", total=event.data["requests"], note="")
+        self._asked, self._failed, self._cost = set(), set(), 0.0
+
+    def _on_reply(self, event: Event) -> None:
+        if self._label is None:
+            return
+        sample = event.data["sample_id"]
+        self._asked.add(sample)
+        self._failed.discard(sample) if event.data["error"] is None else self._failed.add(sample)
+        self._cost += float(event.data.get("cost") or 0)
+        notes = [f"{len(self._failed)} failed"] if self._failed else []
+        notes += [f"${self._cost:.4f}"] if self._cost else []
+        self._bars.update(self._label, completed=len(self._asked), note=" · ".join(notes))
+
+    def _on_stopped(self, event: Event) -> None:
+        self._bars.console.print(Text(plain(f"{event.data['teacher']} is not asked any more: {event.data['message']}")))
+
+    def _on_started(self, event: Event) -> None:
+        self._task(event.data["step"])
+
+    def _on_metric(self, event: Event) -> None:
+        values = event.data["values"]
+        if "loss" in values:
+            rate = values.get("tokens_per_second")
+            note = f"loss {values['loss']:.3f}" + (f" · {rate:.0f} tokens/s" if rate else "")
+            self._bars.update(
+                self._task(event.data["step"]), completed=event.data["update"], total=event.data["of"], note=note
+            )
+
+    def _on_progress(self, event: Event) -> None:
+        self._bars.update(self._task(event.data["step"]), completed=event.data["done"], total=event.data["of"])
+
+    def _on_finished(self, event: Event) -> None:
+        task = self._task(event.data["step"])
+        total = next((item.total for item in self._bars.tasks if item.id == task), None) or 1
+        self._bars.update(task, completed=total, total=total)

@@ -1,0 +1,69 @@
+"""What the commands share: options, opening a workspace, printing for people or for machines."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+Workspace = Annotated[Path, typer.Option(envvar="TACIT_WORKSPACE", help="Folder that holds everything.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output and nothing else there.")]
+ProjectName = Annotated[str, typer.Argument(help="Name of the project.")]
+RunId = Annotated[str, typer.Argument(help="Id of the run, or how it begins.")]
+DEFAULT_WORKSPACE = Path("workspace")
+_REGISTRY = re.compile(r"\{([\w.]+):(\w+)\}")
+
+
+class Listing(TyperCommand):
+    """A command whose help lists what there is at that moment: `{MODULE:REGISTRY}` becomes names and notes.
+
+    Nothing is imported before somebody asks for this command's help.
+    """
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help with the names filled in."""
+        self.help = _REGISTRY.sub(_list_names, self.help or "") or None
+        for param in self.params:
+            if told := getattr(param, "help", None):
+                vars(param)["help"] = _REGISTRY.sub(_list_names, told)
+        super().format_help(ctx, formatter)
+
+
+def _list_names(found: re.Match[str]) -> str:
+    registry = getattr(import_module(found[1]), found[2])
+    notes = {name: str(getattr(registry[name], "help", "")).rstrip(".") for name in registry}
+    return ", ".join(f"{name} ({note})" if note else name for name, note in notes.items())
+
+
+@contextmanager
+def open_workspace(workspace: Path) -> Iterator[Services]:
+    """The services; Ctrl-C asks running jobs to checkpoint and end before it leaves."""
+    from app.services import open_services
+
+    with open_services(workspace) as services:
+        try:
+            yield services
+        except KeyboardInterrupt:
+            sys.stderr.write("stopping: the running job saves a checkpoint\n")
+            services.jobs.end_all()
+            raise
+
+
+def show(as_json: bool, data: Any, draw: Callable[[], None]) -> None:
+    """Print one JSON value, or draw the result in the terminal."""
+    from app.cli.console import print_json
+
+    if as_json:
+        print_json(data)
+    else:
+        draw()

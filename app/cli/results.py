@@ -1,0 +1,297 @@
+"""Draws the commands' results in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from app.cli.console import out, plain, print_table
+from app.usecases.data.imports import OutputImport, OutputReading, QueryImport
+from app.usecases.data.near_duplicates import Resembling
+from app.usecases.data.words import tell_outputs, tell_queries
+from app.usecases.evaluation.report_lines import difference_lines, kinds_lines, report_lines
+from app.usecases.labelling.quotes import Quote
+from app.usecases.selection.calibration import Fitted, Measured, say_fitted, say_measured
+from app.usecases.selection.tallies import say_kept, say_notices
+from app.usecases.workspace.doctor import Finding
+from app.web.parts import span_text
+from engine.values.report import WHOLE, Difference, ReportRow
+from engine.wording import counted, verb
+
+_SHOWN_ERRORS = 10
+
+
+def show_query_import(project: str, result: QueryImport) -> None:
+    """Say what went in and what did not."""
+    first, *more = tell_queries(result)
+    _say(f"{project}: {first}")
+    held = f"{counted(result.distill, 'query', 'queries')} to distill from and {result.heldout:,} held out"
+    _say(f"The project has {held}.")
+    for line in more:
+        _say(line)
+    _show_rows("Left out", result.errors, result.rejected)
+    _show_rows("Taken in part", result.notes, result.noted)
+
+
+def _show_rows(what: str, rows: Sequence[Any], count: int) -> None:
+    if rows:
+        _say(f"{what}:")
+    for row in rows[:_SHOWN_ERRORS]:
+        _say(f"  row {row.row}: {row.message}")
+    if count > _SHOWN_ERRORS:
+        out.print(f"  and {count - _SHOWN_ERRORS:,} more (--json lists the first 1,000)")
+
+
+def _say(line: str) -> None:
+    """One line, however long, without control characters: it may quote what strangers wrote."""
+    out.print(Text(plain(line)), soft_wrap=True)
+
+
+def show_resembling(pairs: Sequence[Resembling]) -> None:
+    """Near duplicates."""
+    rows = [
+        {"similarity": f"{p.similarity:.3f}", "leak": "yes" if p.leak else "", "one": p.first, "other": p.second}
+        for p in pairs
+    ]
+    print_table("queries that nearly repeat another", rows)
+
+
+def show_output_import(project: str, data: dict[str, Any], found: OutputImport, reading: OutputReading) -> None:
+    """Say which teachers came in, and what of their outputs could not be read."""
+    first, *more = tell_outputs(found, reading)
+    _say(f"{project}: {first}")
+    for line in more:
+        _say(line)
+    _show_rows("Left out", found.errors, found.rejected)
+    _show_rows("Taken in part", found.notes, found.noted)
+    show_label(data)
+
+
+def show_label(data: dict[str, Any]) -> None:
+    """Samples and failures by teacher."""
+    print_table("samples", data["samples"])
+    if data["failures"]:
+        print_table("failed attempts", data["failures"])
+    if data.get("cost_usd"):
+        out.print(f"the project has cost ${data['cost_usd']:.4f} so far (`tacit spend`)")
+    if data.get("quote"):
+        show_quote(data["quote"])
+
+
+def show_teachers(rows: Sequence[dict[str, Any]]) -> None:
+    """Teachers with their prices and what their endpoints support."""
+    print_table("teachers", [_teacher_line(row) for row in rows])
+    for row in rows:
+        found = row["capabilities"]
+        if found is not None:
+            reasoning = found["reasoning"] or "none seen"
+            yes = {True: "yes", False: "no"}
+            out.print(
+                f"{row['name']}: structured output {found['structured']}; temperature {yes[found['temperature']]}; "
+                f"logprobs {yes[found['logprobs']]}; hidden reasoning: {reasoning}",
+                markup=False,
+            )
+
+
+def _teacher_line(row: dict[str, Any]) -> dict[str, Any]:
+    price, assumed = row["price"], row["assumed"]
+    source = price["source"] if price else "-"
+    if assumed:
+        source += f" ({assumed['source']} {assumed['input']:g} / {assumed['output']:g})"
+    return {
+        "teacher": row["name"],
+        "provider": row["provider"],
+        "model": row["model"],
+        "$/M in": price["input"] if price else "unknown",
+        "$/M out": price["output"] if price else "unknown",
+        "price from": source,
+        "tested": "yes" if row["capabilities"] else "-",
+    }
+
+
+def show_names(names: Sequence[str]) -> None:
+    """One name a line."""
+    for name in names:
+        out.print(Text(plain(name)))
+
+
+def show_quote(quotes: Sequence[Quote]) -> None:
+    """What a labelling would ask and cost, low to high."""
+    print_table(
+        "quote, low to high",
+        [
+            {
+                "teacher": q.teacher,
+                "requests": q.requests,
+                "tokens in": f"{q.input_low:,}-{q.input_high:,}",
+                "tokens out": f"{q.output_low:,}-{q.output_high:,}",
+                "US $": "unknown" if q.cost_low is None else f"{q.cost_low:.4f}-{q.cost_high:.4f}",
+                "minutes": f"{q.seconds_low / 60:.1f}-{q.seconds_high / 60:.1f}",
+            }
+            for q in quotes
+        ],
+    )
+    for q in quotes:
+        out.print(f"{q.teacher}: price {q.price}; tokens {q.basis}", markup=False)
+    known = [q for q in quotes if q.cost_low is not None and q.cost_high is not None]
+    low, high = sum(q.cost_low or 0 for q in known), sum(q.cost_high or 0 for q in known)
+    more = "" if len(known) == len(quotes) else ", and what the teachers of unknown price bill"
+    out.print(f"together ${low:.4f} to ${high:.4f}{more}; no request that fails is in it")
+
+
+def show_parsed_again(told: dict[str, dict[str, int]]) -> None:
+    """What reading old replies again gave."""
+    print_table("unread replies", [{"teacher": name, **counts} for name, counts in told.items()])
+
+
+def show_spend(data: dict[str, Any]) -> None:
+    """The ledger."""
+    for title, rows in (("by teacher and purpose", data["rows"]), ("by job", data["jobs"])):
+        print_table(title, [{**row, "cost_usd": f"{row['cost_usd']:.6f}"} for row in rows])
+    unknown = f"; the cost of {counted(data['unknown_cost'], 'request')} is unknown" if data["unknown_cost"] else ""
+    out.print(f"together ${data['cost_usd']:.6f}{unknown}")
+
+
+def show_selection(data: dict[str, Any]) -> None:
+    """The numbers of a selection, and what they are worth where gold labels exist."""
+    if data["notice"]:
+        out.print(data["notice"], "`--preset paper` asks for the paper's.", markup=False)
+    out.print(
+        f"{say_kept(data)}; {counted(data['renormalised'], 'sample')} {verb(data['renormalised'], 'lacks')} a factor; "
+        f"vectors by {data['embedder']}"
+    )
+    for notice in say_notices(data):
+        out.print(Text(plain(notice)))
+    if data["spread"]:
+        print_table("confidence by teacher", data["spread"])
+    for row in data["spread"]:
+        if not row["separates"]:
+            out.print(Text(plain(f"{row['teacher']}: this threshold separates nothing; {row['passed']:.0%} pass")))
+    print_table("reasons", [{"reason": name, "samples": number} for name, number in data["reasons"].items()])
+    print_table("kept by teacher", [{"teacher": n, "samples": c} for n, c in data["kept_by_teacher"].items()])
+    if data["calibration"]:
+        measured = Measured(**data["calibration"])
+        for line in say_measured(measured):
+            out.print(line)
+        if measured.bins:
+            print_table("confidence against gold labels", measured.bins)
+
+
+def show_fitted(project: str, fitted: Fitted) -> None:
+    """A temperature, and how to order it."""
+    out.print(say_fitted(fitted))
+    out.print(f"nothing was changed; to use it: tacit select {project} ... --temperature {fitted.temperature:g}")
+
+
+def show_report(data: dict[str, Any]) -> None:
+    """The table of a run, by kind where kinds are mixed, and the paired differences."""
+    rows = [ReportRow.from_dict(row) for row in data["rows"]]
+    if not rows:
+        out.print("no held-out query has a gold label: nothing was scored")
+        return
+    print_table(
+        "held-out queries: accuracy (95% interval), output tokens in the student's tokenizer, seconds a query",
+        report_lines(rows),
+    )
+    if any(row.kind != WHOLE for row in rows):
+        print_table("accuracy by kind", kinds_lines(rows))
+    if data["differences"]:
+        print_table(
+            "paired differences with 95% interval", difference_lines([Difference(**r) for r in data["differences"]])
+        )
+    for note in data["notes"]:
+        out.print(note)
+    if data["verdict"]:
+        out.print(data["verdict"], markup=False)
+
+
+def show_runs(rows: Sequence[dict[str, Any]]) -> None:
+    """All runs; of one that is going on, what is left of it."""
+    print_table("runs", [{**_without(row), "run": row["run"][:8], "left": say_left(row)} for row in rows])
+
+
+def _without(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if not name.startswith("left_")}
+
+
+def say_left(row: dict[str, Any]) -> str:
+    """The time that is left of a run in the list."""
+    if row["left_s"] is None:
+        return "-"
+    return span_text(row["left_s"]) + (" and compressing" if row["left_without_compressing"] else "")
+
+
+def show_bill(data: dict[str, Any]) -> None:
+    """What a thousand answers cost each, and when the student to ship pays back."""
+    rows = [
+        {
+            "system": row["system"],
+            "$ / 1,000": "unknown" if row["per_1000"] is None else f"{row['per_1000']:.4f}",
+            "price": "assumed" if row["assumed"] else "",
+        }
+        for row in data["rows"]
+    ]
+    if not rows:
+        return
+    print_table(f"a thousand answers, the device at ${data['device_hour']:.2f} an hour", rows)
+    if data["pays_back"]:
+        out.print(data["pays_back"], markup=False)
+
+
+def show_run(data: dict[str, Any]) -> None:
+    """A run's steps and report."""
+    out.print(f"run {data['run']} ({data['plan']}): {data['status']} {data['message']}".rstrip(), markup=False)
+    print_table("steps", data["steps"])
+    if data["rows"] or data["status"] == "finished":
+        show_report(data)
+    if data["status"] == "waiting":
+        out.print(
+            f"look with `tacit compress {data['run'][:8]}`, go on with `tacit compress {data['run'][:8]} --approve`"
+        )
+
+
+def show_forecast(found: Any) -> None:
+    """What a plan will take."""
+    if found is None:
+        out.print("nothing was measured")
+        return
+    rows = [{**vars(stage), "seconds": round(stage.seconds)} for stage in found.stages]
+    print_table(f"forecast on {found.device} in {found.dtype}", rows)
+    out.print(
+        f"training {found.training_s / 60:.0f} min, writing {found.writing_low / 60:.0f} to "
+        f"{found.writing_high / 60:.0f} min, "
+        f"{found.peak_bytes / 1e9:.1f} GB; guessed: the step's rows are made by the run itself"
+    )
+    print_table("rows that are too long, left out", found.too_long)
+
+
+def show_compression(rows: Sequence[dict[str, Any]]) -> None:
+    """Compressed rationales beside their originals."""
+    for row in rows:
+        out.rule(Text(plain(f"{row['sample']} · {row['teacher']} · {', '.join(row['flags'])}")), align="left")
+        for name in ("original", "student", "compressed"):
+            out.print(Text(plain(f"{name:>10}: {row[name]}")))
+
+
+def show_demo(data: dict[str, Any]) -> None:
+    """The demo's table and what goes with it."""
+    show_report(data)
+    told = ", ".join(f"{name} {'-' if v is None else format(v, '.2f')}" for name, v in data["auroc"].items())
+    out.print(f"how well the teachers' self-scores tell right from wrong (AUROC): {told}")
+    broken = sum(row["n"] for row in data["failures"])
+    attempts = "a failed attempt" if broken == 1 else "failed attempts"
+    out.print(
+        f"{counted(broken, 'malformed reply')} {verb(broken, 'is')} kept as {attempts}; run {data['run'][:8]} "
+        f"took {data['seconds']:.0f} s"
+    )
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """What the doctor found."""
+    rows = [
+        {"what": f.name, "": "ok" if f.ok else "missing", "value": f.value, "needed for": "" if f.ok else f.needed_for}
+        for f in findings
+    ]
+    print_table("this machine", rows)

@@ -1,0 +1,101 @@
+"""The commands that train students and score them: `tacit train`, `tacit evaluate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.options import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
+
+if TYPE_CHECKING:
+    from engine.plans import Plan
+
+_SELECTION = "Train on a selection of its own, by one of {engine.selection.settings:PRESETS}, not on the newest."
+
+
+def train(
+    project: ProjectName,
+    plan: Annotated[str, typer.Option(help="One of {engine.plans:PLANS}.")] = "twt+standard-kd",
+    preset: Annotated[str, typer.Option(help="One of {engine.plans.order:TRAIN_PRESETS}.")] = "small-student",
+    student: Annotated[str, typer.Option(help="packaged, or a model id or folder.")] = "packaged",
+    compressor: Annotated[str | None, typer.Option(help="Live teacher that compresses for recorded ones.")] = None,
+    compress_by: Annotated[str, typer.Option(help="One of {engine.compression:COMPRESSORS}.")] = "teacher-guided",
+    selection: Annotated[str | None, typer.Option(help=_SELECTION)] = None,
+    stages: Annotated[str, typer.Option(help="EPOCHS or EPOCHS@RATE of the three stages: 2,1,4@5e-4.")] = "",
+    review: Annotated[bool, typer.Option(help="Wait for a person after compression (`tacit compress`).")] = False,
+    check_level: Annotated[int, typer.Option(min=1, max=2, help="2 asks a teacher whether the answer follows.")] = 1,
+    rank: Annotated[int | None, typer.Option(help="Rank of the adapter.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Instead of the preset's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Rows that are longer are left out and counted.")] = None,
+    loss: Annotated[str | None, typer.Option(help="One of {engine.losses:LOSSES}; the first if left out.")] = None,
+    compress_cap: Annotated[str | None, typer.Option(help="US dollars that compressing may cost.")] = None,
+    backend: Annotated[str, typer.Option(help="Where it trains: one of {engine.jobs.backends:BACKENDS}.")] = "local",
+    forecast: Annotated[bool, typer.Option("--forecast", help="Measure time and memory; start nothing.")] = False,
+    as_json: Json = False,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Run a plan on the newest selection: train the stages, compress between them, evaluate each."""
+    given = dict(locals())  # options have the names of the order's fields
+    from app.cli.console import EventBars
+    from app.cli.results import show_forecast, show_run
+    from app.usecases.labelling.label import read_money
+    from engine.config import read_config
+    from engine.plans.order import PlanOrder
+
+    asked = {name: value for name, value in given.items() if name in PlanOrder.model_fields}
+    asked["compress_cap"] = read_money(compress_cap)
+    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+        chosen = services.plan.make(project, read_config(PlanOrder, asked))
+        _tell(chosen)
+        if not forecast:
+            data = services.reading.run(services.run.wait(services.run.start(project, chosen).id, bars).id)
+        else:
+            services.jobs.wait(services.forecast.ask(project, chosen).id, bars)
+            found = services.forecast.find(project, chosen)
+    show(as_json, found if forecast else data, lambda: show_forecast(found) if forecast else show_run(data))
+
+
+def _tell(plan: Plan) -> None:
+    """What to know of a plan before it starts, beside the result."""
+    from app.cli.console import err
+    from app.usecases.training.plans import plan_notes
+
+    for note in plan_notes(plan):
+        err.print(note, markup=False)
+
+
+def evaluate(
+    run: RunId,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=100, help="Points that a shorter student may lie below the best, for all of a project."
+        ),
+    ] = None,
+    device_hour: Annotated[
+        float, typer.Option(min=0, max=1e6, help="US dollars an hour of the device; assumed where you give none.")
+    ] = 0.10,
+    as_json: Json = False,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Score a run's answers anew against the gold labels; print its table, what to ship, and when that pays back.
+
+    The table's measures: {engine.evaluation.measures:MEASURES}.
+    """
+    from app.cli.results import show_bill, show_run
+
+    with open_workspace(workspace) as services:
+        services.run.score(run)
+        found = services.reading.find_run(run)
+        if margin is not None:
+            project = services.projects.get(found.project_id)
+            services.compare.set_margin(project.name, margin / 100)
+        data = services.reading.run(run) | {"bill": services.compare.bill(found, device_hour)}
+
+    def draw() -> None:
+        show_run(data)
+        show_bill(data["bill"])
+
+    show(as_json, data, draw)

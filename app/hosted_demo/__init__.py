@@ -1,0 +1,1 @@
+"""The hosted demo: who may do what, and the finished project that it shows."""

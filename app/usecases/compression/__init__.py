@@ -1,0 +1,1 @@
+"""Compressed rationales: asked for, and reviewed by a person."""

@@ -1,0 +1,273 @@
+"""Reviewing compressed rationales: look, edit, approve, restore, approve by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from app.usecases.compression.compressions import AGAIN, answer_step
+from app.usecases.workspace.context import Context
+from engine.compression.rewriting import KEPT, NOT_PRESERVED, PRESERVED, SAME, WITH, WITHOUT, check_rewrite
+from engine.datasets.rows import Example
+from engine.errors import ConfigError, InputError, NotFound
+from engine.packaged import packaged_student_folder
+from engine.plans import Compress
+from engine.records import MAX_CELL
+from engine.tasks import get_task
+from engine.teachers.tokens import find_in_files
+from engine.values import RationaleOrigin, RunStatus
+from storage.rationales import Version
+from storage.runs import Run
+
+PAGE = 50
+FILTERS = ("all", "not approved", "not preserved", "by hand", "approved")
+Row = dict[str, Any]
+_LENGTHS: dict[tuple[str, int], int] = {}
+"""Lengths that were counted before, by tokenizer and hash of the text: a page asks for those of all rationales."""
+_MOST_LENGTHS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How compression went. Tokens are the student's own, medians; None where its tokenizer is not at hand.
+
+    `preserved` counts rewrites after which the answer was the same, `checked` those that were checked at all.
+    At level 2, `led` counts those with which another teacher gave the same answer, `unaided` those where it gave it
+    without them too. `reviewed`: a person approves what stage 2 is taught.
+    """
+
+    rationales: int
+    approved: int
+    original_tokens: float | None
+    compressed_tokens: float | None
+    preserved: int
+    checked: int
+    level: int
+    kept_original: int
+    led: int
+    unaided: int
+    reviewed: bool
+    waiting: bool
+    asking: int
+
+
+class Edited(NamedTuple):
+    """A version written by hand, and what speaks against it; only where nothing does is it approved at once."""
+
+    version: int
+    flaw: str | None
+
+
+@dataclass(frozen=True)
+class ReviewService:
+    """Use cases of a person who reviews compressed rationales."""
+
+    context: Context
+
+    def runs(self, project_id: str) -> list[Run]:
+        """The project's runs that compress, newest first."""
+        return [
+            run for run in self.context.runs.all(project_id) if any(isinstance(s, Compress) for s in run.plan.steps)
+        ]
+
+    def rows(self, run_id: str) -> list[Row]:
+        """All compressed rationales of a run beside their originals, measured in the student's tokens; to be read only.
+
+        Keys as of `Rationales.listed`, and tokens (original, student, compressed; None: not known), check (what was
+        checked, as text), preserved (None: not checked).
+        """
+        run = self.context.runs.get(run_id)
+        folder = find_tokenizer(run)
+
+        def read() -> list[Row]:
+            return _measure(folder, self.context.rationales.listed(run.id, self._answers(run)))
+
+        return self.context.db.once(f"rationales of {run.id} in tokens of {folder}", read)
+
+    def page(self, run_id: str, which: str = "all", begin: int = 0) -> tuple[Summary, list[Row]]:
+        """How compression went, and fifty rationales from a place on, of those that a filter finds.
+
+        Raises:
+            ConfigError: if there is no such filter.
+        """
+        if which not in FILTERS:
+            raise ConfigError(f"there is no filter {which!r}; there are {', '.join(FILTERS)}")
+        rows = self.rows(run_id)
+        return self._sum_up(run_id, rows), [row for row in rows if _passes(row, which)][begin : begin + PAGE]
+
+    def count_approved(self, run_id: str) -> int:
+        """How many rationales a person has approved in the last compress step of a run: what its next stage learns."""
+        return len(self.context.rationales.approved(run_id))
+
+    def summary(self, run_id: str) -> Summary:
+        """How compression went over all of a run."""
+        return self._sum_up(run_id, self.rows(run_id))
+
+    def _sum_up(self, run_id: str, rows: Sequence[Row]) -> Summary:
+        run = self.context.runs.get(run_id)
+        asking = [job for job in self.context.jobs.unfinished_jobs() if job.kind == AGAIN and job.run_id == run.id]
+        checked = [row["preserved"] for row in rows if row["preserved"] is not None]
+        return Summary(
+            rationales=len(rows),
+            approved=sum(row["approved"] for row in rows),
+            original_tokens=_median([row["tokens"][0] for row in rows]),
+            compressed_tokens=_median([row["tokens"][2] for row in rows]),
+            preserved=sum(checked),
+            checked=len(checked),
+            level=run.plan.check_level,
+            kept_original=sum(row["check"].startswith(KEPT) for row in rows),
+            led=sum(f"{WITH}{SAME}" in row["flags"] for row in rows),
+            unaided=sum(f"{WITHOUT}{SAME}" in row["flags"] for row in rows),
+            reviewed=run.plan.reviewed,
+            waiting=run.status is RunStatus.WAITING,
+            asking=len(asking),
+        )
+
+    def one(self, run_id: str, sample_id: str) -> Row:
+        """One of them in full, with `versions`, the teacher's own text first as version 0.
+
+        Raises:
+            NotFound: if the run has no rationale of that sample.
+        """
+        run = self.context.runs.get(run_id)
+        rows = self.context.rationales.listed(run.id, self._answers(run), sample_id)
+        if not rows:
+            raise NotFound(f"run {run.id} has no compressed rationale of sample {sample_id!r}")
+        row = _measure(find_tokenizer(run), rows)[0]
+        first = {"version": 0, "origin": "the teacher's own", "text": row["original"], "flags": (), "approved": False}
+        return row | {"versions": [first, *self.context.rationales.versions(run.id, sample_id)]}
+
+    def edit(self, run_id: str, sample_id: str, text: str, seen: int | None = None) -> Edited:
+        """Write a new version by hand; earlier versions stay. What passes level 1 is approved by that.
+
+        Raises:
+            InputError: if the text is empty, or the run has no rationale of that sample.
+            Conflict: if there is a newer version than `seen`.
+        """
+        run = self._known(run_id, sample_id)
+        if not text.strip():
+            raise InputError("the new text is empty; nothing was changed")
+        if len(text) > MAX_CELL:
+            raise InputError(
+                f"the new text has {len(text):,} characters; at most {MAX_CELL:,} are kept. Nothing was changed"
+            )
+        row = self.context.rationales.listed(run.id, self._answers(run), sample_id)[0]
+        task = get_task(self.context.projects.get(run.project_id).config.task)
+        query = self.context.queries.find_one(run.project_id, row["query_id"])
+        example = Example(query, sample_id, row["original"], row["label"])
+        flaw = check_rewrite(task, example, text.strip())
+        flag = f"{PRESERVED} (level 1)" if flaw is None else f"{NOT_PRESERVED}{flaw} (level 1)"
+        version = Version(RationaleOrigin.EDITED, text.strip(), (flag,), approved=flaw is None)
+        return Edited(self.context.rationales.add(run, sample_id, version, seen), flaw)
+
+    def restore(self, run_id: str, sample_id: str, version: int, seen: int | None = None) -> int:
+        """Bring an earlier version back as the newest (0: the teacher's own text), which approves it.
+
+        Raises:
+            InputError: if there is no such version.
+            Conflict: if there is a newer version than `seen`.
+        """
+        run = self._known(run_id, sample_id)
+        row = next((row for row in self.one(run.id, sample_id)["versions"] if row["version"] == version), None)
+        if row is None:
+            raise InputError(f"there is no version {version} of this rationale; nothing was changed")
+        restored = Version(RationaleOrigin.RESTORED, row["text"], row["flags"])
+        return self.context.rationales.add(run, sample_id, restored, seen)
+
+    def approve(self, run_id: str, sample_id: str, seen: int) -> None:
+        """Approve the version that a person looks at.
+
+        Raises:
+            InputError: if the run has no rationale of that sample.
+        """
+        run = self._known(run_id, sample_id)
+        self.context.rationales.approve(run.id, [(sample_id, seen)])
+
+    def withdraw(self, run_id: str, sample_id: str) -> None:
+        """Take the approval of a rationale back; a run with a review then leaves it out.
+
+        Raises:
+            InputError: if the run has no rationale of that sample.
+        """
+        run = self._known(run_id, sample_id)
+        self.context.rationales.withdraw(run.id, sample_id)
+
+    def approve_by_rule(self, run_id: str, most_tokens: int) -> int:
+        """Approve every rewrite that preserved the answer in fewer than so many student tokens. Returns how many.
+
+        Raises:
+            InputError: if the student's tokenizer is not at hand, so that nothing can be counted.
+        """
+        rows = self.rows(run_id)
+        if any(row["tokens"][2] is None for row in rows):
+            raise InputError("the student's tokenizer is not on this machine yet, so tokens can't be counted")
+        fit = [row for row in rows if row["preserved"] and row["tokens"][2] < most_tokens and not row["approved"]]
+        run = self.context.runs.get(run_id)
+        return self.context.rationales.approve(run.id, [(row["sample"], row["version"]) for row in fit])
+
+    def _answers(self, run: Run) -> str:
+        """The step in which the student wrote what the rationales under review were compressed toward."""
+        return answer_step(run, self.context.rationales.last_step(run.id))
+
+    def _known(self, run_id: str, sample_id: str) -> Run:
+        run = self.context.runs.get(run_id)
+        if sample_id not in self.context.rationales.newest(run.id):
+            raise InputError(f"run {run.id} has no compressed rationale of sample {sample_id!r}")
+        return run
+
+
+def _measure(folder: str, rows: Sequence[Row]) -> list[Row]:
+    """Rows with their lengths, and what was checked."""
+    names = ("original", "student", "compressed")
+    counts = [count_student_tokens(folder, [row[name] for row in rows]) for name in names]
+    return [_look(row, tokens) for row, *tokens in zip(rows, *counts, strict=True)]
+
+
+def _look(row: Row, tokens: Sequence[int | None]) -> Row:
+    flags: tuple[str, ...] = row["flags"]
+    check = next((flag for flag in flags if flag.startswith((PRESERVED, KEPT, NOT_PRESERVED))), "")
+    preserved = check.startswith(PRESERVED) if check else None
+    if row["origin"] != RationaleOrigin.COMPRESSED.value:
+        check = f"{row['origin']}, {check or 'not checked'}"
+    return {**row, "tokens": tuple(tokens), "check": check or "not checked", "preserved": preserved}
+
+
+def find_tokenizer(run: Run) -> str:
+    """Where the student's tokenizer lies: with a trained stage, which brings it, else with the base model."""
+    trained = next(Path(run.folder).glob("*/adapter/tokenizer.json"), None)
+    model = run.plan.student.model
+    return str(trained.parent if trained else packaged_student_folder() if model == "packaged" else model)
+
+
+def count_student_tokens(folder: str, texts: Sequence[str | None]) -> list[int | None]:
+    """Lengths by the tokenizer in a folder; None where there is no text, or no tokenizer on this machine."""
+    counter = find_in_files(folder)
+    if counter is None:
+        return [None] * len(texts)
+    keys = [(folder, hash(text)) for text in texts]
+    found = {key: length for key in keys if (length := _LENGTHS.get(key)) is not None}
+    new = {key: text for key, text in zip(keys, texts, strict=True) if text is not None and key not in found}
+    found |= dict(zip(new, counter.lengths(list(new.values())), strict=True))
+    if len(_LENGTHS) > _MOST_LENGTHS:
+        _LENGTHS.clear()
+    _LENGTHS.update(found)
+    return [None if text is None else found[key] for key, text in zip(keys, texts, strict=True)]
+
+
+def _median(values: Sequence[int | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(median(known)) if known else None
+
+
+def _passes(row: Row, which: str) -> bool:
+    conditions: dict[str, bool] = {
+        "all": True,
+        "not approved": not row["approved"],
+        "not preserved": row["preserved"] is False,
+        "by hand": row["origin"] != RationaleOrigin.COMPRESSED.value,
+        "approved": bool(row["approved"]),
+    }
+    return conditions[which]

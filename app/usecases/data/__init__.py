@@ -1,0 +1,1 @@
+"""Queries and recorded outputs: looked at, imported, compared."""

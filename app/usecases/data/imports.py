@@ -1,0 +1,292 @@
+"""Projects and what goes into them: queries and recorded outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.usecases.workspace.context import Context
+from engine.columns import MOST_ERRORS, ImportedQueries, OutputTally, RowError, Span, read_outputs, read_queries
+from engine.config import ProjectConfig, read_config
+from engine.errors import InputError, NoQueryColumn
+from engine.hub import open_records
+from engine.records import read_records
+from engine.tasks import DEFAULT_TASK, get_task
+from engine.teachers.recorded import RecordingWriter
+from engine.values import Query, Split, TeacherSpec
+from engine.wording import counted
+from storage.projects import Project
+
+_BLOCK = 10_000
+RESERVED = ("student", "vanilla", "vanilla-fewshot", "standard-kd", "standard-kd-equal-updates")
+
+
+@dataclass(frozen=True)
+class QueryImport:
+    """What importing a file of queries did. `distill` and `heldout` count the whole project afterwards.
+
+    `present` were there before, of them `leaked` in the other split, where they stay; `errors` are the first of the
+    `rejected` rows; `noted` rows were taken without a part of them, of which `notes` tell the first. `spanning` rows
+    run over several lines of the file, of which `spans` are the longest. `broke_off` says why the file was not read to
+    its end; the queries before that are stored.
+    """
+
+    added: int
+    distill: int
+    heldout: int
+    golds: int
+    duplicates: int
+    present: int
+    leaked: int
+    rejected: int
+    errors: list[RowError]
+    noted: int = 0
+    notes: list[RowError] = field(default_factory=list)
+    spanning: int = 0
+    spans: list[Span] = field(default_factory=list)
+    broke_off: str = ""
+
+
+@dataclass(frozen=True)
+class OutputImport:
+    """What importing a file of outputs prepared: the job that takes them in. `errors` are the first `rejected` rows.
+
+    `noted` rows were taken without a part of them, of which `notes` tell the first.
+    """
+
+    job_id: str
+    teachers: dict[str, int]
+    unmatched: int
+    rejected: int
+    errors: list[RowError]
+    noted: int = 0
+    notes: list[RowError] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class OutputReading:
+    """What became of imported outputs when they were read. `present` had been read before; `why` counts the unread."""
+
+    outputs: int
+    read: int
+    present: int
+    unread: int
+    why: dict[str, int]
+
+
+@dataclass(frozen=True)
+class DataService:
+    """Use cases of projects and data."""
+
+    context: Context
+
+    def create_project(self, config: ProjectConfig) -> Project:
+        """Make a project.
+
+        Raises:
+            InputError: if the name is taken.
+            ConfigError: if there is no such task.
+        """
+        get_task(config.task)
+        return self.context.projects.create(config)
+
+    def counts(self, project: Project) -> dict[str, int]:
+        """How many queries a project has, by split; a split without any is left out."""
+        return self.context.queries.counts(project.id)
+
+    def import_into(
+        self,
+        asked: Mapping[str, str],
+        source: str | Path,
+        columns: Mapping[str, str],
+        heldout: float,
+        strict: bool = False,
+    ) -> QueryImport:
+        """Import queries into the project of that name, which is made if there is none and the file has a good row.
+
+        `asked` are settings of the project: its name, and what the user gave of the others.
+
+        Raises:
+            InputError: if the project is there with other settings.
+        """
+        config = read_config(ProjectConfig, {"task": DEFAULT_TASK, **asked})
+        present = next((p for p in self.context.projects.all() if p.name == config.name), None)
+        if present is not None:
+            if {**present.config.model_dump(), **asked} != present.config.model_dump():
+                raise InputError(
+                    f"the project {config.name!r} is there already, with task {present.config.task} and embedder "
+                    f"{present.config.embedder}; leave these options out, or give another name. Nothing was stored."
+                )
+            return self.import_queries(config.name, source, columns, heldout, strict)
+        self.create_project(config)
+        try:
+            return self.import_queries(config.name, source, columns, heldout, strict)
+        except BaseException:
+            self.context.projects.remove(config.name)
+            raise
+
+    def import_queries(
+        self, project_name: str, source: str | Path, columns: Mapping[str, str], heldout: float, strict: bool = False
+    ) -> QueryImport:
+        """Import queries from a file or a Hub dataset, block by block: good rows go in without the bad ones.
+
+        Raises:
+            InputError: if no row is usable, or with `strict` if any row is not; then nothing is stored.
+        """
+        project = self.context.projects.get(project_name)
+        task = get_task(project.config.task)
+
+        def blocks() -> Iterator[ImportedQueries]:
+            yield from read_queries(open_records(source), columns, heldout, task)
+
+        if strict:
+            _refuse_bad_rows(source, blocks())
+        return self._store(project, blocks(), source)
+
+    def _store(self, project: Project, blocks: Iterator[ImportedQueries], source: str | Path) -> QueryImport:
+        start = self.context.queries.last_position(project.id)
+        tally = dict.fromkeys(("added", "golds", "duplicates", "present", "leaked", "rejected", "noted", "spanning"), 0)
+        told = _Told()
+        broke_off = ""
+        try:
+            for block in blocks:
+                known = self.context.queries.find(project.id, [query.id for query in block.queries])
+                old = {query.id for query in block.queries if query.id in known and known[query.id][0] <= start}
+                tally["present"] += len(old)
+                tally["leaked"] += sum(q.id in old and known[q.id][1] is not q.split for q in block.queries)
+                tally["duplicates"] += block.duplicates + len(known) - len(old)
+                tally["golds"] += sum(query_id not in known for query_id in block.golds)
+                tally["rejected"] += len(block.errors)
+                tally["noted"] += len(block.notes)
+                tally["spanning"] += len(block.spans)
+                told.add(block)
+                tally["added"] += self.context.queries.add(project.id, block.queries, block.golds)
+        except NoQueryColumn:
+            raise
+        except InputError as error:
+            if not tally["added"] and not tally["present"]:
+                raise InputError(f"{error}. Nothing was stored.") from None
+            broke_off = str(error)
+        if not tally["added"] and not tally["present"]:
+            raise InputError(_nothing_stored(source, told.errors, tally["rejected"]))
+        totals = self.context.queries.counts(project.id)
+        return QueryImport(
+            **tally,
+            distill=totals.get(Split.DISTILL, 0),
+            heldout=totals.get(Split.HELDOUT, 0),
+            errors=told.errors,
+            notes=told.notes,
+            spans=told.spans,
+            broke_off=broke_off,
+        )
+
+    def add_queries(self, project_id: str, queries: list[Query], golds: Mapping[str, str]) -> int:
+        """Store queries and gold labels in blocks; returns how many were new."""
+        added = 0
+        for begin in range(0, len(queries), _BLOCK):
+            block = queries[begin : begin + _BLOCK]
+            added += self.context.queries.add(
+                project_id, block, {query.id: golds[query.id] for query in block if query.id in golds}
+            )
+        return added
+
+    def import_outputs(self, project_name: str, path: Path, teacher: str | None = None) -> OutputImport:
+        """Prepare recorded teachers from a file and queue the job that replays them.
+
+        Raises:
+            InputError: if no row matches a query of the project.
+        """
+        project = self.context.projects.get(project_name)
+        queries = self.context.queries.get(project.id)
+        with RecordingWriter(self.context.recordings) as writer:
+            try:
+                found = read_outputs(read_records(path), queries, teacher, writer.keep)
+            except InputError as error:
+                raise InputError(f"{error}. Nothing was stored.") from None
+            self._check_recorded(project, path, found)
+            source = writer.commit()
+        for name in found.teachers:
+            self.context.projects.put_teacher(project.id, TeacherSpec(name, "recorded", name, endpoint=source))
+        spec = {"teachers": sorted(found.teachers), "splits": ["distill", "heldout"]}
+        job = self.context.submit(project.id, "label", spec)
+        return OutputImport(
+            job.id, found.teachers, found.unmatched, found.rejected, found.errors, found.noted, found.notes
+        )
+
+    def read_back(self, project_name: str, found: OutputImport) -> OutputReading:
+        """What became of imported outputs, once their job is done."""
+        project = self.context.projects.get(project_name)
+        outcomes = self.context.samples.outcomes(project.id, found.job_id)
+        read = sum(row["n"] for row in outcomes if row["error"] is None)
+        why: dict[str, int] = {}
+        for row in outcomes:
+            if row["error"] is not None:
+                reason = row["message"] or row["error"]
+                why[reason] = why.get(reason, 0) + row["n"]
+        outputs, unread = sum(found.teachers.values()), sum(why.values())
+        return OutputReading(outputs, read, outputs - read - unread, unread, why)
+
+    def _check_recorded(self, project: Project, path: Path, found: OutputTally) -> None:
+        first = f", the first: row {found.errors[0].row}, {found.errors[0].message}" if found.errors else ""
+        if not found.teachers:
+            raise InputError(
+                f"{path.name}: none of its rows belongs to a query of {project.name!r} "
+                f"({counted(found.unmatched, 'row')} without a query of the project, {found.rejected:,} that can't be "
+                f"used{first}). Nothing was stored."
+            )
+        live = {spec.name for spec in self.context.projects.teachers(project.id) if spec.provider != "recorded"}
+        clash = live & found.teachers.keys()
+        if clash:
+            raise InputError(f"{', '.join(sorted(clash))} is a live teacher of this project; rename the recorded one")
+        reserved = [name for name in found.teachers if name in RESERVED or name.startswith("stage")]
+        if reserved:
+            raise InputError(
+                f"{', '.join(reserved)}: a teacher can't have the name of a student; rename it in the file"
+            )
+
+
+@dataclass
+class _Told:
+    """What is told of single rows: the first errors and notes, the longest spans."""
+
+    errors: list[RowError] = field(default_factory=list)
+    notes: list[RowError] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+
+    def add(self, block: ImportedQueries) -> None:
+        self.errors += block.errors[: MOST_ERRORS - len(self.errors)]
+        self.notes += block.notes[: MOST_ERRORS - len(self.notes)]
+        self.spans = longest_spans([*self.spans, *block.spans])
+
+
+def longest_spans(spans: Sequence[Span]) -> list[Span]:
+    """The three rows that run over the most lines."""
+    return sorted(spans, key=lambda span: (-span.lines, span.row))[:3]
+
+
+def _refuse_bad_rows(source: str | Path, blocks: Iterator[ImportedQueries]) -> None:
+    """Read a file to its end and store nothing.
+
+    Raises:
+        InputError: if a row is bad, or a part of one.
+    """
+    bad, first = 0, _Told()
+    try:
+        for block in blocks:
+            bad += len(block.errors) + len(block.notes)
+            first.add(block)
+    except NoQueryColumn:
+        raise
+    except InputError as error:
+        raise InputError(f"{error}. Nothing was stored.") from None
+    if bad:
+        raise InputError(_nothing_stored(source, sorted([*first.errors, *first.notes], key=lambda e: e.row), bad))
+
+
+def _nothing_stored(source: str | Path, errors: Sequence[RowError], count: int) -> str:
+    name = source.name if isinstance(source, Path) else source
+    first = f"; the first: row {errors[0].row}, {errors[0].message}" if errors else ""
+    if not count:
+        return f"{name} has no rows. Nothing was stored."
+    return f"{name}: {counted(count, 'row')} can't be used{first}. Nothing was stored."

@@ -1,0 +1,60 @@
+"""What imports did, in the words that the pages and the terminal share."""
+
+from __future__ import annotations
+
+from app.usecases.data.imports import OutputImport, OutputReading, QueryImport
+from engine.columns import Span
+from engine.wording import counted
+
+_REASONS = 4
+
+
+def tell_queries(told: QueryImport) -> list[str]:
+    """Sentences on what went in, what did not, and what was noticed."""
+    golds = f" ({told.golds:,} with a gold label)" if told.golds else ""
+    parts = [f"{counted(told.added, 'query', 'queries')} added{golds}"]
+    parts += [f"{told.duplicates:,} repeated"] if told.duplicates else []
+    parts += [f"{told.present:,} there already and left as they are"] if told.present else []
+    parts += [f"{counted(told.rejected, 'row')} left out"] if told.rejected else []
+    lines = [f"{', '.join(parts)}."]
+    if told.broke_off:
+        lines.append(f"The file was not read to its end: {told.broke_off}. What is counted above is stored.")
+    if told.leaked:
+        verb = "stands" if told.leaked == 1 else "stand"
+        lines.append(f"{told.leaked:,} of those there already {verb} in the other split and stay there.")
+    if told.noted:
+        lines.append(f"{counted(told.noted, 'row')} taken without a gold label that can't be right.")
+    return [*lines, *tell_spans(told.spanning, told.spans)]
+
+
+def tell_spans(count: int, longest: list[Span]) -> list[str]:
+    """A sentence on rows over several lines: right for long texts, and wrong where a quote closes too late."""
+    if not count:
+        return []
+    span = longest[0]
+    where = f"row {span.row:,}, lines {span.line:,} to {span.line + span.lines - 1:,}"
+    verb = "runs" if count == 1 else "run"
+    doubt = " If those are rows of their own, a quote in the first of them is not closed." if span.lines > 2 else ""
+    return [f"{counted(count, 'row')} {verb} over several lines of the file; the longest: {where}.{doubt}"]
+
+
+def tell_outputs(found: OutputImport, reading: OutputReading) -> list[str]:
+    """Sentences on outputs: how many came in, how many could not be read and why, what was left out."""
+    teachers = counted(len(found.teachers), "teacher")
+    told = f"{counted(reading.outputs, 'output')} of {teachers} imported"
+    if reading.unread:
+        reasons = [f"{why}: {count:,}" for why, count in list(reading.why.items())[:_REASONS]]
+        told += f", {reading.unread:,} of {counted(reading.outputs, 'output')} unread ({'; '.join(reasons)})"
+    else:
+        told += ", all of them read" if reading.outputs > 1 else ", and read"
+    lines = [f"{told}."]
+    if reading.present:
+        lines.append(f"{reading.present:,} of them had been read before.")
+    if found.unmatched:
+        verb = "belongs" if found.unmatched == 1 else "belong"
+        lines.append(f"{counted(found.unmatched, 'row')} {verb} to no query of the project.")
+    if found.rejected:
+        lines.append(f"{counted(found.rejected, 'row')} left out.")
+    if found.noted:
+        lines.append(f"{counted(found.noted, 'row')} taken without scores that can't be read.")
+    return lines

@@ -1,0 +1,1 @@
+"""Scores, verdicts, money, comparisons."""

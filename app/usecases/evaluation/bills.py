@@ -1,0 +1,72 @@
+"""What teachers' answers cost: by the ledger, or by assumed list prices where a teacher bills nothing.
+
+The ledger holds what was really billed and stays as it is. A scripted teacher bills nothing, and its assumed price only
+lets one see what a hosted model in its place would cost; tokens are then words and signs of the stored texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.usecases.workspace.context import Context
+from engine.costs import Price, assumed_price
+from engine.values import Purpose
+from storage.runs import Run
+
+
+@dataclass(frozen=True)
+class Bill:
+    """A teacher's answers to held-out queries: US dollars a thousand (None: unknown), billed output tokens an answer.
+
+    `assumed`: nothing was billed; the money is by an assumed list price.
+    """
+
+    per_1000: float | None
+    tokens: float | None
+    assumed: bool = False
+
+
+@dataclass(frozen=True)
+class AskingCost:
+    """What asking teachers for a run cost: its labels and its compressions. Money in US dollars.
+
+    `assumed` is what came on top at assumed list prices, had it been billed; `unknown` counts requests whose
+    cost is not known.
+    """
+
+    spent: float
+    assumed: float
+    unknown: int
+
+
+def bills(context: Context, run: Run) -> dict[str, Bill]:
+    """By teacher of a run's project."""
+    rows = context.ledger.evaluations(run.project_id)
+    found = {row["teacher"]: Bill(None if row["unknown"] else 1000 * row["cost"], row["tokens"]) for row in rows}
+    for teacher, purpose, cost, count in _assumed(context, run):
+        if purpose == Purpose.EVALUATE.value and teacher in found:
+            found[teacher] = Bill(1000 * cost / count, found[teacher].tokens, assumed=True)
+    return found
+
+
+def sum_asking(context: Context, run: Run) -> AskingCost:
+    """What the labels and compressions cost that a run was made from."""
+    spent, unknown = context.ledger.asked_for(run.project_id, run.id)
+    assumed = sum(cost for _, purpose, cost, _ in _assumed(context, run) if purpose != Purpose.EVALUATE.value)
+    return AskingCost(spent, assumed, unknown)
+
+
+def _assumed(context: Context, run: Run) -> list[tuple[str, str, float, int]]:
+    """By teacher and purpose: what it would have cost at assumed list prices, and of how many requests."""
+    prices = {spec.name: price for spec in context.projects.teachers(run.project_id) if (price := assumed_price(spec))}
+    if not prices:
+        return []
+    rows = context.ledger.unbilled(run.project_id, run.id, list(prices))
+    return [
+        (row["teacher"], row["purpose"], _cost(prices[row["teacher"]], row["read"], row["written"]), row["n"])
+        for row in rows
+    ]
+
+
+def _cost(price: Price, read: float, written: float) -> float:
+    return (float(price.input_usd) * read + float(price.output_usd) * written) / 1e6

@@ -1,0 +1,236 @@
+"""Comparing students, teachers and baselines: scores beside tokens and money, where two differ, when it pays back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from app.usecases.evaluation.bills import Bill, bills, sum_asking
+from app.usecases.evaluation.verdicts import Group, groups_of, judge, judge_kinds
+from app.usecases.training.materials import TEACHERS
+from app.usecases.workspace.context import Context
+from engine.costs import ASSUMED
+from engine.datasets.rows import complete
+from engine.errors import InputError
+from engine.evaluation.report import Verdict, break_even
+from engine.pipeline import find_systems
+from engine.ports import Task
+from engine.tasks import get_task
+from engine.tasks.reply import read_growing
+from engine.values import Query
+from engine.values.report import WHOLE, Difference, ReportRow
+from engine.wording import counted
+from storage.runs import Run, Sides
+
+PAGE = 10
+ASSUMED_HOUR = 0.10
+"""US dollars an hour of the device where the user says nothing else: about what two rented processors cost; assumed."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the comparison. Money in US dollars, None where it is unknown.
+
+    Tokens of `report` are the student tokenizer's, for comparing lengths; `billed_tokens` are what the provider bills,
+    for money. `gained` is the paired difference against the untrained student that the plan names as reference.
+    `assumed`: the money is by an assumed price: a list price for a teacher that bills nothing, or that of the device
+    where the user left it as it was.
+    """
+
+    report: ReportRow
+    group: Group
+    cost_per_1000: float | None
+    billed_tokens: float | None
+    gained: Difference | None
+    ship: bool
+    assumed: bool = False
+
+
+@dataclass(frozen=True)
+class PayBack:
+    """When a student has paid back what it cost to make. Money in US dollars; None: not known.
+
+    `assumed` is what asking would have cost on top by assumed list prices, where nothing was billed; `teacher_assumed`
+    and `device_assumed`: the teacher's cost is by such a price, or the device's is.
+    """
+
+    asking: float
+    assumed: float
+    unknown_requests: int
+    device_hours: float
+    device: float | None
+    teacher_cost: float | None
+    student_cost: float | None
+    queries: float | None
+    teacher_assumed: bool = False
+    device_assumed: bool = False
+
+
+@dataclass(frozen=True)
+class CompareService:
+    """Use cases of comparing."""
+
+    context: Context
+
+    def systems(self, run: Run, device_hour: float | None = None) -> list[System]:
+        """All systems of a run's report. `device_hour`: what an hour of the device costs the user, in US dollars."""
+        rows = self.context.reports.rows(run.id)
+        groups = groups_of(run)
+        verdict = self.verdict(run)
+        ship = verdict.ship if verdict else None
+        untrained = next((s.system for s in run.plan.evaluated if s.reference and s.role == "untrained"), "")
+        gained = {d.name: d for d in self.context.reports.differences(run.id) if d.baseline == untrained}
+        billed = bills(self.context, run)
+        systems = []
+        for row in rows:
+            if row.kind != WHOLE:
+                continue
+            group = groups.get(row.name, "teacher")
+            bill = billed.get(row.name, Bill(None, None)) if group == "teacher" else Bill(None, None)
+            cost = bill.per_1000 if group == "teacher" else _device_cost(row, device_hour)
+            ships = row.name == ship
+            assumed = bill.assumed if group == "teacher" else device_hour == ASSUMED_HOUR and cost is not None
+            systems.append(System(row, group, cost, bill.tokens, gained.get(row.name), ships, assumed))
+        return systems
+
+    def verdict(self, run: Run) -> Verdict | None:
+        """What of a run to ship, and why; None where nothing trained was scored."""
+        return judge(self.context, run)
+
+    def verdicts(self, run: Run) -> dict[str, Verdict]:
+        """The same for each kind of query, where kinds are told apart."""
+        return judge_kinds(self.context, run)
+
+    def set_margin(self, project_name: str, margin: float) -> None:
+        """Set how far below the best a shorter student may lie to be shipped in its place; for all runs of a project.
+
+        Raises:
+            ConfigError: if it is no share from 0 to 1.
+        """
+        self.context.projects.configure(self.context.projects.get(project_name).id, margin=margin)
+
+    def pay_back(
+        self, run: Run, student: str, teacher: str, device_hour: float | None, teacher_per_1000: float | None = None
+    ) -> PayBack:
+        """When a stage has paid back the asking and the training, against asking a teacher each time.
+
+        `teacher_per_1000` stands in for what the teacher's thousand answers were measured to cost.
+
+        Raises:
+            InputError: if the report has no such system.
+        """
+        systems = {system.report.name: system for system in self.systems(run, device_hour)}
+        lacking = [name for name in (student, teacher) if name not in systems]
+        if lacking:
+            raise InputError(f"the report has no {', '.join(lacking)}; it has {', '.join(systems) or 'nothing yet'}")
+        spent = sum_asking(self.context, run)
+        hours = self._device_hours(run)
+        device = None if device_hour is None else hours * device_hour
+        asked = teacher_per_1000 if teacher_per_1000 is not None else systems[teacher].cost_per_1000
+        own = systems[student].cost_per_1000
+        assumed = teacher_per_1000 is None and systems[teacher].assumed
+        queries = None
+        if device is not None and asked is not None and own is not None and not spent.unknown:
+            queries = break_even(spent.spent + spent.assumed + device, asked / 1000, own / 1000)
+        return PayBack(
+            asking=spent.spent,
+            assumed=spent.assumed,
+            unknown_requests=spent.unknown,
+            device_hours=hours,
+            device=device,
+            teacher_cost=asked,
+            student_cost=own,
+            queries=queries,
+            teacher_assumed=assumed,
+            device_assumed=device_hour == ASSUMED_HOUR,
+        )
+
+    def bill(self, run: Run, device_hour: float) -> dict[str, Any]:
+        """What a thousand answers of each system cost, and when the one to ship pays back against the best teacher.
+
+        Keys: device_hour; rows, each with system, per_1000 (US dollars; None: unknown) and assumed; pays_back ("" where
+        there is nothing to ship, or no teacher to compare with).
+        """
+        systems = self.systems(run, device_hour)
+        rows = [{"system": s.report.name, "per_1000": s.cost_per_1000, "assumed": s.assumed} for s in systems]
+        ship = next((s.report.name for s in systems if s.ship), None)
+        teachers = [s.report for s in systems if s.group == "teacher"]
+        told = ""
+        if ship and teachers:
+            teacher = max(teachers, key=lambda row: row.accuracy).name
+            told = say_pay_back(self.pay_back(run, ship, teacher, device_hour), ship, teacher)
+        return {"device_hour": device_hour, "rows": rows, "pays_back": told}
+
+    def _device_hours(self, run: Run) -> float:
+        """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
+        return self.context.runs.device_seconds(run.id) / 3600
+
+    def differing(self, run: Run, first: str, second: str, begin: int = 0, alone: str = "") -> list[dict[str, Any]]:
+        """Held-out queries on which two systems give other labels or verdicts, ten from a place on.
+
+        `alone`: only those that just this system got right. Keys: query, kind, gold (None: none), and first, second
+        with text, label and correct each.
+        """
+        steps = find_systems(run.plan)
+        lacking = [name for name in (first, second) if not name]
+        if lacking:
+            raise InputError("Choose two systems to compare.")
+        sides = Sides(
+            (steps.get(first, TEACHERS), first),
+            (steps.get(second, TEACHERS), second),
+            "first" if alone == first else "second" if alone == second else "",
+        )
+        rows = self.context.runs.answers_beside_golds(run, sides, PAGE, begin)
+        task = get_task(self.context.projects.get(run.project_id).config.task)
+        known = {side: name not in steps for side, name in (("first", first), ("second", second))}
+        for row in rows:
+            query = self.context.queries.find_one(run.project_id, row["query_id"])
+            for side in (side for side, teacher in known.items() if teacher):
+                row[f"{side}_text"] = say_reply(task, query, row[f"{side}_text"])
+        return rows
+
+
+def say_reply(task: Task, query: Query, raw: str) -> str:
+    """A teacher's reply as a person reads it: the rationale and the answer; as it came where it can't be read."""
+    parsed = task.parse(query, raw)
+    return raw if parsed is None else complete(parsed.rationale, parsed.label)
+
+
+@lru_cache(maxsize=32)
+def say_growing(raw: str) -> str:
+    """As `say_reply`, of a reply that is still being written."""
+    rationale, label = read_growing(raw)
+    return complete(rationale, label) if label else rationale
+
+
+def say_pay_back(found: PayBack, student: str, teacher: str) -> str:
+    """When it pays back, and what that is reckoned from; or what is missing to say so."""
+    asking = f"${found.asking:.4f}"
+    if found.assumed:
+        asking += f" and, at assumed list prices, would have cost ${found.assumed:.4f} more"
+    if found.unknown_requests:
+        asking += f" and {counted(found.unknown_requests, 'request')} of unknown price"
+    by = f", {ASSUMED}" if found.device_assumed else ""
+    device = "at an unknown price" if found.device is None else f"(${found.device:.4f}{by})"
+    basis = f"Asking teachers cost {asking}, training and writing took {found.device_hours:.2f} device hours {device}."
+    theirs = f"{_money(found.teacher_cost)}{f' ({ASSUMED})' if found.teacher_assumed else ''}"
+    each = f"A thousand answers: {teacher} {theirs}, {student} {_money(found.student_cost)}{by}."
+    if found.queries is not None:
+        told = f"Pays back after {counted(round(found.queries), 'query')}."
+    elif None in (found.device, found.teacher_cost, found.student_cost) or found.unknown_requests:
+        told = "When it pays back is not known: a price is missing (the device's hour, or the teacher's answers)."
+    else:
+        told = f"It does not pay back: an answer of {teacher} costs no more than one of {student}."
+    return f"{told} {basis} {each}"
+
+
+def _money(value: float | None) -> str:
+    return "unknown" if value is None else f"${value:.4f}"
+
+
+def _device_cost(row: ReportRow, device_hour: float | None) -> float | None:
+    """What a thousand answers of a student cost: the device's time at the user's price."""
+    if device_hour is None or row.mean_latency_s is None:
+        return None
+    return device_hour * row.mean_latency_s * 1000 / 3600

@@ -1,0 +1,56 @@
+"""Has a run's answers on the held-out queries scored by a worker. The only use of gold labels beside AUROC."""
+
+from __future__ import annotations
+
+from app.usecases.training.materials import TEACHERS
+from app.usecases.workspace.context import Context
+from engine.evaluation.report import find_consensus
+from engine.jobs.score import Asked, as_line
+from engine.jobs.spec import ScoreJob
+from engine.lines import write_lines
+from engine.values import Job, Split
+from storage.runs import Run
+
+SCORE = ScoreJob.kind
+
+
+def submit_score(context: Context, run: Run) -> Job | None:
+    """Queue the scoring of all answers to held-out queries; None where there is no answer to score, and the report is
+    empty.
+
+    They are scored by gold labels, which gives accuracy. Where no held-out query has one, by what most teachers said of
+    it, which gives agreement and is never called accuracy; the teachers themselves are then left out.
+    """
+    queries = {query.id: query for query in context.queries.get(run.project_id, Split.HELDOUT)}
+    stored = context.queries.golds(run.project_id)
+    golds = {query_id: label for query_id, label in stored.items() if query_id in queries}
+    labels = golds or _consensus(context, run.project_id)
+    steps = [step.name for step in run.plan.evaluated] + ([TEACHERS] if golds else [])
+    asked = [
+        Asked(step, queries[item.query_id], labels[item.query_id], step != TEACHERS, item)
+        for step in steps
+        for item in context.runs.answers(run.id, step)
+        if item.query_id in queries and item.query_id in labels
+    ]
+    if not asked:
+        context.reports.put(run.id, [], [])
+        return None
+
+    def fill(job: Job) -> ScoreJob:
+        return ScoreJob(
+            task=context.projects.get(run.project_id).config.task,
+            file=write_lines(job.path / "answers.jsonl", map(as_line, asked)),
+            output=job.path / "scored.json",
+            measure="accuracy" if golds else "agreement",
+            references=tuple(step.system for step in run.plan.evaluated if step.reference),
+        )
+
+    return context.submit(run.project_id, SCORE, {}, run.id, fill)
+
+
+def _consensus(context: Context, project_id: str) -> dict[str, str]:
+    """What most teachers said of each held-out query, by its id; label keys, in which equal labels are equal."""
+    labels: dict[str, dict[str, str]] = {}
+    for sample in context.samples.get(project_id, Split.HELDOUT):
+        labels.setdefault(sample.query_id, {}).setdefault(sample.teacher, sample.label_key)
+    return find_consensus(labels)

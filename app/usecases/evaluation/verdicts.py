@@ -1,0 +1,86 @@
+"""What to ship: the one rule that rail, headline, card and commands share, and the words it is told in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from app.usecases.workspace.context import Context
+from engine.evaluation.report import Verdict, recommend
+from engine.plans import Role
+from engine.values import EvalItem
+from engine.values.report import WHOLE, Difference, ReportRow
+from storage.runs import Run
+
+Group = Role | Literal["teacher"]
+
+
+def groups_of(run: Run) -> dict[str, Group]:
+    """What kind of system each student of a run is, by the name that its answers go by."""
+    return {step.system: step.role for step in run.plan.evaluated}
+
+
+def judge(context: Context, run: Run, kind: str = WHOLE) -> Verdict | None:
+    """What of a run to ship, over all held-out queries or one kind; None where nothing trained was scored."""
+    return _judged(context, run).get(kind)
+
+
+def judge_kinds(context: Context, run: Run) -> dict[str, Verdict]:
+    """The same for each kind of query, where kinds are told apart."""
+    return {kind: found for kind, found in _judged(context, run).items() if kind != WHOLE}
+
+
+def _judged(context: Context, run: Run) -> dict[str, Verdict]:
+    margin = context.projects.get(run.project_id).config.margin
+
+    def work() -> dict[str, Verdict]:
+        items = context.runs.scored(run.id)
+        groups = groups_of(run)
+        trained = [name for name, group in groups.items() if group in ("stage", "baseline")]
+        untrained = [name for name, group in groups.items() if group == "untrained"]
+        kinds: dict[str, list[EvalItem]] = {WHOLE: items}
+        for item in items:
+            if item.kind:
+                kinds.setdefault(item.kind, []).append(item)
+        found = {kind: recommend(own, trained, untrained, margin) for kind, own in kinds.items()}
+        return {kind: verdict for kind, verdict in found.items() if verdict is not None}
+
+    return context.db.once(f"what to ship of {run.id} within {margin}", work)
+
+
+def say_verdict(found: Verdict, rows: Sequence[ReportRow]) -> str:
+    """A verdict over all queries in words, with the report's scores."""
+    scores = {row.name: row for row in rows if row.kind == WHOLE}
+    if found.ship is None:
+        best = scores.get(found.best)
+        told = f"Nothing worth shipping yet (n = {found.n:,}): "
+        if found.baseline is None or found.gained is None:
+            return told + "no untrained student was scored beside it, so no gain is shown."
+        at = f" at {best.accuracy:.2f}" if best else ""
+        return told + (
+            f"the best of the trained, {found.best}{at}, is not shown to gain over {found.baseline} "
+            f"({say_difference(found.gained)} on the same queries)."
+        )
+    row = scores.get(found.ship)
+    what = f": {row.measure} {row.accuracy:.2f} with {row.mean_output_tokens:.1f} output tokens" if row else ""
+    told = f"Ship {found.ship}{what}. "
+    if found.behind is None:
+        told += "It scores highest of the trained students"
+    else:
+        told += (
+            f"It is no more than {say_points(found.margin)} below the best, {found.best} "
+            f"({say_difference(found.behind)} on the same queries)"
+        )
+    gained = f" and gains {say_difference(found.gained)} over {found.baseline}" if found.gained else ""
+    return f"{told}{gained} (n = {found.n:,})."
+
+
+def say_points(margin: float) -> str:
+    """A margin as points of a hundred."""
+    points = f"{100 * margin:g}"
+    return f"{points} point{'' if points == '1' else 's'}"
+
+
+def say_difference(found: Difference) -> str:
+    """A paired difference with its 95% interval."""
+    return f"{found.difference:+.2f} [{found.ci_low:+.2f}, {found.ci_high:+.2f}]"

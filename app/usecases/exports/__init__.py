@@ -1,0 +1,1 @@
+"""Exports: sets, rows, students, cards, the Hub."""

@@ -1,0 +1,206 @@
+"""The card of an exported student or set: where it comes from, what it scored, and a snippet that loads it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from app.usecases.evaluation.comparisons import CompareService
+from app.usecases.evaluation.verdicts import judge, say_verdict
+from app.usecases.workspace.context import Context
+from engine.costs import find_price
+from engine.datasets.rows import student_prompt
+from engine.exports import EXPORTERS
+from engine.packaged import PACKAGED_STUDENT
+from engine.prompts import load_prompt
+from engine.tasks import get_task
+from engine.values import Query, Split, make_query
+from engine.wording import counted
+from storage.projects import Project
+from storage.runs import Run
+
+SET_FILE = "set.parquet"
+
+
+def base_name(run: Run, public: bool = False) -> str:
+    """Where a run's base model is found on this machine; `public`: what it is called outside of it."""
+    model = PACKAGED_STUDENT if run.plan.student.model == "packaged" else run.plan.student.model
+    return public_name(model) if public else model
+
+
+def public_name(model: str) -> str:
+    """What a model is called outside this machine: of a folder, its own name only."""
+    path = Path(model).expanduser()
+    is_folder = path.is_absolute() or model.startswith((".", "~")) or len(path.parts) > 2 or path.is_dir()
+    return path.resolve().name if is_folder else model
+
+
+@dataclass(frozen=True)
+class Card:
+    """What goes with an exported student or set: a card in Markdown, and the same as JSON."""
+
+    readme: str
+    provenance: dict[str, Any]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Both, by file name."""
+        return {"README.md": self.readme, "tacit.json": json.dumps(self.provenance, indent=2, default=str)}
+
+
+def write_card(context: Context, run: Run, step: str, exporter: str, public: bool = False) -> Card:
+    """The card of one stage of a run, taken out by an exporter.
+
+    `public`: it leaves this machine, so a base model in a folder is only named.
+    """
+    project = context.projects.get(run.project_id)
+    base = base_name(run, public)
+    provenance = _provenance(context, project, run, step, base)
+    front = {
+        "base_model": base,
+        "library_name": EXPORTERS.get(exporter).library,
+        "pipeline_tag": "text-generation",
+        "tags": ["reasoning-distillation", "tacit"],
+    }
+    parts = [
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n",
+        f"# {project.name}: {step}\n\nA student of {base}, distilled from "
+        f"{', '.join(t['name'] for t in provenance['teachers']) or 'no teacher'} with the plan `{run.plan.name}` "
+        f"(Thinking without Tokens, arXiv 2503.24198). Task: {project.config.task}. "
+        f"Written on {date.today().isoformat()}.\n",
+        _scores(context, run, step),
+        "## Load it\n\n```python\n" + snippet(context, project, run, EXPORTERS.get(exporter).load, base) + "```\n",
+        _origin(provenance),
+    ]
+    return Card("\n".join(filter(None, parts)), provenance)
+
+
+def write_set_card(context: Context, project: Project, selection_id: str) -> Card:
+    """The card of a distillation set."""
+    found = _origins(context, project, selection_id)
+    labels = "its label" if found["selection"]["kept"] == 1 else "their labels"
+    front = {
+        "configs": [{"config_name": "default", "data_files": SET_FILE}],
+        "tags": ["reasoning-distillation", "tacit"],
+    }
+    parts = [
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n",
+        f"# {project.name}: distillation set\n\n{counted(found['selection']['kept'], 'rationale')} with {labels}, "
+        "written by language models and selected by Tacit (Thinking without Tokens, arXiv 2503.24198). Task: "
+        f"{project.config.task}. Written on {date.today().isoformat()}. One row a rationale: the query, the teacher, "
+        "what it said, its confidence, and why it was kept.\n",
+        _origin(found),
+    ]
+    return Card("\n".join(parts), found)
+
+
+def _provenance(context: Context, project: Project, run: Run, step: str, base: str) -> dict[str, Any]:
+    plan = run.plan.model_dump(mode="json")
+    if run.plan.student.model != "packaged":
+        plan["student"]["model"] = base
+    return {
+        **_origins(context, project, run.selection_id),
+        "run": run.id,
+        "step": step,
+        "base_model": base,
+        "plan": plan,
+        "ship": (verdict := judge(context, run)) and asdict(verdict),
+        "report": [row.to_dict() for row in context.reports.rows(run.id) if row.name == step],
+    }
+
+
+def _origins(context: Context, project: Project, selection_id: str) -> dict[str, Any]:
+    """Who answered, asked by which prompts, selected how, and what it cost."""
+    selection = context.selections.get(selection_id)
+    kept = context.selections.kept(selection_id)
+    taught = {row["teacher"] for row in kept}
+    teachers = []
+    for spec in context.projects.teachers(project.id):
+        price = find_price(spec)
+        teachers.append(
+            {
+                "name": spec.name,
+                "provider": spec.provider,
+                "model": public_name(spec.model),
+                "sampling": asdict(spec.sampling),
+                "price": price.source if price else "unknown",
+                "taught": spec.name in taught,
+            }
+        )
+    return {
+        "project": project.name,
+        "teachers": teachers,
+        "prompts": context.projects.kept_prompts(project.id),
+        "selection": {
+            "id": selection.id,
+            "title": selection.config.title,
+            **selection.config.model_dump(mode="json"),
+            "kept": len(kept),
+        },
+        "spent": context.ledger.totals(project.id),
+    }
+
+
+def _scores(context: Context, run: Run, step: str) -> str:
+    systems = CompareService(context).systems(run)
+    if not systems:
+        return "No score: there were no held-out queries with labels or teachers' answers.\n"
+    measure = systems[0].report.measure
+    lines = [f"| on {systems[0].report.n} held-out queries | {measure} (95 %) | output tokens |", "|---|---|---|"]
+    for system in systems:
+        row = system.report
+        name = f"**{row.name}** (this one)" if row.name == step else row.name
+        score = f"{row.accuracy:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]"
+        lines.append(f"| {name} | {score} | {row.mean_output_tokens:.1f} |")
+    note = ""
+    if measure == "agreement":
+        note = "\nAgreement with what most teachers say; nobody knows the accuracy.\n"
+    verdict = judge(context, run)
+    told = f"\n{say_verdict(verdict, context.reports.rows(run.id))}\n" if verdict else ""
+    return "## Scores\n\n" + "\n".join(lines) + "\n" + note + told
+
+
+def _origin(found: dict[str, Any]) -> str:
+    lines = [
+        f"- {t['name']}: {t['model']} by {t['provider']}{'' if t['taught'] else ' (nothing of it was kept)'}"
+        for t in found["teachers"]
+    ]
+    prompts = ", ".join(f"{row['name']} ({row['hash']})" for row in found["prompts"]) or "none"
+    kept, config = found["selection"]["kept"], found["selection"]
+    base = "The weights follow the licence of the base model. " if "base_model" in found else ""
+    return (
+        "## Where it comes from\n\nTeachers:\n" + "\n".join(lines or ["- none"]) + f"\n\nPrompts, by hash: {prompts}.\n"
+        f"Selection: {counted(kept, 'sample')}, {config['title']}. Settings, prices "
+        f"and spend stand in `tacit.json`.\n\n## Licence\n\n{base}Whether a provider's answers may train another "
+        "model is up to that provider's terms: look at those of each teacher above before you pass this on.\n"
+    )
+
+
+def snippet(context: Context, project: Project, run: Run, how: tuple[str, str], base: str) -> str:
+    """Python that loads the exported folder and answers a query of the project."""
+    task = get_task(project.config.task)
+    found = context.queries.first(project.id) or make_query("What is 2 + 2?")
+    example = Query(found.id, found.text, found.choices, found.kind, None, Split.DISTILL)
+    messages = [{"role": role, "content": text} for role, text in student_prompt(task, example)]
+    imports, load = how
+    tokens = min(run.plan.student.generate_tokens, 256)
+    turns = "\n".join(f"    {message!r}," for message in messages)
+    return (
+        f'{imports}\nfolder = "."  # where this card lies\ntokenizer = AutoTokenizer.from_pretrained(folder)\n'
+        f"{load.format(base=base)}messages = [\n{turns}\n]\n"
+        "text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)\n"
+        'inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False)\n'
+        f"written = model.generate(**inputs, max_new_tokens={tokens}, do_sample=False)\n"
+        'print(tokenizer.decode(written[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))\n'
+    )
+
+
+def system_prompt() -> str:
+    """What a student was trained with as its system message; a served student needs it too."""
+    system, _ = load_prompt("student", "answer").render(query="")
+    return system

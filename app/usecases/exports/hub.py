@@ -1,0 +1,211 @@
+"""Pushing a student or a distillation set to the Hub, behind a token."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from app.usecases.exports.cards import SET_FILE, write_set_card
+from app.usecases.exports.exports import ADAPTER, EXPORT, ExportService
+from app.usecases.teachers.connections import Keys
+from app.usecases.workspace.context import Context
+from engine.errors import InputError, KeyMissing, StateError, say_hub_error, where_it_failed
+from engine.exports import EXPORTERS, Outgoing, Scope
+from engine.exports.parquet import write_parquet
+from engine.jobs.events import EventLog
+from engine.values import Job
+from storage.projects import Project
+from storage.runs import Run
+
+_LOG = logging.getLogger(__name__)
+
+PUSH = "push"
+MADE = 5
+"""Exports and pushes that are told of."""
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+PUSHING = "pushing"
+"""The folder of a workspace where uploads are made ready; what a killed process left in it goes at the next start."""
+TOKEN = "HF_TOKEN"
+"""The variable of the Hub's token."""
+SET = "set"
+"""What is pushed beside students: the distillation set."""
+
+
+@dataclass(frozen=True)
+class PushOrder:
+    """What of a run goes where: the student of a step by an exporter, or the set that it was taught with."""
+
+    run: str
+    repository: str
+    what: str = ADAPTER
+    step: str = ""
+    private: bool = True
+
+
+def is_repository(name: str) -> bool:
+    """Whether it names a repository of the Hub as OWNER/NAME."""
+    return bool(_REPOSITORY.fullmatch(name.strip()))
+
+
+def list_pushed() -> dict[str, str]:
+    """What can be pushed, by name with its title."""
+    students = {name: EXPORTERS[name].title for name in EXPORTERS if EXPORTERS[name].scope is Scope.STUDENT}
+    return {**students, SET: "the distillation set"}
+
+
+def read_what(name: str) -> str:
+    """What is to be pushed, by its name.
+
+    Raises:
+        InputError: if there is no such thing.
+    """
+    if name not in list_pushed():
+        raise InputError(f"{name!r} can't be pushed; there are {', '.join(list_pushed())}")
+    return name
+
+
+def _link(source: str, target: str) -> None:
+    """Gigabytes are not copied where that can be helped."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@dataclass(frozen=True)
+class PublishService:
+    """Use cases of the Hub."""
+
+    context: Context
+    keys: Keys
+    export: ExportService
+
+    def check(self, order: PushOrder) -> Run:
+        """Whether this can be pushed, but for the merging; returns its run.
+
+        Raises:
+            InputError: if that is no name of a repository, or a student is to be pushed and no step is named.
+            KeyMissing: if there is no token.
+            StateError: if the step has no adapter.
+        """
+        run = self.context.runs.get(order.run)
+        if order.what != SET:
+            if not order.step:
+                raise InputError("name the stage whose student is pushed, as stage3")
+            self.export.find_adapter(run, order.step)
+        if not is_repository(order.repository):
+            raise InputError(
+                f"{order.repository.strip() or 'nothing'}: name a repository of the Hub as OWNER/NAME, of letters, "
+                "digits and - _ ."
+            )
+        self._token()
+        return run
+
+    def push(self, order: PushOrder) -> Job:
+        """Queue an upload with its card to the Hub, to a repository OWNER/NAME, which is made if need be.
+
+        Raises:
+            InputError, KeyMissing, StateError: as `check`; also if the step was not merged yet.
+        """
+        run = self.check(order)
+        if order.what != SET and not self.export.is_ready(run, order.step, order.what):
+            raise StateError(
+                f"{EXPORTERS.get(order.what).title} of {order.step} is not made yet; do that, then push it"
+            )
+        return self.context.submit(
+            run.project_id, PUSH, {**asdict(order), "run": run.id, "repository": order.repository.strip()}
+        )
+
+    def find_pushed(self, job_id: str) -> str | None:
+        """The address at which a push arrived; None where it did not."""
+        found = self.context.jobs.last_events(job_id, ("pushed",))
+        return str(found[0].data["url"]) if found else None
+
+    def made(self, project: Project) -> list[dict[str, Any]]:
+        """A project's five newest exports and pushes, newest first. Keys: what, status, where, message."""
+        jobs = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in (EXPORT, PUSH)][:MADE]
+        return [self._describe(job) for job in jobs]
+
+    def _describe(self, job: Job) -> dict[str, Any]:
+        pushed = self.find_pushed(job.id)
+        return {
+            "what": " ".join(filter(None, (job.kind, job.spec.get("what"), job.spec["step"]))),
+            "status": "pushed" if pushed else job.status.value,
+            "where": pushed or job.spec.get("output", job.spec.get("repository")),
+            "message": job.message,
+        }
+
+    def _token(self) -> str:
+        token = self.keys.of(TOKEN)
+        if not token:
+            raise KeyMissing(
+                f"pushing to the Hub needs a token: set {TOKEN}, or type it beside the repository on the page Exports"
+            )
+        return token
+
+    async def run_push(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        """The coroutine of an upload; a started upload can't be stopped halfway."""
+        order = PushOrder(**job.spec)
+        log.emit("progress", step=f"pushes {order.step or order.what}", done=0, of=1)
+        token = self._token()
+        try:
+            url = await asyncio.to_thread(self._upload, order, token)
+        except Exception as error:  # noqa: BLE001 - the Hub's client raises many kinds
+            _LOG.error("pushing to the Hub failed: %s", where_it_failed(error))
+            told = say_hub_error(error)
+            raise StateError(f"the Hub did not take it: {told}. Nothing here was changed; push again.") from None
+        log.emit("pushed", url=url)
+
+    def _upload(self, order: PushOrder, token: str) -> str:
+        """Upload a folder; returns the commit's address."""
+        from huggingface_hub import HfApi  # noqa: PLC0415 - only where something is pushed
+
+        api, kind = HfApi(token=token), "dataset" if order.what == SET else "model"
+        folder_of_all = self.context.workspace / PUSHING
+        folder_of_all.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder_of_all) as folder:
+            made = self._make(order, Path(folder) / "made")
+            api.create_repo(order.repository, private=order.private, exist_ok=True, repo_type=kind)
+            if order.private and not api.repo_info(order.repository, repo_type=kind).private:
+                raise StateError("this repository is there already and public; name another, or push it as public")
+            pushed = api.upload_folder(repo_id=order.repository, folder_path=made, repo_type=kind)
+            return str(pushed.commit_url)
+
+    def _make(self, order: PushOrder, folder: Path) -> Path:
+        """The folder that is uploaded; no path of this machine stands in it."""
+        run = self.context.runs.get(order.run)
+        if order.what == SET:
+            card = write_set_card(self.context, self.context.projects.get(run.project_id), run.selection_id)
+            rows = self.context.selections.kept_whole(run.project_id, run.selection_id)
+            write_parquet(Outgoing(rows=rows), folder / SET_FILE)
+            return _write_over(folder, card.files)
+        exporter, given = EXPORTERS.get(order.what), self.export.take_student(run, order.step, order.what, public=True)
+        if not exporter.needs_worker and not exporter.suffix:
+            exporter.write(given, folder)
+            return folder
+        if not exporter.needs_worker:
+            folder.mkdir()
+            exporter.write(given, folder / f"model{exporter.suffix}")
+            return _write_over(folder, dict(given.notes))
+        source = self.export.prepared(run, order.step, order.what)
+        if source.is_dir():
+            shutil.copytree(source, folder, copy_function=_link)
+        else:
+            folder.mkdir()
+            _link(str(source), str(folder / f"model{exporter.suffix}"))
+        return _write_over(folder, dict(given.notes))
+
+
+def _write_over(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).unlink(missing_ok=True)  # it may be a link: what it links to stays as it is
+        (folder / name).write_text(text, "utf-8")
+    return folder

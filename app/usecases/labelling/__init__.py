@@ -1,0 +1,1 @@
+"""Labelling: quotes, jobs, and what came of them."""

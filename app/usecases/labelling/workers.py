@@ -1,0 +1,118 @@
+"""Labelling that happens elsewhere than on this process's loop: a local model in a worker, or a cluster by Ray."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from app.usecases.teachers.connections import Connections, key_variable
+from app.usecases.workspace.context import POLL_S, Context
+from engine.config import read_config
+from engine.errors import KeyMissing, WorkerFailed
+from engine.jobs.events import EventLog
+from engine.jobs.spec import PAYLOADS, STOP_FILE, Payload
+from engine.labelling.online import LabelWork, list_requests
+from engine.lines import write_lines
+from engine.values import Job, JobStatus, TeacherSpec
+from storage.projects import Project
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """What one worker is to ask of one teacher."""
+
+    project: Project
+    spec: TeacherSpec
+    kind: str
+    work: LabelWork
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Hands requests to workers and waits for them."""
+
+    context: Context
+    connections: Connections
+
+    async def label_locally(
+        self, project: Project, spec: TeacherSpec, work: LabelWork, log: EventLog, stop: Callable[[], bool]
+    ) -> None:
+        """Let a model on this machine answer, in a worker that holds the device.
+
+        Raises:
+            WorkerFailed: if it ended before its time; what it answered is kept.
+        """
+        payload = {
+            "model": spec.model,
+            "task": work.task.name,
+            "teacher": spec.name,
+            "purpose": work.purpose,
+            "batch": spec.concurrency,
+            **asdict(spec.sampling),
+        }
+        await self._run(_Errand(project, spec, "local", work, payload), log, stop)
+
+    async def label_on_ray(
+        self, project: Project, spec: TeacherSpec, work: LabelWork, log: EventLog, stop: Callable[[], bool]
+    ) -> None:
+        """Let a hosted teacher be asked by Ray; its key has to stand in the environment of the machines that ask.
+
+        Raises:
+            KeyMissing: if the key is known to this process's memory only.
+            KeyRefused: if what stands in its variable is not for this teacher.
+            WorkerFailed: if it ended before its time; what came in is kept.
+        """
+        variable = key_variable(spec)
+        self.connections.keys.check(spec)
+        found = self.connections.capabilities(spec)
+        payload = {
+            "teacher": {**asdict(spec), "key_variable": variable},
+            "capabilities": {} if found is None else asdict(found),
+            "task": work.task.name,
+            "prompt": work.prompt.text,
+            "prompt_version": work.prompt.version,
+            "purpose": work.purpose,
+            "nonce": work.nonce,
+        }
+        await self._run(_Errand(project, spec, "ray", work, payload), log, stop)
+
+    async def take_in_left(self, project: Project, spec: TeacherSpec, stop: Callable[[], bool]) -> None:
+        """Journal the shards of Ray jobs that were killed before they could: they were paid for."""
+        for job in self.context.jobs.jobs_of(project.id):
+            left = job.kind == "ray" and job.spec["teacher"] == spec.name and job.status.over
+            if left and job.status is not JobStatus.FINISHED and any(Path(job.folder).rglob("*.parquet")):
+                (Path(job.folder) / STOP_FILE).touch()
+                self.context.jobs.update_job(job.id, status=JobStatus.QUEUED)
+                await self._wait_for(job.id, stop)
+
+    async def _run(self, errand: _Errand, log: EventLog, stop: Callable[[], bool]) -> None:
+        spec, kind = errand.spec, errand.kind
+        requests = list(list_requests(errand.work, spec))
+        if not requests or stop():
+            return
+        log.emit("placed", kind=kind, teacher=spec.name, requests=len(requests))
+
+        def fill(job: Job) -> Payload:
+            file = write_lines(job.path / "requests.jsonl", requests)
+            return read_config(PAYLOADS[kind], {**errand.payload, "file": file})
+
+        child = self.context.submit(errand.project.id, kind, {"teacher": spec.name}, fill=fill)
+        ended = await self._wait_for(child.id, stop)
+        if ended.status is JobStatus.NEEDS_KEY:
+            raise KeyMissing(ended.message)
+        if ended.status is not JobStatus.FINISHED and not stop():
+            raise WorkerFailed(f"{spec.name}, asked by a {kind} worker, is {ended.status}: {ended.message}")
+
+    async def _wait_for(self, job_id: str, stop: Callable[[], bool]) -> Job:
+        """Wait for a worker without holding up the loop; a request to stop is handed on to it."""
+        asked = False
+        while not (job := self.context.jobs.get_job(job_id)).status.over:
+            if stop() and not asked:
+                asked = True
+                self.context.watch.cancel(job_id)
+            await asyncio.sleep(POLL_S)
+        return job

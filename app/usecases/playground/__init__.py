@@ -1,0 +1,1 @@
+"""The playground: students and teachers side by side."""

@@ -1,0 +1,321 @@
+"""The playground: one query to students, by a resident worker that gives way to runs, and to teachers, by a job."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from app.usecases.evaluation.comparisons import say_growing, say_reply
+from app.usecases.labelling.label import LabelService
+from app.usecases.playground.process import StudentProcess
+from app.usecases.teachers.connections import Connections
+from app.usecases.training.materials import StageBuilder
+from app.usecases.workspace.context import Context
+from engine.datasets.rows import student_prompt
+from engine.errors import ErrorKind, InputError, NotFound, StateError, WorkerFailed
+from engine.jobs.events import EventLog
+from engine.labelling.online import label
+from engine.ports import Task, Teacher
+from engine.tasks import get_task
+from engine.teachers.hosted import HostedTeacher
+from engine.values import Choice, Job, Purpose, Query, Split, make_query
+from storage.projects import Project
+from storage.runs import Run
+from storage.votes import VERDICTS, Vote
+
+PLAY = "play"
+_LOOK_S = 0.15
+_STILL_S = 1.0
+"""A page that changes nothing is sent all the same this often: only so a closed tab is noticed."""
+_ATTEMPTS, _FIRST_WAIT_S = 3, 0.5
+"""Who looks on does not wait for seven, nor long between them."""
+MOST_QUERY = 8_000
+"""Characters of a query: even at a token each it leaves a student's context room for the answer."""
+MOST_ASKED = 6
+"""Systems that are asked at once."""
+
+
+@dataclass(frozen=True)
+class Pane:
+    """One system's answer so far. `tokens` are the student's own, or what a provider bills. `over`: nothing more comes.
+
+    `whole`: it has said all that it had to say. `told` says why there is no answer, or not all of it.
+    """
+
+    name: str
+    text: str = ""
+    tokens: int | None = None
+    seconds: float | None = None
+    cost: float | None = None
+    over: bool = False
+    whole: bool = False
+    told: str = ""
+
+
+@dataclass(frozen=True)
+class PlayService:
+    """Use cases of the playground. `heard` holds what teachers are saying now: by job, the text by teacher."""
+
+    context: Context
+    connections: Connections
+    labelling: LabelService
+    resident: StudentProcess = field(default_factory=StudentProcess)
+    heard: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def systems(self, project: Project) -> dict[str, str]:
+        """What can be asked: the name as a person knows it, and an id. Stages of the newest run come first."""
+        found: dict[str, str] = {}
+        for run in self.context.runs.all(project.id):
+            trained = [step.name for step in run.plan.trained if self._adapter(run, step.name)]
+            if trained:
+                found |= {f"{name} · {run.id[:8]}": f"student {run.id} {name}" for name in trained}
+                found.setdefault(f"vanilla · {run.plan.student.model}", f"student {run.id} ")
+        for spec in self.context.projects.teachers(project.id):
+            if spec.provider != "local":
+                found[spec.name] = f"teacher {spec.name}"
+        return found
+
+    def _adapter(self, run: Run, step: str) -> Path | None:
+        folder = StageBuilder(self.context, run).folder(step) / "adapter"
+        return folder if folder.is_dir() else None
+
+    def pick(self, project: Project, at_random: float) -> Query | None:
+        """A query of the project, held-out ones first; `at_random` from 0 to 1 says which."""
+        for split in (Split.HELDOUT, Split.DISTILL):
+            query = self.context.queries.pick(project.id, split, at_random)
+            if query is not None:
+                return query
+        return None
+
+    def first(self, project: Project, size: int = 50) -> list[tuple[str, str]]:
+        """The beginning of some queries with their ids, held-out ones first."""
+        found = self.context.queries.beginnings(project.id, size)
+        return [(" ".join(begin.split()), id_) for begin, id_ in found]
+
+    def render(self, project: Project, query_id: str) -> str:
+        """One of the project's queries as its teachers read it.
+
+        Raises:
+            NotFound: if there is none of that id.
+        """
+        return get_task(project.config.task).render(self.context.queries.find_one(project.id, query_id))
+
+    def read_query(self, project: Project, text: str) -> Query:
+        """The query that somebody typed: one of the project's where it reads like that, else a new one.
+
+        Lines as "A) first option" at its end are options.
+
+        Raises:
+            InputError: if it is empty or too long.
+        """
+        if not text.strip():
+            raise InputError("Type a query first, or take one of the project's.")
+        if len(text) > MOST_QUERY:
+            raise InputError(
+                f"The query is longer than {MOST_QUERY:,} characters, the most that are asked; shorten it."
+            )
+        made = get_task(project.config.task).read_typed(text.strip())
+        try:
+            return self.context.queries.find_one(project.id, made.id)
+        except NotFound:
+            return made
+
+    def busy(self) -> str:
+        """What has the device, as text; "" where nothing has."""
+        job = self.context.watch.holder()
+        if job is None:
+            return ""
+        return (
+            f"The device is taken by a job ({job.kind}), so students can't answer until it is over. Teachers can: "
+            "choose them alone."
+        )
+
+    def hindrance(self, project: Project, ids: Sequence[str] | None) -> str:
+        """The one reason why these can't be asked now; "" where they can."""
+        if not self.systems(project):
+            return "Nobody can be asked yet: add teachers, or train a student."
+        if not ids or len(ids) > MOST_ASKED:
+            return f"Choose one to {MOST_ASKED} of those who can be asked."
+        return self.busy() if any(id_.startswith("student ") for id_ in ids) else ""
+
+    def ask(
+        self, project: Project, query: Query, ids: Sequence[str], left: threading.Event | None = None
+    ) -> Iterator[list[Pane]]:
+        """Ask some systems one query; gives all panes out, in the order asked, as their texts grow.
+
+        Once `left` is set nobody wants the rest: students are not asked further, teachers are hung up on.
+
+        Raises:
+            NotFound: if there is no such system.
+            StateError: if a job has the device that a student among them needs.
+        """
+        if told := self.hindrance(project, ids):
+            raise StateError(told)
+        known = {id_: name for name, id_ in self.systems(project).items()}
+        unknown = [id_ for id_ in ids if id_ not in known]
+        if unknown:
+            raise NotFound(f"there is no system {unknown[0]!r} any more; load the page again")
+        panes = {id_: Pane(known[id_]) for id_ in ids}
+        teachers = [id_.removeprefix("teacher ") for id_ in ids if id_.startswith("teacher ")]
+        job = self._ask_teachers(project, query, teachers) if teachers else None
+        left, gone = left or threading.Event(), threading.Event()
+        asking = ThreadPoolExecutor(1, "playground")
+        students = asking.submit(self._ask_students, project, query, panes, gone)
+        try:
+            shown: list[Pane] = []
+            shown_at = 0.0
+            while not left.is_set():
+                over = students.done()
+                if job is not None and any(not panes[f"teacher {name}"].over for name in teachers):
+                    self._collect(job, panes, get_task(project.config.task), query)
+                now = list(panes.values())
+                if shown != now or time.monotonic() - shown_at > _STILL_S:
+                    shown, shown_at = now, time.monotonic()
+                    yield now
+                if all(pane.over for pane in now):
+                    return
+                if over:
+                    students.result()
+                if self.context.watch.failure is not None:
+                    raise WorkerFailed("the jobs of this studio are not looked after any more; start it again")
+                time.sleep(_LOOK_S)
+            yield [pane if pane.over else replace(pane, over=True, told="stopped") for pane in panes.values()]
+        finally:  # also where nobody looks any more; whoever closes a generator does not wait for the supervisor
+            gone.set()
+            if job is not None and any(not pane.over for pane in panes.values()):
+                asking.submit(self.context.watch.cancel, job.id)
+            asking.shutdown(wait=False)
+
+    def _ask_students(self, project: Project, query: Query, panes: dict[str, Pane], gone: threading.Event) -> None:
+        """Ask the students one after the other, as long as somebody looks."""
+        for id_ in [id_ for id_ in panes if id_.startswith("student ")]:
+            if gone.is_set():
+                return
+            if not self.resident.alive and not self.busy():
+                panes[id_] = replace(panes[id_], told="The student is being loaded, which can take a minute.")
+            for pane in self._ask_student(project, query, panes[id_], id_, gone):
+                panes[id_] = pane
+                if gone.is_set():
+                    return
+
+    def _ask_student(
+        self, project: Project, query: Query, pane: Pane, id_: str, gone: threading.Event
+    ) -> Iterator[Pane]:
+        _, run_id, step = id_.split(" ", 2)
+        run = self.context.runs.get(run_id)
+        if run.project_id != project.id:
+            raise NotFound(f"{project.name!r} has no run {run_id}")
+        if told := self.busy():
+            yield replace(pane, over=True, told=told)
+            return
+        task = get_task(project.config.task)
+        adapter = self._adapter(run, step) if step else None
+        if step and adapter is None:
+            yield replace(pane, over=True, told="its adapter is not there any more")
+            return
+        request = {
+            "student": run.plan.student.model_dump(mode="json"),
+            "prompt": student_prompt(task, query) if step else student_prompt(task, query, "vanilla"),
+            "adapter": str(adapter) if adapter else None,
+        }
+        try:
+            for data in self.resident.ask(request, lambda: "stopped" if gone.is_set() else self.busy()):
+                told = data.get("error", "") or ("" if data.get("finished", True) else "cut off at its limit of tokens")
+                over, text = bool(data.get("over")), data.get("text", pane.text)
+                pane = replace(pane, text=text, tokens=data.get("tokens"), seconds=data.get("seconds"), told=told)
+                pane = replace(pane, over=over, whole=over and not data.get("error"))
+                yield pane
+        except StateError as error:
+            yield replace(pane, over=True, told=str(error))
+
+    def _ask_teachers(self, project: Project, query: Query, names: Sequence[str]) -> Job:
+        choices = [[choice.letter, choice.text] for choice in query.choices]
+        spec = {"teachers": list(names), "query": [query.text, choices, dict(query.extra)]}
+        return self.context.submit(project.id, PLAY, spec)
+
+    async def run_play(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        """The coroutine of a playground job: the teachers answer one query; it stands on the ledger like any other."""
+        project = self.context.projects.get(job.project_id)
+        text, choices, extra = job.spec["query"]
+        query = make_query(text, tuple(Choice(*choice) for choice in choices), extra=extra)
+        heard = self.heard.setdefault(job.id, {})
+
+        async def ask() -> None:
+            async with self.connections.open(project, job.spec["teachers"], stop) as reach:
+                reach.caller.attempts, reach.caller.first_wait_s = _ATTEMPTS, _FIRST_WAIT_S
+                teachers = [_heard_by(teacher, heard) for teacher in await self.labelling.probed(reach, log)]
+                await label(self.labelling.plan_one(project, query, teachers, job.id), log, reach.caller)
+
+        try:
+            await _until(stop, asyncio.ensure_future(ask()))
+        finally:
+            self.heard.pop(job.id)
+
+    def _collect(self, job: Job, panes: dict[str, Pane], task: Task, query: Query) -> None:
+        """Put in what the teachers have said so far."""
+        now = self.context.jobs.get_job(job.id)
+        for name, text in list(self.heard.get(job.id, {}).items()):
+            if not panes[f"teacher {name}"].over:
+                panes[f"teacher {name}"] = replace(panes[f"teacher {name}"], text=say_growing(text))
+        for row in self.context.samples.attempts(job.id):
+            id_ = f"teacher {row['teacher']}"
+            panes[id_] = _answered(panes[id_], row, task, query)
+        if now.status.over:
+            for id_, pane in panes.items():
+                if id_.startswith("teacher ") and not pane.over:
+                    told = pane.told or now.message or "declines: it does not know this query"
+                    panes[id_] = replace(pane, over=True, told=told)
+
+    def vote(self, project: Project, vote: Vote) -> None:
+        """Store a blind vote.
+
+        Raises:
+            InputError: if there is no such verdict.
+        """
+        if vote.verdict not in VERDICTS:
+            raise InputError(f"there is no verdict {vote.verdict!r}")
+        self.context.votes.add(project.id, vote)
+
+    def tally(self, project: Project) -> list[dict[str, Any]]:
+        """Blind votes by pair of systems. Keys: system, other, votes, better, worse, both_good, neither_good."""
+        return self.context.votes.tally(project.id)
+
+
+def _answered(pane: Pane, row: dict[str, Any], task: Task, query: Query) -> Pane:
+    """The pane after one attempt; it is over unless the teacher is asked again after such a failure."""
+    told = f"{row['error']}: {row['message']}" if row["error"] else ""
+    if row["purpose"] != Purpose.PLAY or (row["error"] and ErrorKind(row["error"]).may_pass):
+        return replace(pane, told=told)
+    cost = None if row["cost"] is None else float(row["cost"])
+    text, tokens, seconds = say_reply(task, query, row["raw"]), row["output_tokens"], row["latency_s"]
+    whole = row["error"] in (None, ErrorKind.UNPARSABLE, ErrorKind.NOT_A_CHOICE, ErrorKind.TRUNCATED)
+    return replace(
+        pane, text=text, tokens=tokens, seconds=seconds, cost=cost, over=True, whole=whole and bool(text), told=told
+    )
+
+
+def _heard_by(teacher: Teacher, heard: dict[str, str]) -> Teacher:
+    """The teacher, its answer streamed into `heard` where its provider can."""
+    if not isinstance(teacher, HostedTeacher):
+        return teacher
+    return replace(teacher, hear=partial(heard.__setitem__, teacher.spec.name))
+
+
+async def _until(stop: Callable[[], bool], work: asyncio.Future[None]) -> None:
+    """Wait for work, but hang up on whoever is answering when it is not wanted any more: that ends the bill too."""
+    try:
+        while not work.done() and not stop():
+            await asyncio.wait({work}, timeout=_LOOK_S)
+    finally:
+        if not work.done():
+            work.cancel()
+    with suppress(asyncio.CancelledError):
+        await work

@@ -1,0 +1,1 @@
+"""Projects: found, described, copied, written to files."""

@@ -1,0 +1,220 @@
+"""Where a project stands: each step's state and the one number that matters, and the jobs that run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.usecases.evaluation.verdicts import judge
+from app.usecases.workspace.context import Context
+from engine.errors import NotFound, TacitError
+from engine.values import Job, JobStatus, RunStatus
+from engine.values.report import WHOLE
+from engine.wording import counted
+from storage.projects import Project
+
+_FEW = 5
+"""Replies from which on a pace can be told."""
+_NAME = 11
+"""Characters of a student's name that fit on the rail beside its score."""
+_AFTER_S = 5.0
+"""So long after the last sign of life a page is still drawn anew."""
+State = Literal["todo", "running", "done", "stale"]
+_STEP_OF = {"label": "Label", "batch": "Label", "ray-label": "Label", "local": "Label", "ray": "Label"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One step of the work on a project."""
+
+    name: str
+    path: str
+    state: State
+    number: str
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """A job that is queued or runs: what it does, and how far it is (None: it does not tell)."""
+
+    id: str
+    project: str
+    kind: str
+    status: str
+    told: str
+    done: int | None
+    of: int | None
+
+
+@dataclass(frozen=True)
+class StandingService:
+    """Use cases of the frame around every page."""
+
+    context: Context
+    _moved: dict[str, float] = field(default_factory=dict)
+
+    def find_project(self, name: str | None) -> Project | None:
+        """The project of that name, or None; where no name is given the newest, if there is any."""
+        if name:
+            try:
+                return self.context.projects.get(name)
+            except NotFound:
+                return None
+        projects = [project for project in self.context.projects.all() if not project.archived]
+        return projects[-1] if projects else None
+
+    def marks(self, project: Project | None) -> list[Mark]:
+        """The steps in the order of the work."""
+        if project is None:
+            made = len(self.context.projects.all())
+            first = Mark("Projects", "/", "done" if made else "todo", str(made or "none yet"))
+            return [first, Mark("Jobs and spend", "/jobs", "running" if self._jobs() else "todo", "")]
+        counts = self.context.queries.counts(project.id)
+        queries = sum(counts.values())
+        teachers = self.context.projects.teachers(project.id)
+        running = {_STEP_OF.get(job.kind, "") for job in self._jobs() if job.project_id == project.id}
+        runs = self.context.runs.all(project.id)
+        return [
+            Mark("Projects", "/", "done", str(len(self.context.projects.all()))),
+            Mark("Data", "/data", "done" if queries else "todo", _count(queries, "query")),
+            Mark("Teachers", "/teachers", "done" if teachers else "todo", str(len(teachers) or "")),
+            self._label_mark(project, "Label" in running),
+            self._select_mark(project),
+            self._compress_mark(project),
+            Mark("Train", "/train", _run_state([run.status for run in runs]), _count(len(runs), "run")),
+            self._evaluate_mark(project),
+            self._play_mark(project),
+            self._export_mark(project),
+            Mark("Jobs and spend", "/jobs", "running" if self._jobs() else "todo", ""),
+        ]
+
+    def _label_mark(self, project: Project, running: bool) -> Mark:
+        size = self.context.projects.sizes(project.id)
+        state: State = "running" if running else "done" if size["samples"] else "todo"
+        money = f", ${size['cost']:.2f}" if size["cost"] else ""
+        return Mark("Label", "/label", state, f"{_count(size['samples'], 'sample')}{money}" if size["samples"] else "")
+
+    def _select_mark(self, project: Project) -> Mark:
+        try:
+            selection = self.context.selections.latest(project.id)
+        except NotFound:
+            return Mark("Select", "/select", "todo", "")
+        stale = list(self.context.samples.state(project.id)) != selection.counts.get("state")
+        return Mark("Select", "/select", "stale" if stale else "done", f"{selection.counts['kept']:,} kept")
+
+    def _compress_mark(self, project: Project) -> Mark:
+        done = self.context.rationales.count(project.id)
+        waiting = self.context.runs.count(project.id, RunStatus.WAITING)
+        asking = any(job.kind in ("compress", "again") and job.project_id == project.id for job in self._jobs())
+        state: State = "running" if asking or waiting else "done" if done else "todo"
+        told = "waits for you" if waiting else f"{done:,} short" if done else ""
+        return Mark("Compress", "/compress", state, told)
+
+    def _evaluate_mark(self, project: Project) -> Mark:
+        run_id = self.context.reports.newest_run(project.id)
+        if run_id is None:
+            return Mark("Evaluate", "/evaluate", "todo", "")
+        told = self.context.db.once(f"what of {run_id} to ship, on the rail", lambda: self._tell_ship(run_id))
+        return Mark("Evaluate", "/evaluate", "done", told)
+
+    def _tell_ship(self, run_id: str) -> str:
+        """What of a run to ship, by the rule of the page Evaluate."""
+        found = judge(self.context, self.context.runs.get(run_id))
+        if found is None:
+            return ""
+        scores = {row.name: row.accuracy for row in self.context.reports.rows(run_id) if row.kind == WHOLE}
+        if found.ship not in scores:
+            return "nothing to ship yet"
+        name = found.ship if len(found.ship) <= _NAME else f"{found.ship[: _NAME - 1]}…"
+        return f"{name} {scores[found.ship]:.2f}"
+
+    def _play_mark(self, project: Project) -> Mark:
+        votes = self.context.votes.count(project.id)
+        return Mark("Playground", "/playground", "done" if votes else "todo", _count(votes, "vote"))
+
+    def _export_mark(self, project: Project) -> Mark:
+        made = [job for job in self.context.jobs.jobs_of(project.id) if job.kind in ("export", "merge", "push")]
+        running = any(not job.status.over for job in made)
+        done = sum(job.status is JobStatus.FINISHED for job in made)
+        state: State = "running" if running else "done" if done else "todo"
+        return Mark("Exports", "/exports", state, f"{done} made" if done else "")
+
+    def _jobs(self) -> list[Job]:
+        return self.context.jobs.unfinished_jobs()
+
+    def trouble(self) -> str:
+        """What keeps jobs from being watched over at this moment; "" where all is well."""
+        failure = self.context.watch.failure
+        if failure is None:
+            return ""
+        told = self.context.watch.redactor.text(str(failure)) if isinstance(failure, TacitError | OSError) else ""
+        return (
+            f"Jobs can't be watched over at the moment, it is tried again and again: {told or type(failure).__name__}"
+        )
+
+    def running(self) -> list[RunningJob]:
+        """Jobs that are queued or run, in whatever project."""
+        names = {project.id: project.name for project in self.context.projects.all()}
+        return [self._describe(job, names.get(job.project_id, "")) for job in self._jobs()]
+
+    def _describe(self, job: Job, project: str) -> RunningJob:
+        told, done, of = "", None, None
+        for event in self.context.jobs.last_events(job.id, ("progress", "metric", "label_started")):
+            if event.type == "label_started":
+                told, of = f"label {event.data['split']}", event.data["requests"]
+                done = min(of, self.context.jobs.count_replies(job.id, event.seq))
+                told += _pace(done, of, time.time() - event.at)
+            elif event.type == "metric":
+                told, done, of = event.data["step"], event.data["update"], event.data.get("of")
+            elif isinstance(event.data.get("done"), int):
+                told, done, of = str(event.data.get("step", "")), event.data["done"], event.data.get("of")
+                done += self.context.jobs.count_events(job.id, "compressed")
+        return RunningJob(job.id, project, job.kind, job.status.value, told, done, of)
+
+    def goes_on(self, project: Project | None, jobs: Sequence[RunningJob]) -> bool:
+        """Whether a page of the project is to be drawn again, given the jobs that it knows of.
+
+        A run goes on between two jobs too, when none is at work; and each part of a page is to see the end.
+        """
+        name, now = project.id if project else "", time.monotonic()
+        if jobs or self.trouble() or self.context.runs.count(name, RunStatus.RUNNING):
+            self._moved[name] = now
+        return now - self._moved.get(name, -math.inf) < _AFTER_S
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a job to stop; what it journaled is kept."""
+        self.context.watch.cancel(job_id)
+
+    def overview(self, archived: bool = False) -> list[dict[str, Any]]:
+        """Projects, oldest first, with their sizes and what they cost: those that are archived, or the others."""
+        rows = []
+        for project in self.context.projects.all():
+            if project.archived is not archived:
+                continue
+            numbers = self.context.projects.sizes(project.id)
+            runs = self.context.runs.all(project.id)
+            rows.append({"name": project.name, "task": project.config.task, **numbers, "runs": len(runs)})
+        return rows
+
+
+def _pace(done: int, of: int, seconds: float) -> str:
+    """How fast it goes and how long it will take, once that can be said."""
+    if done < _FEW or seconds < 1:
+        return ""
+    rate = done / seconds
+    left = (of - done) / rate
+    span = f"{left / 3600:.1f} h" if left > 5400 else f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s"
+    return f" · {rate:.1f} a second, {span} left ·"
+
+
+def _count(number: int, what: str) -> str:
+    return counted(number, what) if number else ""
+
+
+def _run_state(statuses: list[RunStatus]) -> State:
+    if any(status in (RunStatus.RUNNING, RunStatus.WAITING) for status in statuses):
+        return "running"
+    return "done" if statuses else "todo"

@@ -1,0 +1,1 @@
+"""Selections: settings, decisions, overviews, calibration."""

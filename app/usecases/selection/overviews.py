@@ -1,0 +1,118 @@
+"""Views over all samples of a project: likeness of teachers, what a threshold costs, other ways to select, a map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.usecases.selection.selections import Held, SelectService
+from app.usecases.workspace.context import Context
+from engine.selection.overviews import Likeness, Sweep, compare_teachers, flatten, sweep_threshold
+from engine.selection.rules.labels import Labels
+from engine.selection.rules.least_similar_pair import LeastSimilarPair
+from engine.selection.rules.threshold import Threshold
+from engine.selection.settings import NONE, RECORDINGS, SelectionConfig
+
+MOST_POINTS = 2_000
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The overviews at once. `teachers` name the rows of `likeness`; `other_ways` is a table, a way to select a row."""
+
+    teachers: list[str]
+    likeness: Likeness
+    sweep: Sweep
+    threshold: float | None
+    other_ways: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Rationales in a plane: places, teacher, whether kept, and the query's beginning; `shown` of the variance."""
+
+    x: list[float]
+    y: list[float]
+    teachers: list[str]
+    kept: list[bool]
+    queries: list[str]
+    shown: float
+    of: int
+
+
+@dataclass(frozen=True)
+class SurveyService:
+    """Use cases of looking at everything at once."""
+
+    context: Context
+    select: SelectService
+
+    def survey(self, project_name: str, config: SelectionConfig) -> Survey:
+        """All overviews but the map. Raises as `SelectService.preview`."""
+        chosen_by = _with_vectors(config)
+        held, chosen = self.select.choose(project_name, chosen_by)
+        arrays = held.arrays
+        return Survey(
+            sorted(set(arrays.teachers)),
+            compare_teachers(arrays.query, arrays.teacher, held.vectors),
+            sweep_threshold(chosen.confidence, arrays.query, arrays.label),
+            chosen_by.cut,
+            self._other_ways(project_name, held, config),
+        )
+
+    def _other_ways(self, project_name: str, held: Held, config: SelectionConfig) -> list[dict[str, Any]]:
+        """What other settings would keep of the same samples, without what was decided by hand."""
+        ways = {
+            "as set above, nothing by hand": config,
+            "the same, the majority's labels": config.with_rule(Labels(disagreement="majority")),
+            "the same, no query whose labels differ": config.with_rule(Labels(disagreement="drop")),
+            "the paper's settings": SelectionConfig(),
+            "weighted agreement in place of scores": RECORDINGS.config,
+            "keep all": NONE.config,
+        }
+        rows = []
+        for name, way in ways.items():
+            chosen = self.select.apply(project_name, held, way)
+            kept = chosen.kept
+            pairs = chosen.similarity[kept & ~np.isnan(chosen.similarity)]
+            rows.append(
+                {
+                    "way": name,
+                    "samples kept": int(kept.sum()),
+                    "queries kept": len(np.unique(held.arrays.query[kept])),
+                    "labels differ in": chosen.disagreements,
+                    "mean cosine of a pair": float(pairs.mean()) if len(pairs) else None,
+                }
+            )
+        return rows
+
+    def draw_map(self, project_name: str, config: SelectionConfig) -> Points:
+        """Up to 2,000 rationales, evenly out of all, by their two principal components.
+
+        Raises:
+            StateError: as `SelectService.preview`.
+        """
+        held, chosen = self.select.choose(project_name, _with_vectors(config))
+        arrays = held.arrays
+        rows = np.unique(np.linspace(0, len(arrays.ids) - 1, min(MOST_POINTS, len(arrays.ids))).round().astype(int))
+        found = flatten(held.vectors[rows])
+        texts = self.context.queries.starts(held.project_id, sorted({arrays.query_ids[row] for row in rows}))
+        kept = chosen.kept
+        return Points(
+            found.points[:, 0].round(4).tolist(),
+            found.points[:, 1].round(4).tolist(),
+            [arrays.teachers[row] for row in rows],
+            [bool(kept[row]) for row in rows],
+            [texts.get(arrays.query_ids[row], "") for row in rows],
+            found.shown,
+            len(arrays.ids),
+        )
+
+
+def _with_vectors(config: SelectionConfig) -> SelectionConfig:
+    """The settings, with the paper's threshold or pair where no rule looks at confidences or vectors."""
+    if not config.needs_confidence:
+        config = config.with_rule(Threshold())
+    return config if config.needs_vectors else config.with_rule(LeastSimilarPair())

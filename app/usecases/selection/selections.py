@@ -1,0 +1,385 @@
+"""Selection: embeds what has no vector yet (in a worker), decides on arrays, stores every decision."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.usecases.selection.presets import Begun, find_preset
+from app.usecases.selection.tallies import count_kept
+from app.usecases.workspace.context import Context
+from engine.errors import InputError, NotFound, StateError
+from engine.jobs.spec import EmbedJob
+from engine.lines import write_lines
+from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
+from engine.plans import Plan
+from engine.records import MAX_CELL
+from engine.selection.arrays import REASONS, Selection, SelectionInput
+from engine.selection.factors import Scored
+from engine.selection.select import apply_decisions, count_labels, score_factors, select
+from engine.selection.settings import SelectionConfig
+from engine.tasks import get_task
+from engine.values import Event, Job, SelectionRow, Split, hash_id
+from storage.overrules import Decided, Decision
+from storage.projects import Project
+from storage.samples import SampleArrays
+from storage.selections import StoredSelection
+
+_BINS, _PREVIEWS = 50, 20
+
+
+@dataclass(frozen=True)
+class Held:
+    """A project's samples and vectors in memory; `state` tells whether they are still what is stored.
+
+    `factors` are the columns of scores that were computed so far, by name.
+    """
+
+    project_id: str
+    state: tuple[int, int]
+    arrays: SampleArrays
+    vectors: NDArray[np.float32]
+    embedder: str
+    factors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SelectionPreview:
+    """The numbers of a selection, and each teacher's confidences in 50 bins from 0 to 1."""
+
+    counts: dict[str, Any]
+    histogram: dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class SelectService:
+    """Use cases of selection."""
+
+    context: Context
+    held: dict[str, Held] = field(default_factory=dict)
+    decided: dict[tuple[str, int, int], Decided] = field(default_factory=dict)
+    previews: dict[str, SelectionPreview] = field(default_factory=dict)
+    chosen: dict[str, tuple[Held, Selection]] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def select(
+        self, project_name: str, config: SelectionConfig, on_event: Callable[[Event], None] = lambda event: None
+    ) -> StoredSelection:
+        """Select, apply what a person decided over it, and store.
+
+        Moving a weight or the threshold calls no teacher and embeds nothing again.
+
+        Raises:
+            StateError: if there are no samples.
+            ConfigError: if a weight names no factor of the task.
+        """
+        project = self.context.projects.get(project_name)
+        if config.needs_vectors:
+            self._embed(project, on_event)
+        with self.lock:
+            return self._store(project, config)
+
+    def select_for(self, project_name: str, plan: Plan) -> StoredSelection:
+        """What a plan trains on: the project's newest selection, or the plan's own, which is stored apart from it.
+
+        Raises as `select`.
+
+        Raises:
+            NotFound: if the plan brings none and nothing was selected yet.
+        """
+        project = self.context.projects.get(project_name)
+        if plan.selection is None:
+            return self.context.selections.latest(project.id)
+        if plan.selection.needs_vectors:
+            self._embed(project, lambda event: None)
+        with self.lock:
+            return self._store(project, plan.selection, of_plan=True)
+
+    def _store(self, project: Project, config: SelectionConfig, of_plan: bool = False) -> StoredSelection:
+        """Select and store. Other decisions make another selection: what a run was built on stays as it was."""
+        decided = self._decided(project)
+        held = self._hold(project, config)
+        chosen = self._choose(project, held, config, decided.actions)
+        arrays, embedder = held.arrays, held.embedder
+        edits = {sample_id: edit.number for sample_id, edit in decided.edits.items()}
+        by_hand = [sorted(found.items()) for found in (decided.actions, edits) if found]
+        kept = sorted(np.array(arrays.ids)[chosen.kept].tolist())
+        edited = [edits[sample_id] for sample_id in kept if sample_id in edits]
+        counts = {**count_kept(arrays, chosen, config), "embedder": embedder, "state": list(held.state)}
+        stored = StoredSelection(
+            id=hash_id("selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids), *by_hand),
+            project_id=project.id,
+            config=config,
+            fingerprint=hash_id("selected", kept, *([edited] if edited else [])),
+            counts=counts | {"edited": len(edited)},
+        )
+        self.context.selections.add(stored, _rows(arrays, chosen, edits), of_plan)
+        return stored
+
+    def preview(self, project_name: str, config: SelectionConfig) -> SelectionPreview:
+        """The numbers of a selection that is not stored, from arrays held in memory.
+
+        Raises:
+            StateError: if there are no samples, or some rationales have no vector yet.
+            ConfigError: if a weight names no factor of the task.
+        """
+        project = self.context.projects.get(project_name)
+        key = self._mark(project, config)
+        with self.lock:
+            if len(self.previews) >= _PREVIEWS:
+                self.previews.clear()
+            return self.previews.get(key) or self.previews.setdefault(key, self._preview(project_name, config))
+
+    def _preview(self, project_name: str, config: SelectionConfig) -> SelectionPreview:
+        held, chosen = self.choose(project_name, config)
+        teachers = sorted(set(held.arrays.teachers))
+        shares: dict[str, list[int]] = {}
+        for code, teacher in enumerate(teachers):
+            values = chosen.confidence[held.arrays.teacher == code]
+            shares[teacher] = np.histogram(values[~np.isnan(values)], _BINS, (0.0, 1.0))[0].tolist()
+        return SelectionPreview(count_kept(held.arrays, chosen, config), shares)
+
+    def _mark(self, project: Project, config: SelectionConfig) -> str:
+        """What tells one preview from another."""
+        marks = (*self.context.samples.state(project.id), *self.context.overrules.mark(project.id))
+        return f"{project.id} {config.fingerprint} {marks} {self.embedders(project)}"
+
+    def choose(self, project_name: str, config: SelectionConfig) -> tuple[Held, Selection]:
+        """The samples and what is decided for each, a person's decisions over it; the last is remembered.
+
+        Raises as `preview`.
+        """
+        project = self.context.projects.get(project_name)
+        key = self._mark(project, config)
+        with self.lock:
+            if key not in self.chosen:
+                held = self._hold(project, config)
+                found = held, self._choose(project, held, config, self._decided(project).actions)
+                self.chosen.clear()
+                self.chosen[key] = found
+            return self.chosen[key]
+
+    def _decided(self, project: Project) -> Decided:
+        """The decisions that count, read anew only where there are others."""
+        mark = (project.id, *self.context.overrules.mark(project.id))
+        found = self.decided.get(mark)
+        if found is None:
+            found = self.context.overrules.current(project.id)
+            self.decided.clear()
+            self.decided[mark] = found
+        return found
+
+    def apply(self, project_name: str, held: Held, config: SelectionConfig) -> Selection:
+        """What other settings decide for samples in memory, whatever a person decided."""
+        return self._choose(self.context.projects.get(project_name), held, config, {})
+
+    def _choose(self, project: Project, held: Held, config: SelectionConfig, decided: dict[str, str]) -> Selection:
+        arrays = held.arrays
+        columns = self._score(project, held, config)
+        samples = SelectionInput(
+            query=arrays.query,
+            teacher=arrays.teacher,
+            label=arrays.label,
+            order=np.arange(len(arrays.ids)),
+            factors=np.stack(list(columns.values()), axis=1) if columns else np.empty((len(arrays.ids), 0)),
+            names=tuple(columns),
+            embeddings=held.vectors,
+        )
+        return apply_decisions(select(samples, config), arrays.ids, decided)
+
+    def _score(self, project: Project, held: Held, config: SelectionConfig) -> dict[str, NDArray[np.float64]]:
+        """The scores of the weighted factors by name, (N,); those of the teachers where no rule reads confidences."""
+        arrays, reported = held.arrays, get_task(project.config.task).factors
+        columns = {name: arrays.factors[:, place] for place, name in enumerate(reported)}
+        if not config.needs_confidence:
+            return columns
+        given = Scored(
+            arrays.query,
+            arrays.teacher,
+            arrays.label,
+            label_space=lambda: count_labels(self.context.queries.get(project.id, Split.DISTILL)),
+            texts=lambda: self.context.samples.rationales(project.id),
+        )
+        return score_factors(config.weights, columns, given, held.factors)
+
+    def hold(self, project_name: str, config: SelectionConfig) -> Held:
+        """The project's samples in memory, with vectors where the settings' method needs them. Raises as `preview`."""
+        return self._hold(self.context.projects.get(project_name), config)
+
+    def has_samples(self, project_name: str) -> bool:
+        """Whether anything can be selected from."""
+        return bool(self.context.samples.counts(self.context.projects.get(project_name).id))
+
+    def is_selected(self, project_id: str) -> bool:
+        """Whether there is a stored selection, which a person may decide over."""
+        try:
+            self.context.selections.latest(project_id)
+        except NotFound:
+            return False
+        return True
+
+    def can_undo(self, project_id: str) -> bool:
+        """Whether a person decided anything that still counts."""
+        return self.context.overrules.counting(project_id) > 0
+
+    def preset(self, project_name: str) -> Begun:
+        """The settings that a project begins with."""
+        return find_preset(self.context, self.context.projects.get(project_name))
+
+    def begin(self, project_name: str) -> Begun:
+        """The settings of the newest selection; where there is none, those that the project begins with."""
+        try:
+            return Begun("", self.context.selections.latest(self.context.projects.get(project_name).id).config)
+        except NotFound:
+            return self.preset(project_name)
+
+    def _hold(self, project: Project, config: SelectionConfig) -> Held:
+        """The project's samples and vectors as arrays, read anew only where something changed."""
+        state = self.context.samples.state(project.id)
+        key = f"{project.id} {config.needs_vectors} {self.embedders(project)}"
+        held = self.held.get(key)
+        if held is not None and held.state == state:
+            return held
+        arrays = self.context.samples.arrays(project.id, get_task(project.config.task).factors)
+        if not arrays.ids:
+            raise _no_samples(project)
+        if not config.needs_vectors:
+            held = Held(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
+        else:
+            vectors, embedder = self._find_vectors(project)
+            held = Held(project.id, state, arrays, vectors, embedder)
+        self.held.clear()
+        self.held[key] = held
+        return held
+
+    def _find_vectors(self, project: Project) -> tuple[NDArray[np.float32], str]:
+        for embedder in self.embedders(project):
+            vectors = self.context.samples.vectors(project.id, embedder)
+            if not np.isnan(vectors[:, 0]).any():
+                return vectors, f"{embedder[0]} ({embedder[1]})"
+        raise StateError("some rationales have no vector yet; selecting embeds them")
+
+    def overrule(self, project_name: str, sample_ids: Sequence[str], action: Literal["keep", "drop"]) -> None:
+        """Keep or drop samples, whatever the selection said. Raises as `decide`."""
+        self.decide(project_name, [Decision(sample_id, action) for sample_id in sample_ids])
+
+    def swap(self, project_name: str, sample_id: str, instead_of: str) -> None:
+        """Keep one sample in the place of another. Raises as `decide`.
+
+        Raises:
+            InputError: if both are the same.
+        """
+        if sample_id == instead_of:
+            raise InputError("a sample can't take its own place; choose which one it stands in for")
+        self.decide(project_name, [Decision(sample_id, "keep"), Decision(instead_of, "drop")])
+
+    def edit(self, project_name: str, sample_id: str, text: str, seen: int) -> int:
+        """Put a rationale of one's own in the place of the teacher's, which stays; the pair is not chosen anew by it.
+
+        `seen` is the number of the edit that was shown (0: the teacher's own text); returns the new edit's. Raises as
+        `decide`.
+
+        Raises:
+            InputError: if the text is empty or too long.
+            Conflict: if the sample was edited since; then nothing is stored.
+        """
+        if not text.strip():
+            raise InputError("the rationale is empty; drop the sample if it is not to be taught")
+        if len(text) > MAX_CELL:
+            raise InputError(f"the rationale has {len(text):,} characters; {MAX_CELL:,} are the most")
+        return self.decide(project_name, [Decision(sample_id, "edit", text.strip())], seen)
+
+    def decide(self, project_name: str, decisions: Sequence[Decision], seen: int | None = None) -> int:
+        """Record decisions that go together; the newest stored selection is made anew with them.
+
+        Returns the number of the last decision.
+
+        Raises:
+            NotFound: if nothing was selected yet; then nothing is decided.
+            StateError: if there are samples that were not embedded yet; likewise.
+        """
+        project = self.context.projects.get(project_name)
+        if not decisions:
+            raise StateError("no sample matches, so nothing was decided")
+        with self.lock:
+            config = self.context.selections.latest(project.id).config
+            self._hold(project, config)
+            number = self.context.overrules.add(project.id, decisions, seen)
+            self._store(project, config)
+        return number
+
+    def undo(self, project_name: str) -> dict[str, Any] | None:
+        """Take the newest decision back; what it was, or None where there is nothing to undo."""
+        project = self.context.projects.get(project_name)
+        with self.lock:
+            config = self.context.selections.latest(project.id).config
+            self._hold(project, config)
+            undone = self.context.overrules.undo(project.id)
+            if undone is not None:
+                self._store(project, config)
+        return undone
+
+    def _embed(self, project: Project, on_event: Callable[[Event], None]) -> None:
+        """See to it that all distillation samples have vectors of one embedder, in a worker where some lack one."""
+        for attempt in range(3):
+            if not self.context.samples.known_ids(project.id):
+                raise _no_samples(project)
+            known = self.embedders(project)
+            missing = [self.context.samples.missing_texts(project.id, *embedder) for embedder in known]
+            if any(not texts for texts in missing):
+                return
+            texts = missing[0] if missing and attempt == 0 else self.context.samples.all_texts(project.id)
+            self._run_embedder(project, texts, on_event)
+        raise StateError("some rationales got no vector; run the selection again")
+
+    def embedders(self, project: Project) -> list[tuple[str, str, int]]:
+        """Embedders with vectors of this project's texts that are what the project asks for."""
+        asked = project.config.embedder
+        wanted = {"packaged": (PACKAGED_EMBEDDER,), "auto": (PAPER_EMBEDDER, PACKAGED_EMBEDDER)}.get(asked, (asked,))
+        return [embedder for embedder in self.context.samples.embedders(project.id) if embedder[0] in wanted]
+
+    def _run_embedder(self, project: Project, texts: dict[str, str], on_event: Callable[[Event], None]) -> None:
+        run_embedder(self.context, project, list(texts.values()), on_event)
+
+
+def _no_samples(project: Project) -> StateError:
+    told = "has no samples yet; label its queries first, or bring outputs with `tacit import-outputs`"
+    return StateError(f"{project.name!r} {told}")
+
+
+def run_embedder(
+    context: Context, project: Project, texts: Sequence[str], on_event: Callable[[Event], None] = lambda event: None
+) -> Path:
+    """Embed texts in a worker with the project's embedder; returns the file of unit vectors (.npy, in their order)."""
+
+    def fill(job: Job) -> EmbedJob:
+        file = write_lines(job.path / "texts.jsonl", texts)
+        return EmbedJob(embedder=project.config.embedder, file=file, output=job.path / "vectors.npy")
+
+    job = context.submit(project.id, EmbedJob.kind, {}, fill=fill)
+    context.wait(job.id, on_event)
+    return job.path / "vectors.npy"
+
+
+def _rows(arrays: SampleArrays, chosen: Selection, edits: Mapping[str, int]) -> list[SelectionRow]:
+    return [
+        SelectionRow(
+            sample_id,
+            query_id,
+            teacher,
+            None if np.isnan(confidence) else float(confidence),
+            bool(renormalised),
+            REASONS[reason],
+            None if np.isnan(similarity) else float(similarity),
+            edits.get(sample_id),
+        )
+        for sample_id, query_id, teacher, confidence, renormalised, reason, similarity in zip(
+            arrays.ids, arrays.query_ids, arrays.teachers, *chosen[:4], strict=True
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Teachers: described, connected to, and the prompt they are asked with."""

@@ -1,0 +1,1 @@
+"""The workspace as a whole: its store, its jobs, backups, the doctor."""

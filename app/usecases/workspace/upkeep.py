@@ -1,0 +1,155 @@
+"""Looking after a workspace: jobs and spend over all projects; purging for good; backup and restore."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.usecases.workspace.context import Context
+from engine.errors import InputError, NotFound, StateError, say_error
+from engine.values import Job
+
+_STORE = "tacit.duckdb"
+_FOLDERS = ("recordings", "runs", "jobs", "exports")
+"""What a workspace holds besides its store."""
+JOBS = 50
+_JUST_WRITTEN_S = 600
+"""A recording this new may belong to an import that is under way."""
+
+
+@dataclass(frozen=True)
+class KeepService:
+    """Use cases of looking after a workspace."""
+
+    context: Context
+
+    def jobs(self, after: int | None = None, only: str | None = None) -> list[dict[str, Any]]:
+        """Fifty jobs, newest first, of all projects or one, from a number on downwards.
+
+        Keys: number, id, project, kind, status, started, seconds, cost (None: some of it unknown), message.
+        """
+        return self.context.jobs.listed(JOBS, after, only)
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        """Jobs whose journal could not be taken in, newest first: id, project, kind, message."""
+        return self.context.jobs.quarantined()
+
+    def retry(self, job: str) -> Job:
+        """Take the journal of a quarantined job in again, by its id or how it begins.
+
+        Raises:
+            NotFound: if there is no such job, or more than one.
+            StateError: if it is not quarantined, or its journal still can't be taken in.
+        """
+        ids = self.context.jobs.ids_from(job.strip())
+        if len(ids) != 1 or not job.strip():
+            raise NotFound(f"{'several jobs begin' if ids else 'no job begins'} with {job!r}; `tacit jobs` lists them")
+        return self.context.watch.retry(ids[0])
+
+    def spend(self, only: str | None = None) -> list[dict[str, Any]]:
+        """What teachers cost, by project, teacher and purpose.
+
+        Keys: project, teacher, purpose, requests, failed, tokens_in, tokens_out, cost, unknown (requests without a
+        known cost).
+        """
+        return self.context.ledger.by_project(only)
+
+    def purge(self, name: str, typed: str) -> None:
+        """Remove a project for good: rows, runs, adapters, jobs. `typed` must be its name again.
+
+        Raises:
+            InputError: if the names differ.
+            StateError: if a job of it is running.
+        """
+        project = self.context.projects.get(name)
+        if typed.strip() != project.name:
+            raise InputError(f"Type {project.name!r} to remove it for good. Nothing was removed.")
+        if any(job.project_id == project.id for job in self.context.jobs.unfinished_jobs()):
+            raise StateError(f"{project.name!r} has a job that runs; wait for it, or cancel it. Nothing was removed.")
+        folders = [Path(run.folder) for run in self.context.runs.all(project.id)]
+        jobs = self.context.jobs.jobs_of(project.id)
+        folders += [Path(job.folder) for job in jobs]
+        folders += [Path(str(job.spec["output"])) for job in jobs if "output" in job.spec]
+        self.context.copies.purge(project.id)
+        roots = {(self.context.workspace / name).resolve() for name in ("runs", "jobs", "exports")}
+        for folder in folders:
+            if folder.resolve().parent in roots:
+                folder.unlink(missing_ok=True) if folder.is_file() else shutil.rmtree(folder, ignore_errors=True)
+        self._sweep_recordings()
+
+    def _sweep_recordings(self) -> None:
+        """Remove recordings that no project names any more."""
+        used = {
+            spec.endpoint
+            for project in self.context.projects.all()
+            for spec in self.context.projects.teachers(project.id)
+            if spec.provider == "recorded"
+        }
+        for file in self.context.recordings.glob("*.jsonl"):
+            if file.stem not in used and time.time() - file.stat().st_mtime > _JUST_WRITTEN_S:
+                file.unlink(missing_ok=True)
+
+    def back_up(self, to: Path) -> Path:
+        """Write the whole workspace to one file, as it is at one moment; keys are in none.
+
+        Raises:
+            InputError: if the file is there, or lies inside what is backed up.
+            StateError: if a job is running: its adapter would be cut in two.
+        """
+        if to.exists():
+            raise InputError(f"{to} exists already; nothing was written")
+        if any((self.context.workspace / name).resolve() in to.resolve().parents for name in _FOLDERS):
+            raise InputError(f"{to} lies inside what is backed up; name a file elsewhere. Nothing was written.")
+        if self.context.jobs.unfinished_jobs():
+            raise StateError("a job is running; back up when it is over, or cancel it. Nothing was written.")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        part = to.with_name(f"{to.name}.part")
+        try:
+            with tempfile.TemporaryDirectory(dir=to.parent) as made, zipfile.ZipFile(part, "w") as archive:
+                copy = Path(made) / _STORE
+                self.context.copies.copy_store(copy)
+                archive.write(copy, _STORE, zipfile.ZIP_DEFLATED)
+                for name in _FOLDERS:
+                    for file in sorted((self.context.workspace / name).rglob("*")):
+                        if file.is_file() and file.name != "lock":
+                            archive.write(file, file.relative_to(self.context.workspace))
+            part.replace(to)
+        finally:
+            part.unlink(missing_ok=True)
+        return to
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a job to stop."""
+        self.context.watch.cancel(job_id)
+
+
+def restore_workspace(file: Path, workspace: Path) -> None:
+    """Unpack a backup into a folder that holds no workspace yet, all or nothing.
+
+    Raises:
+        InputError: if it is no backup, or a workspace is there.
+    """
+    if workspace.exists() and any(workspace.iterdir()):
+        raise InputError(f"{workspace} is not empty; name a new folder with --workspace. Nothing was written.")
+    part = workspace.with_name(f"{workspace.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [item.filename for item in archive.infolist()]
+            wrong = [name for name in names if name != _STORE and name.split("/")[0] not in _FOLDERS]
+            if _STORE not in names or wrong:
+                raise InputError(f"{file.name} is no backup of a workspace. Nothing was written.")
+            archive.extractall(part)
+        if workspace.exists():
+            workspace.rmdir()
+        part.rename(workspace)
+    except (zipfile.BadZipFile, OSError) as error:
+        why = "it is no zip file, or damaged." if isinstance(error, zipfile.BadZipFile) else say_error(error)
+        raise InputError(f"{file.name} can't be unpacked: {why} Nothing was written.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

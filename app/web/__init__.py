@@ -1,0 +1,1 @@
+"""The pages: a gradio app, and how it is served."""

@@ -1,0 +1,178 @@
+"""Data: is what I uploaded what I meant?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.services import Services
+from app.usecases.data.previews import Preview
+from app.usecases.data.words import tell_queries, tell_spans
+from app.web.choices import enable
+from app.web.frame import Frame
+from app.web.offers import only_guides
+from app.web.parts import table_html, told_html
+from app.web.plots import lengths as length_plot
+from engine.errors import InputError
+from engine.hub import HUB
+from engine.wording import counted
+from storage.projects import Project
+
+_ROLES = ("query", "choices", "gold", "kind", "id")
+_NONE = "- none -"
+_PAIRS = 100
+_SHOWN = 5
+"""Components that show what a file gives."""
+KINDS = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz"]
+
+
+def build(frame: Frame) -> None:
+    """Lay the page out and bind its handlers."""
+    services = frame.services
+    gr.Markdown(
+        "## Data\nQueries need no labels. Labels that a file brings stay apart: they only score held-out queries."
+    )
+    held = gr.HTML(padding=False)
+    with gr.Row():
+        file = gr.File(label="A file of queries", file_types=KINDS, type="filepath")
+        dataset = gr.Textbox(label="or a dataset of the Hub", placeholder="hf:openai/gsm8k:main@train")
+    with gr.Row():
+        columns = [gr.Dropdown([_NONE], value=_NONE, label=f"column of {role}") for role in _ROLES]
+    with gr.Row():
+        share = gr.Slider(0, 1, 0.2, step=0.05, label="share held out for scoring, by hash (1: the whole file)")
+        look = gr.Button("Look at it", variant="secondary", interactive=False)
+        take = gr.Button("Take the good rows", variant="primary", interactive=False)
+    said = gr.HTML(padding=False)
+    with gr.Row():
+        rows = gr.HTML(padding=False)
+        lengths = gr.Plot(label="length of queries", visible=False, min_width=320)
+    errors = gr.HTML(padding=False)
+    with gr.Accordion("Near duplicates among the project's queries, and leaks between the splits", open=False):
+        with gr.Row():
+            close = gr.Slider(0.5, 1, 0.95, step=0.01, label="cosine similarity that counts as near")
+            find = gr.Button("Find them", interactive=False)
+        near = gr.HTML(padding=False)
+    shown = [said, rows, lengths, errors, take]
+
+    frame.fill([held, find], lambda project: _hold(services, project))
+    do = _Handlers(frame)
+    inputs = [frame.project, file, dataset, share, *columns]
+    look.click(frame.guard(do.preview), inputs, [*columns, *shown], **frame.quiet)
+    file.upload(frame.guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
+    frame.follow(take.click(frame.guard(do.store), inputs, [said, held, find, take], **frame.quiet))
+    find.click(frame.guard(do.resemble), [frame.project, close], near, **frame.quiet)
+    for column in columns:
+        column.input(frame.guard(do.choose), inputs, shown, **frame.quiet)
+    file.clear(frame.guard(do.forget), frame.project, [*columns, *shown], show_progress="hidden", **frame.quiet)
+    for changed in (dataset.input, share.input):
+        changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
+    for changed in (file.change, dataset.change):
+        changed(frame.guard(do.can_look), [frame.project, file, dataset], look, show_progress="hidden", **frame.quiet)
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the page's events do."""
+
+    frame: Frame
+
+    def choose(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
+        """The preview anew with the columns that were chosen; nothing where there is no file to look at."""
+        if not file and not dataset.strip():
+            return [gr.update()] * _SHOWN
+        return _draw(self._look(project, file, dataset, share, *names))
+
+    @only_guides
+    def can_look(self, project: str, file: str | None, dataset: str | None) -> Any:
+        """The button that looks at what was chosen, once something is."""
+        return gr.Button(interactive=bool(file or (dataset or "").strip()))
+
+    def forget(self, project: str) -> list[Any]:
+        """What the page shows without a file."""
+        columns = [gr.Dropdown([_NONE], value=_NONE) for _ in _ROLES]
+        return [*columns, "", "", gr.Plot(visible=False), "", gr.Button(interactive=False)]
+
+    def preview(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
+        found = self._look(project, file, dataset, share, *names)
+        guessed = [found.columns.get(role) or _NONE for role in _ROLES]
+        choices = [_NONE, *found.names]
+        drawn = [gr.Dropdown(choices, value=value) for value in guessed]
+        return [*drawn, *_draw(found)]
+
+    def _look(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> Preview:
+        return self.frame.services.preview.look(project, _source(file, dataset), _overrides(names), share)
+
+    def store(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
+        told = self.frame.services.data.import_queries(project, _source(file, dataset), _overrides(names), share)
+        errors = table_html([{"row": e.row, "what is wrong": e.message} for e in told.errors[:20]], "left out")
+        notes = table_html([{"row": n.row, "what is wrong": n.message} for n in told.notes[:20]], "taken in part")
+        shown = told_html(" ".join(tell_queries(told)), bad=bool(told.broke_off)) + errors + notes
+        return [shown, *_hold(self.frame.services, self.frame.open(project)), gr.Button(interactive=False)]
+
+    def resemble(self, project: str, threshold: float) -> str:
+        found = self.frame.services.resemble.find(project, threshold)
+        leaks = sum(pair.leak for pair in found)
+        verb = "is" if len(found) == 1 else "are"
+        told = f"{counted(len(found), 'pair')} {verb} that close, {leaks:,} of them across the splits (a leak)."
+        shown = [
+            {"": "leak" if pair.leak else "", "cosine": pair.similarity, "query": pair.first, "and": pair.second}
+            for pair in found[:_PAIRS]
+        ]
+        more = f" The closest {_PAIRS} are shown; `tacit duplicates` lists all." if len(found) > _PAIRS else ""
+        return told_html(told + more, bad=leaks > 0) + table_html(shown)
+
+    def arrive(self, project: str, file: str, share: float) -> list[Any]:
+        found = self.preview(project, file, "", share, *[""] * len(_ROLES))
+        return [gr.Textbox(""), *found]
+
+
+def _source(file: str | None, dataset: str) -> str | Path:
+    if dataset.strip():
+        name = dataset.strip()
+        return name if name.startswith(HUB) else f"{HUB}{name}"
+    if file:
+        return Path(file)
+    raise InputError("Drop a file first, or name a dataset of the Hub.")
+
+
+def _overrides(names: tuple[str, ...]) -> dict[str, str]:
+    """The mapping that the page shows; before anything was looked at there is none, and columns are guessed."""
+    if not any(name and name != _NONE for name in names):
+        return {}
+    return {role: "" if name == _NONE else name for role, name in zip(_ROLES, names, strict=True) if name}
+
+
+def _hold(services: Services, project: Project | None) -> list[Any]:
+    """How many queries a project has, and the button that compares them."""
+    if project is None:
+        return [told_html("Make a project first, on the page Projects."), *enable(False)]
+    counts = services.data.counts(project)
+    distill, heldout = counts.get("distill", 0), counts.get("heldout", 0)
+    queries = counted(distill, "query", "queries")
+    told = told_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")
+    return [told, *enable(distill + heldout > 1)]
+
+
+def _draw(found: Preview) -> list[Any]:
+    if found.asked:
+        told = told_html(f"{found.asked} Choose it above, and the others that the file has.", bad=True)
+        rows = table_html(found.rows, "first rows of the file")
+        return [told, rows, gr.Plot(visible=False), "", gr.Button(interactive=False)]
+    part = f" (of the first {found.looked_at:,} rows)" if found.partly else ""
+    ready = f"{counted(found.good, 'query', 'queries')} ready{part}"
+    need = f"{counted(found.bad, 'row')} {'needs' if found.bad == 1 else 'need'} you"
+    lines = [f"{ready} · {need} · {counted(found.duplicates, 'duplicate')}", *tell_spans(found.spanning, found.spans)]
+    lines += [f"{counted(found.noted, 'row')} will be taken in part."] if found.noted else []
+    lines += [f"The file can't be read to its end: {found.broke_off}."] if found.broke_off else []
+    errors = [{"row": error.row, "what is wrong": error.message} for error in found.errors]
+    notes = [{"row": note.row, "what is wrong": note.message} for note in found.notes]
+    return [
+        "".join(told_html(line, bad=not found.good or line.startswith("The file can't")) for line in lines),
+        table_html(found.rows, "first rows, as a teacher will see them"),
+        gr.Plot(length_plot(found.lengths, found.unit), visible=bool(found.lengths)),
+        table_html(errors, "rows that need you: they are left out") + table_html(notes, "rows that are taken in part"),
+        gr.Button(interactive=found.good > 0),
+    ]

@@ -1,0 +1,232 @@
+"""Label: what will it cost, and how is it going?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import gradio as gr
+
+from app.services import Services
+from app.usecases.labelling.answers import Labelling
+from app.usecases.labelling.label import LabelOrder, read_money
+from app.usecases.labelling.quotes import PILOT, Quote
+from app.web.choices import enable
+from app.web.frame import NO_PROJECT, Frame
+from app.web.parts import Link, guide_html, replies_html, table_html, told_html
+from engine.errors import ErrorKind, InputError
+from engine.values import Split
+from engine.wording import counted, verb
+from storage.projects import Project
+
+_ANY = "any"
+_ENGINES = [("from this machine", "process"), ("half price, within a day (batch API)", "batch")]
+
+
+def build(frame: Frame) -> None:
+    """Lay the page out and bind its handlers."""
+    services = frame.services
+    gr.Markdown("## Label\nEvery teacher answers every query that has no sample yet. The quote comes first.")
+    guide = gr.HTML(padding=False)
+    with gr.Row():
+        teachers = gr.CheckboxGroup([], label="Teachers")
+        heldout = gr.Checkbox(False, label="also the held-out queries, for comparison only")
+        engine = gr.Dropdown(_ENGINES, value="process", label="How they are asked")
+    with gr.Row():
+        quote = gr.Button("Quote", interactive=False)
+        pilot = gr.Button(f"Pilot of {counted(PILOT, 'query')}", interactive=False)
+        cap = gr.Textbox(label="Cap in US $", placeholder="none", max_length=20)
+        most = gr.Textbox(label="Cap on requests", placeholder="none", max_length=20)
+        start = gr.Button("Start", variant="primary", interactive=False)
+    with gr.Row():
+        pause = gr.Button("Pause", interactive=False)
+        retry = gr.Button("Retry failed", interactive=False)
+        kind = gr.Dropdown([_ANY, *ErrorKind], value=_ANY, label="of kind", min_width=120)
+        again = gr.Button("Parse again", interactive=False)
+    said = gr.HTML(padding=False)
+    quoted = gr.HTML(padding=False)
+    table = gr.HTML(padding=False)
+    failed = gr.HTML(padding=False)
+    with gr.Accordion("Last replies, as text", open=False):
+        replies = gr.HTML(padding=False)
+    frame.fill([table, failed, replies], lambda project: _progress(services, project))
+    frame.fill_once([teachers], lambda project: _choices(services, project))
+    order = [frame.project, teachers, heldout, engine, cap, most]
+
+    do = _Handlers(frame)
+    frame.fill([guide, quote, pilot, start, pause, retry, again], do.guide)
+    quote.click(frame.guard(do.ask_quote), order, quoted, **frame.quiet)
+    pressed = [said, frame.timer, start, pilot, retry, pause]
+    for button, work, inputs in (
+        (start, do.begin, order),
+        (pilot, do.begin_pilot, order),
+        (retry, do.begin_retry, [*order, kind]),
+    ):
+        button.click(frame.guard(work), inputs, pressed, **frame.quiet)
+    frame.follow(again.click(frame.guard(do.parse_again), frame.project, said, **frame.quiet))
+    pause.click(frame.guard(do.stop), frame.project, said, **frame.quiet)
+
+
+@dataclass(frozen=True)
+class _Handlers:
+    """What the page's events do."""
+
+    frame: Frame
+
+    def guide(self, project: Project | None) -> list[Any]:
+        """What stands here and what comes next, and which buttons can do something now."""
+        if project is None:
+            return ["", *enable(*[False] * 6)]
+        services = self.frame.services
+        standing = services.answers.labelling(project)
+        running, failed = bool(services.label.running(project)), bool(services.answers.failures(project))
+        askable = standing.askable and standing.queries > 0
+        can = (askable, askable and not running, askable and not running, running)
+        more = (askable and failed and not running, failed)
+        return [
+            guide_of(standing, self.frame.policy.address(project)),
+            *enable(*can, *more),
+        ]
+
+    def ask_quote(self, project: str, names: list[str], heldout: bool, *_: Any) -> str:
+        return quote_html(self.frame.services.quote.quote(project, LabelOrder(_named(names), _splits(heldout))))
+
+    def begin(
+        self, project: str, names: list[str], heldout: bool, engine: str, cap: str, most: str, **more: Any
+    ) -> list[Any]:
+        money, limit = read_money(cap), _read_count(most)
+        asked = LabelOrder(_named(names), _splits(heldout), money, limit, engine=engine, **more)  # type: ignore[arg-type]
+        self.frame.services.label.start(project, asked)
+        told = "Started. It goes on when this tab is closed; what came in is kept at any moment."
+        off, on = gr.Button(interactive=False), gr.Button(interactive=True)
+        return [told_html(told), gr.Timer(active=True), off, off, off, on]
+
+    def begin_pilot(self, project: str, *values: Any) -> list[Any]:
+        return self.begin(project, *values, limit=PILOT)
+
+    def begin_retry(self, project: str, *values: Any) -> list[Any]:
+        *order, kind = values
+        return self.begin(project, *order, retry=("all" if kind == _ANY else kind,))
+
+    def parse_again(self, project: str) -> str:
+        found = self.frame.services.label.parse_again(project)
+        told = [f"{name}: {row['read_now']:,} of {row['unread']:,} can be read now" for name, row in found.items()]
+        return told_html("; ".join(told) or "Every reply could be read; nothing to parse again.")
+
+    def stop(self, project: str) -> str:
+        found = self.frame.open(project)
+        jobs = self.frame.services.label.running(found) if found else []
+        for job in jobs:
+            self.frame.services.standing.cancel(job.id)
+        told = "Pausing: requests in flight come to their end; Start goes on." if jobs else "Nothing is running."
+        return told_html(told)
+
+
+def _read_count(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise InputError(f"{text}: give a whole number of requests, or leave the cap empty.")
+    return int(text)
+
+
+def _named(names: list[str]) -> tuple[str, ...]:
+    if not names:
+        raise InputError("Choose at least one teacher; the page Teachers adds them.")
+    return tuple(names)
+
+
+def _splits(heldout: bool) -> tuple[Split, ...]:
+    return (Split.DISTILL, Split.HELDOUT) if heldout else (Split.DISTILL,)
+
+
+def _choices(services: Services, project: Project | None) -> Any:
+    specs = services.projects.teachers(project) if project else []
+    names = [spec.name for spec in specs if spec.provider != "recorded"]
+    return gr.CheckboxGroup(names, value=names, visible=bool(names))
+
+
+def quote_html(quotes: list[Quote]) -> str:
+    """The quote as a table, its sum and what it is based on below."""
+    rows = [
+        {
+            "teacher": q.teacher,
+            "requests": q.requests,
+            "tokens in": f"{q.input_low:,} - {q.input_high:,}",
+            "tokens out": f"{q.output_low:,} - {q.output_high:,}",
+            "US $": _range(q.cost_low, q.cost_high),
+            "minutes": f"{q.seconds_low / 60:.1f} - {q.seconds_high / 60:.1f}",
+            "tokens": q.basis,
+            "price": q.price,
+        }
+        for q in quotes
+    ]
+    sums = {"requests": sum(q.requests for q in quotes), "US $": _sum(quotes)}
+    if len(quotes) > 1:
+        rows.append({**dict.fromkeys(rows[0], ""), "teacher": "together", **sums})
+    return table_html(rows, "Quote, low to high; requests that fail are not in it")
+
+
+def _range(low: Decimal | None, high: Decimal | None) -> str:
+    if low is None or high is None:
+        return "unknown"
+    return "0" if high == 0 else f"{low:.4f} - {high:.4f}" if high < 1 else f"{low:.2f} - {high:.2f}"
+
+
+def _sum(quotes: list[Quote]) -> str:
+    """The whole; unknown as soon as one part is."""
+    lows, highs = [q.cost_low for q in quotes], [q.cost_high for q in quotes]
+    if None in lows or None in highs:
+        return "unknown"
+    return _range(sum(filter(None, lows), Decimal(0)), sum(filter(None, highs), Decimal(0)))
+
+
+def guide_of(found: Labelling, address: str) -> str:
+    """What stands here and what comes next, where a person may wonder; "" where the page speaks for itself."""
+    data, teachers = Link("To Data", "/data", address), Link("To Teachers", "/teachers", address)
+    select = Link("To Select", "/select", address)
+    if not found.queries:
+        return guide_html("There are no queries to ask yet: the page Data brings them.", data)
+    if not found.askable and not found.recorded:
+        told = "There is nobody to ask yet: add teachers, or bring outputs that teachers gave earlier."
+        return guide_html(told, teachers)
+    if not found.askable:
+        one = found.recorded == 1
+        who = "the teacher is a recording" if one else f"all {found.recorded} teachers are recordings"
+        told = (
+            f"There is nobody to ask here: {who}, whose answers came in with their file: there "
+            f"{verb(found.samples, 'is')} {counted(found.samples, 'sample')} to distill from. The page Select "
+            "decides what is kept of them; the page Teachers brings more recorded outputs, or adds teachers that "
+            "can be asked."
+        )
+        return guide_html(told, select, teachers)
+    if not found.samples:
+        told = (
+            f"Ready: {counted(found.distill, 'query')} to distill from, {found.heldout:,} held out, and "
+            f"{counted(found.askable, 'teacher')} to ask; nobody was asked yet. Quote says what it will cost, Start "
+            "asks. Once the samples are there, go on to Select."
+        )
+        return guide_html(told, select)
+    return ""
+
+
+def _progress(services: Services, project: Project | None) -> list[str]:
+    if project is None:
+        return [told_html(NO_PROJECT), "", ""]
+    rows = [
+        {
+            "teacher": row["teacher"],
+            "samples": row["samples"],
+            "failed": row["failures"],
+            "tokens in": row["input_tokens"],
+            "spent": "unknown" if row["cost"] is None else f"${row['cost']:.4f}",
+        }
+        for row in services.answers.counts_and_costs(project)
+    ]
+    ended = services.answers.last_job(project)
+    last = f"The last labelling is {ended.status}{': ' + ended.message if ended.message else ''}." if ended else ""
+    told = told_html(last, bad=bool(ended and ended.status in ("failed", "needs_key", "capped", "interrupted")))
+    failures = table_html(services.answers.failures(project), "failed, by kind of error, held-out queries too")
+    table = table_html(rows, "samples to distill from", empty="Nothing is labelled yet.")
+    return [told + table, failures, replies_html(services.answers.last_replies(project))]

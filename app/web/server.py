@@ -1,0 +1,123 @@
+"""How the studio is served: to this machine only, unless there is a login."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from app.hosted_demo.visitors import Visitors
+from app.services import Services
+from app.web.access import Doors, read_names, tell_missing
+from app.web.main import build_demo
+from app.web.page_cache import Gate, PageCache, open_lean_sessions
+from app.web.theme import CSS, make_theme
+from engine.errors import InputError, MissingPart
+
+MOST_UPLOAD = "2gb"
+MOST_HOSTED_UPLOAD = "1mb"
+
+
+def launch_options(
+    host: str, port: int, auth: str | None, mcp: bool = False, hosted: bool = False, names: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What gradio's `launch` is given. With `mcp` the public endpoints are tools of an MCP server too.
+
+    `hosted`: the demo for visitors, which needs no login anywhere. `names` are further ones that it answers to.
+
+    Raises:
+        MissingPart: if the package that speaks MCP is not installed.
+        InputError: if another host than this machine's own is named without a login, or the login or a name can't be
+            read.
+    """
+    if mcp and auth:
+        raise InputError("--mcp has no login: leave --auth out and serve this machine only, or leave --mcp out")
+    if mcp and find_spec("mcp") is None:
+        raise MissingPart("the package mcp is not installed; `pip install 'tacit-studio[mcp]'` brings it")
+    users = _read_users(auth) if auth else None
+    if hosted and (auth or mcp):
+        raise InputError("--demo is open to everybody and has no public endpoints: leave --auth and --mcp out")
+    if users is None and not hosted and not _is_own(host):
+        raise InputError(
+            f"{host} can be reached from other machines: give a login with --auth user:password, or a file of such "
+            "lines. Nothing was started."
+        )
+    doors = Middleware(Doors, names=read_names(host, names))
+    return {
+        "server_name": host,
+        "server_port": port or None,
+        "auth": users,
+        "share": False,
+        "mcp_server": mcp,
+        "run_history": False,
+        "enable_monitoring": False,
+        "max_file_size": MOST_HOSTED_UPLOAD if hosted else MOST_UPLOAD,
+        "app_kwargs": {
+            "middleware": [doors, *([Middleware(Gate)] if hosted else [])],
+            "exception_handlers": {404: tell_missing},
+        },
+        "theme": make_theme(),
+        "css": CSS,
+        "footer_links": [],
+        "show_error": True,
+    }
+
+
+def launch_lean(app: gr.Blocks, options: dict[str, Any]) -> str:
+    """Begin to serve, with sessions and pages that cost little; returns the address."""
+    if options["auth"] is None:
+        paths = frozenset(f"/{path}" for path, _, _ in app.pages)
+        gates = options["app_kwargs"]["middleware"]
+        more = {"middleware": [*gates, Middleware(PageCache, paths=paths)]}
+        options = {**options, "app_kwargs": {**options["app_kwargs"], **more}}
+    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
+    open_lean_sessions(app)
+    return str(url)
+
+
+def serve_app(app: gr.Blocks, options: dict[str, Any]) -> None:
+    """Serve until Ctrl-C, and say where."""
+    url = launch_lean(app, options)
+    sys.stdout.write(f"Tacit is open at {url}\n")
+    sys.stdout.flush()
+    try:
+        app.block_thread()
+    finally:
+        app.close()
+
+
+def serve_hosted(services: Services, options: dict[str, Any]) -> None:
+    """Serve the demo for visitors until Ctrl-C, and remove their copies when their time is over."""
+    if os.environ.get("SPACE_ID"):  # a Space is reached by its host's proxy only, which says who asks
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
+    visitors, stopped = Visitors(services), threading.Event()
+    visitors.prepare()
+    visitors.keep_sweeping(stopped)
+    try:
+        serve_app(build_demo(services, visitors), options)
+    finally:
+        stopped.set()
+
+
+def _is_own(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _read_users(auth: str) -> list[tuple[str, str]]:
+    path = Path(auth)
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else [auth]
+    users = [tuple(line.strip().split(":", 1)) for line in lines if line.strip()]
+    if not users or any(len(user) != 2 or not all(user) for user in users):
+        raise InputError("--auth: give user:password, or a file with one such line a user")
+    return [(user[0], user[1]) for user in users]

@@ -1,0 +1,1 @@
+"""Evaluation: measures, reports, paired differences, what to ship."""

@@ -1,0 +1,1 @@
+"""Models on this machine: students that write, embedders (worker only)."""

@@ -1,0 +1,207 @@
+"""Loads students and lets them write: base model plus adapter, batched by length. Import only inside a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from engine.config import StudentConfig
+from engine.datasets.encode import encode_prompt, end_token
+from engine.datasets.rows import ChatText
+from engine.errors import MissingPart, say_hub_error
+from engine.inference.decode import (
+    Decoder,
+    Decoding,
+    Written,
+    count_shared,
+    find_own_stops,
+    set_generation_settings_aside,
+)
+from engine.inference.kernels import choose_math_kernels
+from engine.packaged import packaged_student_file, packaged_student_folder
+from engine.values import Generation
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and in which number format the student runs, and which attention trains fastest there.
+
+    `training_dtype` is that of the base model while an adapter is trained on it; None: the same.
+    """
+
+    name: str
+    dtype: torch.dtype
+    training_attention: str = "sdpa"
+    training_dtype: torch.dtype | None = None
+
+    @property
+    def for_training(self) -> Device:
+        """The same device in the number format that training takes."""
+        return replace(self, dtype=self.training_dtype or self.dtype)
+
+
+def pick_device() -> Device:
+    """CUDA in bfloat16 (float16 before Ampere), Apple's MPS in float16, else the CPU in bfloat16 where it has it.
+
+    MPS trains in float32: there is no scaling of losses there, and gradients in float16 underflow. On the CPU
+    the fused kernel's backward pass is slower than eager attention on short rows; writing is the reverse.
+    """
+    if torch.cuda.is_available():
+        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return Device("cuda", dtype)
+    if torch.backends.mps.is_available():
+        return Device("mps", torch.float16, training_dtype=torch.float32)
+    return Device("cpu", torch.bfloat16 if _cpu_has_bfloat16() else torch.float32, "eager")
+
+
+def _cpu_has_bfloat16() -> bool:
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def student_folder(student: StudentConfig) -> str:
+    """The folder or Hub id of the base model; the packaged GGUF is converted to safetensors once and cached."""
+    if student.model != "packaged":
+        return student.model
+    folder = packaged_student_folder()
+    if not (folder / "config.json").is_file():
+        _convert_packaged(folder)
+    return str(folder)
+
+
+def _convert_packaged(folder: Path) -> None:
+    gguf = packaged_student_file()
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    config = loaded.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    fresh = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    fresh.load_state_dict(loaded.state_dict())
+    fresh.tie_weights()
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    fresh.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    with contextlib.suppress(OSError):
+        part.rename(folder)
+    shutil.rmtree(part, ignore_errors=True)
+
+
+def _unloadable(student: StudentConfig, error: Exception) -> MissingPart:
+    told = f"the student {student.model} can't be loaded: {say_hub_error(error)}"
+    return MissingPart(f"{told}; the log of the worker says more")
+
+
+def load_tokenizer(student: StudentConfig) -> Any:
+    """The student's tokenizer, with a padding token.
+
+    Raises:
+        MissingPart: if it can't be loaded.
+    """
+    folder = student_folder(student)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, revision=student.revision)
+    except (OSError, ValueError) as error:
+        raise MissingPart(
+            f"the student {student.model} can't be loaded: {say_hub_error(error)}; the log of the worker says more"
+        ) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(student: StudentConfig, device: Device, attention: str = "sdpa") -> Any:
+    """The student without any adapter, on its device, its own generation settings set aside.
+
+    Raises:
+        MissingPart: if it can't be loaded.
+    """
+    choose_math_kernels()
+    folder = student_folder(student)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, revision=student.revision, dtype=device.dtype, attn_implementation=attention
+        )
+    except (OSError, ValueError) as error:
+        raise MissingPart(
+            f"the student {student.model} can't be loaded: {say_hub_error(error)}; the log of the worker says more"
+        ) from error
+    set_generation_settings_aside(model)
+    return model.to(device.name)
+
+
+def load_student(student: StudentConfig, adapter: Path | None, device: Device) -> Any:
+    """The base model, with an adapter on top where one is given; merging would round small updates off in bfloat16."""
+    base = load_base(student, device)
+    return base if adapter is None else PeftModel.from_pretrained(base, str(adapter))
+
+
+@dataclass(frozen=True)
+class WriteRequest:
+    """One prompt for the student, as (role, text) messages."""
+
+    query_id: str
+    prompt: ChatText
+
+
+def find_stops(model: Any, tokenizer: Any) -> frozenset[int]:
+    """What ends an answer: the template's end token, the tokenizer's EOS and what the model itself names, together."""
+    eos = tokenizer.eos_token_id
+    return frozenset([end_token(tokenizer), *([] if eos is None else [int(eos)]), *find_own_stops(model)])
+
+
+@dataclass
+class Writer:
+    """Generates with one model. Greedy where the temperature is 0; the end token is counted as generated."""
+
+    model: Any
+    tokenizer: Any
+    max_new_tokens: int
+    batch: int
+    stop: Callable[[], bool] = lambda: False
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+    def write(self, asks: Sequence[WriteRequest]) -> Iterator[Generation]:
+        """Answer all prompts; each is given as soon as it is done, and those that `stop` cuts off are not given.
+
+        What all prompts begin with is read once. Latency is a prompt's share of the time that its batch took: what a
+        query costs in a busy server.
+        """
+        encoded = [(ask, encode_prompt(self.tokenizer, ask.prompt)) for ask in asks]
+        encoded.sort(key=lambda pair: (len(pair[1]), pair[0].query_id))
+        prompts = [ids for _, ids in encoded]
+        decoder = self._open(prompts)
+        for written in decoder.write(prompts, self.batch, self.stop):
+            yield self._read(encoded[written.place][0].query_id, written, decoder.decoding.stops)
+
+    def write_aloud(self, prompt: ChatText, tell: Callable[[str], None]) -> Generation:
+        """Answer one prompt as `write` does; `tell` is called with the text so far after each token."""
+        prompts = [encode_prompt(self.tokenizer, prompt)]
+        decoder = self._open(prompts)
+        (written,) = decoder.write(prompts, 1, on_token=lambda ids: tell(self._text(ids)))
+        return self._read("", written, decoder.decoding.stops)
+
+    def _open(self, prompts: Sequence[list[int]]) -> Decoder:
+        self.model.eval()
+        stops = find_stops(self.model, self.tokenizer)
+        pad = self.tokenizer.pad_token_id
+        decoding = Decoding(self.max_new_tokens, stops, pad, self.temperature, self.top_p)
+        shared = tuple(prompts[0][: count_shared(prompts)]) if len(prompts) > 1 else ()
+        return Decoder(self.model, decoding, shared)
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+    def _read(self, query_id: str, written: Written, stops: frozenset[int]) -> Generation:
+        ids = written.ids
+        finished = bool(ids) and ids[-1] in stops
+        return Generation(query_id, self._text(ids[:-1] if finished else ids), len(ids), finished, written.seconds)

@@ -1,0 +1,1 @@
+"""Labelling: queries x teachers to journaled replies."""

@@ -1,0 +1,259 @@
+"""Queries x teachers -> replies. Every reply is journaled through the event sink before it counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple, TypeVar
+
+from engine.errors import CapReached, ErrorKind, TeacherError
+from engine.ports import EventSink, Request, Task, Teacher
+from engine.prompts import Prompt
+from engine.tasks.reply import read_reply
+from engine.teachers.caller import About, Caller, Outcome, Stopped, journal
+from engine.values import ParsedReply, Purpose, Query, Reply, SampleKey, TeacherSpec, hash_id
+
+T = TypeVar("T")
+_MOST_TOLD = 80
+"""Characters of a label that can't be read that are shown."""
+
+
+@dataclass(frozen=True)
+class LabelWork:
+    """What is to be asked.
+
+    `known` are ids of samples that exist and are not asked again; where `only` is given, nothing else is asked.
+    `nonce` tells this job's requests from another's to providers that know idempotency keys.
+    """
+
+    task: Task
+    prompt: Prompt
+    queries: Sequence[Query]
+    teachers: Sequence[Teacher]
+    known: AbstractSet[str] = frozenset()
+    purpose: Purpose = Purpose.LABEL
+    only: AbstractSet[str] | None = None
+    nonce: str = ""
+
+
+class LabelCounts(NamedTuple):
+    """How a labelling ended: replies that gave a sample, failed queries, queries a teacher had nothing for."""
+
+    samples: int
+    failures: int
+    declined: int
+
+
+@dataclass
+class _Tally:
+    """One teacher's part of a labelling."""
+
+    samples: int = 0
+    failures: int = 0
+    declined: int = 0
+    halted: asyncio.Event = field(default_factory=asyncio.Event)
+    cap: CapReached | None = None
+
+    def count(self, outcome: str) -> None:
+        setattr(self, outcome, getattr(self, outcome) + 1)
+
+
+async def label(work: LabelWork, sink: EventSink, caller: Caller | None = None) -> LabelCounts:
+    """Ask every teacher every query that has no sample yet.
+
+    Teachers work side by side, each with its own concurrency; a failing one does not hold up the others. Emits one
+    `reply` event an attempt, and `teacher_stopped` where every further request of a teacher would fail the same way.
+
+    Raises:
+        CapReached: once nothing is in flight, if the budget let no further request start.
+    """
+    caller = caller or Caller()
+    tallies = await run_all([_ask_all(work, teacher, sink, caller) for teacher in work.teachers])
+    for tally in tallies:
+        if tally.cap is not None:
+            raise tally.cap
+    counts = [(tally.samples, tally.failures, tally.declined) for tally in tallies]
+    return LabelCounts(*(sum(column) for column in zip(*counts, strict=True))) if counts else LabelCounts(0, 0, 0)
+
+
+async def _ask_all(work: LabelWork, teacher: Teacher, sink: EventSink, caller: Caller) -> _Tally:
+    todo = _missing(work, teacher.spec)
+    tally = _Tally()
+
+    async def serve() -> None:
+        for query, key in todo:
+            if tally.halted.is_set() or caller.stop():
+                return
+            try:
+                tally.count(await _ask_one(work, teacher, query, key, _Told(sink, caller)))
+            except Stopped:
+                return
+            except CapReached as error:
+                tally.cap = error
+                tally.halted.set()
+            except TeacherError as error:
+                tally.failures += 1
+                if error.kind.stops_teacher and not tally.halted.is_set():
+                    tally.halted.set()
+                    sink.emit("teacher_stopped", teacher=teacher.spec.name, error=error.kind, message=str(error))
+            await asyncio.sleep(0)
+
+    await run_all([serve() for _ in range(teacher.spec.concurrency)])
+    return tally
+
+
+async def run_all(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run side by side; all come to their end before the first error of any is raised."""
+    found = await asyncio.gather(*parts, return_exceptions=True)
+    for result in found:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in found if not isinstance(result, BaseException)]
+
+
+def sample_ids(work: LabelWork, teacher: Teacher) -> dict[str, str]:
+    """The query of every sample that the teacher's replies to this work would have, by the sample's id."""
+    return {key.id: query.id for query, key in _missing(replace(work, known=frozenset(), only=None), teacher.spec)}
+
+
+def count_missing(work: LabelWork, spec: TeacherSpec) -> int:
+    """How many requests of a teacher the work needs, were none to fail."""
+    return sum(1 for _ in _missing(work, spec))
+
+
+def _missing(work: LabelWork, spec: TeacherSpec) -> Iterator[tuple[Query, SampleKey]]:
+    for query in work.queries:
+        for draw in range(spec.draws):
+            key = SampleKey(query.id, spec.endpoint, spec.model, work.prompt.hash, spec.sampling, draw)
+            if key.id not in work.known and (work.only is None or key.id in work.only):
+                yield query, key
+
+
+def missing_requests(work: LabelWork, spec: TeacherSpec) -> Iterator[tuple[Query, SampleKey, Request]]:
+    """Every request of a teacher that the work needs."""
+    for query, key in _missing(work, spec):
+        yield query, key, render_request(work, query, key)
+
+
+def list_requests(work: LabelWork, spec: TeacherSpec) -> Iterator[dict[str, Any]]:
+    """What is to be asked of a teacher, one JSON-ready object a request, for a process that asks elsewhere."""
+    for query, key, request in missing_requests(work, spec):
+        yield {
+            "sample_id": key.id,
+            "prompt_hash": key.prompt_hash,
+            "draw": key.draw,
+            "query": asdict(query),
+            "system": request.system,
+            "user": request.user,
+        }
+
+
+def render_request(work: LabelWork, query: Query, key: SampleKey) -> Request:
+    """The request that asks for one sample."""
+    system, user = work.prompt.render(query=work.task.render(query), factors=", ".join(work.task.factors))
+    sent_as = hash_id("request", work.nonce, key.id) if work.nonce else ""
+    return Request(query, work.purpose, system, user, reply_schema(work.task), draw=key.draw, key=sent_as)
+
+
+class _Told(NamedTuple):
+    sink: EventSink
+    caller: Caller
+
+
+async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleKey, told: _Told) -> str:
+    """Ask one query; returns which of the tally's numbers it counts for."""
+    about = About(key.id, query.id, teacher.spec.name, work.purpose, key.prompt_hash, key.draw)
+    result: list[str] = []
+
+    def tell(outcome: Outcome) -> None:
+        if outcome.error is not None:
+            if outcome.error.kind is not ErrorKind.UNKNOWN_QUERY:
+                journal(told.sink, about, outcome, outcome.error.kind, str(outcome.error))
+        else:
+            failed = journal_reply(told.sink, work.task, query, about, outcome)
+            result.append("failures" if failed else "samples")
+
+    try:
+        await told.caller.call(teacher, render_request(work, query, key), tell)
+    except TeacherError as error:
+        if error.kind is ErrorKind.UNKNOWN_QUERY:
+            return "declined"
+        raise
+    return result[-1]
+
+
+def journal_reply(
+    sink: EventSink, task: Task, query: Query, about: About, outcome: Outcome, **more: Any
+) -> ErrorKind | None:
+    """Journal a reply with the sample that it holds; what is wrong with it if it holds none."""
+    if outcome.reply is None:
+        raise ValueError("this outcome has no reply")
+    read = read_sample(task, query, about.draw, outcome.reply)
+    if isinstance(read, Unread):
+        journal(sink, about, outcome, read.kind, read.message, **more)
+        return read.kind
+    journal(sink, about, outcome, None, "", sample=read, **more)
+    return None
+
+
+class Unread(NamedTuple):
+    """Why a reply gave no sample."""
+
+    kind: ErrorKind
+    message: str
+
+
+def read_sample(task: Task, query: Query, draw: int, reply: Reply) -> dict[str, Any] | Unread:
+    """The sample that a reply holds, as it is journaled; what is wrong with the reply if it holds none."""
+    parsed = task.parse(query, reply.text)
+    cut = reply.finish_reason == "length"
+    if cut and (parsed is None or reply.text.rstrip().endswith(parsed.label)):  # the label itself may be cut off
+        return Unread(ErrorKind.TRUNCATED, "the reply was cut off at the longest a reply may be: it holds no label")
+    if parsed is None:
+        return _why_unread(query, reply.text)
+    return _sample(task, query, draw, parsed)
+
+
+def _why_unread(query: Query, text: str) -> Unread:
+    """What is wrong with a reply that the task could not read."""
+    if not text.strip():
+        return Unread(ErrorKind.UNPARSABLE, "the reply is empty: it holds no label")
+    found = read_reply(text)
+    if found is None:
+        return Unread(ErrorKind.UNPARSABLE, "the reply holds no label")
+    label = " ".join(found.label.split())
+    told = label if len(label) <= _MOST_TOLD else f"{label[:_MOST_TOLD]} ..."
+    if query.choices:
+        letters = ", ".join(choice.letter for choice in query.choices)
+        return Unread(ErrorKind.NOT_A_CHOICE, f"the label {told!r} is not among the choices ({letters})")
+    return Unread(ErrorKind.UNPARSABLE, f"the label {told!r} is no answer that this task can read")
+
+
+def _sample(task: Task, query: Query, draw: int, parsed: ParsedReply) -> dict[str, Any]:
+    return {
+        "rationale": parsed.rationale,
+        "label": parsed.label,
+        "label_key": task.normalise(query, parsed.label) or parsed.label,
+        "factors": {name: parsed.factors[name] for name in task.factors if name in parsed.factors},
+        "draw": draw,
+        "split": query.split,
+    }
+
+
+def reply_schema(task: Task) -> dict[str, Any]:
+    """The JSON schema of a teacher's reply: rationale first, then the label, then one score a factor."""
+    score = {"type": "number", "minimum": 0, "maximum": 1}
+    scores = object_schema(dict.fromkeys(task.factors, score))
+    return object_schema({"rationale": {"type": "string"}, "label": {"type": "string"}, "scores": scores})
+
+
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema of an object with exactly these properties, in this order."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,39 @@
+"""The values that move through the method. All frozen; ids are hashes of content."""
+
+from engine.values.ids import hash_id
+from engine.values.job import LOCAL, Event, Job, JobStatus
+from engine.values.query import Choice, Query, Split, make_query, query_from_json
+from engine.values.rationale import RationaleOrigin, StageRow
+from engine.values.run import EvalItem, Generation, RunStatus
+from engine.values.sample import ParsedReply, Reason, Sample, SampleKey, SelectionRow
+from engine.values.teacher import MOST_COST, MOST_TOKENS, Purpose, Reply, Sampling, TeacherSpec, Usage
+
+__all__ = [
+    "LOCAL",
+    "MOST_COST",
+    "MOST_TOKENS",
+    "Choice",
+    "EvalItem",
+    "Event",
+    "Generation",
+    "Job",
+    "JobStatus",
+    "ParsedReply",
+    "Purpose",
+    "Query",
+    "RationaleOrigin",
+    "Reason",
+    "Reply",
+    "RunStatus",
+    "Sample",
+    "SampleKey",
+    "Sampling",
+    "SelectionRow",
+    "Split",
+    "StageRow",
+    "TeacherSpec",
+    "Usage",
+    "hash_id",
+    "make_query",
+    "query_from_json",
+]

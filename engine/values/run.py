@@ -1,0 +1,40 @@
+"""Runs: what students wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    """The life of a run of a plan."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a student wrote. `tokens` counts generated ids, the end-of-sequence token included."""
+
+    query_id: str
+    text: str
+    tokens: int
+    finished: bool
+    latency_s: float
+
+
+@dataclass(frozen=True)
+class EvalItem:
+    """One answer of one system to one query, scored when a gold label exists."""
+
+    system: str
+    query_id: str
+    kind: str | None
+    text: str
+    label: str | None
+    tokens: int
+    latency_s: float | None
+    correct: bool | None

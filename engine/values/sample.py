@@ -1,0 +1,101 @@
+"""Samples, and what selection decided for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.values.ids import hash_id
+from engine.values.query import Split
+from engine.values.teacher import Sampling
+
+
+class Reason(StrEnum):
+    """Why selection kept or rejected a sample."""
+
+    KEPT_PAIR = "kept_pair"
+    KEPT_FEW = "kept_few"
+    KEPT_UNSELECTED = "kept_unselected"
+    KEPT = "kept"
+    """It passed every rule, and no rule says more."""
+    KEPT_BY_HAND = "kept_by_hand"
+    DROPPED_BY_HAND = "dropped_by_hand"
+    BELOW_THRESHOLD = "below_threshold"
+    NO_CONFIDENCE = "no_confidence"
+    TEACHERS_DIFFER = "teachers_differ"
+    NOT_IN_PAIR = "not_in_pair"
+    TOO_FEW_TEACHERS = "too_few_teachers"
+    LABEL_MINORITY = "label_minority"
+    LABELS_DISAGREE = "labels_disagree"
+    REJECTED = "rejected"
+    """A rule rejected it and says no more."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether a sample with this reason belongs to the distillation set."""
+        return self.value.startswith("kept")
+
+
+@dataclass(frozen=True)
+class ParsedReply:
+    """Rationale, label and factor scores read out of a reply."""
+
+    rationale: str
+    label: str
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """O_ij = (r_ij, y_ij, factor scores): one usable reply. `label_key` is the normalised label."""
+
+    id: str
+    query_id: str
+    teacher: str
+    rationale: str
+    label: str
+    label_key: str
+    factors: Mapping[str, float]
+    draw: int = 0
+    split: Split = Split.DISTILL
+
+
+@dataclass(frozen=True)
+class SampleKey:
+    """Everything that can change a reply. Concurrency, timeouts and the teacher's display name stay out."""
+
+    query_id: str
+    endpoint: str
+    model: str
+    prompt_hash: str
+    sampling: Sampling
+    draw: int
+
+    @property
+    def id(self) -> str:
+        """The sample's id."""
+        s = self.sampling
+        return hash_id(
+            "sample",
+            self.query_id,
+            self.endpoint,
+            self.model,
+            self.prompt_hash,
+            [s.temperature, s.top_p, s.max_tokens],
+            self.draw,
+        )
+
+
+@dataclass(frozen=True)
+class SelectionRow:
+    """What selection decided for one sample. `edit` numbers the edit that stands in place of its rationale."""
+
+    sample_id: str
+    query_id: str
+    teacher: str
+    confidence: float | None
+    renormalised: bool
+    reason: Reason
+    pair_similarity: float | None = None
+    edit: int | None = None
