@@ -121,7 +121,6 @@ class Budget:
     """
 
     def __init__(self, max_cost: Decimal | None = None, max_requests: int | None = None) -> None:
-        """None: no cap."""
         self.max_cost = max_cost
         self.max_requests = max_requests
         self.spent = Decimal(0)

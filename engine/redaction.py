@@ -38,7 +38,6 @@ class Redactor:
     """Takes any of several keys out of what is written down."""
 
     def __init__(self) -> None:
-        """No key yet."""
         self._keys: set[str] = set()
 
     def __repr__(self) -> str:

@@ -82,7 +82,6 @@ class Copies:
     """All tables of a project at once."""
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     @property

@@ -172,7 +172,6 @@ class Writer:
     """Statements inside one transaction."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """`Database.write` makes it."""
         self._cursor = cursor
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -30,7 +30,6 @@ class Jobs:
     """Table family of jobs; a `JobStore` for the supervisor."""
 
     def __init__(self, db: Database, samples: Samples) -> None:
-        """On an open database."""
         self._db = db
         self._samples = samples
 

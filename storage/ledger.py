@@ -36,7 +36,6 @@ class Ledger:
     """Table family of money."""
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     def totals(self, project_id: str) -> list[dict[str, Any]]:

@@ -42,7 +42,6 @@ class Overrules:
     """Table family of overrules."""
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     def add(self, project_id: str, decisions: Sequence[Decision], seen: int | None = None) -> int:

@@ -40,7 +40,6 @@ class Projects:
     """Table family of projects."""
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     def create(self, config: ProjectConfig) -> Project:

@@ -19,7 +19,6 @@ class Queries:
     """Table family of queries."""
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     def add(self, project_id: str, queries: Sequence[Query], golds: Mapping[str, str]) -> int:

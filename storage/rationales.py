@@ -53,7 +53,6 @@ class Rationales:
     """
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     def last_step(self, run_id: str) -> str:

@@ -15,7 +15,6 @@ class Reports:
     """Table family of reports."""
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     def put(self, run_id: str, rows: Sequence[ReportRow], differences: Sequence[Difference]) -> None:

@@ -62,7 +62,6 @@ class Runs:
     """Table family of runs."""
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     def add(self, run: Run) -> None:

@@ -43,7 +43,6 @@ class Samples:
     """Table family of samples."""
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     def known_ids(self, project_id: str) -> set[str]:

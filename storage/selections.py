@@ -72,7 +72,6 @@ class Selections:
     """Table family of selections."""
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     def add(self, selection: StoredSelection, rows: Sequence[SelectionRow], of_plan: bool = False) -> None:

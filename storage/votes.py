@@ -28,7 +28,6 @@ class Votes:
     """Table family of votes."""
 
     def __init__(self, db: Database) -> None:
-        """On an open database."""
         self._db = db
 
     def add(self, project_id: str, vote: Vote) -> None:

@@ -104,7 +104,6 @@ class Own:
         return self.services.standing.find_project(address)
 
     def open(self, name: str | None) -> Project | None:
-        """The same."""
         return self.find(name)
 
     def resolve(self, address: Any) -> Any:
@@ -112,35 +111,27 @@ class Own:
         return address
 
     def address(self, project: Project) -> str:
-        """Its name."""
         return project.name
 
     def title(self, name: str) -> str:
-        """Its name."""
         return name
 
     def note(self, address: str, project: Project | None, page: str) -> str:
-        """Nothing."""
         return ""
 
     def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
-        """All."""
         return list(marks)
 
     def choose_systems(self, project: Project, systems: dict[str, str]) -> dict[str, str]:
-        """All."""
         return systems
 
     def goes_on(self, project: str, run: str | None) -> bool:
-        """Any."""
         return True
 
     def sees(self, project: str, of: str) -> bool:
-        """All."""
         return True
 
     def offers(self, module: str, handler: str) -> Offer:
-        """Everything."""
         return "everywhere"
 
     def check(self, module: str, handler: str, values: Sequence[Any]) -> None:

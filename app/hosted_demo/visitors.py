@@ -155,7 +155,6 @@ class Visitors:
             return next((key for key, name in self._names.items() if name == project.name), NAME)
 
     def title(self, name: str) -> str:
-        """Whose it is."""
         return "demo, to look at" if name == NAME else "your own copy"
 
     def note(self, address: str, project: Project | None, page: str) -> str:
@@ -183,7 +182,6 @@ class Visitors:
         return project == of and project != NAME
 
     def offers(self, module: str, handler: str) -> Offer:
-        """What is listed."""
         if handler in _READS.get(module, ()):
             return "everywhere"
         return "in a copy" if handler in _WRITES.get(module, ()) else "nowhere"

@@ -19,9 +19,7 @@ class Form(Protocol[M_co]):
     """Components that hold the settings of one model, in the order in which a page sends their values."""
 
     @property
-    def inputs(self) -> Sequence[Any]:
-        """The components."""
-        ...
+    def inputs(self) -> Sequence[Any]: ...
 
     def read(self, values: Sequence[Any]) -> M_co:
         """The settings that the components' values stand for.
@@ -42,6 +40,22 @@ class Entered(Generic[M]):
     def read(self) -> M:
         """The settings. Raises as `Form.read`."""
         return self._read(self.values)
+
+
+@dataclass(frozen=True)
+class NamedForm(Generic[M]):
+    """A form whose components go by names: `make` reads the values by these names, and raises as `Form.read`."""
+
+    parts: Mapping[str, Any]
+    make: Callable[[dict[str, Any]], M]
+
+    @property
+    def inputs(self) -> list[Any]:
+        """The components, in their order."""
+        return list(self.parts.values())
+
+    def read(self, values: Sequence[Any]) -> M:
+        return self.make(dict(zip(self.parts, values, strict=True)))
 
 
 def enter(form: Form[M], values: Sequence[Any]) -> tuple[Entered[M], Sequence[Any]]:

@@ -14,7 +14,6 @@ class Helpers:
     """Before `start` all work is done at once, by whoever asks for it."""
 
     def __init__(self) -> None:
-        """Without threads."""
         self._pool: ThreadPoolExecutor | None = None
         self._busy: dict[str, Future[Exception | None]] = {}
 

@@ -33,7 +33,6 @@ class Stop:
     """Set by SIGTERM; asked between updates and batches."""
 
     def __init__(self) -> None:
-        """Not set."""
         self.requested = False
 
     def __call__(self) -> bool:

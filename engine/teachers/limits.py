@@ -103,7 +103,6 @@ class Limiters:
     """The limiters of a process, one a provider and key."""
 
     def __init__(self) -> None:
-        """None yet."""
         self._all: dict[tuple[str, ...], Limiter] = {}
 
     def get(self, name: tuple[str, ...], in_flight: int, per_minute: tuple[int | None, int | None]) -> Limiter:

@@ -100,7 +100,6 @@ class RecordingFile(Mapping[str, Recording]):
     """One teacher's recordings in such a file. Only their places are held; a recording is read when it is asked for."""
 
     def __init__(self, path: Path, teacher: str) -> None:
-        """Find the teacher's lines."""
         self._path = path
         self._places: dict[str, int] = {}
         place = 0

@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.forms import Entered
+from app.web.forms import Entered, NamedForm
 from app.web.pages.selection import SelectionForm, lay_rules, lay_weights
-from app.web.pages.train import OrderForm, lay_order
+from app.web.pages.train import lay_order
 from engine.config import ProjectConfig
 from engine.plans.order import PlanOrder
 from engine.selection.settings import SelectionConfig
@@ -37,7 +37,7 @@ def enter_settings(config: SelectionConfig | None = None, **changed: Any) -> Ent
     return Entered(send_settings(config, **changed), make_form().read)
 
 
-def order_form() -> OrderForm:
+def order_form() -> NamedForm[PlanOrder]:
     with gr.Blocks():
         return lay_order(None)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from gradio_client import handle_file
 
-from app.web.pages.teachers import _FIELDS, _given
+from app.web.pages.teachers import _FIELDS, _read_given
 from engine.errors import Conflict
 from engine.selection.settings import NONE, dcrs
 from tests.app.forms import send_settings
@@ -106,29 +106,29 @@ def test_teachers(studio: Studio) -> None:
     studio.open("teachers", "tickets")
     new, url = "- a new one -", studio.provider.url
     draft = teacher(url, key_variable="STUDIO_KEY")
-    tried = studio("teachers", "probe", "tickets", KEY, *draft)[0]
+    tried = studio("teachers", "probe", "tickets", *draft, KEY)[0]
     assert "ann answers" in tried and "not saved yet" in tried
     unnamed = teacher(url, name="", model="")
-    assert "fake-large" in studio("teachers", "offer", "tickets", KEY, *unnamed)
-    assert "needs a name" in studio.refused("teachers", "probe", "tickets", KEY, *unnamed)
+    assert "fake-large" in studio("teachers", "offer", "tickets", *unnamed, KEY)
+    assert "needs a name" in studio.refused("teachers", "probe", "tickets", *unnamed, KEY)
     assert studio.services.teachers.list_all("tickets") == [], "asking stores no teacher"
-    assert "STUDIO_KEY" in studio.refused("teachers", "probe", "tickets", "", *draft), "and no key"
-    said, listed, _, key, seen = studio("teachers", "store", "tickets", KEY, new, "", *teacher(url))
+    assert "STUDIO_KEY" in studio.refused("teachers", "probe", "tickets", *draft, ""), "and no key"
+    said, listed, _, key, seen = studio("teachers", "store", "tickets", *teacher(url), KEY, new, "")
     assert "ann is saved" in said and "STUDIO_KEY is set" in listed and key == "" and KEY not in listed + said + seen
     shown = studio("teachers", "choose", "tickets", "ann")
     assert shown[_FIELDS.index("model")] == "fake-small" and seen in shown
     assert [shown[_FIELDS.index(name)] for name in ("output_price", "requests_per_minute")] == ["2", ""]
-    paced = studio("teachers", "store", "tickets", "", "ann", seen, *teacher(url, requests_per_minute="60,000"))
+    paced = studio("teachers", "store", "tickets", *teacher(url, requests_per_minute="60,000"), "", "ann", seen)
     assert studio.services.teachers.get("tickets", "ann").requests_per_minute == 60_000
-    seen = studio("teachers", "store", "tickets", "", "ann", paced[4], *teacher(url))[4]
-    assert studio("teachers", "probe", "tickets", "", *draft)[0].endswith("ann answers.</div>")
-    assert "2 models" in studio("teachers", "offer", "tickets", "", *draft)
-    saved = studio("teachers", "store", "tickets", "", "ann", seen, *teacher(url, max_tokens=200))
+    seen = studio("teachers", "store", "tickets", *teacher(url), "", "ann", paced[4])[4]
+    assert studio("teachers", "probe", "tickets", *draft, "")[0].endswith("ann answers.</div>")
+    assert "2 models" in studio("teachers", "offer", "tickets", *draft, "")
+    saved = studio("teachers", "store", "tickets", *teacher(url, max_tokens=200), "", "ann", seen)
     assert saved[4] != seen
-    told = studio.refused("teachers", "store", "tickets", "", "ann", seen, *teacher(url, max_tokens=300))
+    told = studio.refused("teachers", "store", "tickets", *teacher(url, max_tokens=300), "", "ann", seen)
     assert "Nothing was overwritten" in told
     assert studio.services.teachers.get("tickets", "ann").sampling.max_tokens == 200
-    studio("teachers", "store", "tickets", "", new, "", *teacher(url, name="bob", key_variable=""))
+    studio("teachers", "store", "tickets", *teacher(url, name="bob", key_variable=""), "", new, "")
     assert "Choose the teacher" in studio.refused("teachers", "ask_drop", "tickets", new)
     assert "Remove bob" in studio("teachers", "ask_drop", "tickets", "bob")
     studio("teachers", "keep", "tickets")
@@ -161,7 +161,7 @@ def test_a_teacher_is_saved_with_its_key_or_not_at_all(
     before = studio.services.teachers.list_all("tickets")
     values = teacher(studio.provider.url, **{"name": "eve", "key_variable": "EVES_API_KEY", **changes})
     studio.open("teachers", "tickets")
-    said = studio.refused("teachers", "store", "tickets", key, "- a new one -", "", *values)
+    said = studio.refused("teachers", "store", "tickets", *values, key, "- a new one -", "")
     assert told in said and KEY not in said
     assert studio.services.teachers.list_all("tickets") == before
     assert studio.services.teachers.connections.keys.of("EVES_API_KEY") == ""
@@ -169,7 +169,7 @@ def test_a_teacher_is_saved_with_its_key_or_not_at_all(
 
 def test_a_key_is_as_it_was_where_the_teacher_was_changed_elsewhere(studio: Studio) -> None:
     keys, seen = studio.services.teachers.connections.keys, studio.services.teachers.mark("tickets", "ann")
-    values = _given(teacher(studio.provider.url))
+    values = _read_given(dict(zip(_FIELDS, teacher(studio.provider.url), strict=True)))
     with pytest.raises(Conflict):
         studio.services.teachers.add("tickets", values, f"{seen}, but older", "another key")
     assert keys.find(studio.services.teachers.get("tickets", "ann")) == KEY

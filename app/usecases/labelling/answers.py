@@ -22,7 +22,6 @@ class Labelling:
 
     @property
     def queries(self) -> int:
-        """Of both splits."""
         return self.distill + self.heldout
 
 

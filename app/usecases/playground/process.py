@@ -63,7 +63,6 @@ class StudentProcess:
             self.turn.release()
 
     def _wait(self, hindered: Callable[[], str]) -> None:
-        """Take the turn."""
         end = time.monotonic() + _TURN_S
         while not self.turn.acquire(timeout=_SLICE_S):
             if told := hindered():

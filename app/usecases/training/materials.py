@@ -58,7 +58,6 @@ class StageBuilder:
         return list(self.pipeline.material.examples)
 
     def rows(self, dataset: str, compress: str = "") -> list[StageRow]:
-        """As `Pipeline.rows`."""
         return self.pipeline.rows(dataset, compress)
 
     def folder(self, step: str) -> Path:

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from pydantic import Field
 
 from app.services import Services
 from app.usecases.data.previews import Preview
 from app.usecases.data.words import tell_queries, tell_spans
 from app.web.choices import enable
+from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
 from app.web.offers import only_guides
 from app.web.parts import table_html, told_html
 from app.web.plots import lengths as length_plot
+from engine.config import Config, read_config
 from engine.errors import InputError
 from engine.hub import HUB
 from engine.wording import counted
@@ -59,13 +62,15 @@ def build(frame: Frame) -> None:
 
     frame.fill([held, find], lambda project: _hold(services, project))
     do = _Handlers(frame)
-    inputs = [frame.project, file, dataset, share, *columns]
-    look.click(frame.guard(do.preview), inputs, [*columns, *shown], **frame.quiet)
+    parts = {"file": file, "dataset": dataset, "share": share, **dict(zip(_ROLES, columns, strict=True))}
+    form = NamedForm(parts, _read_given)
+    inputs = [frame.project, *form.inputs]
+    look.click(frame.guard(do.preview, form), inputs, [*columns, *shown], **frame.quiet)
     file.upload(frame.guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
-    frame.follow(take.click(frame.guard(do.store), inputs, [said, held, find, take], **frame.quiet))
+    frame.follow(take.click(frame.guard(do.store, form), inputs, [said, held, find, take], **frame.quiet))
     find.click(frame.guard(do.resemble), [frame.project, close], near, **frame.quiet)
     for column in columns:
-        column.input(frame.guard(do.choose), inputs, shown, **frame.quiet)
+        column.input(frame.guard(do.choose, form), inputs, shown, **frame.quiet)
     file.clear(frame.guard(do.forget), frame.project, [*columns, *shown], show_progress="hidden", **frame.quiet)
     for changed in (dataset.input, share.input):
         changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
@@ -79,11 +84,10 @@ class _Handlers:
 
     frame: Frame
 
-    def choose(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
+    def choose(self, project: str, given: Entered[Given]) -> list[Any]:
         """The preview anew with the columns that were chosen; nothing where there is no file to look at."""
-        if not file and not dataset.strip():
-            return [gr.update()] * _SHOWN
-        return _draw(self._look(project, file, dataset, share, *names))
+        found = given.read()
+        return [gr.update()] * _SHOWN if found.is_empty else _draw(self._look(project, found))
 
     @only_guides
     def can_look(self, project: str, file: str | None, dataset: str | None) -> Any:
@@ -95,18 +99,22 @@ class _Handlers:
         columns = [gr.Dropdown([_NONE], value=_NONE) for _ in _ROLES]
         return [*columns, "", "", gr.Plot(visible=False), "", gr.Button(interactive=False)]
 
-    def preview(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
-        found = self._look(project, file, dataset, share, *names)
+    def preview(self, project: str, given: Entered[Given]) -> list[Any]:
+        return self._preview(project, given.read())
+
+    def _preview(self, project: str, given: Given) -> list[Any]:
+        found = self._look(project, given)
         guessed = [found.columns.get(role) or _NONE for role in _ROLES]
         choices = [_NONE, *found.names]
         drawn = [gr.Dropdown(choices, value=value) for value in guessed]
         return [*drawn, *_draw(found)]
 
-    def _look(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> Preview:
-        return self.frame.services.preview.look(project, _source(file, dataset), _overrides(names), share)
+    def _look(self, project: str, given: Given) -> Preview:
+        return self.frame.services.preview.look(project, given.source, given.columns, given.share)
 
-    def store(self, project: str, file: str | None, dataset: str, share: float, *names: str) -> list[Any]:
-        told = self.frame.services.data.import_queries(project, _source(file, dataset), _overrides(names), share)
+    def store(self, project: str, given: Entered[Given]) -> list[Any]:
+        found = given.read()
+        told = self.frame.services.data.import_queries(project, found.source, found.columns, found.share)
         errors = table_html([{"row": e.row, "what is wrong": e.message} for e in told.errors[:20]], "left out")
         notes = table_html([{"row": n.row, "what is wrong": n.message} for n in told.notes[:20]], "taken in part")
         shown = told_html(" ".join(tell_queries(told)), bad=bool(told.broke_off)) + errors + notes
@@ -125,24 +133,44 @@ class _Handlers:
         return told_html(told + more, bad=leaks > 0) + table_html(shown)
 
     def arrive(self, project: str, file: str, share: float) -> list[Any]:
-        found = self.preview(project, file, "", share, *[""] * len(_ROLES))
-        return [gr.Textbox(""), *found]
+        return [gr.Textbox(""), *self._preview(project, Given(file=file, share=share))]
 
 
-def _source(file: str | None, dataset: str) -> str | Path:
-    if dataset.strip():
-        name = dataset.strip()
-        return name if name.startswith(HUB) else f"{HUB}{name}"
-    if file:
-        return Path(file)
-    raise InputError("Drop a file first, or name a dataset of the Hub.")
+class Given(Config):
+    """What is to be imported: a file or a dataset of the Hub, which column is what, and the share that is held out.
+
+    `columns` is the mapping that the page shows; empty: nothing was looked at yet, and columns are guessed.
+    """
+
+    file: str | None = None
+    dataset: str = ""
+    share: float = Field(0.0, ge=0, le=1)
+    columns: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.file and not self.dataset
+
+    @property
+    def source(self) -> str | Path:
+        """What is read.
+
+        Raises:
+            InputError: if there is nothing.
+        """
+        if self.dataset:
+            return self.dataset if self.dataset.startswith(HUB) else f"{HUB}{self.dataset}"
+        if self.file:
+            return Path(self.file)
+        raise InputError("Drop a file first, or name a dataset of the Hub.")
 
 
-def _overrides(names: tuple[str, ...]) -> dict[str, str]:
-    """The mapping that the page shows; before anything was looked at there is none, and columns are guessed."""
-    if not any(name and name != _NONE for name in names):
-        return {}
-    return {role: "" if name == _NONE else name for role, name in zip(_ROLES, names, strict=True) if name}
+def _read_given(named: dict[str, Any]) -> Given:
+    names = {role: named[role] for role in _ROLES}
+    chosen = any(name and name != _NONE for name in names.values())
+    columns = {role: "" if name == _NONE else name for role, name in names.items() if name} if chosen else {}
+    given = {"file": named["file"], "dataset": (named["dataset"] or "").strip(), "share": named["share"]}
+    return read_config(Given, {**given, "columns": columns})
 
 
 def _hold(services: Services, project: Project | None) -> list[Any]:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.services import Services
 from app.usecases.exports.exports import ADAPTER, ExportOrder
 from app.usecases.exports.hub import SET, TOKEN, PushOrder, is_repository, list_pushed, read_what
 from app.web.choices import enable, run_choices
+from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import only_guides
 from app.web.parts import log_html, table_html, told_html
@@ -72,12 +73,16 @@ def build(frame: Frame) -> None:
         part(frame.guard(do.ready), **ready, **last)
     run.change(frame.guard(do.stages), [frame.project, run], stage, show_progress="hidden", **frame.quiet)
     stage.change(frame.guard(do.show), chosen, [card, serve], show_progress="hidden", **frame.quiet)
-    make.click(frame.guard(do.make), [frame.project, run, which, rows_as], [said, file], **frame.quiet)
-    student = [*chosen, student_as]
-    frame.follow(prepare.click(frame.guard(do.prepare), student, [said, frame.timer], **frame.quiet))
-    take.click(frame.guard(do.take), student, [said, file], **frame.quiet)
-    inputs = [*chosen, what, repository, private, token]
-    frame.follow(push.click(frame.guard(do.push), inputs, [said, token, frame.timer], **frame.quiet))
+    rows = NamedForm({"run": run, "dataset": which, "form": rows_as}, _read_rows)
+    make.click(frame.guard(do.make, rows), [frame.project, *rows.inputs], [said, file], **frame.quiet)
+    student = NamedForm({"run": run, "step": stage, "form": student_as}, _read_student)
+    asked = [frame.project, *student.inputs]
+    frame.follow(prepare.click(frame.guard(do.prepare, student), asked, [said, frame.timer], **frame.quiet))
+    take.click(frame.guard(do.take, student), asked, [said, file], **frame.quiet)
+    pushed = {"run": run, "step": stage, "what": what, "repository": repository, "private": private}
+    order = NamedForm(pushed, _read_push)
+    inputs = [frame.project, *order.inputs, token]
+    frame.follow(push.click(frame.guard(do.push, order), inputs, [said, token, frame.timer], **frame.quiet))
 
 
 def _lay_push() -> tuple[gr.HTML, gr.Dropdown, gr.Textbox, gr.Textbox, gr.Checkbox, gr.Button]:
@@ -193,28 +198,43 @@ class _Handlers:
         size = path.stat().st_size
         return [told_html(f"{path.name}: {size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
 
-    def make(self, project: str, run: str | None, which: str, form: str) -> list[Any]:
-        dataset = None if which == _SET else which.removeprefix("rows-")
-        if dataset is not None and not run:
-            raise InputError("Choose a run first; the page Train starts one.")
-        return self._file(project, ExportOrder(run, None, dataset, form))
+    def make(self, project: str, order: Entered[ExportOrder]) -> list[Any]:
+        return self._file(project, order.read())
 
-    def prepare(self, project: str, run: str | None, stage: str | None, form: str) -> list[Any]:
-        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form)
+    def prepare(self, project: str, order: Entered[ExportOrder]) -> list[Any]:
+        found = order.read()
+        job = self.services.export.prepare(self._run(project, found.run).id, str(found.step), found.form)
         told = "It is made already." if job.status.over else "Being made; the state below says when it is done."
         return [told_html(told), gr.Timer(active=True)]
 
-    def take(self, project: str, run: str | None, stage: str | None, form: str) -> list[Any]:
-        return self._file(project, ExportOrder(self._run(project, run).id, _named(stage), None, form))
+    def take(self, project: str, order: Entered[ExportOrder]) -> list[Any]:
+        found = order.read()
+        return self._file(project, replace(found, run=self._run(project, found.run).id))
 
-    def push(self, project: str, run: str | None, stage: str | None, what: str, *how: Any) -> list[Any]:
-        repository, private, token = how
-        found = self._run(project, run)
+    def push(self, project: str, order: Entered[PushOrder], token: str) -> list[Any]:
+        found = order.read()
+        run = self._run(project, found.run)
         if token.strip():
             self.services.publish.keys.put(TOKEN, token)
-        step = "" if what == SET else _named(stage)
-        self.services.publish.push(PushOrder(found.id, repository, read_what(what), step, private))
+        self.services.publish.push(replace(found, run=run.id))
         return [told_html("Pushing; the state above says when it is done."), "", gr.Timer(active=True)]
+
+
+def _read_rows(named: dict[str, Any]) -> ExportOrder:
+    dataset = None if named["dataset"] == _SET else named["dataset"].removeprefix("rows-")
+    if dataset is not None and not named["run"]:
+        raise InputError("Choose a run first; the page Train starts one.")
+    return ExportOrder(named["run"], None, dataset, named["form"])
+
+
+def _read_student(named: dict[str, Any]) -> ExportOrder:
+    return ExportOrder(named["run"], _named(named["step"]), None, named["form"])
+
+
+def _read_push(named: dict[str, Any]) -> PushOrder:
+    step = "" if named["what"] == SET else _named(named["step"])
+    run, repository, private = named["run"] or "", named["repository"] or "", bool(named["private"])
+    return PushOrder(run, repository, read_what(named["what"]), step, private)
 
 
 def _named(stage: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from app.usecases.labelling.answers import Labelling
 from app.usecases.labelling.label import LabelOrder, read_money
 from app.usecases.labelling.quotes import PILOT, Quote
 from app.web.choices import enable
+from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.parts import Link, guide_html, replies_html, table_html, told_html
 from engine.errors import ErrorKind, InputError
@@ -52,18 +53,20 @@ def build(frame: Frame) -> None:
         replies = gr.HTML(padding=False)
     frame.fill([table, failed, replies], lambda project: _progress(services, project))
     frame.fill_once([teachers], lambda project: _choices(services, project))
-    order = [frame.project, teachers, heldout, engine, cap, most]
+    parts = {"teachers": teachers, "heldout": heldout, "engine": engine, "max_cost": cap, "max_requests": most}
+    form = NamedForm(parts, _read_order)
+    order = [frame.project, *form.inputs]
 
     do = _Handlers(frame)
     frame.fill([guide, quote, pilot, start, pause, retry, again], do.guide)
-    quote.click(frame.guard(do.ask_quote), order, quoted, **frame.quiet)
+    quote.click(frame.guard(do.ask_quote, form), order, quoted, **frame.quiet)
     pressed = [said, frame.timer, start, pilot, retry, pause]
     for button, work, inputs in (
         (start, do.begin, order),
         (pilot, do.begin_pilot, order),
         (retry, do.begin_retry, [*order, kind]),
     ):
-        button.click(frame.guard(work), inputs, pressed, **frame.quiet)
+        button.click(frame.guard(work, form), inputs, pressed, **frame.quiet)
     frame.follow(again.click(frame.guard(do.parse_again), frame.project, said, **frame.quiet))
     pause.click(frame.guard(do.stop), frame.project, said, **frame.quiet)
 
@@ -89,25 +92,23 @@ class _Handlers:
             *enable(*can, *more),
         ]
 
-    def ask_quote(self, project: str, names: list[str], heldout: bool, *_: Any) -> str:
-        return quote_html(self.frame.services.quote.quote(project, LabelOrder(_named(names), _splits(heldout))))
+    def ask_quote(self, project: str, order: Entered[LabelOrder]) -> str:
+        return quote_html(self.frame.services.quote.quote(project, order.read()))
 
-    def begin(
-        self, project: str, names: list[str], heldout: bool, engine: str, cap: str, most: str, **more: Any
-    ) -> list[Any]:
-        money, limit = read_money(cap), _read_count(most)
-        asked = LabelOrder(_named(names), _splits(heldout), money, limit, engine=engine, **more)  # type: ignore[arg-type]
-        self.frame.services.label.start(project, asked)
+    def begin(self, project: str, order: Entered[LabelOrder]) -> list[Any]:
+        return self._begin(project, order.read())
+
+    def _begin(self, project: str, order: LabelOrder) -> list[Any]:
+        self.frame.services.label.start(project, order)
         told = "Started. It goes on when this tab is closed; what came in is kept at any moment."
         off, on = gr.Button(interactive=False), gr.Button(interactive=True)
         return [told_html(told), gr.Timer(active=True), off, off, off, on]
 
-    def begin_pilot(self, project: str, *values: Any) -> list[Any]:
-        return self.begin(project, *values, limit=PILOT)
+    def begin_pilot(self, project: str, order: Entered[LabelOrder]) -> list[Any]:
+        return self._begin(project, replace(order.read(), limit=PILOT))
 
-    def begin_retry(self, project: str, *values: Any) -> list[Any]:
-        *order, kind = values
-        return self.begin(project, *order, retry=("all" if kind == _ANY else kind,))
+    def begin_retry(self, project: str, order: Entered[LabelOrder], kind: str) -> list[Any]:
+        return self._begin(project, replace(order.read(), retry=("all" if kind == _ANY else kind,)))
 
     def parse_again(self, project: str) -> str:
         found = self.frame.services.label.parse_again(project)
@@ -121,6 +122,16 @@ class _Handlers:
             self.frame.services.standing.cancel(job.id)
         told = "Pausing: requests in flight come to their end; Start goes on." if jobs else "Nothing is running."
         return told_html(told)
+
+
+def _read_order(named: dict[str, Any]) -> LabelOrder:
+    """What is to be labelled, from components by name.
+
+    Raises:
+        InputError: if no teacher is chosen, or a cap can't be read.
+    """
+    cap, most = read_money(named["max_cost"]), _read_count(named["max_requests"])
+    return LabelOrder(_named(named["teachers"]), _splits(named["heldout"]), cap, most, engine=named["engine"])
 
 
 def _read_count(text: str) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from app.services import Services
 from app.usecases.data.words import tell_outputs
 from app.usecases.teachers.teachers import key_variable_of
 from app.web.choices import Question, lay_question
+from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.pages import prompts
 from app.web.pages.data import KINDS
@@ -66,7 +66,8 @@ def build(frame: Frame) -> None:
             recorded = gr.Textbox(label="Name of the teacher", info="where the file has no such column", max_length=60)
             bring = gr.Button("Bring the recorded outputs", interactive=False)
         brought = gr.HTML(padding=False)
-    parts = list(fields.values())
+    form = NamedForm(fields, _read_given)
+    parts = form.inputs
 
     do = _Handlers(frame, sure)
     frame.fill_once([chosen, save, test, models], do.start)
@@ -75,10 +76,11 @@ def build(frame: Frame) -> None:
     )
     frame.follow(taken)
     chosen.input(frame.guard(do.choose), [frame.project, chosen], [*parts, seen, remove, sure.row, said], **frame.quiet)
-    inputs = [frame.project, key, chosen, seen, *parts]
-    frame.follow(save.click(frame.guard(do.store), inputs, [said, listed, chosen, key, seen, remove], **frame.quiet))
-    test.click(frame.guard(do.probe), [frame.project, key, *parts], [said, listed], **frame.quiet)
-    models.click(frame.guard(do.offer), [frame.project, key, *parts], said, **frame.quiet)
+    inputs = [frame.project, *parts, key, chosen, seen]
+    saved = [said, listed, chosen, key, seen, remove]
+    frame.follow(save.click(frame.guard(do.store, form), inputs, saved, **frame.quiet))
+    test.click(frame.guard(do.probe, form), [frame.project, *parts, key], [said, listed], **frame.quiet)
+    models.click(frame.guard(do.offer, form), [frame.project, *parts, key], said, **frame.quiet)
     remove.click(frame.guard(do.ask_drop), [frame.project, chosen], [sure.row, sure.told], **frame.quiet)
     sure.no.click(frame.guard(do.keep), frame.project, sure.row, **frame.quiet)
     dropped = [said, listed, chosen, seen, remove, sure.row]
@@ -165,8 +167,8 @@ class _Handlers:
         mark = self.frame.services.teachers.mark(project, name)
         return [*shown, mark, gr.Button(interactive=True), self.sure.closed(), ""]
 
-    def store(self, project: str, key: str, chosen: str, seen: str, *values: Any) -> list[Any]:
-        given = _given(values)
+    def store(self, project: str, entered: Entered[dict[str, Any]], key: str, chosen: str, seen: str) -> list[Any]:
+        given = entered.read()
         same = given.get("name") == chosen
         spec = self.frame.services.teachers.add(project, given, seen if same else "", key)
         kept = f" Its key is kept in memory as {key_variable_of(spec)}." if key.strip() else ""
@@ -180,16 +182,16 @@ class _Handlers:
             gr.Button(interactive=True),
         ]
 
-    def probe(self, project: str, key: str, *values: Any) -> list[Any]:
+    def probe(self, project: str, entered: Entered[dict[str, Any]], key: str) -> list[Any]:
         teachers = self.frame.services.teachers
-        spec = teachers.read(project, _given(values), key)
+        spec = teachers.read(project, entered.read(), key)
         teachers.try_out(project, spec, key)
         saved = any(row["name"] == spec.name for row in teachers.list_all(project))
         more = "" if saved else " It is not saved yet."
         return [told_html(f"{spec.name} answers.{more}"), _list(self.frame.services, self.frame.open(project))]
 
-    def offer(self, project: str, key: str, *values: Any) -> str:
-        given = {"name": "a new one", "model": "not chosen yet", **_given(values)}
+    def offer(self, project: str, entered: Entered[dict[str, Any]], key: str) -> str:
+        given = {"name": "a new one", "model": "not chosen yet", **entered.read()}
         teachers = self.frame.services.teachers
         found = teachers.models_of(teachers.read(project, given, key), key)
         return told_html(f"{counted(len(found), 'model')}: {', '.join(found)}")
@@ -226,13 +228,13 @@ class _Handlers:
         return [told, listed, names, "", gr.Button(interactive=False), self.sure.closed()]
 
 
-def _given(values: Sequence[Any]) -> dict[str, Any]:
-    """The settings that were filled in.
+def _read_given(named: dict[str, Any]) -> dict[str, Any]:
+    """The settings of `TeacherConfig` that were filled in.
 
     Raises:
         InputError: if one of those that may stay empty is no number.
     """
-    given = {field: value for field, value in zip(_FIELDS, values, strict=True) if value not in ("", None)}
+    given = {name: value for name, value in named.items() if value not in ("", None)}
     for name in _OPTIONAL.keys() & given.keys():
         given[name] = _read_number(name, str(given[name]))
     return given

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from app.usecases.labelling.label import read_money
 from app.usecases.training.plans import plan_notes
 from app.usecases.training.progress import Progress
 from app.web.choices import enable, read_number, run_choices, run_name
-from app.web.forms import Entered
+from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
 from app.web.offers import only_guides
 from app.web.parts import Spark, log_html, span_text, stages_html, table_html, told_html
@@ -82,7 +81,7 @@ def build(frame: Frame) -> None:
     frame.follow(again.click(frame.guard(do.rerun), [frame.project, run, step], [said, frame.timer], **frame.quiet))
 
 
-def lay_order(only: str | None) -> OrderForm:
+def lay_order(only: str | None) -> NamedForm[PlanOrder]:
     """The components of an order. `only`: the preset that runs as it is, if one does."""
     presets = [preset for preset in _PRESETS if only in (None, preset[1])]
     with gr.Row():
@@ -120,7 +119,7 @@ def lay_order(only: str | None) -> OrderForm:
     parts = {"plan": plan, "preset": preset, "student": student, "compressor": compressor, "review": review}
     parts |= {"check_level": level, "compress_cap": cap, "stages": stages, "rank": rank, "learning_rate": rate}
     parts |= {"batch_size": batch, "max_tokens": most, "compress_by": by, "loss": loss, "selection": selection}
-    return OrderForm(parts | {"backend": place})
+    return NamedForm(parts | {"backend": place}, _read_order)
 
 
 _CHOSEN = {
@@ -139,28 +138,13 @@ _NUMBERS = {
 """Label, least, most, and whether it is a whole number."""
 
 
-@dataclass(frozen=True)
-class OrderForm:
-    """What somebody asks of a run, as components by the names of `PlanOrder`'s fields."""
-
-    parts: Mapping[str, Any]
-
-    @property
-    def inputs(self) -> list[Any]:
-        """The components, in their order."""
-        return list(self.parts.values())
-
-    def read(self, values: Sequence[Any]) -> PlanOrder:
-        """The order.
-
-        Raises:
-            InputError: by field, what can't be read.
-            ConfigError: by setting, what can't be.
-        """
-        return _read_order(dict(zip(self.parts, values, strict=True)))
-
-
 def _read_order(named: dict[str, Any]) -> PlanOrder:
+    """What somebody asks of a run, from components by the names of `PlanOrder`'s fields.
+
+    Raises:
+        InputError: by field, what can't be read.
+        ConfigError: by setting, what can't be.
+    """
     named["loss"] = None if named["loss"] == TrainConfig().loss else named["loss"]
     named["selection"] = named["selection"] or None
     named["compressor"] = None if named["compressor"] in (_NOBODY, "", None) else named["compressor"]
