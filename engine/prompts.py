@@ -17,7 +17,7 @@ UNSOUND = "(not sound: "
 """How a compression prompt marks a student rationale that must not serve as a model of length."""
 
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
-_HOLE = re.compile(r"\{\{ (\w+) \}\}")
+_VARIABLE = re.compile(r"\{\{ (\w+) \}\}")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Prompt:
         return f"{self.role}/{self.task}.v{self.version}"
 
     def render(self, **values: str) -> tuple[str, str]:
-        """Fill the holes in one pass, so that a value which looks like a hole stays text.
+        """Fill the variables in one pass, so that a value which looks like one stays text.
 
         Returns:
             The system text and the user text.
@@ -54,25 +54,25 @@ class Prompt:
         system, _, user = self.text.partition("\n=====\n")
 
         def fill(part: str) -> str:
-            return _HOLE.sub(lambda hole: values[hole[1]], part).strip()
+            return _VARIABLE.sub(lambda found: values[found[1]], part).strip()
 
         return fill(system), fill(user)
 
 
 def make_prompt(role: str, task: str, version: int, text: str) -> Prompt:
-    """A person's own version of a prompt: it has the holes of the published one, all of them and no other.
+    """A person's own version of a prompt: it has the variables of the published one, all of them and no other.
 
     Raises:
         ConfigError: if it lacks one, or has one that nothing fills.
     """
     variables = load_prompt(role, task).variables
-    holes = set(_HOLE.findall(text))
-    lacking, unknown = sorted(set(variables) - holes), sorted(holes - set(variables))
+    named = set(_VARIABLE.findall(text))
+    lacking, unknown = sorted(set(variables) - named), sorted(named - set(variables))
     if lacking or unknown:
-        told = [f"lacks {{{{ {name} }}}}" for name in lacking] + [
+        wrong = [f"lacks {{{{ {name} }}}}" for name in lacking] + [
             f"has {{{{ {n} }}}}, which nothing fills" for n in unknown
         ]
-        raise ConfigError(f"the prompt {'; it '.join(told)}. Nothing was stored.")
+        raise ConfigError(f"the prompt {'; it '.join(wrong)}. Nothing was stored.")
     parts = text.split("\n=====\n")
     if len(parts) != 2 or not parts[1].strip():
         raise ConfigError(
@@ -88,7 +88,7 @@ def load_prompt(role: str, task: str, version: int = 1) -> Prompt:
 
     Raises:
         NotFound: if there is no such file.
-        ConfigError: if its front matter and its holes don't match.
+        ConfigError: if its front matter and its variables don't match.
     """
     path = PROMPT_FOLDER / role / f"{task}.v{version}.md"
     if not path.is_file():
@@ -97,6 +97,6 @@ def load_prompt(role: str, task: str, version: int = 1) -> Prompt:
     if match is None:
         raise ConfigError(f"{path.name} has no front matter")
     variables = tuple(yaml.safe_load(match[1])["variables"])
-    if set(_HOLE.findall(match[2])) != set(variables):
-        raise ConfigError(f"{path.name} declares {sorted(variables)} but uses other holes")
+    if set(_VARIABLE.findall(match[2])) != set(variables):
+        raise ConfigError(f"{path.name} declares {sorted(variables)} but uses other variables")
     return Prompt(role, task, version, variables, match[2])

@@ -81,6 +81,16 @@ class Ledger:
             [project_id, Purpose.EVALUATE.value],
         )
 
+    def answer_costs(self, project_id: str) -> dict[tuple[str, str], float | None]:
+        """What good answers to held-out queries cost in US dollars, by teacher and query; None: not known."""
+        rows = self._db.rows(
+            "SELECT teacher, query_id, CASE WHEN count(*) FILTER (WHERE cost IS NULL) > 0 THEN NULL "
+            "ELSE avg(cost)::DOUBLE END AS cost FROM attempts WHERE project_id = ? AND purpose = ? AND error IS NULL "
+            "GROUP BY teacher, query_id",
+            [project_id, Purpose.EVALUATE.value],
+        )
+        return {(row["teacher"], row["query_id"]): row["cost"] for row in rows}
+
     def asked_for(self, project_id: str, run_id: str) -> tuple[float, int]:
         """What the labels and compressions cost that a run was made from, and how many requests of unknown cost."""
         row = self._db.row(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pyarrow as pa
 
-from engine.values.report import EVERY_REPORT, SECONDS, Difference, ReportRow, Value
+from engine.values.report import COST, EVERY_REPORT, SECONDS, Difference, ReportRow, Value
 from storage.db import Database, Row, Writer
 
 
@@ -69,7 +69,7 @@ def _row(values: Sequence[Row]) -> ReportRow:
     return ReportRow(first["name"], first["kind"], max(v["n"] for v in values), found, first["scored_by"])
 
 
-_NEEDED = EVERY_REPORT - {SECONDS}
+_NEEDED = EVERY_REPORT - {SECONDS, COST}
 """Without one of these a row is none; a file of a stranger may lack them."""
 _VALUES = pa.schema(
     [

@@ -12,11 +12,11 @@ from app.usecases.data.imports import OutputImport, OutputReading, QueryImport
 from app.usecases.data.near_duplicates import Resembling
 from app.usecases.data.words import tell_outputs, tell_queries
 from app.usecases.evaluation.report_lines import difference_lines, kinds_lines, report_lines
-from app.usecases.labelling.quotes import Quote
 from app.usecases.selection.calibration import Fitted, Measured, say_fitted, say_measured
 from app.usecases.selection.tallies import say_kept, say_notices
 from app.usecases.workspace.doctor import Finding
 from app.web.parts import span_text
+from engine.labelling.quote import Quote
 from engine.values.report import WHOLE, Difference, ReportRow
 from engine.wording import counted, verb
 
@@ -90,7 +90,7 @@ def show_teachers(rows: Sequence[dict[str, Any]]) -> None:
             yes = {True: "yes", False: "no"}
             out.print(
                 f"{row['name']}: structured output {found['structured']}; temperature {yes[found['temperature']]}; "
-                f"logprobs {yes[found['logprobs']]}; hidden reasoning: {reasoning}",
+                f"hidden reasoning: {reasoning}",
                 markup=False,
             )
 

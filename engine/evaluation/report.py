@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import StateError
 from engine.evaluation.measures import MEASURES
@@ -20,7 +20,7 @@ def score_item(task: Task, query: Query, gold: str, item: EvalItem, read: bool =
     """Verify an answer. `read` takes the label out of the text; else it is the item's own (None: no label)."""
     label = task.read_answer(query, item.text) if read else item.label
     correct = label is not None and task.verify(query, label, gold)
-    return EvalItem(item.system, item.query_id, query.kind, item.text, label, item.tokens, item.latency_s, correct)
+    return replace(item, kind=query.kind, label=label, correct=correct)
 
 
 def summarise(items: Sequence[EvalItem], measure: str = "accuracy") -> list[ReportRow]:
@@ -88,15 +88,6 @@ def find_consensus(labels: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
         if len(given) >= 2 and alone:
             found[query_id] = counts[0][0]
     return found
-
-
-def break_even(cost: float, teacher_cost: float, student_cost: float) -> float | None:
-    """After how many queries a student has paid back what it cost to make; None if a query saves nothing.
-
-    All in one currency: the cost of making it, and of one answer of the teacher and of the student.
-    """
-    saved = teacher_cost - student_cost
-    return cost / saved if saved > 0 else None
 
 
 def auroc(scores: Sequence[float], right: Sequence[bool]) -> float | None:

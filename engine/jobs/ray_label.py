@@ -31,7 +31,7 @@ from engine.prompts import Prompt, load_prompt, make_prompt
 from engine.redaction import Redactor
 from engine.tasks import get_task
 from engine.teachers.caller import Caller
-from engine.teachers.hosted import Capabilities, Chat, HostedTeacher
+from engine.teachers.hosted import Chat, HostedTeacher, read_capabilities
 from engine.teachers.limits import Limiter
 from engine.teachers.providers import open_chat
 from engine.values import Query, Sampling, TeacherSpec, query_from_json
@@ -160,7 +160,7 @@ class BlockAsker:
     async def _ask(self, items: list[dict[str, Any]], rows: _Rows) -> None:
         key = os.environ.get(self._spec.key_variable or "") or None
         chat: Chat = open_chat(self._spec, key)
-        teacher = HostedTeacher(self._spec, chat, Capabilities(**self._job.capabilities))
+        teacher = HostedTeacher(self._spec, chat, read_capabilities(self._job.capabilities))
         queries: dict[str, Query] = {item["query"]["id"]: query_from_json(item["query"]) for item in items}
         work = LabelWork(
             task=self._task,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.compression.teacher_guided import TEACHER_GUIDED
-from engine.config import ReplaySource, StudentConfig, TrainConfig
+from engine.config import StudentConfig, TrainConfig
 from engine.errors import ConfigError
 from engine.plans.order import PlanSettings
 from engine.plans.registry import PLANS, PlanKind
@@ -15,7 +15,6 @@ from engine.plans.steps import Answer, AnyStep, Compress, Evaluate, Plan, Review
 def twt_plan(
     student: StudentConfig,
     stages: Sequence[TrainConfig],
-    replay: tuple[ReplaySource, ...] = (),
     compressor: str | None = None,
     compressed: bool = True,
     shots: int = 4,
@@ -27,7 +26,6 @@ def twt_plan(
         student: the base model and its adapter.
         stages: settings of the stages, three or more: all but the first and the last learn compressed rationales, each
             those that were compressed toward the student of the stage before it.
-        replay: rows of earlier stages mixed into the last one.
         compressor: the live teacher that compresses, where the teachers are recordings.
         shots: worked examples in the few-shot prompt of the untrained student.
         compress_by: the name of what rewrites.
@@ -52,7 +50,7 @@ def twt_plan(
         ]
         last = f"stage{number}"
     name = f"stage{len(stages)}"
-    steps += [Train(name=name, start=last, dataset="label", train=bare, replay=replay), score(name)]
+    steps += [Train(name=name, start=last, dataset="label", train=bare), score(name)]
     return Plan(name="twt", student=student, steps=tuple(steps), compressor=compressor)
 
 

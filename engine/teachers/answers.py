@@ -61,7 +61,6 @@ def read_completion(body: str, key: str | None) -> Answer:
         reasoning_field=field or ("thinking" if thought else None),
         refusal=redact(str(message.get("refusal") or ""), key),
         usage=read_usage(data.get("usage")),
-        logprobs=bool(choice.get("logprobs")),
     )
 
 

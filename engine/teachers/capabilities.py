@@ -43,7 +43,7 @@ async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell) -> Capabilit
         TeacherError: if no request got an answer: the last one's error.
     """
     official = teacher.spec.provider == "openai" and not teacher.spec.endpoint
-    found = Capabilities(logprobs=True, max_tokens="max_completion_tokens" if official else "max_tokens")
+    found = Capabilities(max_tokens="max_completion_tokens" if official else "max_tokens")
     for left in range(MOST_REQUESTS, 0, -1):
         try:
             return _conclude(found, await _send(teacher, found, caller, tell))
@@ -73,8 +73,6 @@ async def _send(teacher: HostedTeacher, found: Capabilities, caller: Caller, tel
 
 def _request(spec: TeacherSpec, found: Capabilities) -> ChatRequest:
     options = build_options(spec, found, _SCHEMA)
-    if found.logprobs:
-        options["logprobs"] = True
     return ChatRequest(spec.model, _SYSTEM, _USER, options, spec.timeout_s, "")
 
 
@@ -86,13 +84,11 @@ def _weaken(found: Capabilities, told: str, last: bool) -> Capabilities:
         weaker = replace(weaker, max_tokens="max_completion_tokens" if other else "max_tokens")
     if "temperature" in told or "top_p" in told:
         weaker = replace(weaker, temperature=False)
-    if "logprobs" in told:
-        weaker = replace(weaker, logprobs=False)
     if "response_format" in told or "schema" in told or "json_object" in told:
         weaker = replace(weaker, structured=_LADDER[found.structured])
     if weaker == found:
         structured: Structured = "text" if last else _LADDER[found.structured]
-        weaker = replace(found, structured=structured, logprobs=False, temperature=found.temperature and not last)
+        weaker = replace(found, structured=structured, temperature=found.temperature and not last)
     return weaker
 
 
@@ -102,4 +98,4 @@ def _conclude(found: Capabilities, answer: Answer) -> Capabilities:
     content = answer.content.rpartition("</think>")[2].strip()
     followed = content.startswith("{") and read_reply(content) is not None
     structured = found.structured if followed or answer.finish_reason == "length" else "text"
-    return replace(found, structured=structured, reasoning=reasoning, logprobs=answer.logprobs)
+    return replace(found, structured=structured, reasoning=reasoning)

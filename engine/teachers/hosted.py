@@ -8,7 +8,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -36,9 +36,14 @@ class Capabilities:
 
     structured: Structured = "json_schema"
     temperature: bool = True
-    logprobs: bool = False
     reasoning: str | None = None
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+
+
+def read_capabilities(stored: Mapping[str, Any]) -> Capabilities:
+    """What was found out earlier; what an older program asked for besides is left out."""
+    names = {field.name for field in fields(Capabilities)}
+    return Capabilities(**{name: value for name, value in stored.items() if name in names})
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,6 @@ class Answer:
     reasoning_field: str | None = None
     refusal: str = ""
     usage: Usage = field(default_factory=Usage)
-    logprobs: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ WHOLE = ""
 """The kind of a report's row over all queries. No kind of a user's can be called so: an empty kind is none."""
 
 
-SCORE, READ, TOKENS, TOKENS_P95, SECONDS = "score", "read", "tokens", "tokens-p95", "seconds"
-EVERY_REPORT = frozenset({SCORE, READ, TOKENS, TOKENS_P95, SECONDS})
-"""The measures that every report has."""
+SCORE, READ, TOKENS, TOKENS_P95, SECONDS, COST = "score", "read", "tokens", "tokens-p95", "seconds", "cost"
+EVERY_REPORT = frozenset({SCORE, READ, TOKENS, TOKENS_P95, SECONDS, COST})
+"""The measures that every report has; seconds and cost where they are known."""
 
 
 @dataclass(frozen=True)

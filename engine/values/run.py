@@ -28,7 +28,10 @@ class Generation:
 
 @dataclass(frozen=True)
 class EvalItem:
-    """One answer of one system to one query, scored when a gold label exists."""
+    """One answer of one system to one query, scored when a gold label exists.
+
+    `cost`: US dollars that a provider billed for it; None where nobody did, or it is not known.
+    """
 
     system: str
     query_id: str
@@ -38,3 +41,4 @@ class EvalItem:
     tokens: int
     latency_s: float | None
     correct: bool | None
+    cost: float | None = None

@@ -42,8 +42,6 @@ def test_a_good_endpoint_takes_one_request(protocol: str) -> None:
         (("json_schema",), Capabilities("json_object")),
         (("response_format",), Capabilities("text")),
         (("temperature",), Capabilities("json_schema", temperature=False)),
-        (("logprobs",), Capabilities("json_schema")),
-        (("temperature", "logprobs"), Capabilities("json_schema", temperature=False)),
         (("max_tokens",), Capabilities("json_schema", max_tokens="max_completion_tokens")),
     ],
 )

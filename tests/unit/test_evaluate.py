@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import StateError
+from engine.evaluation.measures import MEASURES
 from engine.evaluation.measures.score import wilson
 from engine.evaluation.report import auroc, compare, recommend, score_item, summarise
 from engine.tasks import get_task
 from engine.values import Choice, EvalItem, make_query
-from engine.values.report import WHOLE
+from engine.values.report import WHOLE, ReportRow, Value
 
 QUICK = settings(max_examples=100, deadline=None)
 TASK = get_task("choice")
@@ -208,3 +209,11 @@ def test_a_kind_that_is_called_all_is_a_kind_like_any_other() -> None:
     items = [item("s", "q1", True, 2, "all"), item("s", "q2", False, 4, "other"), item("s", "q3", True, 6, "")]
     rows = {row.kind: (row.n, row.accuracy) for row in summarise(items)}
     assert rows == {WHOLE: (3, pytest.approx(2 / 3)), "all": (1, 1.0), "other": (1, 0.0)}
+
+
+def test_what_a_thousand_answers_cost_is_known_where_each_is() -> None:
+    items = [EvalItem("ann", f"q{n}", None, "Answer: 1", "1", 4, 0.1, True, cost=0.002 * n) for n in range(3)]
+    (row,) = summarise(items)
+    assert row.values["cost"] == Value(2.0, 3) and MEASURES.get("cost").show(row.values["cost"]) == "$2.0000"
+    (unknown,) = summarise([*items, replace(items[0], query_id="q9", cost=None)])
+    assert "cost" not in unknown.values and ReportRow.from_dict(row.to_dict()) == row

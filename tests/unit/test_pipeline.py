@@ -74,8 +74,8 @@ def test_rows_of_each_dataset() -> None:
 
 
 def test_a_stage_replays_a_share_that_does_not_go_by_the_order_of_rows() -> None:
-    plan = twt_plan(StudentConfig(), (STAGE,) * 3, replay=(ReplaySource(dataset="full", share=0.3),), compressed=False)
-    last = plan.trained[-1]
+    plan = twt_plan(StudentConfig(), (STAGE,) * 3, compressed=False)
+    last = plan.trained[-1].model_copy(update={"replay": (ReplaySource(dataset="full", share=0.3),)})
     rows = Pipeline(plan, MATERIAL).training_rows(last)
     backwards = Material(**{**vars(MATERIAL), "examples": EXAMPLES[::-1]})
     assert len(rows) == 5 + 3

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.usecases.workspace.context import Context
-from engine.costs import Price, assumed_price
+from engine.costs import assumed_price
+from engine.evaluation.money import AskingCost, price_tokens
 from engine.values import Purpose
 from storage.runs import Run
 
@@ -24,19 +25,6 @@ class Bill:
     per_1000: float | None
     tokens: float | None
     assumed: bool = False
-
-
-@dataclass(frozen=True)
-class AskingCost:
-    """What asking teachers for a run cost: its labels and its compressions. Money in US dollars.
-
-    `assumed` is what came on top at assumed list prices, had it been billed; `unknown` counts requests whose
-    cost is not known.
-    """
-
-    spent: float
-    assumed: float
-    unknown: int
 
 
 def bills(context: Context, run: Run) -> dict[str, Bill]:
@@ -63,10 +51,6 @@ def _assumed(context: Context, run: Run) -> list[tuple[str, str, float, int]]:
         return []
     rows = context.ledger.unbilled(run.project_id, run.id, list(prices))
     return [
-        (row["teacher"], row["purpose"], _cost(prices[row["teacher"]], row["read"], row["written"]), row["n"])
+        (row["teacher"], row["purpose"], price_tokens(prices[row["teacher"]], row["read"], row["written"]), row["n"])
         for row in rows
     ]
-
-
-def _cost(price: Price, read: float, written: float) -> float:
-    return (float(price.input_usd) * read + float(price.output_usd) * written) / 1e6

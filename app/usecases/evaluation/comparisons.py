@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +13,8 @@ from app.usecases.workspace.context import Context
 from engine.costs import ASSUMED
 from engine.datasets.rows import complete
 from engine.errors import InputError
-from engine.evaluation.report import Verdict, break_even
+from engine.evaluation.money import PayBack, cost_on_device, reckon_pay_back
+from engine.evaluation.report import Verdict
 from engine.pipeline import find_systems
 from engine.ports import Task
 from engine.tasks import get_task
@@ -48,26 +49,6 @@ class System:
 
 
 @dataclass(frozen=True)
-class PayBack:
-    """When a student has paid back what it cost to make. Money in US dollars; None: not known.
-
-    `assumed` is what asking would have cost on top by assumed list prices, where nothing was billed; `teacher_assumed`
-    and `device_assumed`: the teacher's cost is by such a price, or the device's is.
-    """
-
-    asking: float
-    assumed: float
-    unknown_requests: int
-    device_hours: float
-    device: float | None
-    teacher_cost: float | None
-    student_cost: float | None
-    queries: float | None
-    teacher_assumed: bool = False
-    device_assumed: bool = False
-
-
-@dataclass(frozen=True)
 class CompareService:
     """Use cases of comparing."""
 
@@ -88,7 +69,7 @@ class CompareService:
                 continue
             group = groups.get(row.name, "teacher")
             bill = billed.get(row.name, Bill(None, None)) if group == "teacher" else Bill(None, None)
-            cost = bill.per_1000 if group == "teacher" else _device_cost(row, device_hour)
+            cost = bill.per_1000 if group == "teacher" else cost_on_device(row, device_hour)
             ships = row.name == ship
             assumed = bill.assumed if group == "teacher" else device_hour == ASSUMED_HOUR and cost is not None
             systems.append(System(row, group, cost, bill.tokens, gained.get(row.name), ships, assumed))
@@ -125,26 +106,16 @@ class CompareService:
         if lacking:
             raise InputError(f"the report has no {', '.join(lacking)}; it has {', '.join(systems) or 'nothing yet'}")
         spent = sum_asking(self.context, run)
-        hours = self._device_hours(run)
-        device = None if device_hour is None else hours * device_hour
-        asked = teacher_per_1000 if teacher_per_1000 is not None else systems[teacher].cost_per_1000
-        own = systems[student].cost_per_1000
-        assumed = teacher_per_1000 is None and systems[teacher].assumed
-        queries = None
-        if device is not None and asked is not None and own is not None and not spent.unknown:
-            queries = break_even(spent.spent + spent.assumed + device, asked / 1000, own / 1000)
-        return PayBack(
-            asking=spent.spent,
-            assumed=spent.assumed,
-            unknown_requests=spent.unknown,
-            device_hours=hours,
-            device=device,
-            teacher_cost=asked,
-            student_cost=own,
-            queries=queries,
-            teacher_assumed=assumed,
-            device_assumed=device_hour == ASSUMED_HOUR,
+        given = teacher_per_1000 is not None
+        found = reckon_pay_back(
+            spent,
+            self._device_hours(run),
+            device_hour,
+            teacher_per_1000 if given else systems[teacher].cost_per_1000,
+            systems[student].cost_per_1000,
         )
+        assumed = not given and systems[teacher].assumed
+        return replace(found, teacher_assumed=assumed, device_assumed=device_hour == ASSUMED_HOUR)
 
     def bill(self, run: Run, device_hour: float) -> dict[str, Any]:
         """What a thousand answers of each system cost, and when the one to ship pays back against the best teacher.
@@ -227,10 +198,3 @@ def say_pay_back(found: PayBack, student: str, teacher: str) -> str:
 
 def _money(value: float | None) -> str:
     return "unknown" if value is None else f"${value:.4f}"
-
-
-def _device_cost(row: ReportRow, device_hour: float | None) -> float | None:
-    """What a thousand answers of a student cost: the device's time at the user's price."""
-    if device_hour is None or row.mean_latency_s is None:
-        return None
-    return device_hour * row.mean_latency_s * 1000 / 3600

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from app.usecases.training.materials import TEACHERS
 from app.usecases.workspace.context import Context
 from engine.evaluation.report import find_consensus
 from engine.jobs.score import Asked, as_line
 from engine.jobs.spec import ScoreJob
 from engine.lines import write_lines
-from engine.values import Job, Split
+from engine.values import EvalItem, Job, Split
 from storage.runs import Run
 
 SCORE = ScoreJob.kind
@@ -26,8 +29,9 @@ def submit_score(context: Context, run: Run) -> Job | None:
     golds = {query_id: label for query_id, label in stored.items() if query_id in queries}
     labels = golds or _consensus(context, run.project_id)
     steps = [step.name for step in run.plan.evaluated] + ([TEACHERS] if golds else [])
+    costs = context.ledger.answer_costs(run.project_id)
     asked = [
-        Asked(step, queries[item.query_id], labels[item.query_id], step != TEACHERS, item)
+        Asked(step, queries[item.query_id], labels[item.query_id], step != TEACHERS, _with_cost(item, step, costs))
         for step in steps
         for item in context.runs.answers(run.id, step)
         if item.query_id in queries and item.query_id in labels
@@ -46,6 +50,11 @@ def submit_score(context: Context, run: Run) -> Job | None:
         )
 
     return context.submit(run.project_id, SCORE, {}, run.id, fill)
+
+
+def _with_cost(item: EvalItem, step: str, costs: Mapping[tuple[str, str], float | None]) -> EvalItem:
+    """A teacher's answer with what it cost; a student's as it is."""
+    return item if step != TEACHERS else replace(item, cost=costs.get((item.system, item.query_id)))
 
 
 def _consensus(context: Context, project_id: str) -> dict[str, str]:

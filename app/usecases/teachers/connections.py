@@ -14,7 +14,7 @@ from engine.keys import DEFAULT_VARIABLES, LISTED, PROVIDERS, can_hold_key, list
 from engine.ports import Teacher
 from engine.redaction import Redactor
 from engine.teachers.caller import Caller
-from engine.teachers.hosted import Capabilities, Chat, HostedTeacher
+from engine.teachers.hosted import Capabilities, Chat, HostedTeacher, read_capabilities
 from engine.teachers.limits import Limiter, Limiters
 from engine.teachers.providers import HOSTED, open_chat
 from engine.teachers.recorded import RecordedTeacher, RecordingFile
@@ -201,7 +201,7 @@ class Connections:
     def capabilities(self, spec: TeacherSpec) -> Capabilities | None:
         """What probing found for the teacher's endpoint and model."""
         found = self.context.ledger.capabilities(spec.provider, spec.endpoint, spec.model)
-        return None if found is None else Capabilities(**found)
+        return None if found is None else read_capabilities(found)
 
     def _limiter(self, spec: TeacherSpec, key: str | None) -> Limiter:
         name = (spec.provider, spec.endpoint, hash_id("key", key))

@@ -11,12 +11,13 @@ import gradio as gr
 from app.services import Services
 from app.usecases.labelling.answers import Labelling
 from app.usecases.labelling.label import LabelOrder, read_money
-from app.usecases.labelling.quotes import PILOT, Quote
+from app.usecases.labelling.quotes import PILOT
 from app.web.choices import enable
 from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.parts import Link, guide_html, replies_html, table_html, told_html
 from engine.errors import ErrorKind, InputError
+from engine.labelling.quote import Quote
 from engine.values import Split
 from engine.wording import counted, verb
 from storage.projects import Project
