@@ -79,10 +79,10 @@ class Database:
         try:
             yield
         except duckdb.Error as error:
-            told = _explain(self._file, error)
-            if told is None:
+            explanation = _explain(self._file, error)
+            if explanation is None:
                 raise
-            raise told from error
+            raise explanation from error
 
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Run a query and fetch everything, a dict a row."""
@@ -226,16 +226,16 @@ def _unusable(file: Path) -> StoreError:
 
 def _explain(file: Path, error: duckdb.Error) -> StoreError | None:
     """What an error of the file or its disk means, and what to do; None for any other."""
-    told = str(error)
+    message = str(error)
     restore = (
         "Keep the file as it is, and restore a backup into a new folder: `tacit restore BACKUP --workspace NEW_FOLDER`"
     )
-    if _FULL.search(told):
+    if _FULL.search(message):
         return StoreError(
             f"the disk that holds {file.parent} is full. What was stored before is kept, what was about to be stored "
             "is not. Free some space and do it again"
         )
-    if _DAMAGED.search(told):
+    if _DAMAGED.search(message):
         return StoreError(f"{file} is damaged: a part of it can't be read. {restore}")
     if isinstance(error, duckdb.OutOfMemoryException):
         return StoreError(f"there is not enough memory for what {file} was asked. Close other programs and try again")

@@ -261,8 +261,8 @@ def _read_cost(cost: object) -> str | None:
 def _take_capabilities(writer: Writer, events: list[Event]) -> None:
     for event in events:
         key = [event.data[name] for name in ("provider", "endpoint", "model")]
-        found = json.dumps(event.data["found"])
-        writer.run("INSERT OR REPLACE INTO capabilities VALUES (?, ?, ?, ?, ?)", [*key, found, event.at])
+        capabilities = json.dumps(event.data["found"])
+        writer.run("INSERT OR REPLACE INTO capabilities VALUES (?, ?, ?, ?, ?)", [*key, capabilities, event.at])
 
 
 def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) -> None:
@@ -313,13 +313,13 @@ def _take_rationales(writer: Writer, job: Job, run_id: str, events: list[Event])
         return
     last = "SELECT max_by(name, position) FROM steps WHERE run_id = ? AND kind = 'compress'"
     step = job.spec.get("step") or writer.run(last, [run_id])[0][0] or ""
-    found = writer.run(
+    stored = writer.run(
         "SELECT sample_id, max(version), bool_or(NOT outdated) FROM rationales WHERE run_id = ? AND step = ? "
         "AND sample_id IN (SELECT unnest(?::VARCHAR[])) GROUP BY sample_id",
         [run_id, step, [event.data["sample_id"] for event in events]],
     )
-    versions = {sample: version for sample, version, _ in found}
-    done = {sample for sample, _, there in found if there}
+    versions = {sample: version for sample, version, _ in stored}
+    done = {sample for sample, _, there in stored if there}
     rows = []
     for event in events:
         again = bool(event.data.get("note"))

@@ -110,16 +110,16 @@ class Overrules:
     def undo(self, project_id: str) -> dict[str, Any] | None:
         """Take the newest decision back (all samples that were decided at once); what it was, or None."""
         with self._db.write() as writer:
-            found = writer.run(
+            newest = writer.run(
                 "SELECT created_at FROM overrules WHERE project_id = ? AND NOT undone ORDER BY number DESC LIMIT 1",
                 [project_id],
             )
-            if not found:
+            if not newest:
                 return None
             undone = writer.run(
                 "UPDATE overrules SET undone = TRUE WHERE project_id = ? AND created_at = ? AND NOT undone "
                 "RETURNING sample_id, action",
-                [project_id, found[0][0]],
+                [project_id, newest[0][0]],
             )
         actions = sorted({row[1] for row in undone})
         return {"action": " and ".join(actions), "samples": [row[0] for row in undone]}

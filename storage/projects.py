@@ -91,8 +91,8 @@ class Projects:
             ConfigError: if one can't be so; then nothing is stored.
         """
         with self._db.write() as writer:
-            found = writer.run("SELECT config FROM projects WHERE id = ?", [project_id])
-            config = read_config(ProjectConfig, {**json.loads(found[0][0]), **changes})
+            rows = writer.run("SELECT config FROM projects WHERE id = ?", [project_id])
+            config = read_config(ProjectConfig, {**json.loads(rows[0][0]), **changes})
             writer.run("UPDATE projects SET config = ? WHERE id = ?", [config.model_dump_json(), project_id])
 
     def archive(self, project_id: str, away: bool) -> None:
@@ -114,8 +114,8 @@ class Projects:
             Conflict: if that has changed since; then nothing is stored.
         """
         with self._db.write() as writer:
-            found = writer.run("SELECT spec FROM teachers WHERE project_id = ? AND name = ?", [project_id, spec.name])
-            if seen is not None and seen != (_mark(found[0][0]) if found else ""):
+            rows = writer.run("SELECT spec FROM teachers WHERE project_id = ? AND name = ?", [project_id, spec.name])
+            if seen is not None and seen != (_mark(rows[0][0]) if rows else ""):
                 raise Conflict(
                     f"{spec.name} was changed elsewhere after you opened it, or is there already. Nothing was "
                     "overwritten: choose it above to see it as it is now."

@@ -133,22 +133,22 @@ class Rationales:
         """
         step = self.last_step(run.id)
         with self._db.write() as writer:
-            found = writer.run(
+            rows = writer.run(
                 "SELECT coalesce(max(version), 0), coalesce(max(version) FILTER (WHERE NOT outdated), 0) "
                 "FROM rationales WHERE run_id = ? AND step = ? AND sample_id = ?",
                 [run.id, step, sample_id],
             )
-            last, newest = map(int, found[0])
+            last, newest = map(int, rows[0])
             if seen is not None and seen != newest:
                 raise Conflict(
                     "This rationale was changed elsewhere after you opened it. Nothing was overwritten and your text "
                     "is still in its box: open it again to see theirs."
                 )
-            told = [version.origin.value, last + 1, version.text, json.dumps(list(version.flags)), now()]
+            values = [version.origin.value, last + 1, version.text, json.dumps(list(version.flags)), now()]
             writer.run(
                 "INSERT INTO rationales (project_id, run_id, step, sample_id, origin, version, text, flags, "
                 "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [run.project_id, run.id, step, sample_id, *told],
+                [run.project_id, run.id, step, sample_id, *values],
             )
             if version.approved:
                 writer.run("INSERT INTO approvals VALUES (?, ?, ?, ?, ?)", [run.id, step, sample_id, last + 1, now()])

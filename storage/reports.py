@@ -24,11 +24,11 @@ class Reports:
 
     def rows(self, run_id: str) -> list[ReportRow]:
         """The table of a run in its order."""
-        found = self._db.rows(
+        stored = self._db.rows(
             "SELECT * EXCLUDE (run_id) FROM report_values WHERE run_id = ? ORDER BY position, measure", [run_id]
         )
         grouped: dict[tuple[int, str, str], list[Row]] = {}
-        for row in found:
+        for row in stored:
             grouped.setdefault((row["position"], row["name"], row["kind"]), []).append(row)
         rows = [_row(values) for values in grouped.values()]
         return [row for row in rows if row.values.keys() >= _NEEDED]
@@ -44,8 +44,8 @@ class Reports:
 
     def differences(self, run_id: str) -> list[Difference]:
         """The paired differences of a run."""
-        found = self._db.rows("SELECT * EXCLUDE (run_id) FROM differences WHERE run_id = ? ORDER BY ALL", [run_id])
-        return [Difference(**row) for row in found]
+        rows = self._db.rows("SELECT * EXCLUDE (run_id) FROM differences WHERE run_id = ? ORDER BY ALL", [run_id])
+        return [Difference(**row) for row in rows]
 
 
 def put_report(writer: Writer, run_id: str, rows: Sequence[ReportRow], differences: Sequence[Difference]) -> None:
@@ -64,9 +64,9 @@ def put_report(writer: Writer, run_id: str, rows: Sequence[ReportRow], differenc
 
 
 def _row(values: Sequence[Row]) -> ReportRow:
-    found = {v["measure"]: Value(v["value"], v["n"], v["low"], v["high"]) for v in values}
+    by_measure = {v["measure"]: Value(v["value"], v["n"], v["low"], v["high"]) for v in values}
     first = values[0]
-    return ReportRow(first["name"], first["kind"], max(v["n"] for v in values), found, first["scored_by"])
+    return ReportRow(first["name"], first["kind"], max(v["n"] for v in values), by_measure, first["scored_by"])
 
 
 _NEEDED = EVERY_REPORT - {SECONDS, COST}

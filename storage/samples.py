@@ -121,7 +121,7 @@ class Samples:
             [project_id],
         )
 
-    def add_read(self, project_id: str, found: Mapping[str, Mapping[str, Any]]) -> None:
+    def add_read(self, project_id: str, samples: Mapping[str, Mapping[str, Any]]) -> None:
         """Samples read out of old replies, by the id of the attempt; each attempt is a failed one no more."""
         rows = [
             {
@@ -130,7 +130,7 @@ class Samples:
                 "factors": list(sample["factors"].items()),
                 "text_hash": hash_id("text", sample["rationale"]),
             }
-            for sample in found.values()
+            for sample in samples.values()
         ]
         if not rows:
             return
@@ -139,7 +139,7 @@ class Samples:
             writer.run(
                 "UPDATE attempts SET error = NULL, message = 'read again' "
                 "WHERE project_id = ? AND list_contains(?, id)",
-                [project_id, list(found)],
+                [project_id, list(samples)],
             )
 
     def failed(self, project_id: str, kinds: Sequence[str]) -> list[dict[str, Any]]:
@@ -226,15 +226,15 @@ class Samples:
 
     def embedders(self, project_id: str) -> list[tuple[str, str, int]]:
         """(model, revision, dimension) of every embedder that has vectors for this project's samples."""
-        found = []
+        embedders = []
         for dimension in self._dimensions():
             rows = self._db.remembered(
                 f"SELECT DISTINCT e.model, e.revision FROM embeddings_{dimension} e JOIN samples s "
                 "ON s.text_hash = e.text_hash WHERE s.project_id = ? ORDER BY ALL",
                 [project_id],
             )
-            found += [(row["model"], row["revision"], dimension) for row in rows]
-        return found
+            embedders += [(row["model"], row["revision"], dimension) for row in rows]
+        return embedders
 
     def _dimensions(self) -> list[int]:
         rows = self._db.rows("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'embeddings_%'")
@@ -256,8 +256,8 @@ class Samples:
         )
         total = table["total"][0].as_py() if table.num_rows else len(self.arrays(project_id, ()).ids)
         vectors = np.full((total, dimension), np.nan, dtype=np.float32)
-        found = table["vector"].combine_chunks().flatten().to_numpy()
-        vectors[table["place"].to_numpy()] = found.reshape(-1, dimension)
+        values = table["vector"].combine_chunks().flatten().to_numpy()
+        vectors[table["place"].to_numpy()] = values.reshape(-1, dimension)
         return vectors
 
     def add_vectors(self, model: str, revision: str, hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:
@@ -312,8 +312,8 @@ class Samples:
     def labels(self, project_id: str) -> NDArray[np.object_]:
         """The labels of the distillation samples as their teachers wrote them: shape (N,), by id."""
         sql = "SELECT label FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id"
-        found: NDArray[np.object_] = self._db.arrays(sql, [project_id])["label"]
-        return found
+        labels: NDArray[np.object_] = self._db.arrays(sql, [project_id])["label"]
+        return labels
 
 
 def _checked(names: Sequence[str]) -> Sequence[str]:
