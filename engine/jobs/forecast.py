@@ -58,7 +58,7 @@ def measure(job: ForecastJob, sink: EventSink) -> None:
         "measured",
         device=device.name,
         dtype=str(device.dtype).removeprefix("torch."),
-        steps=[told for told, _, _ in measured],
+        steps=[lengths for lengths, _, _ in measured],
         train_tokens_per_second=round(speed, 1),
         write_tokens_per_second=round(writing, 1) if writing else None,
         peak_bytes=_peak(device),
@@ -79,7 +79,7 @@ def _measure_rows(tokenizer: Any, step: ForecastStep) -> _Measured:
         for row, code in zip(rows, encoded, strict=True)
         if len(code.input_ids) > step.train.max_tokens
     ]
-    told = {
+    lengths = {
         "name": step.name,
         "rows": len(fitting),
         "tokens": sum(len(row.input_ids) for row in fitting),
@@ -87,7 +87,7 @@ def _measure_rows(tokenizer: Any, step: ForecastStep) -> _Measured:
         "dropped": len(long),
         "too_long": sorted(long, key=lambda row: -int(str(row["tokens"])))[:_SHOWN],
     }
-    return told, fitting, step
+    return lengths, fitting, step
 
 
 def _measure_updates(job: ForecastJob, tokenizer: Any, device: Device, measured: Sequence[_Measured]) -> float:
@@ -95,7 +95,7 @@ def _measure_updates(job: ForecastJob, tokenizer: Any, device: Device, measured:
 
     The updates are a training's own: its trainer, loss, precision, padding and checkpointing of activations.
     """
-    _, rows, step = max(measured, key=lambda found: found[0]["longest"])
+    _, rows, step = max(measured, key=lambda measurement: measurement[0]["longest"])
     ranked = sorted(rows, key=lambda row: len(row.input_ids))
     size = step.train.batch_size
     middle = max(0, len(ranked) // 2 - size // 2)

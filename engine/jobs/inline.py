@@ -104,8 +104,8 @@ class InlineRun:
         level, task = self.plan.check_level, self.material.task
         by = COMPRESSORS.get(step.by)
         work = assign(self.material.examples, self.teachers, students, self.plan.compressor, level, by)
-        found = asyncio.run(compress(task, work, by, level, Heard()))
-        texts = {str(item.example.sample_id): (item.rationale, item.flags) for item in found}
+        rewritten = asyncio.run(compress(task, work, by, level, Heard()))
+        texts = {str(item.example.sample_id): (item.rationale, item.flags) for item in rewritten}
         self.material = replace(self.material, taught={**self.material.taught, step.name: texts})
         self.finished.add(step.name)
 

@@ -24,17 +24,17 @@ from engine.values import Generation, Reply, Usage, query_from_json
 
 def run(job: LocalLabelJob, context: JobContext) -> bool:
     """Answer what the journal does not hold yet; False if it was stopped before the end."""
-    told = {event.data["sample_id"] for event in context.journal if event.type == "reply"}
-    return answer_locally(job, told, context.sink, context.stop)
+    journaled = {event.data["sample_id"] for event in context.journal if event.type == "reply"}
+    return answer_locally(job, journaled, context.sink, context.stop)
 
 
-def answer_locally(job: LocalLabelJob, told: AbstractSet[str], sink: EventSink, stop: Callable[[], bool]) -> bool:
-    """Answer every request whose sample is not in `told`, and journal each reply; False if it was stopped.
+def answer_locally(job: LocalLabelJob, journaled: AbstractSet[str], sink: EventSink, stop: Callable[[], bool]) -> bool:
+    """Answer every request whose sample is not in `journaled`, and journal each reply; False if it was stopped.
 
     Raises:
         MissingPart: if the model can't be loaded.
     """
-    items = {item["sample_id"]: item for item in read_lines(job.file) if item["sample_id"] not in told}
+    items = {item["sample_id"]: item for item in read_lines(job.file) if item["sample_id"] not in journaled}
     if not items:
         return True
     student = StudentConfig(model=job.model, generate_tokens=job.max_tokens, generate_batch=job.batch)

@@ -72,8 +72,8 @@ class Resident:
         with self.wearing(adapter) as model:
             writer = Writer(model, self.tokenizer, self.student.generate_tokens, 1)
             wrote = writer.write_aloud(tuple(prompt), tell)
-        told = {"text": wrote.text, "tokens": wrote.tokens, "finished": wrote.finished}
-        return {**told, "seconds": wrote.latency_s}
+        reply = {"text": wrote.text, "tokens": wrote.tokens, "finished": wrote.finished}
+        return {**reply, "seconds": wrote.latency_s}
 
 
 def open_resident(student: StudentConfig) -> Resident:

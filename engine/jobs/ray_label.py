@@ -42,16 +42,16 @@ ADDRESS = "TACIT_RAY_ADDRESS"
 
 def run(job: RayLabelJob, context: JobContext) -> bool:
     """Ask what the journal and the shards do not hold yet; False if it was stopped before the end."""
-    told = Counter(event.data["sample_id"] for event in context.journal if event.type == "reply")
-    return answer_on_ray(job, context.folder, told, context.sink, context.stop)
+    journaled = Counter(event.data["sample_id"] for event in context.journal if event.type == "reply")
+    return answer_on_ray(job, context.folder, journaled, context.sink, context.stop)
 
 
 def answer_on_ray(
-    job: RayLabelJob, folder: Path, told: Mapping[str, int], sink: EventSink, stop: Callable[[], bool]
+    job: RayLabelJob, folder: Path, journaled: Mapping[str, int], sink: EventSink, stop: Callable[[], bool]
 ) -> bool:
     """Ask what has neither a row in a shard nor an event yet, then journal all shards; False if stopped.
 
-    `told` counts the events of each sample that are journaled. A file named `stop` in the folder keeps it from asking.
+    `journaled` counts each sample's events in the journal. A file named `stop` in the folder keeps it from asking.
     What the shards hold is journaled without the key of this machine.
 
     Raises:
@@ -63,7 +63,7 @@ def answer_on_ray(
     shards = folder / "shards"
     shards.mkdir(exist_ok=True)
     written = {event["sample_id"] for event in _read_shards(shards)}
-    items = [item for item in read_lines(job.file) if item["sample_id"] not in written.union(told)]
+    items = [item for item in read_lines(job.file) if item["sample_id"] not in written.union(journaled)]
     flag = folder / STOP_FILE
     try:
         if items and not stop() and not flag.exists():
@@ -72,13 +72,13 @@ def answer_on_ray(
     finally:
         redactor = Redactor()
         redactor.add(os.environ.get(job.teacher["key_variable"] or "", ""))
-        _journal_shards(shards, told, sink, redactor)
+        _journal_shards(shards, journaled, sink, redactor)
     return not stop()
 
 
-def _journal_shards(shards: Path, told: Mapping[str, int], sink: EventSink, redactor: Redactor) -> None:
+def _journal_shards(shards: Path, journaled: Mapping[str, int], sink: EventSink, redactor: Redactor) -> None:
     """Journal what stands in the shards, leaving out as many attempts of a sample as were journaled before."""
-    left = Counter(told)
+    left = Counter(journaled)
     for event in _read_shards(shards):
         if left[event["sample_id"]] > 0:
             left[event["sample_id"]] -= 1

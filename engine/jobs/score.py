@@ -61,8 +61,8 @@ def run(job: ScoreJob, context: JobContext) -> bool:
                 done[place] = (verified.label, verified.correct)
                 file.write(f"{json.dumps([place, *done[place]])}\n")
             label, correct = done[place]
-            found = asdict(asked.item) | {"kind": asked.query.kind, "label": label, "correct": correct}
-            items.setdefault(asked.step, []).append(EvalItem(**found))
+            fields = asdict(asked.item) | {"kind": asked.query.kind, "label": label, "correct": correct}
+            items.setdefault(asked.step, []).append(EvalItem(**fields))
             if place % _TOLD_EVERY == 0:
                 file.flush()
                 context.sink.emit("progress", step="scores answers", done=place, of=len(lines))
@@ -75,11 +75,11 @@ def run(job: ScoreJob, context: JobContext) -> bool:
 
 def _read_verdicts(path: Path) -> dict[int, tuple[str | None, bool | None]]:
     """What an earlier start verified; a last line that it could not finish is left out."""
-    found: dict[int, tuple[str | None, bool | None]] = {}
+    verdicts: dict[int, tuple[str | None, bool | None]] = {}
     if path.exists():
         whole = path.read_bytes().rpartition(b"\n")[0]
         path.write_bytes(whole + b"\n" if whole else b"")
         for line in whole.decode("utf-8").splitlines():
             place, label, correct = json.loads(line)
-            found[place] = (label, correct)
-    return found
+            verdicts[place] = (label, correct)
+    return verdicts

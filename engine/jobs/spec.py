@@ -222,8 +222,8 @@ def takes_all_devices(kind: str) -> bool:
 
 def write_spec(folder: Path, payload: Payload) -> None:
     """Write what a worker is to do into its folder, with paths relative to it."""
-    told = payload.model_dump(mode="json", context={"folder": folder})
-    write_atomically(folder / SPEC_FILE, {"kind": payload.kind, "payload": told})
+    data = payload.model_dump(mode="json", context={"folder": folder})
+    write_atomically(folder / SPEC_FILE, {"kind": payload.kind, "payload": data})
 
 
 def read_spec(folder: Path) -> Payload:

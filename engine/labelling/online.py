@@ -87,7 +87,7 @@ async def _ask_all(work: LabelWork, teacher: Teacher, sink: EventSink, caller: C
             if tally.halted.is_set() or caller.stop():
                 return
             try:
-                tally.count(await _ask_one(work, teacher, query, key, _Told(sink, caller)))
+                tally.count(await _ask_one(work, teacher, query, key, _CallContext(sink, caller)))
             except Stopped:
                 return
             except CapReached as error:
@@ -106,11 +106,11 @@ async def _ask_all(work: LabelWork, teacher: Teacher, sink: EventSink, caller: C
 
 async def run_all(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Run side by side; all come to their end before the first error of any is raised."""
-    found = await asyncio.gather(*parts, return_exceptions=True)
-    for result in found:
+    results = await asyncio.gather(*parts, return_exceptions=True)
+    for result in results:
         if isinstance(result, BaseException):
             raise result
-    return [result for result in found if not isinstance(result, BaseException)]
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def sample_ids(work: LabelWork, teacher: Teacher) -> dict[str, str]:
@@ -157,12 +157,12 @@ def render_request(work: LabelWork, query: Query, key: SampleKey) -> Request:
     return Request(query, work.purpose, system, user, reply_schema(work.task), draw=key.draw, key=sent_as)
 
 
-class _Told(NamedTuple):
+class _CallContext(NamedTuple):
     sink: EventSink
     caller: Caller
 
 
-async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleKey, told: _Told) -> str:
+async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleKey, context: _CallContext) -> str:
     """Ask one query; returns which of the tally's numbers it counts for."""
     about = About(key.id, query.id, teacher.spec.name, work.purpose, key.prompt_hash, key.draw)
     result: list[str] = []
@@ -170,13 +170,13 @@ async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleK
     def tell(outcome: Outcome) -> None:
         if outcome.error is not None:
             if outcome.error.kind is not ErrorKind.UNKNOWN_QUERY:
-                journal(told.sink, about, outcome, outcome.error.kind, str(outcome.error))
+                journal(context.sink, about, outcome, outcome.error.kind, str(outcome.error))
         else:
-            failed = journal_reply(told.sink, work.task, query, about, outcome)
+            failed = journal_reply(context.sink, work.task, query, about, outcome)
             result.append("failures" if failed else "samples")
 
     try:
-        await told.caller.call(teacher, render_request(work, query, key), tell)
+        await context.caller.call(teacher, render_request(work, query, key), tell)
     except TeacherError as error:
         if error.kind is ErrorKind.UNKNOWN_QUERY:
             return "declined"
@@ -220,15 +220,15 @@ def _why_unread(query: Query, text: str) -> Unread:
     """What is wrong with a reply that the task could not read."""
     if not text.strip():
         return Unread(ErrorKind.UNPARSABLE, "the reply is empty: it holds no label")
-    found = read_reply(text)
-    if found is None:
+    reply = read_reply(text)
+    if reply is None:
         return Unread(ErrorKind.UNPARSABLE, "the reply holds no label")
-    label = " ".join(found.label.split())
-    told = label if len(label) <= _MOST_TOLD else f"{label[:_MOST_TOLD]} ..."
+    label = " ".join(reply.label.split())
+    short = label if len(label) <= _MOST_TOLD else f"{label[:_MOST_TOLD]} ..."
     if query.choices:
         letters = ", ".join(choice.letter for choice in query.choices)
-        return Unread(ErrorKind.NOT_A_CHOICE, f"the label {told!r} is not among the choices ({letters})")
-    return Unread(ErrorKind.UNPARSABLE, f"the label {told!r} is no answer that this task can read")
+        return Unread(ErrorKind.NOT_A_CHOICE, f"the label {short!r} is not among the choices ({letters})")
+    return Unread(ErrorKind.UNPARSABLE, f"the label {short!r} is no answer that this task can read")
 
 
 def _sample(task: Task, query: Query, draw: int, parsed: ParsedReply) -> dict[str, Any]:

@@ -118,15 +118,15 @@ class Plan(Config):
     @property
     def missing(self) -> list[str]:
         """What the plan names and is not installed here; such a plan can be looked at, and not run."""
-        found = self.selection.missing if self.selection else []
+        missing = self.selection.missing if self.selection else []
         for step in self.steps:
             if isinstance(step, Compress) and step.by not in COMPRESSORS.names():
-                found.append(f"the compressor {step.by}")
+                missing.append(f"the compressor {step.by}")
             if isinstance(step, Train):
                 taught = (step.dataset, *(source.dataset for source in step.replay))
-                found += [f"the dataset {name}" for name in taught if name not in DATASETS.names()]
-                found += [] if step.train.loss in LOSSES.names() else [f"the loss {step.train.loss}"]
-        return list(dict.fromkeys(found))
+                missing += [f"the dataset {name}" for name in taught if name not in DATASETS.names()]
+                missing += [] if step.train.loss in LOSSES.names() else [f"the loss {step.train.loss}"]
+        return list(dict.fromkeys(missing))
 
     @property
     def evaluated(self) -> list[Evaluate]:

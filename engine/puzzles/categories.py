@@ -46,8 +46,8 @@ def _read(text: str) -> tuple[str, str, dict[str, str], dict[str, str]]:
 
 
 def _others(colours: dict[str, str], answer: str) -> tuple[str, ...]:
-    told = [colour for colour in colours.values() if colour != answer]
-    return tuple(told + [colour for colour in _COLOURS if colour != answer and colour not in told][:2])
+    stated = [colour for colour in colours.values() if colour != answer]
+    return tuple(stated + [colour for colour in _COLOURS if colour != answer and colour not in stated][:2])
 
 
 def forward(text: str) -> Solution:

@@ -62,21 +62,23 @@ def _decode(what: str, paths: Sequence[Path]) -> Iterator[list[Any]]:
     )
     if process.stdout is None:
         raise RuntimeError("a pipe was asked for")
-    told: str | None = f"needs more than {MEMORY // 2**20} MiB of memory to read; write it with shorter cells or rows"
+    problem: str | None = (
+        f"needs more than {MEMORY // 2**20} MiB of memory to read; write it with shorter cells or rows"
+    )
     try:
         for line in process.stdout:
             data = json.loads(line)
             if isinstance(data, dict):
-                told = data["problem"]
+                problem = data["problem"]
                 break
             yield data
     finally:
         process.kill()
         process.stdout.close()
         process.wait()
-    if told is not None:
+    if problem is not None:
         names = ", ".join(path.name for path in paths[:1])
-        raise InputError(f"{names} {told}" if len(paths) == 1 else f"one of its tables {told}")
+        raise InputError(f"{names} {problem}" if len(paths) == 1 else f"one of its tables {problem}")
 
 
 def _environment() -> dict[str, str]:

@@ -123,17 +123,17 @@ def _follow(at: _At, text: str, delimiter: str) -> tuple[_At, bool]:
     place, opens = 0, False
     while place < len(text):
         if at is _At.QUOTED:
-            found = text.find('"', place)
-            if found < 0:
+            quote = text.find('"', place)
+            if quote < 0:
                 return at, opens
-            at, place = _At.CLOSING, found + 1
+            at, place = _At.CLOSING, quote + 1
         elif at is _At.CLOSING:
             at, place = (_At.QUOTED, place + 1) if text[place] == '"' else (_At.PLAIN, place)
         elif at is _At.BEGIN and text[place] == '"':
             at, place, opens = _At.QUOTED, place + 1, True
         else:
-            found = text.find(delimiter, place)
-            if found < 0:
+            end = text.find(delimiter, place)
+            if end < 0:
                 return _At.PLAIN, opens
-            at, place = _At.BEGIN, found + 1
+            at, place = _At.BEGIN, end + 1
     return at, opens

@@ -21,12 +21,12 @@ class _Twice(ValueError):
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         seen: set[str] = set()
         name = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise _Twice(f"two fields have the name {name[:40]!r}")
-    return found
+    return fields
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
@@ -113,7 +113,7 @@ class _Text:
     def __init__(self, path: Path) -> None:
         self._name = path.name
         self._pieces = read_pieces(path)
-        self._held = ""
+        self._buffer = ""
         self._place = 0
         self._line = 1
         self._counted = 0
@@ -122,7 +122,7 @@ class _Text:
     @property
     def line(self) -> int:
         """The line of the file that one is in."""
-        self._line += self._held.count("\n", self._counted, self._place)
+        self._line += self._buffer.count("\n", self._counted, self._place)
         self._counted = self._place
         return self._line
 
@@ -131,30 +131,30 @@ class _Text:
         if self._over:
             return False
         self._line, self._counted = self.line, 0
-        rest = self._held[self._place :]
-        parts, found = [rest], 0
-        while found < size and (piece := next(self._pieces, "")):
+        rest = self._buffer[self._place :]
+        parts, added = [rest], 0
+        while added < size and (piece := next(self._pieces, "")):
             parts.append(piece)
-            found += len(piece)
-        self._held, self._place, self._over = "".join(parts), 0, found < size
-        return found > 0
+            added += len(piece)
+        self._buffer, self._place, self._over = "".join(parts), 0, added < size
+        return added > 0
 
     def peek(self) -> str:
         """The next character that is no space; empty at the end."""
         while True:
-            while self._place < len(self._held):
-                if self._held[self._place] not in _SPACE:
-                    return self._held[self._place]
+            while self._place < len(self._buffer):
+                if self._buffer[self._place] not in _SPACE:
+                    return self._buffer[self._place]
                 self._place += 1
             if not self._more(_WINDOW):
                 return ""
 
     def _take(self, *wanted: str) -> str:
-        found = self.peek()
-        if found not in wanted or not found:
+        character = self.peek()
+        if character not in wanted or not character:
             raise self._broken(f"{' or '.join(wanted)} is missing")
         self._place += 1
-        return found
+        return character
 
     def _broken(self, why: str) -> InputError:
         return InputError(f"{self._name} is not JSON: {why} in line {self.line:,}")
@@ -176,22 +176,22 @@ class _Text:
         """
         self.peek()
         while True:
-            found, end, problem, broken = self._decode()
-            if not broken and (end < len(self._held) or self._over):
+            value, end, problem, broken = self._decode()
+            if not broken and (end < len(self._buffer) or self._over):
                 self._place = end
-                return found, problem
-            held = len(self._held) - self._place
-            if held > MAX_ROW:
+                return value, problem
+            length = len(self._buffer) - self._place
+            if length > MAX_ROW:
                 raise self._broken(f"a value is {too_long()}, or does not end,")
-            if not self._more(max(_WINDOW, held)) and broken:
+            if not self._more(max(_WINDOW, length)) and broken:
                 raise self._broken(broken)
 
     def _decode(self) -> tuple[Any, int, str | None, str]:
         """What is held from here on as a value, its end, what is wrong with it; or why there is none (yet)."""
         try:
-            return *_DECODER.raw_decode(self._held, self._place), None, ""
+            return *_DECODER.raw_decode(self._buffer, self._place), None, ""
         except _Twice as error:
-            return *json.JSONDecoder().raw_decode(self._held, self._place), str(error), ""
+            return *json.JSONDecoder().raw_decode(self._buffer, self._place), str(error), ""
         except json.JSONDecodeError as error:
             return None, 0, None, error.msg
         except ValueError:

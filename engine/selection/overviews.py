@@ -57,14 +57,14 @@ def sweep_threshold(confidence: Floats, query: Ints, label: Ints, steps: int = 4
     queries = len(np.unique(query))
     coverage, agreement = np.zeros(steps), np.full(steps, np.nan)
     for place, threshold in enumerate(thresholds):
-        held = value >= threshold - 1e-9
-        if not held.any():
+        kept = value >= threshold - 1e-9
+        if not kept.any():
             continue
-        _, inverse, size = np.unique(group[held], return_inverse=True, return_counts=True)
+        _, inverse, size = np.unique(group[kept], return_inverse=True, return_counts=True)
         low = np.full(len(size), np.iinfo(np.int64).max)
         high = np.full(len(size), -1)
-        np.minimum.at(low, inverse, label[held])
-        np.maximum.at(high, inverse, label[held])
+        np.minimum.at(low, inverse, label[kept])
+        np.maximum.at(high, inverse, label[kept])
         coverage[place] = len(size) / queries
         several = size > 1
         if several.any():
@@ -98,11 +98,11 @@ def find_close_pairs(vectors_ND: NDArray[np.float32], threshold: float) -> list[
     Raises:
         StateError: if there are more than a million of them.
     """
-    found: list[tuple[int, int, float]] = []
+    pairs: list[tuple[int, int, float]] = []
     for begin in range(0, len(vectors_ND), _BLOCK):
         block_BN = vectors_ND[begin : begin + _BLOCK] @ vectors_ND[begin:].T
         rows, columns = np.nonzero((block_BN >= threshold) & np.triu(np.ones(block_BN.shape, dtype=bool), 1))
-        if len(found) + len(rows) > MOST_FOUND:
+        if len(pairs) + len(rows) > MOST_FOUND:
             raise StateError(f"more than {MOST_FOUND:,} pairs are that close; raise the threshold")
-        found += [(begin + int(i), begin + int(j), float(block_BN[i, j])) for i, j in zip(rows, columns, strict=True)]
-    return found
+        pairs += [(begin + int(i), begin + int(j), float(block_BN[i, j])) for i, j in zip(rows, columns, strict=True)]
+    return pairs

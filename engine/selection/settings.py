@@ -86,9 +86,9 @@ class SelectionConfig(Config):
             if name in ("weights", "temperature"):
                 config = read_config(SelectionConfig, {**config.model_dump(), name: value})
                 continue
-            held = next((rule for rule in config.rules if name in type(rule).model_fields), None)
-            kind = held.kind if held else _find_owner(name)
-            given = (held.model_dump() if held else {}) | {"kind": kind, name: value}
+            owner = next((rule for rule in config.rules if name in type(rule).model_fields), None)
+            kind = owner.kind if owner else _find_owner(name)
+            given = (owner.model_dump() if owner else {}) | {"kind": kind, name: value}
             config = config.with_rule(read_config(RULES.get(kind), given))
         return config
 
@@ -217,12 +217,12 @@ def _parse_rule(text: str) -> dict[str, str]:
     kind, _, settings = (part.strip() for part in text.partition(":"))
     RULES.get(kind)
     pairs = [part for part in settings.split(",") if part.strip()]
-    told = f"rule {text}: give RULE or RULE:SETTING=VALUE, as {Threshold().kind}:threshold=0.9"
-    return {**dict(_split(pair, told) for pair in pairs), "kind": kind}
+    usage = f"rule {text}: give RULE or RULE:SETTING=VALUE, as {Threshold().kind}:threshold=0.9"
+    return {**dict(_split(pair, usage) for pair in pairs), "kind": kind}
 
 
-def _split(pair: str, told: str) -> tuple[str, str]:
+def _split(pair: str, usage: str) -> tuple[str, str]:
     name, equal, value = pair.partition("=")
     if not equal:
-        raise ConfigError(told)
+        raise ConfigError(usage)
     return name.strip(), value.strip()

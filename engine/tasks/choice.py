@@ -71,8 +71,8 @@ class ChoiceTask:
         """A query with its options at the end, as "A) first option"; at least two, lettered from A on without gap."""
         lines = text.splitlines()
         choices: list[Choice] = []
-        while lines and (found := _OPTION.fullmatch(lines[-1])):
-            choices.insert(0, Choice(found[1], found[2]))
+        while lines and (option := _OPTION.fullmatch(lines[-1])):
+            choices.insert(0, Choice(option[1], option[2]))
             lines.pop()
         expected = [chr(ord("A") + place) for place in range(len(choices))]
         asked = "\n".join(lines).strip()
@@ -190,8 +190,8 @@ def _agrees(letters: dict[str, str], letter: str, rest: str) -> bool:
         _alike(folded, text) for other, text in letters.items() if other != letter
     ):
         return True
-    told = {other: len(text) for other, text in letters.items() if text and f"{folded} ".startswith(f"{text} ")}
-    return letter in told and told[letter] == max(told.values())
+    lengths = {other: len(text) for other, text in letters.items() if text and f"{folded} ".startswith(f"{text} ")}
+    return letter in lengths and lengths[letter] == max(lengths.values())
 
 
 def _alike(said: str, text: str) -> bool:

@@ -68,10 +68,10 @@ class CustomTask:
         if self.match == "exact":
             return mine == self.normalise(query, gold)
         try:
-            found = regex.fullmatch(gold, label.strip(), flags=regex.IGNORECASE, timeout=_PATTERN_SECONDS)
+            match = regex.fullmatch(gold, label.strip(), flags=regex.IGNORECASE, timeout=_PATTERN_SECONDS)
         except (regex.error, TimeoutError):
             return False
-        return found is not None
+        return match is not None
 
 
 def _read_statement(statement: Statement) -> str | None:

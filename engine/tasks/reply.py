@@ -57,15 +57,15 @@ def read_reply_as(text: str, read: Callable[[Statement], str | None], asked: str
     thought, visible = split_thought(text)
     if visible is None:
         return None
-    found = _from_object(visible)
-    if found is not None:
-        label = read(Statement(found.label))
-        found = None if label is None else found._replace(label=label)
+    reply = _from_object(visible)
+    if reply is not None:
+        label = read(Statement(reply.label))
+        reply = None if label is None else reply._replace(label=label)
     elif not any(_OPENED.match(visible, place) for place in _braces(visible)):
-        found = _from_text(visible, read, asked)
-    if found is None or (visible != text and "\n" in found.label):  # no label spans what was cut out
+        reply = _from_text(visible, read, asked)
+    if reply is None or (visible != text and "\n" in reply.label):  # no label spans what was cut out
         return None
-    return found if found.rationale or not thought else found._replace(rationale=thought)
+    return reply if reply.rationale or not thought else reply._replace(rationale=thought)
 
 
 def shorten(text: str, most: int) -> str:

@@ -98,7 +98,7 @@ def find_statements(text: str, asked: str = "") -> list[Statement]:
     text = text.strip()
     text = text[: _run_on(text, asked)]
     markers = [match for match in _MARKER.finditer(text) if _marks(match)][-_MOST_MARKERS:]
-    found: list[Statement] = []
+    statements: list[Statement] = []
     first, covered = 0, 0
     for index, marker in enumerate(markers):
         if index and text[markers[index - 1].end() : marker.start()].strip(" *_:"):
@@ -110,8 +110,8 @@ def find_statements(text: str, asked: str = "") -> list[Statement]:
         if not label or (marker["hash"] is not None and _HEADING.match(label)):
             continue
         covered = end
-        found.append(Statement(label, text, markers[first].start(), end, _mark(marker)))
-    return found
+        statements.append(Statement(label, text, markers[first].start(), end, _mark(marker)))
+    return statements
 
 
 def _run_on(text: str, asked: str) -> int:

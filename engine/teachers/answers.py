@@ -74,14 +74,14 @@ def raise_error_object(data: Mapping[str, Any], key: str | None) -> None:
     if not error:
         return
     parts = error if isinstance(error, Mapping) else {"message": error}
-    told = redact(str(parts.get("message") or json.dumps(parts, ensure_ascii=False)), key)
+    message = redact(str(parts.get("message") or json.dumps(parts, ensure_ascii=False)), key)
     raw = redact(json.dumps(data, ensure_ascii=False), key)
     codes = " ".join(str(parts.get(name)) for name in ("code", "type")).lower()
     status = _read_status(parts.get("code")) or next((s for code, s in _STATUS_OF.items() if code in codes), None)
     if status is not None:
         meant = explain(status, raw)
-        raise TeacherError(meant.kind, str(explain(status, told)), raw)
-    short = told if len(told) <= 500 else f"{told[:500]} ..."
+        raise TeacherError(meant.kind, str(explain(status, message)), raw)
+    short = message if len(message) <= 500 else f"{message[:500]} ..."
     raise TeacherError(ErrorKind.SERVER, f"the provider sent an error in place of an answer: {short}", raw)
 
 

@@ -70,8 +70,8 @@ class MistralChat:
                 async for event in stream:
                     _grow(draft, event.data)
         except ResponseValidationError as error:
-            told = f"the provider failed in the middle of its answer: {error.body}"
-            raise draft.failed(ErrorKind.SERVER, told) from None
+            message = f"the provider failed in the middle of its answer: {error.body}"
+            raise draft.failed(ErrorKind.SERVER, message) from None
         except MistralError as error:
             if error.status_code < 400:  # it sent something else than a stream
                 return self.read(error.body)
@@ -138,8 +138,8 @@ class MistralChat:
         except _FAILURES as error:
             raise self._explain(error) from None
         over = job.status in ("SUCCESS", "FAILED", "TIMEOUT_EXCEEDED", "CANCELLED")
-        told = redact("; ".join(error.message for error in job.errors), self._key)
-        failed = f"the batch failed: {told or 'no reason given'}" if job.status == "FAILED" else ""
+        reasons = redact("; ".join(error.message for error in job.errors), self._key)
+        failed = f"the batch failed: {reasons or 'no reason given'}" if job.status == "FAILED" else ""
         return BatchState(over, job.completed_requests, failed)
 
     async def batch_results(self, batch_id: str) -> list[BatchResult]:

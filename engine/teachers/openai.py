@@ -160,8 +160,10 @@ class OpenAIChat:
         except openai.OpenAIError as error:
             raise self._explain(error) from None
         over = batch.status in ("completed", "expired", "cancelled", "failed")
-        told = "; ".join(str(e.message) for e in (batch.errors.data or [])) if batch.errors else ""
-        failed = f"the batch failed: {redact(told, self._key) or 'no reason given'}" if batch.status == "failed" else ""
+        reasons = "; ".join(str(e.message) for e in (batch.errors.data or [])) if batch.errors else ""
+        failed = (
+            f"the batch failed: {redact(reasons, self._key) or 'no reason given'}" if batch.status == "failed" else ""
+        )
         return BatchState(over, batch.request_counts.completed if batch.request_counts else 0, failed)
 
     async def batch_results(self, batch_id: str) -> list[BatchResult]:

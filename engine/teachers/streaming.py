@@ -64,9 +64,9 @@ class Draft:
 
     def failed(self, kind: ErrorKind, message: str) -> TeacherError:
         """The error that ends this answer, with what came of it and what it is known to have cost."""
-        told = redact(message, self.key)
-        told = told if len(told) <= MAX_ERROR else f"{told[:MAX_ERROR]} ..."
-        return TeacherError(kind, told, self.text, tokens=count_tokens(self.usage))
+        redacted = redact(message, self.key)
+        redacted = redacted if len(redacted) <= MAX_ERROR else f"{redacted[:MAX_ERROR]} ..."
+        return TeacherError(kind, redacted, self.text, tokens=count_tokens(self.usage))
 
     def end(self) -> Answer:
         """The whole answer, when the stream is over.

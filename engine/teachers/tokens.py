@@ -35,11 +35,11 @@ def find_counter(spec: TeacherSpec) -> Counter | None:
 @cache
 def _find_within(model: str) -> Counter | None:
     """As `_find_at_openai`, for as long as a quote may wait."""
-    found: list[Counter | None] = []
-    thread = threading.Thread(target=lambda: found.append(_find_at_openai(model)), daemon=True)
+    counters: list[Counter | None] = []
+    thread = threading.Thread(target=lambda: counters.append(_find_at_openai(model)), daemon=True)
     thread.start()
     thread.join(_PATIENCE_S)
-    return found[0] if found else None
+    return counters[0] if counters else None
 
 
 def _find_at_openai(model: str) -> Counter | None:
@@ -74,7 +74,7 @@ def _read_file(file: str) -> Counter | None:
         return None
 
     def lengths(texts: Sequence[str]) -> list[int]:
-        found = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [len(encoding.ids) for encoding in found]
+        encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
 
     return Counter("the model's own tokenizer", lengths)

@@ -66,5 +66,5 @@ _NAMES = {"loss": "loss", "eval_loss": "validation_loss", "learning_rate": "lear
 
 def last_complete_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that was written to its end."""
-    found = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
+    checkpoints = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    return max(checkpoints, key=lambda path: int(path.name.split("-")[1]), default=None)

@@ -131,16 +131,16 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     device = pick_device()
     tokenizer = load_tokenizer(job.student)
     rows = _encode_rows(job, tokenizer)
-    sink.emit("rows", step=job.name, train=len(rows.train), validation=len(rows.held), dropped=rows.dropped)
+    sink.emit("rows", step=job.name, train=len(rows.train), validation=len(rows.validation), dropped=rows.dropped)
     model = open_adapter(job, device)
     updates = job.train.updates or math.ceil(job.train.epochs * len(rows.train) / job.train.batch_size)
     order = order_rows(len(rows.train), job.train.batch_size, updates, job.student.seed)
     per_update = sum(len(rows.train[index].input_ids) for index in order) / updates
     trainer = CompletionTrainer(
         model=model,
-        args=_arguments(job, device, updates, bool(rows.held), each),
+        args=_arguments(job, device, updates, bool(rows.validation), each),
         train_dataset=_as_dataset([rows.train[index] for index in order]),
-        eval_dataset=_as_dataset(rows.held) if rows.held else None,
+        eval_dataset=_as_dataset(rows.validation) if rows.validation else None,
         processing_class=tokenizer,
         callbacks=[ReportToEvents(sink, job.name, per_update, stop)],
     )
@@ -158,34 +158,34 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
 
 def _sum_up(state: TrainerState, rows: _Rows, updates: int, tokens_per_update: float) -> StageResult:
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
-    held_losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+    validation_losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
     return StageResult(
         finished=state.global_step >= updates,
         updates=state.global_step,
         train_rows=len(rows.train),
-        validation_rows=len(rows.held),
+        validation_rows=len(rows.validation),
         dropped=rows.dropped,
         tokens=int(tokens_per_update * state.global_step),
         first_loss=losses[0] if losses else None,
         final_loss=losses[-1] if losses else None,
-        validation_loss=held_losses[-1] if held_losses else None,
+        validation_loss=validation_losses[-1] if validation_losses else None,
     )
 
 
 class _Rows(NamedTuple):
     train: list[Encoded]
-    held: list[Encoded]
+    validation: list[Encoded]
     dropped: int
 
 
 def _encode_rows(job: StageJob, tokenizer: Any) -> _Rows:
     """Rows to train on and rows withheld, without those that are too long."""
-    train_rows, held_rows = split_validation(job.rows, job.train.validation)
+    train_rows, validation_rows = split_validation(job.rows, job.train.validation)
     train, dropped = _encode(tokenizer, train_rows, job.train)
-    held, held_dropped = _encode(tokenizer, held_rows, job.train)
+    validation, validation_dropped = _encode(tokenizer, validation_rows, job.train)
     if not train:
         raise StateError(f"stage {job.name}: no row of {len(job.rows)} fits into {job.train.max_tokens} tokens")
-    return _Rows(train, held, dropped + held_dropped)
+    return _Rows(train, validation, dropped + validation_dropped)
 
 
 def _encode(tokenizer: Any, rows: Sequence[StageRow], train: TrainConfig) -> tuple[list[Encoded], int]:

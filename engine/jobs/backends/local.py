@@ -48,8 +48,8 @@ class LocalBackend:
         if _find(handle) is not None:
             return None
         with suppress(OSError, ValueError, LookupError, TypeError):  # no word, or none that can be read
-            told = json.loads((bundle / STATUS_FILE).read_text("utf-8"))
-            return Outcome(JobStatus(told["status"]), str(told["message"]))
+            status = json.loads((bundle / STATUS_FILE).read_text("utf-8"))
+            return Outcome(JobStatus(status["status"]), str(status["message"]))
         last = _last_words(bundle / LOG_FILE)
         message = f"its process is gone; what it had journaled is kept, resume goes on.{last}"
         return Outcome(JobStatus.INTERRUPTED, message)
