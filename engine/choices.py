@@ -32,14 +32,14 @@ def read_choices(value: Any) -> tuple[Choice, ...]:
     pairs = _pair(_load(value))
     if len(pairs) > MOST:
         raise InputError(f"{len(pairs)} choices; at most {MOST} can be lettered")
-    found = [(plain_text(letter), text) for letter, text in pairs if not _is_gap(text)]
-    if any(isinstance(text, (dict, list)) or not str(text).strip() for _, text in found):
+    filled = [(plain_text(letter), text) for letter, text in pairs if not _is_gap(text)]
+    if any(isinstance(text, (dict, list)) or not str(text).strip() for _, text in filled):
         raise InputError("the choices are neither a list nor letters with texts")
-    letters = [letter.upper() for letter, _ in found]
+    letters = [letter.upper() for letter, _ in filled]
     twice = next((letter for letter in letters if letters.count(letter) > 1), None)
     if twice is not None:
         raise InputError(f"two choices have the letter {twice[:40]}")
-    return tuple(Choice(letter, str(text)) for letter, text in found)
+    return tuple(Choice(letter, str(text)) for letter, text in filled)
 
 
 def _is_gap(text: Any) -> bool:

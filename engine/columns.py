@@ -96,20 +96,20 @@ def find_columns(names: Sequence[str], overrides: Mapping[str, str]) -> dict[str
         InputError: if an override names no column.
     """
     lowered = {name.lower(): name for name in names}
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for role, guesses in _GUESSES.items():
         if role in overrides:
             if not overrides[role]:  # the user says that the file has none
                 continue
             if overrides[role] not in names:
                 raise InputError(f"there is no column {overrides[role]!r}; the file has {_list(names)}")
-            found[role] = overrides[role]
+            columns[role] = overrides[role]
             continue
-        taken = {*found.values(), *overrides.values()}
+        taken = {*columns.values(), *overrides.values()}
         match = next((lowered[g] for g in guesses if g in lowered and lowered[g] not in taken), None)
         if match is not None:
-            found[role] = match
-    return found
+            columns[role] = match
+    return columns
 
 
 def guess_columns(names: Sequence[str], overrides: Mapping[str, str]) -> Columns:
@@ -119,10 +119,10 @@ def guess_columns(names: Sequence[str], overrides: Mapping[str, str]) -> Columns
         NoQueryColumn: if none looks like a query.
         InputError: if an override names no column.
     """
-    found = find_columns(names, overrides)
-    if "query" not in found:
+    columns = find_columns(names, overrides)
+    if "query" not in columns:
         raise NoQueryColumn(f"which column holds the queries? None looks like it among {_list(names)}")
-    return Columns(**found)
+    return Columns(**columns)
 
 
 def _list(names: Sequence[str]) -> str:
@@ -171,12 +171,12 @@ def take_block(records: Iterator[Record], most: int) -> list[Record]:
 
 
 def _read_block(records: Sequence[Record], columns: Columns, heldout: float, task: Task | None) -> ImportedQueries:
-    found = ImportedQueries([], {}, [], 0)
+    imported = ImportedQueries([], {}, [], 0)
     queries: dict[str, Query] = {}
     duplicates = 0
     for record in records:
         if record.lines > 1:
-            found.spans.append(Span(record.row, record.line, record.lines))
+            imported.spans.append(Span(record.row, record.line, record.lines))
         try:
             if record.error is not None:
                 raise InputError(record.error)
@@ -184,7 +184,7 @@ def _read_block(records: Sequence[Record], columns: Columns, heldout: float, tas
             if task is not None and task.lettered and not query.choices:
                 raise InputError(f"no choices, but the project's task is {task.title}")
         except InputError as error:
-            found.errors.append(RowError(record.row, f"{error}{_say_lines(record)}"))
+            imported.errors.append(RowError(record.row, f"{error}{_say_lines(record)}"))
             continue
         if query.id in queries:
             duplicates += 1
@@ -192,11 +192,11 @@ def _read_block(records: Sequence[Record], columns: Columns, heldout: float, tas
         queries[query.id] = query
         gold, problem = _read_gold(record.values, columns, task, query)
         if problem is not None:
-            found.notes.append(RowError(record.row, f"{problem}; the query is taken without it"))
+            imported.notes.append(RowError(record.row, f"{problem}; the query is taken without it"))
         if gold is not None:
-            found.golds[query.id] = gold
-    found.queries.extend(queries.values())
-    return replace(found, duplicates=duplicates)
+            imported.golds[query.id] = gold
+    imported.queries.extend(queries.values())
+    return replace(imported, duplicates=duplicates)
 
 
 def _say_lines(record: Record) -> str:
@@ -309,12 +309,12 @@ def read_outputs(records: Iterable[Record], queries: Sequence[Query], teacher: s
 
 def _index(queries: Sequence[Query]) -> dict[str, tuple[str, ...]]:
     """Query ids by the user's key, by id and by text; several where one name stands for several queries."""
-    found: dict[str, set[str]] = {}
+    by_name: dict[str, set[str]] = {}
     for query in queries:
         for name in (query.key, query.id, query.text):
             if name is not None:
-                found.setdefault(name, set()).add(query.id)
-    return {name: tuple(sorted(ids)) for name, ids in found.items()}
+                by_name.setdefault(name, set()).add(query.id)
+    return {name: tuple(sorted(ids)) for name, ids in by_name.items()}
 
 
 def _pick(values: Mapping[str, Any], *names: str) -> Any:
@@ -340,8 +340,8 @@ def _read_recording(values: Mapping[str, Any]) -> tuple[Recording, list[str]]:
     answer = _pick(values, "answer") if raw is not None else _pick(values, "answer", "label")
     factors, left_out = _read_scores(_pick(values, "scores", "factors"))
     rationale = str(_pick(values, "rationale", "reasoning", "explanation") or "")
-    told = None if answer is None else plain_text(answer)
-    return Recording(rationale, told, None if raw is None else str(raw), factors), left_out
+    label = None if answer is None else plain_text(answer)
+    return Recording(rationale, label, None if raw is None else str(raw), factors), left_out
 
 
 def _read_scores(scores: Any) -> tuple[dict[str, float], list[str]]:

@@ -256,15 +256,15 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     waiting = [error]
     while waiting:
-        found = waiting.pop(0)
-        if id(found) in seen:
+        current = waiting.pop(0)
+        if id(current) in seen:
             continue
-        seen.add(id(found))
-        yield found
-        context = None if found.__suppress_context__ else found.__context__
-        waiting += [cause for cause in (found.__cause__, context) if cause is not None]
-        if isinstance(found, BaseExceptionGroup):
-            waiting += found.exceptions
-        inner = getattr(found, "os_error", None)  # aiohttp keeps the system's word there
+        seen.add(id(current))
+        yield current
+        context = None if current.__suppress_context__ else current.__context__
+        waiting += [cause for cause in (current.__cause__, context) if cause is not None]
+        if isinstance(current, BaseExceptionGroup):
+            waiting += current.exceptions
+        inner = getattr(current, "os_error", None)  # aiohttp keeps the system's word there
         if isinstance(inner, BaseException):
             waiting.append(inner)

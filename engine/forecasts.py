@@ -56,7 +56,7 @@ class PlannedWriting(NamedTuple):
     """What the student writes: prompts of an answer step, held-out queries, tokens of a middling rationale."""
 
     asked: int
-    held: int
+    heldout: int
     rationale: float
 
 
@@ -84,13 +84,13 @@ def reckon(plan: Plan, measured: Mapping[str, Any], written: PlannedWriting) -> 
 def _count_prompts(plan: Plan, written: PlannedWriting) -> list[tuple[int, float]]:
     """How many prompts each answering step has, and how many tokens its answers may take."""
     taught = {step.name: guess_length(step.dataset) for step in plan.trained}
-    found = []
+    counts = []
     for step in plan.steps:
         if isinstance(step, (Answer, Evaluate)):
             share = taught.get(step.start or "", _LENGTH_UNTRAINED)
             length = min(plan.student.generate_tokens, written.rationale * share)
-            found.append((written.held if isinstance(step, Evaluate) else written.asked, length))
-    return found
+            counts.append((written.heldout if isinstance(step, Evaluate) else written.asked, length))
+    return counts
 
 
 def _reckon_stage(step: Train, measured: Mapping[str, Any], speed: float, equal: int) -> StageForecast:

@@ -61,14 +61,14 @@ def listed() -> dict[str, set[str]]:
     Raises:
         ConfigError: if the list can't be read.
     """
-    found: dict[str, set[str]] = {}
+    addresses: dict[str, set[str]] = {}
     for entry in filter(None, re.split(r"[,\s]+", os.environ.get(LISTED, ""))):
         variable, _, endpoint = entry.partition("=")
         address = address_of(endpoint) if endpoint else ""
         if not re.fullmatch(PATTERN, variable) or address is None:
             raise ConfigError(f"{LISTED}: give NAME, or NAME=https://address for each address, with commas between")
-        found.setdefault(variable, set()).update(filter(None, [address]))
-    return found
+        addresses.setdefault(variable, set()).update(filter(None, [address]))
+    return addresses
 
 
 def address_of(endpoint: str) -> str | None:

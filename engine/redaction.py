@@ -110,12 +110,12 @@ def _compile(forms: tuple[str, ...]) -> re.Pattern[str]:
 
 def _encoded(key: bytes) -> list[str]:
     """The key as hex, and what of its base64 is the same whatever stands before and behind it."""
-    found = [key.hex(), key.hex().upper()]
+    forms = [key.hex(), key.hex().upper()]
     for before in range(3):
         coded = base64.b64encode(bytes(before) + key).decode("ascii")
         first, last = -(-before * 8 // 6), (before + len(key)) * 8 // 6
-        found.append(coded[first:last])
-    return [*found, *(form.translate(str.maketrans("+/", "-_")) for form in found[2:])]
+        forms.append(coded[first:last])
+    return [*forms, *(form.translate(str.maketrans("+/", "-_")) for form in forms[2:])]
 
 
 def _written(character: str) -> str:
@@ -139,9 +139,9 @@ def _flatten(text: str) -> str:
     return flat
 
 
-def _decode(found: re.Match[str]) -> str:
-    return chr(int(next(group for group in found.groups() if group), 16))
+def _decode(match: re.Match[str]) -> str:
+    return chr(int(next(group for group in match.groups() if group), 16))
 
 
-def _decode_decimal(found: re.Match[str]) -> str:
-    return chr(int(found[1])) if int(found[1]) < 256 else found[0]
+def _decode_decimal(match: re.Match[str]) -> str:
+    return chr(int(match[1])) if int(match[1]) < 256 else match[0]

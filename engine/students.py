@@ -34,27 +34,27 @@ def find_student(student: StudentConfig) -> bool:
         _check_folder(Path(model))
         return True
     if Path(model).is_absolute() or model.startswith((".", "~")) or Path(model).exists():
-        told = "write its whole path, without ~" if model.startswith("~") else "give the folder that holds config.json"
-        raise ConfigError(f"there is no folder {model}; {told}, or the id of a model on the Hub. Nothing was started.")
+        hint = "write its whole path, without ~" if model.startswith("~") else "give the folder that holds config.json"
+        raise ConfigError(f"there is no folder {model}; {hint}, or the id of a model on the Hub. Nothing was started.")
     return _is_cached(student)
 
 
 def _check_folder(folder: Path) -> None:
-    told = "name a folder with config.json, weights and a tokenizer. Nothing was started."
+    hint = "name a folder with config.json, weights and a tokenizer. Nothing was started."
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
-            raise ConfigError(f"{folder} holds an adapter, no whole model: merge it first, or {told}")
-        raise ConfigError(f"{folder} has no config.json: {told}")
+            raise ConfigError(f"{folder} holds an adapter, no whole model: merge it first, or {hint}")
+        raise ConfigError(f"{folder} has no config.json: {hint}")
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         config = None
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise ConfigError(f"the config.json of {folder} names no model_type: {told}")
+        raise ConfigError(f"the config.json of {folder} names no model_type: {hint}")
     if not any(folder.glob("*.safetensors")) and not any((folder / name).is_file() for name in _WEIGHTS):
-        raise ConfigError(f"{folder} has no weights (*.safetensors): {told}")
+        raise ConfigError(f"{folder} has no weights (*.safetensors): {hint}")
     if not any((folder / name).is_file() for name in _TOKENIZERS):
-        raise ConfigError(f"{folder} has no tokenizer: {told}")
+        raise ConfigError(f"{folder} has no tokenizer: {hint}")
 
 
 def _is_cached(student: StudentConfig) -> bool:
@@ -101,13 +101,13 @@ def check_student(student: StudentConfig) -> None:
         get_hf_file_metadata(url, timeout=_PATIENCE_S)
         return
     except GatedRepoError:
-        told = f"the Hub gives {name} only to those who accepted its terms: accept them there, and set HF_TOKEN"
+        problem = f"the Hub gives {name} only to those who accepted its terms: accept them there, and set HF_TOKEN"
     except RepositoryNotFoundError:
-        told = f"the Hub has no model {name}, or it is private and HF_TOKEN does not open it"
+        problem = f"the Hub has no model {name}, or it is private and HF_TOKEN does not open it"
     except RevisionNotFoundError:
-        told = f"the Hub's {name} has no revision {student.revision}"
+        problem = f"the Hub's {name} has no revision {student.revision}"
     except EntryNotFoundError:
-        told = f"the Hub's {name} has no config.json, so it is no whole model"
+        problem = f"the Hub's {name} has no config.json, so it is no whole model"
     except Exception as error:  # noqa: BLE001 - whatever stands between here and the Hub
-        told = f"{name} is not on this machine, and the Hub could not be asked ({type(error).__name__})"
-    raise ConfigError(f"{told}. Nothing was started.")
+        problem = f"{name} is not on this machine, and the Hub could not be asked ({type(error).__name__})"
+    raise ConfigError(f"{problem}. Nothing was started.")

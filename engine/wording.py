@@ -88,8 +88,8 @@ def say_wrong(model: type[BaseModel], wrong: Mapping[str, Any]) -> str:
     """
     place, kind, context = wrong["loc"], str(wrong["type"]), wrong.get("ctx") or {}
     if kind == "value_error":
-        told = str(context.get("error", "the values don't fit together"))
-        return f"{say_place(place)}: {told}" if place else told
+        message = str(context.get("error", "the values don't fit together"))
+        return f"{say_place(place)}: {message}" if place else message
     owner = (model.__name__, str(place[-1]) if place else "")
     if kind == "missing" or (kind == "string_too_short" and not str(wrong.get("input") or "").strip()):
         return _NEEDED.get(owner, f"{say_place(place)} is missing")
@@ -113,7 +113,7 @@ def _advise(kind: str, context: Mapping[str, Any], owner: tuple[str, str], field
         return f"give a number{given}"
     if kind in _BOUNDS or kind in _WHOLE or kind in _NUMBERS:
         return f"give {number}{range_text(*bounds_of(field)) if field is not None else ''}"
-    told = {
+    advice = {
         "string_too_long": f"take at most {context.get('max_length', 0):,} characters",
         "string_too_short": f"take at least {counted(int(context.get('min_length', 1)), 'character')}",
         "string_pattern_mismatch": _FORMS.get(owner, "it is not of the form that is expected"),
@@ -124,4 +124,4 @@ def _advise(kind: str, context: Mapping[str, Any], owner: tuple[str, str], field
     }
     if kind.startswith("bool"):
         return "give yes or no"
-    return told.get(kind, "it is not of the form that is expected")
+    return advice.get(kind, "it is not of the form that is expected")

@@ -12,8 +12,8 @@ from engine.values import StageRow
 
 def make(task: Task, given: Materials) -> list[StageRow]:
     """Rows [x; r^T; y] of the selected samples that have a rewritten rationale."""
-    found = [(example, given.compressed.get(example.sample_id or "")) for example in given.examples]
-    return rationale_rows(task, [replace(e, rationale=text[0], flags=text[1]) for e, text in found if text is not None])
+    pairs = [(example, given.compressed.get(example.sample_id or "")) for example in given.examples]
+    return rationale_rows(task, [replace(e, rationale=text[0], flags=text[1]) for e, text in pairs if text is not None])
 
 
 DATASETS.add(

@@ -96,8 +96,8 @@ def _convert_packaged(folder: Path) -> None:
 
 
 def _unloadable(student: StudentConfig, error: Exception) -> MissingPart:
-    told = f"the student {student.model} can't be loaded: {say_hub_error(error)}"
-    return MissingPart(f"{told}; the log of the worker says more")
+    message = f"the student {student.model} can't be loaded: {say_hub_error(error)}"
+    return MissingPart(f"{message}; the log of the worker says more")
 
 
 def load_tokenizer(student: StudentConfig) -> Any:

@@ -75,8 +75,8 @@ class ReportRow:
     @property
     def mean_latency_s(self) -> float | None:
         """Mean seconds an answer; None where nobody measured."""
-        found = self.values.get(SECONDS)
-        return None if found is None else found.value
+        seconds = self.values.get(SECONDS)
+        return None if seconds is None else seconds.value
 
     def to_dict(self) -> dict[str, Any]:
         """The row for machines: what every report has under names of its own, and all measures under `values`."""
@@ -122,11 +122,11 @@ class ScoredRun:
         return {"items": items, "rows": [row.to_dict() for row in self.rows], "differences": differences}
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> ScoredRun:
+    def from_dict(cls, data: Mapping[str, Any]) -> ScoredRun:
         """The inverse of `to_dict`; answers without kind, text, tokens and seconds."""
         items = {
             step: [EvalItem(system, query, None, "", label, 0, None, correct) for system, query, label, correct in rows]
-            for step, rows in told["items"].items()
+            for step, rows in data["items"].items()
         }
-        rows = [ReportRow.from_dict(row) for row in told["rows"]]
-        return cls(items, rows, [Difference(**row) for row in told["differences"]])
+        rows = [ReportRow.from_dict(row) for row in data["rows"]]
+        return cls(items, rows, [Difference(**row) for row in data["differences"]])
