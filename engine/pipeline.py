@@ -158,15 +158,12 @@ class Pipeline:
             return [StudentPrompt(query.id, STUDENT, student_prompt(task, query)) for query in queries]
         if not self.material.heldout:
             raise StateError("the project has no held-out queries to evaluate on; import some with --heldout")
+        heldout = self.material.heldout
         if step.start is not None:
-            return [
-                StudentPrompt(query.id, step.system, student_prompt(task, query)) for query in self.material.heldout
-            ]
-        shots = pick_shots(self.material.examples, step.shots)
-        return [
-            StudentPrompt(query.id, step.system, student_prompt(task, query, "vanilla", shots))
-            for query in self.material.heldout
-        ]
+            prompt = step.prompt or "answer"
+            return [StudentPrompt(query.id, step.system, student_prompt(task, query, prompt)) for query in heldout]
+        shots, prompt = pick_shots(self.material.examples, step.shots), step.prompt or "vanilla"
+        return [StudentPrompt(query.id, step.system, student_prompt(task, query, prompt, shots)) for query in heldout]
 
     def fingerprint(self, step: AnyStep) -> str:
         """Hash of everything that the step reads, through all steps it starts from or has its material of.
@@ -195,7 +192,8 @@ class Pipeline:
             return [*base, *adapter, self._of(step.start), settings, fingerprint_rows(self.training_rows(step))]
         if isinstance(step, (Answer, Evaluate)):
             asked = sorted(json.dumps([ask.query_id, [list(turn) for turn in ask.prompt]]) for ask in self.asks(step))
-            return [*base, student.generate_tokens, self._of(step.start), asked]
+            stops = ["stops"] if isinstance(step, Evaluate) and step.stops_behind_answer else []
+            return [*base, student.generate_tokens, self._of(step.start), asked, *stops]
         if isinstance(step, Compress):
             given = [[e.sample_id, e.query.id, e.rationale, e.label] for e in self.material.examples]
             sent = (*COMPRESSORS.get(step.by).prompts, *CHECK_PROMPTS[plan.check_level])
@@ -238,6 +236,12 @@ def pick_shots(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
             if members and len(shots) < count:
                 shots.append(members.pop(0))
     return tuple(shots)
+
+
+def prompt_of(plan: Plan, step: str) -> str:
+    """The student's prompt that a train step's student answers with; that of an untrained one for ""."""
+    own = next((scored.prompt for scored in plan.evaluated if scored.start == step), "") if step else ""
+    return own or ("answer" if step else "vanilla")
 
 
 def find_systems(plan: Plan) -> dict[str, str]:

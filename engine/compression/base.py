@@ -24,7 +24,7 @@ class CompressWork:
     (None: nothing).
 
     With a `note` of whoever reviews it, the teacher is asked to write its `previous` short form anew. `checker` is
-    another teacher, for level 2.
+    another teacher, for level 2. `words` is the median length of what the student wrote, over all queries (0: nothing).
     """
 
     example: Example
@@ -33,6 +33,7 @@ class CompressWork:
     previous: str = ""
     note: str = ""
     checker: Teacher | None = None
+    words: int = 0
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.compression.base import Asker, Compressor, CompressWork
-from engine.compression.student_rationales import judge_student
+from engine.compression.student_rationales import count_median_words, judge_student
 from engine.datasets.rows import Example
 from engine.errors import CapReached, ConfigError, TeacherError
 from engine.labelling.online import run_all
@@ -52,7 +52,9 @@ def assign(
     Raises:
         ConfigError: if nobody can rewrite one, or nobody can check.
     """
-    return [_assign(example, teachers, students, compressor, level, by) for example in examples]
+    words = count_median_words(students)
+    works = [_assign(example, teachers, students, compressor, level, by) for example in examples]
+    return [replace(work, words=words) for work in works]
 
 
 def _assign(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from statistics import median
+
 from engine.ports import Task
 from engine.rationale_checks import repeats_itself
 from engine.values import Generation, Query
@@ -19,6 +22,13 @@ def judge_student(task: Task, query: Query, label: str, student: Generation | No
     if said is None or task.normalise(query, said) != task.normalise(query, label):
         return "other label"
     return None
+
+
+def count_median_words(students: Mapping[str, Generation]) -> int:
+    """The median length of what a student wrote, in words and without its answers; 0 where it wrote nothing."""
+    lengths = [len(strip_answer(generation.text).split()) for generation in students.values()]
+    written = [length for length in lengths if length]
+    return round(median(written)) if written else 0
 
 
 def strip_answer(text: str) -> str:

@@ -21,10 +21,14 @@ _MARK = "\u2042"
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids of one row; `labels` repeats the ids of the completion and its end, `IGNORED` elsewhere."""
+    """Token ids of one row; `labels` repeats the ids of the completion and its end, `IGNORED` elsewhere.
+
+    `part` numbers the row's part among those of its rows; 0 is the label's.
+    """
 
     input_ids: list[int]
     labels: list[int]
+    part: int = 0
 
 
 def encode_prompt(tokenizer: Any, prompt: ChatText) -> list[int]:

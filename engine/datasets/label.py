@@ -10,13 +10,17 @@ from engine.ports import Task
 from engine.values import StageRow, hash_id
 
 
-def label_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:
-    """Rows [x; y], each (x, y) once however many rationales led to it."""
-    rows: dict[str, StageRow] = {}
+def unique_labels(task: Task, examples: Sequence[Example]) -> list[Example]:
+    """The first example of each query and label, however many rationales led to it."""
+    found: dict[str, Example] = {}
     for example in examples:
-        row = make_row(task, example, complete("", example.label))
-        rows.setdefault(hash_id(example.query.id, task.normalise(example.query, example.label)), row)
-    return list(rows.values())
+        found.setdefault(hash_id(example.query.id, task.normalise(example.query, example.label)), example)
+    return list(found.values())
+
+
+def label_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:
+    """Rows [x; y], each (x, y) once."""
+    return [make_row(task, example, complete("", example.label)) for example in unique_labels(task, examples)]
 
 
 def make(task: Task, given: Materials) -> list[StageRow]:

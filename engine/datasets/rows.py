@@ -26,9 +26,14 @@ class Example:
     teacher: str = ""
 
 
-def student_prompt(task: Task, query: Query, prompt: str = "answer", shots: Sequence[Example] = ()) -> ChatText:
-    """Messages that ask a student: (role, text) pairs. `shots` are worked examples shown as earlier turns."""
-    system, user = load_prompt("student", prompt).render(query=task.render(query))
+def student_prompt(
+    task: Task, query: Query, prompt: str = "answer", shots: Sequence[Example] = (), **variables: str
+) -> ChatText:
+    """Messages that ask a student: (role, text) pairs. `shots` are worked examples shown as earlier turns.
+
+    `prompt` names a text of `prompts/student`, `variables` what it wants besides the query.
+    """
+    system, user = load_prompt("student", prompt).render(query=task.render(query), **variables)
     turns: list[tuple[str, str]] = [("system", system)]
     for shot in shots:
         turns.append(("user", task.render(shot.query)))
@@ -42,11 +47,16 @@ def complete(rationale: str, label: str) -> str:
     return f"{head}\n{ANSWER}{label}" if head else f"{ANSWER}{label}"
 
 
-def make_row(task: Task, example: Example, completion: str) -> StageRow:
-    """A row that teaches a completion; its id is the hash of both sides."""
-    prompt = student_prompt(task, example.query)
-    row_id = hash_id("row", prompt, completion)
-    return StageRow(row_id, example.query.id, prompt, completion, example.sample_id, example.flags)
+def make_row(
+    task: Task, example: Example, completion: str, prompt: str = "answer", part: str = "", **variables: str
+) -> StageRow:
+    """A row that teaches a completion; its id is the hash of both sides.
+
+    `prompt` and `variables` as of `student_prompt`.
+    """
+    asked = student_prompt(task, example.query, prompt, (), **variables)
+    row_id = hash_id("row", asked, completion, *([part] if part else []))
+    return StageRow(row_id, example.query.id, asked, completion, example.sample_id, example.flags, part)
 
 
 def fingerprint_rows(rows: Sequence[StageRow]) -> str:
@@ -63,10 +73,14 @@ def row_to_json(row: StageRow) -> dict[str, Any]:
         "completion": row.completion,
         "sample_id": row.sample_id,
         "flags": list(row.flags),
+        **({"part": row.part} if row.part else {}),
     }
 
 
 def row_from_json(data: Mapping[str, Any]) -> StageRow:
     """The inverse of `row_to_json`."""
     prompt = tuple((str(role), str(text)) for role, text in data["prompt"])
-    return StageRow(data["id"], data["query_id"], prompt, data["completion"], data["sample_id"], tuple(data["flags"]))
+    flags = tuple(data["flags"])
+    return StageRow(
+        data["id"], data["query_id"], prompt, data["completion"], data["sample_id"], flags, data.get("part", "")
+    )

@@ -158,6 +158,12 @@ def find_stops(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset([end_token(tokenizer), *([] if eos is None else [int(eos)]), *find_own_stops(model)])
 
 
+def find_line_ends(tokenizer: Any) -> frozenset[int]:
+    """The ids of all tokens that hold a line's end."""
+    texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+    return frozenset(token for token, text in enumerate(texts) if "\n" in text)
+
+
 @dataclass
 class Writer:
     """Generates with one model. Greedy where the temperature is 0; the end token is counted as generated."""
@@ -169,6 +175,8 @@ class Writer:
     stop: Callable[[], bool] = lambda: False
     temperature: float = 0.0
     top_p: float = 1.0
+    one_line: bool = False
+    """Whether an answer is over where its first line ends."""
 
     def write(self, asks: Sequence[WriteRequest]) -> Iterator[Generation]:
         """Answer all prompts; each is given as soon as it is done, and those that `stop` cuts off are not given.
@@ -193,6 +201,8 @@ class Writer:
     def _open(self, prompts: Sequence[list[int]]) -> Decoder:
         self.model.eval()
         stops = find_stops(self.model, self.tokenizer)
+        if self.one_line:
+            stops |= find_line_ends(self.tokenizer)
         pad = self.tokenizer.pad_token_id
         decoding = Decoding(self.max_new_tokens, stops, pad, self.temperature, self.top_p)
         shared = tuple(prompts[0][: count_shared(prompts)]) if len(prompts) > 1 else ()

@@ -100,7 +100,7 @@ def _measure_updates(job: ForecastJob, tokenizer: Any, device: Device, measured:
     size = step.train.batch_size
     middle = max(0, len(ranked) // 2 - size // 2)
     batch = _fill(ranked[middle : middle + size], size)
-    clock = _Clock()
+    clock, loss = _Clock(), LOSSES.get(step.train.loss)
     with tempfile.TemporaryDirectory() as made:
         stage = StageJob("forecast", job.student, step.train, (), None, Path(made))
         arguments = _arguments(stage, device, 1 + _UPDATES, False)
@@ -108,11 +108,11 @@ def _measure_updates(job: ForecastJob, tokenizer: Any, device: Device, measured:
         trainer = CompletionTrainer(
             model=open_adapter(stage, device),
             args=arguments,
-            train_dataset=_as_dataset([*_fill(ranked[-size:], size), *batch * _UPDATES]),
+            train_dataset=_as_dataset([*_fill(ranked[-size:], size), *batch * _UPDATES], loss.by_part),
             processing_class=tokenizer,
             callbacks=[clock],
         )
-        trainer.loss = LOSSES.get(step.train.loss)
+        trainer.learn(loss)
         trainer.train()
     return _UPDATES * sum(len(row.input_ids) for row in batch) / (clock.ends[-1] - clock.ends[0])
 

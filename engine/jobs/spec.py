@@ -59,8 +59,8 @@ class Payload(Config):
 class WorkerStep(Config):
     """One thing a worker does.
 
-    train: fit `file` (rows) from adapter `start` into `folder`. write: answer the prompts in `file`, one system each.
-    count: measure the texts in `file` in the student's tokens.
+    train: fit `file` (rows) from adapter `start` into `folder`. write: answer the prompts in `file`, one system each;
+    with `one_line` up to the end of the first line. count: measure the texts in `file` in the student's tokens.
     """
 
     kind: Literal["train", "write", "count"]
@@ -70,6 +70,7 @@ class WorkerStep(Config):
     folder: BundlePath | None = None
     train: TrainConfig | None = None
     max_new_tokens: int = 256
+    one_line: bool = False
 
 
 class StudentJob(Payload):

@@ -19,12 +19,17 @@ which more is taken from the model where a loss needs it."""
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of training: its title, a line of help, how rows become labels, and what is minimised."""
+    """A loss of training: its title, a line of help, how rows become labels, and what is minimised.
+
+    `by_part`: the batch tells the parts of its rows: `part` (B,), 0 for the label's, and `token_losses()`, which gives
+    the negative log-likelihood of each token that is learned, (T,), and its row, (T,).
+    """
 
     title: str
     help: str
     of: Reckon
     encode: Encode = encode_row
+    by_part: bool = False
 
 
 LOSSES: Registry[Loss] = Registry("losses", "loss")

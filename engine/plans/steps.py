@@ -62,7 +62,9 @@ class Review(NamedStep):
 class Evaluate(NamedStep):
     """Score the student of step `start` (None: the untrained one, with `shots` worked examples) on held-out queries.
 
-    `reference`: the report compares every other system with this one, paired by query.
+    `reference`: the report compares every other system with this one, paired by query. `prompt` names the student's
+    prompt that it is asked with, where that is not the one of its kind; `alias` the name that it then goes by.
+    `stops_behind_answer`: it is cut off where its first line ends.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -70,11 +72,14 @@ class Evaluate(NamedStep):
     shots: int = Field(0, ge=0)
     role: Role = "stage"
     reference: bool = False
+    prompt: str = Field("", max_length=100)
+    alias: str = Field("", max_length=100)
+    stops_behind_answer: bool = False
 
     @property
     def system(self) -> str:
         """The name under which this student answers."""
-        return self.start or self.name
+        return self.alias or self.start or self.name
 
 
 Step = Annotated[Train | Answer | Compress | Review | Evaluate, Field(discriminator="kind")]

@@ -39,6 +39,7 @@ class SelectionInput:
         factors: scores in [0, 1], NaN where missing, float64 (N, F).
         names: the factors' names (F).
         embeddings: rationale vectors of any length, float32 (N, D).
+        sources: the teachers' names by their index; empty where they are not told.
     """
 
     query: Ints
@@ -48,6 +49,7 @@ class SelectionInput:
     factors: Floats
     names: tuple[str, ...]
     embeddings: NDArray[np.float32]
+    sources: tuple[str, ...] = ()
 
 
 def arrange(samples: Sequence[Sample], names: Sequence[str], vectors: NDArray[np.float32]) -> SelectionInput:
@@ -61,6 +63,7 @@ def arrange(samples: Sequence[Sample], names: Sequence[str], vectors: NDArray[np
         factors=np.array(factors, dtype=np.float64).reshape(len(samples), len(names)),
         names=tuple(names),
         embeddings=vectors,
+        sources=tuple(sorted({sample.teacher for sample in samples})),
     )
 
 

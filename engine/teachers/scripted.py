@@ -105,7 +105,7 @@ class ScriptedTeacher:
 
         A sound text of the student is a model of length: half of its words are filled up.
         """
-        label, student = request.variables["label"], request.variables["student_rationale"]
+        label, student = request.variables["label"], request.variables.get("student_rationale", "")
         if label != solution.answer and label in solution.distractors:
             solution = _slip(solution, solution.distractors.index(label))
         *steps, last = solution.steps

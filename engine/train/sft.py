@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from transformers import TrainerState, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from engine.config import StudentConfig, TrainConfig
-from engine.datasets.encode import Encoded, order_rows, split_validation
+from engine.datasets.encode import IGNORED, Encoded, order_rows, split_validation
 from engine.errors import StateError
 from engine.inference.writer import Device, load_base, load_tokenizer, pick_device
 from engine.losses import LOSSES, Loss
@@ -69,6 +69,13 @@ class CompletionTrainer(SFTTrainer):
 
     loss: Loss = LOSSES.get(LIKELIHOOD)
 
+    def learn(self, loss: Loss) -> None:
+        """Minimise another loss; one by parts is told which part each row of a batch is of."""
+        self.loss = loss
+        if loss.by_part:
+            self.args.remove_unused_columns = False
+            self.data_collator: Any = _with_parts(self.data_collator)
+
     def compute_loss(
         self,
         model: Any,
@@ -81,14 +88,27 @@ class CompletionTrainer(SFTTrainer):
         """
         if return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        return self.loss.of(model, inputs, lambda: self._likelihood(model, inputs, num_items_in_batch))
+        more: dict[str, Any] = {}
+        if self.loss.by_part:
+            inputs = dict(inputs)
+            more = {"part": inputs.pop("part"), "token_losses": lambda: self._token_losses(model, inputs)}
+        return self.loss.of(model, {**inputs, **more}, lambda: self._likelihood(model, inputs, num_items_in_batch))
+
+    def _token_losses(self, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Negative log-likelihood of each learned token, (T,), and the row it stands in, (T,)."""
+        targets_BL = inputs["labels"][:, 1:]
+        taken_BL = targets_BL != IGNORED
+        out = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
+        logits_TV = out.logits[:, :-1][taken_BL].float()
+        losses_T = torch.nn.functional.cross_entropy(logits_TV, targets_BL[taken_BL], reduction="none")
+        return losses_T, taken_BL.nonzero()[:, 0]
 
     def _likelihood(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> Any:
         base = self.accelerator.unwrap_model(model).get_base_model()
         if self.args.device.type != "cpu" or not _has_plain_head(base):
             return super().compute_loss(model, inputs, False, num_items_in_batch)
         targets_BL = inputs["labels"][:, 1:]
-        taken_BL = targets_BL != -100
+        taken_BL = targets_BL != IGNORED
         hidden_BLD = base.model(
             input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
         ).last_hidden_state
@@ -104,6 +124,15 @@ class CompletionTrainer(SFTTrainer):
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad():
             return self.compute_loss(model, inputs).detach(), None, None
+
+
+def _with_parts(collate: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> Any:
+    """The batches of a collator, with the part of each row, (B,)."""
+
+    def collate_with_parts(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        return {**collate(rows), "part": torch.tensor([row["part"] for row in rows])}
+
+    return collate_with_parts
 
 
 def _has_plain_head(base: Any) -> bool:
@@ -136,15 +165,16 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     updates = job.train.updates or math.ceil(job.train.epochs * len(rows.train) / job.train.batch_size)
     order = order_rows(len(rows.train), job.train.batch_size, updates, job.student.seed)
     per_update = sum(len(rows.train[index].input_ids) for index in order) / updates
+    by_part = LOSSES.get(job.train.loss).by_part
     trainer = CompletionTrainer(
         model=model,
         args=_arguments(job, device, updates, bool(rows.validation), each),
-        train_dataset=_as_dataset([rows.train[index] for index in order]),
-        eval_dataset=_as_dataset(rows.validation) if rows.validation else None,
+        train_dataset=_as_dataset([rows.train[index] for index in order], by_part),
+        eval_dataset=_as_dataset(rows.validation, by_part) if rows.validation else None,
         processing_class=tokenizer,
         callbacks=[ReportToEvents(sink, job.name, per_update, stop)],
     )
-    trainer.loss = LOSSES.get(job.train.loss)
+    trainer.learn(LOSSES.get(job.train.loss))
     checkpoint = last_complete_checkpoint(job.folder / "checkpoints")
     if checkpoint is not None:
         sink.emit("resumed", step=job.name, update=int(checkpoint.name.split("-")[1]))
@@ -189,13 +219,19 @@ def _encode_rows(job: StageJob, tokenizer: Any) -> _Rows:
 
 
 def _encode(tokenizer: Any, rows: Sequence[StageRow], train: TrainConfig) -> tuple[list[Encoded], int]:
-    encoded = [LOSSES.get(train.loss).encode(tokenizer, row, train.mask_prompt) for row in rows]
+    loss = LOSSES.get(train.loss)
+    encoded = [loss.encode(tokenizer, row, train.mask_prompt) for row in rows]
+    if loss.by_part:
+        names = sorted({row.part for row in rows} - {""})
+        numbers = {"": 0, **{name: number for number, name in enumerate(names, 1)}}
+        encoded = [replace(code, part=numbers[row.part]) for code, row in zip(encoded, rows, strict=True)]
     fitting = [row for row in encoded if len(row.input_ids) <= train.max_tokens]
     return fitting, len(encoded) - len(fitting)
 
 
-def _as_dataset(rows: Sequence[Encoded]) -> Dataset:
-    return Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})
+def _as_dataset(rows: Sequence[Encoded], by_part: bool = False) -> Dataset:
+    columns = {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
+    return Dataset.from_dict({**columns, "part": [row.part for row in rows]} if by_part else columns)
 
 
 def open_adapter(job: StageJob, device: Device) -> Any:

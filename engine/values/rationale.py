@@ -16,7 +16,10 @@ class RationaleOrigin(StrEnum):
 
 @dataclass(frozen=True)
 class StageRow:
-    """One training example: the query, what the student must write, and where it came from."""
+    """One training example: the query, what the student must write, and where it came from.
+
+    `part` names the task that it belongs to, where a loss weighs several; "" is that of the label.
+    """
 
     id: str
     query_id: str
@@ -24,3 +27,4 @@ class StageRow:
     completion: str
     sample_id: str | None = None
     flags: tuple[str, ...] = ()
+    part: str = ""

@@ -17,6 +17,7 @@ from engine.costs import find_price
 from engine.datasets.rows import student_prompt
 from engine.exports import EXPORTERS
 from engine.packaged import PACKAGED_STUDENT
+from engine.pipeline import prompt_of
 from engine.prompts import load_prompt
 from engine.tasks import get_task
 from engine.values import Query, Split, make_query
@@ -74,7 +75,7 @@ def write_card(context: Context, run: Run, step: str, exporter: str, public: boo
         f"(Thinking without Tokens, arXiv 2503.24198). Task: {project.config.task}. "
         f"Written on {date.today().isoformat()}.\n",
         _scores(context, run, step),
-        "## Load it\n\n```python\n" + snippet(context, project, run, EXPORTERS.get(exporter).load, base) + "```\n",
+        "## Load it\n\n```python\n" + snippet(context, project, run, step, exporter, base) + "```\n",
         _origin(provenance),
     ]
     return Card("\n".join(filter(None, parts)), provenance)
@@ -181,13 +182,15 @@ def _origin(found: dict[str, Any]) -> str:
     )
 
 
-def snippet(context: Context, project: Project, run: Run, how: tuple[str, str], base: str) -> str:
-    """Python that loads the exported folder and answers a query of the project."""
+def snippet(context: Context, project: Project, run: Run, step: str, exporter: str, base: str) -> str:
+    """Python that loads the exported student of a step and answers a query of the project."""
     task = get_task(project.config.task)
     found = context.queries.first(project.id) or make_query("What is 2 + 2?")
     example = Query(found.id, found.text, found.choices, found.kind, None, Split.DISTILL)
-    messages = [{"role": role, "content": text} for role, text in student_prompt(task, example)]
-    imports, load = how
+    messages = [
+        {"role": role, "content": text} for role, text in student_prompt(task, example, prompt_of(run.plan, step))
+    ]
+    imports, load = EXPORTERS.get(exporter).load
     tokens = min(run.plan.student.generate_tokens, 256)
     turns = "\n".join(f"    {message!r}," for message in messages)
     return (

@@ -23,6 +23,7 @@ from engine.datasets.rows import student_prompt
 from engine.errors import ErrorKind, InputError, NotFound, StateError, WorkerFailed
 from engine.jobs.events import EventLog
 from engine.labelling.online import label
+from engine.pipeline import prompt_of
 from engine.ports import Task, Teacher
 from engine.tasks import get_task
 from engine.teachers.hosted import HostedTeacher
@@ -223,7 +224,7 @@ class PlayService:
             return
         request = {
             "student": run.plan.student.model_dump(mode="json"),
-            "prompt": student_prompt(task, query) if step else student_prompt(task, query, "vanilla"),
+            "prompt": student_prompt(task, query, prompt_of(run.plan, step)),
             "adapter": str(adapter) if adapter else None,
         }
         try:

@@ -190,6 +190,7 @@ class SelectService:
             factors=np.stack(list(columns.values()), axis=1) if columns else np.empty((len(arrays.ids), 0)),
             names=tuple(columns),
             embeddings=held.vectors,
+            sources=tuple(sorted(set(arrays.teachers))),
         )
         return apply_decisions(select(samples, config), arrays.ids, decided)
 
