@@ -248,13 +248,13 @@ def count_student_tokens(folder: str, texts: Sequence[str | None]) -> list[int |
     if counter is None:
         return [None] * len(texts)
     keys = [(folder, hash(text)) for text in texts]
-    found = {key: length for key in keys if (length := _LENGTHS.get(key)) is not None}
-    new = {key: text for key, text in zip(keys, texts, strict=True) if text is not None and key not in found}
-    found |= dict(zip(new, counter.lengths(list(new.values())), strict=True))
+    lengths = {key: length for key in keys if (length := _LENGTHS.get(key)) is not None}
+    new = {key: text for key, text in zip(keys, texts, strict=True) if text is not None and key not in lengths}
+    lengths |= dict(zip(new, counter.lengths(list(new.values())), strict=True))
     if len(_LENGTHS) > _MOST_LENGTHS:
         _LENGTHS.clear()
-    _LENGTHS.update(found)
-    return [None if text is None else found[key] for key, text in zip(keys, texts, strict=True)]
+    _LENGTHS.update(lengths)
+    return [None if text is None else lengths[key] for key, text in zip(keys, texts, strict=True)]
 
 
 def _median(values: Sequence[int | None]) -> float | None:

@@ -147,7 +147,7 @@ class DataService:
     def _store(self, project: Project, blocks: Iterator[ImportedQueries], source: str | Path) -> QueryImport:
         start = self.context.queries.last_position(project.id)
         tally = dict.fromkeys(("added", "golds", "duplicates", "present", "leaked", "rejected", "noted", "spanning"), 0)
-        told = _Told()
+        details = _Told()
         broke_off = ""
         try:
             for block in blocks:
@@ -160,7 +160,7 @@ class DataService:
                 tally["rejected"] += len(block.errors)
                 tally["noted"] += len(block.notes)
                 tally["spanning"] += len(block.spans)
-                told.add(block)
+                details.add(block)
                 tally["added"] += self.context.queries.add(project.id, block.queries, block.golds)
         except NoQueryColumn:
             raise
@@ -169,15 +169,15 @@ class DataService:
                 raise InputError(f"{error}. Nothing was stored.") from None
             broke_off = str(error)
         if not tally["added"] and not tally["present"]:
-            raise InputError(_nothing_stored(source, told.errors, tally["rejected"]))
+            raise InputError(_nothing_stored(source, details.errors, tally["rejected"]))
         totals = self.context.queries.counts(project.id)
         return QueryImport(
             **tally,
             distill=totals.get(Split.DISTILL, 0),
             heldout=totals.get(Split.HELDOUT, 0),
-            errors=told.errors,
-            notes=told.notes,
-            spans=told.spans,
+            errors=details.errors,
+            notes=details.notes,
+            spans=details.spans,
             broke_off=broke_off,
         )
 
@@ -201,45 +201,45 @@ class DataService:
         queries = self.context.queries.get(project.id)
         with RecordingWriter(self.context.recordings) as writer:
             try:
-                found = read_outputs(read_records(path), queries, teacher, writer.keep)
+                tally = read_outputs(read_records(path), queries, teacher, writer.keep)
             except InputError as error:
                 raise InputError(f"{error}. Nothing was stored.") from None
-            self._check_recorded(project, path, found)
+            self._check_recorded(project, path, tally)
             source = writer.commit()
-        for name in found.teachers:
+        for name in tally.teachers:
             self.context.projects.put_teacher(project.id, TeacherSpec(name, "recorded", name, endpoint=source))
-        spec = {"teachers": sorted(found.teachers), "splits": ["distill", "heldout"]}
+        spec = {"teachers": sorted(tally.teachers), "splits": ["distill", "heldout"]}
         job = self.context.submit(project.id, "label", spec)
         return OutputImport(
-            job.id, found.teachers, found.unmatched, found.rejected, found.errors, found.noted, found.notes
+            job.id, tally.teachers, tally.unmatched, tally.rejected, tally.errors, tally.noted, tally.notes
         )
 
-    def read_back(self, project_name: str, found: OutputImport) -> OutputReading:
+    def read_back(self, project_name: str, imported: OutputImport) -> OutputReading:
         """What became of imported outputs, once their job is done."""
         project = self.context.projects.get(project_name)
-        outcomes = self.context.samples.outcomes(project.id, found.job_id)
+        outcomes = self.context.samples.outcomes(project.id, imported.job_id)
         read = sum(row["n"] for row in outcomes if row["error"] is None)
         why: dict[str, int] = {}
         for row in outcomes:
             if row["error"] is not None:
                 reason = row["message"] or row["error"]
                 why[reason] = why.get(reason, 0) + row["n"]
-        outputs, unread = sum(found.teachers.values()), sum(why.values())
+        outputs, unread = sum(imported.teachers.values()), sum(why.values())
         return OutputReading(outputs, read, outputs - read - unread, unread, why)
 
-    def _check_recorded(self, project: Project, path: Path, found: OutputTally) -> None:
-        first = f", the first: row {found.errors[0].row}, {found.errors[0].message}" if found.errors else ""
-        if not found.teachers:
+    def _check_recorded(self, project: Project, path: Path, tally: OutputTally) -> None:
+        first = f", the first: row {tally.errors[0].row}, {tally.errors[0].message}" if tally.errors else ""
+        if not tally.teachers:
             raise InputError(
                 f"{path.name}: none of its rows belongs to a query of {project.name!r} "
-                f"({counted(found.unmatched, 'row')} without a query of the project, {found.rejected:,} that can't be "
+                f"({counted(tally.unmatched, 'row')} without a query of the project, {tally.rejected:,} that can't be "
                 f"used{first}). Nothing was stored."
             )
         live = {spec.name for spec in self.context.projects.teachers(project.id) if spec.provider != "recorded"}
-        clash = live & found.teachers.keys()
+        clash = live & tally.teachers.keys()
         if clash:
             raise InputError(f"{', '.join(sorted(clash))} is a live teacher of this project; rename the recorded one")
-        reserved = [name for name in found.teachers if name in RESERVED or name.startswith("stage")]
+        reserved = [name for name in tally.teachers if name in RESERVED or name.startswith("stage")]
         if reserved:
             raise InputError(
                 f"{', '.join(reserved)}: a teacher can't have the name of a student; rename it in the file"

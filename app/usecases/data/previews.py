@@ -78,8 +78,8 @@ class PreviewService:
             first = next((record.error for record in seen.records), None) or "it has no rows"
             raise InputError(seen.broke_off or f"no row of this file can be read: {first}")
         known = {role: name for role, name in overrides.items() if name in names or not name}
-        found = find_columns(names, known)
-        columns = {role: found.get(role) for role in ("query", "choices", "gold", "kind", "id")}
+        matched = find_columns(names, known)
+        columns = {role: matched.get(role) for role in ("query", "choices", "gold", "kind", "id")}
         try:
             return _describe(seen, names, columns, known, (project.config.task, heldout))
         except NoQueryColumn as error:
@@ -123,8 +123,8 @@ def _read_some(records: Iterable[Record]) -> _Seen:
     return seen
 
 
-def _as_sentence(told: str) -> str:
-    return f"{told[:1].upper()}{told[1:]}."
+def _as_sentence(message: str) -> str:
+    return f"{message[:1].upper()}{message[1:]}."
 
 
 def _clip(values: Mapping[str, Any]) -> dict[str, str]:
@@ -139,7 +139,7 @@ def _describe(
     task, heldout = get_task(how[0]), how[1]
     blocks = list(read_queries(iter(seen.records), known, heldout, task))
     queries = {query.id: query for block in blocks for query in block.queries}
-    found = sum(len(block.queries) for block in blocks)
+    total = sum(len(block.queries) for block in blocks)
     errors = [error for block in blocks for error in block.errors]
     notes = [note for block in blocks for note in block.notes]
     golds = {key: gold for block in blocks for key, gold in block.golds.items()}
@@ -155,7 +155,7 @@ def _describe(
         columns=columns,
         good=len(queries),
         bad=len(errors),
-        duplicates=sum(block.duplicates for block in blocks) + found - len(queries),
+        duplicates=sum(block.duplicates for block in blocks) + total - len(queries),
         partly=seen.partly,
         looked_at=len(seen.records),
         rows=rows,

@@ -9,22 +9,22 @@ from engine.wording import counted
 _REASONS = 4
 
 
-def tell_queries(told: QueryImport) -> list[str]:
+def tell_queries(result: QueryImport) -> list[str]:
     """Sentences on what went in, what did not, and what was noticed."""
-    golds = f" ({told.golds:,} with a gold label)" if told.golds else ""
-    parts = [f"{counted(told.added, 'query', 'queries')} added{golds}"]
-    parts += [f"{told.duplicates:,} repeated"] if told.duplicates else []
-    parts += [f"{told.present:,} there already and left as they are"] if told.present else []
-    parts += [f"{counted(told.rejected, 'row')} left out"] if told.rejected else []
+    golds = f" ({result.golds:,} with a gold label)" if result.golds else ""
+    parts = [f"{counted(result.added, 'query', 'queries')} added{golds}"]
+    parts += [f"{result.duplicates:,} repeated"] if result.duplicates else []
+    parts += [f"{result.present:,} there already and left as they are"] if result.present else []
+    parts += [f"{counted(result.rejected, 'row')} left out"] if result.rejected else []
     lines = [f"{', '.join(parts)}."]
-    if told.broke_off:
-        lines.append(f"The file was not read to its end: {told.broke_off}. What is counted above is stored.")
-    if told.leaked:
-        verb = "stands" if told.leaked == 1 else "stand"
-        lines.append(f"{told.leaked:,} of those there already {verb} in the other split and stay there.")
-    if told.noted:
-        lines.append(f"{counted(told.noted, 'row')} taken without a gold label that can't be right.")
-    return [*lines, *tell_spans(told.spanning, told.spans)]
+    if result.broke_off:
+        lines.append(f"The file was not read to its end: {result.broke_off}. What is counted above is stored.")
+    if result.leaked:
+        verb = "stands" if result.leaked == 1 else "stand"
+        lines.append(f"{result.leaked:,} of those there already {verb} in the other split and stay there.")
+    if result.noted:
+        lines.append(f"{counted(result.noted, 'row')} taken without a gold label that can't be right.")
+    return [*lines, *tell_spans(result.spanning, result.spans)]
 
 
 def tell_spans(count: int, longest: list[Span]) -> list[str]:
@@ -38,23 +38,23 @@ def tell_spans(count: int, longest: list[Span]) -> list[str]:
     return [f"{counted(count, 'row')} {verb} over several lines of the file; the longest: {where}.{doubt}"]
 
 
-def tell_outputs(found: OutputImport, reading: OutputReading) -> list[str]:
+def tell_outputs(result: OutputImport, reading: OutputReading) -> list[str]:
     """Sentences on outputs: how many came in, how many could not be read and why, what was left out."""
-    teachers = counted(len(found.teachers), "teacher")
-    told = f"{counted(reading.outputs, 'output')} of {teachers} imported"
+    teachers = counted(len(result.teachers), "teacher")
+    summary = f"{counted(reading.outputs, 'output')} of {teachers} imported"
     if reading.unread:
         reasons = [f"{why}: {count:,}" for why, count in list(reading.why.items())[:_REASONS]]
-        told += f", {reading.unread:,} of {counted(reading.outputs, 'output')} unread ({'; '.join(reasons)})"
+        summary += f", {reading.unread:,} of {counted(reading.outputs, 'output')} unread ({'; '.join(reasons)})"
     else:
-        told += ", all of them read" if reading.outputs > 1 else ", and read"
-    lines = [f"{told}."]
+        summary += ", all of them read" if reading.outputs > 1 else ", and read"
+    lines = [f"{summary}."]
     if reading.present:
         lines.append(f"{reading.present:,} of them had been read before.")
-    if found.unmatched:
-        verb = "belongs" if found.unmatched == 1 else "belong"
-        lines.append(f"{counted(found.unmatched, 'row')} {verb} to no query of the project.")
-    if found.rejected:
-        lines.append(f"{counted(found.rejected, 'row')} left out.")
-    if found.noted:
-        lines.append(f"{counted(found.noted, 'row')} taken without scores that can't be read.")
+    if result.unmatched:
+        verb = "belongs" if result.unmatched == 1 else "belong"
+        lines.append(f"{counted(result.unmatched, 'row')} {verb} to no query of the project.")
+    if result.rejected:
+        lines.append(f"{counted(result.rejected, 'row')} left out.")
+    if result.noted:
+        lines.append(f"{counted(result.noted, 'row')} taken without scores that can't be read.")
     return lines

@@ -30,11 +30,11 @@ class Bill:
 def bills(context: Context, run: Run) -> dict[str, Bill]:
     """By teacher of a run's project."""
     rows = context.ledger.evaluations(run.project_id)
-    found = {row["teacher"]: Bill(None if row["unknown"] else 1000 * row["cost"], row["tokens"]) for row in rows}
+    by_teacher = {row["teacher"]: Bill(None if row["unknown"] else 1000 * row["cost"], row["tokens"]) for row in rows}
     for teacher, purpose, cost, count in _assumed(context, run):
-        if purpose == Purpose.EVALUATE.value and teacher in found:
-            found[teacher] = Bill(1000 * cost / count, found[teacher].tokens, assumed=True)
-    return found
+        if purpose == Purpose.EVALUATE.value and teacher in by_teacher:
+            by_teacher[teacher] = Bill(1000 * cost / count, by_teacher[teacher].tokens, assumed=True)
+    return by_teacher
 
 
 def sum_asking(context: Context, run: Run) -> AskingCost:

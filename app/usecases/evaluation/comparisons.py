@@ -107,7 +107,7 @@ class CompareService:
             raise InputError(f"the report has no {', '.join(lacking)}; it has {', '.join(systems) or 'nothing yet'}")
         spent = sum_asking(self.context, run)
         given = teacher_per_1000 is not None
-        found = reckon_pay_back(
+        payback = reckon_pay_back(
             spent,
             self._device_hours(run),
             device_hour,
@@ -115,7 +115,7 @@ class CompareService:
             systems[student].cost_per_1000,
         )
         assumed = not given and systems[teacher].assumed
-        return replace(found, teacher_assumed=assumed, device_assumed=device_hour == ASSUMED_HOUR)
+        return replace(payback, teacher_assumed=assumed, device_assumed=device_hour == ASSUMED_HOUR)
 
     def bill(self, run: Run, device_hour: float) -> dict[str, Any]:
         """What a thousand answers of each system cost, and when the one to ship pays back against the best teacher.
@@ -127,11 +127,11 @@ class CompareService:
         rows = [{"system": s.report.name, "per_1000": s.cost_per_1000, "assumed": s.assumed} for s in systems]
         ship = next((s.report.name for s in systems if s.ship), None)
         teachers = [s.report for s in systems if s.group == "teacher"]
-        told = ""
+        pays_back = ""
         if ship and teachers:
             teacher = max(teachers, key=lambda row: row.accuracy).name
-            told = say_pay_back(self.pay_back(run, ship, teacher, device_hour), ship, teacher)
-        return {"device_hour": device_hour, "rows": rows, "pays_back": told}
+            pays_back = say_pay_back(self.pay_back(run, ship, teacher, device_hour), ship, teacher)
+        return {"device_hour": device_hour, "rows": rows, "pays_back": pays_back}
 
     def _device_hours(self, run: Run) -> float:
         """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
@@ -175,25 +175,27 @@ def say_growing(raw: str) -> str:
     return complete(rationale, label) if label else rationale
 
 
-def say_pay_back(found: PayBack, student: str, teacher: str) -> str:
+def say_pay_back(payback: PayBack, student: str, teacher: str) -> str:
     """When it pays back, and what that is reckoned from; or what is missing to say so."""
-    asking = f"${found.asking:.4f}"
-    if found.assumed:
-        asking += f" and, at assumed list prices, would have cost ${found.assumed:.4f} more"
-    if found.unknown_requests:
-        asking += f" and {counted(found.unknown_requests, 'request')} of unknown price"
-    by = f", {ASSUMED}" if found.device_assumed else ""
-    device = "at an unknown price" if found.device is None else f"(${found.device:.4f}{by})"
-    basis = f"Asking teachers cost {asking}, training and writing took {found.device_hours:.2f} device hours {device}."
-    theirs = f"{_money(found.teacher_cost)}{f' ({ASSUMED})' if found.teacher_assumed else ''}"
-    each = f"A thousand answers: {teacher} {theirs}, {student} {_money(found.student_cost)}{by}."
-    if found.queries is not None:
-        told = f"Pays back after {counted(round(found.queries), 'query')}."
-    elif None in (found.device, found.teacher_cost, found.student_cost) or found.unknown_requests:
-        told = "When it pays back is not known: a price is missing (the device's hour, or the teacher's answers)."
+    asking = f"${payback.asking:.4f}"
+    if payback.assumed:
+        asking += f" and, at assumed list prices, would have cost ${payback.assumed:.4f} more"
+    if payback.unknown_requests:
+        asking += f" and {counted(payback.unknown_requests, 'request')} of unknown price"
+    by = f", {ASSUMED}" if payback.device_assumed else ""
+    device = "at an unknown price" if payback.device is None else f"(${payback.device:.4f}{by})"
+    basis = (
+        f"Asking teachers cost {asking}, training and writing took {payback.device_hours:.2f} device hours {device}."
+    )
+    theirs = f"{_money(payback.teacher_cost)}{f' ({ASSUMED})' if payback.teacher_assumed else ''}"
+    each = f"A thousand answers: {teacher} {theirs}, {student} {_money(payback.student_cost)}{by}."
+    if payback.queries is not None:
+        outcome = f"Pays back after {counted(round(payback.queries), 'query')}."
+    elif None in (payback.device, payback.teacher_cost, payback.student_cost) or payback.unknown_requests:
+        outcome = "When it pays back is not known: a price is missing (the device's hour, or the teacher's answers)."
     else:
-        told = f"It does not pay back: an answer of {teacher} costs no more than one of {student}."
-    return f"{told} {basis} {each}"
+        outcome = f"It does not pay back: an answer of {teacher} costs no more than one of {student}."
+    return f"{outcome} {basis} {each}"
 
 
 def _money(value: float | None) -> str:

@@ -27,7 +27,7 @@ def judge(context: Context, run: Run, kind: str = WHOLE) -> Verdict | None:
 
 def judge_kinds(context: Context, run: Run) -> dict[str, Verdict]:
     """The same for each kind of query, where kinds are told apart."""
-    return {kind: found for kind, found in _judged(context, run).items() if kind != WHOLE}
+    return {kind: verdict for kind, verdict in _judged(context, run).items() if kind != WHOLE}
 
 
 def _judged(context: Context, run: Run) -> dict[str, Verdict]:
@@ -42,37 +42,37 @@ def _judged(context: Context, run: Run) -> dict[str, Verdict]:
         for item in items:
             if item.kind:
                 kinds.setdefault(item.kind, []).append(item)
-        found = {kind: recommend(own, trained, untrained, margin) for kind, own in kinds.items()}
-        return {kind: verdict for kind, verdict in found.items() if verdict is not None}
+        verdicts = {kind: recommend(own, trained, untrained, margin) for kind, own in kinds.items()}
+        return {kind: verdict for kind, verdict in verdicts.items() if verdict is not None}
 
     return context.db.once(f"what to ship of {run.id} within {margin}", work)
 
 
-def say_verdict(found: Verdict, rows: Sequence[ReportRow]) -> str:
+def say_verdict(verdict: Verdict, rows: Sequence[ReportRow]) -> str:
     """A verdict over all queries in words, with the report's scores."""
     scores = {row.name: row for row in rows if row.kind == WHOLE}
-    if found.ship is None:
-        best = scores.get(found.best)
-        told = f"Nothing worth shipping yet (n = {found.n:,}): "
-        if found.baseline is None or found.gained is None:
-            return told + "no untrained student was scored beside it, so no gain is shown."
+    if verdict.ship is None:
+        best = scores.get(verdict.best)
+        text = f"Nothing worth shipping yet (n = {verdict.n:,}): "
+        if verdict.baseline is None or verdict.gained is None:
+            return text + "no untrained student was scored beside it, so no gain is shown."
         at = f" at {best.accuracy:.2f}" if best else ""
-        return told + (
-            f"the best of the trained, {found.best}{at}, is not shown to gain over {found.baseline} "
-            f"({say_difference(found.gained)} on the same queries)."
+        return text + (
+            f"the best of the trained, {verdict.best}{at}, is not shown to gain over {verdict.baseline} "
+            f"({say_difference(verdict.gained)} on the same queries)."
         )
-    row = scores.get(found.ship)
+    row = scores.get(verdict.ship)
     what = f": {row.measure} {row.accuracy:.2f} with {row.mean_output_tokens:.1f} output tokens" if row else ""
-    told = f"Ship {found.ship}{what}. "
-    if found.behind is None:
-        told += "It scores highest of the trained students"
+    text = f"Ship {verdict.ship}{what}. "
+    if verdict.behind is None:
+        text += "It scores highest of the trained students"
     else:
-        told += (
-            f"It is no more than {say_points(found.margin)} below the best, {found.best} "
-            f"({say_difference(found.behind)} on the same queries)"
+        text += (
+            f"It is no more than {say_points(verdict.margin)} below the best, {verdict.best} "
+            f"({say_difference(verdict.behind)} on the same queries)"
         )
-    gained = f" and gains {say_difference(found.gained)} over {found.baseline}" if found.gained else ""
-    return f"{told}{gained} (n = {found.n:,})."
+    gained = f" and gains {say_difference(verdict.gained)} over {verdict.baseline}" if verdict.gained else ""
+    return f"{text}{gained} (n = {verdict.n:,})."
 
 
 def say_points(margin: float) -> str:
@@ -81,6 +81,6 @@ def say_points(margin: float) -> str:
     return f"{points} point{'' if points == '1' else 's'}"
 
 
-def say_difference(found: Difference) -> str:
+def say_difference(difference: Difference) -> str:
     """A paired difference with its 95% interval."""
-    return f"{found.difference:+.2f} [{found.ci_low:+.2f}, {found.ci_high:+.2f}]"
+    return f"{difference.difference:+.2f} [{difference.ci_low:+.2f}, {difference.ci_high:+.2f}]"

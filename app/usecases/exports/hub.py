@@ -126,8 +126,8 @@ class PublishService:
 
     def find_pushed(self, job_id: str) -> str | None:
         """The address at which a push arrived; None where it did not."""
-        found = self.context.jobs.last_events(job_id, ("pushed",))
-        return str(found[0].data["url"]) if found else None
+        events = self.context.jobs.last_events(job_id, ("pushed",))
+        return str(events[0].data["url"]) if events else None
 
     def made(self, project: Project) -> list[dict[str, Any]]:
         """A project's five newest exports and pushes, newest first. Keys: what, status, where, message."""
@@ -160,8 +160,8 @@ class PublishService:
             url = await asyncio.to_thread(self._upload, order, token)
         except Exception as error:  # noqa: BLE001 - the Hub's client raises many kinds
             _LOG.error("pushing to the Hub failed: %s", where_it_failed(error))
-            told = say_hub_error(error)
-            raise StateError(f"the Hub did not take it: {told}. Nothing here was changed; push again.") from None
+            reason = say_hub_error(error)
+            raise StateError(f"the Hub did not take it: {reason}. Nothing here was changed; push again.") from None
         log.emit("pushed", url=url)
 
     def _upload(self, order: PushOrder, token: str) -> str:

@@ -238,8 +238,8 @@ class LabelService:
                 log.emit("teacher_stopped", teacher=teacher.spec.name, error=error.kind, message=str(error))
                 return None
 
-        found = await run_all([one(teacher) for teacher in reach.teachers])
-        teachers = [teacher for teacher in found if teacher is not None]
+        results = await run_all([one(teacher) for teacher in reach.teachers])
+        teachers = [teacher for teacher in results if teacher is not None]
         if errors and not teachers:
             raise errors[0]
         return teachers
@@ -247,8 +247,8 @@ class LabelService:
     def stopped(self, job_id: str) -> list[str]:
         """The teachers that a job gave up since every further request would have failed the same way, and why."""
         events = self.context.jobs.events(job_id, kinds=("teacher_stopped",))
-        told = {event.data["teacher"]: str(event.data.get("message", "")) for event in events}
-        return [f"{name} was stopped: {message}" for name, message in told.items()]
+        messages = {event.data["teacher"]: str(event.data.get("message", "")) for event in events}
+        return [f"{name} was stopped: {message}" for name, message in messages.items()]
 
     def _elsewhere(self, job: Job, project: Project) -> list[TeacherSpec]:
         """Teachers of a job that are not asked from this process."""
@@ -323,13 +323,13 @@ class LabelService:
     def _failed(self, project: Project, prompt: Prompt, kinds: Sequence[str]) -> set[str]:
         """Samples to ask for again: of each failed one without a sample, the id that it has under this prompt."""
         specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
-        found = set()
+        ids = set()
         for row in self.context.samples.failed(project.id, kinds):
             spec = specs.get(row["teacher"])
             if spec is not None:
                 key = SampleKey(row["query_id"], spec.endpoint, spec.model, prompt.hash, spec.sampling, row["draw"])
-                found.add(key.id)
-        return found
+                ids.add(key.id)
+        return ids
 
     def parse_again(self, project_name: str) -> dict[str, dict[str, int]]:
         """Read the replies again that could not be read, with the parser of this version. Nobody is asked.
@@ -340,10 +340,10 @@ class LabelService:
         project = self.context.projects.get(project_name)
         task = get_task(project.config.task)
         queries = {query.id: query for query in self.context.queries.get(project.id)}
-        found: dict[str, dict[str, Any]] = {}
-        told: dict[str, dict[str, int]] = {}
+        parsed: dict[str, dict[str, Any]] = {}
+        by_teacher: dict[str, dict[str, int]] = {}
         for row in self.context.samples.unread(project.id):
-            counts = told.setdefault(row["teacher"], {"unread": 0, "read_now": 0})
+            counts = by_teacher.setdefault(row["teacher"], {"unread": 0, "read_now": 0})
             counts["unread"] += 1
             query = queries.get(row["query_id"])
             if query is None:
@@ -352,10 +352,10 @@ class LabelService:
             sample = read_sample(task, query, row["draw"], reply)
             if not isinstance(sample, Unread):
                 names = {"id": row["sample_id"], "query_id": query.id, "teacher": row["teacher"]}
-                found[row["id"]] = {**sample, **names, "split": query.split.value}
+                parsed[row["id"]] = {**sample, **names, "split": query.split.value}
                 counts["read_now"] += 1
-        self.context.samples.add_read(project.id, found)
-        return told
+        self.context.samples.add_read(project.id, parsed)
+        return by_teacher
 
 
 def _read_budget(job: Job) -> Budget:

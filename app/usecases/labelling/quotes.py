@@ -46,11 +46,11 @@ class QuoteService:
 
     def _quote(self, project: Project, spec: TeacherSpec, works: list[LabelWork], prompt: Prompt) -> Quote:
         measured = self.context.ledger.measured(project.id, spec.name, prompt.hash)
-        found = reckon_quote(spec, works, measured if measured["n"] else None)
+        quote = reckon_quote(spec, works, measured if measured["n"] else None)
         return (
-            found
+            quote
             if measured["n"]
-            else replace(found, basis=f"{found.basis}; a pilot of {PILOT} queries measures replies")
+            else replace(quote, basis=f"{quote.basis}; a pilot of {PILOT} queries measures replies")
         )
 
     def spend(self, project_name: str) -> dict[str, Any]:

@@ -68,10 +68,10 @@ class Placing:
         """
         variable = key_variable(spec)
         self.connections.keys.check(spec)
-        found = self.connections.capabilities(spec)
+        capabilities = self.connections.capabilities(spec)
         payload = {
             "teacher": {**asdict(spec), "key_variable": variable},
-            "capabilities": {} if found is None else asdict(found),
+            "capabilities": {} if capabilities is None else asdict(capabilities),
             "task": work.task.name,
             "prompt": work.prompt.text,
             "prompt_version": work.prompt.version,

@@ -45,8 +45,8 @@ class StudentProcess:
         """
         self._wait(hindered)
         try:
-            if told := hindered():
-                raise StateError(told)
+            if reason := hindered():
+                raise StateError(reason)
             self._start()
             process, lines = self.process, self.lines
             self.numbers += 1
@@ -65,8 +65,8 @@ class StudentProcess:
     def _wait(self, hindered: Callable[[], str]) -> None:
         end = time.monotonic() + _TURN_S
         while not self.turn.acquire(timeout=_SLICE_S):
-            if told := hindered():
-                raise StateError(told)
+            if reason := hindered():
+                raise StateError(reason)
             if time.monotonic() > end:
                 raise StateError("The students are busy with another visitor's query; try again in a moment.")
 

@@ -115,8 +115,8 @@ class CarryService:
             StateError: if nobody could be asked there, or nothing.
         """
         source = self.context.projects.get(name)
-        if told := self.afresh_hindrance(source):
-            raise StateError(told)
+        if reason := self.afresh_hindrance(source):
+            raise StateError(reason)
         config = read_config(ProjectConfig, {**source.config.model_dump(), "name": new_name.strip()})
         with self._made_whole(config) as made:
             most = {Split.DISTILL.value: distill, Split.HELDOUT.value: heldout}

@@ -101,10 +101,10 @@ def _directory_size(path: Path) -> int:
         end = tail.rfind(_END)
         if end < 0 or len(tail) - end < _END_SIZE:
             return 0
-        found = int(struct.unpack_from("<L", tail, end + 12)[0])
+        length = int(struct.unpack_from("<L", tail, end + 12)[0])
         if tail[max(0, end - _LOCATOR_SIZE) : end][:4] == _LOCATOR:
             file.seek(min(size, struct.unpack_from("<Q", tail, end - _LOCATOR_SIZE + 8)[0]))
             wide = file.read(_END_64_SIZE)
             if wide[:4] == _END_64 and len(wide) == _END_64_SIZE:
-                found = max(found if found != 2**32 - 1 else 0, int(struct.unpack_from("<Q", wide, 40)[0]))
-    return found
+                length = max(length if length != 2**32 - 1 else 0, int(struct.unpack_from("<Q", wide, 40)[0]))
+    return length

@@ -110,26 +110,26 @@ class StandingService:
         waiting = self.context.runs.count(project.id, RunStatus.WAITING)
         asking = any(job.kind in ("compress", "again") and job.project_id == project.id for job in self._jobs())
         state: State = "running" if asking or waiting else "done" if done else "todo"
-        told = "waits for you" if waiting else f"{done:,} short" if done else ""
-        return Mark("Compress", "/compress", state, told)
+        note = "waits for you" if waiting else f"{done:,} short" if done else ""
+        return Mark("Compress", "/compress", state, note)
 
     def _evaluate_mark(self, project: Project) -> Mark:
         run_id = self.context.reports.newest_run(project.id)
         if run_id is None:
             return Mark("Evaluate", "/evaluate", "todo", "")
-        told = self.context.db.once(f"what of {run_id} to ship, on the rail", lambda: self._tell_ship(run_id))
-        return Mark("Evaluate", "/evaluate", "done", told)
+        note = self.context.db.once(f"what of {run_id} to ship, on the rail", lambda: self._tell_ship(run_id))
+        return Mark("Evaluate", "/evaluate", "done", note)
 
     def _tell_ship(self, run_id: str) -> str:
         """What of a run to ship, by the rule of the page Evaluate."""
-        found = judge(self.context, self.context.runs.get(run_id))
-        if found is None:
+        verdict = judge(self.context, self.context.runs.get(run_id))
+        if verdict is None:
             return ""
         scores = {row.name: row.accuracy for row in self.context.reports.rows(run_id) if row.kind == WHOLE}
-        if found.ship not in scores:
+        if verdict.ship not in scores:
             return "nothing to ship yet"
-        name = found.ship if len(found.ship) <= _NAME else f"{found.ship[: _NAME - 1]}…"
-        return f"{name} {scores[found.ship]:.2f}"
+        name = verdict.ship if len(verdict.ship) <= _NAME else f"{verdict.ship[: _NAME - 1]}…"
+        return f"{name} {scores[verdict.ship]:.2f}"
 
     def _play_mark(self, project: Project) -> Mark:
         votes = self.context.votes.count(project.id)
@@ -150,9 +150,10 @@ class StandingService:
         failure = self.context.watch.failure
         if failure is None:
             return ""
-        told = self.context.watch.redactor.text(str(failure)) if isinstance(failure, TacitError | OSError) else ""
+        message = self.context.watch.redactor.text(str(failure)) if isinstance(failure, TacitError | OSError) else ""
         return (
-            f"Jobs can't be watched over at the moment, it is tried again and again: {told or type(failure).__name__}"
+            "Jobs can't be watched over at the moment, it is tried again and again: "
+            f"{message or type(failure).__name__}"
         )
 
     def running(self) -> list[RunningJob]:
@@ -161,18 +162,18 @@ class StandingService:
         return [self._describe(job, names.get(job.project_id, "")) for job in self._jobs()]
 
     def _describe(self, job: Job, project: str) -> RunningJob:
-        told, done, of = "", None, None
+        text, done, of = "", None, None
         for event in self.context.jobs.last_events(job.id, ("progress", "metric", "label_started")):
             if event.type == "label_started":
-                told, of = f"label {event.data['split']}", event.data["requests"]
+                text, of = f"label {event.data['split']}", event.data["requests"]
                 done = min(of, self.context.jobs.count_replies(job.id, event.seq))
-                told += _pace(done, of, time.time() - event.at)
+                text += _pace(done, of, time.time() - event.at)
             elif event.type == "metric":
-                told, done, of = event.data["step"], event.data["update"], event.data.get("of")
+                text, done, of = event.data["step"], event.data["update"], event.data.get("of")
             elif isinstance(event.data.get("done"), int):
-                told, done, of = str(event.data.get("step", "")), event.data["done"], event.data.get("of")
+                text, done, of = str(event.data.get("step", "")), event.data["done"], event.data.get("of")
                 done += self.context.jobs.count_events(job.id, "compressed")
-        return RunningJob(job.id, project, job.kind, job.status.value, told, done, of)
+        return RunningJob(job.id, project, job.kind, job.status.value, text, done, of)
 
     def goes_on(self, project: Project | None, jobs: Sequence[RunningJob]) -> bool:
         """Whether a page of the project is to be drawn again, given the jobs that it knows of.

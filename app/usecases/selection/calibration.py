@@ -95,20 +95,20 @@ class CalibrateService:
         golds, _ = self._golds(project)
         if not golds:
             return None
-        held, chosen = self.select.choose(project_name, config)
-        verdict = self._verdict(project, held)
+        loaded, chosen = self.select.choose(project_name, config)
+        verdict = self._verdict(project, loaded)
         scored = verdict != _UNSCORED
         if not scored.any():
             return None
         confidence, right, kept = chosen.confidence[scored], verdict[scored] == _RIGHT, chosen.kept[scored]
         known = ~np.isnan(confidence)
-        found = measure_calibration(confidence, right)
+        calibration = measure_calibration(confidence, right)
         return Measured(
-            error=found.error,
+            error=calibration.error,
             auroc=auroc(confidence[known].tolist(), right[known].tolist()),
-            n=found.n,
-            queries=len(np.unique(held.arrays.query[scored][known])),
-            of=len(set(held.arrays.query_ids) & golds.keys()),
+            n=calibration.n,
+            queries=len(np.unique(loaded.arrays.query[scored][known])),
+            of=len(set(loaded.arrays.query_ids) & golds.keys()),
             labels=int(scored.sum()),
             right=float(right.mean()),
             kept=int(kept.sum()),
@@ -117,11 +117,11 @@ class CalibrateService:
                 {
                     "from": place / BINS,
                     "to": (place + 1) / BINS,
-                    "samples": int(found.size[place]),
-                    "confidence": float(found.confidence[place]),
-                    "right": float(found.right[place]),
+                    "samples": int(calibration.size[place]),
+                    "confidence": float(calibration.confidence[place]),
+                    "right": float(calibration.right[place]),
                 }
-                for place in np.flatnonzero(found.size)
+                for place in np.flatnonzero(calibration.size)
             ],
         )
 
@@ -136,10 +136,10 @@ class CalibrateService:
             StateError: if fewer than 50 queries have a gold label and a confidence.
         """
         project = self.context.projects.get(project_name)
-        held, chosen = self.select.choose(project_name, config.model_copy(update={"temperature": 1.0}))
-        verdict = self._verdict(project, held)
+        loaded, chosen = self.select.choose(project_name, config.model_copy(update={"temperature": 1.0}))
+        verdict = self._verdict(project, loaded)
         used = (verdict != _UNSCORED) & ~np.isnan(chosen.confidence)
-        names, group = np.unique(held.arrays.query[used], return_inverse=True)
+        names, group = np.unique(loaded.arrays.query[used], return_inverse=True)
         if len(names) < LEAST_GOLDS:
             raise StateError(
                 f"{counted(len(names), 'query')} {verb(len(names), 'has')} a gold label and a confidence; a "
@@ -163,16 +163,16 @@ class CalibrateService:
         """AUROC of each teacher's own confidence (equal weights) against gold where that is known."""
         project = self.context.projects.get(project_name)
         factors = get_task(project.config.task).factors
-        held = self.select.hold(project_name, NONE.config)
-        confidence, _ = weigh(held.arrays.factors, factors, dict.fromkeys(factors, 1.0))
-        verdict = self._verdict(project, held)
+        loaded = self.select.hold(project_name, NONE.config)
+        confidence, _ = weigh(loaded.arrays.factors, factors, dict.fromkeys(factors, 1.0))
+        verdict = self._verdict(project, loaded)
         used = (verdict != _UNSCORED) & ~np.isnan(confidence)
-        found = {}
-        for code, teacher in enumerate(sorted(set(held.arrays.teachers))):
-            own = used & (held.arrays.teacher == code)
+        by_teacher = {}
+        for code, teacher in enumerate(sorted(set(loaded.arrays.teachers))):
+            own = used & (loaded.arrays.teacher == code)
             if own.any():
-                found[teacher] = auroc(confidence[own].tolist(), (verdict[own] == _RIGHT).tolist())
-        return found
+                by_teacher[teacher] = auroc(confidence[own].tolist(), (verdict[own] == _RIGHT).tolist())
+        return by_teacher
 
     def _golds(self, project: Project) -> tuple[Mapping[str, str], str]:
         """Gold labels by query id, and their mark, read once between two writes."""
@@ -183,60 +183,62 @@ class CalibrateService:
 
         return self.context.db.once(f"golds {project.id}", read)
 
-    def _verdict(self, project: Project, held: Held) -> NDArray[np.int8]:
+    def _verdict(self, project: Project, loaded: Held) -> NDArray[np.int8]:
         """Whether each sample's label is right, (N,): 1, 0, or -1 where that is not known."""
         golds, mark = self._golds(project)
-        key = f"{project.id} {held.state} {mark}"
-        found = self._verdicts.get(key)
-        if found is None:
-            found = self._verify(project, held, golds)
+        key = f"{project.id} {loaded.state} {mark}"
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = self._verify(project, loaded, golds)
             self._verdicts.clear()
-            self._verdicts[key] = found
-        return found
+            self._verdicts[key] = verdict
+        return verdict
 
-    def _verify(self, project: Project, held: Held, golds: Mapping[str, str]) -> NDArray[np.int8]:
-        arrays, task = held.arrays, get_task(project.config.task)
+    def _verify(self, project: Project, loaded: Held, golds: Mapping[str, str]) -> NDArray[np.int8]:
+        arrays, task = loaded.arrays, get_task(project.config.task)
         known = sorted(set(arrays.query_ids) & golds.keys())
         chosen = {known[place] for place in np.linspace(0, len(known) - 1, min(MOST_SCORED, len(known))).astype(int)}
         queries = {q.id: q for q in self.context.queries.get(project.id, Split.DISTILL) if q.id in chosen}
         labels = self.context.samples.labels(project.id)
-        found: dict[tuple[str, str], int] = {}
+        by_case: dict[tuple[str, str], int] = {}
         verdict = np.full(len(arrays.ids), _UNSCORED, dtype=np.int8)
         for place, (query_id, label) in enumerate(zip(arrays.query_ids, labels, strict=True)):
             if query_id in queries:
                 case = (query_id, label)
-                if case not in found:
+                if case not in by_case:
                     gold = golds[query_id]
                     right = label.strip() == gold.strip() or task.verify(queries[query_id], label, gold)
-                    found[case] = _RIGHT if right else _WRONG
-                verdict[place] = found[case]
+                    by_case[case] = _RIGHT if right else _WRONG
+                verdict[place] = by_case[case]
         return verdict
 
 
-def say_measured(found: Measured) -> list[str]:
+def say_measured(measured: Measured) -> list[str]:
     """What the comparison with gold labels shows, in a sentence or two; gold decides nothing."""
-    part = f" ({MOST_SCORED:,} of {found.of:,} queries scored)" if found.of > MOST_SCORED else ""
-    told = []
-    if found.error is not None:
-        ranks = "" if found.auroc is None else f", AUROC {found.auroc:.3f}"
-        told.append(
-            f"Calibration error {found.error:.3f}{ranks} (expected calibration error in {BINS} bins of equal width, "
-            f"n = {counted(found.n, 'sample')} of {counted(found.queries, 'query')} with a gold label{part})."
+    part = f" ({MOST_SCORED:,} of {measured.of:,} queries scored)" if measured.of > MOST_SCORED else ""
+    sentences = []
+    if measured.error is not None:
+        ranks = "" if measured.auroc is None else f", AUROC {measured.auroc:.3f}"
+        sentences.append(
+            f"Calibration error {measured.error:.3f}{ranks} (expected calibration error in {BINS} bins of equal width, "
+            f"n = {counted(measured.n, 'sample')} of {counted(measured.queries, 'query')} with a gold label{part})."
         )
-    kept = "" if found.kept_right is None else f"; of the {found.kept:,} kept among them {found.kept_right:.3f}"
-    told.append(
-        f"By gold labels {found.right:.3f} of {counted(found.labels, 'sample')} {verb(found.labels, 'is')} "
+    kept = (
+        "" if measured.kept_right is None else f"; of the {measured.kept:,} kept among them {measured.kept_right:.3f}"
+    )
+    sentences.append(
+        f"By gold labels {measured.right:.3f} of {counted(measured.labels, 'sample')} {verb(measured.labels, 'is')} "
         f"right{kept}; selection reads no gold."
     )
-    return told
+    return sentences
 
 
-def say_fitted(found: Fitted) -> str:
+def say_fitted(fitted: Fitted) -> str:
     """What a fitted temperature does."""
-    bound = " (the end of its range: the confidences tell almost nothing, or all)" if found.at_bound else ""
+    bound = " (the end of its range: the confidences tell almost nothing, or all)" if fitted.at_bound else ""
     return (
-        f"Temperature {found.temperature:g}{bound}, fitted by likelihood on {counted(found.n, 'sample')} of "
-        f"{counted(found.queries, 'query')} with a gold label: calibration error {found.before:.3f} before, "
-        f"{found.after:.3f} after (each tenth of the queries with the temperature of the others). Ranks stay as they "
+        f"Temperature {fitted.temperature:g}{bound}, fitted by likelihood on {counted(fitted.n, 'sample')} of "
+        f"{counted(fitted.queries, 'query')} with a gold label: calibration error {fitted.before:.3f} before, "
+        f"{fitted.after:.3f} after (each tenth of the queries with the temperature of the others). Ranks stay as they "
         "are; what passes a threshold changes."
     )

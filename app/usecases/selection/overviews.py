@@ -52,17 +52,17 @@ class SurveyService:
     def survey(self, project_name: str, config: SelectionConfig) -> Survey:
         """All overviews but the map. Raises as `SelectService.preview`."""
         chosen_by = _with_vectors(config)
-        held, chosen = self.select.choose(project_name, chosen_by)
-        arrays = held.arrays
+        loaded, chosen = self.select.choose(project_name, chosen_by)
+        arrays = loaded.arrays
         return Survey(
             sorted(set(arrays.teachers)),
-            compare_teachers(arrays.query, arrays.teacher, held.vectors),
+            compare_teachers(arrays.query, arrays.teacher, loaded.vectors),
             sweep_threshold(chosen.confidence, arrays.query, arrays.label),
             chosen_by.cut,
-            self._other_ways(project_name, held, config),
+            self._other_ways(project_name, loaded, config),
         )
 
-    def _other_ways(self, project_name: str, held: Held, config: SelectionConfig) -> list[dict[str, Any]]:
+    def _other_ways(self, project_name: str, loaded: Held, config: SelectionConfig) -> list[dict[str, Any]]:
         """What other settings would keep of the same samples, without what was decided by hand."""
         ways = {
             "as set above, nothing by hand": config,
@@ -74,14 +74,14 @@ class SurveyService:
         }
         rows = []
         for name, way in ways.items():
-            chosen = self.select.apply(project_name, held, way)
+            chosen = self.select.apply(project_name, loaded, way)
             kept = chosen.kept
             pairs = chosen.similarity[kept & ~np.isnan(chosen.similarity)]
             rows.append(
                 {
                     "way": name,
                     "samples kept": int(kept.sum()),
-                    "queries kept": len(np.unique(held.arrays.query[kept])),
+                    "queries kept": len(np.unique(loaded.arrays.query[kept])),
                     "labels differ in": chosen.disagreements,
                     "mean cosine of a pair": float(pairs.mean()) if len(pairs) else None,
                 }
@@ -94,19 +94,19 @@ class SurveyService:
         Raises:
             StateError: as `SelectService.preview`.
         """
-        held, chosen = self.select.choose(project_name, _with_vectors(config))
-        arrays = held.arrays
+        loaded, chosen = self.select.choose(project_name, _with_vectors(config))
+        arrays = loaded.arrays
         rows = np.unique(np.linspace(0, len(arrays.ids) - 1, min(MOST_POINTS, len(arrays.ids))).round().astype(int))
-        found = flatten(held.vectors[rows])
-        texts = self.context.queries.starts(held.project_id, sorted({arrays.query_ids[row] for row in rows}))
+        projection = flatten(loaded.vectors[rows])
+        texts = self.context.queries.starts(loaded.project_id, sorted({arrays.query_ids[row] for row in rows}))
         kept = chosen.kept
         return Points(
-            found.points[:, 0].round(4).tolist(),
-            found.points[:, 1].round(4).tolist(),
+            projection.points[:, 0].round(4).tolist(),
+            projection.points[:, 1].round(4).tolist(),
             [arrays.teachers[row] for row in rows],
             [bool(kept[row]) for row in rows],
             [texts.get(arrays.query_ids[row], "") for row in rows],
-            found.shown,
+            projection.shown,
             len(arrays.ids),
         )
 

@@ -98,6 +98,6 @@ class BrowseService:
             if hashes and all(name in vectors for name in hashes):
                 matrix = np.stack([vectors[name] for name in hashes])
                 matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-                found: list[list[float]] = (matrix @ matrix.T).round(4).tolist()
-                return found
+                cosines: list[list[float]] = (matrix @ matrix.T).round(4).tolist()
+                return cosines
         return None

@@ -104,14 +104,14 @@ class SelectService:
     def _store(self, project: Project, config: SelectionConfig, of_plan: bool = False) -> StoredSelection:
         """Select and store. Other decisions make another selection: what a run was built on stays as it was."""
         decided = self._decided(project)
-        held = self._hold(project, config)
-        chosen = self._choose(project, held, config, decided.actions)
-        arrays, embedder = held.arrays, held.embedder
+        loaded = self._hold(project, config)
+        chosen = self._choose(project, loaded, config, decided.actions)
+        arrays, embedder = loaded.arrays, loaded.embedder
         edits = {sample_id: edit.number for sample_id, edit in decided.edits.items()}
-        by_hand = [sorted(found.items()) for found in (decided.actions, edits) if found]
+        by_hand = [sorted(changes.items()) for changes in (decided.actions, edits) if changes]
         kept = sorted(np.array(arrays.ids)[chosen.kept].tolist())
         edited = [edits[sample_id] for sample_id in kept if sample_id in edits]
-        counts = {**count_kept(arrays, chosen, config), "embedder": embedder, "state": list(held.state)}
+        counts = {**count_kept(arrays, chosen, config), "embedder": embedder, "state": list(loaded.state)}
         stored = StoredSelection(
             id=hash_id("selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids), *by_hand),
             project_id=project.id,
@@ -137,13 +137,13 @@ class SelectService:
             return self.previews.get(key) or self.previews.setdefault(key, self._preview(project_name, config))
 
     def _preview(self, project_name: str, config: SelectionConfig) -> SelectionPreview:
-        held, chosen = self.choose(project_name, config)
-        teachers = sorted(set(held.arrays.teachers))
+        loaded, chosen = self.choose(project_name, config)
+        teachers = sorted(set(loaded.arrays.teachers))
         shares: dict[str, list[int]] = {}
         for code, teacher in enumerate(teachers):
-            values = chosen.confidence[held.arrays.teacher == code]
+            values = chosen.confidence[loaded.arrays.teacher == code]
             shares[teacher] = np.histogram(values[~np.isnan(values)], _BINS, (0.0, 1.0))[0].tolist()
-        return SelectionPreview(count_kept(held.arrays, chosen, config), shares)
+        return SelectionPreview(count_kept(loaded.arrays, chosen, config), shares)
 
     def _mark(self, project: Project, config: SelectionConfig) -> str:
         """What tells one preview from another."""
@@ -159,29 +159,29 @@ class SelectService:
         key = self._mark(project, config)
         with self.lock:
             if key not in self.chosen:
-                held = self._hold(project, config)
-                found = held, self._choose(project, held, config, self._decided(project).actions)
+                loaded = self._hold(project, config)
+                result = loaded, self._choose(project, loaded, config, self._decided(project).actions)
                 self.chosen.clear()
-                self.chosen[key] = found
+                self.chosen[key] = result
             return self.chosen[key]
 
     def _decided(self, project: Project) -> Decided:
         """The decisions that count, read anew only where there are others."""
         mark = (project.id, *self.context.overrules.mark(project.id))
-        found = self.decided.get(mark)
-        if found is None:
-            found = self.context.overrules.current(project.id)
+        decisions = self.decided.get(mark)
+        if decisions is None:
+            decisions = self.context.overrules.current(project.id)
             self.decided.clear()
-            self.decided[mark] = found
-        return found
+            self.decided[mark] = decisions
+        return decisions
 
-    def apply(self, project_name: str, held: Held, config: SelectionConfig) -> Selection:
+    def apply(self, project_name: str, loaded: Held, config: SelectionConfig) -> Selection:
         """What other settings decide for samples in memory, whatever a person decided."""
-        return self._choose(self.context.projects.get(project_name), held, config, {})
+        return self._choose(self.context.projects.get(project_name), loaded, config, {})
 
-    def _choose(self, project: Project, held: Held, config: SelectionConfig, decided: dict[str, str]) -> Selection:
-        arrays = held.arrays
-        columns = self._score(project, held, config)
+    def _choose(self, project: Project, loaded: Held, config: SelectionConfig, decided: dict[str, str]) -> Selection:
+        arrays = loaded.arrays
+        columns = self._score(project, loaded, config)
         samples = SelectionInput(
             query=arrays.query,
             teacher=arrays.teacher,
@@ -189,14 +189,14 @@ class SelectService:
             order=np.arange(len(arrays.ids)),
             factors=np.stack(list(columns.values()), axis=1) if columns else np.empty((len(arrays.ids), 0)),
             names=tuple(columns),
-            embeddings=held.vectors,
+            embeddings=loaded.vectors,
             sources=tuple(sorted(set(arrays.teachers))),
         )
         return apply_decisions(select(samples, config), arrays.ids, decided)
 
-    def _score(self, project: Project, held: Held, config: SelectionConfig) -> dict[str, NDArray[np.float64]]:
+    def _score(self, project: Project, loaded: Held, config: SelectionConfig) -> dict[str, NDArray[np.float64]]:
         """The scores of the weighted factors by name, (N,); those of the teachers where no rule reads confidences."""
-        arrays, reported = held.arrays, get_task(project.config.task).factors
+        arrays, reported = loaded.arrays, get_task(project.config.task).factors
         columns = {name: arrays.factors[:, place] for place, name in enumerate(reported)}
         if not config.needs_confidence:
             return columns
@@ -207,7 +207,7 @@ class SelectService:
             label_space=lambda: count_labels(self.context.queries.get(project.id, Split.DISTILL)),
             texts=lambda: self.context.samples.rationales(project.id),
         )
-        return score_factors(config.weights, columns, given, held.factors)
+        return score_factors(config.weights, columns, given, loaded.factors)
 
     def hold(self, project_name: str, config: SelectionConfig) -> Held:
         """The project's samples in memory, with vectors where the settings' method needs them. Raises as `preview`."""
@@ -244,20 +244,20 @@ class SelectService:
         """The project's samples and vectors as arrays, read anew only where something changed."""
         state = self.context.samples.state(project.id)
         key = f"{project.id} {config.needs_vectors} {self.embedders(project)}"
-        held = self.held.get(key)
-        if held is not None and held.state == state:
-            return held
+        loaded = self.held.get(key)
+        if loaded is not None and loaded.state == state:
+            return loaded
         arrays = self.context.samples.arrays(project.id, get_task(project.config.task).factors)
         if not arrays.ids:
             raise _no_samples(project)
         if not config.needs_vectors:
-            held = Held(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
+            loaded = Held(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
         else:
             vectors, embedder = self._find_vectors(project)
-            held = Held(project.id, state, arrays, vectors, embedder)
+            loaded = Held(project.id, state, arrays, vectors, embedder)
         self.held.clear()
-        self.held[key] = held
-        return held
+        self.held[key] = loaded
+        return loaded
 
     def _find_vectors(self, project: Project) -> tuple[NDArray[np.float32], str]:
         for embedder in self.embedders(project):
@@ -350,8 +350,8 @@ class SelectService:
 
 
 def _no_samples(project: Project) -> StateError:
-    told = "has no samples yet; label its queries first, or bring outputs with `tacit import-outputs`"
-    return StateError(f"{project.name!r} {told}")
+    reason = "has no samples yet; label its queries first, or bring outputs with `tacit import-outputs`"
+    return StateError(f"{project.name!r} {reason}")
 
 
 def run_embedder(

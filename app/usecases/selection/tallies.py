@@ -71,24 +71,24 @@ def _spread(arrays: SampleArrays, teachers: list[str], chosen: Selection, thresh
 
 def say_notices(counts: Mapping[str, Any]) -> list[str]:
     """What the numbers of a selection don't say by themselves, in a sentence each."""
-    told = []
+    sentences = []
     if alone := counts.get("alone", 0):
-        told.append(
+        sentences.append(
             f"{_queries(alone)} answered by one teacher alone: there is nobody to agree with, so no confidence, and "
             "nothing of them is kept."
         )
     if differ := counts.get("differ", 0):
-        told.append(
+        sentences.append(
             f"{_queries(differ)} answered by two teachers that differ: nothing speaks for either label, so both are "
             "below the threshold. A third teacher would decide."
         )
     if unscored := counts.get("unscored", 0):
-        told.append(
+        sentences.append(
             f"{unscored:,} of {counted(counts['samples'], 'sample')} {verb(unscored, 'has')} no confidence: "
             "less than half of the weight lies on factors that are known for them. Agreement needs no scores of the "
             "teachers' own (Dawid-Skene needs three teachers); the preset `keep all` needs nothing."
         )
-    return told
+    return sentences
 
 
 def say_kept(counts: Mapping[str, Any]) -> str:

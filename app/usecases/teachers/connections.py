@@ -86,11 +86,11 @@ class Keys:
         address, bound = sent_to(spec.provider, spec.endpoint), listed().get(variable, set())
         if bound or variable in PROVIDERS:
             known = bound or set(PROVIDERS[variable])
-            told = "is for" if bound else "is a key of"
+            phrase = "is for" if bound else "is a key of"
             if address not in known:
                 raise KeyRefused(
-                    f"{_refused(spec, variable, address)}: it {told} {', '.join(sorted(known))}. Name another variable "
-                    f"for this address. {_LIST}"
+                    f"{_refused(spec, variable, address)}: it {phrase} {', '.join(sorted(known))}. Name another "
+                    f"variable for this address. {_LIST}"
                 )
         elif self._restricted:
             if not typed and (variable, address) not in self._typed:
@@ -156,8 +156,10 @@ class Connections:
     def _named(self, variable: str) -> set[str]:
         projects = self.context.projects
         specs = [spec for project in projects.all() for spec in projects.teachers(project.id)]
-        found = [sent_to(s.provider, s.endpoint) for s in specs if s.provider in HOSTED and s.key_variable == variable]
-        return set(filter(None, found))
+        addresses = [
+            sent_to(s.provider, s.endpoint) for s in specs if s.provider in HOSTED and s.key_variable == variable
+        ]
+        return set(filter(None, addresses))
 
     @asynccontextmanager
     async def open(
@@ -200,8 +202,8 @@ class Connections:
 
     def capabilities(self, spec: TeacherSpec) -> Capabilities | None:
         """What probing found for the teacher's endpoint and model."""
-        found = self.context.ledger.capabilities(spec.provider, spec.endpoint, spec.model)
-        return None if found is None else read_capabilities(found)
+        stored = self.context.ledger.capabilities(spec.provider, spec.endpoint, spec.model)
+        return None if stored is None else read_capabilities(stored)
 
     def _limiter(self, spec: TeacherSpec, key: str | None) -> Limiter:
         name = (spec.provider, spec.endpoint, hash_id("key", key))
@@ -211,6 +213,6 @@ class Connections:
         if spec.provider == "scripted":
             return next(teacher for teacher in SCRIPTED_TEACHERS if teacher.spec.name == spec.name)
         if spec.provider == "recorded":
-            held = RecordingFile(self.context.recordings / f"{spec.endpoint}.jsonl", spec.name)
-            return RecordedTeacher(spec.name, held, spec.endpoint)
+            recording = RecordingFile(self.context.recordings / f"{spec.endpoint}.jsonl", spec.name)
+            return RecordedTeacher(spec.name, recording, spec.endpoint)
         raise ConfigError(f"the provider {spec.provider!r} of {spec.name} is not known to this version")

@@ -25,8 +25,8 @@ class Rendered(NamedTuple):
 def teacher_prompt(context: Context, project: Project) -> Prompt:
     """The prompt that counts: the project's newest, else the one that the program brings for its task."""
     task = get_task(project.config.task)
-    found = context.projects.prompts(project.id)
-    return make_prompt("teacher", task.name, *found[-1]) if found else load_prompt("teacher", task.name)
+    versions = context.projects.prompts(project.id)
+    return make_prompt("teacher", task.name, *versions[-1]) if versions else load_prompt("teacher", task.name)
 
 
 def freeze_prompt(context: Context, project: Project) -> dict[str, Any]:

@@ -123,12 +123,12 @@ class TeacherService:
         return [self._describe(spec) for spec in self.context.projects.teachers(project.id)]
 
     def _describe(self, spec: TeacherSpec) -> dict[str, Any]:
-        found = self.connections.capabilities(spec) if spec.provider in HOSTED else None
+        capabilities = self.connections.capabilities(spec) if spec.provider in HOSTED else None
         return {
             **asdict(spec),
             "price": _tell_price(find_price(spec)),
             "assumed": _tell_price(assumed_price(spec)),
-            "capabilities": None if found is None else asdict(found),
+            "capabilities": None if capabilities is None else asdict(capabilities),
         }
 
     def key_state(self, project_name: str, name: str) -> str:
@@ -229,10 +229,10 @@ async def probe_teacher(teacher: HostedTeacher, caller: Caller, sink: EventSink)
         TeacherError: if it can't be asked at all.
     """
     spec = teacher.spec
-    found = await probe(teacher, caller, _teller(spec, sink))
+    capabilities = await probe(teacher, caller, _teller(spec, sink))
     key = {"provider": spec.provider, "endpoint": spec.endpoint, "model": spec.model}
-    sink.emit("capabilities", teacher=spec.name, **key, found=asdict(found))
-    return teacher.with_capabilities(found)
+    sink.emit("capabilities", teacher=spec.name, **key, found=asdict(capabilities))
+    return teacher.with_capabilities(capabilities)
 
 
 def key_variable_of(spec: TeacherSpec) -> str | None:

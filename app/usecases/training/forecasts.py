@@ -106,9 +106,9 @@ class ForecastService:
     def _count(self, run: Run) -> PlannedWriting:
         """How much the student will write."""
         kept = self.context.selections.kept(run.selection_id)
-        held = self.context.queries.counts(run.project_id).get(Split.HELDOUT.value, 0)
+        heldout = self.context.queries.counts(run.project_id).get(Split.HELDOUT.value, 0)
         typical = sum(len(row["rationale"]) for row in kept) / max(1, len(kept)) / _CHARACTERS
-        return PlannedWriting(len({row["query_id"] for row in kept}), held, typical)
+        return PlannedWriting(len({row["query_id"] for row in kept}), heldout, typical)
 
 
 def _pretend(project: Project, plan: Plan, selection_id: str) -> Run:

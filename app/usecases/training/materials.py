@@ -24,13 +24,13 @@ TEACHERS = "teachers"
 
 def read_material(context: Context, run: Run) -> Material:
     """What the steps of a run read, as it is in the store now."""
-    held, queries = context.rationales, context.queries.get(run.project_id)
+    rationales, queries = context.rationales, context.queries.get(run.project_id)
     compresses = [step.name for step in run.plan.steps if isinstance(step, Compress)]
     return Material(
         task=get_task(context.projects.get(run.project_id).config.task),
         examples=read_examples(context, run, queries),
         taught={
-            name: held.approved(run.id, name) if run.plan.reviews(name) else held.newest(run.id, name)
+            name: rationales.approved(run.id, name) if run.plan.reviews(name) else rationales.newest(run.id, name)
             for name in compresses
         },
         asked=[query for query in queries if query.split is Split.DISTILL],

@@ -98,7 +98,7 @@ class WatchService:
 
     def curves(self, run_ids: Sequence[str]) -> dict[str, list[Curve]]:
         """By metric (loss, validation_loss, tokens_per_second, ...): its curve in each train step of some runs."""
-        found: defaultdict[str, list[Curve]] = defaultdict(list)
+        by_metric: defaultdict[str, list[Curve]] = defaultdict(list)
         for run_id in run_ids:
             run = self.context.runs.get(run_id)
             ends: dict[str, int] = {}
@@ -109,8 +109,8 @@ class WatchService:
                 for name in dict.fromkeys(row["name"] for row in rows):
                     own = [row for row in rows if row["name"] == name]
                     updates, values = [row["update_no"] for row in own], [row["value"] for row in own]
-                    found[name].append(Curve(run.id, step.name, offset, updates, values))
-        return found
+                    by_metric[name].append(Curve(run.id, step.name, offset, updates, values))
+        return by_metric
 
     def log_tail(self, run_id: str) -> str:
         """The last lines that the run's newest worker printed; "" where there are none."""

@@ -47,14 +47,14 @@ class RemainingService:
             builder = StageBuilder(self.context, run)
             taught = {name for step in run.plan.trained for name in (step.dataset, *(s.dataset for s in step.replay))}
             measured = {name: _measure_rows(builder, name) for name in taught}
-            prompt = max((found.prompt for found in measured.values()), default=0.0)
+            prompt = max((size.prompt for size in measured.values()), default=0.0)
             said = _mean([len(complete(example.rationale, example.label)) for example in builder.examples])
             most = run.plan.student.generate_tokens * _CHARACTERS
             self._sizes[run.id] = Sizes(
-                rows={name: found.rows for name, found in measured.items()},
-                characters={name: prompt + found.completion for name, found in measured.items()},
+                rows={name: size.rows for name, size in measured.items()},
+                characters={name: prompt + size.completion for name, size in measured.items()},
                 written={UNTRAINED: min(most, said * guess_length(UNTRAINED))}
-                | {name: min(most, found.completion) for name, found in measured.items()},
+                | {name: min(most, size.completion) for name, size in measured.items()},
                 asked=len({example.query.id for example in builder.examples}),
                 held=len(self.context.queries.get(run.project_id, Split.HELDOUT)),
                 prompt=prompt,

@@ -42,8 +42,8 @@ def check_machine(workspace: Path) -> list[Finding]:
         ),
         Finding("disk", free > 2 * 2**30, f"{free / 2**30:.1f} GiB free at the workspace", "models and checkpoints"),
         _device(),
-        _found("embedder", lambda: packaged_embedder_folder(), "selection without the Hub"),
-        _found("student", lambda: packaged_student_file(), "the demo; another student can be named"),
+        _shipped("embedder", lambda: packaged_embedder_folder(), "selection without the Hub"),
+        _shipped("student", lambda: packaged_student_file(), "the demo; another student can be named"),
         Finding(
             "converted student",
             True,
@@ -65,7 +65,7 @@ def _package(name: str) -> Finding:
         return Finding(name, False, "not installed", "everything; `make install` installs it")
 
 
-def _found(name: str, look: object, needed_for: str) -> Finding:
+def _shipped(name: str, look: object, needed_for: str) -> Finding:
     try:
         path = look() if callable(look) else None
     except MissingPart as error:
@@ -81,7 +81,7 @@ def _device() -> Finding:
         return Finding("device", True, "cpu (no NVIDIA driver found)")
     asked = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        output = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return Finding("device", False, "nvidia-smi failed; run it by hand to see why", "training on the GPU")
-    return Finding("device", True, "; ".join(told.splitlines()) or "cpu")
+    return Finding("device", True, "; ".join(output.splitlines()) or "cpu")
