@@ -64,8 +64,8 @@ def open_project(services: Services, recipe: Recipe) -> Project:
     except NotFound:
         config = ProjectConfig(name=recipe.project, task=DEFAULT_TASK, embedder="packaged")
         project = services.data.create_project(config)
-    train, held = make_puzzles(recipe)
-    puzzles = [(p, _query(p, Split.DISTILL)) for p in train] + [(p, _query(p, Split.HELDOUT)) for p in held]
+    train, heldout = make_puzzles(recipe)
+    puzzles = [(p, _query(p, Split.DISTILL)) for p in train] + [(p, _query(p, Split.HELDOUT)) for p in heldout]
     golds = {query.id: puzzle.answer for puzzle, query in puzzles}
     services.data.add_queries(project.id, [query for _, query in puzzles], golds)
     services.label.add_scripted_teachers(project.id)
@@ -75,8 +75,8 @@ def open_project(services: Services, recipe: Recipe) -> Project:
 def make_puzzles(recipe: Recipe) -> tuple[list[Puzzle], list[Puzzle]]:
     """Training and held-out puzzles of a recipe; no held-out text repeats a training one."""
     train = generate_puzzles(recipe.queries, SEED)
-    held = generate_puzzles(recipe.heldout, SEED + 1, frozenset(puzzle.text for puzzle in train))
-    return train, held
+    heldout = generate_puzzles(recipe.heldout, SEED + 1, frozenset(puzzle.text for puzzle in train))
+    return train, heldout
 
 
 def _query(puzzle: Puzzle, split: Split) -> Query:
@@ -94,11 +94,11 @@ def _open_run(services: Services, project: Project, recipe: Recipe) -> Run:
 
 def describe(services: Services, result: DemoResult) -> dict[str, Any]:
     """The demo's result for machines."""
-    told = services.reading.run(result.run.id)
+    data = services.reading.run(result.run.id)
     return {
         "run": result.run.id,
         "seconds": round(result.seconds, 1),
-        **{name: told[name] for name in ("rows", "differences", "ship", "verdict", "notes")},
+        **{name: data[name] for name in ("rows", "differences", "ship", "verdict", "notes")},
         "selection": result.selection,
         "auroc": result.auroc,
         "failures": services.answers.failures(services.projects.get(result.run.project_id)),

@@ -27,8 +27,8 @@ def export(
     from app.usecases.exports.exports import ExportOrder
 
     with open_workspace(workspace) as services:
-        told = services.export.write(project, to, ExportOrder(run, stage, dataset, form))
-    sys.stdout.write(f"{told}\n")
+        message = services.export.write(project, to, ExportOrder(run, stage, dataset, form))
+    sys.stdout.write(f"{message}\n")
 
 
 def serve_student(
@@ -49,9 +49,9 @@ def serve_student(
     if not server.is_file():
         raise MissingPart("the command `transformers` is not beside this Python; `make install` installs it")
     with open_workspace(workspace) as services:
-        found = services.reading.find_run(run)
-        services.jobs.wait(services.export.prepare(found.id, stage, SERVED).id)
-        folder = services.export.prepared(found, stage, SERVED)
+        run_record = services.reading.find_run(run)
+        services.jobs.wait(services.export.prepare(run_record.id, stage, SERVED).id)
+        folder = services.export.prepared(run_record, stage, SERVED)
     sys.stdout.write(
         f"model {folder}\nhttp://{host}:{port}/v1 (chat completions)\n"
         f"It was trained with this system message, so send it: {system_prompt()!r}\n"
@@ -75,9 +75,9 @@ def push(
 
     with open_workspace(workspace) as services:
         order = PushOrder(run, repository, read_what(what), stage, not public)
-        found = services.publish.check(order)
-        if order.what != SET and not services.export.is_ready(found, stage, order.what):
-            services.jobs.wait(services.export.prepare(found.id, stage, order.what).id)
+        run_record = services.publish.check(order)
+        if order.what != SET and not services.export.is_ready(run_record, stage, order.what):
+            services.jobs.wait(services.export.prepare(run_record.id, stage, order.what).id)
         job = services.publish.push(order)
         services.jobs.wait(job.id)
         pushed = services.publish.find_pushed(job.id)

@@ -121,8 +121,8 @@ def import_outputs(
         result = services.data.import_outputs(project, file, teacher)
         services.jobs.wait(result.job_id, bars)
         reading = services.data.read_back(project, result)
-        found = services.projects.get(project)
-        counts, failures = services.answers.counts(found), services.answers.failures(found)
+        project_record = services.projects.get(project)
+        counts, failures = services.answers.counts(project_record), services.answers.failures(project_record)
     data = {**vars(result), **vars(reading), "samples": counts, "failures": failures}
     show(as_json, data, lambda: show_output_import(project, data, result, reading))
 
@@ -313,10 +313,10 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        told = (
+        message = (
             f"the disk is full ({_printable(error)}). What was stored before is kept; free some space and do it again"
         )
-        sys.stderr.write(f"tacit: {told if full else _printable(error)}\n")
+        sys.stderr.write(f"tacit: {message if full else _printable(error)}\n")
         sys.exit(EXIT_STATE if full else EXIT_INPUT)
     except ClickException as error:
         error.show()

@@ -34,13 +34,13 @@ class Listing(TyperCommand):
         """The help with the names filled in."""
         self.help = _REGISTRY.sub(_list_names, self.help or "") or None
         for param in self.params:
-            if told := getattr(param, "help", None):
-                vars(param)["help"] = _REGISTRY.sub(_list_names, told)
+            if help_text := getattr(param, "help", None):
+                vars(param)["help"] = _REGISTRY.sub(_list_names, help_text)
         super().format_help(ctx, formatter)
 
 
-def _list_names(found: re.Match[str]) -> str:
-    registry = getattr(import_module(found[1]), found[2])
+def _list_names(match: re.Match[str]) -> str:
+    registry = getattr(import_module(match[1]), match[2])
     notes = {name: str(getattr(registry[name], "help", "")).rstrip(".") for name in registry}
     return ", ".join(f"{name} ({note})" if note else name for name, note in notes.items())
 

@@ -27,8 +27,8 @@ def show_query_import(project: str, result: QueryImport) -> None:
     """Say what went in and what did not."""
     first, *more = tell_queries(result)
     _say(f"{project}: {first}")
-    held = f"{counted(result.distill, 'query', 'queries')} to distill from and {result.heldout:,} held out"
-    _say(f"The project has {held}.")
+    splits = f"{counted(result.distill, 'query', 'queries')} to distill from and {result.heldout:,} held out"
+    _say(f"The project has {splits}.")
     for line in more:
         _say(line)
     _show_rows("Left out", result.errors, result.rejected)
@@ -58,14 +58,14 @@ def show_resembling(pairs: Sequence[Resembling]) -> None:
     print_table("queries that nearly repeat another", rows)
 
 
-def show_output_import(project: str, data: dict[str, Any], found: OutputImport, reading: OutputReading) -> None:
+def show_output_import(project: str, data: dict[str, Any], result: OutputImport, reading: OutputReading) -> None:
     """Say which teachers came in, and what of their outputs could not be read."""
-    first, *more = tell_outputs(found, reading)
+    first, *more = tell_outputs(result, reading)
     _say(f"{project}: {first}")
     for line in more:
         _say(line)
-    _show_rows("Left out", found.errors, found.rejected)
-    _show_rows("Taken in part", found.notes, found.noted)
+    _show_rows("Left out", result.errors, result.rejected)
+    _show_rows("Taken in part", result.notes, result.noted)
     show_label(data)
 
 
@@ -84,13 +84,13 @@ def show_teachers(rows: Sequence[dict[str, Any]]) -> None:
     """Teachers with their prices and what their endpoints support."""
     print_table("teachers", [_teacher_line(row) for row in rows])
     for row in rows:
-        found = row["capabilities"]
-        if found is not None:
-            reasoning = found["reasoning"] or "none seen"
+        capabilities = row["capabilities"]
+        if capabilities is not None:
+            reasoning = capabilities["reasoning"] or "none seen"
             yes = {True: "yes", False: "no"}
             out.print(
-                f"{row['name']}: structured output {found['structured']}; temperature {yes[found['temperature']]}; "
-                f"hidden reasoning: {reasoning}",
+                f"{row['name']}: structured output {capabilities['structured']}; "
+                f"temperature {yes[capabilities['temperature']]}; hidden reasoning: {reasoning}",
                 markup=False,
             )
 
@@ -141,9 +141,9 @@ def show_quote(quotes: Sequence[Quote]) -> None:
     out.print(f"together ${low:.4f} to ${high:.4f}{more}; no request that fails is in it")
 
 
-def show_parsed_again(told: dict[str, dict[str, int]]) -> None:
+def show_parsed_again(by_teacher: dict[str, dict[str, int]]) -> None:
     """What reading old replies again gave."""
-    print_table("unread replies", [{"teacher": name, **counts} for name, counts in told.items()])
+    print_table("unread replies", [{"teacher": name, **counts} for name, counts in by_teacher.items()])
 
 
 def show_spend(data: dict[str, Any]) -> None:
@@ -252,19 +252,19 @@ def show_run(data: dict[str, Any]) -> None:
         )
 
 
-def show_forecast(found: Any) -> None:
+def show_forecast(forecast: Any) -> None:
     """What a plan will take."""
-    if found is None:
+    if forecast is None:
         out.print("nothing was measured")
         return
-    rows = [{**vars(stage), "seconds": round(stage.seconds)} for stage in found.stages]
-    print_table(f"forecast on {found.device} in {found.dtype}", rows)
+    rows = [{**vars(stage), "seconds": round(stage.seconds)} for stage in forecast.stages]
+    print_table(f"forecast on {forecast.device} in {forecast.dtype}", rows)
     out.print(
-        f"training {found.training_s / 60:.0f} min, writing {found.writing_low / 60:.0f} to "
-        f"{found.writing_high / 60:.0f} min, "
-        f"{found.peak_bytes / 1e9:.1f} GB; guessed: the step's rows are made by the run itself"
+        f"training {forecast.training_s / 60:.0f} min, writing {forecast.writing_low / 60:.0f} to "
+        f"{forecast.writing_high / 60:.0f} min, "
+        f"{forecast.peak_bytes / 1e9:.1f} GB; guessed: the step's rows are made by the run itself"
     )
-    print_table("rows that are too long, left out", found.too_long)
+    print_table("rows that are too long, left out", forecast.too_long)
 
 
 def show_compression(rows: Sequence[dict[str, Any]]) -> None:
@@ -278,8 +278,8 @@ def show_compression(rows: Sequence[dict[str, Any]]) -> None:
 def show_demo(data: dict[str, Any]) -> None:
     """The demo's table and what goes with it."""
     show_report(data)
-    told = ", ".join(f"{name} {'-' if v is None else format(v, '.2f')}" for name, v in data["auroc"].items())
-    out.print(f"how well the teachers' self-scores tell right from wrong (AUROC): {told}")
+    scores = ", ".join(f"{name} {'-' if v is None else format(v, '.2f')}" for name, v in data["auroc"].items())
+    out.print(f"how well the teachers' self-scores tell right from wrong (AUROC): {scores}")
     broken = sum(row["n"] for row in data["failures"])
     attempts = "a failed attempt" if broken == 1 else "failed attempts"
     out.print(

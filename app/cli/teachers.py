@@ -61,10 +61,10 @@ def add_teacher(
         spec = services.teachers.add(project, values)
         row = next(row for row in services.teachers.list_all(project) if row["name"] == spec.name)
     price = row["price"]
-    told = (
+    price_text = (
         f"${price['input']:g} in, ${price['output']:g} out a million tokens ({price['source']})" if price else "unknown"
     )
-    sys.stdout.write(f"{spec.name}: {spec.provider} {spec.model}; price {told}\n")
+    sys.stdout.write(f"{spec.name}: {spec.provider} {spec.model}; price {price_text}\n")
 
 
 @teachers_app.command("remove")
@@ -131,16 +131,16 @@ def label(
         teacher or (), splits, read_money(max_cost), max_requests, retry or (), limit, read_engine(engine)
     )
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
-        found = services.projects.get(project)
+        project_record = services.projects.get(project)
         if scripted:
-            services.label.add_scripted_teachers(found.id)
+            services.label.add_scripted_teachers(project_record.id)
         if parse_again:
-            told = services.label.parse_again(project)
-            show(as_json, told, lambda: show_parsed_again(told))
+            reread_counts = services.label.parse_again(project)
+            show(as_json, reread_counts, lambda: show_parsed_again(reread_counts))
             return
         stopped = [] if quote else _ask(services, project, order, bars)
         quotes = services.quote.quote(project, LabelOrder(teacher or (), splits)) if quote or pilot else []
-        counts, failures = services.answers.counts(found), services.answers.failures(found)
+        counts, failures = services.answers.counts(project_record), services.answers.failures(project_record)
         spent = services.quote.spend(project)
     if quote:
         show(as_json, quotes, lambda: show_quote(quotes))

@@ -53,8 +53,8 @@ def train(
             data = services.reading.run(services.run.wait(services.run.start(project, chosen).id, bars).id)
         else:
             services.jobs.wait(services.forecast.ask(project, chosen).id, bars)
-            found = services.forecast.find(project, chosen)
-    show(as_json, found if forecast else data, lambda: show_forecast(found) if forecast else show_run(data))
+            measured = services.forecast.find(project, chosen)
+    show(as_json, measured if forecast else data, lambda: show_forecast(measured) if forecast else show_run(data))
 
 
 def _tell(plan: Plan) -> None:
@@ -88,11 +88,11 @@ def evaluate(
 
     with open_workspace(workspace) as services:
         services.run.score(run)
-        found = services.reading.find_run(run)
+        run_record = services.reading.find_run(run)
         if margin is not None:
-            project = services.projects.get(found.project_id)
+            project = services.projects.get(run_record.project_id)
             services.compare.set_margin(project.name, margin / 100)
-        data = services.reading.run(run) | {"bill": services.compare.bill(found, device_hour)}
+        data = services.reading.run(run) | {"bill": services.compare.bill(run_record, device_hour)}
 
     def draw() -> None:
         show_run(data)

@@ -164,8 +164,8 @@ class Visitors:
         gone = "Your copy is gone: copies live for a few hours. " if address.startswith(PREFIX) else ""
         if page == WELCOME:
             return told_html(gone.strip())
-        told = "The demo project is shared, so it can only be looked at. To change things, "
-        return note_html(gone + told, Link("make a copy of your own", "/", NAME), "shared")
+        text = "The demo project is shared, so it can only be looked at. To change things, "
+        return note_html(gone + text, Link("make a copy of your own", "/", NAME), "shared")
 
     def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
         """Without what is of all projects."""
@@ -279,8 +279,8 @@ class Visitors:
 
     def _forget(self, name: str) -> None:
         with self._lock:
-            for held in (self._made, self._used, self._asked, self._origin):
-                held.pop(name, None)
+            for mapping in (self._made, self._used, self._asked, self._origin):
+                mapping.pop(name, None)
             self._names = {key: other for key, other in self._names.items() if other != name}
 
     def _reserve(self, address: str) -> tuple[str, str]:

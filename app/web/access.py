@@ -95,11 +95,11 @@ def read_names(host: str, given: Sequence[str]) -> Names:
 
 def read_place(host: str) -> Place | None:
     """The place that a Host header names; None if it names none."""
-    found = _HOST.fullmatch(host.lower())
-    if found is None:
+    match = _HOST.fullmatch(host.lower())
+    if match is None:
         return None
-    name, port = found[1].strip("[]"), found[2]
-    if found[1].startswith("[") and _address(name) is None:
+    name, port = match[1].strip("[]"), match[2]
+    if match[1].startswith("[") and _address(name) is None:
         return None
     return Place(name, int(port) if port else None)
 
@@ -164,16 +164,16 @@ def _keep_address(send: Send) -> Send:
     return sending
 
 
-def _say(headers: Headers, status: int, told: str) -> Response:
+def _say(headers: Headers, status: int, message: str) -> Response:
     if "text/html" in headers.get("accept", ""):
-        return HTMLResponse(notice_html("Not let in", told), status)
-    return PlainTextResponse(f"{told}\n", status)
+        return HTMLResponse(notice_html("Not let in", message), status)
+    return PlainTextResponse(f"{message}\n", status)
 
 
 async def tell_missing(request: Request, error: HTTPException) -> Response:
     """What is not there: a page for whoever reads pages, JSON for programs, as they had it before."""
     reads = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(API)
     if reads and request.method in ("GET", "HEAD"):
-        told = "There is no page at this address. The steps of your work are on the first page."
-        return HTMLResponse(notice_html("Not found", told, way="Go to the first page"), 404)
+        message = "There is no page at this address. The steps of your work are on the first page."
+        return HTMLResponse(notice_html("Not found", message, way="Go to the first page"), 404)
     return JSONResponse({"detail": error.detail}, 404, error.headers)

@@ -37,9 +37,9 @@ class Question(NamedTuple):
 def lay_question(yes: str, no: str) -> Question:
     """Lay a question out, which is not asked yet."""
     with gr.Column(visible=False) as row:
-        told = gr.HTML(padding=False)
+        text = gr.HTML(padding=False)
         with gr.Row():
-            return Question(row, told, gr.Button(yes, variant="stop"), gr.Button(no))
+            return Question(row, text, gr.Button(yes, variant="stop"), gr.Button(no))
 
 
 def enable(*can: object) -> list[Any]:

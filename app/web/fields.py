@@ -29,9 +29,9 @@ class Pages(gr.Blocks):  # type: ignore[misc]
         checked = block_fn.inputs if block_fn.preprocess else ()  # who takes values as they come looks at them itself
         for part, value in zip(checked, inputs, strict=False):
             now = state[part._id] if state is not None and part._id in state else part
-            told = look_at(part, now, value)
-            if told:
-                raise gr.Error(f"{told} Nothing was done.", duration=None, print_exception=False)
+            message = look_at(part, now, value)
+            if message:
+                raise gr.Error(f"{message} Nothing was done.", duration=None, print_exception=False)
         try:
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except gr.Error:

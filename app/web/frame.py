@@ -108,7 +108,7 @@ class Frame:
 
         @wraps(work)
         def run(*values: Any) -> Any:
-            with _told():
+            with _errors_shown():
                 if form is not None:
                     entered, others = enter(form, values[1:])
                     values = (values[0], entered, *others)
@@ -121,7 +121,7 @@ class Frame:
 
         @wraps(work)
         def run(*values: Any) -> Iterator[Any]:
-            with _told():
+            with _errors_shown():
                 yield from work(*self._admit(work, values))
 
         return run
@@ -228,8 +228,8 @@ def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibil
     @_spoken
     def load(name: str) -> list[Any]:
         project = policy.find(name)
-        address, told = policy.address(project) if project else name, policy.note(name, project, here)
-        return [address, *draw(project, name), *fill(made.openers, project, name), told]
+        address, message = policy.address(project) if project else name, policy.note(name, project, here)
+        return [address, *draw(project, name), *fill(made.openers, project, name), message]
 
     @_spoken
     def tick(name: str) -> list[Any]:
@@ -263,7 +263,7 @@ def _bind(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors_shown() -> Iterator[None]:
     """Errors become a message on the page: ours in their own words, a library's in ours, with a line in the log."""
     try:
         yield
@@ -280,7 +280,7 @@ def _spoken(work: Callable[[str], list[Any]]) -> Callable[[str], list[Any]]:
     """As `Frame.guard`, for the frame's own handlers."""
 
     def run(name: str) -> list[Any]:
-        with _told():
+        with _errors_shown():
             return work(name)
 
     run.__name__ = work.__name__
@@ -309,6 +309,6 @@ def _parts(fillers: Sequence[Filler]) -> list[Any]:
 def _run(fillers: Sequence[Filler], project: Project | None) -> list[Any]:
     values: list[Any] = []
     for work, parts in fillers:
-        found = work(project)
-        values += list(found) if len(parts) > 1 else [found]
+        filled = work(project)
+        values += list(filled) if len(parts) > 1 else [filled]
     return values

@@ -21,12 +21,13 @@ a:focus-visible { outline: 2px solid var(--go); outline-offset: 3px; }
 """
 
 
-def notice_html(title: str, told: str, way: str = "") -> str:
+def notice_html(title: str, message: str, way: str = "") -> str:
     """A whole page: a title, what happened, and a way back to the first page where there is one."""
     link = f"<p><a href='/'>{escape(way)}</a></p>" if way else ""
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{escape(title)} · Tacit</title><style>{_STYLE}</style></head>"
-        f"<body><main><p class='name'>Tacit</p><h1>{escape(title)}</h1><p>{escape(told)}</p>{link}</main></body></html>"
+        f"<body><main><p class='name'>Tacit</p><h1>{escape(title)}</h1><p>{escape(message)}</p>{link}"
+        "</main></body></html>"
     )

@@ -63,13 +63,13 @@ def _find_uses(app: gr.Blocks, page: str, policy: Policy) -> list[dict[int, set[
         if event.page != page or not hasattr(work, "__wrapped__") or hasattr(work, "only_guides"):
             continue  # what is not guarded reaches nothing
         offer = policy.offers(work.__module__.rpartition(".")[2], work.__name__)
-        for found, ids in (
+        for uses, ids in (
             (triggers, [target for target, _ in event.targets if target is not None]),
             (inputs, [block._id for block in event.inputs]),
             (outputs, [block._id for block in event.outputs]),
         ):
             for id_ in ids:
-                found.setdefault(id_, set()).add(offer)
+                uses.setdefault(id_, set()).add(offer)
     return [triggers, inputs, outputs]
 
 

@@ -168,7 +168,7 @@ def note_html(message: str, link: Link, kind: str) -> str:
 
 def links_html(title: str, links: Sequence[tuple[Link, str]]) -> str:
     """A list of pages, each with what is there."""
-    lines = [f"<li><a href='{escape(to.href)}'>{escape(to.text)}</a> {escape(told)}</li>" for to, told in links]
+    lines = [f"<li><a href='{escape(to.href)}'>{escape(to.text)}</a> {escape(text)}</li>" for to, text in links]
     return f"<div class='way'><b>{escape(title)}</b><ol>{''.join(lines)}</ol></div>"
 
 
@@ -203,8 +203,8 @@ def strip_html(jobs: Sequence[RunningJob], trouble: str = "") -> str:
     lines = [f"<div role='alert'>{escape(trouble)}</div>"] if trouble else []
     for job in jobs:
         share = f" {job.done:,} of {job.of:,}" if job.of else ""
-        told = f"{job.project}: {job.kind} {job.status}{' · ' + job.told if job.told else ''}{share}"
-        lines.append(f"<div>{escape(told)}{bar_html(job.done, job.of)}</div>")
+        text = f"{job.project}: {job.kind} {job.status}{' · ' + job.told if job.told else ''}{share}"
+        lines.append(f"<div>{escape(text)}{bar_html(job.done, job.of)}</div>")
     return f"<div class='strip' aria-live='polite'>{''.join(lines)}</div>"
 
 
@@ -252,9 +252,9 @@ def panes_html(panes: Sequence[Pane]) -> str:
         ]
         under = " · ".join(filter(None, facts))
         silent = "(it wrote nothing)" if pane.over and not pane.told else ""
-        told = told_html(pane.told) if pane.told else ""
+        message = told_html(pane.told) if pane.told else ""
         parts.append(
-            f"<div class='pane'><b>{escape(pane.name)}</b><p>{escape(pane.text or silent)}</p>{told}"
+            f"<div class='pane'><b>{escape(pane.name)}</b><p>{escape(pane.text or silent)}</p>{message}"
             f"<div class='facts'>{escape(under)}</div></div>"
         )
     return f"<div class='columns' aria-live='polite'>{''.join(parts)}</div>"

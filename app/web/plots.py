@@ -75,11 +75,11 @@ def lengths(values: list[int], unit: str) -> go.Figure:
     return figure
 
 
-def heatmap(found: Detail) -> go.Figure:
+def heatmap(detail: Detail) -> go.Figure:
     """Cosine similarity of a query's rationales, the chosen pair outlined."""
-    names = [f"{place}. {escape(row['teacher'])}" for place, row in enumerate(found.samples, 1)]
-    figure = _matrix(names, z=found.cosines, hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>")
-    kept = [place for place, row in enumerate(found.samples) if row["reason"] == "kept_pair"]
+    names = [f"{place}. {escape(row['teacher'])}" for place, row in enumerate(detail.samples, 1)]
+    figure = _matrix(names, z=detail.cosines, hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>")
+    kept = [place for place, row in enumerate(detail.samples) if row["reason"] == "kept_pair"]
     if len(kept) == 2:
         for x, y in (kept, kept[::-1]):
             figure.add_shape(
@@ -88,12 +88,12 @@ def heatmap(found: Detail) -> go.Figure:
     return figure
 
 
-def likeness(found: Survey) -> go.Figure:
+def likeness(survey: Survey) -> go.Figure:
     """How alike two teachers' rationales are on average."""
     return _matrix(
-        [escape(name) for name in found.teachers],
-        z=found.likeness.mean.round(4).tolist(),
-        customdata=found.likeness.shared.tolist(),
+        [escape(name) for name in survey.teachers],
+        z=survey.likeness.mean.round(4).tolist(),
+        customdata=survey.likeness.shared.tolist(),
         hovertemplate="%{y} and %{x}: %{z:.3f} over %{customdata:,} pairs<extra></extra>",
     )
 
@@ -106,14 +106,14 @@ def _matrix(names: list[str], **cells: Any) -> go.Figure:
     return figure
 
 
-def sweep(found: Survey) -> go.Figure:
+def sweep(survey: Survey) -> go.Figure:
     """What share of the queries keeps a sample, and how often those agree, by threshold; where one stands is marked."""
-    x = found.sweep.threshold.tolist()
+    x = survey.sweep.threshold.tolist()
     figure = go.Figure()
-    figure.add_scatter(x=x, y=found.sweep.coverage.tolist(), name="queries with a sample", line_color=ACCENT)
-    agreement = [None if value != value else value for value in found.sweep.agreement.tolist()]
+    figure.add_scatter(x=x, y=survey.sweep.coverage.tolist(), name="queries with a sample", line_color=ACCENT)
+    agreement = [None if value != value else value for value in survey.sweep.agreement.tolist()]
     figure.add_scatter(x=x, y=agreement, name="of those with several, agreeing", line_color=SECOND)
-    figure.add_vline(x=found.threshold, line_dash="dash", line_color="#64748b", annotation_text="you are here")
+    figure.add_vline(x=survey.threshold, line_dash="dash", line_color="#64748b", annotation_text="you are here")
     legend = {"orientation": "h", "y": -0.35}
     figure.update_layout(height=300, margin=_SMALL, xaxis_title="threshold", legend=legend, **_QUIET)
     figure.update_xaxes(gridcolor=_GRID)
@@ -155,12 +155,12 @@ _DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 """A dash a run, where several are drawn side by side."""
 
 
-def curves_plot(curves: Sequence[Curve], held: Sequence[Curve], title: str) -> go.Figure:
+def curves_plot(curves: Sequence[Curve], withheld: Sequence[Curve], title: str) -> go.Figure:
     """Metrics by update, a colour a stage and a dash a run; what was measured on withheld rows as marks."""
     figure = go.Figure()
     runs = list(dict.fromkeys(curve.run for curve in curves))
-    for curve in (*curves, *held):
-        marks = curve in held
+    for curve in (*curves, *withheld):
+        marks = curve in withheld
         name = f"{curve.step}{' withheld' if marks else ''}"
         if len(runs) > 1:
             name = f"{curve.run[:8]} {name}"

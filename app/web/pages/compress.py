@@ -124,8 +124,8 @@ class _Handlers:
     def _page(self, project: str, run: str | None, which: str, begin: int) -> list[Any]:
         if not run:
             return [told_html(_EMPTY), *[gr.Button(visible=False)] * 2, *enable(*[False] * 3), "", 0]
-        found = self._run(project, run)
-        summary, rows = self.services.review.page(found, which, begin)
+        run_record = self._run(project, run)
+        summary, rows = self.services.review.page(run_record, which, begin)
         lines = [_line(row, summary.reviewed) for row in rows]
         empty = "No rationale here. Choose another filter, or go to the first page."
         on = [gr.Button(visible=summary.waiting)] * 2
@@ -222,27 +222,29 @@ def three_html(row: dict[str, Any]) -> str:
         for name, count in zip(names, row["tokens"], strict=True)
     ]
     flags = ", ".join(row["flags"])
-    told = f"{row['query']}\nAnswer: {row['label']}" + (f" · {flags}" if flags else "")
-    return told_html(told) + columns_html(list(zip(heads, texts, strict=True)))
+    text = f"{row['query']}\nAnswer: {row['label']}" + (f" · {flags}" if flags else "")
+    return told_html(text) + columns_html(list(zip(heads, texts, strict=True)))
 
 
-def summary_html(found: Summary) -> str:
+def summary_html(summary: Summary) -> str:
     """The one line that says how it went."""
-    if not found.rationales:
+    if not summary.rationales:
         return told_html("This run has compressed nothing yet.")
     lengths = ""
-    if found.original_tokens is not None and found.compressed_tokens is not None:
-        lengths = f" · {found.original_tokens:,.0f} -> {found.compressed_tokens:,.0f} student tokens (median)"
-    share = f" · answer preserved in {found.preserved:,} of {found.checked:,} (level {found.level})"
-    if found.level > 1:
-        share += f", another teacher answers the same with {found.led:,} of them, and without it for {found.unaided:,}"
-    unchecked = found.rationales - found.checked
+    if summary.original_tokens is not None and summary.compressed_tokens is not None:
+        lengths = f" · {summary.original_tokens:,.0f} -> {summary.compressed_tokens:,.0f} student tokens (median)"
+    share = f" · answer preserved in {summary.preserved:,} of {summary.checked:,} (level {summary.level})"
+    if summary.level > 1:
+        share += (
+            f", another teacher answers the same with {summary.led:,} of them, and without it for {summary.unaided:,}"
+        )
+    unchecked = summary.rationales - summary.checked
     share += f", {unchecked:,} not checked" if unchecked else ""
-    kept = f" · {found.kept_original:,} kept as they were" if found.kept_original else ""
-    waits = " · the run waits for you" if found.waiting else ""
-    asking = f" · {found.asking} being asked again" if found.asking else ""
+    kept = f" · {summary.kept_original:,} kept as they were" if summary.kept_original else ""
+    waits = " · the run waits for you" if summary.waiting else ""
+    asking = f" · {summary.asking} being asked again" if summary.asking else ""
     approved = (
-        f" · {found.approved:,} approved" if found.reviewed else " · the run asked for no review: all were taught"
+        f" · {summary.approved:,} approved" if summary.reviewed else " · the run asked for no review: all were taught"
     )
-    told = f"{counted(found.rationales, 'rationale')}{lengths}{share}{kept}{approved}{asking}{waits}"
-    return told_html(told)
+    text = f"{counted(summary.rationales, 'rationale')}{lengths}{share}{kept}{approved}{asking}{waits}"
+    return told_html(text)

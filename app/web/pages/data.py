@@ -38,7 +38,7 @@ def build(frame: Frame) -> None:
     gr.Markdown(
         "## Data\nQueries need no labels. Labels that a file brings stay apart: they only score held-out queries."
     )
-    held = gr.HTML(padding=False)
+    totals = gr.HTML(padding=False)
     with gr.Row():
         file = gr.File(label="A file of queries", file_types=KINDS, type="filepath")
         dataset = gr.Textbox(label="or a dataset of the Hub", placeholder="hf:openai/gsm8k:main@train")
@@ -60,14 +60,14 @@ def build(frame: Frame) -> None:
         near = gr.HTML(padding=False)
     shown = [said, rows, lengths, errors, take]
 
-    frame.fill([held, find], lambda project: _hold(services, project))
+    frame.fill([totals, find], lambda project: _hold(services, project))
     do = _Handlers(frame)
     parts = {"file": file, "dataset": dataset, "share": share, **dict(zip(_ROLES, columns, strict=True))}
     form = NamedForm(parts, _read_given)
     inputs = [frame.project, *form.inputs]
     look.click(frame.guard(do.preview, form), inputs, [*columns, *shown], **frame.quiet)
     file.upload(frame.guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
-    frame.follow(take.click(frame.guard(do.store, form), inputs, [said, held, find, take], **frame.quiet))
+    frame.follow(take.click(frame.guard(do.store, form), inputs, [said, totals, find, take], **frame.quiet))
     find.click(frame.guard(do.resemble), [frame.project, close], near, **frame.quiet)
     for column in columns:
         column.input(frame.guard(do.choose, form), inputs, shown, **frame.quiet)
@@ -84,10 +84,10 @@ class _Handlers:
 
     frame: Frame
 
-    def choose(self, project: str, given: Entered[Given]) -> list[Any]:
+    def choose(self, project: str, entered: Entered[Given]) -> list[Any]:
         """The preview anew with the columns that were chosen; nothing where there is no file to look at."""
-        found = given.read()
-        return [gr.update()] * _SHOWN if found.is_empty else _draw(self._look(project, found))
+        given = entered.read()
+        return [gr.update()] * _SHOWN if given.is_empty else _draw(self._look(project, given))
 
     @only_guides
     def can_look(self, project: str, file: str | None, dataset: str | None) -> Any:
@@ -103,34 +103,34 @@ class _Handlers:
         return self._preview(project, given.read())
 
     def _preview(self, project: str, given: Given) -> list[Any]:
-        found = self._look(project, given)
-        guessed = [found.columns.get(role) or _NONE for role in _ROLES]
-        choices = [_NONE, *found.names]
+        preview = self._look(project, given)
+        guessed = [preview.columns.get(role) or _NONE for role in _ROLES]
+        choices = [_NONE, *preview.names]
         drawn = [gr.Dropdown(choices, value=value) for value in guessed]
-        return [*drawn, *_draw(found)]
+        return [*drawn, *_draw(preview)]
 
     def _look(self, project: str, given: Given) -> Preview:
         return self.frame.services.preview.look(project, given.source, given.columns, given.share)
 
-    def store(self, project: str, given: Entered[Given]) -> list[Any]:
-        found = given.read()
-        told = self.frame.services.data.import_queries(project, found.source, found.columns, found.share)
-        errors = table_html([{"row": e.row, "what is wrong": e.message} for e in told.errors[:20]], "left out")
-        notes = table_html([{"row": n.row, "what is wrong": n.message} for n in told.notes[:20]], "taken in part")
-        shown = told_html(" ".join(tell_queries(told)), bad=bool(told.broke_off)) + errors + notes
+    def store(self, project: str, entered: Entered[Given]) -> list[Any]:
+        given = entered.read()
+        result = self.frame.services.data.import_queries(project, given.source, given.columns, given.share)
+        errors = table_html([{"row": e.row, "what is wrong": e.message} for e in result.errors[:20]], "left out")
+        notes = table_html([{"row": n.row, "what is wrong": n.message} for n in result.notes[:20]], "taken in part")
+        shown = told_html(" ".join(tell_queries(result)), bad=bool(result.broke_off)) + errors + notes
         return [shown, *_hold(self.frame.services, self.frame.open(project)), gr.Button(interactive=False)]
 
     def resemble(self, project: str, threshold: float) -> str:
-        found = self.frame.services.resemble.find(project, threshold)
-        leaks = sum(pair.leak for pair in found)
-        verb = "is" if len(found) == 1 else "are"
-        told = f"{counted(len(found), 'pair')} {verb} that close, {leaks:,} of them across the splits (a leak)."
+        pairs = self.frame.services.resemble.find(project, threshold)
+        leaks = sum(pair.leak for pair in pairs)
+        verb = "is" if len(pairs) == 1 else "are"
+        summary = f"{counted(len(pairs), 'pair')} {verb} that close, {leaks:,} of them across the splits (a leak)."
         shown = [
             {"": "leak" if pair.leak else "", "cosine": pair.similarity, "query": pair.first, "and": pair.second}
-            for pair in found[:_PAIRS]
+            for pair in pairs[:_PAIRS]
         ]
-        more = f" The closest {_PAIRS} are shown; `tacit duplicates` lists all." if len(found) > _PAIRS else ""
-        return told_html(told + more, bad=leaks > 0) + table_html(shown)
+        more = f" The closest {_PAIRS} are shown; `tacit duplicates` lists all." if len(pairs) > _PAIRS else ""
+        return told_html(summary + more, bad=leaks > 0) + table_html(shown)
 
     def arrive(self, project: str, file: str, share: float) -> list[Any]:
         return [gr.Textbox(""), *self._preview(project, Given(file=file, share=share))]
@@ -180,27 +180,30 @@ def _hold(services: Services, project: Project | None) -> list[Any]:
     counts = services.data.counts(project)
     distill, heldout = counts.get("distill", 0), counts.get("heldout", 0)
     queries = counted(distill, "query", "queries")
-    told = told_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")
-    return [told, *enable(distill + heldout > 1)]
+    message = told_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")
+    return [message, *enable(distill + heldout > 1)]
 
 
-def _draw(found: Preview) -> list[Any]:
-    if found.asked:
-        told = told_html(f"{found.asked} Choose it above, and the others that the file has.", bad=True)
-        rows = table_html(found.rows, "first rows of the file")
-        return [told, rows, gr.Plot(visible=False), "", gr.Button(interactive=False)]
-    part = f" (of the first {found.looked_at:,} rows)" if found.partly else ""
-    ready = f"{counted(found.good, 'query', 'queries')} ready{part}"
-    need = f"{counted(found.bad, 'row')} {'needs' if found.bad == 1 else 'need'} you"
-    lines = [f"{ready} · {need} · {counted(found.duplicates, 'duplicate')}", *tell_spans(found.spanning, found.spans)]
-    lines += [f"{counted(found.noted, 'row')} will be taken in part."] if found.noted else []
-    lines += [f"The file can't be read to its end: {found.broke_off}."] if found.broke_off else []
-    errors = [{"row": error.row, "what is wrong": error.message} for error in found.errors]
-    notes = [{"row": note.row, "what is wrong": note.message} for note in found.notes]
+def _draw(preview: Preview) -> list[Any]:
+    if preview.asked:
+        message = told_html(f"{preview.asked} Choose it above, and the others that the file has.", bad=True)
+        rows = table_html(preview.rows, "first rows of the file")
+        return [message, rows, gr.Plot(visible=False), "", gr.Button(interactive=False)]
+    part = f" (of the first {preview.looked_at:,} rows)" if preview.partly else ""
+    ready = f"{counted(preview.good, 'query', 'queries')} ready{part}"
+    need = f"{counted(preview.bad, 'row')} {'needs' if preview.bad == 1 else 'need'} you"
+    lines = [
+        f"{ready} · {need} · {counted(preview.duplicates, 'duplicate')}",
+        *tell_spans(preview.spanning, preview.spans),
+    ]
+    lines += [f"{counted(preview.noted, 'row')} will be taken in part."] if preview.noted else []
+    lines += [f"The file can't be read to its end: {preview.broke_off}."] if preview.broke_off else []
+    errors = [{"row": error.row, "what is wrong": error.message} for error in preview.errors]
+    notes = [{"row": note.row, "what is wrong": note.message} for note in preview.notes]
     return [
-        "".join(told_html(line, bad=not found.good or line.startswith("The file can't")) for line in lines),
-        table_html(found.rows, "first rows, as a teacher will see them"),
-        gr.Plot(length_plot(found.lengths, found.unit), visible=bool(found.lengths)),
+        "".join(told_html(line, bad=not preview.good or line.startswith("The file can't")) for line in lines),
+        table_html(preview.rows, "first rows, as a teacher will see them"),
+        gr.Plot(length_plot(preview.lengths, preview.unit), visible=bool(preview.lengths)),
         table_html(errors, "rows that need you: they are left out") + table_html(notes, "rows that are taken in part"),
-        gr.Button(interactive=found.good > 0),
+        gr.Button(interactive=preview.good > 0),
     ]

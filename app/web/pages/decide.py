@@ -52,13 +52,13 @@ def build(frame: Frame, form: SelectionForm, numbers: list[Any]) -> Listed:
     picked.success(frame.guard(do.look), [frame.project, opened], one, **last)
     sample.input(frame.guard(do.pick), [frame.project, opened, sample], [text, seen], **last)
 
-    def bind(event: Any, work: Any, inputs: list[Any], told: Sequence[Any] = (), anew: bool = False) -> None:
+    def bind(event: Any, work: Any, inputs: list[Any], outputs: Sequence[Any] = (), anew: bool = False) -> None:
         """A decision, then the numbers, the list and the open query as they are after it.
 
         What a person may be typing into is left alone, unless it is to be shown `anew`.
         """
         quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
-        decided = event(frame.guard(work), [frame.project, *inputs], [buttons["said"], *told], **frame.quiet)
+        decided = event(frame.guard(work), [frame.project, *inputs], [buttons["said"], *outputs], **frame.quiet)
         shown = frame.guard(do.numbers, form)
         counted = decided.success(shown, [frame.project, *form.inputs], numbers, **RAW, **quiet)
         turned = counted.success(frame.guard(do.stay), [*asked, after], page, **quiet)
@@ -68,7 +68,7 @@ def build(frame: Frame, form: SelectionForm, numbers: list[Any]) -> Listed:
     bind(buttons["keep"].click, do.keep, [sample])
     bind(buttons["drop"].click, do.drop, [sample])
     bind(buttons["swap"].click, do.swap, [sample, instead])
-    bind(buttons["save"].click, do.edit, [sample, text, seen], told=[seen])
+    bind(buttons["save"].click, do.edit, [sample, text, seen], outputs=[seen])
     bind(buttons["undo"].click, do.undo, [], anew=True)
     bind(turns[2].click, do.keep_all, find)
     bind(turns[3].click, do.drop_all, find)
@@ -154,13 +154,15 @@ class _Handlers:
         if not query_id:
             none = [gr.Dropdown([], value=None), gr.Dropdown([], value=None)]
             return ["", gr.Plot(visible=False), *none, "", "0", *enable(*[False] * 4)]
-        found = self.services.browse.detail(project, query_id)
-        names = [(f"{place}. {row['teacher']}: {row['label']}", row["id"]) for place, row in _numbered(found)]
-        row = next((row for row in found.samples if row["id"] == chosen), found.samples[0] if found.samples else None)
-        kept = [(name, i) for (name, i), row in zip(names, found.samples, strict=True) if _is_kept(row)]
+        detail = self.services.browse.detail(project, query_id)
+        names = [(f"{place}. {row['teacher']}: {row['label']}", row["id"]) for place, row in _numbered(detail)]
+        row = next(
+            (row for row in detail.samples if row["id"] == chosen), detail.samples[0] if detail.samples else None
+        )
+        kept = [(name, i) for (name, i), row in zip(names, detail.samples, strict=True) if _is_kept(row)]
         return [
-            _detail_html(found),
-            gr.Plot(heatmap(found), visible=True) if found.cosines is not None else gr.Plot(visible=False),
+            _detail_html(detail),
+            gr.Plot(heatmap(detail), visible=True) if detail.cosines is not None else gr.Plot(visible=False),
             gr.Dropdown(names, value=row["id"] if row else None),
             gr.Dropdown(kept, value=kept[-1][1] if kept else None),
             *(self._shown(row) if row else ["", "0"]),
@@ -172,8 +174,8 @@ class _Handlers:
         return [detail, drawn, instead, *can]
 
     def pick(self, project: str, query_id: str, sample_id: str | None) -> list[Any]:
-        found = self.services.browse.detail(project, query_id)
-        row = next((row for row in found.samples if row["id"] == sample_id), None)
+        detail = self.services.browse.detail(project, query_id)
+        row = next((row for row in detail.samples if row["id"] == sample_id), None)
         if row is None:
             raise StateError("This sample is not there any more; open the query again.")
         return self._shown(row)
@@ -211,19 +213,19 @@ class _Handlers:
 
     def _decide_all(self, project: str, find: tuple[str, str, str], action: Literal["keep", "drop"]) -> str:
         search, which, teacher = find
-        found = self.services.browse.matching(project, search, which, None if teacher == _EVERY else teacher)
-        self.services.select.overrule(project, found, action)
+        sample_ids = self.services.browse.matching(project, search, which, None if teacher == _EVERY else teacher)
+        self.services.select.overrule(project, sample_ids, action)
         done = "kept" if action == "keep" else "dropped"
-        return told_html(f"{counted(len(found), 'sample')} {done} by hand; undo takes all of them back")
+        return told_html(f"{counted(len(sample_ids), 'sample')} {done} by hand; undo takes all of them back")
 
     def undo(self, project: str) -> str:
         undone = self.services.select.undo(project)
-        told = (
+        message = (
             f"undone: {undone['action']} of {counted(len(undone['samples']), 'sample')}"
             if undone
             else "nothing to undo"
         )
-        return told_html(told)
+        return told_html(message)
 
 
 _HIDDEN = ("position", "id", "query")
@@ -239,11 +241,11 @@ def _is_kept(row: dict[str, Any]) -> bool:
     return str(row["reason"]).startswith("kept")
 
 
-def _numbered(found: Detail) -> Sequence[tuple[int, dict[str, Any]]]:
-    return list(enumerate(found.samples, 1))
+def _numbered(detail: Detail) -> Sequence[tuple[int, dict[str, Any]]]:
+    return list(enumerate(detail.samples, 1))
 
 
-def _detail_html(found: Detail) -> str:
+def _detail_html(detail: Detail) -> str:
     rows = [
         {
             "": place,
@@ -252,14 +254,14 @@ def _detail_html(found: Detail) -> str:
             "confidence": row["confidence"],
             "why": say_reason(row["reason"]) + (", edited" if row["edit"] else ""),
         }
-        for place, row in _numbered(found)
+        for place, row in _numbered(detail)
     ]
-    pair = [row for row in found.samples if _is_kept(row)][:2]
+    pair = [row for row in detail.samples if _is_kept(row)][:2]
     beside = marked_html(*((row["teacher"], row["rationale"]) for row in pair)) if len(pair) == 2 else ""
     others = [
         {"teacher": row["teacher"], "rationale": row["rationale"]}
-        for row in found.samples
+        for row in detail.samples
         if row not in pair or not beside
     ]
-    own = [{"teacher": row["teacher"], "before the edit": row["original"]} for row in found.samples if row["edit"]]
-    return told_html(found.query) + table_html(rows) + beside + table_html(others) + table_html(own)
+    own = [{"teacher": row["teacher"], "before the edit": row["original"]} for row in detail.samples if row["edit"]]
+    return told_html(detail.query) + table_html(rows) + beside + table_html(others) + table_html(own)

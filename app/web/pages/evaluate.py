@@ -127,8 +127,8 @@ class _Handlers:
     @only_guides
     def keep_margin(self, project: str, margin: str | None) -> Any:
         """A field that is left empty shows the margin that holds."""
-        held = self.services.projects.get(project).config.margin
-        return gr.skip() if (margin or "").strip() else f"{100 * held:g}"
+        current = self.services.projects.get(project).config.margin
+        return gr.skip() if (margin or "").strip() else f"{100 * current:g}"
 
     def set_margin(self, project: str, run: str | None, hour: str, margin: str | None) -> list[Any]:
         """Set the margin; one that can't be is told in the place of the verdict, and the earlier one stays."""
@@ -147,20 +147,20 @@ class _Handlers:
         none = ["", gr.Plot(visible=False), "", *empty, gr.Dropdown([_ANY], value=_ANY), *enable(False)]
         if not run:
             return [told_html(_EMPTY), *none]
-        found = self._run(project, run)
-        systems = self.services.compare.systems(found, read_price(hour))
-        data = self.services.reading.run(found.id)
+        run_record = self._run(project, run)
+        systems = self.services.compare.systems(run_record, read_price(hour))
+        data = self.services.reading.run(run_record.id)
         if not systems:
-            told = f"{data['status']}: {data['message'] or 'nothing is scored yet'}. "
-            told += "Scores need held-out queries with labels, or with answers of two teachers."
-            return [told_html(told), *none]
+            message = f"{data['status']}: {data['message'] or 'nothing is scored yet'}. "
+            message += "Scores need held-out queries with labels, or with answers of two teachers."
+            return [told_html(message), *none]
         names = [system.report.name for system in systems]
         pair = _pair(systems)
         return [
-            _told(data, self.services.compare.verdict(found), self.services.compare.verdicts(found)),
+            _summary_html(data, self.services.compare.verdict(run_record), self.services.compare.verdicts(run_record)),
             table_html([_line(system) for system in systems], _caption(systems)),
             gr.Plot(tradeoff(systems), visible=True),
-            table_html(kinds_lines(self.services.reading.report(found)), f"{systems[0].report.measure} by kind"),
+            table_html(kinds_lines(self.services.reading.report(run_record)), f"{systems[0].report.measure} by kind"),
             _choose([s.report.name for s in systems if s.group != "teacher"], pair[0]),
             _choose([s.report.name for s in systems if s.group == "teacher"] or names, pair[1]),
             _choose(names, pair[0]),
@@ -179,8 +179,8 @@ class _Handlers:
         if not run or not student or not teacher:
             return ""
         compare = self.services.compare
-        found = compare.pay_back(self._run(project, run), student, teacher, read_price(hour), read_price(price))
-        return told_html(say_pay_back(found, student, teacher))
+        payback = compare.pay_back(self._run(project, run), student, teacher, read_price(hour), read_price(price))
+        return told_html(say_pay_back(payback, student, teacher))
 
     def first(self, project: str, run: str | None, first: str | None, second: str | None, alone: str) -> list[Any]:
         return self._items(project, run, (first, second, alone), 0)
@@ -197,8 +197,10 @@ class _Handlers:
         only = "" if alone == _ANY else alone
         rows = self.services.compare.differing(self._run(project, run), first, second, begin, only)
         parts = [_item_html(row, first, second) for row in rows]
-        told = f"{begin + 1}-{begin + len(rows)} of the queries on which they differ" if rows else "No such query here."
-        return [told_html(told) + "".join(parts), begin, *enable(begin > 0, len(rows) == PAGE)]
+        message = (
+            f"{begin + 1}-{begin + len(rows)} of the queries on which they differ" if rows else "No such query here."
+        )
+        return [told_html(message) + "".join(parts), begin, *enable(begin > 0, len(rows) == PAGE)]
 
 
 def read_price(text: str | None) -> float | None:
@@ -245,26 +247,30 @@ def _pair(systems: list[System]) -> tuple[str, str]:
     return ship.report.name, other.report.name
 
 
-def _told(data: dict[str, Any], verdict: Verdict | None, by_kind: dict[str, Verdict]) -> str:
+def _summary_html(data: dict[str, Any], verdict: Verdict | None, by_kind: dict[str, Verdict]) -> str:
     """What to ship and why, by kind where that differs, and what else whoever reads the table must know."""
-    told = []
+    sentences = []
     if verdict is not None:
-        told.append(say_verdict(verdict, [ReportRow.from_dict(row) for row in data["rows"]]))
-        others = [(kind, found.ship) for kind, found in by_kind.items() if found.ship not in (None, verdict.ship)]
+        sentences.append(say_verdict(verdict, [ReportRow.from_dict(row) for row in data["rows"]]))
+        others = [
+            (kind, kind_verdict.ship)
+            for kind, kind_verdict in by_kind.items()
+            if kind_verdict.ship not in (None, verdict.ship)
+        ]
         if others:
-            told.append("By kind otherwise: " + ", ".join(f"{name} for {kind}" for kind, name in others) + ".")
-        none = [kind for kind, found in by_kind.items() if found.ship is None]
+            sentences.append("By kind otherwise: " + ", ".join(f"{name} for {kind}" for kind, name in others) + ".")
+        none = [kind for kind, kind_verdict in by_kind.items() if kind_verdict.ship is None]
         if none and verdict.ship is not None:
-            told.append(f"No gain is shown on {', '.join(none)} alone.")
+            sentences.append(f"No gain is shown on {', '.join(none)} alone.")
     if data["status"] != "finished":
-        told.append(f"The run is {data['status']}{': ' + data['message'] if data['message'] else ''}.")
+        sentences.append(f"The run is {data['status']}{': ' + data['message'] if data['message'] else ''}.")
     stale = [step["step"] for step in data["steps"] if step["status"] == "stale"]
     if stale:
-        told.append(
+        sentences.append(
             f"{', '.join(stale)} are stale: what they learned from was changed since; Resume on the page Train does "
             "them again."
         )
-    return told_html(" ".join(told)) + "".join(told_html(note) for note in data["notes"])
+    return told_html(" ".join(sentences)) + "".join(told_html(note) for note in data["notes"])
 
 
 def _line(system: System) -> dict[str, Any]:
@@ -304,5 +310,5 @@ def _item_html(row: dict[str, Any], first: str, second: str) -> str:
         heads.append((f"{name}: {row[f'{side}_label'] or 'no answer read'} ({verdict})", row[f"{side}_text"] or ""))
     gold = f"\nGold: {row['gold']}" if row["gold"] is not None else ""
     kind = f"[{row['kind']}] " if row["kind"] else ""
-    told = told_html(f"{kind}{row['query']}{gold}")
-    return f"<div class='item'>{told}{columns_html(heads)}</div>"
+    query_html = told_html(f"{kind}{row['query']}{gold}")
+    return f"<div class='item'>{query_html}{columns_html(heads)}</div>"

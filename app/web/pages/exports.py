@@ -128,9 +128,9 @@ class _Handlers:
     def stages(self, project: str, run: str | None) -> Any:
         if not run:
             return gr.Dropdown([], value=None)
-        found = self._run(project, run)
-        names = self.services.export.stages(found)
-        ship = next((s.report.name for s in self.services.compare.systems(found) if s.ship), None)
+        run_record = self._run(project, run)
+        names = self.services.export.stages(run_record)
+        ship = next((s.report.name for s in self.services.compare.systems(run_record) if s.ship), None)
         return gr.Dropdown(names, value=ship if ship in names else names[-1] if names else None)
 
     def state(self, project: Project | None) -> str:
@@ -152,18 +152,20 @@ class _Handlers:
     ) -> list[Any]:
         """Which buttons can do something now, and what the others lack."""
         export = self.services.export
-        found = self._run(project, run) if run else None
-        selected = found is not None or export.is_selected(project)
-        trained = found is not None and bool(stage)
-        made = found is not None and bool(stage) and export.is_ready(found, str(stage), form)
-        data = selected if which == _SET else found is not None
-        pushed = found is not None and (what == SET or (bool(stage) and export.is_ready(found, str(stage), what)))
+        run_record = self._run(project, run) if run else None
+        selected = run_record is not None or export.is_selected(project)
+        trained = run_record is not None and bool(stage)
+        made = run_record is not None and bool(stage) and export.is_ready(run_record, str(stage), form)
+        data = selected if which == _SET else run_record is not None
+        pushed = run_record is not None and (
+            what == SET or (bool(stage) and export.is_ready(run_record, str(stage), what))
+        )
         lacks = []
         if not selected:
             lacks.append("Nothing is selected yet: the page Select makes the set.")
-        if found is None:
+        if run_record is None:
             lacks.append("Rows of stages, and students, come with a run: the page Train starts one.")
-        elif not export.stages(found):
+        elif not export.stages(run_record):
             lacks.append("This run has trained no stage yet, so there is no student to take out.")
         elif not stage:
             lacks.append("Choose the stage whose student is taken out.")
@@ -175,11 +177,11 @@ class _Handlers:
     def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:
         if not run or not stage:
             return ["", ""]
-        found = self._run(project, run)
-        card = self.services.export.card(found, stage)
-        told = f"tacit serve-student {found.id[:8]} --stage {stage}"
+        run_record = self._run(project, run)
+        card = self.services.export.card(run_record, stage)
+        command = f"tacit serve-student {run_record.id[:8]} --stage {stage}"
         more = "An OpenAI-compatible server of this student, by transformers serve:"
-        return [log_html(card), told_html(more) + log_html(told)]
+        return [log_html(card), told_html(more) + log_html(command)]
 
     def _folder(self, *key: object) -> Path:
         """The folder of one download: asking for the same thing again fills the same folder. Old ones go."""
@@ -201,22 +203,22 @@ class _Handlers:
     def make(self, project: str, order: Entered[ExportOrder]) -> list[Any]:
         return self._file(project, order.read())
 
-    def prepare(self, project: str, order: Entered[ExportOrder]) -> list[Any]:
-        found = order.read()
-        job = self.services.export.prepare(self._run(project, found.run).id, str(found.step), found.form)
-        told = "It is made already." if job.status.over else "Being made; the state below says when it is done."
-        return [told_html(told), gr.Timer(active=True)]
+    def prepare(self, project: str, entered: Entered[ExportOrder]) -> list[Any]:
+        order = entered.read()
+        job = self.services.export.prepare(self._run(project, order.run).id, str(order.step), order.form)
+        message = "It is made already." if job.status.over else "Being made; the state below says when it is done."
+        return [told_html(message), gr.Timer(active=True)]
 
-    def take(self, project: str, order: Entered[ExportOrder]) -> list[Any]:
-        found = order.read()
-        return self._file(project, replace(found, run=self._run(project, found.run).id))
+    def take(self, project: str, entered: Entered[ExportOrder]) -> list[Any]:
+        order = entered.read()
+        return self._file(project, replace(order, run=self._run(project, order.run).id))
 
-    def push(self, project: str, order: Entered[PushOrder], token: str) -> list[Any]:
-        found = order.read()
-        run = self._run(project, found.run)
+    def push(self, project: str, entered: Entered[PushOrder], token: str) -> list[Any]:
+        order = entered.read()
+        run = self._run(project, order.run)
         if token.strip():
             self.services.publish.keys.put(TOKEN, token)
-        self.services.publish.push(replace(found, run=run.id))
+        self.services.publish.push(replace(order, run=run.id))
         return [told_html("Pushing; the state above says when it is done."), "", gr.Timer(active=True)]
 
 

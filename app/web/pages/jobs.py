@@ -111,12 +111,12 @@ class _Handlers:
         spent = self.services.keep.spend(self._only(only))
         total = sum(row["cost"] for row in spent)
         unknown = sum(row["unknown"] for row in spent)
-        told = f"${total:.4f} in all"
-        told += f", and {counted(unknown, 'request')} whose cost is not known" if unknown else ""
+        summary = f"${total:.4f} in all"
+        summary += f", and {counted(unknown, 'request')} whose cost is not known" if unknown else ""
         table = table_html([_line(row) for row in rows], "jobs, newest first", empty="No job here yet.")
         spend = table_html([_spent(row) for row in spent], "spend by teacher and purpose")
         more = gr.Button(interactive=len(rows) == JOBS), gr.Button(interactive=place is not None)
-        return [table, told_html(told) + spend, *reversed(more)]
+        return [table, told_html(summary) + spend, *reversed(more)]
 
     def newest(self, project: str, only: str | None) -> list[Any]:
         return [*self.show(project, only, None), None]
@@ -137,8 +137,8 @@ class _Handlers:
             raise InputError("Choose a project first.")
         self.services.keep.purge(name, typed)
         names = self.services.projects.names()
-        told = told_html(f"{name} is removed for good.")
-        return [told, gr.Dropdown([_ALL, *names], value=_ALL), gr.Dropdown(names, value=None)]
+        message = told_html(f"{name} is removed for good.")
+        return [message, gr.Dropdown([_ALL, *names], value=_ALL), gr.Dropdown(names, value=None)]
 
     def back_up(self, project: str) -> list[Any]:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M")

@@ -101,9 +101,9 @@ class _Handlers:
 
     def _begin(self, project: str, order: LabelOrder) -> list[Any]:
         self.frame.services.label.start(project, order)
-        told = "Started. It goes on when this tab is closed; what came in is kept at any moment."
+        message = "Started. It goes on when this tab is closed; what came in is kept at any moment."
         off, on = gr.Button(interactive=False), gr.Button(interactive=True)
-        return [told_html(told), gr.Timer(active=True), off, off, off, on]
+        return [told_html(message), gr.Timer(active=True), off, off, off, on]
 
     def begin_pilot(self, project: str, order: Entered[LabelOrder]) -> list[Any]:
         return self._begin(project, replace(order.read(), limit=PILOT))
@@ -112,17 +112,19 @@ class _Handlers:
         return self._begin(project, replace(order.read(), retry=("all" if kind == _ANY else kind,)))
 
     def parse_again(self, project: str) -> str:
-        found = self.frame.services.label.parse_again(project)
-        told = [f"{name}: {row['read_now']:,} of {row['unread']:,} can be read now" for name, row in found.items()]
-        return told_html("; ".join(told) or "Every reply could be read; nothing to parse again.")
+        by_teacher = self.frame.services.label.parse_again(project)
+        lines = [
+            f"{name}: {row['read_now']:,} of {row['unread']:,} can be read now" for name, row in by_teacher.items()
+        ]
+        return told_html("; ".join(lines) or "Every reply could be read; nothing to parse again.")
 
     def stop(self, project: str) -> str:
-        found = self.frame.open(project)
-        jobs = self.frame.services.label.running(found) if found else []
+        project_record = self.frame.open(project)
+        jobs = self.frame.services.label.running(project_record) if project_record else []
         for job in jobs:
             self.frame.services.standing.cancel(job.id)
-        told = "Pausing: requests in flight come to their end; Start goes on." if jobs else "Nothing is running."
-        return told_html(told)
+        message = "Pausing: requests in flight come to their end; Start goes on." if jobs else "Nothing is running."
+        return told_html(message)
 
 
 def _read_order(named: dict[str, Any]) -> LabelOrder:
@@ -194,32 +196,32 @@ def _sum(quotes: list[Quote]) -> str:
     return _range(sum(filter(None, lows), Decimal(0)), sum(filter(None, highs), Decimal(0)))
 
 
-def guide_of(found: Labelling, address: str) -> str:
+def guide_of(labelling: Labelling, address: str) -> str:
     """What stands here and what comes next, where a person may wonder; "" where the page speaks for itself."""
     data, teachers = Link("To Data", "/data", address), Link("To Teachers", "/teachers", address)
     select = Link("To Select", "/select", address)
-    if not found.queries:
+    if not labelling.queries:
         return guide_html("There are no queries to ask yet: the page Data brings them.", data)
-    if not found.askable and not found.recorded:
-        told = "There is nobody to ask yet: add teachers, or bring outputs that teachers gave earlier."
-        return guide_html(told, teachers)
-    if not found.askable:
-        one = found.recorded == 1
-        who = "the teacher is a recording" if one else f"all {found.recorded} teachers are recordings"
-        told = (
+    if not labelling.askable and not labelling.recorded:
+        message = "There is nobody to ask yet: add teachers, or bring outputs that teachers gave earlier."
+        return guide_html(message, teachers)
+    if not labelling.askable:
+        one = labelling.recorded == 1
+        who = "the teacher is a recording" if one else f"all {labelling.recorded} teachers are recordings"
+        message = (
             f"There is nobody to ask here: {who}, whose answers came in with their file: there "
-            f"{verb(found.samples, 'is')} {counted(found.samples, 'sample')} to distill from. The page Select "
+            f"{verb(labelling.samples, 'is')} {counted(labelling.samples, 'sample')} to distill from. The page Select "
             "decides what is kept of them; the page Teachers brings more recorded outputs, or adds teachers that "
             "can be asked."
         )
-        return guide_html(told, select, teachers)
-    if not found.samples:
-        told = (
-            f"Ready: {counted(found.distill, 'query')} to distill from, {found.heldout:,} held out, and "
-            f"{counted(found.askable, 'teacher')} to ask; nobody was asked yet. Quote says what it will cost, Start "
-            "asks. Once the samples are there, go on to Select."
+        return guide_html(message, select, teachers)
+    if not labelling.samples:
+        message = (
+            f"Ready: {counted(labelling.distill, 'query')} to distill from, {labelling.heldout:,} held out, and "
+            f"{counted(labelling.askable, 'teacher')} to ask; nobody was asked yet. Quote says what it will cost, "
+            "Start asks. Once the samples are there, go on to Select."
         )
-        return guide_html(told, select)
+        return guide_html(message, select)
     return ""
 
 
@@ -238,7 +240,7 @@ def _progress(services: Services, project: Project | None) -> list[str]:
     ]
     ended = services.answers.last_job(project)
     last = f"The last labelling is {ended.status}{': ' + ended.message if ended.message else ''}." if ended else ""
-    told = told_html(last, bad=bool(ended and ended.status in ("failed", "needs_key", "capped", "interrupted")))
+    message = told_html(last, bad=bool(ended and ended.status in ("failed", "needs_key", "capped", "interrupted")))
     failures = table_html(services.answers.failures(project), "failed, by kind of error, held-out queries too")
     table = table_html(rows, "samples to distill from", empty="Nothing is labelled yet.")
-    return [told + table, failures, replies_html(services.answers.last_replies(project))]
+    return [message + table, failures, replies_html(services.answers.last_replies(project))]

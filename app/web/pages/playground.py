@@ -45,7 +45,7 @@ def build(frame: Frame) -> None:
         stop = gr.Button("Stop", variant="stop", interactive=False)
         some = gr.Button("Another query, at random")
     said, panes = gr.HTML(padding=False), gr.HTML(padding=False)
-    held, left = gr.State([]), gr.State(None)
+    ballot, left = gr.State([]), gr.State(None)
     with gr.Row(visible=False) as votes:
         buttons = [gr.Button(name) for name, _ in _VERDICTS]
     tally = gr.HTML(padding=False)
@@ -56,7 +56,7 @@ def build(frame: Frame) -> None:
     asked = ask.click(
         frame.guard_stream(do.ask),
         [frame.project, query, chosen, blind],
-        [panes, held, votes, ask, stop, left],
+        [panes, ballot, votes, ask, stop, left],
         show_progress="minimal",
         concurrency_limit=8,
         js=_CLIP % (most + 1),
@@ -70,7 +70,7 @@ def build(frame: Frame) -> None:
     some.click(frame.guard(do.pick), frame.project, [query, few], **frame.quiet)
     work = (do.vote_first, do.vote_second, do.vote_both, do.vote_neither)
     for button, vote in zip(buttons, work, strict=True):
-        button.click(frame.guard(vote), [frame.project, held], [panes, tally, votes, held], **frame.quiet)
+        button.click(frame.guard(vote), [frame.project, ballot], [panes, tally, votes, ballot], **frame.quiet)
 
 
 @dataclass(frozen=True)
@@ -103,24 +103,24 @@ class _Handlers:
 
     def state(self, project: str, ids: list[str], left: Event | None) -> list[Any]:
         """Why nobody can be asked now, if so; while somebody is being asked the button stays as it is."""
-        told = self.services.play.hindrance(self._project(project), ids)
-        return [told_html(told), gr.skip() if left is not None else gr.Button(interactive=not told)]
+        reason = self.services.play.hindrance(self._project(project), ids)
+        return [told_html(reason), gr.skip() if left is not None else gr.Button(interactive=not reason)]
 
     def take(self, project: str, id_: str) -> str:
         return self.services.play.render(self._project(project), id_)
 
     def pick(self, project: str) -> list[Any]:
-        found = self._project(project)
-        query = self.services.play.pick(found, random.random())
+        project_record = self._project(project)
+        query = self.services.play.pick(project_record, random.random())
         if query is None:
             raise InputError("The project has no queries yet; the page Data brings them.")
-        return [get_task(found.config.task).render(query), gr.Dropdown(value=None)]
+        return [get_task(project_record.config.task).render(query), gr.Dropdown(value=None)]
 
     def ask(self, project: str, text: str, ids: list[str], blind: bool) -> Iterator[list[Any]]:
-        found = self._project(project)
-        query = self.services.play.read_query(found, text)
-        if told := self.services.play.hindrance(found, ids):
-            raise StateError(told)
+        project_record = self._project(project)
+        query = self.services.play.read_query(project_record, text)
+        if reason := self.services.play.hindrance(project_record, ids):
+            raise StateError(reason)
         if blind and len(ids) < 2:
             raise InputError("Blind mode compares two: choose at least two of those who can be asked.")
         asked = random.sample(ids, 2) if blind else ids
@@ -129,14 +129,14 @@ class _Handlers:
         above = _above(text)
         off, on = gr.Button(interactive=False), gr.Button(interactive=True)
         yield [above, [], gr.Row(visible=False), off, on, left]
-        for panes in self.services.play.ask(found, query, asked, left):
+        for panes in self.services.play.ask(project_record, query, asked, left):
             yield [above + panes_html(_hidden(panes) if blind else panes), [], *[gr.skip()] * 4]
         ready = blind and all(pane.whole for pane in panes)
-        held = [text, *map(asdict, panes)] if ready else []
+        ballot = [text, *map(asdict, panes)] if ready else []
         shown = above + panes_html(_hidden(panes) if blind else panes)
         if blind and not ready:
             shown += told_html("One of them gave no whole answer, so there is nothing to vote on.")
-        yield [shown, held, gr.Row(visible=ready), on, off, None]
+        yield [shown, ballot, gr.Row(visible=ready), on, off, None]
 
     def rest(self, project: str, ids: list[str]) -> list[Any]:
         """However the asking ended; where a job has the device, the page looks when it is over."""
@@ -148,25 +148,25 @@ class _Handlers:
             left.set()
         return gr.Button(interactive=False)
 
-    def vote_first(self, project: str, held: list[Any]) -> list[Any]:
-        return self._vote(project, held, "first")
+    def vote_first(self, project: str, ballot: list[Any]) -> list[Any]:
+        return self._vote(project, ballot, "first")
 
-    def vote_second(self, project: str, held: list[Any]) -> list[Any]:
-        return self._vote(project, held, "second")
+    def vote_second(self, project: str, ballot: list[Any]) -> list[Any]:
+        return self._vote(project, ballot, "second")
 
-    def vote_both(self, project: str, held: list[Any]) -> list[Any]:
-        return self._vote(project, held, "both")
+    def vote_both(self, project: str, ballot: list[Any]) -> list[Any]:
+        return self._vote(project, ballot, "both")
 
-    def vote_neither(self, project: str, held: list[Any]) -> list[Any]:
-        return self._vote(project, held, "neither")
+    def vote_neither(self, project: str, ballot: list[Any]) -> list[Any]:
+        return self._vote(project, ballot, "neither")
 
-    def _vote(self, project: str, held: list[Any], verdict: Verdict) -> list[Any]:
-        if len(held) != 3:
+    def _vote(self, project: str, ballot: list[Any], verdict: Verdict) -> list[Any]:
+        if len(ballot) != 3:
             raise InputError("Ask in blind mode first; then vote.")
-        found = self._project(project)
-        text, first, second = held[0], Pane(**held[1]), Pane(**held[2])
-        self.services.play.vote(found, Vote(text, first.name, second.name, first.text, second.text, verdict))
-        return [_above(text) + panes_html([first, second]), self._tally(found), gr.Row(visible=False), []]
+        project_record = self._project(project)
+        text, first, second = ballot[0], Pane(**ballot[1]), Pane(**ballot[2])
+        self.services.play.vote(project_record, Vote(text, first.name, second.name, first.text, second.text, verdict))
+        return [_above(text) + panes_html([first, second]), self._tally(project_record), gr.Row(visible=False), []]
 
     def _tally(self, project: Project) -> str:
         return table_html(self.services.play.tally(project), "blind votes")

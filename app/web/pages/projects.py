@@ -121,8 +121,8 @@ class _Handlers:
 
     def afresh(self, project: Project | None) -> list[Any]:
         """Whether a fresh copy would be of use, and why not."""
-        told = self.services.carry.afresh_hindrance(project) if project else "Open a project in the list first."
-        return [gr.Button(interactive=not told), told_html(told)]
+        reason = self.services.carry.afresh_hindrance(project) if project else "Open a project in the list first."
+        return [gr.Button(interactive=not reason), told_html(reason)]
 
     def start(self, project: Project | None) -> list[Any]:
         name = project.name if project else None
@@ -130,9 +130,9 @@ class _Handlers:
 
     def fits(self, name: str | None) -> list[Any]:
         """What can be done with a project: an archived one can be restored, any other be archived."""
-        found = next((project for project in self.services.projects.all() if project.name == name), None)
-        can = (found is not None, found is not None and not found.archived, bool(found and found.archived))
-        return enable(*can, found is not None)
+        chosen = next((project for project in self.services.projects.all() if project.name == name), None)
+        can = (chosen is not None, chosen is not None and not chosen.archived, bool(chosen and chosen.archived))
+        return enable(*can, chosen is not None)
 
     def show(self, away: bool) -> str:
         rows = [_line(row) for row in self.services.standing.overview(away)]
@@ -142,7 +142,7 @@ class _Handlers:
     def names(self, chosen: str | None) -> Any:
         return gr.Dropdown(self.services.projects.names(), value=chosen)
 
-    def _told(self, message: str, chosen: str) -> list[Any]:
+    def _announce(self, message: str, chosen: str) -> list[Any]:
         return [told_html(message), self.show(False), self.names(chosen), *self.fits(chosen)]
 
     def export(self, name: str | None, runs: bool = False) -> list[Any]:
@@ -151,27 +151,27 @@ class _Handlers:
         folder = Path(tempfile.mkdtemp(dir=self.exports.name))
         path = self.services.carry.export(chosen, folder / f"{safe}.tacit.zip", runs)
         more = "runs, reports and adapters; never a key." if runs else "decisions; never a key, and no runs."
-        told = f"It holds queries, labels, teachers, samples, ledger, {more}"
-        return [told_html(told), gr.File(str(path), visible=True)]
+        message = f"It holds queries, labels, teachers, samples, ledger, {more}"
+        return [told_html(message), gr.File(str(path), visible=True)]
 
     def archive(self, name: str | None) -> list[Any]:
         self.services.carry.archive(_named(name))
-        return self._told(f"{name} is archived: out of the list, and nothing of it is lost.", _named(name))
+        return self._announce(f"{name} is archived: out of the list, and nothing of it is lost.", _named(name))
 
     def restore(self, name: str | None) -> list[Any]:
         self.services.carry.restore(_named(name))
-        return self._told(f"{name} is back in the list.", _named(name))
+        return self._announce(f"{name} is back in the list.", _named(name))
 
     def duplicate(self, name: str | None, new_name: str) -> list[Any]:
         made = self.services.carry.duplicate(_named(name), new_name)
-        return self._told(f"{made.name} has the same queries, teachers, samples and decisions; no runs.", made.name)
+        return self._announce(f"{made.name} has the same queries, teachers, samples and decisions; no runs.", made.name)
 
     def take(self, file: str | None, new_name: str) -> list[Any]:
         if not file:
             raise InputError("Drop a file first that was exported here or elsewhere.")
         made = self.services.carry.bring(Path(file), new_name)
         unkeyed = f" Name the variable of the key again for {', '.join(made.unkeyed)}." if made.unkeyed else ""
-        return self._told(f"{made.name} is imported.{unkeyed}", made.name)
+        return self._announce(f"{made.name} is imported.{unkeyed}", made.name)
 
 
 def _named(name: str | None) -> str:

@@ -69,8 +69,8 @@ class _Handlers:
         return [text, str(max(versions)), self.preview(project, text)]
 
     def preview(self, project: str, text: str) -> str:
-        found = self.services.prompt.preview(project, text)
-        return f"<b>system</b>{_quoted(found.system)}<b>user</b>{_quoted(found.user)}"
+        preview = self.services.prompt.preview(project, text)
+        return f"<b>system</b>{_quoted(preview.system)}<b>user</b>{_quoted(preview.user)}"
 
     @only_guides
     def can_save(self, project: str, text: str) -> Any:
@@ -80,11 +80,16 @@ class _Handlers:
 
     def save(self, project: str, text: str, seen: str) -> list[Any]:
         number = self.services.prompt.save(project, text, int(seen))
-        told = (
+        message = (
             f"Version {number} counts: Start asks every query again with it. Samples of earlier versions stay, and are "
             "selected from as well."
         )
-        return [told_html(told), _choices(self.services.prompt.versions(project), number), str(number), *enable(False)]
+        return [
+            told_html(message),
+            _choices(self.services.prompt.versions(project), number),
+            str(number),
+            *enable(False),
+        ]
 
 
 def _choices(versions: dict[int, str], chosen: int) -> Any:

@@ -78,10 +78,10 @@ def _lay_settings() -> tuple[gr.Dropdown, SelectionForm, dict[str, Any]]:
         )
         temperature = gr.Number(1.0, label="Temperature (1: confidences as they are)", step=0.01)
         fit = gr.Button("Fit it to the gold labels", interactive=False)
-        told = gr.HTML(padding=False)
+        fit_note = gr.HTML(padding=False)
     store = gr.Button("Select", variant="primary", interactive=False)
     form = SelectionForm(rules, fields, groups, weights, temperature)
-    return preset, form, {"store": store, "fit": fit, "told": told}
+    return preset, form, {"store": store, "fit": fit, "told": fit_note}
 
 
 def _lay_overviews() -> tuple[gr.Button, list[Any]]:
@@ -118,25 +118,25 @@ class _Handlers:
         return self.form.show(self.services.projects.get(project), PRESETS.get(preset).config)
 
     def fit(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
-        found = self.services.calibrate.fit(project, settings.read())
-        told = f"{say_fitted(found)} It is set above; nothing is stored until you select."
-        return [told_html(told), found.temperature]
+        fitted = self.services.calibrate.fit(project, settings.read())
+        message = f"{say_fitted(fitted)} It is set above; nothing is stored until you select."
+        return [told_html(message), fitted.temperature]
 
     def survey(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
         config = settings.read()
-        found = self.services.survey.survey(project, config)
+        overviews = self.services.survey.survey(project, config)
         points = self.services.survey.draw_map(project, config)
         return [
-            table_html(found.other_ways, "the same samples, selected otherwise"),
-            gr.Plot(likeness(found), visible=True),
-            gr.Plot(sweep(found), visible=True),
+            table_html(overviews.other_ways, "the same samples, selected otherwise"),
+            gr.Plot(likeness(overviews), visible=True),
+            gr.Plot(sweep(overviews), visible=True),
             gr.Plot(rationale_map(points), visible=True),
         ]
 
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
-            told = told_html("Make a project first, on the page Projects.")
-            return ["", told, *[gr.update()] * (5 + len(self.form.outputs))]
+            message = told_html("Make a project first, on the page Projects.")
+            return ["", message, *[gr.update()] * (5 + len(self.form.outputs))]
         begun = self.services.select.begin(project.name)
         values = self.form.show(project, begun.config)
         golds = self.services.calibrate.count_golds(project.name)

@@ -167,14 +167,14 @@ def draw_numbers(services: Services, project: str, read: Callable[[], SelectionC
     """
     try:
         config = read()
-        found = services.select.preview(project, config)
+        preview = services.select.preview(project, config)
         measured = services.calibrate.measure(project, config)
     except (StateError, InputError) as error:
         wrong = isinstance(error, InputError)
         can = enable(not wrong and services.select.has_samples(project), False)
         return [told_html(str(error), bad=wrong), gr.Plot(visible=False), *can]
-    drawn = gr.Plot(histogram(found.histogram, config.cut), visible=config.needs_confidence)
-    return [_numbers_html(found.counts, measured), drawn, *enable(True, True)]
+    drawn = gr.Plot(histogram(preview.histogram, config.cut), visible=config.needs_confidence)
+    return [_numbers_html(preview.counts, measured), drawn, *enable(True, True)]
 
 
 def _numbers_html(counts: dict[str, Any], measured: Measured | None) -> str:

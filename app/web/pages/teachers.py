@@ -159,8 +159,8 @@ class _Handlers:
         provider = self.frame.services.teachers.get(project, name).provider
         if provider not in [known for _, known in _PROVIDERS]:
             what = "a recording" if provider == "recorded" else "shipped with the program"
-            told = told_html(f"{name} is {what}: it can be removed, not changed. The fields are still as they were.")
-            return [*(gr.skip() for _ in _FIELDS), "", gr.Button(interactive=True), self.sure.closed(), told]
+            message = told_html(f"{name} is {what}: it can be removed, not changed. The fields are still as they were.")
+            return [*(gr.skip() for _ in _FIELDS), "", gr.Button(interactive=True), self.sure.closed(), message]
         row = next(row for row in self.frame.services.teachers.list_all(project) if row["name"] == name)
         flat = {**row, **row["sampling"]}
         shown = [_as_text(flat[field]) if field in _OPTIONAL else flat[field] for field in _FIELDS]
@@ -172,9 +172,9 @@ class _Handlers:
         same = given.get("name") == chosen
         spec = self.frame.services.teachers.add(project, given, seen if same else "", key)
         kept = f" Its key is kept in memory as {key_variable_of(spec)}." if key.strip() else ""
-        told = f"{spec.name} is saved.{kept}"
+        message = f"{spec.name} is saved.{kept}"
         return [
-            told_html(told),
+            told_html(message),
             _list(self.frame.services, self.frame.open(project)),
             _names(self.frame.services, project, spec.name),
             "",
@@ -193,17 +193,17 @@ class _Handlers:
     def offer(self, project: str, entered: Entered[dict[str, Any]], key: str) -> str:
         given = {"name": "a new one", "model": "not chosen yet", **entered.read()}
         teachers = self.frame.services.teachers
-        found = teachers.models_of(teachers.read(project, given, key), key)
-        return told_html(f"{counted(len(found), 'model')}: {', '.join(found)}")
+        models = teachers.models_of(teachers.read(project, given, key), key)
+        return told_html(f"{counted(len(models), 'model')}: {', '.join(models)}")
 
     def bring(self, project: str, file: str | None, teacher: str) -> list[Any]:
         if not file:
             raise InputError("Drop a file of recorded outputs first.")
-        found = self.frame.services.data.import_outputs(project, Path(file), teacher.strip() or None)
-        self.frame.services.jobs.wait(found.job_id)
-        message = " ".join(tell_outputs(found, self.frame.services.data.read_back(project, found)))
-        errors = table_html([{"row": e.row, "what is wrong": e.message} for e in found.errors[:20]], "left out")
-        notes = table_html([{"row": n.row, "what is wrong": n.message} for n in found.notes[:20]], "taken in part")
+        imported = self.frame.services.data.import_outputs(project, Path(file), teacher.strip() or None)
+        self.frame.services.jobs.wait(imported.job_id)
+        message = " ".join(tell_outputs(imported, self.frame.services.data.read_back(project, imported)))
+        errors = table_html([{"row": e.row, "what is wrong": e.message} for e in imported.errors[:20]], "left out")
+        notes = table_html([{"row": n.row, "what is wrong": n.message} for n in imported.notes[:20]], "taken in part")
         return [
             told_html(message) + errors + notes,
             _list(self.frame.services, self.frame.open(project)),
@@ -214,18 +214,18 @@ class _Handlers:
         if name == _NEW:
             raise InputError("Choose the teacher to remove above first.")
         self.frame.services.teachers.get(project, name)
-        told = f"Remove {name} from this project? Its samples and its ledger stay; its settings are gone."
-        return self.sure.asked(told_html(told, bad=True))
+        message = f"Remove {name} from this project? Its samples and its ledger stay; its settings are gone."
+        return self.sure.asked(told_html(message, bad=True))
 
     def keep(self, project: str) -> Any:
         return self.sure.closed()
 
     def drop(self, project: str, name: str) -> list[Any]:
         self.frame.services.teachers.remove(project, name)
-        told = told_html(f"{name} is no teacher of this project any more; its samples and its ledger stay.")
+        message = told_html(f"{name} is no teacher of this project any more; its samples and its ledger stay.")
         listed = _list(self.frame.services, self.frame.open(project))
         names = _names(self.frame.services, project, _NEW)
-        return [told, listed, names, "", gr.Button(interactive=False), self.sure.closed()]
+        return [message, listed, names, "", gr.Button(interactive=False), self.sure.closed()]
 
 
 def _read_given(named: dict[str, Any]) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def _list(services: Services, project: Project | None) -> str:
 
 
 def _line(services: Services, project: str, row: dict[str, Any]) -> dict[str, Any]:
-    price, found, assumed = row["price"], row["capabilities"] or {}, row["assumed"]
+    price, capabilities, assumed = row["price"], row["capabilities"] or {}, row["assumed"]
     money = f"{price['input']:g} / {price['output']:g}" if price else "unknown"
     if assumed:
         money += f" ({assumed['source']} {assumed['input']:g} / {assumed['output']:g})"
@@ -282,8 +282,8 @@ def _line(services: Services, project: str, row: dict[str, Any]) -> dict[str, An
         "provider": row["provider"],
         "model": row["model"],
         "endpoint": row["endpoint"] or "its own",
-        "structured": found.get("structured", "not tested"),
-        "reasoning in": found.get("reasoning") or "-",
+        "structured": capabilities.get("structured", "not tested"),
+        "reasoning in": capabilities.get("reasoning") or "-",
         "$ per million in / out": money,
         "key": services.teachers.key_state(project, row["name"]),
     }

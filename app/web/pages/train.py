@@ -173,9 +173,9 @@ class _Handlers:
 
     def open(self, project: Project | None) -> list[Any]:
         if project is None:
-            told = told_html("Make a project first, on the page Projects.")
+            message = told_html("Make a project first, on the page Projects.")
             none = [gr.Dropdown([], value=None), gr.Dropdown([], value=None)]
-            return [run_choices([]), *none, gr.skip(), told, *enable(False, False)]
+            return [run_choices([]), *none, gr.skip(), message, *enable(False, False)]
         runs = self.services.reading.runs_of(project.id)
         names = [(run_name(run), run.id) for run in runs]
         beside = gr.Dropdown(names, value=[run.id for run in runs[:1]] or None)
@@ -210,12 +210,12 @@ class _Handlers:
 
     def show_forecast(self, project: str, order: Entered[PlanOrder]) -> str:
         try:
-            found = self.services.forecast.find(project, self._plan(project, order))
+            forecast = self.services.forecast.find(project, self._plan(project, order))
         except StateError as error:
             return told_html(str(error), bad=True)
         except TacitError:  # nothing selected yet, or half a number typed: the buttons say so
             return ""
-        return forecast_html(found) if found else ""
+        return forecast_html(forecast) if forecast else ""
 
     def ask_forecast(self, project: str, order: Entered[PlanOrder]) -> list[Any]:
         plan = self._plan(project, order)
@@ -239,8 +239,8 @@ class _Handlers:
         if (now := self.services.reading.find_run(run.id)).status == "stopped":
             raise StateError(f"The run could not start: {now.message}")
         names = [(run_name(one), one.id) for one in runs]
-        told = told_html(f"Run {run.id[:8]} is queued. It goes on when this tab is closed or the server ends.")
-        return [told, run_choices(runs, run.id), gr.Dropdown(names, value=[run.id]), gr.Timer(active=True)]
+        message = told_html(f"Run {run.id[:8]} is queued. It goes on when this tab is closed or the server ends.")
+        return [message, run_choices(runs, run.id), gr.Dropdown(names, value=[run.id]), gr.Timer(active=True)]
 
     def steps(self, project: str, run: str | None) -> Any:
         if not run:
@@ -253,10 +253,10 @@ class _Handlers:
         """The buttons that cancel a run, resume it and rerun its steps, as far as it can be now."""
         if not run:
             return enable(False, False, False)
-        found = self.services.reading.run_of(project, run)
+        run_record = self.services.reading.run_of(project, run)
         cancel, resume, again = self.follow(project, run)
-        if found.status is RunStatus.FINISHED:
-            stale = bool(self.services.run.stale_steps(found.id))
+        if run_record.status is RunStatus.FINISHED:
+            stale = bool(self.services.run.stale_steps(run_record.id))
             (resume,) = enable(stale and self.frame.policy.goes_on(project, run))
         return [cancel, resume, again]
 
@@ -265,16 +265,16 @@ class _Handlers:
         """The same while jobs run, at little cost: whether a finished run has stale steps is not looked for again."""
         if not run:
             return enable(False, False, False)
-        found = self.services.reading.run_of(project, run)
-        going = found.status in (RunStatus.RUNNING, RunStatus.WAITING)
+        run_record = self.services.reading.run_of(project, run)
+        going = run_record.status in (RunStatus.RUNNING, RunStatus.WAITING)
         may = self.frame.policy.goes_on(project, run)
-        cancel, resume, again = enable(going, may and found.status is RunStatus.STOPPED, may and not going)
-        return [cancel, gr.skip() if found.status is RunStatus.FINISHED else resume, again]
+        cancel, resume, again = enable(going, may and run_record.status is RunStatus.STOPPED, may and not going)
+        return [cancel, gr.skip() if run_record.status is RunStatus.FINISHED else resume, again]
 
     def list_runs(self, project: Project | None) -> str:
-        found = self.services.watch.progress(project.id) if project else []
-        told = "what is left in all counts the scoring in" if any(one.left for one in found) else ""
-        return table_html([_line(one) for one in found], told, "No run yet. Choose a plan above and start it.")
+        progress = self.services.watch.progress(project.id) if project else []
+        note = "what is left in all counts the scoring in" if any(one.left for one in progress) else ""
+        return table_html([_line(one) for one in progress], note, "No run yet. Choose a plan above and start it.")
 
     def draw(self, project: str, beside: list[str] | None, run: str | None) -> list[Any]:
         named = [self.services.reading.run_of(project, one).id for one in beside or []]
@@ -286,36 +286,39 @@ class _Handlers:
         return [gr.Plot(loss, visible=known), gr.Plot(speed, visible=known), log_html(text)]
 
     def cancel(self, project: str, run: str | None) -> list[Any]:
-        found = self.services.run.cancel(self.services.reading.run_of(project, run).id)
-        return [told_html(f"Run {found.id[:8]} is asked to stop; it saves a checkpoint first."), gr.Timer(active=True)]
+        run_record = self.services.run.cancel(self.services.reading.run_of(project, run).id)
+        return [
+            told_html(f"Run {run_record.id[:8]} is asked to stop; it saves a checkpoint first."),
+            gr.Timer(active=True),
+        ]
 
     def resume(self, project: str, run: str | None) -> list[Any]:
-        found = self.services.run.resume(self.services.reading.run_of(project, run).id)
-        return [told_html(f"Run {found.id[:8]} goes on where it was."), gr.Timer(active=True)]
+        run_record = self.services.run.resume(self.services.reading.run_of(project, run).id)
+        return [told_html(f"Run {run_record.id[:8]} goes on where it was."), gr.Timer(active=True)]
 
     def rerun(self, project: str, run: str | None, step: str | None) -> list[Any]:
-        found = self.services.run.rerun(self.services.reading.run_of(project, run).id, step or "")
-        return [told_html(f"Run {found.id[:8]} does {step} and all steps after it again."), gr.Timer(active=True)]
+        run_record = self.services.run.rerun(self.services.reading.run_of(project, run).id, step or "")
+        return [told_html(f"Run {run_record.id[:8]} does {step} and all steps after it again."), gr.Timer(active=True)]
 
 
 def _say_unselected(error: NotFound) -> str:
     return f"{error}: select samples on the page Select first."
 
 
-def _line(found: Progress) -> dict[str, Any]:
-    run = found.run
-    status = "queued" if found.queued and run.status == "running" else run.status.value
-    where = "" if found.update is None else f" · {found.update:,} of {found.of:,}"
-    where += "" if found.left_s is None else f" · {span_text(found.left_s)} left"
+def _line(progress: Progress) -> dict[str, Any]:
+    run = progress.run
+    status = "queued" if progress.queued and run.status == "running" else run.status.value
+    where = "" if progress.update is None else f" · {progress.update:,} of {progress.of:,}"
+    where += "" if progress.left_s is None else f" · {span_text(progress.left_s)} left"
     return {
         "run": run.id[:8],
         "plan": run.plan.name,
         "status": status,
-        "steps": f"{found.steps_done} of {found.steps}",
-        "now": f"{found.step}{where}",
-        "loss": Spark(found.losses),
-        "tokens/s": round(found.tokens_per_second) if found.tokens_per_second else None,
-        "left in all": _left(found.left),
+        "steps": f"{progress.steps_done} of {progress.steps}",
+        "now": f"{progress.step}{where}",
+        "loss": Spark(progress.losses),
+        "tokens/s": round(progress.tokens_per_second) if progress.tokens_per_second else None,
+        "left in all": _left(progress.left),
         "what happened": run.message,
     }
 
@@ -331,12 +334,13 @@ def plan_html(plan: Plan) -> str:
     return stages_html(plan) + "".join(told_html(note) for note in plan_notes(plan))
 
 
-def forecast_html(found: Forecast) -> str:
+def forecast_html(forecast: Forecast) -> str:
     """The forecast: the whole in a line, the stages, and the rows that are too long."""
-    low, high = found.training_s + found.writing_low, found.training_s + found.writing_high
-    told = (
-        f"{span_text(low)} to {span_text(high)} ({span_text(found.training_s)} of it training), up to "
-        f"{found.peak_bytes / 1e9:.1f} GB, on {found.device} in {found.dtype}; measured by a few updates and words here"
+    low, high = forecast.training_s + forecast.writing_low, forecast.training_s + forecast.writing_high
+    text = (
+        f"{span_text(low)} to {span_text(high)} ({span_text(forecast.training_s)} of it training), up to "
+        f"{forecast.peak_bytes / 1e9:.1f} GB, on {forecast.device} in {forecast.dtype}; measured by a few updates "
+        "and words here"
     )
     rows = [
         {
@@ -348,7 +352,7 @@ def forecast_html(found: Forecast) -> str:
             "time": span_text(stage.seconds),
             "": "its rows are made by the run: reckoned with others'" if stage.guessed else "",
         }
-        for stage in found.stages
+        for stage in forecast.stages
     ]
-    long = table_html([{"tokens": row["tokens"], "query": row["query"]} for row in found.too_long], "rows left out")
-    return told_html(told, bad=bool(found.too_long)) + table_html(rows, "forecast") + long
+    long = table_html([{"tokens": row["tokens"], "query": row["query"]} for row in forecast.too_long], "rows left out")
+    return told_html(text, bad=bool(forecast.too_long)) + table_html(rows, "forecast") + long

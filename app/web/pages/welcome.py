@@ -71,7 +71,7 @@ class _Handlers:
         address = self.frame.policy.address(opened) if opened else NAME
         runs = services.reading.runs_of(services.projects.get(NAME).id)
         systems = services.compare.systems(runs[0]) if runs else []
-        way = [(Link(name, path, address), told) for name, path, told in _WAY]
+        way = [(Link(name, path, address), text) for name, path, text in _WAY]
         drawn = gr.Plot(tradeoff(systems), visible=bool(systems))
         going = note_html("Your copy is still there: ", Link("go on with it", "/label", address), "own") if own else ""
         title = "The way through your copy" if own else "The way through"
