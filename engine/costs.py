@@ -90,12 +90,12 @@ def _table_cost(spec: TeacherSpec, usage: Usage) -> Decimal | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if spec.endpoint:
-                found = genai_prices.calc_price(tokens, spec.model, provider_api_url=spec.endpoint)
+                price = genai_prices.calc_price(tokens, spec.model, provider_api_url=spec.endpoint)
             else:
-                found = genai_prices.calc_price(tokens, spec.model, provider_id=spec.provider)
+                price = genai_prices.calc_price(tokens, spec.model, provider_id=spec.provider)
     except (LookupError, ValueError, ArithmeticError):
         return None
-    return found.total_price
+    return price.total_price
 
 
 def cost_of_failure(spec: TeacherSpec, error: TeacherError) -> tuple[Usage, Decimal | None]:

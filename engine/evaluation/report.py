@@ -43,16 +43,18 @@ def summarise(items: Sequence[EvalItem], measure: str = "accuracy") -> list[Repo
 def _row(name: str, kind: str, items: Sequence[EvalItem], measure: str) -> ReportRow:
     if any(item.correct is None for item in items):
         raise StateError(f"{name}: some held-out queries have no gold label to score against")
-    found = {measured: MEASURES.get(measured).of(items) for measured in MEASURES}
-    values = {measured: value for measured, value in found.items() if value is not None}
+    computed = {measured: MEASURES.get(measured).of(items) for measured in MEASURES}
+    values = {measured: value for measured, value in computed.items() if value is not None}
     return ReportRow(name, kind, len(items), values, measure)
 
 
 def compare_all(items: Sequence[EvalItem], references: Sequence[str]) -> list[Difference]:
     """Each system against each reference that answered, paired by query."""
     systems = list(dict.fromkeys(item.system for item in items))
-    found = [compare(items, name, base) for base in references if base in systems for name in systems if name != base]
-    return [difference for difference in found if difference is not None]
+    differences = [
+        compare(items, name, base) for base in references if base in systems for name in systems if name != base
+    ]
+    return [difference for difference in differences if difference is not None]
 
 
 def compare(items: Sequence[EvalItem], name: str, baseline: str) -> Difference | None:
@@ -81,13 +83,13 @@ def find_consensus(labels: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     Args:
         labels: by query, then by teacher.
     """
-    found = {}
+    consensus = {}
     for query_id, given in labels.items():
         counts = Counter(given.values()).most_common(2)
         alone = len(counts) == 1 or (len(counts) == 2 and counts[0][1] > counts[1][1])
         if len(given) >= 2 and alone:
-            found[query_id] = counts[0][0]
-    return found
+            consensus[query_id] = counts[0][0]
+    return consensus
 
 
 def auroc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
@@ -141,8 +143,8 @@ def recommend(
     Returns:
         None where no candidate has an answer.
     """
-    found = {name: [item for item in items if item.system == name] for name in (*candidates, *untrained)}
-    scores = {name: (_share_right(own), -_mean_tokens(own)) for name, own in found.items() if own}
+    by_system = {name: [item for item in items if item.system == name] for name in (*candidates, *untrained)}
+    scores = {name: (_share_right(own), -_mean_tokens(own)) for name, own in by_system.items() if own}
     trained = [name for name in candidates if name in scores]
     if not trained:
         return None
@@ -150,15 +152,18 @@ def recommend(
     baseline = max((name for name in untrained if name in scores), key=lambda name: scores[name], default=None)
 
     def minus(name: str, other: str | None) -> Difference | None:
-        return None if other is None else compare([*found[name], *found[other]], name, other)
+        return None if other is None else compare([*by_system[name], *by_system[other]], name, other)
 
     behind = {name: minus(name, best) for name in trained if name != best}
-    near = [best, *(name for name, found in behind.items() if found is not None and found.ci_low >= -margin)]
+    near = [
+        best,
+        *(name for name, difference in behind.items() if difference is not None and difference.ci_low >= -margin),
+    ]
     gained = {name: minus(name, baseline) for name in near}
-    fit = [name for name, found in gained.items() if found is not None and found.ci_low > 0]
+    fit = [name for name, difference in gained.items() if difference is not None and difference.ci_low > 0]
     ship = max(fit, key=lambda name: (scores[name][1], scores[name][0]), default=None)
     shown = ship or best
-    return Verdict(ship, best, baseline, behind.get(shown), gained[shown], len(found[best]), margin)
+    return Verdict(ship, best, baseline, behind.get(shown), gained[shown], len(by_system[best]), margin)
 
 
 def _share_right(items: Sequence[EvalItem]) -> float:

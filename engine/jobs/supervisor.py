@@ -328,10 +328,10 @@ class Supervisor:
             self._store.update_job(job.id, message=message)
 
     def _tell(self, error: BaseException) -> str:
-        told = say_error(error)
+        message = say_error(error)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            told = "the disk is full; what was journaled before is kept. Free some space and start it again"
-        return self.redactor.text(told)
+            message = "the disk is full; what was journaled before is kept. Free some space and start it again"
+        return self.redactor.text(message)
 
     def _outcome(self, job: Job) -> Outcome:
         future = self._futures.get(job.id)
@@ -345,10 +345,10 @@ class Supervisor:
             if job.id in self._cancelled:
                 return Outcome(JobStatus.CANCELLED, "stopped on request")
             return Outcome(JobStatus.FINISHED, "")
-        found = self._backends(job.backend).poll(job.path, job.handle) if job.handle else None
-        if job.cancel_at is not None and (found is None or found.status is JobStatus.INTERRUPTED):
+        outcome = self._backends(job.backend).poll(job.path, job.handle) if job.handle else None
+        if job.cancel_at is not None and (outcome is None or outcome.status is JobStatus.INTERRUPTED):
             return Outcome(JobStatus.CANCELLED, "killed after the grace period; the last checkpoint is kept")
-        return found or Outcome(JobStatus.INTERRUPTED, _GONE)
+        return outcome or Outcome(JobStatus.INTERRUPTED, _GONE)
 
     def _start_coroutine(self, job: Job) -> None:
         log = EventLog(job.path / EVENTS_FILE, self.redactor)

@@ -43,25 +43,25 @@ async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell) -> Capabilit
         TeacherError: if no request got an answer: the last one's error.
     """
     official = teacher.spec.provider == "openai" and not teacher.spec.endpoint
-    found = Capabilities(max_tokens="max_completion_tokens" if official else "max_tokens")
+    capabilities = Capabilities(max_tokens="max_completion_tokens" if official else "max_tokens")
     for left in range(MOST_REQUESTS, 0, -1):
         try:
-            return _conclude(found, await _send(teacher, found, caller, tell))
+            return _conclude(capabilities, await _send(teacher, capabilities, caller, tell))
         except TeacherError as error:
             if error.kind is not ErrorKind.BAD_REQUEST or left == 1:
                 raise
-            found = _weaken(found, f"{error} {error.raw}".lower(), last=left == 2)
+            capabilities = _weaken(capabilities, f"{error} {error.raw}".lower(), last=left == 2)
     raise AssertionError("unreachable")
 
 
-async def _send(teacher: HostedTeacher, found: Capabilities, caller: Caller, tell: Tell) -> Answer:
+async def _send(teacher: HostedTeacher, capabilities: Capabilities, caller: Caller, tell: Tell) -> Answer:
     answers: list[Answer] = []
     spec = replace(teacher.spec, sampling=replace(teacher.spec.sampling, max_tokens=_REPLY_TOKENS))
 
     async def ask() -> Reply:
         try:
             async with asyncio.timeout(spec.timeout_s):
-                answer = await teacher.chat.complete(_request(spec, found))
+                answer = await teacher.chat.complete(_request(spec, capabilities))
         except TimeoutError:
             raise TeacherError(ErrorKind.TIMEOUT, f"no complete answer within {spec.timeout_s:g} s") from None
         answers.append(answer)
@@ -71,31 +71,31 @@ async def _send(teacher: HostedTeacher, found: Capabilities, caller: Caller, tel
     return answers[-1]
 
 
-def _request(spec: TeacherSpec, found: Capabilities) -> ChatRequest:
-    options = build_options(spec, found, _SCHEMA)
+def _request(spec: TeacherSpec, capabilities: Capabilities) -> ChatRequest:
+    options = build_options(spec, capabilities, _SCHEMA)
     return ChatRequest(spec.model, _SYSTEM, _USER, options, spec.timeout_s, "")
 
 
-def _weaken(found: Capabilities, told: str, last: bool) -> Capabilities:
+def _weaken(capabilities: Capabilities, message: str, last: bool) -> Capabilities:
     """Less of what the error names; where it names nothing, less of everything, and nothing optional at last."""
-    weaker = found
-    if "max_completion_tokens" in told or "max_tokens" in told:
-        other = found.max_tokens == "max_tokens"
+    weaker = capabilities
+    if "max_completion_tokens" in message or "max_tokens" in message:
+        other = capabilities.max_tokens == "max_tokens"
         weaker = replace(weaker, max_tokens="max_completion_tokens" if other else "max_tokens")
-    if "temperature" in told or "top_p" in told:
+    if "temperature" in message or "top_p" in message:
         weaker = replace(weaker, temperature=False)
-    if "response_format" in told or "schema" in told or "json_object" in told:
-        weaker = replace(weaker, structured=_LADDER[found.structured])
-    if weaker == found:
-        structured: Structured = "text" if last else _LADDER[found.structured]
-        weaker = replace(found, structured=structured, temperature=found.temperature and not last)
+    if "response_format" in message or "schema" in message or "json_object" in message:
+        weaker = replace(weaker, structured=_LADDER[capabilities.structured])
+    if weaker == capabilities:
+        structured: Structured = "text" if last else _LADDER[capabilities.structured]
+        weaker = replace(capabilities, structured=structured, temperature=capabilities.temperature and not last)
     return weaker
 
 
-def _conclude(found: Capabilities, answer: Answer) -> Capabilities:
+def _conclude(capabilities: Capabilities, answer: Answer) -> Capabilities:
     """What the answer shows: a format that was accepted and ignored is none."""
     reasoning = answer.reasoning_field or ("<think>" if "<think>" in answer.content else None)
     content = answer.content.rpartition("</think>")[2].strip()
     followed = content.startswith("{") and read_reply(content) is not None
-    structured = found.structured if followed or answer.finish_reason == "length" else "text"
-    return replace(found, structured=structured, reasoning=reasoning)
+    structured = capabilities.structured if followed or answer.finish_reason == "length" else "text"
+    return replace(capabilities, structured=structured, reasoning=reasoning)

@@ -194,9 +194,9 @@ class HostedTeacher:
         options = build_options(self.spec, self.capabilities, request.schema)
         return ChatRequest(self.spec.model, request.system, request.user, options, self.spec.timeout_s, request.key)
 
-    def with_capabilities(self, found: Capabilities) -> HostedTeacher:
+    def with_capabilities(self, capabilities: Capabilities) -> HostedTeacher:
         """The same teacher, asked as probing found that it can be."""
-        return replace(self, capabilities=found)
+        return replace(self, capabilities=capabilities)
 
 
 def as_reply(answer: Answer, latency_s: float | None = None) -> Reply:
@@ -219,10 +219,10 @@ def chat_messages(system: str, user: str) -> list[Any]:
     return [{"role": role, "content": content} for role, content in turns]
 
 
-def batch_line(sample_id: str, spec: TeacherSpec, found: Capabilities, request: Request) -> dict[str, Any]:
+def batch_line(sample_id: str, spec: TeacherSpec, capabilities: Capabilities, request: Request) -> dict[str, Any]:
     """One request as it stands in a batch file."""
     body: dict[str, Any] = {"model": spec.model, "messages": chat_messages(request.system, request.user)}
-    body |= build_options(spec, found, request.schema)
+    body |= build_options(spec, capabilities, request.schema)
     return {"custom_id": sample_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
@@ -237,22 +237,22 @@ def read_batch_results(text: str, key: str | None = None) -> list[BatchResult]:
             data = json.loads(line)
             response = data.get("response") or {}
             body = response.get("body") or data.get("error") or {}
-            told = redact(body if isinstance(body, str) else json.dumps(body, ensure_ascii=False), key)
-            results.append(BatchResult(str(data["custom_id"]), int(response.get("status_code") or 500), told))
+            content = redact(body if isinstance(body, str) else json.dumps(body, ensure_ascii=False), key)
+            results.append(BatchResult(str(data["custom_id"]), int(response.get("status_code") or 500), content))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
             continue
     return results
 
 
-def build_options(spec: TeacherSpec, found: Capabilities, schema: Mapping[str, Any]) -> dict[str, Any]:
+def build_options(spec: TeacherSpec, capabilities: Capabilities, schema: Mapping[str, Any]) -> dict[str, Any]:
     """The sampling and format parameters that the endpoint accepts."""
-    options: dict[str, Any] = {found.max_tokens: spec.sampling.max_tokens}
-    if found.temperature:
+    options: dict[str, Any] = {capabilities.max_tokens: spec.sampling.max_tokens}
+    if capabilities.temperature:
         options |= {"temperature": spec.sampling.temperature, "top_p": spec.sampling.top_p}
-    if schema and found.structured == "json_schema":
+    if schema and capabilities.structured == "json_schema":
         named = {"name": "reply", "schema": dict(schema), "strict": True}
         options["response_format"] = {"type": "json_schema", "json_schema": named}
-    elif schema and found.structured == "json_object":
+    elif schema and capabilities.structured == "json_object":
         options["response_format"] = {"type": "json_object"}
     return options
 
@@ -271,35 +271,35 @@ def count_tokens(usage: Usage) -> tuple[int, int] | None:
 
 def explain(status: int, body: str, retry_after: str | None = None) -> TeacherError:
     """The error that an HTTP status and body mean."""
-    told = _clip(body)
+    excerpt = _clip(body)
     lowered = body[:20_000].lower()
     after = read_retry_after(retry_after)
     if status in (401, 403):
-        return TeacherError(ErrorKind.AUTH, f"the key was not accepted (HTTP {status}): {told}", body)
+        return TeacherError(ErrorKind.AUTH, f"the key was not accepted (HTTP {status}): {excerpt}", body)
     if status == 429 and any(code in lowered for code in _NO_CREDIT):
-        return TeacherError(ErrorKind.QUOTA, f"the account has no credit left: {told}", body)
+        return TeacherError(ErrorKind.QUOTA, f"the account has no credit left: {excerpt}", body)
     if status == 402:
-        return TeacherError(ErrorKind.QUOTA, f"the provider wants payment (HTTP 402): {told}", body)
+        return TeacherError(ErrorKind.QUOTA, f"the provider wants payment (HTTP 402): {excerpt}", body)
     if status == 429:
-        return TeacherError(ErrorKind.RATE_LIMIT, f"too many requests: {told}", body, after)
+        return TeacherError(ErrorKind.RATE_LIMIT, f"too many requests: {excerpt}", body, after)
     if status == 408 or status == 504:
         return TeacherError(ErrorKind.TIMEOUT, f"the provider took too long (HTTP {status})", body, after)
     if status >= 500:
-        return TeacherError(ErrorKind.SERVER, f"the provider failed (HTTP {status}): {told}", body, after)
+        return TeacherError(ErrorKind.SERVER, f"the provider failed (HTTP {status}): {excerpt}", body, after)
     if "content_filter" in lowered or "content management policy" in lowered:
-        return TeacherError(ErrorKind.CONTENT_FILTER, f"the provider filtered the request: {told}", body)
+        return TeacherError(ErrorKind.CONTENT_FILTER, f"the provider filtered the request: {excerpt}", body)
     if "context_length" in lowered or "maximum context" in lowered or "too long" in lowered:
-        return TeacherError(ErrorKind.BAD_REQUEST, f"the query does not fit into the model's context: {told}", body)
+        return TeacherError(ErrorKind.BAD_REQUEST, f"the query does not fit into the model's context: {excerpt}", body)
     return TeacherError(
-        ErrorKind.BAD_REQUEST, f"the provider does not accept the request (HTTP {status}): {told}", body
+        ErrorKind.BAD_REQUEST, f"the provider does not accept the request (HTTP {status}): {excerpt}", body
     )
 
 
 def not_json(body: str) -> TeacherError:
     """What came with a status of success is no answer, as the page of a proxy or a login."""
-    told = "an HTML page" if "<html" in body[:2000].lower() else "no JSON"
+    kind = "an HTML page" if "<html" in body[:2000].lower() else "no JSON"
     return TeacherError(
-        ErrorKind.NOT_JSON, f"the endpoint sent {told} where an answer was due; is its URL right?", body
+        ErrorKind.NOT_JSON, f"the endpoint sent {kind} where an answer was due; is its URL right?", body
     )
 
 

@@ -15,9 +15,9 @@ def of(items: Sequence[EvalItem]) -> Value | None:
     return Value(1000 * mean(known), len(known)) if len(known) == len(items) else None
 
 
-def show(found: Value) -> str:
+def show(value: Value) -> str:
     """In US dollars."""
-    return f"${found.value:.4f}"
+    return f"${value.value:.4f}"
 
 
 MEASURES.add(COST, Measure("cost", "US dollars billed for a thousand answers.", of, show))

@@ -14,4 +14,4 @@ def of(items: Sequence[EvalItem]) -> Value:
     return Value(mean([float(item.label is not None) for item in items]), len(items))
 
 
-MEASURES.add(READ, Measure("read", "Share of answers that hold a label.", of, lambda found: f"{found.value:.0%}"))
+MEASURES.add(READ, Measure("read", "Share of answers that hold a label.", of, lambda value: f"{value.value:.0%}"))

@@ -15,8 +15,8 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
     if n == 0:
         return 0.0, 1.0
-    found = binomtest(hits, n).proportion_ci(0.95, method="wilson")
-    return max(0.0, float(found.low)), min(1.0, float(found.high))
+    interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    return max(0.0, float(interval.low)), min(1.0, float(interval.high))
 
 
 def of(items: Sequence[EvalItem]) -> Value:
@@ -25,10 +25,10 @@ def of(items: Sequence[EvalItem]) -> Value:
     return Value(hits / len(items), len(items), *wilson(hits, len(items)))
 
 
-def show(found: Value) -> str:
+def show(value: Value) -> str:
     """The share and its interval."""
-    low, high = found.low or 0.0, 1.0 if found.high is None else found.high
-    return f"{found.value:.2f} [{low:.2f}, {high:.2f}]"
+    low, high = value.low or 0.0, 1.0 if value.high is None else value.high
+    return f"{value.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 MEASURES.add(SCORE, Measure("score", "Share of right answers, or of those that agree with the teachers.", of, show))

@@ -17,4 +17,4 @@ def of(items: Sequence[EvalItem]) -> Value | None:
     return Value(float(np.mean(known)), len(known)) if known else None
 
 
-MEASURES.add(SECONDS, Measure("seconds", "Mean seconds an answer.", of, lambda found: f"{found.value:.2f}"))
+MEASURES.add(SECONDS, Measure("seconds", "Mean seconds an answer.", of, lambda value: f"{value.value:.2f}"))

@@ -21,5 +21,5 @@ def p95_of(items: Sequence[EvalItem]) -> Value:
     return Value(float(np.percentile([float(item.tokens) for item in items], 95)), len(items))
 
 
-MEASURES.add(TOKENS, Measure("tokens", "Mean output tokens.", mean_of, lambda found: f"{found.value:.1f}"))
-MEASURES.add(TOKENS_P95, Measure("tokens, p95", "95% have no more tokens.", p95_of, lambda found: f"{found.value:.0f}"))
+MEASURES.add(TOKENS, Measure("tokens", "Mean output tokens.", mean_of, lambda value: f"{value.value:.1f}"))
+MEASURES.add(TOKENS_P95, Measure("tokens, p95", "95% have no more tokens.", p95_of, lambda value: f"{value.value:.0f}"))
