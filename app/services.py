@@ -37,6 +37,7 @@ from app.usecases.training.progress import WatchService
 from app.usecases.training.remaining import RemainingService
 from app.usecases.training.run_reports import ReadService
 from app.usecases.training.runs import RunService
+from app.usecases.training.studies import StudyService
 from app.usecases.workspace.context import Context, open_context
 from app.usecases.workspace.jobs import JobService
 from app.usecases.workspace.upkeep import KeepService
@@ -72,6 +73,7 @@ class Services:
     compress: CompressService
     review: ReviewService
     plan: PlanService
+    study: StudyService
     forecast: ForecastService
     watch: WatchService
     compare: CompareService
@@ -146,7 +148,7 @@ def _compose(context: Context) -> Services:
         SelectService(context),
     )
     run, exporting = RunService(context, compressing, selecting), ExportService(context)
-    forecasting = ForecastService(context, selecting)
+    planning, forecasting = PlanService(context), ForecastService(context, selecting)
     remaining = RemainingService(context, forecasting)
     return Services(
         context=context,
@@ -171,7 +173,8 @@ def _compose(context: Context) -> Services:
         reading=ReadService(context, run, remaining),
         compress=compressing,
         review=ReviewService(context),
-        plan=PlanService(context),
+        plan=planning,
+        study=StudyService(context, planning, run),
         forecast=forecasting,
         watch=WatchService(context, remaining),
         compare=CompareService(context),

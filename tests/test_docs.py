@@ -181,6 +181,7 @@ def run_page(page: str, folder: Path) -> subprocess.CompletedProcess[str]:
     checkout = folder / "checkout"
     (checkout / "app").mkdir(parents=True)
     (checkout / "app" / "shipped").symlink_to(ROOT / "app" / "shipped")
+    (checkout / "docs").symlink_to(ROOT / "docs")
     nowhere = "http://127.0.0.1:9"
     taken = ("TACIT_WORKSPACE", "OPENAI_API_KEY", "MISTRAL_API_KEY", "HF_TOKEN", "NO_PROXY", "no_proxy")
     kept = {name: value for name, value in os.environ.items() if name not in taken}

@@ -16,6 +16,7 @@ from app.cli.jobs import jobs_app
 from app.cli.options import DEFAULT_WORKSPACE, Json, Listing, ProjectName, RunId, Workspace, open_workspace, show
 from app.cli.projects import projects_app
 from app.cli.selection import calibrate, select
+from app.cli.study import study
 from app.cli.teachers import label, spend, teachers_app
 from app.cli.training import evaluate, train
 from engine.errors import InputError, MissingPart, NoQueryColumn, StateError, StoreError, TacitError, WorkerFailed
@@ -151,6 +152,7 @@ app.command()(calibrate)
 
 
 app.command(cls=Listing)(train)
+app.command()(study)
 
 
 @app.command()

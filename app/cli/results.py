@@ -17,6 +17,7 @@ from app.usecases.selection.tallies import say_kept, say_notices
 from app.usecases.workspace.doctor import Finding
 from app.web.parts import span_text
 from engine.labelling.quote import Quote
+from engine.study import StudyResult
 from engine.values.report import WHOLE, Difference, ReportRow
 from engine.wording import counted, verb
 
@@ -47,6 +48,39 @@ def _show_rows(what: str, rows: Sequence[Any], count: int) -> None:
 def _say(line: str) -> None:
     """One line, however long, without control characters: it may quote what strangers wrote."""
     out.print(Text(plain(line)), soft_wrap=True)
+
+
+def show_study(result: StudyResult) -> None:
+    """The table of a study, its contrasts, and what is missing of it."""
+    arms = [
+        {
+            "arm": arm.arm,
+            "seeds": arm.seeds,
+            "failed": arm.failed,
+            "n": arm.n,
+            "score": f"{arm.score:.3f}",
+            "95%": f"{arm.low:.3f}-{arm.high:.3f}",
+            "tokens": f"{arm.tokens:.1f}",
+        }
+        for arm in result.arms
+    ]
+    print_table("arms, over seeds and queries", arms)
+    kinds = [{"arm": a.arm, **{kind: f"{score:.2f}" for kind, score in a.by_kind.items()}} for a in result.arms]
+    if any(len(row) > 2 for row in kinds):
+        print_table("score by kind", kinds)
+    contrasts = [
+        {
+            "first": contrast.first,
+            "minus": contrast.second,
+            "difference": f"{contrast.difference:+.3f} [{contrast.low:+.3f}, {contrast.high:+.3f}]",
+            "p": f"{contrast.p:.4f}",
+            "corrected": "chosen beforehand" if contrast.chosen else f"{contrast.p_holm:.4f}",
+        }
+        for contrast in result.contrasts
+    ]
+    print_table("differences on the same queries; the others corrected by Holm's method", contrasts)
+    for line in result.missing:
+        _say(line)
 
 
 def show_resembling(pairs: Sequence[Resembling]) -> None:

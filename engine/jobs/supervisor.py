@@ -30,7 +30,7 @@ from engine.values import Job, JobStatus
 Runner = Callable[[Job, EventLog, Callable[[], bool]], Awaitable[None]]
 _LOG = logging.getLogger(__name__)
 _STATUS_OF = ((CapReached, JobStatus.CAPPED), (KeyMissing, JobStatus.NEEDS_KEY))
-TICK_S = 0.4
+TICK_S = 0.2
 _REST, _LONGEST_REST_S = 10, 5.0
 """After a round of taking a journal in, the next waits this many times as long as the round took: a busy job's rounds
 become few and large."""

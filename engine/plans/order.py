@@ -29,7 +29,8 @@ class PlanOrder(Config):
     """What somebody asks of a run. What is None comes from the preset.
 
     `stages` are EPOCHS or EPOCHS@RATE of the three stages, by comma. `compress_cap` in US dollars. `selection` names a
-    preset of selection, for a run that does not train on what was selected last. `backend` is where it trains.
+    preset of selection, for a run that does not train on what was selected last. `backend` is where it trains; `seed`
+    is that of the adapter and of the order of rows.
     """
 
     plan: str = "twt+standard-kd"
@@ -48,6 +49,7 @@ class PlanOrder(Config):
     check_level: Literal[1, 2] = 1
     compress_cap: Decimal | None = Field(None, ge=0)
     backend: str = Field(LOCAL, max_length=100)
+    seed: int | None = Field(None, ge=0, lt=2**31)
 
 
 class PlanSettings(NamedTuple):
@@ -74,7 +76,8 @@ def read_order(order: PlanOrder, recorded: bool) -> PlanSettings:
     if order.preset not in TRAIN_PRESETS:
         raise ConfigError(f"there is no preset {order.preset!r}; the presets are {', '.join(TRAIN_PRESETS)}")
     lora = LoraSettings() if order.rank is None else LoraSettings(rank=order.rank, alpha=2 * order.rank)
-    student = StudentConfig(model=order.student, lora=lora, generate_tokens=_GENERATED[order.preset])
+    seed = {} if order.seed is None else {"seed": order.seed}
+    student = StudentConfig(model=order.student, lora=lora, generate_tokens=_GENERATED[order.preset], **seed)
     changes = {name: getattr(order, name) for name in ("learning_rate", "batch_size", "max_tokens", "loss")}
     given = {name: value for name, value in changes.items() if value is not None}
     stages = read_stages(order.stages, read_config(TrainConfig, TRAIN_PRESETS[order.preset].model_dump() | given))

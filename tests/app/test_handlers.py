@@ -233,7 +233,7 @@ def test_select(studio: Studio) -> None:
         "as where it was cleared"
     )
     assert "no number is given" in studio.refused("select", "choose", "p", *send_settings(temperature=None))
-    assert studio("select", "set_out", "p", "recordings")[1:4] == (0.6, "keep", "keep")
+    assert studio("select", "set_out", "p", "recordings")[2:5] == (0.6, "keep", "keep")
     studio("select", "show_rules", "p", *send_settings(NONE.config, rules=["threshold"]))
     assert "a temperature needs 50" in studio.refused("select", "fit", "p", *SETTINGS)
     assert "data-open" in studio("decide", "first", "p", "", "all")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.config import LoraSettings, StudentConfig, TrainConfig
-from engine.datasets.encode import encode_row, end_token
+from engine.datasets.encode import Encoded, encode_row, end_token
 from engine.datasets.full import rationale_rows
 from engine.datasets.label import label_rows
 from engine.datasets.rows import Example
@@ -35,10 +35,14 @@ def stage_rows() -> dict[str, list[StageRow]]:
     }
 
 
+def learned_of(row: Encoded) -> dict[str, list[int]]:
+    return {"input_ids": row.input_ids, "labels": row.labels}
+
+
 def encode_all() -> dict[str, Any]:
     return {
         name: {
-            stage: [vars(encode_row(make_tokenizer(template), row)) for row in rows]
+            stage: [learned_of(encode_row(make_tokenizer(template), row)) for row in rows]
             for stage, rows in stage_rows().items()
         }
         for name, template in TEMPLATES.items()

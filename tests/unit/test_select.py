@@ -379,4 +379,4 @@ def test_a_zero_vector_is_similar_to_nothing() -> None:
 
 def test_selection_has_no_place_for_a_gold_label() -> None:
     fields = {field.name for field in dataclasses.fields(SelectionInput)}
-    assert fields == {"query", "teacher", "label", "order", "factors", "names", "embeddings"}
+    assert fields == {"query", "teacher", "label", "order", "factors", "names", "embeddings", "sources"}

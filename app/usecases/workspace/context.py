@@ -27,7 +27,7 @@ from storage.samples import Samples
 from storage.selections import Selections
 from storage.votes import Votes
 
-POLL_S = 0.3
+POLL_S = 0.1
 
 
 @dataclass

@@ -1,0 +1,43 @@
+"""The command that compares plans: `tacit study`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.options import DEFAULT_WORKSPACE, Json, Workspace, open_workspace, show
+
+
+def study(
+    grid: Annotated[Path, typer.Argument(help="A TOML file: what is compared, over which seeds.")],
+    records: Annotated[
+        Path | None, typer.Option(help="Folder of records, one file a run; studies/NAME of the workspace if left out.")
+    ] = None,
+    table: Annotated[bool, typer.Option("--table", help="Start nothing: the table of the records there are.")] = False,
+    as_json: Json = False,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Run plans over several seeds on one project, and say how they differ, with intervals over seeds and queries.
+
+    A study goes on where it was cut off; records of other machines are taken in by putting them into the folder.
+    """
+    from dataclasses import asdict
+
+    from app.cli.console import EventBars, err
+    from app.cli.results import show_study
+    from app.usecases.training.studies import read_grid_file, read_records
+    from engine.study import summarise_study
+
+    given = read_grid_file(grid)
+    if table and records is not None:
+        result = summarise_study(given, read_records(records))
+    else:
+        with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+            folder = records or services.study.folder(given)
+            if table:
+                result = summarise_study(given, read_records(folder))
+            else:
+                result = services.study.run(given, folder, lambda text: err.print(text, markup=False), bars)
+    show(as_json, asdict(result), lambda: show_study(result))

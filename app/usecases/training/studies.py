@@ -1,0 +1,176 @@
+"""Studies: the runs of a grid one after the other, a record of each, and the table of all records there are."""
+
+from __future__ import annotations
+
+import json
+import platform
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from app.usecases.exports.cards import public_name
+from app.usecases.training.plans import PlanService
+from app.usecases.training.runs import RunService
+from app.usecases.workspace.context import Context
+from engine.errors import InputError, TacitError
+from engine.lines import write_atomically
+from engine.plans import Evaluate, Plan
+from engine.study import Cell, Grid, Record, StudyResult, grid_fingerprint, list_cells, read_grid, summarise_study
+from engine.values import Event, RunStatus, Split
+from storage.runs import Run
+
+FINISHED = RunStatus.FINISHED.value
+_PACKAGES = ("tacit-studio", "torch", "transformers", "peft", "trl")
+
+
+@dataclass(frozen=True)
+class StudyService:
+    """Use cases of studies."""
+
+    context: Context
+    planning: PlanService
+    running: RunService
+
+    def folder(self, grid: Grid) -> Path:
+        """Where a study's records lie, if nothing else is said."""
+        return self.context.workspace / "studies" / grid.name
+
+    def run(
+        self,
+        grid: Grid,
+        folder: Path,
+        tell: Callable[[str], None] = lambda text: None,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> StudyResult:
+        """Do what is left of a study, and give its table. A run that fails is a record too, and tried anew next time.
+
+        Runs that the project has already, of the same plan and seed, are taken as they are; what was cut off goes on.
+
+        Raises:
+            NotFound: if there is no such project.
+            InputError: if records contradict each other.
+        """
+        project = self.context.projects.get(grid.project)
+        cells = list_cells(grid)
+        for number, cell in enumerate(cells, 1):
+            file = folder / f"{cell.name}.json"
+            if file.is_file() and read_record(file).status == FINISHED:
+                continue
+            tell(f"{number} of {len(cells)}: {cell.arm.name}, seed {cell.seed}")
+            record = self._do(grid, cell, project.id, on_event)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, record.to_dict())
+        return summarise_study(grid, read_records(folder))
+
+    def _do(self, grid: Grid, cell: Cell, project_id: str, on_event: Callable[[Event], None]) -> Record:
+        try:
+            plan = self.planning.make(grid.project, cell.order)
+            known = next(
+                (run for run in self.context.runs.all(project_id) if run.plan.fingerprint == plan.fingerprint), None
+            )
+            if known is None:
+                known = self.running.start(grid.project, plan)
+            elif known.status is RunStatus.STOPPED:
+                known = self.running.resume(known.id)
+            run = self.running.wait(known.id, on_event)
+        except TacitError as error:
+            return _record(grid, cell, "failed", str(error))
+        if run.status is not RunStatus.FINISHED:
+            return _record(grid, cell, run.status.value, run.message)
+        return self._read(grid, cell, run)
+
+    def _read(self, grid: Grid, cell: Cell, run: Run) -> Record:
+        """The record of a finished run."""
+        step = find_counted(run.plan, cell.arm.system)
+        kinds = {query.id: query.kind or "" for query in self.context.queries.get(run.project_id, Split.HELDOUT)}
+        answers = tuple(
+            (item.query_id, kinds.get(item.query_id, ""), bool(item.correct), item.tokens, item.text)
+            for item in self.context.runs.answers(run.id, step.name)
+            if item.correct is not None
+        )
+        states = self.context.runs.steps(run.id)
+        facts = {
+            "grid": grid_fingerprint(grid),
+            "run": run.id,
+            "plan": _public(run.plan),
+            "selection": run.plan.selection.fingerprint if run.plan.selection else run.selection_id,
+            "fingerprints": {state.name: state.fingerprint for state in states},
+            "updates": {s.name: s.result["updates"] for s in states if "updates" in s.result},
+            "training_tokens": {s.name: s.result["tokens"] for s in states if "tokens" in s.result},
+            "device_seconds": self.context.runs.device_seconds(run.id),
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        }
+        return _record(grid, cell, FINISHED, "", step.system, answers, facts)
+
+
+def find_counted(plan: Plan, system: str) -> Evaluate:
+    """The evaluation of the student that counts: the one that is named, else the last trained one in its own mode.
+
+    Raises:
+        InputError: if the plan scores no such student.
+    """
+    scored = [step for step in plan.evaluated if step.start is not None]
+    named = [step for step in scored if step.system == system] if system else [s for s in scored if not s.alias]
+    if not named:
+        there = ", ".join(step.system for step in scored) or "none"
+        raise InputError(f"the plan {plan.name} scores no student {system or 'that it trained'}; it scores {there}")
+    return named[-1]
+
+
+def _public(plan: Plan) -> dict[str, Any]:
+    """A plan with its student by the name that it has outside this machine."""
+    student = plan.student.model_copy(update={"model": public_name(plan.student.model)})
+    return plan.model_copy(update={"student": student}).model_dump(mode="json")
+
+
+def _record(
+    grid: Grid,
+    cell: Cell,
+    status: str,
+    message: str,
+    system: str = "",
+    answers: Sequence[tuple[str, str, bool, int, str]] = (),
+    facts: dict[str, Any] | None = None,
+) -> Record:
+    return Record(grid.name, cell.arm.name, cell.seed, system, status, message, tuple(answers), facts or {})
+
+
+def read_grid_file(file: Path) -> Grid:
+    """A grid from a TOML file.
+
+    Raises:
+        InputError: if it can't be read as TOML.
+        ConfigError: one line a wrong setting.
+    """
+    try:
+        return read_grid(tomllib.loads(file.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        if isinstance(error, TacitError):
+            raise
+        raise InputError(f"{file}: this is no TOML file that can be read: {error}") from error
+
+
+def read_record(file: Path) -> Record:
+    """One record.
+
+    Raises:
+        InputError: if the file is none.
+    """
+    try:
+        return Record.from_dict(json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, InputError) as error:
+        raise InputError(
+            f"{file.name} is no record of a study; take it out of the folder, or write it again"
+        ) from error
+
+
+def read_records(folder: Path) -> list[Record]:
+    """All records of a folder, by name.
+
+    Raises:
+        InputError: if a file is none.
+    """
+    return [read_record(file) for file in sorted(folder.glob("*.json"))]

@@ -1,0 +1,347 @@
+"""A study: arms (plans with their settings) x seeds on one project, and what may be said of their differences.
+
+Every finished run leaves one record, a small file with its answers, scores, settings and versions; the table is made of
+records alone, so that a study goes on elsewhere and a stranger can check it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from engine.config import Config, read_config
+from engine.errors import ConfigError, InputError
+from engine.plans.order import PlanOrder
+from engine.values import hash_id
+
+DRAWS = 10_000
+"""Resamples of a bootstrap."""
+FINISHED = "finished"
+
+
+class Arm(Config):
+    """One way to make a student. `order` holds settings of `PlanOrder` in place of the study's.
+
+    `system` is which of the plan's students counts; empty: the last one that it scores.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,59}$")
+    plan: str
+    system: str = ""
+    order: dict[str, Any] = Field(default_factory=dict)
+
+
+class Grid(Config):
+    """What a study compares, written down before any of it is run.
+
+    Attributes:
+        name: names the folder of its records.
+        project: whose queries and samples all arms work on.
+        seeds: of the student's adapter and its order of rows; each arm is trained once a seed.
+        order: settings of `PlanOrder` that all arms share.
+        arms: what is compared.
+        contrast: the two arms whose difference was chosen beforehand; all others are corrected for their number.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,59}$")
+    project: str
+    seeds: tuple[int, ...] = Field(min_length=1)
+    order: dict[str, Any] = Field(default_factory=dict)
+    arms: tuple[Arm, ...] = Field(min_length=2)
+    contrast: tuple[str, str]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Grid:
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names):
+            raise ValueError("two arms have the same name")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a seed is given twice")
+        lacking = [name for name in self.contrast if name not in names]
+        if lacking or self.contrast[0] == self.contrast[1]:
+            raise ValueError(f"the contrast names two of the arms, which are {', '.join(names)}")
+        return self
+
+
+class Cell(NamedTuple):
+    """One run of a study."""
+
+    arm: Arm
+    seed: int
+    order: PlanOrder
+
+    @property
+    def name(self) -> str:
+        """Names its record."""
+        return f"{self.arm.name}-{self.seed}"
+
+
+def list_cells(grid: Grid) -> list[Cell]:
+    """All runs of a study, seed after seed, so that a part of it compares all arms.
+
+    Raises:
+        ConfigError: if an arm's settings can't be.
+    """
+    return [
+        Cell(arm, seed, read_config(PlanOrder, {**grid.order, **arm.order, "plan": arm.plan, "seed": seed}))
+        for seed in grid.seeds
+        for arm in grid.arms
+    ]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one run came to.
+
+    Attributes:
+        study, arm, seed: where it belongs.
+        system: whose answers these are.
+        status: finished, or what became of the run.
+        message: why it is not finished.
+        answers: (query id, kind, whether it is right, output tokens, text) each.
+        facts: settings, fingerprints, versions, updates and training tokens: what a reader may ask for.
+    """
+
+    study: str
+    arm: str
+    seed: int
+    system: str
+    status: str
+    message: str
+    answers: tuple[tuple[str, str, bool, int, str], ...]
+    facts: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as a file holds it."""
+        return {**vars(self), "answers": [list(answer) for answer in self.answers], "facts": dict(self.facts)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Record:
+        """The inverse of `to_dict`.
+
+        Raises:
+            InputError: if that is no record.
+        """
+        try:
+            answers = tuple((str(q), str(k), bool(c), int(t), str(x)) for q, k, c, t, x in data["answers"])
+            names = ("study", "arm", "system", "status", "message")
+            texts = [str(data[name]) for name in names]
+            study, arm, system, status, message = texts
+            return cls(study, arm, int(data["seed"]), system, status, message, answers, dict(data["facts"]))
+        except (LookupError, TypeError, ValueError) as error:
+            raise InputError("this is no record of a study") from error
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """What an arm came to over its seeds and the queries that all records share, with 95% intervals over both.
+
+    `failed` counts the seeds whose run did not finish; they are in no number.
+    """
+
+    arm: str
+    seeds: int
+    failed: int
+    n: int
+    score: float
+    low: float
+    high: float
+    tokens: float
+    by_kind: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The difference in score of two arms on the same queries, with a 95% interval over seeds and queries.
+
+    `p` is two-sided, by the same resamples; `p_holm` is corrected for all contrasts but the one that was chosen
+    beforehand (Holm 1979), whose own it is.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """The table of a study, its contrasts, and which runs failed or are missing, in words."""
+
+    arms: tuple[ArmResult, ...]
+    contrasts: tuple[Contrast, ...]
+    missing: tuple[str, ...]
+
+
+def summarise_study(grid: Grid, records: Sequence[Record], draws: int = DRAWS, seed: int = 0) -> StudyResult:
+    """The table of a study from its records: scores over seeds and queries, and differences between arms.
+
+    Seeds and queries are resampled together (a bootstrap of two levels): the seeds of each arm by themselves, since
+    runs are independent, the queries for all arms at once, since they are the same.
+
+    Raises:
+        InputError: if records of one arm and seed contradict each other, or share no query.
+    """
+    cells = _collect(grid, records)
+    missing = tuple(_say_missing(grid, cells))
+    done = {
+        arm.name: [r for s in grid.seeds if (r := cells.get((arm.name, s))) and r.status == FINISHED]
+        for arm in grid.arms
+    }
+    done = {arm: rows for arm, rows in done.items() if rows}
+    if not done:
+        return StudyResult((), (), missing)
+    answered = [{answer[0] for answer in record.answers} for rows in done.values() for record in rows]
+    queries = sorted(set.intersection(*answered))
+    if not queries:
+        raise InputError("the records share no query, so nothing can be compared")
+    right = {arm: _matrix(rows, queries, 2) for arm, rows in done.items()}
+    resamples = _resample(right, len(queries), draws, seed)
+    kinds = {query: kind for query, kind, *_ in next(iter(done.values()))[0].answers}
+    arms = tuple(
+        _arm_result(grid, name, done[name], right[name], resamples[name], [kinds[q] for q in queries], queries)
+        for name in done
+    )
+    return StudyResult(arms, _contrast_all(grid, right, resamples), missing)
+
+
+def _collect(grid: Grid, records: Sequence[Record]) -> dict[tuple[str, int], Record]:
+    cells: dict[tuple[str, int], Record] = {}
+    names = {arm.name for arm in grid.arms}
+    for record in records:
+        place = (record.arm, record.seed)
+        if record.study != grid.name or record.arm not in names or record.seed not in grid.seeds:
+            continue
+        known = cells.get(place)
+        if (
+            known is not None
+            and known.status == record.status == FINISHED
+            and sorted(known.answers) != sorted(record.answers)
+        ):
+            raise InputError(f"two records of {record.arm}, seed {record.seed}, hold other answers; keep one of them")
+        if known is None or known.status != FINISHED:
+            cells[place] = record
+    return cells
+
+
+def _say_missing(grid: Grid, cells: Mapping[tuple[str, int], Record]) -> list[str]:
+    said = []
+    for arm in grid.arms:
+        for seed in grid.seeds:
+            record = cells.get((arm.name, seed))
+            if record is None:
+                said.append(f"{arm.name}, seed {seed}: not run yet")
+            elif record.status != FINISHED:
+                said.append(f"{arm.name}, seed {seed}: {record.status}: {record.message}")
+    return said
+
+
+def _matrix(records: Sequence[Record], queries: Sequence[str], place: int) -> NDArray[np.float64]:
+    """A number of each answer, (S, Q): seeds by queries."""
+    rows = []
+    for record in records:
+        by_query = {answer[0]: float(answer[place]) for answer in record.answers}
+        rows.append([by_query[query] for query in queries])
+    return np.array(rows)
+
+
+def _resample(
+    right: Mapping[str, NDArray[np.float64]], queries: int, draws: int, seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """The mean of each arm in each resample, (D,); the queries of a resample are the same for all arms."""
+    rng = np.random.default_rng(seed)
+    counts_DQ = rng.multinomial(queries, np.full(queries, 1 / queries), size=draws)
+    means = {}
+    for arm, matrix_SQ in right.items():
+        seeds = len(matrix_SQ)
+        weights_DS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
+        means[arm] = np.einsum("ds,sq,dq->d", weights_DS, matrix_SQ, counts_DQ, optimize=True) / (seeds * queries)
+    return means
+
+
+def _arm_result(
+    grid: Grid,
+    name: str,
+    records: Sequence[Record],
+    right_SQ: NDArray[np.float64],
+    resamples_D: NDArray[np.float64],
+    kinds: Sequence[str],
+    queries: Sequence[str],
+) -> ArmResult:
+    low, high = np.percentile(resamples_D, [2.5, 97.5])
+    kind_Q = np.array(kinds)
+    by_kind = {kind: float(right_SQ[:, kind_Q == kind].mean()) for kind in sorted(set(kinds)) if kind}
+    return ArmResult(
+        arm=name,
+        seeds=len(records),
+        failed=len(grid.seeds) - len(records),
+        n=len(queries),
+        score=float(right_SQ.mean()),
+        low=float(low),
+        high=float(high),
+        tokens=float(_matrix(records, queries, 3).mean()),
+        by_kind=by_kind,
+    )
+
+
+def _contrast_all(
+    grid: Grid, right: Mapping[str, NDArray[np.float64]], resamples: Mapping[str, NDArray[np.float64]]
+) -> tuple[Contrast, ...]:
+    """The chosen contrast, then every other pair with the first of the chosen, corrected for their number."""
+    base, other = grid.contrast
+    pairs = [(base, other)] if {base, other} <= right.keys() else []
+    pairs += [(base, name) for name in right if name not in grid.contrast and base in right]
+    rows = []
+    for first, second in pairs:
+        gap_D = resamples[first] - resamples[second]
+        low, high = np.percentile(gap_D, [2.5, 97.5])
+        tail = min((gap_D <= 0).sum(), (gap_D >= 0).sum())
+        p = min(1.0, 2 * (tail + 1) / (len(gap_D) + 1))
+        difference = float(right[first].mean() - right[second].mean())
+        chosen = (first, second) == grid.contrast
+        rows.append(Contrast(first, second, difference, float(low), float(high), float(p), float(p), chosen))
+    others = [contrast for contrast in rows if not contrast.chosen]
+    corrected = correct_holm([contrast.p for contrast in others])
+    by_name = {contrast.second: p for contrast, p in zip(others, corrected, strict=True)}
+    return tuple(
+        contrast if contrast.chosen else replace(contrast, p_holm=by_name[contrast.second]) for contrast in rows
+    )
+
+
+def correct_holm(values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979), in their order."""
+    order = sorted(range(len(values)), key=lambda place: values[place])
+    corrected, most = [0.0] * len(values), 0.0
+    for rank, place in enumerate(order):
+        most = max(most, min(1.0, values[place] * (len(values) - rank)))
+        corrected[place] = most
+    return corrected
+
+
+def read_grid(data: Mapping[str, Any]) -> Grid:
+    """A grid from its file: a table `study`, and one `arms` each.
+
+    Raises:
+        ConfigError: one line a wrong setting.
+    """
+    unknown = sorted(set(data) - {"study", "arms"})
+    if unknown or "study" not in data:
+        wrong = f"{', '.join(unknown)} is not one" if unknown else "[study] is missing"
+        raise ConfigError(f"a grid has a table [study] and tables [[arms]]; {wrong}")
+    grid = read_config(Grid, {**data["study"], "arms": data.get("arms", [])})
+    list_cells(grid)
+    return grid
+
+
+def grid_fingerprint(grid: Grid) -> str:
+    """Hash of what a study compares; its records carry it."""
+    return hash_id("study", grid.model_dump(mode="json"))

@@ -1,0 +1,101 @@
+"""A study runs its grid, goes on where it was cut off, takes failures as results, and is checked from records alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli.main import app
+from app.demo import make_puzzles
+from app.recipe import FAST
+from app.services import Services, open_services
+from app.usecases.training.studies import find_counted, read_grid_file, read_records
+from engine.errors import ConfigError, InputError
+from engine.plans import make_plan
+from engine.plans.order import PlanOrder
+from engine.study import read_grid
+from engine.values import Split, make_query
+from tests.fakes.student_worker import StudentBackend
+
+GRID = """
+[study]
+name = "small"
+project = "p"
+seeds = [1, 2]
+contrast = ["first", "kd"]
+order = { preset = "smoke" }
+
+[[arms]]
+name = "kd"
+plan = "standard-kd"
+
+[[arms]]
+name = "first"
+plan = "answer-first"
+
+[[arms]]
+name = "nobody"
+plan = "standard-kd"
+order = { student = "/nowhere/at/all" }
+"""
+
+
+@pytest.fixture
+def services(embedded_workspace: Path, tmp_path: Path) -> Iterator[Services]:
+    """The selected project with six held-out queries; students are trained by a stand-in."""
+    shutil.copytree(embedded_workspace, tmp_path / "copy")
+    with open_services(tmp_path / "copy", StudentBackend()) as opened:
+        _, held = make_puzzles(FAST)
+        queries = [make_query(p.text, kind=p.kind, split=Split.HELDOUT) for p in held[:6]]
+        golds = {query.id: puzzle.answer for query, puzzle in zip(queries, held, strict=False)}
+        opened.data.add_queries(opened.projects.get("p").id, queries, golds)
+        yield opened
+
+
+def test_a_study_leaves_records_goes_on_and_is_checked_without_a_workspace(services: Services, tmp_path: Path) -> None:
+    file = tmp_path / "grid.toml"
+    file.write_text(GRID, "utf-8")
+    grid, folder = read_grid_file(file), tmp_path / "records"
+    said: list[str] = []
+    result = services.study.run(grid, folder, said.append)
+    assert len(said) == 6 and said[0] == "1 of 6: kd, seed 1"
+    assert {(arm.arm, arm.seeds, arm.n) for arm in result.arms} == {("kd", 2, 6), ("first", 2, 6)}
+    assert [text.partition(":")[0] for text in result.missing] == ["nobody, seed 1", "nobody, seed 2"]
+    runs = len(services.context.runs.all())
+    assert runs == 4, "an arm that can't be started leaves no run"
+    record = json.loads((folder / "kd-2.json").read_text("utf-8"))
+    assert record["facts"]["plan"]["student"]["seed"] == 2 and record["facts"]["versions"]["torch"]
+    assert str(tmp_path) not in json.dumps(record), "nothing of this machine goes to a stranger"
+    (folder / "kd-1.json").unlink()
+    again = services.study.run(grid, folder, said.append)
+    assert again == result and len(services.context.runs.all()) == runs, "what was trained is not trained anew"
+    told = CliRunner().invoke(app, ["study", str(file), "--records", str(folder), "--table", "--json"])
+    assert told.exit_code == 0 and [arm["arm"] for arm in json.loads(told.stdout)["arms"]] == ["kd", "first"]
+    shown = CliRunner().invoke(app, ["study", str(file), "--records", str(folder), "--table"], env={"COLUMNS": "200"})
+    assert "chosen beforehand" in shown.output and "nobody, seed 1: failed" in shown.output
+
+
+def test_what_is_no_record_or_no_grid_is_said_by_name(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"arm": 3}')
+    with pytest.raises(InputError, match=r"x\.json is no record"):
+        read_records(tmp_path)
+    (tmp_path / "grid.toml").write_text("[study")
+    with pytest.raises(InputError, match="no TOML file"):
+        read_grid_file(tmp_path / "grid.toml")
+    table = {"name": "s", "project": "p", "seeds": [1], "contrast": ["a", "b"]}
+    with pytest.raises(ConfigError, match="loud"):
+        read_grid({"study": {**table, "loud": 1}, "arms": []})
+
+
+def test_the_student_that_counts_is_the_named_one_or_the_last_in_its_own_mode() -> None:
+    step_by_step = make_plan(PlanOrder(plan="distilling-step-by-step", preset="smoke"))
+    assert find_counted(step_by_step, "").system == "step-by-step"
+    assert find_counted(step_by_step, "step-by-step-explain").prompt == "explain"
+    assert find_counted(make_plan(PlanOrder(plan="twt", preset="smoke")), "").system == "stage3"
+    with pytest.raises(InputError, match="scores no student nobody; it scores"):
+        find_counted(step_by_step, "nobody")
