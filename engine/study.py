@@ -6,6 +6,7 @@ records alone, so that a study goes on elsewhere and a stranger can check it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from engine.values import hash_id
 DRAWS = 10_000
 """Resamples of a bootstrap."""
 FINISHED = "finished"
+_LEAST_SEEDS = 3
 
 
 class Arm(Config):
@@ -80,6 +82,11 @@ class Cell(NamedTuple):
         """Names its record."""
         return f"{self.arm.name}-{self.seed}"
 
+    @property
+    def settings(self) -> str:
+        """Hash of what is ordered and which student counts; where it trains does not count."""
+        return hash_id("cell", self.order.model_dump(mode="json", exclude={"backend"}), self.arm.system)
+
 
 def list_cells(grid: Grid) -> list[Cell]:
     """All runs of a study, seed after seed, so that a part of it compares all arms.
@@ -100,6 +107,7 @@ class Record:
 
     Attributes:
         study, arm, seed: where it belongs.
+        settings: as `Cell.settings`: what was ordered.
         system: whose answers these are.
         status: finished, or what became of the run.
         message: why it is not finished.
@@ -110,6 +118,7 @@ class Record:
     study: str
     arm: str
     seed: int
+    settings: str
     system: str
     status: str
     message: str
@@ -129,10 +138,10 @@ class Record:
         """
         try:
             answers = tuple((str(q), str(k), bool(c), int(t), str(x)) for q, k, c, t, x in data["answers"])
-            names = ("study", "arm", "system", "status", "message")
+            names = ("study", "arm", "settings", "system", "status", "message")
             texts = [str(data[name]) for name in names]
-            study, arm, system, status, message = texts
-            return cls(study, arm, int(data["seed"]), system, status, message, answers, dict(data["facts"]))
+            study, arm, settings, system, status, message = texts
+            return cls(study, arm, int(data["seed"]), settings, system, status, message, answers, dict(data["facts"]))
         except (LookupError, TypeError, ValueError) as error:
             raise InputError("this is no record of a study") from error
 
@@ -159,8 +168,8 @@ class ArmResult:
 class Contrast:
     """The difference in score of two arms on the same queries, with a 95% interval over seeds and queries.
 
-    `p` is two-sided, by the same resamples; `p_holm` is corrected for all contrasts but the one that was chosen
-    beforehand (Holm 1979), whose own it is.
+    `p` is two-sided, by the same resamples; None where an arm has fewer than three seeds, of which nothing can be told.
+    `p_holm` is corrected for all contrasts but the one that was chosen beforehand (Holm 1979), whose own it is.
     """
 
     first: str
@@ -168,8 +177,8 @@ class Contrast:
     difference: float
     low: float
     high: float
-    p: float
-    p_holm: float
+    p: float | None
+    p_holm: float | None
     chosen: bool
 
 
@@ -186,12 +195,17 @@ def summarise_study(grid: Grid, records: Sequence[Record], draws: int = DRAWS, s
     """The table of a study from its records: scores over seeds and queries, and differences between arms.
 
     Seeds and queries are resampled together (a bootstrap of two levels): the seeds of each arm by themselves, since
-    runs are independent, the queries for all arms at once, since they are the same.
+    runs are independent, the queries for all arms at once, since they are the same. Resampling S seeds shows too little
+    of their variance: deviations from the mean over seeds are widened by sqrt(S / (S - 1)) and by Student's t over the
+    normal quantile. With one seed an interval is over queries alone.
 
     Raises:
         InputError: if records of one arm and seed contradict each other, or share no query.
     """
     cells = _collect(grid, records)
+    scored_by = {str(record.facts.get("scored_by")) for record in cells.values() if record.status == FINISHED}
+    if len(scored_by) > 1:
+        raise InputError("the records were scored against different labels; score them all by the same ones")
     missing = tuple(_say_missing(grid, cells))
     done = {
         arm.name: [r for s in grid.seeds if (r := cells.get((arm.name, s))) and r.status == FINISHED]
@@ -216,10 +230,10 @@ def summarise_study(grid: Grid, records: Sequence[Record], draws: int = DRAWS, s
 
 def _collect(grid: Grid, records: Sequence[Record]) -> dict[tuple[str, int], Record]:
     cells: dict[tuple[str, int], Record] = {}
-    names = {arm.name for arm in grid.arms}
+    settings = {(cell.arm.name, cell.seed): cell.settings for cell in list_cells(grid)}
     for record in records:
         place = (record.arm, record.seed)
-        if record.study != grid.name or record.arm not in names or record.seed not in grid.seeds:
+        if record.study != grid.name or record.settings != settings.get(place):  # of another grid, or one of before
             continue
         known = cells.get(place)
         if (
@@ -263,9 +277,20 @@ def _resample(
     means = {}
     for arm, matrix_SQ in right.items():
         seeds = len(matrix_SQ)
-        weights_DS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
-        means[arm] = np.einsum("ds,sq,dq->d", weights_DS, matrix_SQ, counts_DQ, optimize=True) / (seeds * queries)
+        weights_DS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+        by_seed_DS = counts_DQ @ matrix_SQ.T / queries
+        mean_D = by_seed_DS.mean(axis=1)
+        means[arm] = mean_D + _widen(seeds) * ((weights_DS * by_seed_DS).sum(axis=1) - mean_D)
     return means
+
+
+def _widen(seeds: int) -> float:
+    """By how much deviations between resampled seeds are too small for a 95% interval."""
+    from scipy.stats import norm, t  # noqa: PLC0415 - only where a study is summed up
+
+    if seeds < 2:
+        return 0.0
+    return float(math.sqrt(seeds / (seeds - 1)) * t.ppf(0.975, seeds - 1) / norm.ppf(0.975))
 
 
 def _arm_result(
@@ -305,16 +330,14 @@ def _contrast_all(
         gap_D = resamples[first] - resamples[second]
         low, high = np.percentile(gap_D, [2.5, 97.5])
         tail = min((gap_D <= 0).sum(), (gap_D >= 0).sum())
-        p = min(1.0, 2 * (tail + 1) / (len(gap_D) + 1))
+        enough = min(len(right[first]), len(right[second])) >= _LEAST_SEEDS
+        p = min(1.0, float(2 * (tail + 1) / (len(gap_D) + 1))) if enough else None
         difference = float(right[first].mean() - right[second].mean())
         chosen = (first, second) == grid.contrast
-        rows.append(Contrast(first, second, difference, float(low), float(high), float(p), float(p), chosen))
-    others = [contrast for contrast in rows if not contrast.chosen]
-    corrected = correct_holm([contrast.p for contrast in others])
-    by_name = {contrast.second: p for contrast, p in zip(others, corrected, strict=True)}
-    return tuple(
-        contrast if contrast.chosen else replace(contrast, p_holm=by_name[contrast.second]) for contrast in rows
-    )
+        rows.append(Contrast(first, second, difference, float(low), float(high), p, p, chosen))
+    others: dict[str, float] = {row.second: row.p for row in rows if not row.chosen and row.p is not None}
+    by_name = dict(zip(others, correct_holm(list(others.values())), strict=True))
+    return tuple(row if row.chosen else replace(row, p_holm=by_name.get(row.second)) for row in rows)
 
 
 def correct_holm(values: Sequence[float]) -> list[float]:
@@ -340,8 +363,3 @@ def read_grid(data: Mapping[str, Any]) -> Grid:
     grid = read_config(Grid, {**data["study"], "arms": data.get("arms", [])})
     list_cells(grid)
     return grid
-
-
-def grid_fingerprint(grid: Grid) -> str:
-    """Hash of what a study compares; its records carry it."""
-    return hash_id("study", grid.model_dump(mode="json"))

@@ -156,7 +156,16 @@ class Queries:
         return {row["query_id"]: row["label"] for row in rows}
 
 
+def _read_extra(text: str | None) -> dict[str, Any]:
+    """What a task needs besides; nothing where that is no JSON object, as a stranger's file may have it."""
+    try:
+        extra = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return extra if isinstance(extra, dict) else {}
+
+
 def _query(row: Mapping[str, Any]) -> Query:
     choices = tuple(Choice(letter, text) for letter, text in json.loads(row["choices"]))
-    extra = json.loads(row["extra"] or "{}")
+    extra = _read_extra(row["extra"])
     return Query(row["id"], row["text"], choices, row["kind"], row["key"], Split(row["split"]), extra)

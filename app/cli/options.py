@@ -55,7 +55,7 @@ def open_workspace(workspace: Path) -> Iterator[Services]:
             yield services
         except KeyboardInterrupt:
             sys.stderr.write("stopping: the running job saves a checkpoint\n")
-            services.jobs.end_all()
+            services.run.end_all()
             raise
 
 

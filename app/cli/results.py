@@ -17,7 +17,7 @@ from app.usecases.selection.tallies import say_kept, say_notices
 from app.usecases.workspace.doctor import Finding
 from app.web.parts import span_text
 from engine.labelling.quote import Quote
-from engine.study import StudyResult
+from engine.study import Contrast, StudyResult
 from engine.values.report import WHOLE, Difference, ReportRow
 from engine.wording import counted, verb
 
@@ -73,14 +73,20 @@ def show_study(result: StudyResult) -> None:
             "first": contrast.first,
             "minus": contrast.second,
             "difference": f"{contrast.difference:+.3f} [{contrast.low:+.3f}, {contrast.high:+.3f}]",
-            "p": f"{contrast.p:.4f}",
-            "corrected": "chosen beforehand" if contrast.chosen else f"{contrast.p_holm:.4f}",
+            "p": "-" if contrast.p is None else f"{contrast.p:.4f}",
+            "corrected": _say_corrected(contrast),
         }
         for contrast in result.contrasts
     ]
     print_table("differences on the same queries; the others corrected by Holm's method", contrasts)
     for line in result.missing:
         _say(line)
+
+
+def _say_corrected(contrast: Contrast) -> str:
+    if contrast.chosen:
+        return "chosen beforehand"
+    return "-" if contrast.p_holm is None else f"{contrast.p_holm:.4f}"
 
 
 def show_resembling(pairs: Sequence[Resembling]) -> None:

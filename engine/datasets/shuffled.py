@@ -7,6 +7,7 @@ arXiv 2406.14511, section 4).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, islice
 
 from engine.datasets.answer_first import answer_first_row
 from engine.datasets.base import DATASETS, DatasetKind, Materials
@@ -21,14 +22,23 @@ def swap_rationales(examples: Sequence[Example]) -> list[tuple[Example, str]]:
     By hash, whatever the order of the examples; those of a set that has but one query are left out.
     """
     ranked = sorted(examples, key=lambda example: hash_id("shuffled", example.sample_id, example.query.id))
-    found = []
-    for place, example in enumerate(ranked):
-        behind = [*ranked[place + 1 :], *ranked[:place]]
-        others = [other for other in behind if other.query.id != example.query.id]
-        alike = [other for other in others if other.query.kind == example.query.kind]
-        if others:
-            found.append((example, (alike or others)[0].rationale))
-    return found
+    alike: dict[str | None, list[Example]] = {}
+    for example in ranked:
+        alike.setdefault(example.query.kind, []).append(example)
+    swapped = []
+    for members in alike.values():
+        for place, example in enumerate(members):
+            other = _find_other(members, place) or _find_other([example, *ranked], 0)
+            if other is not None:
+                swapped.append((example, other.rationale))
+    return swapped
+
+
+def _find_other(examples: Sequence[Example], place: int) -> Example | None:
+    """The next example behind a place, around the end, that is of another query."""
+    own = examples[place].query.id
+    behind = chain(islice(examples, place + 1, None), islice(examples, place))
+    return next((example for example in behind if example.query.id != own), None)
 
 
 def make(task: Task, given: Materials) -> list[StageRow]:

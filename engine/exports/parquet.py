@@ -14,7 +14,8 @@ def write_parquet(given: Outgoing, to: Path) -> None:
     """A column for each name; the file is there when it is whole."""
     to.parent.mkdir(parents=True, exist_ok=True)
     part = to.with_name(f"{to.name}.part")
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in given.rows]), part)
+    names = list(dict.fromkeys(name for row in given.rows for name in row))
+    pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in given.rows]), part)
     part.replace(to)
 
 

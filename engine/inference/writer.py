@@ -214,4 +214,7 @@ class Writer:
     def _read(self, query_id: str, written: Written, stops: frozenset[int]) -> Generation:
         ids = written.ids
         finished = bool(ids) and ids[-1] in stops
-        return Generation(query_id, self._text(ids[:-1] if finished else ids), len(ids), finished, written.seconds)
+        if not self.one_line:
+            return Generation(query_id, self._text(ids[:-1] if finished else ids), len(ids), finished, written.seconds)
+        first, _, _ = self._text(ids).partition("\n")  # a line's end may share its token with the end of the answer
+        return Generation(query_id, first.strip(), len(ids), finished, written.seconds)

@@ -223,7 +223,7 @@ def takes_all_devices(kind: str) -> bool:
 
 def write_spec(folder: Path, payload: Payload) -> None:
     """Write what a worker is to do into its folder, with paths relative to it."""
-    data = payload.model_dump(mode="json", context={"folder": folder})
+    data = payload.model_dump(mode="json", context={"folder": Path(os.path.abspath(folder))})
     write_atomically(folder / SPEC_FILE, {"kind": payload.kind, "payload": data})
 
 
@@ -236,4 +236,4 @@ def read_spec(folder: Path) -> Payload:
     spec = json.loads((folder / SPEC_FILE).read_text("utf-8"))
     if spec["kind"] not in PAYLOADS:
         raise ConfigError(f"no worker does jobs of the kind {spec['kind']!r}; they do {', '.join(PAYLOADS)}")
-    return read_config(PAYLOADS[spec["kind"]], spec["payload"], {"folder": folder.resolve()})
+    return read_config(PAYLOADS[spec["kind"]], spec["payload"], {"folder": Path(os.path.abspath(folder))})

@@ -14,7 +14,7 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -35,6 +35,8 @@ _REST, _LONGEST_REST_S = 10, 5.0
 """After a round of taking a journal in, the next waits this many times as long as the round took: a busy job's rounds
 become few and large."""
 GRACE_S = 60.0
+_BESIDE = 2
+"""Workers without a device that run at the same time."""
 _GONE = "its process is gone; what it had journaled is kept, resume goes on."
 
 
@@ -153,14 +155,15 @@ class Supervisor:
         """Of jobs that a past process had running: take their journals in; those whose worker is gone have ended."""
 
         def close_down(job: Job) -> None:
+            if self._is_worker(job) and self._works(job):
+                return
             self._take_in_or_reject(job)
             self._end(job)
             self._tell_over(job)
 
         jobs = self._store.unfinished_jobs()
         left = [job for job in jobs if job.status is JobStatus.RUNNING]
-        gone = [job for job in left if job.kind in self._runners or not self._works(job)]
-        failures = [self._guarded(job, close_down) for job in gone]
+        failures = [self._guarded(job, close_down) for job in left]
         self.failure = next((failure for failure in failures if failure is not None), None)
 
     def tick(self) -> None:
@@ -174,21 +177,30 @@ class Supervisor:
             if job.status is JobStatus.RUNNING and (self._is_due(job) or self._may_be_over(job)):
                 failures.append(self._help(job, self._look_after))
             elif job.status is JobStatus.RUNNING and job.cancel_at is not None:
-                self._kill_if_late(job)
-        jobs = self._store.unfinished_jobs()
+                failures.append(self._guarded(job, self._kill_if_late))
+        failures += self._start_queued(self._store.unfinished_jobs())
+        for failure in failures:
+            if failure is not None:
+                raise failure
+
+    def _start_queued(self, jobs: Sequence[Job]) -> list[Exception | None]:
+        """Start what is queued: coroutines at once, workers one at a time on the device and a few beside it."""
         working = [job for job in jobs if self._is_worker(job) and self._is_under_way(job)]
         taken = any(needs_device(job.kind) for job in working)
+        beside = sum(not needs_device(job.kind) for job in working)
+        failures = []
         for job in jobs:
             if job.status is not JobStatus.QUEUED or job.id in self._helpers:
                 continue
             if job.kind in self._runners:
                 failures.append(self._help(job, self._start_coroutine))
-            elif not (taken and needs_device(job.kind)):
-                taken = taken or needs_device(job.kind)
+            elif needs_device(job.kind) and not taken:
+                taken = True
                 failures.append(self._help(job, self._start_worker))
-        for failure in failures:
-            if failure is not None:
-                raise failure
+            elif not needs_device(job.kind) and beside < _BESIDE:
+                beside += 1
+                failures.append(self._help(job, self._start_worker))
+        return failures
 
     def _is_worker(self, job: Job) -> bool:
         return job.kind not in self._runners
@@ -364,8 +376,12 @@ class Supervisor:
                 log.close()
                 return
             self._cancelled.discard(job.id)
+            try:
+                self._store.update_job(job.id, status=JobStatus.RUNNING, message="")
+            except BaseException:  # stored before it starts: else the next round would start it once more
+                log.close()
+                raise
             self._futures[job.id] = asyncio.run_coroutine_threadsafe(run(), self._loop)
-            self._store.update_job(job.id, status=JobStatus.RUNNING, message="")
 
     def _start_worker(self, job: Job) -> None:
         if needs_device(job.kind):

@@ -5,7 +5,9 @@ Scored with the label's prefix, and apart with the rationale's: the paper's 129 
 
 from __future__ import annotations
 
+from engine.config import TrainConfig
 from engine.datasets.two_tasks import EXPLAIN, PREDICT
+from engine.errors import ConfigError
 from engine.losses.half_and_half import HALF_AND_HALF
 from engine.plans.order import PlanSettings
 from engine.plans.registry import PLANS, PlanKind
@@ -16,7 +18,13 @@ _PLAN, _NAME = "distilling-step-by-step", "step-by-step"
 
 
 def make(settings: PlanSettings) -> Plan:
-    """The plan of an order: one stage, with the settings of its first, alpha .5."""
+    """The plan of an order: one stage, with the settings of its first, alpha .5.
+
+    Raises:
+        ConfigError: if another loss is ordered.
+    """
+    if settings.stages[0].loss != TrainConfig().loss:
+        raise ConfigError(f"the loss of {_NAME} is its own; leave the other one out")
     train = settings.stages[0].model_copy(update={"loss": HALF_AND_HALF})
     steps = (
         *score_untrained(4),

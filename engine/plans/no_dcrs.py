@@ -16,4 +16,6 @@ def make(settings: PlanSettings) -> Plan:
     return twt.make(settings).model_copy(update={"name": _NAME, "selection": NONE.config})
 
 
-PLANS.add(_NAME, PlanKind("TwT without selection", "TwT on all samples of all teachers (Table 6).", make))
+PLANS.add(
+    _NAME, PlanKind("TwT without selection", "TwT on all samples of all teachers (Table 6).", make, compresses=True)
+)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.errors import ConfigError
 from engine.plans.order import PlanOrder, PlanSettings, adjust_plan, read_order
-from engine.plans.steps import Plan
+from engine.plans.steps import Compress, Plan
 from engine.registry import Registry
 from engine.selection.settings import PRESETS
 
@@ -19,9 +19,17 @@ class PlanKind:
     title: str
     help: str
     make: Callable[[PlanSettings], Plan]
+    compresses: bool = False
+    """Whether it compresses wherever somebody can."""
 
 
 PLANS: Registry[PlanKind] = Registry("plans", "plan")
+
+
+def lacks_compression(plan: Plan) -> bool:
+    """Whether a plan that compresses where somebody can was ordered where nobody could."""
+    kind = PLANS.get(plan.name) if plan.name in PLANS.names() else None
+    return bool(kind and kind.compresses) and not any(isinstance(step, Compress) for step in plan.steps)
 
 
 def check_plan(plan: Plan) -> None:
@@ -43,6 +51,8 @@ def make_plan(order: PlanOrder, recorded: bool = False) -> Plan:
     kind = PLANS.get(order.plan)
     plan = kind.make(read_order(order, recorded))
     if order.selection is not None:
+        if plan.selection is not None:
+            raise ConfigError(f"the plan {order.plan} brings a selection of its own; leave the other one out")
         plan = plan.model_copy(update={"selection": PRESETS.get(order.selection).config})
     plan = plan.model_copy(update={"backend": order.backend})
     check_plan(plan)

@@ -22,4 +22,6 @@ def make(settings: PlanSettings) -> Plan:
     return twt.make(settings).model_copy(update={"name": _NAME, "selection": selection})
 
 
-PLANS.add(_NAME, PlanKind("TwT with one teacher", "TwT on all samples of one teacher (Table 6).", make))
+PLANS.add(
+    _NAME, PlanKind("TwT with one teacher", "TwT on all samples of one teacher (Table 6).", make, compresses=True)
+)

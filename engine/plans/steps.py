@@ -72,8 +72,8 @@ class Evaluate(NamedStep):
     shots: int = Field(0, ge=0)
     role: Role = "stage"
     reference: bool = False
-    prompt: str = Field("", max_length=100)
-    alias: str = Field("", max_length=100)
+    prompt: str = Field("", pattern=r"^[A-Za-z0-9_\-]{0,99}$")
+    alias: str = Field("", pattern=r"^[A-Za-z0-9_\-]{0,99}$")
     stops_behind_answer: bool = False
 
     @property
@@ -107,12 +107,6 @@ class Plan(Config):
     def trained(self) -> list[Train]:
         """The train steps in their order."""
         return [step for step in self.steps if isinstance(step, Train)]
-
-    @property
-    def leaves_compression_out(self) -> bool:
-        """Whether rationales are taught, and none that a compress step rewrote."""
-        taught = [DATASETS.get(step.dataset) for step in self.trained if step.dataset in DATASETS.names()]
-        return any(kind.reasons for kind in taught) and not any(kind.needs_compress for kind in taught)
 
     @property
     def asks_to_compress(self) -> bool:

@@ -78,4 +78,7 @@ def make(settings: PlanSettings) -> Plan:
     )
 
 
-PLANS.add("twt", PlanKind("TwT", "Full, compressed and no reasoning on one adapter (arXiv 2503.24198).", make))
+PLANS.add(
+    "twt",
+    PlanKind("TwT", "Full, compressed and no reasoning on one adapter (arXiv 2503.24198).", make, compresses=True),
+)

@@ -15,5 +15,6 @@ def make(settings: PlanSettings) -> Plan:
 
 
 PLANS.add(
-    "twt+standard-kd", PlanKind("TwT beside Standard KD", "TwT, and labels alone at equal epochs and updates.", make)
+    "twt+standard-kd",
+    PlanKind("TwT beside Standard KD", "TwT, and labels alone at equal epochs and updates.", make, compresses=True),
 )

@@ -29,4 +29,4 @@ def make(settings: PlanSettings) -> Plan:
     return plan.model_copy(update={"name": _NAME})
 
 
-PLANS.add(_NAME, PlanKind("TwT with four stages", "Answered and compressed twice (Table 3).", make))
+PLANS.add(_NAME, PlanKind("TwT with four stages", "Answered and compressed twice (Table 3).", make, compresses=True))

@@ -225,6 +225,8 @@ def _encode(tokenizer: Any, rows: Sequence[StageRow], train: TrainConfig) -> tup
         names = sorted({row.part for row in rows} - {""})
         numbers = {"": 0, **{name: number for number, name in enumerate(names, 1)}}
         encoded = [replace(code, part=numbers[row.part]) for code, row in zip(encoded, rows, strict=True)]
+        mixed = sorted(range(len(rows)), key=lambda place: rows[place].id)  # batches of validation hold all parts
+        encoded = [encoded[place] for place in mixed]
     fitting = [row for row in encoded if len(row.input_ids) <= train.max_tokens]
     return fitting, len(encoded) - len(fitting)
 

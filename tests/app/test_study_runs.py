@@ -18,7 +18,8 @@ from app.usecases.training.studies import find_counted, read_grid_file, read_rec
 from engine.errors import ConfigError, InputError
 from engine.plans import make_plan
 from engine.plans.order import PlanOrder
-from engine.study import read_grid
+from engine.selection.settings import NONE
+from engine.study import read_grid, summarise_study
 from engine.values import Split, make_query
 from tests.fakes.student_worker import StudentBackend
 
@@ -74,10 +75,29 @@ def test_a_study_leaves_records_goes_on_and_is_checked_without_a_workspace(servi
     (folder / "kd-1.json").unlink()
     again = services.study.run(grid, folder, said.append)
     assert again == result and len(services.context.runs.all()) == runs, "what was trained is not trained anew"
+    edited = read_grid_file(
+        write(tmp_path / "edited.toml", GRID.replace('plan = "standard-kd"\n\n', 'plan = "mixed"\n\n'))
+    )
+    assert "kd, seed 1: not run yet" in summarise_study(edited, read_records(folder)).missing
+    services.select.select("p", NONE.config)
+    services.study.run(grid, folder.with_name("anew"), said.append)
+    assert len(services.context.runs.all()) == 2 * runs, "a run on another selection is none of these"
     told = CliRunner().invoke(app, ["study", str(file), "--records", str(folder), "--table", "--json"])
     assert told.exit_code == 0 and [arm["arm"] for arm in json.loads(told.stdout)["arms"]] == ["kd", "first"]
     shown = CliRunner().invoke(app, ["study", str(file), "--records", str(folder), "--table"], env={"COLUMNS": "200"})
     assert "chosen beforehand" in shown.output and "nobody, seed 1: failed" in shown.output
+
+
+def write(file: Path, text: str) -> Path:
+    file.write_text(text, "utf-8")
+    return file
+
+
+def test_a_student_that_no_plan_scores_is_said_before_anything_is_trained(services: Services, tmp_path: Path) -> None:
+    text = GRID.replace('plan = "answer-first"', 'plan = "answer-first"\nsystem = "nobody"')
+    with pytest.raises(InputError, match="scores no student nobody"):
+        services.study.run(read_grid_file(write(tmp_path / "g.toml", text)), tmp_path / "records")
+    assert services.context.runs.all() == []
 
 
 def test_what_is_no_record_or_no_grid_is_said_by_name(tmp_path: Path) -> None:

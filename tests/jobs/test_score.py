@@ -211,3 +211,38 @@ def test_a_run_whose_scoring_failed_is_stopped_and_resumed(services: Services) -
     services.run.resume(run.id)
     assert services.run.wait_over(run.id).status is RunStatus.FINISHED
     assert [row.n for row in services.context.reports.rows(run.id)] == [4, 4]
+
+
+def test_resuming_a_run_goes_on_with_its_steps_not_with_a_scoring_that_was_stopped(services: Services) -> None:
+    run = make_run(services, 4)
+    scoring = submit_score(services.context, run)
+    assert scoring is not None and submit_score(services.context, run) == scoring, "it is being scored already"
+    services.context.watch.cancel(scoring.id)
+    until(lambda: services.context.jobs.get_job(scoring.id).status.over)
+    services.run.resume(run.id)
+    over = services.run.wait_over(run.id)
+    assert over.status is RunStatus.STOPPED and "nothing to train on" in over.message
+    assert services.context.jobs.get_job(scoring.id).status.over
+
+
+def test_a_run_is_cancelled_between_two_jobs_and_does_not_go_on(services: Services) -> None:
+    run = make_run(services, 4)
+    services.context.runs.set_status(run.id, RunStatus.RUNNING)
+    assert services.run.cancel(run.id).status is RunStatus.STOPPED
+    job = Job("j", run.project_id, run.id, "student", JobStatus.FINISHED, {}, "")
+    services.run.job_over(job)
+    assert services.context.runs.get(run.id).status is RunStatus.STOPPED
+    assert services.context.jobs.unfinished_jobs() == []
+
+
+def test_a_job_of_a_backend_that_is_gone_fails_alone_and_the_workspace_opens(workspace: Path) -> None:
+    with open_services(workspace) as opened:
+        project = opened.data.create_project(ProjectConfig(name="p", task="custom"))
+        job = opened.context.jobs.add(Job("j", project.id, None, "student", JobStatus.QUEUED, {}, str(workspace / "j")))
+        (workspace / "j").mkdir()
+        opened.context.watch.close()
+        with opened.context.db.write() as writer:
+            writer.run("UPDATE jobs SET backend = 'gone', status = 'running', handle = 'x'")
+    with open_services(workspace) as opened:
+        over = opened.context.jobs.get_job(job.id)
+        assert over.status is JobStatus.FAILED and "there is no backend 'gone'" in over.message

@@ -16,6 +16,7 @@ import pytest
 
 from app.usecases.workspace.context import Context, open_context
 from engine.config import ProjectConfig
+from engine.errors import StoreError
 from engine.jobs.backends.local import find_pid
 from engine.jobs.events import EVENTS_FILE, EventLog
 from engine.jobs.spec import SPEC_FILE, Payload
@@ -218,3 +219,28 @@ def test_closing_the_app_interrupts_a_coroutine_job_and_keeps_its_journal(worksp
     lines = (Path(job.folder) / EVENTS_FILE).read_text().splitlines()
     assert len(house.context.jobs.events(job.id)) == len(lines)
     house.context.db.close()
+
+
+def test_a_job_that_the_store_refuses_to_mark_is_started_once(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    async def count(job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        started.append(job.id)
+        log.emit("progress", done=len(started))
+        await asyncio.sleep(1)
+
+    house = House(workspace, {"label": count})
+    real, refusals = house.context.jobs.update_job, [StoreError("the disk is full")] * 3
+
+    def refuse(job_id: str, **changes: Any) -> None:
+        if changes.get("status") is JobStatus.RUNNING and refusals:
+            raise refusals.pop()
+        real(job_id, **changes)
+
+    monkeypatch.setattr(house.context.jobs, "update_job", refuse)
+    house.supervisor.start()
+    job = house.submit("label")
+    house.until(lambda: len(house.over) == 1, tick=False)
+    assert house.status(job) is JobStatus.FINISHED and len(started) == 1 and refusals == []
+    assert [event.seq for event in house.context.jobs.events(job.id)] == [1]
+    house.close()

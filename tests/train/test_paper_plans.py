@@ -14,6 +14,7 @@ from engine.compression import COMPRESSORS, assign, compress
 from engine.datasets import DATASETS, Materials
 from engine.datasets.rows import Example, row_from_json, row_to_json
 from engine.errors import ConfigError
+from engine.exports import EXPORTERS, Outgoing
 from engine.inference.writer import find_line_ends, load_tokenizer
 from engine.jobs.inline import Heard, InlineRun, label_queries
 from engine.labelling.online import LabelWork
@@ -21,6 +22,7 @@ from engine.losses import LOSSES
 from engine.pipeline import Material, Pipeline, prompt_of
 from engine.plans import PLANS, AnyStep, Compress, Evaluate, Plan, Train, make_plan
 from engine.plans.order import PlanOrder
+from engine.plans.registry import lacks_compression
 from engine.prompts import load_prompt
 from engine.puzzles import generate_puzzles
 from engine.selection import arrange, select
@@ -214,3 +216,26 @@ def test_a_fixed_length_is_the_median_of_what_the_student_wrote(
         assert all(len(r.rationale.split()) <= 5 for r in if_cut)
         (nothing,) = asyncio.run(compress(TASK, assign(examples[:1], teachers, {}, None, 1, by), by, 1, Heard()))
         assert nothing.rationale == examples[0].rationale and "the student wrote nothing" in nothing.flags[-1]
+
+
+def test_an_ablation_does_not_take_another_selection_nor_a_baseline_another_loss() -> None:
+    with pytest.raises(ConfigError, match="brings a selection of its own"):
+        make_plan(PlanOrder(plan="no-dcrs", selection="paper"))
+    for name in ("tinyllm", "distilling-step-by-step"):
+        with pytest.raises(ConfigError, match="is its own"):
+            make_plan(PlanOrder(plan=name, loss="sum-of-tasks"))
+    plans = {name: make_plan(PlanOrder(plan=name), recorded=True) for name in ("twt", "mixed", "no-dcrs")}
+    said = {name: lacks_compression(plan) for name, plan in plans.items()}
+    assert said == {"twt": True, "mixed": False, "no-dcrs": True}
+
+
+def test_the_part_of_a_row_is_in_a_parquet_file_too(
+    labelled: tuple[list[Query], dict[str, str], list[Sample]], tmp_path: Path
+) -> None:
+    queries, _, samples = labelled
+    made = DATASETS.get("two-tasks").rows(TASK, Materials(make_examples(queries, samples)))
+    rows = [row_to_json(row) for row in made]
+    exporter = EXPORTERS.get("parquet")
+    exporter.write(Outgoing(rows=rows), tmp_path / "rows.parquet")
+    back = exporter.read(tmp_path / "rows.parquet")
+    assert isinstance(back, list) and {row["part"] for row in back} == {None, "rationale"}

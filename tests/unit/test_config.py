@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from engine.config import ProjectConfig, ReplaySource, StudentConfig, TrainConfig, read_config
 from engine.errors import ConfigError
 from engine.plans import Answer, Compress, Evaluate, Plan, Review, Step, Train
-from engine.plans.registry import check_plan
+from engine.plans.registry import check_plan, lacks_compression
 from engine.plans.standard_kd import standard_kd_plan, with_standard_kd
 from engine.plans.twt import twt_plan
 from engine.selection.rules.labels import Labels
@@ -98,7 +98,7 @@ def test_settings_of_a_rule_that_is_gone_are_kept_and_can_not_be_used() -> None:
     step = {"kind": "train", "name": "t", "dataset": "songs", "train": {"loss": "grief"}}
     plan = read_config(Plan, {"name": "p", "steps": [{"kind": "compress", "name": "c", "by": "elves"}, step]})
     assert plan.missing == ["the compressor elves", "the dataset songs", "the loss grief"]
-    assert not plan.asks_to_compress and not plan.leaves_compression_out
+    assert not plan.asks_to_compress and not lacks_compression(plan)
     with pytest.raises(ConfigError, match="needs what is not installed here: the compressor elves"):
         check_plan(plan)
 

@@ -23,9 +23,12 @@ GRID = Grid(
 )
 
 
+SETTINGS = {(cell.arm.name, cell.seed): cell.settings for cell in list_cells(GRID)}
+
+
 def make_record(arm: str, seed: int, right: Sequence[bool], **changed: Any) -> Record:
     answers = tuple((f"q{n}", "odd" if n % 2 else "even", bool(r), 4, "Answer: 1") for n, r in enumerate(right))
-    return Record(**{**vars(Record("s", arm, seed, arm, "finished", "", answers, {})), **changed})
+    return Record(**{**vars(Record("s", arm, seed, SETTINGS[arm, seed], arm, "finished", "", answers, {})), **changed})
 
 
 def draw(share: float, n: int, seed: int) -> list[bool]:
@@ -44,8 +47,8 @@ def test_a_clear_difference_is_seen_and_none_is_not_made_up() -> None:
         assert set(arm.by_kind) == {"odd", "even"} and arm.tokens == 4
     chosen, other = result.contrasts
     assert chosen.chosen and (chosen.first, chosen.second) == ("a", "b")
-    assert chosen.low > 0.2 and chosen.p < 0.01 and chosen.p_holm == chosen.p
-    assert not other.chosen and other.low < 0 < other.high and other.p > 0.05
+    assert chosen.low > 0.1 and chosen.p is not None and chosen.p < 0.01 and chosen.p_holm == chosen.p
+    assert not other.chosen and other.low < 0 < other.high and other.p is not None and other.p > 0.05
     assert result.missing == ()
 
 
@@ -96,6 +99,34 @@ def test_neither_the_order_of_records_nor_that_of_answers_counts(right: list[boo
     shuffled = [Record(**{**vars(r), "answers": tuple(chance.sample(r.answers, len(r.answers)))}) for r in shuffled]
     chance.shuffle(shuffled)
     assert summarise_study(GRID, shuffled, draws=50) == expected
+
+
+def test_records_of_other_settings_or_other_labels_are_not_mixed_in() -> None:
+    other = make_record("a", 1, [True], settings="of an edited grid")
+    assert "a, seed 1: not run yet" in summarise_study(GRID, [other]).missing
+    mixed = [
+        make_record("a", 1, [True], facts={"scored_by": "x"}),
+        make_record("b", 1, [True], facts={"scored_by": "y"}),
+    ]
+    with pytest.raises(InputError, match="different labels"):
+        summarise_study(GRID, mixed)
+
+
+def test_fewer_than_three_seeds_tell_no_p_and_equal_arms_are_rarely_told_apart() -> None:
+    rng = np.random.default_rng(3)
+    false = 0
+    for _ in range(60):
+        records = []
+        for arm in "ab":
+            for seed in (1, 2, 3):
+                share = 1 / (1 + np.exp(-rng.normal(0, 0.25)))
+                records.append(make_record(arm, seed, list(rng.random(300) < share)))
+        p = summarise_study(GRID, records, draws=300).contrasts[0].p
+        assert p is not None
+        false += p < 0.05
+    assert false <= 6, "at most about one in twenty"
+    few = summarise_study(GRID, [r for r in records if r.seed < 3], draws=50).contrasts[0]
+    assert few.p is None and few.p_holm is None and few.low < few.high
 
 
 def test_holm_corrects_as_by_hand() -> None:

@@ -24,6 +24,9 @@ def submit_score(context: Context, run: Run) -> Job | None:
     They are scored by gold labels, which gives accuracy. Where no held-out query has one, by what most teachers said of
     it, which gives agreement and is never called accuracy; the teachers themselves are then left out.
     """
+    for job in context.jobs.unfinished_jobs():
+        if job.run_id == run.id and job.kind == SCORE:  # being scored already
+            return job
     queries = {query.id: query for query in context.queries.get(run.project_id, Split.HELDOUT)}
     stored = context.queries.golds(run.project_id)
     golds = {query_id: label for query_id, label in stored.items() if query_id in queries}

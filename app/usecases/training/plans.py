@@ -9,6 +9,7 @@ from engine import plans
 from engine.errors import TacitError
 from engine.plans import Plan
 from engine.plans.order import PlanOrder
+from engine.plans.registry import lacks_compression
 from engine.students import find_student
 
 
@@ -32,7 +33,7 @@ class PlanService:
 def plan_notes(plan: Plan) -> list[str]:
     """What somebody should know of a plan before it is started, without asking anybody outside this machine."""
     notes = []
-    if plan.leaves_compression_out:
+    if lacks_compression(plan):
         notes.append(
             "Stage 2 is left out: recorded teachers can't rewrite what they said, and nobody is named to compress in "
             "their place. Name a live teacher of the project as compressor to have it."

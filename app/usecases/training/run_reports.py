@@ -12,6 +12,7 @@ from app.usecases.training.runs import RunService
 from app.usecases.workspace.context import Context
 from engine.errors import NotFound, StateError
 from engine.plans import Plan
+from engine.plans.registry import lacks_compression
 from engine.values import RunStatus
 from engine.values.report import WHOLE, ReportRow
 from storage.runs import Run
@@ -108,7 +109,7 @@ class ReadService:
 def report_notes(rows: Sequence[ReportRow], plan: Plan) -> list[str]:
     """What a reader of the table must know beside its numbers."""
     notes = []
-    if plan.leaves_compression_out:
+    if lacks_compression(plan):
         notes.append("stage 2 is absent: the teachers are recordings, and no live one was named to compress")
     if any(row.measure == "agreement" for row in rows):
         notes.append(

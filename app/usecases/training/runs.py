@@ -160,7 +160,9 @@ class RunService:
             self._follow(job, self.context.runs.get(job.run_id))
 
     def _follow(self, job: Job, run: Run) -> None:
-        if job.kind == SCORE and not self._is_scored_last(run):
+        if run.status is not RunStatus.RUNNING:  # it was cancelled, or somebody had it scored meanwhile
+            return
+        if job.kind == SCORE and not self._is_trained(run):
             return
         if job.status is JobStatus.FINISHED and job.kind == SCORE:
             self.context.runs.set_status(run.id, RunStatus.FINISHED)
@@ -173,10 +175,10 @@ class RunService:
                 self.context.runs.set_step(run.id, state.name, status=job.status.value)
         self.context.runs.set_status(run.id, RunStatus.STOPPED, f"{job.kind} job {job.status}: {job.message}")
 
-    def _is_scored_last(self, run: Run) -> bool:
-        """Whether nothing but the scoring is left of a run; else somebody had it scored in between."""
+    def _is_trained(self, run: Run) -> bool:
+        """Whether nothing but the scoring is left of a run."""
         done = {state.name for state in self.context.runs.steps(run.id) if state.status is JobStatus.FINISHED}
-        return run.status is RunStatus.RUNNING and not find_next(run.plan, done).steps
+        return not find_next(run.plan, done).steps
 
     def stop_cut_off(self) -> None:
         """After a start: runs that a killed app left between two jobs are stopped, so that they can be resumed."""
@@ -186,15 +188,30 @@ class RunService:
                 self.context.runs.set_status(run.id, RunStatus.STOPPED, "cut off between two steps")
 
     def cancel(self, run_id: str) -> Run:
-        """Stop a run: its job checkpoints and ends; one that waits for a person is stopped at once."""
-        run = self.context.runs.get(run_id)
-        if run.status is RunStatus.WAITING:
-            self.context.runs.set_status(run.id, RunStatus.STOPPED, "cancelled while it waited for a review")
-            return self.context.runs.get(run.id)
-        for job in self.context.jobs.unfinished_jobs():
-            if job.run_id == run.id and job.kind != AGAIN:
+        """Stop a run: its job checkpoints and ends; one that waits, or stands between two jobs, is stopped at once."""
+        with self.lock:
+            run = self.context.runs.get(run_id)
+            jobs = [job for job in self.context.jobs.unfinished_jobs() if job.run_id == run.id and job.kind != AGAIN]
+            if run.status is RunStatus.WAITING:
+                self.context.runs.set_status(run.id, RunStatus.STOPPED, "cancelled while it waited for a review")
+            elif run.status is RunStatus.RUNNING and not jobs:
+                self.context.runs.set_status(run.id, RunStatus.STOPPED, "cancelled between two steps")
+        for job in jobs:
+            self.context.watch.cancel(job.id)
+        return self.context.runs.get(run.id)
+
+    def end_all(self) -> None:
+        """Ask all runs and jobs to checkpoint and stop, and wait until none is left."""
+        while True:
+            for run in self.context.runs.all():
+                if run.status is RunStatus.RUNNING:
+                    self.cancel(run.id)
+            left = self.context.jobs.unfinished_jobs()
+            if not left:
+                return
+            for job in left:
                 self.context.watch.cancel(job.id)
-        return run
+            time.sleep(POLL_S)
 
     def resume(self, run_id: str) -> Run:
         """Go on with a stopped run where its job was cut off, or do a finished one's stale steps again.
@@ -214,8 +231,8 @@ class RunService:
                 )
             self.context.runs.set_status(run.id, RunStatus.RUNNING)
             jobs = self.context.jobs.jobs_of(run.project_id)
-            cut = [job for job in jobs if job.run_id == run.id and job.kind != AGAIN]
-            if cut and cut[0].status in _RESUMABLE:
+            cut = [job for job in jobs if job.run_id == run.id and job.kind not in (AGAIN, SCORE)]
+            if cut and cut[0].status in _RESUMABLE and not self._is_trained(run):
                 self.context.jobs.update_job(cut[0].id, status=JobStatus.QUEUED, message="")
             else:
                 self.advance(run)

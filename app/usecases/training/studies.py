@@ -17,12 +17,11 @@ from app.usecases.training.runs import RunService
 from app.usecases.workspace.context import Context
 from engine.errors import InputError, TacitError
 from engine.lines import write_atomically
-from engine.plans import Evaluate, Plan
-from engine.study import Cell, Grid, Record, StudyResult, grid_fingerprint, list_cells, read_grid, summarise_study
-from engine.values import Event, RunStatus, Split
+from engine.plans import Evaluate, Plan, make_plan
+from engine.study import FINISHED, Cell, Grid, Record, StudyResult, list_cells, read_grid, summarise_study
+from engine.values import LOCAL, Event, RunStatus, Split, hash_id
 from storage.runs import Run
 
-FINISHED = RunStatus.FINISHED.value
 _PACKAGES = ("tacit-studio", "torch", "transformers", "peft", "trl")
 
 
@@ -55,9 +54,11 @@ class StudyService:
         """
         project = self.context.projects.get(grid.project)
         cells = list_cells(grid)
+        for cell in cells[: len(grid.arms)]:
+            find_counted(make_plan(cell.order), cell.arm.system)  # said before anything is trained
         for number, cell in enumerate(cells, 1):
-            file = folder / f"{cell.name}.json"
-            if file.is_file() and read_record(file).status == FINISHED:
+            file, scored_by = folder / f"{cell.name}.json", self._labels(project.id)
+            if file.is_file() and _holds(read_record(file), cell, scored_by):
                 continue
             tell(f"{number} of {len(cells)}: {cell.arm.name}, seed {cell.seed}")
             record = self._do(grid, cell, project.id, on_event)
@@ -65,22 +66,37 @@ class StudyService:
             write_atomically(file, record.to_dict())
         return summarise_study(grid, read_records(folder))
 
+    def _labels(self, project_id: str) -> str:
+        """Hash of the gold labels that held-out queries are scored against; "agreement" where there are none."""
+        heldout = {query.id for query in self.context.queries.get(project_id, Split.HELDOUT)}
+        golds = self.context.queries.golds(project_id)
+        known = sorted((query, label) for query, label in golds.items() if query in heldout)
+        return hash_id("golds", known) if known else "agreement"
+
     def _do(self, grid: Grid, cell: Cell, project_id: str, on_event: Callable[[Event], None]) -> Record:
         try:
             plan = self.planning.make(grid.project, cell.order)
-            known = next(
-                (run for run in self.context.runs.all(project_id) if run.plan.fingerprint == plan.fingerprint), None
-            )
-            if known is None:
-                known = self.running.start(grid.project, plan)
-            elif known.status is RunStatus.STOPPED:
-                known = self.running.resume(known.id)
-            run = self.running.wait(known.id, on_event)
+            run = self._find(project_id, grid.project, plan) or self.running.start(grid.project, plan)
+            if run.status is RunStatus.STOPPED or (
+                run.status is RunStatus.FINISHED and self.running.stale_steps(run.id)
+            ):
+                run = self.running.resume(run.id)
+            run = self.running.wait(run.id, on_event)
+            if run.status is not RunStatus.FINISHED:
+                return _record(grid, cell, run.status.value, run.message)
+            return self._read(grid, cell, run)
         except TacitError as error:
             return _record(grid, cell, "failed", str(error))
-        if run.status is not RunStatus.FINISHED:
-            return _record(grid, cell, run.status.value, run.message)
-        return self._read(grid, cell, run)
+
+    def _find(self, project_id: str, project_name: str, plan: Plan) -> Run | None:
+        """A run of the same plan on the same selection, wherever it trained."""
+        selection = self.running.selecting.select_for(project_name, plan).id
+        same = (
+            run
+            for run in self.context.runs.all(project_id)
+            if run.selection_id == selection and _neutral(run.plan) == _neutral(plan)
+        )
+        return next(same, None)
 
     def _read(self, grid: Grid, cell: Cell, run: Run) -> Record:
         """The record of a finished run."""
@@ -91,9 +107,11 @@ class StudyService:
             for item in self.context.runs.answers(run.id, step.name)
             if item.correct is not None
         )
+        if not answers:
+            return _record(grid, cell, "not scored", "there are no labels to score its answers against", step.system)
         states = self.context.runs.steps(run.id)
         facts = {
-            "grid": grid_fingerprint(grid),
+            "scored_by": self._labels(run.project_id),
             "run": run.id,
             "plan": _public(run.plan),
             "selection": run.plan.selection.fingerprint if run.plan.selection else run.selection_id,
@@ -104,6 +122,17 @@ class StudyService:
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         }
         return _record(grid, cell, FINISHED, "", step.system, answers, facts)
+
+
+def _holds(record: Record, cell: Cell, scored_by: str) -> bool:
+    """Whether a record is what a cell asks for now: finished, of these settings, scored against these labels."""
+    of_now = record.settings == cell.settings and record.facts.get("scored_by") == scored_by
+    return record.status == FINISHED and of_now
+
+
+def _neutral(plan: Plan) -> str:
+    """A plan's fingerprint wherever it trains."""
+    return plan.model_copy(update={"backend": LOCAL}).fingerprint
 
 
 def find_counted(plan: Plan, system: str) -> Evaluate:
@@ -135,7 +164,9 @@ def _record(
     answers: Sequence[tuple[str, str, bool, int, str]] = (),
     facts: dict[str, Any] | None = None,
 ) -> Record:
-    return Record(grid.name, cell.arm.name, cell.seed, system, status, message, tuple(answers), facts or {})
+    return Record(
+        grid.name, cell.arm.name, cell.seed, cell.settings, system, status, message, tuple(answers), facts or {}
+    )
 
 
 def read_grid_file(file: Path) -> Grid:

@@ -1,12 +1,11 @@
-"""Jobs to their end: waiting for one, and ending all that are left."""
+"""Jobs to their end."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.usecases.workspace.context import POLL_S, Context
+from app.usecases.workspace.context import Context
 from engine.values import Event, Job
 
 
@@ -23,10 +22,3 @@ class JobService:
             WorkerFailed: if it did not finish, with what was kept and how to go on.
         """
         return self.context.wait(job_id, on_event)
-
-    def end_all(self) -> None:
-        """Ask all jobs to checkpoint and stop, and wait until none is left."""
-        while left := self.context.jobs.unfinished_jobs():
-            for job in left:
-                self.context.watch.cancel(job.id)
-            time.sleep(POLL_S)
