@@ -32,8 +32,7 @@ _LOG = logging.getLogger(__name__)
 _STATUS_OF = ((CapReached, JobStatus.CAPPED), (KeyMissing, JobStatus.NEEDS_KEY))
 TICK_S = 0.2
 _REST, _LONGEST_REST_S = 10, 5.0
-"""After a round of taking a journal in, the next waits this many times as long as the round took: a busy job's rounds
-become few and large."""
+"""Taking a journal in rests this many times as long as it took: a busy job's rounds become few and large."""
 GRACE_S = 60.0
 _BESIDE = 2
 """Workers without a device that run at the same time."""
@@ -376,11 +375,7 @@ class Supervisor:
                 log.close()
                 return
             self._cancelled.discard(job.id)
-            try:
-                self._store.update_job(job.id, status=JobStatus.RUNNING, message="")
-            except BaseException:  # stored before it starts: else the next round would start it once more
-                log.close()
-                raise
+            self._store.update_job(job.id, status=JobStatus.RUNNING, message="")  # else the next round starts it too
             self._futures[job.id] = asyncio.run_coroutine_threadsafe(run(), self._loop)
 
     def _start_worker(self, job: Job) -> None:
