@@ -298,7 +298,7 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
 
 def _take_scores(writer: Writer, run_id: str, scored: ScoredRun) -> None:
     """Verdicts and report in place of earlier ones."""
-    writer.run("UPDATE answers SET correct = NULL WHERE run_id = ?", [run_id])
+    writer.run("UPDATE answers SET correct = NULL WHERE run_id = ? AND correct IS NOT NULL", [run_id])
     for step, items in scored.items.items():
         put_scores(writer, run_id, step, items)
     put_report(writer, run_id, scored.rows, scored.differences)

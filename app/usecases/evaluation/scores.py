@@ -11,7 +11,7 @@ from engine.evaluation.report import find_consensus
 from engine.jobs.score import Asked, as_line
 from engine.jobs.spec import ScoreJob
 from engine.lines import write_lines
-from engine.values import EvalItem, Job, Split
+from engine.values import EvalItem, Job, Split, hash_id
 from storage.runs import Run
 
 SCORE = ScoreJob.kind
@@ -53,6 +53,14 @@ def submit_score(context: Context, run: Run) -> Job | None:
         )
 
     return context.submit(run.project_id, SCORE, {}, run.id, fill)
+
+
+def hash_labels(context: Context, project_id: str) -> str:
+    """Hash of the gold labels that held-out queries are scored against; "agreement" where there are none."""
+    heldout = {query.id for query in context.queries.get(project_id, Split.HELDOUT)}
+    golds = context.queries.golds(project_id)
+    known = sorted((query, label) for query, label in golds.items() if query in heldout)
+    return hash_id("golds", known) if known else "agreement"
 
 
 def _with_cost(item: EvalItem, step: str, costs: Mapping[tuple[str, str], float | None]) -> EvalItem:

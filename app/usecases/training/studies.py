@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from app.usecases.evaluation.scores import hash_labels
 from app.usecases.exports.cards import public_name
 from app.usecases.training.plans import PlanService
 from app.usecases.training.runs import RunService
@@ -19,7 +20,7 @@ from engine.errors import InputError, TacitError
 from engine.lines import write_atomically
 from engine.plans import Evaluate, Plan, make_plan
 from engine.study import FINISHED, Cell, Grid, Record, StudyResult, list_cells, read_grid, summarise_study
-from engine.values import LOCAL, Event, RunStatus, Split, hash_id
+from engine.values import LOCAL, Event, RunStatus, Split
 from storage.runs import Run
 
 _PACKAGES = ("tacit-studio", "torch", "transformers", "peft", "trl")
@@ -57,7 +58,7 @@ class StudyService:
         for cell in cells[: len(grid.arms)]:
             find_counted(make_plan(cell.order), cell.arm.system)  # said before anything is trained
         for number, cell in enumerate(cells, 1):
-            file, scored_by = folder / f"{cell.name}.json", self._labels(project.id)
+            file, scored_by = folder / f"{cell.name}.json", hash_labels(self.context, project.id)
             if file.is_file() and _holds(read_record(file), cell, scored_by):
                 continue
             tell(f"{number} of {len(cells)}: {cell.arm.name}, seed {cell.seed}")
@@ -65,13 +66,6 @@ class StudyService:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(file, record.to_dict())
         return summarise_study(grid, read_records(folder))
-
-    def _labels(self, project_id: str) -> str:
-        """Hash of the gold labels that held-out queries are scored against; "agreement" where there are none."""
-        heldout = {query.id for query in self.context.queries.get(project_id, Split.HELDOUT)}
-        golds = self.context.queries.golds(project_id)
-        known = sorted((query, label) for query, label in golds.items() if query in heldout)
-        return hash_id("golds", known) if known else "agreement"
 
     def _do(self, grid: Grid, cell: Cell, project_id: str, on_event: Callable[[Event], None]) -> Record:
         try:
@@ -111,7 +105,7 @@ class StudyService:
             return _record(grid, cell, "not scored", "there are no labels to score its answers against", step.system)
         states = self.context.runs.steps(run.id)
         facts = {
-            "scored_by": self._labels(run.project_id),
+            "scored_by": hash_labels(self.context, run.project_id),
             "run": run.id,
             "plan": _public(run.plan),
             "selection": run.plan.selection.fingerprint if run.plan.selection else run.selection_id,
