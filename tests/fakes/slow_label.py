@@ -50,6 +50,8 @@ def main(workspace: Path, queries: int, pause: float) -> None:
 
 def finish(services: Services, project: Project) -> None:
     """Take up the labelling that an earlier process left, or start one, and wait for its end."""
+    for job in services.context.jobs.unfinished_jobs():  # it was killed before it began, and has begun now
+        services.context.wait(job.id)
     left = [job for job in services.context.jobs.jobs_of(project.id) if job.status is JobStatus.INTERRUPTED]
     if left:
         services.context.jobs.update_job(left[0].id, status=JobStatus.QUEUED)
