@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,11 @@ class SampleArrays:
     teacher: NDArray[np.int64]
     label: NDArray[np.int64]
     factors: NDArray[np.float64]
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The teachers' names by their code."""
+        return tuple(sorted(set(self.teachers)))
 
 
 class Samples:

@@ -12,7 +12,7 @@ _NAME = "shuffled"
 
 def make(settings: PlanSettings) -> Plan:
     """The plan of an order: the settings are those of its first stage."""
-    return answer_first_plan(_NAME, _NAME, settings)
+    return answer_first_plan(_NAME, settings)
 
 
 PLANS.add(_NAME, PlanKind("Answer first, shuffled", "Answer first with other queries' rationales: its control.", make))

@@ -5,33 +5,20 @@ The pseudo-label stands where the original has gold answers.
 
 from __future__ import annotations
 
-from engine.config import TrainConfig
 from engine.datasets.two_tasks import PREDICT
-from engine.errors import ConfigError
 from engine.losses.sum_of_tasks import SUM_OF_TASKS
+from engine.plans.one_stage import one_stage_plan
 from engine.plans.order import PlanSettings
 from engine.plans.registry import PLANS, PlanKind
-from engine.plans.steps import Evaluate, Plan, Train
-from engine.plans.twt import score_untrained
+from engine.plans.steps import Evaluate, Plan
 
 _NAME = "tinyllm"
 
 
 def make(settings: PlanSettings) -> Plan:
-    """The plan of an order: one stage, with the settings of its first, all weights 1.
-
-    Raises:
-        ConfigError: if another loss is ordered.
-    """
-    if settings.stages[0].loss != TrainConfig().loss:
-        raise ConfigError(f"the loss of {_NAME} is its own; leave the other one out")
-    train = settings.stages[0].model_copy(update={"loss": SUM_OF_TASKS})
-    steps = (
-        *score_untrained(4),
-        Train(name=_NAME, dataset="teacher-tasks", train=train),
-        Evaluate(name=f"evaluate-{_NAME}", start=_NAME, prompt=PREDICT),
-    )
-    return Plan(name=_NAME, student=settings.student, steps=steps)
+    """The plan of an order, all weights 1. Raises as `one_stage_plan`."""
+    scored = Evaluate(name=f"evaluate-{_NAME}", start=_NAME, prompt=PREDICT)
+    return one_stage_plan(_NAME, "teacher-tasks", settings, scored, loss=SUM_OF_TASKS)
 
 
 PLANS.add(_NAME, PlanKind("TinyLLM", "Label, and each teacher's rationale as a task of its own.", make))

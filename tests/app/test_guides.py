@@ -12,8 +12,10 @@ import pytest
 from app.hosted_demo.policy import Own
 from app.services import Services, open_services
 from app.usecases.labelling.label import LabelOrder
+from app.web.forms import Entered
 from app.web.frame import Frame
 from app.web.pages.compress import _Handlers as Compress
+from app.web.pages.exports import Choice
 from app.web.pages.exports import _Handlers as Exports
 from app.web.pages.jobs import _sure
 from app.web.pages.label import _Handlers as Label
@@ -141,18 +143,22 @@ def test_a_project_is_archived_or_restored_never_both(services: Services) -> Non
     assert can(do.restore("p")[3:]) == [True, True, False, True]
 
 
+def chosen(*values: str | None) -> Entered[Choice]:
+    return Entered(values, lambda given: Choice(*given))
+
+
 def test_exports_offers_what_is_there(services: Services) -> None:
     do = Exports(services)
     make(services, queries=2)
-    *buttons, why = do.ready("p", None, None, "set", "adapter", "adapter", None)
+    *buttons, why = do.ready("p", chosen(None, None, "set", "adapter", "adapter", None))
     assert can(buttons) == [False] * 4
     assert "the page Select makes the set" in why and "the page Train starts one" in why
 
 
 def test_exports_of_a_selected_project_offers_the_set_alone(selected: Services) -> None:
-    *buttons, why = Exports(selected).ready("p", None, None, "set", "adapter", "adapter", "me/mine")
+    *buttons, why = Exports(selected).ready("p", chosen(None, None, "set", "adapter", "adapter", "me/mine"))
     assert can(buttons) == [True, False, False, False] and "Select" not in why
-    *buttons, _ = Exports(selected).ready("p", None, None, "rows-full", "adapter", "set", "me/mine")
+    *buttons, _ = Exports(selected).ready("p", chosen(None, None, "rows-full", "adapter", "set", "me/mine"))
     assert not any(can(buttons)), "rows and pushing come with a run"
 
 

@@ -64,7 +64,10 @@ def test_a_study_leaves_records_goes_on_and_is_checked_without_a_workspace(servi
     grid, folder = read_grid_file(file), tmp_path / "records"
     said: list[str] = []
     result = services.study.run(grid, folder, said.append)
-    assert len(said) == 6 and said[0] == "1 of 6: kd, seed 1"
+    assert said[0] == "1 of 6: kd, seed 1" and sum(" of 6: " in line for line in said) == 6
+    assert sum("The student can't be had" in line for line in said) == 2, (
+        "what to know of a plan is said before it runs"
+    )
     assert {(arm.arm, arm.seeds, arm.n) for arm in result.arms} == {("kd", 2, 6), ("first", 2, 6)}
     assert [text.partition(":")[0] for text in result.missing] == ["nobody, seed 1", "nobody, seed 2"]
     runs = len(services.context.runs.all())
@@ -79,6 +82,12 @@ def test_a_study_leaves_records_goes_on_and_is_checked_without_a_workspace(servi
         write(tmp_path / "edited.toml", GRID.replace('plan = "standard-kd"\n\n', 'plan = "mixed"\n\n'))
     )
     assert "kd, seed 1: not run yet" in summarise_study(edited, read_records(folder)).missing
+    project, (query,) = services.projects.get("p"), [make_query("One more of them?", split=Split.HELDOUT)]
+    services.data.add_queries(project.id, [query], {query.id: "0"})
+    (folder / "kd-1.json").unlink()
+    services.study.run(grid, folder, said.append)
+    renewed = json.loads((folder / "kd-1.json").read_text("utf-8"))
+    assert query.id in {answer[0] for answer in renewed["answers"]} and len(services.context.runs.all()) == runs
     services.select.select("p", NONE.config)
     plan = services.plan.make("p", list_cells(grid)[0].order)
     assert services.study._find(services.projects.get("p").id, "p", plan) is None, "no run is on this selection"

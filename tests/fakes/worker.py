@@ -42,5 +42,10 @@ class FakeBackend(LocalBackend):
         return [sys.executable, "-m", "tests.fakes.worker", str(bundle)]
 
 
+def find_pid(handle: str) -> int:
+    """The process of a local backend's handle."""
+    return int(handle.split()[0])
+
+
 if __name__ == "__main__":
     main(Path(sys.argv[1]))

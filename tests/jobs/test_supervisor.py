@@ -17,12 +17,11 @@ import pytest
 from app.usecases.workspace.context import Context, open_context
 from engine.config import ProjectConfig
 from engine.errors import StoreError
-from engine.jobs.backends.local import find_pid
 from engine.jobs.events import EVENTS_FILE, EventLog
 from engine.jobs.spec import SPEC_FILE, Payload
 from engine.jobs.supervisor import Runner, Supervisor
 from engine.values import Job, JobStatus
-from tests.fakes.worker import FakeBackend
+from tests.fakes.worker import FakeBackend, find_pid
 
 
 class House:

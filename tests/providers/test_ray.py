@@ -19,9 +19,9 @@ from app.services import Services, open_services
 from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import ConfigError, WorkerFailed
-from engine.jobs.backends.local import find_pid
 from engine.values import Choice, JobStatus, make_query
 from tests.fakes.provider import KEY, Provider, query_of, run_provider
+from tests.fakes.worker import find_pid
 
 CHOICES = (Choice("A", "x"), Choice("B", "y"))
 

@@ -138,9 +138,8 @@ class SelectService:
 
     def _preview(self, project_name: str, config: SelectionConfig) -> SelectionPreview:
         loaded, chosen = self.choose(project_name, config)
-        teachers = sorted(set(loaded.arrays.teachers))
         shares: dict[str, list[int]] = {}
-        for code, teacher in enumerate(teachers):
+        for code, teacher in enumerate(loaded.arrays.sources):
             values = chosen.confidence[loaded.arrays.teacher == code]
             shares[teacher] = np.histogram(values[~np.isnan(values)], _BINS, (0.0, 1.0))[0].tolist()
         return SelectionPreview(count_kept(loaded.arrays, chosen, config), shares)
@@ -190,7 +189,7 @@ class SelectService:
             factors=np.stack(list(columns.values()), axis=1) if columns else np.empty((len(arrays.ids), 0)),
             names=tuple(columns),
             embeddings=loaded.vectors,
-            sources=tuple(sorted(set(arrays.teachers))),
+            sources=arrays.sources,
         )
         return apply_decisions(select(samples, config), arrays.ids, decided)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.usecases.evaluation.scores import hash_labels
 from app.usecases.exports.cards import public_name
-from app.usecases.training.plans import PlanService
+from app.usecases.training.plans import PlanService, plan_notes
 from app.usecases.training.runs import RunService
 from app.usecases.workspace.context import Context
 from engine.errors import InputError, TacitError
@@ -57,23 +57,35 @@ class StudyService:
         cells = list_cells(grid)
         for cell in cells[: len(grid.arms)]:
             find_counted(make_plan(cell.order), cell.arm.system)  # said before anything is trained
+        scored_by = hash_labels(self.context, project.id)
         for number, cell in enumerate(cells, 1):
-            file, scored_by = folder / f"{cell.name}.json", hash_labels(self.context, project.id)
+            file = folder / f"{cell.name}.json"
             if file.is_file() and _holds(read_record(file), cell, scored_by):
                 continue
             tell(f"{number} of {len(cells)}: {cell.arm.name}, seed {cell.seed}")
-            record = self._do(grid, cell, project.id, on_event)
+            record = self._do(grid, cell, project.id, tell, on_event)
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(file, record.to_dict())
         return summarise_study(grid, read_records(folder))
 
-    def _do(self, grid: Grid, cell: Cell, project_id: str, on_event: Callable[[Event], None]) -> Record:
+    def _do(
+        self,
+        grid: Grid,
+        cell: Cell,
+        project_id: str,
+        tell: Callable[[str], None],
+        on_event: Callable[[Event], None],
+    ) -> Record:
         try:
             plan = self.planning.make(grid.project, cell.order)
-            run = self._find(project_id, grid.project, plan) or self.running.start(grid.project, plan)
-            if run.status is RunStatus.STOPPED or (
-                run.status is RunStatus.FINISHED and self.running.stale_steps(run.id)
-            ):
+            for note in plan_notes(plan):
+                tell(note)
+            run = self._find(project_id, grid.project, plan)
+            if run is None:
+                run = self.running.start(grid.project, plan)
+            elif run.status is RunStatus.FINISHED:
+                run = self._renew(run, cell)
+            elif run.status is RunStatus.STOPPED:
                 run = self.running.resume(run.id)
             run = self.running.wait(run.id, on_event)
             if run.status is not RunStatus.FINISHED:
@@ -81,6 +93,17 @@ class StudyService:
             return self._read(grid, cell, run)
         except TacitError as error:
             return _record(grid, cell, "failed", str(error))
+
+    def _renew(self, run: Run, cell: Cell) -> Run:
+        """A finished run that answers to what the project holds now: its stale steps, queries and labels."""
+        if self.running.stale_steps(run.id):
+            return self.running.resume(run.id)
+        counted = find_counted(run.plan, cell.arm.system).name
+        heldout = {query.id for query in self.context.queries.get(run.project_id, Split.HELDOUT)}
+        if heldout - {item.query_id for item in self.context.runs.answers(run.id, counted)}:
+            return self.running.rerun(run.id, counted)
+        self.running.score(run.id)
+        return run
 
     def _find(self, project_id: str, project_name: str, plan: Plan) -> Run | None:
         """A run of the same plan on the same selection, wherever it trained."""

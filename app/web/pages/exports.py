@@ -63,14 +63,16 @@ def build(frame: Frame) -> None:
     frame.fill_once([run], do.choices)
     frame.fill([state], do.state)
     chosen = [frame.project, run, stage]
+    parts = {"run": run, "stage": stage, "which": which, "form": student_as, "what": what, "repository": repository}
+    choice = NamedForm(parts, lambda named: Choice(**named))
     ready: dict[str, Any] = {
-        "inputs": [*chosen, which, student_as, what, repository],
+        "inputs": [frame.project, *choice.inputs],
         "outputs": [make, prepare, take, push, why],
     }
-    frame.fill_live(ready["outputs"], ready["inputs"][1:], do.ready)
+    frame.fill_live(ready["outputs"], choice.inputs, do.ready, choice)
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
     for part in (run.change, stage.change, which.input, student_as.input, what.input, repository.input):
-        part(frame.guard(do.ready), **ready, **last)
+        part(frame.guard(do.ready, choice), **ready, **last)
     run.change(frame.guard(do.stages), [frame.project, run], stage, show_progress="hidden", **frame.quiet)
     stage.change(frame.guard(do.show), chosen, [card, serve], show_progress="hidden", **frame.quiet)
     rows = NamedForm({"run": run, "dataset": which, "form": rows_as}, _read_rows)
@@ -112,6 +114,18 @@ def lay_forms(scope: Scope, label: str) -> gr.Dropdown:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What is chosen on the page, by which its buttons go."""
+
+    run: str | None
+    stage: str | None
+    which: str
+    form: str
+    what: str
+    repository: str | None
+
+
+@dataclass(frozen=True)
 class _Handlers:
     """What the page's events do; each is given the project and the run first."""
 
@@ -140,38 +154,29 @@ class _Handlers:
         return table_html(self.services.publish.made(project), "made and pushed")
 
     @only_guides
-    def ready(
-        self,
-        project: str,
-        run: str | None,
-        stage: str | None,
-        which: str,
-        form: str,
-        what: str,
-        repository: str | None,
-    ) -> list[Any]:
+    def ready(self, project: str, entered: Entered[Choice]) -> list[Any]:
         """Which buttons can do something now, and what the others lack."""
-        export = self.services.export
-        run_record = self._run(project, run) if run else None
-        selected = run_record is not None or export.is_selected(project)
-        trained = run_record is not None and bool(stage)
-        made = run_record is not None and bool(stage) and export.is_ready(run_record, str(stage), form)
-        data = selected if which == _SET else run_record is not None
-        pushed = run_record is not None and (
-            what == SET or (bool(stage) and export.is_ready(run_record, str(stage), what))
+        export, choice = self.services.export, entered.read()
+        run = self._run(project, choice.run) if choice.run else None
+        stage = choice.stage if run is not None else None
+        selected = run is not None or export.is_selected(project)
+        made = run is not None and bool(stage) and export.is_ready(run, str(stage), choice.form)
+        data = selected if choice.which == _SET else run is not None
+        pushed = run is not None and (
+            choice.what == SET or (bool(stage) and export.is_ready(run, str(stage), choice.what))
         )
         lacks = []
         if not selected:
             lacks.append("Nothing is selected yet: the page Select makes the set.")
-        if run_record is None:
+        if run is None:
             lacks.append("Rows of stages, and students, come with a run: the page Train starts one.")
-        elif not export.stages(run_record):
+        elif not export.stages(run):
             lacks.append("This run has trained no stage yet, so there is no student to take out.")
         elif not stage:
             lacks.append("Choose the stage whose student is taken out.")
         elif not made:
-            lacks.append(f"To be taken out as {EXPORTERS[form].title}, the student is to be prepared first.")
-        can = (data, trained and not made, made, pushed and is_repository(repository or ""))
+            lacks.append(f"To be taken out as {EXPORTERS[choice.form].title}, the student is to be prepared first.")
+        can = (data, bool(stage) and not made, made, pushed and is_repository(choice.repository or ""))
         return [*enable(*can), told_html(" ".join(lacks))]
 
     def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:

@@ -97,11 +97,6 @@ def make_handle(pid: int) -> str:
     return f"{pid} {started}"
 
 
-def find_pid(handle: str) -> int:
-    """The id of a handle's process."""
-    return int(handle.split()[0])
-
-
 def _find(handle: str) -> psutil.Process | None:
     """The process of a handle; None where it is gone, or a zombie, which is then let go."""
     pid, started = handle.split()
