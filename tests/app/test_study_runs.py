@@ -114,8 +114,10 @@ def test_what_is_no_record_or_no_grid_is_said_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"x\.json is no record"):
         read_records(tmp_path)
     (tmp_path / "grid.toml").write_text("[study")
-    with pytest.raises(InputError, match="no TOML file"):
+    with pytest.raises(InputError, match=r"is no TOML: .*line 1"):
         read_grid_file(tmp_path / "grid.toml")
+    with pytest.raises(InputError, match=r"there is no file .*nowhere\.toml"):
+        read_grid_file(tmp_path / "nowhere.toml")
     table = {"name": "s", "project": "p", "seeds": [1], "contrast": ["a", "b"]}
     with pytest.raises(ConfigError, match="loud"):
         read_grid({"study": {**table, "loud": 1}, "arms": []})

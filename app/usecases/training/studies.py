@@ -190,15 +190,16 @@ def read_grid_file(file: Path) -> Grid:
     """A grid from a TOML file.
 
     Raises:
-        InputError: if it can't be read as TOML.
+        InputError: if there is no such file, or it is no TOML.
         ConfigError: one line a wrong setting.
     """
     try:
-        return read_grid(tomllib.loads(file.read_text("utf-8")))
-    except (OSError, ValueError) as error:
-        if isinstance(error, TacitError):
-            raise
-        raise InputError(f"{file}: this is no TOML file that can be read: {error}") from error
+        data = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"there is no file {file} that can be read. Nothing was started.") from error
+    except ValueError as error:  # the parser's words name line and column
+        raise InputError(f"{file} is no TOML: {error}. Nothing was started.") from error
+    return read_grid(data)
 
 
 def read_record(file: Path) -> Record:
