@@ -7,17 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.recipe import SEED, Recipe
+from app.recipe import SEED, SELECTION, Puzzles, Recipe
 from app.services import Services
 from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import NotFound
 from engine.puzzles import Puzzle, generate_puzzles
+from engine.study import Grid
 from engine.tasks import DEFAULT_TASK
 from engine.values import Event, Query, RunStatus, Split, make_query
 from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run
+from storage.selections import StoredSelection
 
 Tell = Callable[[str], None]
 
@@ -39,15 +41,7 @@ def run_demo(services: Services, recipe: Recipe, tell: Tell, on_event: Callable[
         WorkerFailed: if a job ended before its time; the same command goes on from there.
     """
     started = time.monotonic()
-    project = open_project(services, recipe)
-    tell(
-        f"three scripted teachers answer {counted(recipe.queries, 'query')}, and {recipe.heldout} held-out ones "
-        "for comparison"
-    )
-    job = services.label.start(project.name, LabelOrder(splits=(Split.DISTILL, Split.HELDOUT)))
-    services.jobs.wait(job.id, on_event)
-    tell("rationales are embedded and selected")
-    selection = services.select.select(project.name, recipe.selection, on_event)
+    project, selection = prepare_puzzles(services, recipe, tell, on_event)
     auroc = services.calibrate.measure_scores(project.name)
     run = _open_run(services, project, recipe)
     tell(
@@ -57,25 +51,52 @@ def run_demo(services: Services, recipe: Recipe, tell: Tell, on_event: Callable[
     return DemoResult(run, time.monotonic() - started, dict(selection.counts), auroc)
 
 
-def open_project(services: Services, recipe: Recipe) -> Project:
-    """The recipe's project with its queries and teachers, made if it is not there yet."""
+def prepare_puzzles(
+    services: Services, puzzles: Puzzles, tell: Tell, on_event: Callable[[Event], None]
+) -> tuple[Project, StoredSelection]:
+    """A project of generated puzzles whose teachers have answered, with what is selected of it."""
+    project = open_project(services, puzzles)
+    tell(
+        f"three scripted teachers answer {counted(puzzles.queries, 'query')}, and {puzzles.heldout} held-out ones "
+        "for comparison"
+    )
+    job = services.label.start(project.name, LabelOrder(splits=(Split.DISTILL, Split.HELDOUT)))
+    services.jobs.wait(job.id, on_event)
+    tell("rationales are embedded and selected")
+    return project, services.select.select(project.name, SELECTION, on_event)
+
+
+def prepare_study(services: Services, grid: Grid, tell: Tell, on_event: Callable[[Event], None]) -> None:
+    """Make the project of a study that brings its own puzzles, unless it is there and selected from already."""
+    if grid.puzzles is None:
+        return
     try:
-        project = services.projects.get(recipe.project)
+        if services.select.is_selected(services.projects.get(grid.project).id):
+            return
     except NotFound:
-        config = ProjectConfig(name=recipe.project, task=DEFAULT_TASK, embedder="packaged")
+        tell(f"the project {grid.project} is made")
+    prepare_puzzles(services, Puzzles(grid.project, grid.puzzles.queries, grid.puzzles.heldout), tell, on_event)
+
+
+def open_project(services: Services, puzzles: Puzzles) -> Project:
+    """A project of puzzles with its queries and teachers, made if it is not there yet."""
+    try:
+        project = services.projects.get(puzzles.project)
+    except NotFound:
+        config = ProjectConfig(name=puzzles.project, task=DEFAULT_TASK, embedder="packaged")
         project = services.data.create_project(config)
-    train, heldout = make_puzzles(recipe)
-    puzzles = [(p, _query(p, Split.DISTILL)) for p in train] + [(p, _query(p, Split.HELDOUT)) for p in heldout]
-    golds = {query.id: puzzle.answer for puzzle, query in puzzles}
-    services.data.add_queries(project.id, [query for _, query in puzzles], golds)
+    train, heldout = make_puzzles(puzzles)
+    drawn = [(p, _query(p, Split.DISTILL)) for p in train] + [(p, _query(p, Split.HELDOUT)) for p in heldout]
+    golds = {query.id: puzzle.answer for puzzle, query in drawn}
+    services.data.add_queries(project.id, [query for _, query in drawn], golds)
     services.label.add_scripted_teachers(project.id)
     return project
 
 
-def make_puzzles(recipe: Recipe) -> tuple[list[Puzzle], list[Puzzle]]:
-    """Training and held-out puzzles of a recipe; no held-out text repeats a training one."""
-    train = generate_puzzles(recipe.queries, SEED)
-    heldout = generate_puzzles(recipe.heldout, SEED + 1, frozenset(puzzle.text for puzzle in train))
+def make_puzzles(puzzles: Puzzles) -> tuple[list[Puzzle], list[Puzzle]]:
+    """Training and held-out puzzles; no held-out text repeats a training one."""
+    train = generate_puzzles(puzzles.queries, SEED)
+    heldout = generate_puzzles(puzzles.heldout, SEED + 1, frozenset(puzzle.text for puzzle in train))
     return train, heldout
 
 

@@ -11,21 +11,26 @@ from engine.config import StudentConfig, TrainConfig
 from engine.plans import Plan
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
-from engine.selection.settings import SelectionConfig, dcrs
+from engine.selection.settings import dcrs
 
 SEED = 20261121
 _RATE = 1e-3
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Sizes and settings of one demo."""
+class Puzzles:
+    """A project of generated puzzles: how many there are to distill from, and how many are held out."""
 
     project: str
     queries: int
     heldout: int
+
+
+@dataclass(frozen=True)
+class Recipe(Puzzles):
+    """Sizes and settings of one demo."""
+
     plan: Plan
-    selection: SelectionConfig
 
 
 def _stage(epochs: float, batch_size: int = 8) -> TrainConfig:
@@ -38,14 +43,13 @@ def _student(generate_tokens: int) -> StudentConfig:
     return StudentConfig(generate_tokens=generate_tokens, generate_batch=48)
 
 
-_SELECTION = dcrs(threshold=0.95, disagreement="majority")
+SELECTION = dcrs(threshold=0.95, disagreement="majority")
 
 FULL = Recipe(
     project="demo",
     queries=300,
     heldout=204,
     plan=with_standard_kd(twt_plan(_student(96), (_stage(2, 4), _stage(1, 4), _stage(4, 4)), shots=3)),
-    selection=_SELECTION,
 )
 
 FAST = Recipe(
@@ -53,5 +57,4 @@ FAST = Recipe(
     queries=48,
     heldout=24,
     plan=with_standard_kd(twt_plan(_student(96), (_stage(1), _stage(1), _stage(2)), shots=2)),
-    selection=_SELECTION,
 )

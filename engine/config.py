@@ -41,10 +41,15 @@ def read_config(model: type[ConfigT], values: Mapping[str, Any], context: Mappin
 
 
 class TrainConfig(Config):
-    """One LoRA stage. Defaults are the paper's where it states them (rank, rate, batch, epochs, context)."""
+    """One LoRA stage. Defaults are the paper's where it states them (rank, rate, batch, epochs, context).
+
+    `tokens` are those that the student reads in training, of prompts and completions, without padding; as many updates
+    are made as come nearest to it.
+    """
 
     epochs: float = Field(4, gt=0)
     updates: int | None = Field(None, gt=0, description="overrides epochs")
+    tokens: int | None = Field(None, gt=0, description="overrides epochs and updates")
     learning_rate: float = Field(1e-5, gt=0)
     batch_size: int = Field(8, gt=0)
     max_tokens: int = Field(4096, gt=1)

@@ -97,10 +97,11 @@ def _reckon_stage(step: Train, measured: Mapping[str, Any], speed: float, equal:
     stand_in = DATASETS.get(step.dataset).stand_in
     rows = measured.get(step.dataset) or measured.get(stand_in) or next(iter(measured.values()))
     train = step.train
-    updates = (
-        equal or train.updates or math.ceil(train.epochs * rows["rows"] * (1 - train.validation) / train.batch_size)
-    )
-    tokens = updates * train.batch_size * rows["tokens"] / rows["rows"]
+    per_update = train.batch_size * rows["tokens"] / rows["rows"]
+    by_tokens = round(train.tokens / per_update) if train.tokens else 0
+    by_epochs = math.ceil(train.epochs * rows["rows"] * (1 - train.validation) / train.batch_size)
+    updates = max(1, equal or by_tokens or train.updates or by_epochs)
+    tokens = updates * per_update
     return StageForecast(
         name=step.name,
         rows=rows["rows"],

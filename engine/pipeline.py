@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from engine.budgets import RowSize
 from engine.compression import CHECK_PROMPTS, COMPRESSORS
 from engine.config import ReplaySource, TrainConfig
 from engine.datasets import DATASETS, Materials
@@ -27,6 +28,10 @@ STUDENT = "student"
 """The system as which the student writes rationales of its own."""
 VERSION = "2:"
 """Begins fingerprints of this kind. Those without it are of the first kind, which knew less of what a step reads."""
+
+
+CHARACTERS = 3
+"""Of a token, about: where rows are reckoned with and no tokenizer is at hand."""
 
 
 class Next(NamedTuple):
@@ -143,6 +148,8 @@ class Pipeline:
         if step.equal_updates_to:
             return self.count_updates(step.equal_updates_to)
         rows, _ = split_validation(self.training_rows(step), step.train.validation)
+        if step.train.tokens:
+            return max(1, round(step.train.tokens / step.train.batch_size * CHARACTERS / measure_rows(rows)))
         return step.train.updates or math.ceil(step.train.epochs * len(rows) / step.train.batch_size)
 
     def asks(self, step: Answer | Evaluate) -> list[StudentPrompt]:
@@ -183,7 +190,9 @@ class Pipeline:
         plan, student = self.plan, self.plan.student
         base = [student.model, student.revision]
         if isinstance(step, Train):
-            settings = step.train.model_dump(mode="json", exclude={"save_every", "loss"})
+            settings = step.train.model_dump(mode="json", exclude={"save_every", "loss", "tokens"})
+            if step.train.tokens is not None:
+                settings = settings | {"tokens": step.train.tokens, "epochs": None, "updates": None}
             if step.train.loss != TrainConfig().loss:  # results of before there were others stay what they are
                 settings["loss"] = step.train.loss
             if step.equal_updates_to:
@@ -216,6 +225,21 @@ class Pipeline:
         parts: list[object] = [settings, student, fingerprint_rows(self.training_rows(step))]
         parts += [self._first_fingerprint(self.plan.step(step.start))] if step.start else []
         return hash_id("step", *parts)
+
+
+def measure_rows(rows: Sequence[StageRow]) -> float:
+    """Characters of a row, prompt and completion, on average; 0 without rows."""
+    total = sum(len(row.completion) + sum(len(text) for _, text in row.prompt) for row in rows)
+    return total / len(rows) if rows else 0.0
+
+
+def measure_stages(pipeline: Pipeline) -> dict[str, RowSize]:
+    """What each train step fits, in rows and characters; where nobody compressed yet, of what stands in for it."""
+    sizes = {}
+    for step in pipeline.plan.trained:
+        rows = pipeline.rows(DATASETS.get(step.dataset).stand_in or step.dataset)
+        sizes[step.name] = RowSize(len(rows), measure_rows(rows))
+    return sizes
 
 
 def _share(rows: Sequence[StageRow], source: ReplaySource) -> list[StageRow]:

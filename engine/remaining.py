@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from engine.forecasts import UNTRAINED, Forecast
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 
+_CHARACTERS = 3
+"""Of a token, about."""
 _READING = 0.1
 """What reading a character costs against writing one."""
 
@@ -105,9 +107,10 @@ def _count_updates(plan: Plan, step: Train, sizes: Sizes, done: Done) -> int:
     if step.equal_updates_to:
         return sum(_count_updates(plan, s, sizes, done) for s in plan.trained if s.name in step.equal_updates_to)
     rows = sizes.rows[step.dataset] + sum(source.share * sizes.rows[source.dataset] for source in step.replay)
-    return step.train.updates or math.ceil(
-        step.train.epochs * rows * (1 - step.train.validation) / step.train.batch_size
-    )
+    train = step.train
+    if train.tokens:
+        return max(1, round(train.tokens * _CHARACTERS / _update_units(step, sizes)))
+    return train.updates or math.ceil(train.epochs * rows * (1 - train.validation) / train.batch_size)
 
 
 def _write(plan: Plan, step: Answer | Evaluate, sizes: Sizes, done: Done) -> float | None:

@@ -43,6 +43,16 @@ class StepState:
 
 
 @dataclass(frozen=True)
+class StepOf:
+    """A finished step of some run, and that run's folder."""
+
+    run_id: str
+    name: str
+    folder: str
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Sides:
     """Two systems that are compared, each a pair of the step that asked it and its name.
 
@@ -139,6 +149,30 @@ class Runs:
         values = [json.dumps(value) if column == "result" else value for column, value in changes.items()]
         with self._db.write() as writer:
             writer.run(f"UPDATE steps SET {names} WHERE run_id = ? AND name = ?", [*values, run_id, name])
+
+    def find_step(self, project_id: str, kind: str, fingerprint: str) -> StepOf | None:
+        """The newest finished step of a kind that a run of the project did itself from these inputs."""
+        row = self._db.row(
+            "SELECT s.run_id, s.name, u.folder, s.result FROM steps s JOIN runs u ON u.id = s.run_id "
+            "WHERE u.project_id = ? AND s.kind = ? AND s.fingerprint = ? AND s.status = 'finished' "
+            "AND s.job_id IS NOT NULL ORDER BY u.created_at DESC LIMIT 1",
+            [project_id, kind, fingerprint],
+        )
+        return StepOf(**{**row, "result": json.loads(row["result"])}) if row else None
+
+    def copy_step(self, source: tuple[str, str], target: tuple[str, str], system: str | None = None) -> None:
+        """Give a (run, step) the answers and metrics of another; `system`: under which name they are answered there."""
+        with self._db.write() as writer:
+            writer.run(
+                "INSERT OR REPLACE INTO answers SELECT * REPLACE (? AS run_id, ? AS step, "
+                "coalesce(?, system) AS system) FROM answers WHERE run_id = ? AND step = ?",
+                [*target, system, *source],
+            )
+            writer.run(
+                "INSERT OR REPLACE INTO metrics SELECT * REPLACE (? AS run_id, ? AS step) FROM metrics "
+                "WHERE run_id = ? AND step = ?",
+                [*target, *source],
+            )
 
     def reset_steps(self, run_id: str, names: Sequence[str]) -> None:
         """Queue steps again; their answers and metrics go, journals stay, and rationales stay as history."""

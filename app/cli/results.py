@@ -17,7 +17,7 @@ from app.usecases.selection.tallies import say_kept, say_notices
 from app.usecases.workspace.doctor import Finding
 from app.web.parts import span_text
 from engine.labelling.quote import Quote
-from engine.study import Contrast, StudyResult
+from engine.study_table import Contrast, StudyResult
 from engine.values.report import WHOLE, Difference, ReportRow
 from engine.wording import counted, verb
 

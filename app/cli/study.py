@@ -27,8 +27,9 @@ def study(
 
     from app.cli.console import EventBars, err
     from app.cli.results import show_study
+    from app.demo import prepare_study
     from app.usecases.training.studies import read_grid_file, read_records
-    from engine.study import summarise_study
+    from engine.study_table import summarise_study
 
     given = read_grid_file(grid)
     if table and records is not None:
@@ -39,5 +40,10 @@ def study(
             if table:
                 result = summarise_study(given, read_records(folder))
             else:
-                result = services.study.run(given, folder, lambda text: err.print(text, markup=False), bars)
+
+                def tell(text: str) -> None:
+                    err.print(text, markup=False)
+
+                prepare_study(services, given, tell, bars)
+                result = services.study.run(given, folder, tell, bars)
     show(as_json, asdict(result), lambda: show_study(result))

@@ -229,7 +229,10 @@ class Visitors:
             return False
         trained = self.services.reading.run_of(project, run).plan.trained
         trains = [step.train for step in trained if not step.equal_updates_to]
-        return all(train.updates is not None and train.updates <= _MOST_UPDATES for train in trains)
+        few = [
+            train.tokens is None and train.updates is not None and train.updates <= _MOST_UPDATES for train in trains
+        ]
+        return all(few)
 
     def _check_play(self, own: bool, values: Sequence[Any]) -> None:
         if len(str(values[1])) > _MOST_QUERY:

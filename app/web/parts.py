@@ -135,6 +135,7 @@ def _say_step(step: AnyStep) -> str:
     if isinstance(step, Train):
         epochs = f"{step.train.epochs:g} {'epoch' if step.train.epochs == 1 else 'epochs'}"
         size = counted(step.train.updates, "update") if step.train.updates else epochs
+        size = f"{step.train.tokens:,} training tokens" if step.train.tokens else size
         taught = DATASETS.get(step.dataset).title if step.dataset in DATASETS.names() else step.dataset
         size = "equal updates" if step.equal_updates_to else size
         return f"{step.name}: {taught}, {size}, rate {step.train.learning_rate:g}"

@@ -5,12 +5,14 @@ Knows tokenizers only by what they do (`apply_chat_template`, `encode`), so it n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from engine.config import TrainConfig
 from engine.datasets.rows import ChatText
 from engine.values import StageRow, hash_id
 
@@ -108,6 +110,20 @@ def order_rows(rows: int, batch: int, updates: int, seed: int) -> list[int]:
     epochs = -(-updates * batch // rows)
     order = np.concatenate([rng.permutation(rows) for _ in range(epochs)])
     return [int(row) for row in order[: updates * batch]]
+
+
+def count_updates(train: TrainConfig, lengths: Sequence[int], seed: int) -> int:
+    """How many updates a step makes over rows of these lengths in tokens, in the order of `order_rows`: at least one.
+
+    Where its settings give training tokens, as many as come nearest to them.
+    """
+    if train.tokens is None:
+        return train.updates or math.ceil(train.epochs * len(lengths) / train.batch_size)
+    rows, per_row = len(lengths), sum(lengths) / len(lengths)
+    most = math.ceil(train.tokens / per_row / train.batch_size) + math.ceil(rows / train.batch_size) + 1
+    order = order_rows(rows, train.batch_size, most, seed)
+    read = np.cumsum(np.array(lengths)[order].reshape(most, train.batch_size).sum(axis=1))
+    return int(np.abs(read - train.tokens).argmin()) + 1
 
 
 def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:

@@ -38,4 +38,4 @@ def _settle(pipeline: Pipeline, step: Train) -> TrainConfig:
     """The settings with the number of updates, where that is another steps'."""
     if not step.equal_updates_to:
         return step.train
-    return step.train.model_copy(update={"updates": pipeline.count_updates(step.equal_updates_to)})
+    return step.train.model_copy(update={"updates": pipeline.count_updates(step.equal_updates_to), "tokens": None})

@@ -18,7 +18,7 @@ from transformers import TrainerState, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from engine.config import StudentConfig, TrainConfig
-from engine.datasets.encode import IGNORED, Encoded, order_rows, split_validation
+from engine.datasets.encode import IGNORED, Encoded, count_updates, order_rows, split_validation
 from engine.errors import StateError
 from engine.inference.writer import Device, load_base, load_tokenizer, pick_device
 from engine.losses import LOSSES, Loss
@@ -162,7 +162,7 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     rows = _encode_rows(job, tokenizer)
     sink.emit("rows", step=job.name, train=len(rows.train), validation=len(rows.validation), dropped=rows.dropped)
     model = open_adapter(job, device)
-    updates = job.train.updates or math.ceil(job.train.epochs * len(rows.train) / job.train.batch_size)
+    updates = count_updates(job.train, [len(row.input_ids) for row in rows.train], job.student.seed)
     order = order_rows(len(rows.train), job.train.batch_size, updates, job.student.seed)
     per_update = sum(len(rows.train[index].input_ids) for index in order) / updates
     by_part = LOSSES.get(job.train.loss).by_part

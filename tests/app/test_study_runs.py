@@ -19,7 +19,8 @@ from engine.errors import ConfigError, InputError
 from engine.plans import make_plan
 from engine.plans.order import PlanOrder
 from engine.selection.settings import NONE
-from engine.study import list_cells, read_grid, summarise_study
+from engine.study import list_cells, read_grid
+from engine.study_table import summarise_study
 from engine.values import Split, make_query
 from tests.fakes.student_worker import StudentBackend
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError, InputError
-from engine.study import Arm, Grid, Record, correct_holm, list_cells, read_grid, summarise_study
+from engine.study import Arm, Grid, Record, list_cells, read_grid
+from engine.study_table import correct_holm, summarise_study
 
 GRID = Grid(
     name="s",

@@ -13,6 +13,7 @@ from app.usecases.compression.compressions import AGAIN, CompressService
 from app.usecases.evaluation.scores import SCORE, submit_score
 from app.usecases.selection.selections import SelectService
 from app.usecases.training.materials import StageBuilder
+from app.usecases.training.sharing import take_over
 from app.usecases.workspace.context import POLL_S, Context
 from engine.errors import StateError, TacitError, WorkerFailed
 from engine.jobs.backends import BACKENDS
@@ -41,8 +42,11 @@ class RunService:
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held where a run goes on, so that two who press at once don't both start its next step."""
 
-    def start(self, project_name: str, plan: Plan) -> Run:
+    def start(self, project_name: str, plan: Plan, share: bool = False) -> Run:
         """Start a run of a plan, on the plan's own selection or else the project's newest.
+
+        With `share` it takes over from earlier runs of the project what they made of equal inputs, up to the first
+        compressing.
 
         Raises:
             ConfigError: as `check`, or if the student can't be had.
@@ -59,6 +63,8 @@ class RunService:
             folder.mkdir(parents=True)
             run = Run(run_id, project.id, selection.id, plan, str(folder), RunStatus.RUNNING, "")
             self.context.runs.add(run)
+        if share:
+            take_over(self.context, run)
         self.advance(run)
         return run
 

@@ -11,18 +11,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from app.usecases.evaluation.scores import hash_labels
 from app.usecases.exports.cards import public_name
+from app.usecases.training.materials import StageBuilder
 from app.usecases.training.plans import PlanService, plan_notes
 from app.usecases.training.runs import RunService
+from app.usecases.training.sharing import TAKEN_FROM
 from app.usecases.workspace.context import Context
+from engine.budgets import BUDGETS
 from engine.errors import InputError, TacitError
 from engine.lines import write_atomically
+from engine.pipeline import measure_stages
 from engine.plans import Evaluate, Plan, make_plan
-from engine.study import FINISHED, Cell, Grid, Record, StudyResult, list_cells, read_grid, summarise_study
+from engine.study import FINISHED, Cell, Grid, Record, list_cells, read_grid
+from engine.study_table import StudyResult, summarise_study
 from engine.values import LOCAL, Event, RunStatus, Split
 from storage.runs import Run
 
+_MOST_POINTS = 50
 _PACKAGES = ("tacit-studio", "torch", "transformers", "peft", "trl")
 
 
@@ -55,8 +63,8 @@ class StudyService:
         """
         project = self.context.projects.get(grid.project)
         cells = list_cells(grid)
-        for cell in cells[: len(grid.arms)]:
-            find_counted(make_plan(cell.order), cell.arm.system)  # said before anything is trained
+        for cell in cells[: len(grid.arms)]:  # said before anything is trained
+            find_counted(make_plan(cell.order), cell.arm.system)
         scored_by = hash_labels(self.context, project.id)
         for number, cell in enumerate(cells, 1):
             file = folder / f"{cell.name}.json"
@@ -77,12 +85,12 @@ class StudyService:
         on_event: Callable[[Event], None],
     ) -> Record:
         try:
-            plan = self.planning.make(grid.project, cell.order)
+            plan = self.make_plan(grid.project, cell)
             for note in plan_notes(plan):
                 tell(note)
             run = self._find(project_id, grid.project, plan)
             if run is None:
-                run = self.running.start(grid.project, plan)
+                run = self.running.start(grid.project, plan, share=True)
             elif run.status is RunStatus.FINISHED:
                 run = self._renew(run, cell)
             elif run.status is RunStatus.STOPPED:
@@ -93,6 +101,22 @@ class StudyService:
             return self._read(grid, cell, run)
         except TacitError as error:
             return _record(grid, cell, "failed", str(error))
+
+    def make_plan(self, project_name: str, cell: Cell) -> Plan:
+        """The plan of a cell, within the study's budget.
+
+        Raises:
+            ConfigError: if a name is unknown, or the budget is too small.
+            NotFound: if nothing was selected yet.
+        """
+        plan = self.planning.make(project_name, cell.order)
+        if cell.budget is None:
+            return plan
+        project = self.context.projects.get(project_name)
+        selection = self.running.selecting.select_for(project_name, plan)
+        pretended = Run("", project.id, selection.id, plan, "", RunStatus.WAITING, "")
+        pipeline = StageBuilder(self.context, pretended).pipeline
+        return BUDGETS.get(cell.budget.kind).apply(plan, cell.budget.amount, measure_stages(pipeline))
 
     def _renew(self, run: Run, cell: Cell) -> Run:
         """A finished run that answers to what the project holds now: its stale steps, queries and labels."""
@@ -133,12 +157,35 @@ class StudyService:
             "plan": _public(run.plan),
             "selection": run.plan.selection.fingerprint if run.plan.selection else run.selection_id,
             "fingerprints": {state.name: state.fingerprint for state in states},
+            "shared": {s.name: s.result[TAKEN_FROM] for s in states if TAKEN_FROM in s.result},
+            "systems": self._sum_up_systems(run),
+            "curves": {train.name: self._read_curve(run, train.name) for train in run.plan.trained},
             "updates": {s.name: s.result["updates"] for s in states if "updates" in s.result},
             "training_tokens": {s.name: s.result["tokens"] for s in states if "tokens" in s.result},
             "device_seconds": self.context.runs.device_seconds(run.id),
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         }
         return _record(grid, cell, FINISHED, "", step.system, answers, facts)
+
+    def _sum_up_systems(self, run: Run) -> dict[str, dict[str, float]]:
+        """Every student that the plan scored: how many of how many are right, and mean output tokens."""
+        systems = {}
+        for step in run.plan.evaluated:
+            items = [item for item in self.context.runs.answers(run.id, step.name) if item.correct is not None]
+            if items:
+                tokens = sum(item.tokens for item in items) / len(items)
+                right = sum(bool(item.correct) for item in items)
+                systems[step.system] = {"right": right, "n": len(items), "tokens": round(tokens, 3)}
+        return systems
+
+    def _read_curve(self, run: Run, step: str) -> list[tuple[int, float]]:
+        """(update, loss) of a train step; each loss is the mean since the one before, 50 at most."""
+        rows = [row for row in self.context.runs.metrics(run.id, step) if row["name"] == "loss"]
+        blocks = np.array_split(np.arange(len(rows)), min(_MOST_POINTS, len(rows))) if rows else []
+        return [
+            (int(rows[block[-1]]["update_no"]), round(float(np.mean([rows[place]["value"] for place in block])), 5))
+            for block in blocks
+        ]
 
 
 def _holds(record: Record, cell: Cell, scored_by: str) -> bool:

@@ -1,0 +1,88 @@
+"""What a budget is: how much every arm of a comparison may take, and how a plan's stages share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from engine.config import TrainConfig
+from engine.errors import ConfigError
+from engine.plans import Plan, Train
+from engine.registry import Registry
+
+
+class RowSize(NamedTuple):
+    """Of what a train step fits: how many rows, and characters of a row, prompt and completion, on average."""
+
+    rows: int
+    characters: float
+
+
+Sizes = Mapping[str, RowSize]
+"""By name of a train step. Where its rows are not known yet, of those that stand in for them."""
+
+
+@dataclass(frozen=True)
+class BudgetKind:
+    """Something of which all arms of a study take equally much.
+
+    Attributes:
+        title: what it is, as a person reads it.
+        help: one line on how a plan is made to take so much.
+        apply: the plan that takes `amount` of it.
+    """
+
+    title: str
+    help: str
+    apply: Callable[[Plan, int, Sizes], Plan]
+
+
+BUDGETS: Registry[BudgetKind] = Registry("budgets", "budget")
+
+
+def split_amount(amount: int, shares: Sequence[float]) -> list[int]:
+    """Whole parts of an amount in proportion to shares, which sum to it; each at least 1.
+
+    Raises:
+        ConfigError: if the amount is less than the number of shares.
+    """
+    if amount < len(shares):
+        raise ConfigError(f"a budget of {amount:,} is too small for {len(shares)} stages")
+    left, rest, parts = amount, sum(shares), []
+    for place, share in enumerate(shares):
+        most = left - (len(shares) - place - 1)
+        part = min(most, max(1, round(left * share / rest))) if rest > 0 else most
+        parts.append(part)
+        left, rest = left - part, rest - share
+    parts[-1] += left
+    return parts
+
+
+def own_stages(plan: Plan) -> list[Train]:
+    """The train steps whose length is their own, not that of others.
+
+    Raises:
+        ConfigError: if the plan trains nothing.
+    """
+    stages = [step for step in plan.trained if not step.equal_updates_to]
+    if not stages:
+        raise ConfigError(f"the plan {plan.name} trains nothing, so no budget fits it")
+    return stages
+
+
+def count_planned(step: Train, size: RowSize) -> float:
+    """Rows that a step would read by its own settings, with those read again."""
+    train = step.train
+    return train.updates * train.batch_size if train.updates else train.epochs * size.rows
+
+
+def replace_settings(plan: Plan, settings: Mapping[str, TrainConfig]) -> Plan:
+    """The plan with other settings of some train steps, by name."""
+    steps = tuple(
+        step.model_copy(update={"train": settings[step.name]})
+        if isinstance(step, Train) and step.name in settings
+        else step
+        for step in plan.steps
+    )
+    return plan.model_copy(update={"steps": steps})

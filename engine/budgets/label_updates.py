@@ -1,0 +1,15 @@
+"""Equal label updates: of the last stage, which makes the student that answers; stages before it come on top."""
+
+from __future__ import annotations
+
+from engine.budgets.base import BUDGETS, BudgetKind, Sizes, own_stages, replace_settings
+from engine.plans import Plan
+
+
+def apply(plan: Plan, amount: int, sizes: Sizes) -> Plan:
+    """The plan whose last stage makes so many updates; the others are as they were ordered."""
+    last = own_stages(plan)[-1]
+    return replace_settings(plan, {last.name: last.train.model_copy(update={"updates": amount, "tokens": None})})
+
+
+BUDGETS.add("label-updates", BudgetKind("updates of the last stage", "Stages before it come on top.", apply))
