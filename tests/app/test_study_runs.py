@@ -31,6 +31,7 @@ project = "p"
 seeds = [1, 2]
 contrast = ["first", "kd"]
 order = { preset = "smoke" }
+budget = { kind = "updates", amount = 4 }
 
 [[arms]]
 name = "kd"
@@ -75,6 +76,16 @@ def test_a_study_leaves_records_goes_on_and_is_checked_without_a_workspace(servi
     assert runs == 4, "an arm that can't be started leaves no run"
     record = json.loads((folder / "kd-2.json").read_text("utf-8"))
     assert record["facts"]["plan"]["student"]["seed"] == 2 and record["facts"]["versions"]["torch"]
+    facts = record["facts"]
+    assert set(facts["shared"]) == {"vanilla", "vanilla-fewshot"}, "what does not hang on the seed is written once"
+    assert set(facts["shared"].values()) == {json.loads((folder / "kd-1.json").read_text("utf-8"))["facts"]["run"]}
+    assert facts["systems"]["vanilla"]["n"] == 6 and facts["curves"]["standard-kd"][-1] == [4, 0.5]
+    assert [step["train"]["updates"] for step in facts["plan"]["steps"] if step["kind"] == "train"] == [4]
+    assert {(p.arm, p.system, p.counts) for p in result.points if p.arm == "kd"} == {
+        ("kd", "vanilla", False),
+        ("kd", "vanilla-fewshot", False),
+        ("kd", "standard-kd", True),
+    }
     assert str(tmp_path) not in json.dumps(record), "nothing of this machine goes to a stranger"
     (folder / "kd-1.json").unlink()
     again = services.study.run(grid, folder, said.append)

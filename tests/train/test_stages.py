@@ -103,6 +103,12 @@ def test_rows_over_the_limit_are_dropped_and_counted_never_cut(tiny_student: Pat
     assert ("rows", {"step": "stage1", "train": 8, "validation": 0, "dropped": 1}) in sink.events
 
 
+def test_a_stage_ends_where_its_training_tokens_do(tiny_student: Path, tmp_path: Path) -> None:
+    rows = rationale_rows(TASK, examples(8))
+    result = run(stage(tmp_path, "stage1", rows, tiny_student, updates=None, tokens=3_000, batch_size=2))
+    assert result.finished and abs(result.tokens - 3_000) < 2 * 600 and result.updates > 1
+
+
 def test_a_stage_without_a_fitting_row_says_so(tiny_student: Path, tmp_path: Path) -> None:
     rows = rationale_rows(TASK, examples(2))
     with pytest.raises(StateError, match="no row of 2 fits into 10 tokens"):
