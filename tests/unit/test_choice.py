@@ -38,6 +38,7 @@ def test_a_query_is_shown_with_its_lettered_choices() -> None:
         *("B) Pear Tree", "B: pear tree.", "pear tree", "Pear  Tree.", "PEAR-TREE", "B pear tree", "B\npear tree"),
         *("B. pear tree, because it bears pears", "Ｂ) pear tree", "choice b) pear tree", "option (B)", "Option B"),
         *("a pear tree", "the pear tree.", "The Pear Tree"),
+        *("pear tree, as being a tree means that", "Pear tree, for nothing else is one", "B, as nothing else is one"),
     ],
 )
 def test_every_way_to_write_a_choice_means_its_letter(label: str) -> None:
