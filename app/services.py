@@ -23,7 +23,7 @@ from app.usecases.labelling.quotes import QuoteService
 from app.usecases.playground.answers import PLAY, PlayService
 from app.usecases.projects.copies import CarryService
 from app.usecases.projects.lookup import ProjectService
-from app.usecases.projects.status import StandingService
+from app.usecases.projects.status import STUDY, StandingService
 from app.usecases.selection.calibration import CalibrateService
 from app.usecases.selection.overviews import SurveyService
 from app.usecases.selection.queries import BrowseService
@@ -38,6 +38,7 @@ from app.usecases.training.remaining import RemainingService
 from app.usecases.training.run_reports import ReadService
 from app.usecases.training.runs import RunService
 from app.usecases.training.studies import StudyService
+from app.usecases.training.study_quotes import StudyQuoteService
 from app.usecases.workspace.context import Context, open_context
 from app.usecases.workspace.jobs import JobService
 from app.usecases.workspace.upkeep import KeepService
@@ -74,6 +75,7 @@ class Services:
     review: ReviewService
     plan: PlanService
     study: StudyService
+    study_quote: StudyQuoteService
     forecast: ForecastService
     watch: WatchService
     compare: CompareService
@@ -118,6 +120,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         "probe": services.teachers.run_probe,
         PLAY: services.play.run_play,
         PUSH: services.publish.run_push,
+        STUDY: services.study.run_study,
     }
     context.supervisor = Supervisor(
         context.jobs,
@@ -150,6 +153,7 @@ def _compose(context: Context) -> Services:
     run, exporting = RunService(context, compressing, selecting), ExportService(context)
     planning, forecasting = PlanService(context), ForecastService(context, selecting)
     remaining = RemainingService(context, forecasting)
+    studying = StudyService(context, planning, run)
     return Services(
         context=context,
         projects=ProjectService(context),
@@ -174,7 +178,8 @@ def _compose(context: Context) -> Services:
         compress=compressing,
         review=ReviewService(context),
         plan=planning,
-        study=StudyService(context, planning, run),
+        study=studying,
+        study_quote=StudyQuoteService(context, studying, forecasting),
         forecast=forecasting,
         watch=WatchService(context, remaining),
         compare=CompareService(context),

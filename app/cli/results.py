@@ -14,10 +14,21 @@ from app.usecases.data.words import tell_outputs, tell_queries
 from app.usecases.evaluation.report_lines import difference_lines, kinds_lines, report_lines
 from app.usecases.selection.calibration import Fitted, Measured, say_fitted, say_measured
 from app.usecases.selection.tallies import say_kept, say_notices
+from app.usecases.training.study_lines import (
+    arm_rows,
+    contrast_rows,
+    kind_rows,
+    quote_rows,
+    say_budget,
+    say_result,
+    tell_study_quote,
+)
+from app.usecases.training.study_quotes import StudyQuote
 from app.usecases.workspace.doctor import Finding
 from app.web.parts import span_text
 from engine.labelling.quote import Quote
-from engine.study_table import Contrast, StudyResult
+from engine.study import Grid
+from engine.study_table import StudyResult
 from engine.values.report import WHOLE, Difference, ReportRow
 from engine.wording import counted, verb
 
@@ -50,43 +61,21 @@ def _say(line: str) -> None:
     out.print(Text(plain(line)), soft_wrap=True)
 
 
-def show_study(result: StudyResult) -> None:
-    """The table of a study, its contrasts, and what is missing of it."""
-    arms = [
-        {
-            "arm": arm.arm,
-            "seeds": arm.seeds,
-            "failed": arm.failed,
-            "n": arm.n,
-            "score": f"{arm.score:.3f}",
-            "95%": f"{arm.low:.3f}-{arm.high:.3f}",
-            "tokens": f"{arm.tokens:.1f}",
-        }
-        for arm in result.arms
-    ]
-    print_table("arms, over seeds and queries", arms)
-    kinds = [{"arm": a.arm, **{kind: f"{score:.2f}" for kind, score in a.by_kind.items()}} for a in result.arms]
-    if any(len(row) > 2 for row in kinds):
-        print_table("score by kind", kinds)
-    contrasts = [
-        {
-            "first": contrast.first,
-            "minus": contrast.second,
-            "difference": f"{contrast.difference:+.3f} [{contrast.low:+.3f}, {contrast.high:+.3f}]",
-            "p": "-" if contrast.p is None else f"{contrast.p:.4f}",
-            "corrected": _say_corrected(contrast),
-        }
-        for contrast in result.contrasts
-    ]
-    print_table("differences on the same queries; the others corrected by Holm's method", contrasts)
-    for line in result.missing:
+def show_study(grid: Grid, result: StudyResult) -> None:
+    """The table of a study, its contrasts, what is missing of it, and what the chosen contrast says."""
+    print_table("arms, over seeds and queries", arm_rows(result))
+    if kind_rows(result):
+        print_table("score by kind", kind_rows(result))
+    print_table("differences on the same queries; the others corrected by Holm's method", contrast_rows(result))
+    for line in (*result.missing, say_budget(grid), say_result(grid, result)):
         _say(line)
 
 
-def _say_corrected(contrast: Contrast) -> str:
-    if contrast.chosen:
-        return "chosen beforehand"
-    return "-" if contrast.p_holm is None else f"{contrast.p_holm:.4f}"
+def show_study_quote(quote: StudyQuote) -> None:
+    """What a study would take: by arm, and in all."""
+    print_table("what each arm takes, all seeds together", quote_rows(quote))
+    for line in tell_study_quote(quote):
+        _say(line)
 
 
 def show_resembling(pairs: Sequence[Resembling]) -> None:

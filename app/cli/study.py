@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.options import DEFAULT_WORKSPACE, Json, Workspace, open_workspace, show
+
+if TYPE_CHECKING:
+    from engine.study import Grid
 
 
 def study(
@@ -16,6 +19,9 @@ def study(
         Path | None, typer.Option(help="Folder of records, one file a run; studies/NAME of the workspace if left out.")
     ] = None,
     table: Annotated[bool, typer.Option("--table", help="Start nothing: the table of the records there are.")] = False,
+    quote: Annotated[
+        bool, typer.Option("--quote", help="Start nothing: measure each arm for a moment, and say what all would take.")
+    ] = False,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
@@ -28,10 +34,13 @@ def study(
     from app.cli.console import EventBars, err
     from app.cli.results import show_study
     from app.demo import prepare_study
-    from app.usecases.training.studies import read_grid_file, read_records
+    from app.usecases.training.study_files import read_grid_file, read_records
     from engine.study_table import summarise_study
 
     given = read_grid_file(grid)
+    if quote:
+        _quote(given, as_json, workspace)
+        return
     if table and records is not None:
         result = summarise_study(given, read_records(records))
     else:
@@ -46,4 +55,22 @@ def study(
 
                 prepare_study(services, given, tell, bars)
                 result = services.study.run(given, folder, tell, bars)
-    show(as_json, asdict(result), lambda: show_study(result))
+    show(as_json, asdict(result), lambda: show_study(given, result))
+
+
+def _quote(grid: Grid, as_json: bool, workspace: Path) -> None:
+    """Say what a study would take."""
+    from dataclasses import asdict
+
+    from app.cli.console import EventBars, err
+    from app.cli.results import show_study_quote
+    from app.demo import prepare_study
+
+    def tell(text: str) -> None:
+        err.print(text, markup=False)
+
+    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+        prepare_study(services, grid, tell, bars)
+        quoted = services.study_quote.quote(grid, tell)
+    data = asdict(quoted) | {"seconds": quoted.seconds, "cost": quoted.cost}
+    show(as_json, data, lambda: show_study_quote(quoted))

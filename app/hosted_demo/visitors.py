@@ -170,7 +170,7 @@ class Visitors:
     def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
         """Without what is of all projects."""
         first = [replace(mark, name=WELCOME, number="") for mark in marks if mark.path == "/"]
-        return first + [mark for mark in marks if mark.path not in ("/", "/jobs")]
+        return first + [mark for mark in marks if mark.path not in ("/", "/jobs", "/study")]
 
     def choose_systems(self, project: Project, systems: dict[str, str]) -> dict[str, str]:
         """Teachers answer in one's own copy: what they say costs, and stands on a ledger."""

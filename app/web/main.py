@@ -20,6 +20,7 @@ from app.web.pages import (
     playground,
     projects,
     select,
+    study,
     teachers,
     train,
     welcome,
@@ -36,7 +37,7 @@ _PAGES = (
     ("Playground", "/playground", playground.build),
     ("Exports", "/exports", exports.build),
 )
-_ALL = (*_PAGES, ("Jobs and spend", "/jobs", jobs.build))
+_ALL = (*_PAGES, ("Study", "/study", study.build), ("Jobs and spend", "/jobs", jobs.build))
 PATHS = ("", *(path.removeprefix("/") for _, path, _ in _ALL))
 """Where the pages of one's own studio are, in the order of the work; the first holds the projects."""
 _KEEP_UPLOADS_S = (600, 3600)

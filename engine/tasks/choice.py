@@ -25,7 +25,8 @@ _ARTICLE = re.compile(r"\A(?:a|[Aa]n|[Tt]he)\s+(?=\w)")
 _PLACED = re.compile(r"\A(?:in|at|on|to|into|from|inside|by|with|for|of)\s+(?=\w)", re.IGNORECASE)
 _ANOTHER = re.compile(r"[(\[]?\b([A-Za-z0-9])[)\]]")
 _REASON = re.compile(
-    r"[,;:.\s]*(?:\b(?:because|since|due to|as (?:it|they|this|that|he|she|the|a|an)|(?:(?<=,\s)|\A)(?:as|for|so|which))\b)",
+    r"[,;:.\s]*(?:\b(?:because|since|due to|as (?:it|they|this|that|he|she|the|a|an)"
+    r"|(?:(?<=,\s)|\A)(?:as|for|so|which))\b)",
     re.IGNORECASE,
 )
 _CONFIRMED = re.compile(

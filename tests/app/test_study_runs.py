@@ -14,7 +14,8 @@ from app.cli.main import app
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services, open_services
-from app.usecases.training.studies import find_counted, read_grid_file, read_records
+from app.usecases.training.studies import find_counted
+from app.usecases.training.study_files import read_grid_file, read_records
 from engine.errors import ConfigError, InputError
 from engine.plans import make_plan
 from engine.plans.order import PlanOrder

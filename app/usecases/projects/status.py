@@ -18,6 +18,8 @@ from storage.projects import Project
 
 _FEW = 5
 """Replies from which on a pace can be told."""
+STUDY = "study"
+"""The kind of a study's job."""
 _NAME = 11
 """Characters of a student's name that fit on the rail beside its score."""
 _AFTER_S = 5.0
@@ -86,6 +88,7 @@ class StandingService:
             self._compress_mark(project),
             Mark("Train", "/train", _run_state([run.status for run in runs]), _count(len(runs), "run")),
             self._evaluate_mark(project),
+            self._study_mark(project),
             self._play_mark(project),
             self._export_mark(project),
             Mark("Jobs and spend", "/jobs", "running" if self._jobs() else "todo", ""),
@@ -130,6 +133,12 @@ class StandingService:
             return "nothing to ship yet"
         name = verdict.ship if len(verdict.ship) <= _NAME else f"{verdict.ship[: _NAME - 1]}…"
         return f"{name} {scores[verdict.ship]:.2f}"
+
+    def _study_mark(self, project: Project) -> Mark:
+        jobs = [job for job in self.context.jobs.jobs_of(project.id) if job.kind == STUDY]
+        names = {job.spec["study"] for job in jobs}
+        state: State = "running" if any(not job.status.over for job in jobs) else "done" if names else "todo"
+        return Mark("Study", "/study", state, counted(len(names), "study", "studies") if names else "")
 
     def _play_mark(self, project: Project) -> Mark:
         votes = self.context.votes.count(project.id)

@@ -323,14 +323,22 @@ class RunService:
             and builder.pipeline.is_stale(step, states[step.name].fingerprint)
         ]
 
-    def wait(self, run_id: str, on_event: Callable[[Event], None] = lambda event: None) -> Run:
-        """Wait until a run is finished, waiting or stopped, telling the events of its jobs.
+    def wait(
+        self,
+        run_id: str,
+        on_event: Callable[[Event], None] = lambda event: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Run:
+        """Wait until a run is finished, waiting or stopped, telling the events of its jobs; asked to `stop`, cancel it.
 
         Raises:
             WorkerFailed: if it stopped.
         """
         seen: dict[str, int] = {}
         while True:
+            if stop():
+                self.cancel(run_id)
+                return self.wait_over(run_id)
             run = self.context.runs.get(run_id)
             for job in reversed(self.context.jobs.jobs_of(run.project_id)):
                 if job.run_id == run.id:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import platform
-import tomllib
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,23 +16,33 @@ import numpy as np
 
 from app.usecases.evaluation.scores import hash_labels
 from app.usecases.exports.cards import public_name
+from app.usecases.projects.status import STUDY
 from app.usecases.training.materials import StageBuilder
 from app.usecases.training.plans import PlanService, plan_notes
 from app.usecases.training.runs import RunService
 from app.usecases.training.sharing import TAKEN_FROM
+from app.usecases.training.study_files import GRID, keep_grid, list_grids, read_record, read_records, take_in_records
 from app.usecases.workspace.context import Context
 from engine.budgets import BUDGETS
-from engine.errors import InputError, TacitError
+from engine.config import read_config
+from engine.errors import InputError, NotFound, StateError, TacitError
+from engine.jobs.events import EventLog
 from engine.lines import write_atomically
 from engine.pipeline import measure_stages
 from engine.plans import Evaluate, Plan, make_plan
-from engine.study import FINISHED, Cell, Grid, Record, list_cells, read_grid
+from engine.study import FINISHED, Cell, Grid, Record, list_cells
 from engine.study_table import StudyResult, summarise_study
-from engine.values import LOCAL, Event, RunStatus, Split
+from engine.values import LOCAL, Event, Job, RunStatus, Split
 from storage.runs import Run
 
+FOLDER = "studies"
+"""In the workspace: a folder a study."""
 _MOST_POINTS = 50
 _PACKAGES = ("tacit-studio", "torch", "transformers", "peft", "trl")
+
+
+class _Closed(Exception):
+    """The app is being closed: runs go on by themselves."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +52,97 @@ class StudyService:
     context: Context
     planning: PlanService
     running: RunService
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def folder(self, grid: Grid) -> Path:
         """Where a study's records lie, if nothing else is said."""
-        return self.context.workspace / "studies" / grid.name
+        return self.context.workspace / FOLDER / grid.name
+
+    def grids(self, project_name: str) -> list[Grid]:
+        """The studies of a project that the workspace keeps, the last changed first."""
+        return [grid for grid in list_grids(self.context.workspace / FOLDER) if grid.project == project_name]
+
+    def find(self, project_name: str, name: str) -> Grid:
+        """A study of a project.
+
+        Raises:
+            NotFound: if the workspace keeps none of that name.
+        """
+        for grid in self.grids(project_name):
+            if grid.name == name:
+                return grid
+        raise NotFound(f"the project {project_name!r} has no study {name!r}")
+
+    def table(self, grid: Grid) -> StudyResult:
+        """The table of what there is.
+
+        Raises:
+            InputError: if records contradict each other.
+        """
+        return summarise_study(grid, read_records(self.folder(grid)))
+
+    def records(self, grid: Grid) -> list[Record]:
+        """The records of a study, by name."""
+        return read_records(self.folder(grid))
+
+    def take_in(self, grid: Grid, files: Sequence[Path]) -> int:
+        """Take records of another machine in; how many are new. Raises as `take_in_records`."""
+        return take_in_records(self.folder(grid), grid, files)
+
+    def start(self, grid: Grid) -> Job:
+        """Run what is left of a study in the background; the workspace keeps its grid.
+
+        Raises:
+            StateError: if it is running, or another study of that name is kept by another project.
+            NotFound, ConfigError, InputError: as `run`.
+        """
+        project = self.context.projects.get(grid.project)
+        with self.lock:
+            if self.running_job(grid) is not None:
+                raise StateError(f"the study {grid.name} is running already")
+            file = self.folder(grid) / GRID
+            if file.is_file() and grid.name not in {other.name for other in self.grids(grid.project)}:
+                raise StateError(f"another project has a study {grid.name}; give this one another name")
+            self.check(grid)
+            keep_grid(self.folder(grid), grid)
+            return self.context.submit(project.id, STUDY, {"study": grid.name, "grid": grid.model_dump(mode="json")})
+
+    def running_job(self, grid: Grid) -> Job | None:
+        """The job that runs a study now."""
+        jobs = self.context.jobs.unfinished_jobs()
+        return next((job for job in jobs if job.kind == STUDY and job.spec["study"] == grid.name), None)
+
+    def cancel(self, grid: Grid) -> None:
+        """Stop a study and the run it is at; what is recorded stays."""
+        job = self.running_job(grid)
+        if job is not None:
+            self.context.watch.cancel(job.id)
+
+    async def run_study(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        """The coroutine of a study's job. Cancelled, it cancels the run it is at; closed with the app, it leaves it."""
+        grid = read_config(Grid, job.spec["grid"])
+        total = len(list_cells(grid))
+
+        def tell(text: str) -> None:
+            done = sum(file.name != GRID for file in self.folder(grid).glob("*.json"))
+            log.emit("progress", step=text, done=done, of=total)
+
+        def is_stopped() -> bool:
+            if stop() and self.context.jobs.get_job(job.id).cancel_at is None:
+                raise _Closed
+            return stop()
+
+        with suppress(_Closed):
+            await asyncio.to_thread(self.run, grid, self.folder(grid), tell, lambda event: None, is_stopped)
+
+    def check(self, grid: Grid) -> None:
+        """Whether every arm can be made, and scores the student that counts: said before anything is trained.
+
+        Raises:
+            ConfigError, InputError: what of an arm can't be.
+        """
+        for cell in list_cells(grid)[: len(grid.arms)]:
+            find_counted(make_plan(cell.order), cell.arm.system)
 
     def run(
         self,
@@ -52,10 +150,12 @@ class StudyService:
         folder: Path,
         tell: Callable[[str], None] = lambda text: None,
         on_event: Callable[[Event], None] = lambda event: None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> StudyResult:
         """Do what is left of a study, and give its table. A run that fails is a record too, and tried anew next time.
 
         Runs that the project has already, of the same plan and seed, are taken as they are; what was cut off goes on.
+        Asked to `stop`, it cancels the run it is at and gives the table of what there is.
 
         Raises:
             NotFound: if there is no such project.
@@ -63,15 +163,18 @@ class StudyService:
         """
         project = self.context.projects.get(grid.project)
         cells = list_cells(grid)
-        for cell in cells[: len(grid.arms)]:  # said before anything is trained
-            find_counted(make_plan(cell.order), cell.arm.system)
+        self.check(grid)
+        if folder == self.folder(grid):
+            keep_grid(folder, grid)
         scored_by = hash_labels(self.context, project.id)
         for number, cell in enumerate(cells, 1):
             file = folder / f"{cell.name}.json"
             if file.is_file() and _holds(read_record(file), cell, scored_by):
                 continue
             tell(f"{number} of {len(cells)}: {cell.arm.name}, seed {cell.seed}")
-            record = self._do(grid, cell, project.id, tell, on_event)
+            record = self._do(grid, cell, project.id, tell, on_event, stop)
+            if stop():
+                break
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(file, record.to_dict())
         return summarise_study(grid, read_records(folder))
@@ -83,6 +186,7 @@ class StudyService:
         project_id: str,
         tell: Callable[[str], None],
         on_event: Callable[[Event], None],
+        stop: Callable[[], bool],
     ) -> Record:
         try:
             plan = self.make_plan(grid.project, cell)
@@ -95,7 +199,7 @@ class StudyService:
                 run = self._renew(run, cell)
             elif run.status is RunStatus.STOPPED:
                 run = self.running.resume(run.id)
-            run = self.running.wait(run.id, on_event)
+            run = self.running.wait(run.id, on_event, stop)
             if run.status is not RunStatus.FINISHED:
                 return _record(grid, cell, run.status.value, run.message)
             return self._read(grid, cell, run)
@@ -231,42 +335,3 @@ def _record(
     return Record(
         grid.name, cell.arm.name, cell.seed, cell.settings, system, status, message, tuple(answers), facts or {}
     )
-
-
-def read_grid_file(file: Path) -> Grid:
-    """A grid from a TOML file.
-
-    Raises:
-        InputError: if there is no such file, or it is no TOML.
-        ConfigError: one line a wrong setting.
-    """
-    try:
-        data = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"there is no file {file} that can be read. Nothing was started.") from error
-    except ValueError as error:  # the parser's words name line and column
-        raise InputError(f"{file} is no TOML: {error}. Nothing was started.") from error
-    return read_grid(data)
-
-
-def read_record(file: Path) -> Record:
-    """One record.
-
-    Raises:
-        InputError: if the file is none.
-    """
-    try:
-        return Record.from_dict(json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError, InputError) as error:
-        raise InputError(
-            f"{file.name} is no record of a study; take it out of the folder, or write it again"
-        ) from error
-
-
-def read_records(folder: Path) -> list[Record]:
-    """All records of a folder, by name.
-
-    Raises:
-        InputError: if a file is none.
-    """
-    return [read_record(file) for file in sorted(folder.glob("*.json"))]

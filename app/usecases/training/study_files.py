@@ -1,0 +1,102 @@
+"""Files of studies: grids as people write them, grids that a workspace keeps, and records."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.config import read_config
+from engine.errors import InputError, TacitError
+from engine.lines import write_atomically
+from engine.study import FINISHED, Grid, Record, read_grid
+
+GRID = "grid.json"
+"""Beside a study's records in the workspace: what it compares."""
+_MOST_BYTES = 50_000_000
+
+
+def keep_grid(folder: Path, grid: Grid) -> None:
+    """Write a grid beside its records."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / GRID, grid.model_dump(mode="json"))
+
+
+def list_grids(folder: Path) -> list[Grid]:
+    """The grids that a workspace keeps, the last changed first; a file that is none is left out."""
+    grids = []
+    for file in sorted(folder.glob(f"*/{GRID}"), key=lambda file: file.stat().st_mtime, reverse=True):
+        try:
+            grids.append(read_config(Grid, json.loads(file.read_text("utf-8"))))
+        except (OSError, ValueError, TacitError):
+            continue
+    return grids
+
+
+def read_grid_file(file: Path) -> Grid:
+    """A grid from a TOML file.
+
+    Raises:
+        InputError: if there is no such file, or it is no TOML.
+        ConfigError: one line a wrong setting.
+    """
+    try:
+        data = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"there is no file {file} that can be read. Nothing was started.") from error
+    except ValueError as error:  # the parser's words name line and column
+        raise InputError(f"{file} is no TOML: {error}. Nothing was started.") from error
+    return read_grid(data)
+
+
+def read_record(file: Path) -> Record:
+    """One record.
+
+    Raises:
+        InputError: if the file is none.
+    """
+    try:
+        return Record.from_dict(json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, InputError) as error:
+        raise InputError(
+            f"{file.name} is no record of a study; take it out of the folder, or write it again"
+        ) from error
+
+
+def read_records(folder: Path) -> list[Record]:
+    """All records of a folder, by name.
+
+    Raises:
+        InputError: if a file is none.
+    """
+    return [read_record(file) for file in sorted(folder.glob("*.json")) if file.name != GRID]
+
+
+def take_in_records(folder: Path, grid: Grid, files: Sequence[Path]) -> int:
+    """Put records of another machine into a study's folder, all or none; how many are new.
+
+    A record that is there already and finished stays.
+
+    Raises:
+        InputError: if a file is no record, too large, or of another study or arm.
+    """
+    records = []
+    for file in files:
+        if file.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{file.name} has more than {_MOST_BYTES:,} bytes; a record has fewer. Nothing was taken.")
+        record = read_record(file)
+        if record.study != grid.name or record.arm not in {arm.name for arm in grid.arms}:
+            raise InputError(
+                f"{file.name} is of the study {record.study!r}, arm {record.arm!r}, which {grid.name!r} does not have. "
+                "Nothing was taken."
+            )
+        records.append(record)
+    folder.mkdir(parents=True, exist_ok=True)
+    new = 0
+    for record in records:
+        file = folder / f"{record.arm}-{record.seed}.json"
+        if not (file.is_file() and read_record(file).status == FINISHED):
+            write_atomically(file, record.to_dict())
+            new += 1
+    return new

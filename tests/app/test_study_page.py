@@ -1,0 +1,142 @@
+"""The page Study: a study is quoted, started, watched, cancelled and taken further from records of elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services import Services, open_services
+from app.usecases.training.study_files import read_grid_file
+from app.web.forms import Entered
+from app.web.pages.study import _Handlers, _read_form
+from engine.errors import ConfigError, InputError, StateError
+from engine.study import read_grid
+from engine.values import JobStatus, Split, make_query
+from tests.fakes.student_worker import StudentBackend
+
+ENTERED = {
+    "name": "mine",
+    "seeds": "1, 2",
+    "preset": "smoke",
+    "stages": "",
+    "plans": ["standard-kd", "answer-first"],
+    "first": "answer-first",
+    "second": "standard-kd",
+    "budget": "updates",
+    "amount": "4",
+}
+
+
+@pytest.fixture
+def services(embedded_workspace: Path, tmp_path: Path) -> Iterator[Services]:
+    shutil.copytree(embedded_workspace, tmp_path / "copy")
+    with open_services(tmp_path / "copy", StudentBackend()) as opened:
+        queries = [make_query(f"What is {n} and one?", split=Split.HELDOUT) for n in range(3)]
+        opened.data.add_queries(opened.projects.get("p").id, queries, {q.id: "1" for q in queries})
+        yield opened
+
+
+def entered(**changes: Any) -> Entered[dict[str, Any]]:
+    named = {**ENTERED, **changes}
+    return Entered(list(named.values()), lambda values: dict(zip(named, values, strict=True)))
+
+
+def wait(services: Services, name: str) -> None:
+    grid = services.study.find("p", name)
+    for _ in range(600):
+        if services.study.running_job(grid) is None:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the study does not end")
+
+
+def test_a_study_is_quoted_started_and_shown(services: Services, tmp_path: Path) -> None:
+    do = _Handlers(services)
+    project = services.projects.get("p")
+    assert "No study yet" in do.show("p", None)[0]
+    quoted = do.quote("p", entered())
+    assert "answer-first" in quoted and "is scored once" in quoted
+    assert services.context.runs.all(project.id) == [], "a quote starts nothing"
+    message, which, _ = do.start("p", entered())
+    assert "4 runs" in message and which.value == "mine"
+    wait(services, "mine")
+    shown = do.show("p", "mine")
+    assert "answer-first against standard-kd" in shown[0] and "Each arm takes 4 updates." in shown[0]
+    assert "standard-kd" in shown[1] and all(plot.visible for plot in shown[2:5])
+    assert [part.interactive for part in shown[6:]] == [False, False, True], "nothing is left to go on with"
+    assert [mark.number for mark in services.standing.marks(project) if mark.name == "Study"] == ["1 study"]
+    folder = services.study.folder(services.study.find("p", "mine"))
+    (folder / "standard-kd-2.json").rename(tmp_path / "standard-kd-2.json")
+    shown = do.show("p", "mine")
+    assert "standard-kd, seed 2: not run yet" in shown[5] and shown[6].interactive
+    assert "1 record taken in" in do.take_in("p", "mine", [str(tmp_path / "standard-kd-2.json")])
+    assert "not run yet" not in do.show("p", "mine")[5]
+    other = json.loads((tmp_path / "standard-kd-2.json").read_text("utf-8")) | {"study": "yours"}
+    (tmp_path / "other.json").write_text(json.dumps(other), "utf-8")
+    with pytest.raises(InputError, match="Nothing was taken"):
+        do.take_in("p", "mine", [str(tmp_path / "other.json")])
+
+
+def test_a_cancelled_study_stops_its_run_and_goes_on_later(services: Services) -> None:
+    do = _Handlers(services)
+    do.start("p", entered())
+    with pytest.raises(StateError, match="running already"):
+        do.start("p", entered())
+    do.cancel("p", "mine")
+    wait(services, "mine")
+    jobs = [job for job in services.context.jobs.jobs_of(services.projects.get("p").id) if job.kind == "study"]
+    assert jobs[0].status is JobStatus.CANCELLED
+    assert not services.context.jobs.unfinished_jobs(), "nothing of it goes on"
+    shown = do.show("p", "mine")
+    assert "not run yet" in shown[5] and shown[6].interactive
+    do.go_on("p", "mine")
+    wait(services, "mine")
+    assert do.show("p", "mine")[5].count("not run yet") == 0
+
+
+def test_what_is_entered_wrongly_is_said_by_its_field(services: Services) -> None:
+    for changes, error, message in (
+        ({"name": " "}, InputError, "Name: give"),
+        ({"seeds": "1,x"}, InputError, "Seeds: give"),
+        ({"seeds": "1,1"}, ConfigError, "twice"),
+        ({"amount": "much"}, InputError, "How much"),
+        ({"plans": ["twt"]}, ConfigError, "arms"),
+        ({"second": "twt"}, ConfigError, "contrast"),
+    ):
+        with pytest.raises(error, match=message):
+            _read_form("p", {**ENTERED, **changes})
+    assert _Handlers(services).pairs("p", ["twt", "mixed"], "standard-kd", "twt")[0].value == "twt"
+
+
+def test_a_grid_of_a_file_is_started_on_the_project_of_the_page(services: Services, tmp_path: Path) -> None:
+    grid = _read_form("p", ENTERED)
+    assert grid == read_grid(
+        {
+            "study": {
+                "name": "mine",
+                "project": "p",
+                "seeds": [1, 2],
+                "order": {"preset": "smoke"},
+                "contrast": ["answer-first", "standard-kd"],
+                "budget": {"kind": "updates", "amount": 4},
+            },
+            "arms": [{"name": "standard-kd", "plan": "standard-kd"}, {"name": "answer-first", "plan": "answer-first"}],
+        }
+    )
+    file = tmp_path / "grid.toml"
+    file.write_text(
+        '[study]\nname = "filed"\nproject = "elsewhere"\nseeds = [1]\ncontrast = ["a", "b"]\n'
+        'order = { preset = "smoke" }\n'
+        '[[arms]]\nname = "a"\nplan = "standard-kd"\n[[arms]]\nname = "b"\nplan = "answer-first"\n',
+        "utf-8",
+    )
+    assert read_grid_file(file).project == "elsewhere"
+    _Handlers(services).start_file("p", str(file))
+    wait(services, "filed")
+    assert {arm.arm for arm in services.study.table(services.study.find("p", "filed")).arms} == {"a", "b"}
