@@ -157,6 +157,7 @@ class CompareService:
         known = {side: name not in steps for side, name in (("first", first), ("second", second))}
         for row in rows:
             query = self.context.queries.find_one(run.project_id, row["query_id"])
+            row["gold"] = None if row["gold"] is None else task.show_gold(row["gold"])
             for side in (side for side, teacher in known.items() if teacher):
                 row[f"{side}_text"] = say_reply(task, query, row[f"{side}_text"])
         return rows
