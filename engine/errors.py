@@ -4,7 +4,7 @@ TacitError                   a message for the user: what was wrong, what was ke
 +-- InputError               a file, a value or an id that the user gave is not usable
 |   +-- ConfigError          a setting is missing, unknown or contradicts another
 |   +-- NotFound             nothing is stored under that id or name
-|   +-- MissingColumn        no column of a file looks like one that its task needs; whoever gave it must say which it is
+|   +-- MissingColumn        no column looks like one that the task needs; whoever gave the file must say which it is
 +-- StateError               the action does not fit the state of things (no samples yet, run already finished)
 |   +-- WorkspaceBusy        another process holds the workspace
 |   +-- Conflict             somebody else changed the record since it was read

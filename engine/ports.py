@@ -97,7 +97,7 @@ class Task(Protocol):
     def read_row(self, cells: Mapping[str, Any]) -> Query:
         """The query of a row; its split is decided elsewhere. `cells` are values by role, without those that are empty.
 
-        What a teacher sees beside text and choices goes into `Query.extra`; what it must not see is left to `read_gold`.
+        What a teacher sees beside text and choices goes into `Query.extra`; what it must not see, `read_gold` reads.
 
         Raises:
             InputError: if the row is of no use.
@@ -133,6 +133,22 @@ class Task(Protocol):
 
     def read_answer(self, query: Query, text: str) -> str | None:
         """Read the label out of a student's completion; None if there is none."""
+        ...
+
+    @property
+    def stop(self) -> str:
+        """The text with which a label is over that stands first in a completion, as a line's end or a closing fence."""
+        ...
+
+    def complete(self, rationale: str, label: str) -> str:
+        """The completion of [x; r; y]; without a rationale that of [x; y]."""
+        ...
+
+    def split_completion(self, text: str) -> tuple[str, str]:
+        """Rationale and label of a completion: of what `complete` made, just these, the rationale's ends trimmed.
+
+        Of any other text, as a student's, what would be rationale, and "" where no label stands. Never raises.
+        """
         ...
 
     def normalise(self, query: Query, label: str) -> str | None:

@@ -19,7 +19,7 @@ from app.cli.selection import calibrate, select
 from app.cli.study import study
 from app.cli.teachers import label, spend, teachers_app
 from app.cli.training import evaluate, train
-from engine.errors import InputError, MissingPart, MissingColumn, StateError, StoreError, TacitError, WorkerFailed
+from engine.errors import InputError, MissingColumn, MissingPart, StateError, StoreError, TacitError, WorkerFailed
 
 EXIT_INPUT, EXIT_STATE, EXIT_WORKER, EXIT_MISSING, EXIT_INTERRUPTED = 2, 3, 4, 5, 130
 _CODES: tuple[tuple[type[TacitError], int], ...] = (
@@ -72,7 +72,10 @@ def import_queries(
         ),
     ],
     task: Annotated[str | None, typer.Option(help="One of {engine.tasks:TASKS}; custom if left out.")] = None,
-    column: Annotated[list[str] | None, typer.Option(help="ROLE=NAME: what a column is, of those its task reads: {engine.tasks:ROLES}.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="ROLE=NAME: what a column is, of those its task reads: {engine.tasks:ROLES}."),
+    ] = None,
     heldout: Annotated[float, typer.Option(min=0, max=1, help="Share kept for scoring, by hash; 1: all.")] = 0.0,
     embedder: Annotated[str | None, typer.Option(help="auto, packaged, or a sentence-transformers model.")] = None,
     strict: Annotated[bool, typer.Option(help="Store nothing if any row is bad.")] = False,

@@ -1,7 +1,8 @@
-"""What tasks share: the columns that most read, and a gold label that is a text."""
+"""What tasks share: the columns that most read, gold labels that are texts, completions that end in an answer line."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ GOLD = Role(
 )
 KIND = Role("kind", "the kinds that reports tell apart", ("kind", "category", "subject"))
 ID = Role("id", "your own ids", ("id", "query_id", "qid", "key"))
+
+ANSWER = "Answer: "
+_ANSWER_LINE = re.compile(r"^Answer: ?", re.MULTILINE)
 
 
 def read_query(
@@ -58,9 +62,10 @@ def read_label(cells: Mapping[str, Any]) -> str | None:
 
 
 class TextTask:
-    """A task whose queries and gold labels are texts. A task of another kind overrides what it has otherwise."""
+    """A task whose queries and labels are texts. A task of another kind overrides what it has otherwise."""
 
     roles: tuple[Role, ...] = (QUERY, GOLD, KIND, ID)
+    stop = "\n"
 
     def read_row(self, cells: Mapping[str, Any]) -> Query:
         """The query by its text, kind and id."""
@@ -73,3 +78,16 @@ class TextTask:
     def show_gold(self, gold: str) -> str:
         """The label as it is."""
         return gold
+
+    def complete(self, rationale: str, label: str) -> str:
+        """The rationale, and the label on an answer line."""
+        head = rationale.strip()
+        return f"{head}\n{ANSWER}{label}" if head else f"{ANSWER}{label}"
+
+    def split_completion(self, text: str) -> tuple[str, str]:
+        """What stands before the last answer line, and what on and behind it; an answer within a line is told too."""
+        lines = list(_ANSWER_LINE.finditer(text))
+        if lines:
+            return text[: lines[-1].start()].strip(), text[lines[-1].end() :]
+        head, found, label = text.rpartition(ANSWER.rstrip())
+        return (head.strip(), label.strip()) if found else (text.strip(), "")

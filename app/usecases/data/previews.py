@@ -148,10 +148,10 @@ def _describe(
     total = sum(len(block.queries) for block in blocks)
     errors = [error for block in blocks for error in block.errors]
     notes = [note for block in blocks for note in block.notes]
-    golds = {key: gold for block in blocks for key, gold in block.golds.items()}
     spans = [span for block in blocks for span in block.spans]
+    golds = {key: task.show_gold(gold) for block in blocks for key, gold in block.golds.items()}
     rows = [
-        {"query": task.render(query), "split": query.split.value, "label": task.show_gold(golds[query.id]) if query.id in golds else "-"}
+        {"query": task.render(query), "split": query.split.value, "label": golds.get(query.id, "-")}
         for query in list(queries.values())[:_SHOWN]
     ]
     texts = [task.render(query) for query in queries.values()]

@@ -63,7 +63,8 @@ def build(frame: Frame) -> None:
 
     frame.fill([totals, find], lambda project: _hold(services, project))
     do = _Handlers(frame, tuple(columns))
-    parts = {"file": file, "dataset": dataset, "share": share, **{f"{_COLUMN}{role}": part for role, part in columns.items()}}
+    parts = {"file": file, "dataset": dataset, "share": share}
+    parts |= {f"{_COLUMN}{role}": part for role, part in columns.items()}
     form = NamedForm(parts, _read_given)
     inputs, drawn = [frame.project, *form.inputs], [*columns.values(), *shown]
     frame.fill_once(list(columns.values()), do.show_roles)
