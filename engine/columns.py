@@ -126,7 +126,8 @@ def _list(names: Sequence[str]) -> str:
 def read_queries(
     records: Iterable[Record], overrides: Mapping[str, str], heldout: float, task: Task
 ) -> Iterator[ImportedQueries]:
-    """Turn rows into queries, a block at a time. A share `heldout` of them, by hash of their id, is for scoring only.
+    """Turn rows into queries, a block at a time. A share `heldout` of them is for scoring only: by hash of
+    the id, of paraphrases by that of their original question.
 
     Columns are found among the names in the first thousand rows. What the task can't use of a row is an error, a gold
     label that can't be right a note. Duplicates are those within a block.
@@ -204,8 +205,8 @@ def _pick_cells(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[s
 
 
 def _hold_out(query: Query, share: float) -> Query:
-    """The query in its split, by hash."""
-    held = int(hash_id("heldout", query.id)[:8], 16) < share * 2**32
+    """The query in its split, by hash; a paraphrase is where its original question is."""
+    held = int(hash_id("heldout", query.family)[:8], 16) < share * 2**32
     return replace(query, split=Split.HELDOUT) if held else query
 
 

@@ -97,7 +97,8 @@ class Task(Protocol):
     def read_row(self, cells: Mapping[str, Any]) -> Query:
         """The query of a row; its split is decided elsewhere. `cells` are values by role, without those that are empty.
 
-        What a teacher sees beside text and choices goes into `Query.extra`; what it must not see, `read_gold` reads.
+        What a teacher sees beside text and choices goes into `Query.extra`, the question that it paraphrases into
+        `Query.origin`; what a teacher must not see, `read_gold` reads.
 
         Raises:
             InputError: if the row is of no use.

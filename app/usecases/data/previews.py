@@ -9,9 +9,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from app.usecases.data.imports import longest_spans
+from app.usecases.data.imports import follow_families, longest_spans
 from app.usecases.workspace.context import Context
-from engine.columns import RowError, Span, find_columns, name_columns, read_queries
+from engine.columns import ImportedQueries, RowError, Span, find_columns, name_columns, read_queries
 from engine.errors import InputError, MissingColumn
 from engine.hub import open_records
 from engine.packaged import packaged_student_folder
@@ -19,6 +19,7 @@ from engine.ports import Task
 from engine.records import Record
 from engine.tasks import TASKS, get_task
 from engine.teachers.tokens import find_in_files
+from engine.values import Query
 
 LOOKED_AT = 20_000
 LOOKED_AT_BYTES = 64 * 2**20
@@ -58,6 +59,7 @@ class Preview:
     spans: list[Span] = field(default_factory=list)
     asked: str = ""
     broke_off: str = ""
+    paraphrases: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,11 @@ class PreviewService:
         matched = find_columns(names, known, task)
         columns = {role.name: matched.get(role.name) for role in task.roles}
         try:
-            return _describe(seen, names, columns, known, task, heldout)
+            blocks = list(read_queries(iter(seen.records), known, heldout, task))
+            firsts = follow_families(
+                self.context, project.id, list({q.id: q for block in blocks for q in block.queries}.values())[:_SHOWN]
+            )
+            return _describe(seen, names, columns, blocks, task, firsts)
         except MissingColumn as error:
             rows = [_clip(record.values) for record in seen.records if record.error is None][:_SHOWN]
             return Preview(
@@ -140,10 +146,14 @@ def _clip(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _describe(
-    seen: _Seen, names: list[str], columns: dict[str, str | None], known: Mapping[str, str], task: Task, heldout: float
+    seen: _Seen,
+    names: list[str],
+    columns: dict[str, str | None],
+    blocks: Sequence[ImportedQueries],
+    task: Task,
+    firsts: Sequence[Query],
 ) -> Preview:
-    """What the rows would give."""
-    blocks = list(read_queries(iter(seen.records), known, heldout, task))
+    """What the rows would give, in `blocks`; `firsts` are shown."""
     queries = {query.id: query for block in blocks for query in block.queries}
     total = sum(len(block.queries) for block in blocks)
     errors = [error for block in blocks for error in block.errors]
@@ -151,8 +161,7 @@ def _describe(
     spans = [span for block in blocks for span in block.spans]
     golds = {key: task.show_gold(gold) for block in blocks for key, gold in block.golds.items()}
     rows = [
-        {"query": task.render(query), "split": query.split.value, "label": golds.get(query.id, "-")}
-        for query in list(queries.values())[:_SHOWN]
+        {"query": task.render(query), "split": query.split.value, "label": golds.get(query.id, "-")} for query in firsts
     ]
     texts = [task.render(query) for query in queries.values()]
     lengths, unit = _measure(_take_some(texts[:: max(1, len(texts) // _MEASURED)]))
@@ -173,6 +182,7 @@ def _describe(
         spanning=len(spans),
         spans=longest_spans(spans),
         broke_off=seen.broke_off,
+        paraphrases=sum(query.origin is not None for query in queries.values()),
     )
 
 

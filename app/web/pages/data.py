@@ -11,7 +11,7 @@ from pydantic import Field
 
 from app.services import Services
 from app.usecases.data.previews import Preview
-from app.usecases.data.words import tell_queries, tell_spans
+from app.usecases.data.words import tell_paraphrases, tell_queries, tell_spans
 from app.web.choices import enable
 from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
@@ -203,6 +203,7 @@ def _draw(preview: Preview) -> list[Any]:
     lines = [
         f"{ready} · {need} · {counted(preview.duplicates, 'duplicate')}",
         *tell_spans(preview.spanning, preview.spans),
+        *tell_paraphrases(preview.paraphrases),
     ]
     lines += [f"{counted(preview.noted, 'row')} will be taken in part."] if preview.noted else []
     lines += [f"The file can't be read to its end: {preview.broke_off}."] if preview.broke_off else []
