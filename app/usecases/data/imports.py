@@ -268,7 +268,10 @@ class DataService:
 def follow_families(context: Context, project_id: str, queries: Sequence[Query]) -> list[Query]:
     """Queries in the splits in which the project already has what asks the same question in other words."""
     splits = context.queries.splits_of_families(project_id, [query.family for query in queries])
-    return [replace(query, split=splits.get(query.family, query.split)) for query in queries]
+    return [
+        query if splits.get(query.family, query.split) is query.split else replace(query, split=splits[query.family])
+        for query in queries
+    ]
 
 
 @dataclass
