@@ -105,8 +105,8 @@ class Copies:
         with self._db.write() as writer:
             for split, limit in most.items():
                 writer.run(
-                    "INSERT INTO queries (project_id, id, key, text, choices, kind, split, extra, position) "
-                    "SELECT ?, id, key, text, choices, kind, split, extra, position FROM (SELECT *, "
+                    "INSERT INTO queries (project_id, id, key, text, choices, kind, split, extra, origin, position) "
+                    "SELECT ?, id, key, text, choices, kind, split, extra, origin, position FROM (SELECT *, "
                     "row_number() OVER (ORDER BY position) AS place, count(*) OVER () AS total "
                     "FROM queries WHERE project_id = ? AND split = ?) "
                     "WHERE place * ? // total > (place - 1) * ? // total OR total <= ? ORDER BY position",

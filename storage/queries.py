@@ -12,7 +12,7 @@ from engine.errors import NotFound
 from engine.values import Choice, Query, Split
 from storage.db import Database
 
-_QUERY = "id, key, text, choices, kind, split, extra"
+_QUERY = "id, key, text, choices, kind, split, extra, origin"
 
 
 class Queries:
@@ -43,6 +43,7 @@ class Queries:
                         "kind": pa.array([query.kind for query in queries], pa.string()),
                         "split": [query.split.value for query in queries],
                         "extra": [json.dumps(query.extra) for query in queries],
+                        "origin": pa.array([query.origin for query in queries], pa.string()),
                         "position": range(start + 1, start + 1 + len(queries)),
                     }
                 ),
@@ -68,6 +69,15 @@ class Queries:
             [project_id, list(ids)],
         )
         return {row["id"]: (row["position"], Split(row["split"])) for row in rows}
+
+    def splits_of_families(self, project_id: str, families: Sequence[str]) -> dict[str, Split]:
+        """The split of those of these families that have members there; where they are in both, held out."""
+        rows = self._db.rows(
+            "SELECT coalesce(origin, id) AS family, max_by(split, split = 'heldout') AS split FROM queries "
+            "WHERE project_id = ? AND coalesce(origin, id) IN (SELECT unnest(?::VARCHAR[])) GROUP BY family",
+            [project_id, list(families)],
+        )
+        return {row["family"]: Split(row["split"]) for row in rows}
 
     def starts(self, project_id: str, ids: Sequence[str]) -> dict[str, str]:
         """The first 80 characters of some queries, by id."""
@@ -168,4 +178,4 @@ def _read_extra(text: str | None) -> dict[str, Any]:
 def _query(row: Mapping[str, Any]) -> Query:
     choices = tuple(Choice(letter, text) for letter, text in json.loads(row["choices"]))
     extra = _read_extra(row["extra"])
-    return Query(row["id"], row["text"], choices, row["kind"], row["key"], Split(row["split"]), extra)
+    return Query(row["id"], row["text"], choices, row["kind"], row["key"], Split(row["split"]), extra, row["origin"])

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
+from engine.ports import Role
 from engine.tasks.algebra import AlgebraError, canonical_form
+from engine.tasks.base import GOLD, ID, KIND, QUERY, TextTask, read_label, read_query
 from engine.tasks.decimals import canonical
 from engine.tasks.expressions import read_expression
 from engine.tasks.notation import MAX_LABEL, plain
 from engine.tasks.numbers import read_quantity
 from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply_as, split_thought
+from engine.tasks.solutions import find_result
 from engine.tasks.statements import Statement, first_sentence
 from engine.values import ParsedReply, Query, make_query
 
@@ -35,13 +41,33 @@ def read_number(text: str) -> Fraction | None:
     return None if _SUM.search(shown) and not re.search(r"[(=^]", shown) else read_quantity(text)
 
 
-class MathTask:
-    """Word problems with a numeric or symbolic answer, as GSM8K and MetaMath."""
+TYPE = replace(KIND, names=(*KIND.names, "type"))
+ORIGINAL = Role("original", "the original questions of paraphrases", ("original_question",))
+
+
+class MathTask(TextTask):
+    """Word problems with a numeric or symbolic answer, as GSM8K (Cobbe et al. 2021, arXiv 2110.14168) and MetaMathQA.
+
+    MetaMathQA (Yu et al. 2023, arXiv 2309.12284) asks each question of GSM8K and MATH in many ways.
+    """
 
     name = "math"
     title = "math: a number or an expression"
-    lettered = False
+    roles = (QUERY, GOLD, TYPE, ID, ORIGINAL)
     factors = ("reasoning", "answer", "clarity")
+
+    def read_row(self, cells: Mapping[str, Any]) -> Query:
+        """The problem, and which question it paraphrases."""
+        query, original = read_query(cells), cells.get(ORIGINAL.name)
+        if not isinstance(original, str) or not original.strip():
+            return query
+        origin = make_query(original.strip()).id
+        return query if origin == query.id else replace(query, origin=origin)
+
+    def read_gold(self, query: Query, cells: Mapping[str, Any]) -> str | None:
+        """The text in the column of gold labels; of a worked solution what it ends in."""
+        gold = read_label(cells)
+        return None if gold is None else find_result(gold)
 
     def read_typed(self, text: str) -> Query:
         """The problem as it is typed."""

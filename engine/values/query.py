@@ -29,7 +29,8 @@ class Choice:
 class Query:
     """An unlabeled query x_i. There is deliberately no field for a gold label.
 
-    `extra` is what its task needs beside text and choices, by name, in JSON's values.
+    `extra` is what its task needs beside text and choices, by name, in JSON's values. `origin` is the question that it
+    paraphrases, by the id of a query that asks just this; both are in one split.
     """
 
     id: str
@@ -39,6 +40,12 @@ class Query:
     key: str | None = None
     split: Split = Split.DISTILL
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    origin: str | None = None
+
+    @property
+    def family(self) -> str:
+        """What is the same for a question and all that paraphrase it: the id of a query that asks just it."""
+        return self.origin or self.id
 
 
 def make_query(
@@ -58,4 +65,4 @@ def query_from_json(data: Mapping[str, Any]) -> Query:
     """A query from what `dataclasses.asdict` made of it."""
     choices = tuple(Choice(**choice) for choice in data["choices"])
     split, extra = Split(data["split"]), data.get("extra") or {}
-    return Query(data["id"], data["text"], choices, data["kind"], data["key"], split, extra)
+    return Query(data["id"], data["text"], choices, data["kind"], data["key"], split, extra, data.get("origin"))

@@ -56,15 +56,15 @@ def test_data(studio: Studio, tmp_path: Path) -> None:
     path = tmp_path / "up.csv"
     good = [f'"query {n}?","{CHOICES.replace(chr(34), chr(34) * 2)}",B' for n in range(6)]
     path.write_text("\n".join(["question,choices,answerKey", *good, '"",x,A', '"query 9?",no json,A']) + "\n")
-    file, none = handle_file(str(path)), ["- none -"] * 5
+    file, none = handle_file(str(path)), ["- none -"] * 6
     columns = studio("data", "arrive", "tickets", file, 0.0)
     assert [c["value"] for c in columns[1:4]] == ["question", "choices", "answerKey"]
-    assert "6 queries ready" in columns[6] and "2 rows need you" in columns[6]
-    looked = studio("data", "preview", "tickets", file, "", 0.0, "question", "choices", *none[:3])
-    assert "6 queries ready" in looked[5]
+    assert "6 queries ready" in columns[7] and "2 rows need you" in columns[7]
+    looked = studio("data", "preview", "tickets", file, "", 0.0, "question", "choices", *none[:4])
+    assert "6 queries ready" in looked[6]
     studio("data", "can_look", "tickets", file, "")
     assert "Drop a file first" in studio.refused("data", "preview", "tickets", None, "", 0.0, *none)
-    said, held = studio("data", "store", "tickets", file, "", 0.0, "question", "choices", "answerKey", *none[:2])
+    said, held = studio("data", "store", "tickets", file, "", 0.0, "question", "choices", "answerKey", *none[:3])
     assert "6 queries added" in said and "6 queries to distill from" in held
     studio("data", "<lambda>")
     foreign = tmp_path / "foreign.csv"
@@ -72,12 +72,13 @@ def test_data(studio: Studio, tmp_path: Path) -> None:
     other = handle_file(str(foreign))
     studio("projects", "create", "foreign", "custom", "packaged")
     asked = studio("data", "arrive", "foreign", other, 0.0)
-    assert [[name for name, _ in column["choices"]] for column in asked[1:6]] == [["- none -", "Frage", "Loesung"]] * 5
-    assert "Which column holds the queries?" in asked[6] and "--" not in asked[6] and "Was ist 1+1?" in asked[7]
-    chosen = studio("data", "choose", "foreign", other, "", 0.0, "Frage", *none[:4])
+    assert [[name for name, _ in column["choices"]] for column in asked[1:7]] == [["- none -", "Frage", "Loesung"]] * 6
+    assert [column["visible"] for column in asked[1:7]] == [True, False, True, True, True, False], "of its task"
+    assert "Which column holds the queries?" in asked[7] and "--" not in asked[7] and "Was ist 1+1?" in asked[8]
+    chosen = studio("data", "choose", "foreign", other, "", 0.0, "Frage", *none[:5])
     assert "1 query ready" in chosen[0]
-    assert "1 query added" in studio("data", "store", "foreign", other, "", 0.0, "Frage", *none[:4])[0]
-    assert studio("data", "forget", "foreign")[5] == ""
+    assert "1 query added" in studio("data", "store", "foreign", other, "", 0.0, "Frage", *none[:5])[0]
+    assert studio("data", "forget", "foreign")[6] == ""
     assert "pairs are that close" in studio("data", "resemble", "tickets", 0.6)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.usecases.workspace.context import Context
 from engine.columns import MOST_ERRORS, ImportedQueries, OutputTally, RowError, Span, read_outputs, read_queries
 from engine.config import ProjectConfig, read_config
-from engine.errors import InputError, NoQueryColumn
+from engine.errors import InputError, MissingColumn
 from engine.hub import open_records
 from engine.records import read_records
 from engine.tasks import DEFAULT_TASK, get_task
@@ -19,6 +19,18 @@ from engine.wording import counted
 from storage.projects import Project
 
 _BLOCK = 10_000
+_COUNTED = (
+    "added",
+    "golds",
+    "duplicates",
+    "present",
+    "leaked",
+    "rejected",
+    "noted",
+    "spanning",
+    "paraphrases",
+    "followed",
+)
 RESERVED = ("student", "vanilla", "vanilla-fewshot", "standard-kd", "standard-kd-equal-updates")
 
 
@@ -29,7 +41,8 @@ class QueryImport:
     `present` were there before, of them `leaked` in the other split, where they stay; `errors` are the first of the
     `rejected` rows; `noted` rows were taken without a part of them, of which `notes` tell the first. `spanning` rows
     run over several lines of the file, of which `spans` are the longest. `broke_off` says why the file was not read to
-    its end; the queries before that are stored.
+    its end; the queries before that are stored. `paraphrases` of those added have an original question, whose split is
+    theirs; `followed` would have been in the other split, but for what the project held of their question before.
     """
 
     added: int
@@ -46,6 +59,8 @@ class QueryImport:
     spanning: int = 0
     spans: list[Span] = field(default_factory=list)
     broke_off: str = ""
+    paraphrases: int = 0
+    followed: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,7 @@ class DataService:
 
     def _store(self, project: Project, blocks: Iterator[ImportedQueries], source: str | Path) -> QueryImport:
         start = self.context.queries.last_position(project.id)
-        tally = dict.fromkeys(("added", "golds", "duplicates", "present", "leaked", "rejected", "noted", "spanning"), 0)
+        tally = dict.fromkeys(_COUNTED, 0)
         details = _Told()
         broke_off = ""
         try:
@@ -161,8 +176,12 @@ class DataService:
                 tally["noted"] += len(block.notes)
                 tally["spanning"] += len(block.spans)
                 details.add(block)
-                tally["added"] += self.context.queries.add(project.id, block.queries, block.golds)
-        except NoQueryColumn:
+                new = [query for query in block.queries if query.id not in known]
+                settled = follow_families(self.context, project.id, new)
+                tally["paraphrases"] += sum(query.origin is not None for query in new)
+                tally["followed"] += sum(q.split is not found.split for q, found in zip(new, settled, strict=True))
+                tally["added"] += self.context.queries.add(project.id, settled, block.golds)
+        except MissingColumn:
             raise
         except InputError as error:
             if not tally["added"] and not tally["present"]:
@@ -246,6 +265,15 @@ class DataService:
             )
 
 
+def follow_families(context: Context, project_id: str, queries: Sequence[Query]) -> list[Query]:
+    """Queries in the splits in which the project already has what asks the same question in other words."""
+    splits = context.queries.splits_of_families(project_id, [query.family for query in queries])
+    return [
+        query if splits.get(query.family, query.split) is query.split else replace(query, split=splits[query.family])
+        for query in queries
+    ]
+
+
 @dataclass
 class _Told:
     """What is told of single rows: the first errors and notes, the longest spans."""
@@ -276,7 +304,7 @@ def _refuse_bad_rows(source: str | Path, blocks: Iterator[ImportedQueries]) -> N
         for block in blocks:
             bad += len(block.errors) + len(block.notes)
             first.add(block)
-    except NoQueryColumn:
+    except MissingColumn:
         raise
     except InputError as error:
         raise InputError(f"{error}. Nothing was stored.") from None

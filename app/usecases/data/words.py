@@ -24,7 +24,25 @@ def tell_queries(result: QueryImport) -> list[str]:
         lines.append(f"{result.leaked:,} of those there already {verb} in the other split and stay there.")
     if result.noted:
         lines.append(f"{counted(result.noted, 'row')} taken without a gold label that can't be right.")
+    lines += tell_paraphrases(result.paraphrases)
+    if result.followed:
+        verb = "is" if result.followed == 1 else "are"
+        lines.append(
+            f"{result.followed:,} of the added {verb} not where the share would put them: the project has their "
+            "original question, or paraphrases of it, in the other split."
+        )
     return [*lines, *tell_spans(result.spanning, result.spans)]
+
+
+def tell_paraphrases(count: int) -> list[str]:
+    """A sentence on how paraphrases are split."""
+    if not count:
+        return []
+    verb = "paraphrases" if count == 1 else "paraphrase"
+    return [
+        f"{counted(count, 'query', 'queries')} {verb} an original question: each is held out exactly where that is, so "
+        "nothing is trained on that asks a held-out question in other words."
+    ]
 
 
 def tell_spans(count: int, longest: list[Span]) -> list[str]:
