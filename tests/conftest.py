@@ -18,6 +18,18 @@ def _only_loopback() -> None:
     socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _workers_are_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Workers begin as forks of a process that has imported what they import, which most of their time would go into.
+
+    What tests of workers themselves start is a process from scratch, as everywhere outside of tests.
+    """
+    from tests.fakes.forked_workers import forked_workers
+
+    with forked_workers(tmp_path_factory.mktemp("forks")):
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a Llama of some 60,000 weights and a word tokenizer with a chat template."""

@@ -27,6 +27,7 @@ from engine.selection import SelectionInput, select
 from engine.selection.rules import RULES
 from engine.selection.settings import NONE, read_selection
 from engine.tasks import TASKS
+from tests.fakes.preloaded import Preloaded
 from tests.fakes.variants import registered
 
 ROOT = Path(__file__).parent.parent
@@ -179,8 +180,6 @@ def run_page(page: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """
     (folder / "bin").mkdir()
     tacit = folder / "bin" / "tacit"
-    tacit.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m app "$@"\n')
-    tacit.chmod(0o755)
     checkout = folder / "checkout"
     (checkout / "app").mkdir(parents=True)
     (checkout / "app" / "shipped").symlink_to(ROOT / "app" / "shipped")
@@ -193,10 +192,10 @@ def run_page(page: str, folder: Path) -> subprocess.CompletedProcess[str]:
         "HF_HUB_OFFLINE": "1",
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), nowhere),
     }
-    script = "\n".join(["set -eux", *read_blocks(page, "sh", run_only=True)])
-    return subprocess.run(
-        ["sh", "-c", script], cwd=checkout, env=kept | own | offline, capture_output=True, text=True, timeout=120
-    )
+    script, env = "\n".join(["set -eux", *read_blocks(page, "sh", run_only=True)]), kept | own | offline
+    with Preloaded(folder / "socket", ("app.services", "app.cli.main", "app.cli.results", "app.demo"), env) as server:
+        server.write_client(tacit)
+        return subprocess.run(["sh", "-c", script], cwd=checkout, env=env, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("page", [page for page in GUIDES if RUN in page.read_text()], ids=lambda page: page.stem)

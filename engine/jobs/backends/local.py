@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -34,10 +36,7 @@ class LocalBackend:
         (bundle / STATUS_FILE).unlink(missing_ok=True)
         command, environment = self.command(bundle, devices), worker_environment(devices)
         with (bundle / LOG_FILE).open("ab") as log:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
-            )
-        return make_handle(process.pid)
+            return make_handle(start_process(command, log, environment))
 
     def command(self, bundle: Path, devices: int) -> list[str]:
         """What is started."""
@@ -68,6 +67,13 @@ class LocalBackend:
 
 
 BACKENDS.add(LOCAL, LocalBackend())
+
+
+def start_process(command: list[str], log: IO[bytes], environment: Mapping[str, str]) -> int:
+    """Start a process in a session of its own, without input, its output going to `log`; its id."""
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
+    ).pid
 
 
 def worker_environment(devices: int = 1) -> dict[str, str]:
