@@ -35,16 +35,25 @@ class Decoding:
     temperature: float = 0.0
     top_p: float = 1.0
 
-    def pick(self, logits_BV: torch.Tensor) -> torch.Tensor:
-        """The next token of each row, (B,): the most probable one, or one drawn where the temperature is not 0."""
+    def pick(self, logits_BV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next token of each row, the most probable one, or one drawn where the temperature is not 0; and its
+        log-prob in the model's own distribution, without temperature and top-p. Both (B,).
+        """
         logits_BV = logits_BV.float()
-        if self.temperature <= 0:
-            return logits_BV.argmax(dim=-1)
+        token_B = logits_BV.argmax(dim=-1) if self.temperature <= 0 else self._draw(logits_BV)
+        return token_B, weigh(logits_BV, token_B)
+
+    def _draw(self, logits_BV: torch.Tensor) -> torch.Tensor:
         nothing = torch.empty((len(logits_BV), 0), dtype=torch.long)
         logits_BV = TemperatureLogitsWarper(self.temperature)(nothing, logits_BV)
         if self.top_p < 1:
             logits_BV = TopPLogitsWarper(self.top_p)(nothing, logits_BV)
         return torch.multinomial(logits_BV.softmax(dim=-1), 1)[:, 0]
+
+
+def weigh(logits_BV: torch.Tensor, token_B: torch.Tensor) -> torch.Tensor:
+    """The log-prob of a token of each row, (B,)."""
+    return logits_BV.gather(1, token_B[:, None])[:, 0] - logits_BV.logsumexp(dim=-1)
 
 
 def count_shared(prompts: Sequence[list[int]]) -> int:
@@ -97,11 +106,15 @@ def _widen(states: torch.Tensor, columns: int, rows: int | None = None) -> torch
 
 
 class Written(NamedTuple):
-    """The tokens of one prompt, by its place; `seconds` is its share of the time that its batch took."""
+    """The tokens of one prompt, by its place; `seconds` is its share of the time that its batch took.
+
+    `log_probs` are those of the tokens; none where they are not known.
+    """
 
     place: int
     ids: list[int]
     seconds: float
+    log_probs: list[float]
 
 
 @dataclass
@@ -113,6 +126,7 @@ class _Batch:
 
     place: list[int]
     ids: list[list[int]]
+    log_probs: list[list[float]]
     seconds: list[float]
     cache: Cache
     mask_BL: torch.Tensor
@@ -124,6 +138,10 @@ class _Batch:
     def going(self) -> list[int]:
         """The rows that are still written."""
         return [row for row in range(len(self.place)) if row not in self.over]
+
+    def give(self, row: int) -> Written:
+        """What was written in a row."""
+        return Written(self.place[row], self.ids[row], self.seconds[row], self.log_probs[row])
 
     def charge(self, seconds: float) -> None:
         """Divide the time of a step among the rows that are still written."""
@@ -172,22 +190,23 @@ class Decoder:
                     batch = _join([*([batch] if batch else []), self._admit(group)])
                 if batch is None:
                     return
-                token_B = self.decoding.pick(batch.logits_BV)
-                done = self._take(batch, token_B.tolist())
+                token_B, log_prob_B = self.decoding.pick(batch.logits_BV)
+                done = self._take(batch, token_B.tolist(), log_prob_B.tolist())
                 on_token(batch.ids[0])
                 batch.charge(time.perf_counter() - started)
                 if stop():
                     return
-                written = [Written(batch.place[row], batch.ids[row], batch.seconds[row]) for row in done]
+                written = [batch.give(row) for row in done]
                 batch.over.update(done)
                 batch = self._go_on(batch, token_B) if batch.going else None
             yield from written
 
-    def _take(self, batch: _Batch, tokens: Sequence[int]) -> list[int]:
+    def _take(self, batch: _Batch, tokens: Sequence[int], log_probs: Sequence[float]) -> list[int]:
         """Add a token to each row that is still written; the rows that are done by it."""
         done = []
         for row in batch.going:
             batch.ids[row].append(tokens[row])
+            batch.log_probs[row].append(log_probs[row])
             if tokens[row] in self.decoding.stops or len(batch.ids[row]) >= self.decoding.max_new_tokens:
                 done.append(row)
         return done
@@ -215,7 +234,8 @@ class Decoder:
         cache = self._copy_prefix(len(group), width)
         logits_BV = self._forward(ids_BW, mask_BL, place_BW, cache)
         places = [place for place, _ in group]
-        return _Batch(places, [[] for _ in group], [0.0] * len(group), cache, mask_BL, place_BW[:, -1] + 1, logits_BV)
+        next_B, size = place_BW[:, -1] + 1, len(group)
+        return _Batch(places, [[] for _ in group], [[] for _ in group], [0.0] * size, cache, mask_BL, next_B, logits_BV)
 
     def _copy_prefix(self, rows: int, width: int) -> Cache:
         """A cache that holds the shared beginning for so many rows, with room for so many more tokens."""
@@ -260,11 +280,14 @@ class Decoder:
             if stop():
                 return
             share = (time.perf_counter() - started) / len(group)
-            yield from (Written(begin + row, ids, share) for row, ids in enumerate(written))
+            for row, (ids, log_probs) in enumerate(written):
+                yield Written(begin + row, ids, share, log_probs)
 
     def _generate_batch(
         self, prompts: Sequence[list[int]], stop: Callable[[], bool], on_token: Callable[[list[int]], None]
-    ) -> list[list[int]]:
+    ) -> list[tuple[list[int], list[float]]]:
+        """Tokens and log-probs of each prompt; no log-probs where tokens are drawn: which ones, is known too late."""
+        log_probs_LB: list[list[float]] = []
         width, how = max(len(ids) for ids in prompts), self.decoding
         ids_BL = torch.tensor([[how.pad] * (width - len(ids)) + ids for ids in prompts], device=self.model.device)
         mask_BL = torch.tensor([[0] * (width - len(i)) + [1] * len(i) for i in prompts], device=self.model.device)
@@ -273,14 +296,21 @@ class Decoder:
             on_token(self._cut(ids[0, width:].tolist()))
             return torch.full((len(ids),), stop(), device=ids.device)
 
+        def note(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            if how.temperature <= 0:
+                log_probs_LB.append(how.pick(scores)[1].tolist())
+            return scores
+
         with torch.inference_mode():
             out_BL = self.model.generate(
                 input_ids=ids_BL,
                 attention_mask=mask_BL,
                 generation_config=make_generation_config(how),
+                logits_processor=[note],
                 stopping_criteria=[look],
             )
-        return [self._cut(row) for row in out_BL[:, width:].tolist()]
+        cut = [self._cut(row) for row in out_BL[:, width:].tolist()]
+        return [(ids, [step[row] for step in log_probs_LB[: len(ids)]]) for row, ids in enumerate(cut)]
 
     def _cut(self, row: list[int]) -> list[int]:
         end = next((place for place, token in enumerate(row) if token in self.decoding.stops), None)
@@ -318,6 +348,7 @@ def _join(batches: Sequence[_Batch]) -> _Batch:
     return _Batch(
         [batch.place[row] for batch, row in taken],
         [batch.ids[row] for batch, row in taken],
+        [batch.log_probs[row] for batch, row in taken],
         [batch.seconds[row] for batch, row in taken],
         Cache(layers=layers),
         torch.cat([_fill(mask_BL[:, used], length) for mask_BL, used in zip(masks, columns, strict=True)]),

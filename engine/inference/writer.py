@@ -27,6 +27,7 @@ from engine.inference.decode import (
     set_generation_settings_aside,
 )
 from engine.inference.kernels import choose_math_kernels
+from engine.inference.labels import mean_log_prob
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.values import Generation
 
@@ -208,13 +209,18 @@ class Writer:
         shared = tuple(prompts[0][: count_shared(prompts)]) if len(prompts) > 1 else ()
         return Decoder(self.model, decoding, shared)
 
+    def _decode(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
     def _text(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        return self._decode(ids).strip()
 
     def _read(self, query_id: str, written: Written, stops: frozenset[int]) -> Generation:
         ids = written.ids
         finished = bool(ids) and ids[-1] in stops
-        if not self.one_line:
-            return Generation(query_id, self._text(ids[:-1] if finished else ids), len(ids), finished, written.seconds)
-        first, _, _ = self._text(ids).partition("\n")  # a line's end may share its token with the end of the answer
-        return Generation(query_id, first.strip(), len(ids), finished, written.seconds)
+        kept = ids[:-1] if finished and not self.one_line else ids
+        text = self._text(kept)
+        if self.one_line:  # a line's end may share its token with the end of the answer
+            text = text.partition("\n")[0].strip()
+        log_prob = mean_log_prob(self._decode, kept, written.log_probs)
+        return Generation(query_id, text, len(ids), finished, written.seconds, log_prob)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from engine.pipeline import Material, Pipeline, find_next
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.ports import Teacher
 from engine.values import EvalItem, Generation, Sample
+
+_WRITTEN = tuple(field.name for field in fields(Generation))
 
 
 @dataclass
@@ -120,11 +122,9 @@ class InlineRun:
         updates = {name: int(result["updates"]) for name, result in done.items() if "updates" in result}
         self.material = replace(self.material, updates={**self.material.updates, **updates})
         for data in heard.of("answer"):
-            values = (data["query_id"], data["text"], data["tokens"], data["finished"], data["latency_s"])
+            wrote = Generation(**{name: data[name] for name in _WRITTEN})
             if isinstance(self.plan.step(data["step"]), Answer):
-                self.written.setdefault(data["step"], {})[data["query_id"]] = Generation(*values)
+                self.written.setdefault(data["step"], {})[wrote.query_id] = wrote
             elif data["step"] in done:
-                item = EvalItem(
-                    data["system"], data["query_id"], None, data["text"], None, data["tokens"], data["latency_s"], None
-                )
-                self.answers.append(item)
+                told = (data["system"], wrote.query_id, None, wrote.text, None, wrote.tokens, wrote.latency_s, None)
+                self.answers.append(EvalItem(*told, finished=wrote.finished, log_prob=wrote.log_prob))
