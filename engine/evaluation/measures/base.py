@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.registry import Registry
 from engine.values import EvalItem
 from engine.values.report import Value
 
+_PART = ":"
+"""Between the name of a measure and the part that a value is of, as a report has it."""
+
+UNKNOWN = "-"
+"""How a value is written that is not known."""
+
 
 @dataclass(frozen=True)
 class Measure:
     """A measure: its title, a line of help, what it comes to over at least one answer, and how that is written.
 
-    `of` gives None where nothing is known.
+    `of` gives None where nothing is known, and a value a part where it has several, as one for each teacher.
     """
 
     title: str
     help: str
-    of: Callable[[Sequence[EvalItem]], Value | None]
+    of: Callable[[Sequence[EvalItem]], Value | Mapping[str, Value] | None]
     show: Callable[[Value], str]
 
 
@@ -29,3 +35,28 @@ MEASURES: Registry[Measure] = Registry("measures", "measure")
 def mean(values: Sequence[float]) -> float:
     """The mean of at least one value."""
     return sum(values) / len(values)
+
+
+def measure_all(items: Sequence[EvalItem]) -> dict[str, Value]:
+    """What every measure comes to over at least one answer, where that is known; those with parts as `name:part`."""
+    found: dict[str, Value] = {}
+    for name in MEASURES:
+        value = MEASURES.get(name).of(items)
+        if isinstance(value, Value):
+            found[name] = value
+        elif value is not None:
+            found |= {f"{name}{_PART}{part}": each for part, each in value.items()}
+    return found
+
+
+def show_values(name: str, values: Mapping[str, Value]) -> str:
+    """What a measure came to among the values of a report's row, as it is written; `UNKNOWN` where it is not known."""
+    measure = MEASURES.get(name)
+    if name in values:
+        return measure.show(values[name])
+    parts = [
+        f"{key.removeprefix(name + _PART)} {measure.show(value)}"
+        for key, value in values.items()
+        if key.startswith(name + _PART)
+    ]
+    return ", ".join(parts) or UNKNOWN
