@@ -14,7 +14,7 @@ from app.usecases.evaluation.report_lines import more_lines
 from engine.evaluation.measures import MEASURES
 from engine.evaluation.measures.calibration import find_error
 from engine.evaluation.measures.confidence import read_confidences
-from engine.evaluation.measures.risk import find_risk
+from engine.evaluation.measures.coverage import find_risk
 from engine.evaluation.measures.score import wilson
 from engine.evaluation.report import find_agreement, summarise
 from engine.selection.calibration import measure_calibration
@@ -125,7 +125,8 @@ def test_a_report_has_the_measures_that_are_known_and_shows_no_empty_column() ->
     assert set(rows[0].values) >= {"calibration", "risk", "ended", "fidelity:ann", "fidelity:bob"}
     assert not set(rows[1].values) & {"calibration", "risk", "ended", "fidelity:ann"}
     first, second = more_lines(rows)
-    assert first["agrees with"].startswith("ann 1.00 [") and ", bob 0.75 [" in first["agrees with"]
-    assert set(first) == {"system", "agrees with", "calibration error", "ended by itself", "wrong of its surest 80%"}
+    assert first["agrees with ann"].startswith("1.00 [") and first["agrees with bob"].startswith("0.75 [")
+    others = {"calibration error", "ended by itself", "wrong of its surest 80%"}
+    assert set(first) == {"system", "agrees with ann", "agrees with bob", *others}
     assert set(second.values()) == {"old", "-"}
     assert more_lines(rows[1:]) == [], "a report of before is shown as it was"

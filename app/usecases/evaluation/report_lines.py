@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engine.evaluation.measures import MEASURES, UNKNOWN, show_values
+from engine.evaluation.measures import MEASURES, Measure, find_columns
 from engine.values.report import EVERY_REPORT, SECONDS, TOKENS, TOKENS_P95, WHOLE, Difference, ReportRow
 
 
@@ -28,21 +28,26 @@ def report_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
 
 
 def more_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
-    """What a report's rows over all kinds came to by the measures that not every report has; those that are known."""
+    """What a report's rows over all kinds came to by the measures that not every report has; none where there are none.
+
+    A measure with a value for each of several parts has a column each.
+    """
     whole = [row for row in rows if row.kind == WHOLE]
-    shown = {name: [show_measure(row, name) for row in whole] for name in MEASURES if name not in EVERY_REPORT}
-    known = {MEASURES.get(name).title: cells for name, cells in shown.items() if set(cells) != {UNKNOWN}}
-    if not known:
-        return []
+    columns = find_columns(name for row in whole for name in row.values if name not in EVERY_REPORT)
     return [
-        {"system": row.name, **{title: cells[place] for title, cells in known.items()}}
-        for place, row in enumerate(whole)
+        {"system": row.name, **{title: _show(measure, row, name) for name, (title, measure) in columns.items()}}
+        for row in whole
+        if columns
     ]
 
 
 def show_measure(row: ReportRow, name: str) -> str:
-    """What a measure came to in a row, as it is written; `UNKNOWN` where that is not known."""
-    return show_values(name, row.values)
+    """What a measure came to in a row, as it is written; "-" where that is not known."""
+    return _show(MEASURES.get(name), row, name)
+
+
+def _show(measure: Measure, row: ReportRow, name: str) -> str:
+    return measure.show(row.values[name]) if name in row.values else "-"
 
 
 def kinds_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:

@@ -26,10 +26,7 @@ from storage.runs import Run
 
 _EMPTY = "No run yet. The page Train starts one; its stages are scored on the held-out queries."
 _ANY = "either"
-_MORE = (
-    "more of the same answers, with 95% intervals; calibration error and the surest answers go by the student's own "
-    "probability of its label"
-)
+_MORE = "more of the same answers, with 95% intervals"
 
 
 def build(frame: Frame) -> None:

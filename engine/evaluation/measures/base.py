@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.registry import Registry
@@ -11,9 +11,6 @@ from engine.values.report import Value
 
 _PART = ":"
 """Between the name of a measure and the part that a value is of, as a report has it."""
-
-UNKNOWN = "-"
-"""How a value is written that is not known."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +46,15 @@ def measure_all(items: Sequence[EvalItem]) -> dict[str, Value]:
     return found
 
 
-def show_values(name: str, values: Mapping[str, Value]) -> str:
-    """What a measure came to among the values of a report's row, as it is written; `UNKNOWN` where it is not known."""
-    measure = MEASURES.get(name)
-    if name in values:
-        return measure.show(values[name])
-    parts = [
-        f"{key.removeprefix(name + _PART)} {measure.show(value)}"
-        for key, value in values.items()
-        if key.startswith(name + _PART)
-    ]
-    return ", ".join(parts) or UNKNOWN
+def find_columns(values: Iterable[str]) -> dict[str, tuple[str, Measure]]:
+    """For values of a report by name: the title of each and its measure, in the order of the measures.
+
+    Values of measures that are not installed here are left out.
+    """
+    names = sorted(dict.fromkeys(values))
+    by_measure = {name: [value for value in names if value.partition(_PART)[0] == name] for name in MEASURES}
+    return {
+        value: (f"{MEASURES.get(name).title} {value.partition(_PART)[2]}".rstrip(), MEASURES.get(name))
+        for name, own in by_measure.items()
+        for value in own
+    }
