@@ -15,6 +15,7 @@ from engine.compression import COMPRESSORS, assign, compress
 from engine.errors import StateError
 from engine.evaluation.report import score_item
 from engine.jobs.bundle import write_step
+from engine.jobs.rewrite import rewrite_here
 from engine.jobs.spec import StudentJob
 from engine.jobs.student import run_steps
 from engine.labelling.online import LabelWork, label
@@ -106,6 +107,7 @@ class InlineRun:
         level, task = self.plan.check_level, self.material.task
         by = COMPRESSORS.get(step.by)
         work = assign(self.material.examples, self.teachers, students, self.plan.compressor, level, by)
+        work = rewrite_here(task, work, by)
         rewritten = asyncio.run(compress(task, work, by, level, Heard()))
         texts = {str(item.example.sample_id): (item.rationale, item.flags) for item in rewritten}
         self.material = replace(self.material, taught={**self.material.taught, step.name: texts})
