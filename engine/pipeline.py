@@ -210,6 +210,8 @@ class Pipeline:
             teachers = [[s.name, s.provider, s.model, s.endpoint, asdict(s.sampling)] for s in self.material.teachers]
             own = self._of(plan.before(step.name, Answer))
             other = [step.by] if step.by != Compress(name=step.name).by else []  # results of before stay what they are
+            worker = COMPRESSORS.get(step.by).worker
+            other += [worker.model()] if worker else []
             return [own, sorted(given, key=str), prompts, teachers, plan.compressor, plan.check_level, *other]
         return [step.approve, self._of(plan.before(step.name, Compress))]
 

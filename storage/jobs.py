@@ -282,7 +282,9 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
         "ON CONFLICT DO UPDATE SET value = EXCLUDED.value",
     )
     answers = [
-        {"run_id": run_id, "label": None, "latency_s": None, **event.data} for event in events if event.type == "answer"
+        {"run_id": run_id, "label": None, "latency_s": None, "log_prob": None, **event.data}
+        for event in events
+        if event.type == "answer"
     ]
     if answers:
         writer.insert("answers", pa.Table.from_pylist(answers, schema=_ANSWER_SCHEMA), "ON CONFLICT DO NOTHING")
@@ -362,5 +364,6 @@ _ANSWER_SCHEMA = pa.schema(
         ("tokens", pa.int64()),
         ("finished", pa.bool_()),
         ("latency_s", pa.float64()),
+        ("log_prob", pa.float64()),
     ]
 )

@@ -190,7 +190,7 @@ class Runs:
     def generations(self, run_id: str, step: str) -> dict[str, Generation]:
         """What the student wrote in one step, by query id."""
         rows = self._db.rows(
-            "SELECT query_id, text, tokens, finished, latency_s FROM answers WHERE run_id = ? AND step = ?",
+            "SELECT query_id, text, tokens, finished, latency_s, log_prob FROM answers WHERE run_id = ? AND step = ?",
             [run_id, step],
         )
         return {row["query_id"]: Generation(**{**row, "latency_s": row["latency_s"] or 0.0}) for row in rows}
@@ -198,8 +198,8 @@ class Runs:
     def answers(self, run_id: str, step: str) -> list[EvalItem]:
         """The answers of one evaluation step."""
         rows = self._db.rows(
-            "SELECT system, query_id, NULL AS kind, text, label, tokens, latency_s, correct FROM answers "
-            "WHERE run_id = ? AND step = ? ORDER BY system, query_id",
+            "SELECT system, query_id, NULL AS kind, text, label, tokens, latency_s, correct, finished, log_prob "
+            "FROM answers WHERE run_id = ? AND step = ? ORDER BY system, query_id",
             [run_id, step],
         )
         return [EvalItem(**row) for row in rows]

@@ -17,13 +17,15 @@ import torch
 from pydantic import Field
 from typer.testing import CliRunner
 
+from app.cli.console import out
 from app.cli.main import app
+from app.cli.results import show_report
 from app.services import open_services
 from app.usecases.evaluation.comparisons import System
-from app.usecases.evaluation.report_lines import report_lines
+from app.usecases.evaluation.report_lines import more_lines
 from app.usecases.labelling.label import LabelOrder
 from app.web.main import build_app
-from app.web.pages.evaluate import _line
+from app.web.pages.evaluate import _tables_html
 from engine.compression import COMPRESSORS, Compressor
 from engine.config import ProjectConfig, StudentConfig
 from engine.datasets import DATASETS, DatasetKind, Materials
@@ -289,8 +291,14 @@ def test_a_plan_of_fakes_is_forecast_run_and_scored(tiny_student: Path, tmp_path
     (row,) = [row for row in summarise(run.score(golds)) if row.kind == ""]
     assert row.name == "backwards" and row.n == 4
     assert ask_exported(run, tmp_path / "out") == {item.query_id: item.text for item in run.answers}
-    shown = {**report_lines([row])[0], **_line(System(row, "stage", None, None, None, False))}
-    assert shown["brief answers"] in ("0%", "25%", "50%", "75%", "100%"), "in the terminal's table and the page's"
+    (more,) = more_lines([row])
+    assert more["brief answers"] in ("0%", "25%", "50%", "75%", "100%")
+    page = _tables_html([System(row, "stage", None, None, None, False)])
+    assert ">brief answers<" in page and f">{more['brief answers']}<" in page
+    data = {"rows": [row.to_dict()], "differences": [], "notes": [], "verdict": ""}
+    with out.capture() as told:
+        show_report(data)
+    assert "brief answers" in told.get() and more["brief answers"] in told.get()
 
 
 def ask_exported(run: InlineRun, folder: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from app.cli.console import out, plain, print_table
 from app.usecases.data.imports import OutputImport, OutputReading, QueryImport
 from app.usecases.data.near_duplicates import Resembling
 from app.usecases.data.words import tell_outputs, tell_queries
-from app.usecases.evaluation.report_lines import difference_lines, kinds_lines, report_lines
+from app.usecases.evaluation.report_lines import difference_lines, kinds_lines, more_lines, report_lines
 from app.usecases.selection.calibration import Fitted, Measured, say_fitted, say_measured
 from app.usecases.selection.tallies import say_kept, say_notices
 from app.usecases.training.study_lines import (
@@ -224,6 +224,8 @@ def show_report(data: dict[str, Any]) -> None:
         "held-out queries: accuracy (95% interval), output tokens in the student's tokenizer, seconds a query",
         report_lines(rows),
     )
+    if more_lines(rows):
+        print_table("more of the same answers, with 95% intervals", more_lines(rows))
     if any(row.kind != WHOLE for row in rows):
         print_table("accuracy by kind", kinds_lines(rows))
     if data["differences"]:

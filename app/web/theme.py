@@ -58,6 +58,7 @@ CSS = """
 body:has(.told.shared) .of-copy { display: none !important; }
 .nav-holder { display: none !important; }
 .plain { overflow: auto; max-height: 26rem; }
+.plain + .plain { margin-top: 1.2rem; }
 .plain table { border-collapse: collapse; width: 100%; font-size: .9em; border: 0 !important; margin: 0; }
 .plain th, .plain td { text-align: left; padding: .3rem .5rem; vertical-align: top; overflow-wrap: break-word;
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
@@ -67,7 +68,7 @@ body:has(.told.shared) .of-copy { display: none !important; }
 .plain thead th { position: sticky; top: 0; background: var(--background-fill-primary); }
 .plain th { color: var(--body-text-color-subdued); font-weight: 600; white-space: nowrap; }
 .plain td.right, .plain th.right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.plain caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+.plain caption { text-align: left; font-weight: 600; padding: .3rem 0; max-width: calc(100vw - 6rem); }
 .secondary-wrap input { padding-right: 2rem !important; text-overflow: ellipsis; }
 [data-testid="status-tracker"]:has(> .error) { display: none !important; }
 .told { padding: .4rem .6rem; border-left: 3px solid var(--color-accent);

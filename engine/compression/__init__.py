@@ -1,6 +1,6 @@
 """Compression, step 2 of the method: compressors, and the check that they share."""
 
-from engine.compression.base import COMPRESSORS, Compressor, CompressWork
+from engine.compression.base import COMPRESSORS, Compressor, CompressWork, InWorker, Place
 from engine.compression.rewriting import CHECK_PROMPTS, Compressed, assign, compress
 from engine.registry import import_variants
 
@@ -10,6 +10,8 @@ __all__ = [
     "CompressWork",
     "Compressed",
     "Compressor",
+    "InWorker",
+    "Place",
     "assign",
     "compress",
 ]

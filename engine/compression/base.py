@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.datasets.rows import Example
 from engine.errors import ErrorKind, TeacherError
@@ -25,6 +26,7 @@ class CompressWork:
 
     With a `note` of whoever reviews it, the teacher is asked to write its `previous` short form anew. `checker` is
     another teacher, for level 2. `words` is the median length of what the student wrote, over all queries (0: nothing).
+    `prepared` is what a worker made of it, where the compressor runs in one (None: it did not come to it).
     """
 
     example: Example
@@ -34,6 +36,7 @@ class CompressWork:
     note: str = ""
     checker: Teacher | None = None
     words: int = 0
+    prepared: ParsedReply | str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,39 @@ Rewrite = Callable[[Task, CompressWork, Asker | None], Awaitable[ParsedReply | s
 the original is to stay; None where it may be had later."""
 
 
+async def take_prepared(task: Task, work: CompressWork, asker: Asker | None) -> ParsedReply | str | None:
+    """What a worker made of a rationale: the `Rewrite` of compressors that run in one."""
+    return work.prepared
+
+
+class Place(NamedTuple):
+    """What a worker gives a compressor to run with: the model's name or folder, and the device, as torch names it."""
+
+    model: str
+    device: str
+
+
+@dataclass(frozen=True)
+class InWorker:
+    """How a compressor rewrites in a worker, where torch may be imported.
+
+    Attributes:
+        rewrite: (task, all rationales of a step that are left, place) -> for each in its order the rewritten rationale
+            with its label, or what went wrong, in words.
+        model: the model that it runs, by name or folder, as that is set now. Another one makes other rationales.
+        check: whether package and model can be had here; it raises ConfigError or MissingPart, and imports no torch.
+    """
+
+    rewrite: Callable[[Task, Sequence[CompressWork], Place], Iterator[ParsedReply | str]]
+    model: Callable[[], str]
+    check: Callable[[str], None]
+
+
 @dataclass(frozen=True)
 class Compressor:
     """What makes rationales shorter.
+
+    It runs with a live teacher, in this process, or in a worker, which does all rationales of a step before the check.
 
     Attributes:
         title: its name, as a person reads it.
@@ -101,14 +134,16 @@ class Compressor:
         needs_teacher: whether a live teacher rewrites: the one who wrote the rationale, or the plan's compressor.
         prompts: of `prompts/compress`, those that it always sends.
         again: the prompt that it sends where a reviewer left a note; "" where it can't be asked again.
+        worker: how it rewrites in a worker; None where it needs none.
     """
 
     title: str
     help: str
-    rewrite: Rewrite
+    rewrite: Rewrite = take_prepared
     needs_teacher: bool = True
     prompts: tuple[str, ...] = ()
     again: str = ""
+    worker: InWorker | None = None
 
 
 COMPRESSORS: Registry[Compressor] = Registry("compressors", "compressor")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.errors import StateError
-from engine.evaluation.measures import MEASURES
+from engine.evaluation.measures import measure_all
 from engine.ports import Task
 from engine.values import EvalItem, Query
 from engine.values.report import WHOLE, Difference, ReportRow
@@ -21,6 +21,12 @@ def score_item(task: Task, query: Query, gold: str, item: EvalItem, read: bool =
     label = task.read_answer(query, item.text) if read else item.label
     correct = label is not None and task.verify(query, label, gold)
     return replace(item, kind=query.kind, label=label, correct=correct)
+
+
+def find_agreement(task: Task, query: Query, label: str | None, given: Mapping[str, str]) -> dict[str, bool]:
+    """By teacher: whether an answer's label (None: it has none) is the one that the teacher gave, by its label key."""
+    key = None if label is None else task.normalise(query, label) or label
+    return {teacher: key == theirs for teacher, theirs in given.items()}
 
 
 def summarise(items: Sequence[EvalItem], measure: str = "accuracy") -> list[ReportRow]:
@@ -43,9 +49,7 @@ def summarise(items: Sequence[EvalItem], measure: str = "accuracy") -> list[Repo
 def _row(name: str, kind: str, items: Sequence[EvalItem], measure: str) -> ReportRow:
     if any(item.correct is None for item in items):
         raise StateError(f"{name}: some held-out queries have no gold label to score against")
-    computed = {measured: MEASURES.get(measured).of(items) for measured in MEASURES}
-    values = {measured: value for measured, value in computed.items() if value is not None}
-    return ReportRow(name, kind, len(items), values, measure)
+    return ReportRow(name, kind, len(items), measure_all(items), measure)
 
 
 def compare_all(items: Sequence[EvalItem], references: Sequence[str]) -> list[Difference]:

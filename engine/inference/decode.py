@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from transformers import DynamicCache, GenerationConfig
+from transformers import DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
-from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
+
+from engine.inference.decoding import Decoding, make_generation_config
 
 _REFILL = 6
 """New prompts are read once at least one row in so many is free: reading a few costs about as much as reading many."""
@@ -23,36 +24,6 @@ _LEAN = 0.75
 """Rows that are done leave the batch once no more than this share of it is still written: it copies the cache."""
 _ROOM = 64
 """So many tokens a cache grows at a time: growing copies the cache."""
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How tokens are drawn and when a text is over. `stops` are the ids that end it, `pad` fills up shorter prompts.
-
-    `is_over` is told all ids of a text so far, and ends it too.
-    """
-
-    max_new_tokens: int
-    stops: frozenset[int]
-    pad: int
-    temperature: float = 0.0
-    top_p: float = 1.0
-    is_over: Callable[[Sequence[int]], bool] = lambda ids: False
-
-    def ends(self, ids: Sequence[int]) -> bool:
-        """Whether a text ends with the last of these ids."""
-        return bool(ids) and (ids[-1] in self.stops or self.is_over(ids))
-
-    def pick(self, logits_BV: torch.Tensor) -> torch.Tensor:
-        """The next token of each row, (B,): the most probable one, or one drawn where the temperature is not 0."""
-        logits_BV = logits_BV.float()
-        if self.temperature <= 0:
-            return logits_BV.argmax(dim=-1)
-        nothing = torch.empty((len(logits_BV), 0), dtype=torch.long)
-        logits_BV = TemperatureLogitsWarper(self.temperature)(nothing, logits_BV)
-        if self.top_p < 1:
-            logits_BV = TopPLogitsWarper(self.top_p)(nothing, logits_BV)
-        return torch.multinomial(logits_BV.softmax(dim=-1), 1)[:, 0]
 
 
 def count_shared(prompts: Sequence[list[int]]) -> int:
@@ -105,11 +76,15 @@ def _widen(states: torch.Tensor, columns: int, rows: int | None = None) -> torch
 
 
 class Written(NamedTuple):
-    """The tokens of one prompt, by its place; `seconds` is its share of the time that its batch took."""
+    """The tokens of one prompt, by its place; `seconds` is its share of the time that its batch took.
+
+    `log_probs` are those of the tokens; none where they are not known.
+    """
 
     place: int
     ids: list[int]
     seconds: float
+    log_probs: list[float]
 
 
 @dataclass
@@ -121,6 +96,7 @@ class _Batch:
 
     place: list[int]
     ids: list[list[int]]
+    log_probs: list[list[float]]
     seconds: list[float]
     cache: Cache
     mask_BL: torch.Tensor
@@ -132,6 +108,10 @@ class _Batch:
     def going(self) -> list[int]:
         """The rows that are still written."""
         return [row for row in range(len(self.place)) if row not in self.over]
+
+    def give(self, row: int) -> Written:
+        """What was written in a row."""
+        return Written(self.place[row], self.ids[row], self.seconds[row], self.log_probs[row])
 
     def charge(self, seconds: float) -> None:
         """Divide the time of a step among the rows that are still written."""
@@ -180,22 +160,23 @@ class Decoder:
                     batch = _join([*([batch] if batch else []), self._admit(group)])
                 if batch is None:
                     return
-                token_B = self.decoding.pick(batch.logits_BV)
-                done = self._take(batch, token_B.tolist())
+                token_B, log_prob_B = self.decoding.pick(batch.logits_BV)
+                done = self._take(batch, token_B.tolist(), log_prob_B.tolist())
                 on_token(batch.ids[0])
                 batch.charge(time.perf_counter() - started)
                 if stop():
                     return
-                written = [Written(batch.place[row], batch.ids[row], batch.seconds[row]) for row in done]
+                written = [batch.give(row) for row in done]
                 batch.over.update(done)
                 batch = self._go_on(batch, token_B) if batch.going else None
             yield from written
 
-    def _take(self, batch: _Batch, tokens: Sequence[int]) -> list[int]:
+    def _take(self, batch: _Batch, tokens: Sequence[int], log_probs: Sequence[float]) -> list[int]:
         """Add a token to each row that is still written; the rows that are done by it."""
         done = []
         for row in batch.going:
             batch.ids[row].append(tokens[row])
+            batch.log_probs[row].append(log_probs[row])
             if self.decoding.ends(batch.ids[row]) or len(batch.ids[row]) >= self.decoding.max_new_tokens:
                 done.append(row)
         return done
@@ -223,7 +204,8 @@ class Decoder:
         cache = self._copy_prefix(len(group), width)
         logits_BV = self._forward(ids_BW, mask_BL, place_BW, cache)
         places = [place for place, _ in group]
-        return _Batch(places, [[] for _ in group], [0.0] * len(group), cache, mask_BL, place_BW[:, -1] + 1, logits_BV)
+        next_B, size = place_BW[:, -1] + 1, len(group)
+        return _Batch(places, [[] for _ in group], [[] for _ in group], [0.0] * size, cache, mask_BL, next_B, logits_BV)
 
     def _copy_prefix(self, rows: int, width: int) -> Cache:
         """A cache that holds the shared beginning for so many rows, with room for so many more tokens."""
@@ -268,11 +250,14 @@ class Decoder:
             if stop():
                 return
             share = (time.perf_counter() - started) / len(group)
-            yield from (Written(begin + row, ids, share) for row, ids in enumerate(written))
+            for row, (ids, log_probs) in enumerate(written):
+                yield Written(begin + row, ids, share, log_probs)
 
     def _generate_batch(
         self, prompts: Sequence[list[int]], stop: Callable[[], bool], on_token: Callable[[list[int]], None]
-    ) -> list[list[int]]:
+    ) -> list[tuple[list[int], list[float]]]:
+        """Tokens and log-probs of each prompt; no log-probs where tokens are drawn: which ones, is known too late."""
+        log_probs_LB: list[list[float]] = []
         width, how = max(len(ids) for ids in prompts), self.decoding
         ids_BL = torch.tensor([[how.pad] * (width - len(ids)) + ids for ids in prompts], device=self.model.device)
         mask_BL = torch.tensor([[0] * (width - len(i)) + [1] * len(i) for i in prompts], device=self.model.device)
@@ -282,14 +267,21 @@ class Decoder:
             over = [stop() or how.is_over(row) for row in ids[:, width:].tolist()]
             return torch.tensor(over, device=ids.device)
 
+        def note(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            if how.temperature <= 0:
+                log_probs_LB.append(how.pick(scores)[1].tolist())
+            return scores
+
         with torch.inference_mode():
             out_BL = self.model.generate(
                 input_ids=ids_BL,
                 attention_mask=mask_BL,
                 generation_config=make_generation_config(how),
+                logits_processor=[note],
                 stopping_criteria=[look],
             )
-        return [self._cut(row) for row in out_BL[:, width:].tolist()]
+        cut = [self._cut(row) for row in out_BL[:, width:].tolist()]
+        return [(ids, [step[row] for step in log_probs_LB[: len(ids)]]) for row, ids in enumerate(cut)]
 
     def _cut(self, row: list[int]) -> list[int]:
         end = next((place for place in range(1, len(row) + 1) if self.decoding.ends(row[:place])), None)
@@ -327,6 +319,7 @@ def _join(batches: Sequence[_Batch]) -> _Batch:
     return _Batch(
         [batch.place[row] for batch, row in taken],
         [batch.ids[row] for batch, row in taken],
+        [batch.log_probs[row] for batch, row in taken],
         [batch.seconds[row] for batch, row in taken],
         Cache(layers=layers),
         torch.cat([_fill(mask_BL[:, used], length) for mask_BL, used in zip(masks, columns, strict=True)]),
@@ -338,34 +331,6 @@ def _join(batches: Sequence[_Batch]) -> _Batch:
 def _fill(mask_BL: torch.Tensor, length: int) -> torch.Tensor:
     """Zeros in front, up to a length."""
     return torch.nn.functional.pad(mask_BL, (length - mask_BL.shape[1], 0))
-
-
-def make_generation_config(how: Decoding) -> GenerationConfig:
-    """The settings for the library's own loop."""
-    drawn = {"temperature": how.temperature, "top_p": how.top_p, "top_k": 0} if how.temperature > 0 else {}
-    return GenerationConfig(
-        max_new_tokens=how.max_new_tokens,
-        do_sample=how.temperature > 0,
-        repetition_penalty=1.0,
-        eos_token_id=sorted(how.stops),
-        pad_token_id=how.pad,
-        **drawn,
-    )
-
-
-def set_generation_settings_aside(model: Any) -> None:
-    """Leave of the generation settings that a model brings only its stop tokens.
-
-    `generate` takes whatever a call leaves open from the model's own settings (a repetition penalty, tokens that are
-    never written), so they are taken off the model itself.
-    """
-    model.generation_config = GenerationConfig(eos_token_id=find_own_stops(model) or None)
-
-
-def find_own_stops(model: Any) -> list[int]:
-    """The ids that the model's generation settings name as the end of a text."""
-    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    return [] if named is None else [int(token) for token in (named if isinstance(named, list) else [named])]
 
 
 def _has_plain_cache(model: Any) -> bool:

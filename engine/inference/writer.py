@@ -18,15 +18,10 @@ from engine.config import StudentConfig
 from engine.datasets.encode import encode_prompt, end_token
 from engine.datasets.rows import ChatText
 from engine.errors import MissingPart, say_hub_error
-from engine.inference.decode import (
-    Decoder,
-    Decoding,
-    Written,
-    count_shared,
-    find_own_stops,
-    set_generation_settings_aside,
-)
+from engine.inference.decode import Decoder, Written, count_shared
+from engine.inference.decoding import Decoding, find_own_stops, set_generation_settings_aside
 from engine.inference.kernels import choose_math_kernels
+from engine.inference.labels import mean_log_prob
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.values import Generation
 
@@ -218,13 +213,18 @@ class Writer:
 
         return is_over
 
+    def _decode(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
     def _text(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        return self._decode(ids).strip()
 
     def _read(self, query_id: str, written: Written, decoding: Decoding) -> Generation:
         ids = written.ids
         finished = decoding.ends(ids)
-        if not self.until:
-            return Generation(query_id, self._text(ids[:-1] if finished else ids), len(ids), finished, written.seconds)
-        text, over, _ = self._text(ids).partition(self.until)  # its last token may hold what is behind it
-        return Generation(query_id, f"{text}{over}".strip(), len(ids), finished, written.seconds)
+        kept = ids[:-1] if finished and not self.until else ids
+        text = self._text(kept)
+        if self.until:  # its last token may hold what is behind it
+            text = "".join(text.partition(self.until)[:2]).strip()
+        log_prob = mean_log_prob(self._decode, kept, written.log_probs)
+        return Generation(query_id, text, len(ids), finished, written.seconds, log_prob)

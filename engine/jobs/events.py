@@ -26,6 +26,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "capabilities": {"provider": str, "endpoint": str, "model": str, "found": dict},
     "metric": {"step": str, "update": int, "values": dict},
     "answer": {"step": str, "system": str, "query_id": str, "text": str, "tokens": int, "finished": bool},
+    "rewritten": {"sample_id": str},
     "compressed": {"sample_id": str, "rationale": str, "flags": list},
     "step_started": {"step": str},
     "step_finished": {"step": str},

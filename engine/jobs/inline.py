@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from engine.compression import COMPRESSORS, assign, compress
 from engine.errors import StateError
 from engine.evaluation.report import score_item
 from engine.jobs.bundle import write_step
+from engine.jobs.rewrite import rewrite_here
 from engine.jobs.spec import StudentJob
 from engine.jobs.student import run_steps
 from engine.labelling.online import LabelWork, label
@@ -22,6 +23,8 @@ from engine.pipeline import Material, Pipeline, find_next
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.ports import Teacher
 from engine.values import EvalItem, Generation, Sample
+
+_WRITTEN = tuple(field.name for field in fields(Generation))
 
 
 @dataclass
@@ -104,6 +107,7 @@ class InlineRun:
         level, task = self.plan.check_level, self.material.task
         by = COMPRESSORS.get(step.by)
         work = assign(task, self.material.examples, self.teachers, students, self.plan.compressor, level, by)
+        work = rewrite_here(task, work, by)
         rewritten = asyncio.run(compress(task, work, by, level, Heard()))
         texts = {str(item.example.sample_id): (item.rationale, item.flags) for item in rewritten}
         self.material = replace(self.material, taught={**self.material.taught, step.name: texts})
@@ -120,11 +124,9 @@ class InlineRun:
         updates = {name: int(result["updates"]) for name, result in done.items() if "updates" in result}
         self.material = replace(self.material, updates={**self.material.updates, **updates})
         for data in heard.of("answer"):
-            values = (data["query_id"], data["text"], data["tokens"], data["finished"], data["latency_s"])
+            wrote = Generation(**{name: data[name] for name in _WRITTEN})
             if isinstance(self.plan.step(data["step"]), Answer):
-                self.written.setdefault(data["step"], {})[data["query_id"]] = Generation(*values)
+                self.written.setdefault(data["step"], {})[wrote.query_id] = wrote
             elif data["step"] in done:
-                item = EvalItem(
-                    data["system"], data["query_id"], None, data["text"], None, data["tokens"], data["latency_s"], None
-                )
-                self.answers.append(item)
+                told = (data["system"], wrote.query_id, None, wrote.text, None, wrote.tokens, wrote.latency_s, None)
+                self.answers.append(EvalItem(*told, finished=wrote.finished, log_prob=wrote.log_prob))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from engine.evaluation.report import compare_all, score_item, summarise
+from engine.evaluation.report import compare_all, find_agreement, score_item, summarise
 from engine.jobs.context import JobContext
 from engine.jobs.spec import ScoreJob
 from engine.lines import read_lines, write_atomically
@@ -27,7 +27,8 @@ _TOLD_EVERY = 100
 class Asked:
     """An answer to be verified: in which step it was given, to what, and against which label.
 
-    `read`: the label is read out of the text; else it is the item's own.
+    `read`: the label is read out of the text; else it is the item's own. `teachers`: the label keys of other teachers'
+    answers to the query, by teacher.
     """
 
     step: str
@@ -35,6 +36,7 @@ class Asked:
     gold: str
     read: bool
     item: EvalItem
+    teachers: Mapping[str, str] = field(default_factory=dict)
 
 
 def as_line(asked: Asked) -> dict[str, Any]:
@@ -43,7 +45,8 @@ def as_line(asked: Asked) -> dict[str, Any]:
 
 
 def _from_line(line: Mapping[str, Any]) -> Asked:
-    return Asked(line["step"], query_from_json(line["query"]), line["gold"], line["read"], EvalItem(**line["item"]))
+    query, item = query_from_json(line["query"]), EvalItem(**line["item"])
+    return Asked(line["step"], query, line["gold"], line["read"], item, line.get("teachers", {}))
 
 
 def run(job: ScoreJob, context: JobContext) -> bool:
@@ -61,14 +64,15 @@ def run(job: ScoreJob, context: JobContext) -> bool:
                 done[place] = (verified.label, verified.correct)
                 file.write(f"{json.dumps([place, *done[place]])}\n")
             label, correct = done[place]
-            fields = asdict(asked.item) | {"kind": asked.query.kind, "label": label, "correct": correct}
-            items.setdefault(asked.step, []).append(EvalItem(**fields))
+            agrees = find_agreement(task, asked.query, label, asked.teachers)
+            scored = replace(asked.item, kind=asked.query.kind, label=label, correct=correct, agrees=agrees)
+            items.setdefault(asked.step, []).append(scored)
             if place % _TOLD_EVERY == 0:
                 file.flush()
                 context.sink.emit("progress", step="scores answers", done=place, of=len(lines))
     every = [item for members in items.values() for item in members]
-    scored = ScoredRun(items, summarise(every, job.measure), compare_all(every, job.references))
-    write_atomically(job.output, scored.to_dict())
+    report = ScoredRun(items, summarise(every, job.measure), compare_all(every, job.references))
+    write_atomically(job.output, report.to_dict())
     context.sink.emit("scored", file=job.output.name)
     return True
 

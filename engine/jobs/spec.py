@@ -190,6 +190,21 @@ class NearDuplicatesJob(Payload):
     threshold: float
 
 
+class RewriteJob(Payload):
+    """Rationales to be rewritten by a compressor that runs in a worker.
+
+    `file` holds one JSON object a line, as `engine.jobs.rewrite.as_line` makes; `model` is the compressor's own.
+    """
+
+    kind: ClassVar[str] = "rewrite"
+    work: ClassVar[str] = "engine.jobs.rewrite"
+
+    task: str
+    by: str
+    model: str
+    file: BundlePath
+
+
 class ScoreJob(Payload):
     """Answers to verify: `file` holds one JSON object a line, as `engine.jobs.score.as_line` makes; verdicts and the
     report go to `output`.
@@ -214,7 +229,7 @@ PAYLOADS: Mapping[str, type[Payload]] = {
     payload.kind: payload
     for payload in (
         *(StudentJob, ForecastJob, ExportJob, LocalLabelJob, RayLabelJob),
-        *(EmbedJob, NearDuplicatesJob, ScoreJob),
+        *(EmbedJob, NearDuplicatesJob, RewriteJob, ScoreJob),
     )
 }
 """What workers do, by kind."""

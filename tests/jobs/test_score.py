@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 
 from app.services import Services, open_services
 from app.usecases.evaluation.scores import submit_score
+from app.usecases.training.materials import TEACHERS
 from engine.config import ProjectConfig, StudentConfig, TrainConfig
 from engine.jobs import score
 from engine.jobs.context import JobContext
@@ -27,9 +29,11 @@ from engine.jobs.spec import PAYLOADS, SPEC_FILE, ScoreJob, StudentJob, WorkerSt
 from engine.lines import write_lines
 from engine.plans import Evaluate, Plan, Train
 from engine.selection.settings import SelectionConfig
+from engine.tasks import get_task
 from engine.values import EvalItem, Job, JobStatus, RunStatus, Split, make_query
 from engine.values.report import ScoredRun
 from storage.runs import Run
+from storage.samples import SAMPLE_SCHEMA
 from storage.selections import StoredSelection
 
 
@@ -196,6 +200,39 @@ def test_scoring_anew_does_not_set_a_stopped_run_going(services: Services) -> No
     services.run.score(run.id)
     assert services.context.runs.get(run.id).status is RunStatus.STOPPED
     assert [row.accuracy for row in services.context.reports.rows(run.id)] == [1.0, 1.0]
+
+
+def test_students_and_teachers_are_compared_with_each_other_teacher(services: Services) -> None:
+    run = make_run(services, 4)
+    held = services.context.queries.get(run.project_id, Split.HELDOUT)
+    said = {"ann": ["yes"] * 4, "bob": ["YES", "no", "no"]}
+    samples = [
+        {"project_id": run.project_id, "id": f"{teacher}{query.id}", "query_id": query.id, "teacher": teacher}
+        | {"rationale": "so", "label": label, "label_key": get_task("custom").normalise(query, label), "factors": []}
+        | {"draw": 0, "split": "heldout", "text_hash": "t"}
+        for teacher, labels in said.items()
+        for query, label in zip(held, labels, strict=False)
+    ]
+    answers = [
+        {"run_id": run.id, "step": TEACHERS, "system": row["teacher"], "query_id": row["query_id"]}
+        | {"text": "", "label": row["label"], "tokens": 3, "finished": True}
+        for row in samples
+    ]
+    with services.context.db.write() as writer:
+        writer.insert("samples", pa.Table.from_pylist(samples, schema=SAMPLE_SCHEMA))
+        writer.insert("answers", pa.Table.from_pylist(answers))
+        writer.run("UPDATE answers SET log_prob = -0.5 WHERE system = 'a'")
+    services.run.score(run.id)
+    found = {row.name: row.values for row in services.context.reports.rows(run.id)}
+    shares = {
+        name: {key: round(value.value, 2) for key, value in values.items() if key.startswith("fidelity:")}
+        for name, values in found.items()
+    }
+    student = {"fidelity:ann": 1.0, "fidelity:bob": 0.33}
+    assert shares == {"a": student, "b": student, "ann": {"fidelity:bob": 0.33}, "bob": {"fidelity:ann": 0.33}}
+    assert found["a"]["ended"].value == 1.0 and "ended" not in found["ann"], "nobody kept whether a teacher's did"
+    assert found["a"]["calibration"].value == pytest.approx(1 - math.exp(-0.5)) and found["a"]["risk"].value == 0
+    assert not {"calibration", "risk"} & (found["b"].keys() | found["ann"].keys())
 
 
 def test_a_run_whose_scoring_failed_is_stopped_and_resumed(services: Services) -> None:

@@ -46,7 +46,7 @@ def journal(replies: Any, tmp_path: Path) -> list[Event]:
         ("metric", {"step": "stage1", "update": 1, "values": {"loss": 2, "rate": 0.5}}),
         ("metric", {"step": "stage1", "update": 1, "values": {"loss": 1.5}}),
         ("answer", answer),
-        ("answer", answer | {"query_id": "q2", "latency_s": 0.5, "label": "C", "finished": False}),
+        ("answer", answer | {"query_id": "q2", "latency_s": 0.5, "label": "C", "finished": False, "log_prob": -0.25}),
         ("compressed", {"sample_id": "s1", "query_id": "q1", "rationale": "short", "flags": ["answer preserved"]}),
         ("step_finished", {"step": "stage1", "result": {"updates": 1}}),
     )
@@ -75,7 +75,10 @@ def test_a_journal_becomes_rows_of_every_kind(
     generations = runs.generations("run1", "ev")
     assert (generations["q1"].finished, generations["q2"].finished) == (True, False)
     assert (generations["q1"].latency_s, generations["q2"].latency_s) == (0.0, 0.5)
-    assert [(item.query_id, item.label) for item in runs.answers("run1", "ev")] == [("q1", None), ("q2", "C")]
+    answers = runs.answers("run1", "ev")
+    assert [(item.query_id, item.label) for item in answers] == [("q1", None), ("q2", "C")]
+    assert [(item.finished, item.log_prob) for item in answers] == [(True, None), (False, -0.25)]
+    assert (generations["q1"].log_prob, generations["q2"].log_prob) == (None, -0.25)
     assert Rationales(db).newest("run1") == {"s1": ("short", ("answer preserved",))}
     step = runs.steps("run1")[0]
     assert (step.status, step.job_id, step.result) == (JobStatus.FINISHED, "job1", {"updates": 1})

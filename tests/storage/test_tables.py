@@ -252,10 +252,10 @@ def test_scores_of_answers_are_stored_beside_them(db: Database, runs: Runs, run:
     with db.write() as writer:
         for query in ("q1", "q2"):
             writer.run(
-                "INSERT INTO answers VALUES ('run1', 'ev', 'stage1', ?, 'Answer: B', NULL, 4, true, NULL, NULL)",
+                "INSERT INTO answers VALUES ('run1', 'ev', 'stage1', ?, 'Answer: B', NULL, 4, true, NULL, NULL, NULL)",
                 [query],
             )
-    items = [EvalItem("stage1", "q1", None, "Answer: B", "B", 4, None, True)]
+    items = [EvalItem("stage1", "q1", None, "Answer: B", "B", 4, None, True, finished=True)]
     with db.write() as writer:
         put_scores(writer, "run1", "ev", items)
     found = runs.answers("run1", "ev")

@@ -14,7 +14,8 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from engine.config import StudentConfig
 from engine.datasets.encode import encode_prompt
-from engine.inference.decode import Decoder, Decoding, count_shared
+from engine.inference.decode import Decoder, count_shared
+from engine.inference.decoding import Decoding
 from engine.inference.kernels import choose_math_kernels
 from engine.inference.writer import Device, Writer, WriteRequest, find_stops, load_base, load_tokenizer, pick_device
 from tests.fakes.tiny_student import CHATML, make_tiny_student, make_tokenizer
@@ -137,7 +138,11 @@ def test_an_answer_is_over_with_a_text_that_may_span_tokens(
     ids = [*tokenizer.encode(FENCED, add_special_tokens=False), tokenizer.eos_token_id]
     left = iter(ids)
     monkeypatch.setattr("engine.inference.decode._has_plain_cache", lambda model: plain)
-    monkeypatch.setattr(Decoding, "pick", lambda self, logits_BV: torch.tensor([next(left)]))
+
+    def pick(self: Decoding, logits_BV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor([next(left)]), torch.zeros(1)
+
+    monkeypatch.setattr(Decoding, "pick", pick)
     monkeypatch.setattr(model, "generate", lambda **given: write_forced(given, ids))
     (found,) = Writer(model, tokenizer, 60, 1, until=until).write(asks(1))
     assert (found.text, found.tokens, found.finished) == (text, tokens, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from app.usecases.compression.workers import rewrite_in_worker
 from app.usecases.teachers.connections import Connections
 from app.usecases.workspace.context import Context
 from engine.compression import CHECK_PROMPTS, COMPRESSORS, Compressor, assign, compress
@@ -89,6 +90,8 @@ class CompressService:
                 )
                 for item in assign(task, examples, teachers, students, plan.compressor, plan.check_level, by)
             ]
+            if by.worker:
+                work = await rewrite_in_worker(self.context, job, run, _name_compressor(run, _step_of(job)), work, stop)
             results = await compress(task, work, by, plan.check_level, log, reach.caller)
         return len(work), len(results)
 
@@ -126,8 +129,13 @@ class CompressService:
 
         Raises:
             ConfigError: if its teachers are recordings and no live one is named, if level 2 finds no second teacher to
-                ask, or if a cap on money can't hold.
+                ask, if a cap on money can't hold, or if the model of a compressor can't be had.
+            MissingPart: if the package of a compressor is not installed.
         """
+        for step in plan.steps:
+            worker = COMPRESSORS.get(step.by).worker if isinstance(step, Compress) else None
+            if worker is not None:
+                worker.check(worker.model())
         compressor = plan.compressor
         specs = {spec.name: spec for spec in self.context.projects.teachers(project_id)}
         recorded = [name for name, spec in specs.items() if spec.provider == "recorded"]
@@ -158,8 +166,12 @@ def _step_of(job: Job) -> str:
 
 def _compressor_of(run: Run, step: str) -> Compressor:
     """What rewrites in a compress step of a run (none named: the last one)."""
+    return COMPRESSORS.get(_name_compressor(run, step))
+
+
+def _name_compressor(run: Run, step: str) -> str:
     steps = [other for other in run.plan.steps if isinstance(other, Compress) and step in ("", other.name)]
-    return COMPRESSORS.get(steps[-1].by if steps else Compress(name="compress").by)
+    return steps[-1].by if steps else Compress(name="compress").by
 
 
 def answer_step(run: Run, compress: str = "") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engine.evaluation.measures import MEASURES
+from engine.evaluation.measures import MEASURES, Measure, find_columns
 from engine.values.report import EVERY_REPORT, SECONDS, TOKENS, TOKENS_P95, WHOLE, Difference, ReportRow
 
 
@@ -21,22 +21,33 @@ def report_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
             "tokens": show_measure(row, TOKENS),
             "p95": show_measure(row, TOKENS_P95),
             "s": show_measure(row, SECONDS),
-            **more_measures(row),
         }
         for row in rows
         if row.kind == WHOLE
     ]
 
 
-def more_measures(row: ReportRow) -> dict[str, str]:
-    """The measures of a row that not every report has, as they are shown, by title."""
-    others = [name for name in MEASURES if name not in EVERY_REPORT]
-    return {MEASURES.get(name).title: show_measure(row, name) for name in others}
+def more_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
+    """What a report's rows over all kinds came to by the measures that not every report has; none where there are none.
+
+    A measure with a value for each of several parts has a column each.
+    """
+    whole = [row for row in rows if row.kind == WHOLE]
+    columns = find_columns(name for row in whole for name in row.values if name not in EVERY_REPORT)
+    return [
+        {"system": row.name, **{title: _show(measure, row, name) for name, (title, measure) in columns.items()}}
+        for row in whole
+        if columns
+    ]
 
 
 def show_measure(row: ReportRow, name: str) -> str:
     """What a measure came to in a row, as it is written; "-" where that is not known."""
-    return MEASURES.get(name).show(row.values[name]) if name in row.values else "-"
+    return _show(MEASURES.get(name), row, name)
+
+
+def _show(measure: Measure, row: ReportRow, name: str) -> str:
+    return measure.show(row.values[name]) if name in row.values else "-"
 
 
 def kinds_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from engine.evaluation.report import find_consensus
 from engine.jobs.score import Asked, as_line
 from engine.jobs.spec import ScoreJob
 from engine.lines import write_lines
-from engine.values import EvalItem, Job, Split, hash_id
+from engine.values import EvalItem, Job, Query, Split, hash_id
 from storage.runs import Run
 
 SCORE = ScoreJob.kind
@@ -30,11 +30,12 @@ def submit_score(context: Context, run: Run) -> Job | None:
     queries = {query.id: query for query in context.queries.get(run.project_id, Split.HELDOUT)}
     stored = context.queries.golds(run.project_id)
     golds = {query_id: label for query_id, label in stored.items() if query_id in queries}
-    labels = golds or _consensus(context, run.project_id)
+    given = _teacher_labels(context, run.project_id)
+    labels = golds or find_consensus(given)
     steps = [step.name for step in run.plan.evaluated] + ([TEACHERS] if golds else [])
     costs = context.ledger.answer_costs(run.project_id)
     asked = [
-        Asked(step, queries[item.query_id], labels[item.query_id], step != TEACHERS, _with_cost(item, step, costs))
+        _ask(step, queries[item.query_id], labels[item.query_id], item, given.get(item.query_id, {}), costs)
         for step in steps
         for item in context.runs.answers(run.id, step)
         if item.query_id in queries and item.query_id in labels
@@ -63,14 +64,28 @@ def hash_labels(context: Context, project_id: str) -> str:
     return hash_id("golds", known) if known else "agreement"
 
 
-def _with_cost(item: EvalItem, step: str, costs: Mapping[tuple[str, str], float | None]) -> EvalItem:
-    """A teacher's answer with what it cost; a student's as it is."""
-    return item if step != TEACHERS else replace(item, cost=costs.get((item.system, item.query_id)))
+def _ask(
+    step: str,
+    query: Query,
+    label: str,
+    item: EvalItem,
+    given: Mapping[str, str],
+    costs: Mapping[tuple[str, str], float | None],
+) -> Asked:
+    """An answer to be verified: a student's as it is; a teacher's with what it cost, and beside the other teachers'.
+
+    Whether a teacher's answer ended by itself was not kept with it.
+    """
+    if step != TEACHERS:
+        return Asked(step, query, label, True, item, given)
+    cost = costs.get((item.system, item.query_id))
+    others = {teacher: key for teacher, key in given.items() if teacher != item.system}
+    return Asked(step, query, label, False, replace(item, cost=cost, finished=None), others)
 
 
-def _consensus(context: Context, project_id: str) -> dict[str, str]:
-    """What most teachers said of each held-out query, by its id; label keys, in which equal labels are equal."""
+def _teacher_labels(context: Context, project_id: str) -> dict[str, dict[str, str]]:
+    """What teachers said of each held-out query, by its id, then by teacher; label keys, so equal labels are equal."""
     labels: dict[str, dict[str, str]] = {}
     for sample in context.samples.get(project_id, Split.HELDOUT):
         labels.setdefault(sample.query_id, {}).setdefault(sample.teacher, sample.label_key)
-    return find_consensus(labels)
+    return labels

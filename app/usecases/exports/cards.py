@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from app.usecases.evaluation.comparisons import CompareService
+from app.usecases.evaluation.report_lines import more_lines
 from app.usecases.evaluation.verdicts import judge, say_verdict
 from app.usecases.workspace.context import Context
 from engine.costs import find_price
@@ -158,6 +159,8 @@ def _scores(context: Context, run: Run, step: str) -> str:
         name = f"**{row.name}** (this one)" if row.name == step else row.name
         score = f"{row.accuracy:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]"
         lines.append(f"| {name} | {score} | {row.mean_output_tokens:.1f} |")
+    (more,) = more_lines([system.report for system in systems if system.report.name == step]) or [{}]
+    lines += ["", *(f"- {title}: {shown}" for title, shown in more.items() if title != "system")]
     note = ""
     if measure == "agreement":
         note = "\nAgreement with what most teachers say; nobody knows the accuracy.\n"

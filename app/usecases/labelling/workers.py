@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from app.usecases.teachers.connections import Connections, key_variable
-from app.usecases.workspace.context import POLL_S, Context
+from app.usecases.workspace.context import Context
 from engine.config import read_config
 from engine.errors import KeyMissing, WorkerFailed
 from engine.jobs.events import EventLog
@@ -87,7 +86,7 @@ class Placing:
             if left and job.status is not JobStatus.FINISHED and any(Path(job.folder).rglob("*.parquet")):
                 (Path(job.folder) / STOP_FILE).touch()
                 self.context.jobs.update_job(job.id, status=JobStatus.QUEUED)
-                await self._wait_for(job.id, stop)
+                await self.context.follow(job.id, stop)
 
     async def _run(self, errand: _Errand, log: EventLog, stop: Callable[[], bool]) -> None:
         spec, kind = errand.spec, errand.kind
@@ -101,18 +100,8 @@ class Placing:
             return read_config(PAYLOADS[kind], {**errand.payload, "file": file})
 
         child = self.context.submit(errand.project.id, kind, {"teacher": spec.name}, fill=fill)
-        ended = await self._wait_for(child.id, stop)
+        ended = await self.context.follow(child.id, stop)
         if ended.status is JobStatus.NEEDS_KEY:
             raise KeyMissing(ended.message)
         if ended.status is not JobStatus.FINISHED and not stop():
             raise WorkerFailed(f"{spec.name}, asked by a {kind} worker, is {ended.status}: {ended.message}")
-
-    async def _wait_for(self, job_id: str, stop: Callable[[], bool]) -> Job:
-        """Wait for a worker without holding up the loop; a request to stop is handed on to it."""
-        asked = False
-        while not (job := self.context.jobs.get_job(job_id)).status.over:
-            if stop() and not asked:
-                asked = True
-                self.context.watch.cancel(job_id)
-            await asyncio.sleep(POLL_S)
-        return job

@@ -81,9 +81,13 @@ class RemainingService:
             return None
 
     def _compress(self, run: Run, step: Compress, sizes: Sizes) -> float | None:
-        """Seconds that teachers take for what is left to compress, by how long their answers took so far."""
-        if not COMPRESSORS.get(step.by).needs_teacher:
-            return 0.0
+        """Seconds that teachers take for what is left to compress, by how long their answers took so far.
+
+        None where it is not known: nobody measured a worker.
+        """
+        by = COMPRESSORS.get(step.by)
+        if not by.needs_teacher:
+            return None if by.worker else 0.0
         specs = {spec.name: spec for spec in self.context.projects.teachers(run.project_id)}
         work: dict[str, int] = {}
         for teacher, count in self.context.rationales.count_left(run, step.name).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -119,6 +120,16 @@ class Context:
             time.sleep(POLL_S)
         if job.status is not JobStatus.FINISHED:
             raise WorkerFailed(f"the {job.kind} job is {job.status}: {job.message}")
+        return job
+
+    async def follow(self, job_id: str, stop: Callable[[], bool]) -> Job:
+        """Wait for another job's end without holding up the loop; a request to stop is handed on to it."""
+        asked = False
+        while not (job := self.jobs.get_job(job_id)).status.over:
+            if stop() and not asked:
+                asked = True
+                self.watch.cancel(job_id)
+            await asyncio.sleep(POLL_S)
         return job
 
 

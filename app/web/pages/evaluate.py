@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.services import Services
 from app.usecases.evaluation.comparisons import ASSUMED_HOUR, PAGE, System, say_pay_back
-from app.usecases.evaluation.report_lines import kinds_lines, more_measures, show_measure
+from app.usecases.evaluation.report_lines import kinds_lines, more_lines, show_measure
 from app.usecases.evaluation.verdicts import say_difference, say_verdict
 from app.web.choices import enable, run_choices
 from app.web.frame import Frame
@@ -26,6 +26,7 @@ from storage.runs import Run
 
 _EMPTY = "No run yet. The page Train starts one; its stages are scored on the held-out queries."
 _ANY = "either"
+_MORE = "more of the same answers, with 95% intervals"
 
 
 def build(frame: Frame) -> None:
@@ -158,7 +159,7 @@ class _Handlers:
         pair = _pair(systems)
         return [
             _summary_html(data, self.services.compare.verdict(run_record), self.services.compare.verdicts(run_record)),
-            table_html([_line(system) for system in systems], _caption(systems)),
+            _tables_html(systems),
             gr.Plot(tradeoff(systems), visible=True),
             table_html(kinds_lines(self.services.reading.report(run_record)), f"{systems[0].report.measure} by kind"),
             _choose([s.report.name for s in systems if s.group != "teacher"], pair[0]),
@@ -273,6 +274,12 @@ def _summary_html(data: dict[str, Any], verdict: Verdict | None, by_kind: dict[s
     return told_html(" ".join(sentences)) + "".join(told_html(note) for note in data["notes"])
 
 
+def _tables_html(systems: list[System]) -> str:
+    """The comparison, and below it the measures that not every report has."""
+    more = more_lines([system.report for system in systems])
+    return table_html([_line(system) for system in systems], _caption(systems)) + table_html(more, _MORE)
+
+
 def _line(system: System) -> dict[str, Any]:
     row, gained = system.report, system.gained
     return {
@@ -284,7 +291,6 @@ def _line(system: System) -> dict[str, Any]:
         "seconds": show_measure(row, SECONDS),
         "$ / 1,000": _each(system),
         "read": show_measure(row, READ),
-        **more_measures(row),
     }
 
 

@@ -1,0 +1,49 @@
+"""Where a written text states its label, and which of its tokens hold it.
+
+Knows tokenizers only by `decode`, so it needs no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+
+from engine.tasks.base import ANSWER
+
+_MARK = ANSWER.strip()
+Decode = Callable[[Sequence[int]], str]
+
+
+def find_label(text: str) -> tuple[int, int] | None:
+    """The characters of the label: what follows the last `Answer:` up to the end of its line, white space apart.
+
+    Where nothing follows on that line, all that stands behind it. None where there is no such line, or nothing behind.
+    """
+    head, mark, behind = text.rpartition(_MARK)
+    if not mark or not behind.strip():
+        return None
+    first_line = behind.partition("\n")[0]
+    label = (first_line if first_line.strip() else behind).rstrip()
+    return len(head) + len(mark) + len(label) - len(label.lstrip()), len(head) + len(mark) + len(label)
+
+
+def find_tokens(decode: Decode, ids: Sequence[int], begin: int, end: int) -> range:
+    """The tokens that hold some of the characters from `begin` to `end` of the text that `ids` decode to."""
+    places = range(len(ids))
+
+    def count(place: int) -> int:
+        """Characters up to the end of a token; texts of the first tokens only ever grow."""
+        return len(decode(ids[: place + 1]))
+
+    return range(bisect_right(places, begin, key=count), min(bisect_left(places, end, key=count) + 1, len(ids)))
+
+
+def mean_log_prob(decode: Decode, ids: Sequence[int], log_probs: Sequence[float]) -> float | None:
+    """The mean log-prob of the tokens that hold the label; None where no label is stated, or it is not known."""
+    found = find_label(decode(ids)) if len(log_probs) >= len(ids) else None
+    if found is None:
+        return None
+    known = [log_probs[place] for place in find_tokens(decode, ids, *found)]
+    mean = math.fsum(known) / len(known) if known else math.nan
+    return mean if math.isfinite(mean) else None
