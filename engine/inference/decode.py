@@ -27,13 +27,17 @@ _ROOM = 64
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are drawn and when a text is over. `stops` are the ids that end it, `pad` fills up shorter prompts."""
+    """How tokens are drawn and when a text is over. `stops` are the ids that end it, `pad` fills up shorter prompts.
+
+    `logprobs`: tell each token's log-probability too, that of the model itself, whatever the temperature.
+    """
 
     max_new_tokens: int
     stops: frozenset[int]
     pad: int
     temperature: float = 0.0
     top_p: float = 1.0
+    logprobs: bool = False
 
     def pick(self, logits_BV: torch.Tensor) -> torch.Tensor:
         """The next token of each row, (B,): the most probable one, or one drawn where the temperature is not 0."""
@@ -45,6 +49,13 @@ class Decoding:
         if self.top_p < 1:
             logits_BV = TopPLogitsWarper(self.top_p)(nothing, logits_BV)
         return torch.multinomial(logits_BV.softmax(dim=-1), 1)[:, 0]
+
+    def score(self, logits_BV: torch.Tensor, token_B: torch.Tensor) -> list[float]:
+        """The log-probs of tokens, (B,), in nats; nothing where they are not asked for."""
+        if not self.logprobs:
+            return []
+        found: list[float] = logits_BV.float().log_softmax(dim=-1).gather(-1, token_B[:, None])[:, 0].tolist()
+        return found
 
 
 def count_shared(prompts: Sequence[list[int]]) -> int:
@@ -97,11 +108,15 @@ def _widen(states: torch.Tensor, columns: int, rows: int | None = None) -> torch
 
 
 class Written(NamedTuple):
-    """The tokens of one prompt, by its place; `seconds` is its share of the time that its batch took."""
+    """The tokens of one prompt, by its place; `seconds` is its share of the time that its batch took.
+
+    `logprobs` (nats) are the tokens', or none.
+    """
 
     place: int
     ids: list[int]
     seconds: float
+    logprobs: Sequence[float] = ()
 
 
 @dataclass
@@ -118,6 +133,7 @@ class _Batch:
     mask_BL: torch.Tensor
     next_B: torch.Tensor
     logits_BV: torch.Tensor
+    logprobs: list[list[float]]
     over: set[int] = field(default_factory=set)
 
     @property
@@ -173,21 +189,24 @@ class Decoder:
                 if batch is None:
                     return
                 token_B = self.decoding.pick(batch.logits_BV)
-                done = self._take(batch, token_B.tolist())
+                done = self._take(batch, token_B.tolist(), self.decoding.score(batch.logits_BV, token_B))
                 on_token(batch.ids[0])
                 batch.charge(time.perf_counter() - started)
                 if stop():
                     return
-                written = [Written(batch.place[row], batch.ids[row], batch.seconds[row]) for row in done]
+                written = [
+                    Written(batch.place[row], batch.ids[row], batch.seconds[row], batch.logprobs[row]) for row in done
+                ]
                 batch.over.update(done)
                 batch = self._go_on(batch, token_B) if batch.going else None
             yield from written
 
-    def _take(self, batch: _Batch, tokens: Sequence[int]) -> list[int]:
+    def _take(self, batch: _Batch, tokens: Sequence[int], scores: Sequence[float]) -> list[int]:
         """Add a token to each row that is still written; the rows that are done by it."""
         done = []
         for row in batch.going:
             batch.ids[row].append(tokens[row])
+            batch.logprobs[row] += scores[row : row + 1]
             if tokens[row] in self.decoding.stops or len(batch.ids[row]) >= self.decoding.max_new_tokens:
                 done.append(row)
         return done
@@ -215,7 +234,10 @@ class Decoder:
         cache = self._copy_prefix(len(group), width)
         logits_BV = self._forward(ids_BW, mask_BL, place_BW, cache)
         places = [place for place, _ in group]
-        return _Batch(places, [[] for _ in group], [0.0] * len(group), cache, mask_BL, place_BW[:, -1] + 1, logits_BV)
+        ids: list[list[int]] = [[] for _ in group]
+        scores: list[list[float]] = [[] for _ in group]
+        next_B = place_BW[:, -1] + 1
+        return _Batch(places, ids, [0.0] * len(group), cache, mask_BL, next_B, logits_BV, scores)
 
     def _copy_prefix(self, rows: int, width: int) -> Cache:
         """A cache that holds the shared beginning for so many rows, with room for so many more tokens."""
@@ -323,6 +345,7 @@ def _join(batches: Sequence[_Batch]) -> _Batch:
         torch.cat([_fill(mask_BL[:, used], length) for mask_BL, used in zip(masks, columns, strict=True)]),
         torch.cat([batch.next_B[keep] for batch, keep in zip(batches, rows, strict=True)]),
         torch.cat([batch.logits_BV[keep] for batch, keep in zip(batches, rows, strict=True)]),
+        [batch.logprobs[row] for batch, row in taken],
     )
 
 

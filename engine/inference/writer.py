@@ -28,7 +28,10 @@ from engine.inference.decode import (
 )
 from engine.inference.kernels import choose_math_kernels
 from engine.packaged import packaged_student_file, packaged_student_folder
-from engine.values import Generation
+from engine.values import Generation, Token
+
+_UNFINISHED = "\ufffd"
+"""What stands for a character of which a token is still missing."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,8 @@ class Writer:
     top_p: float = 1.0
     one_line: bool = False
     """Whether an answer is over where its first line ends."""
+    logprobs: bool = False
+    """Whether a generation brings its tokens with their log-probs."""
 
     def write(self, asks: Sequence[WriteRequest]) -> Iterator[Generation]:
         """Answer all prompts; each is given as soon as it is done, and those that `stop` cuts off are not given.
@@ -204,17 +209,33 @@ class Writer:
         if self.one_line:
             stops |= find_line_ends(self.tokenizer)
         pad = self.tokenizer.pad_token_id
-        decoding = Decoding(self.max_new_tokens, stops, pad, self.temperature, self.top_p)
+        decoding = Decoding(self.max_new_tokens, stops, pad, self.temperature, self.top_p, self.logprobs)
         shared = tuple(prompts[0][: count_shared(prompts)]) if len(prompts) > 1 else ()
         return Decoder(self.model, decoding, shared)
 
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
+    def _cut(self, ids: Sequence[int], logprobs: Sequence[float]) -> tuple[Token, ...]:
+        """Each token with the characters that it completes and its log-prob; none where they can't be told apart."""
+        if len(logprobs) != len(ids):
+            return ()
+        whole, tokens, told = self.tokenizer.decode(ids, skip_special_tokens=True), [], ""
+        for place, logprob in enumerate(logprobs, 1):
+            text = str(self.tokenizer.decode(ids[:place], skip_special_tokens=True))
+            text = text if place == len(ids) else text.rstrip(_UNFINISHED)
+            if not (text.startswith(told) and whole.startswith(text)):
+                return ()
+            tokens.append(Token(text[len(told) :], logprob))
+            told = text
+        return tuple(tokens)
+
     def _read(self, query_id: str, written: Written, stops: frozenset[int]) -> Generation:
         ids = written.ids
         finished = bool(ids) and ids[-1] in stops
         if not self.one_line:
-            return Generation(query_id, self._text(ids[:-1] if finished else ids), len(ids), finished, written.seconds)
+            text = self._text(ids[:-1] if finished else ids)
+            pieces = self._cut(ids, written.logprobs) if self.logprobs else ()
+            return Generation(query_id, text, len(ids), finished, written.seconds, pieces)
         first, _, _ = self._text(ids).partition("\n")  # a line's end may share its token with the end of the answer
         return Generation(query_id, first.strip(), len(ids), finished, written.seconds)

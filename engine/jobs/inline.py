@@ -48,7 +48,13 @@ def label_queries(work: LabelWork) -> list[Sample]:
     heard = Heard()
     asyncio.run(label(work, heard))
     return [
-        Sample(data["sample_id"], data["query_id"], data["teacher"], **data["sample"])
+        Sample(
+            data["sample_id"],
+            data["query_id"],
+            data["teacher"],
+            **data["sample"],
+            evidence=data.get("evidence", {}),
+        )
         for data in heard.of("reply")
         if data.get("sample")
     ]

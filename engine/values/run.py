@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.values.teacher import Token
+
 
 class RunStatus(StrEnum):
     """The life of a run of a plan."""
@@ -17,13 +19,17 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Generation:
-    """What a student wrote. `tokens` counts generated ids, the end-of-sequence token included."""
+    """What a student wrote. `tokens` counts generated ids, the end-of-sequence token included.
+
+    `pieces` are these tokens with their log-probs, where they were asked for.
+    """
 
     query_id: str
     text: str
     tokens: int
     finished: bool
     latency_s: float
+    pieces: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True)
