@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.usecases.evaluation.comparisons import System
+from app.usecases.selection.comparison import Comparison
 from app.usecases.selection.overviews import Points, Survey
 from app.usecases.selection.queries import Detail
 from app.usecases.training.progress import Curve
@@ -23,6 +24,10 @@ ACCENT, SECOND = TEACHER_COLOURS[0], "#64748b"
 _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font_color": "#64748b"}
 """Readable on light and on dark."""
 _GRID = "rgba(100, 116, 139, 0.3)"
+
+
+_DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
+"""A dash a run or a way to select, where several are drawn side by side."""
 
 
 def histogram(shares: dict[str, list[int]], threshold: float | None) -> go.Figure:
@@ -113,11 +118,57 @@ def sweep(survey: Survey) -> go.Figure:
     figure.add_scatter(x=x, y=survey.sweep.coverage.tolist(), name="queries with a sample", line_color=ACCENT)
     agreement = [None if value != value else value for value in survey.sweep.agreement.tolist()]
     figure.add_scatter(x=x, y=agreement, name="of those with several, agreeing", line_color=SECOND)
-    figure.add_vline(x=survey.threshold, line_dash="dash", line_color="#64748b", annotation_text="you are here")
+    if survey.threshold is not None:
+        figure.add_vline(x=survey.threshold, line_dash="dash", line_color="#64748b", annotation_text="you are here")
     legend = {"orientation": "h", "y": -0.35}
     figure.update_layout(height=300, margin=_SMALL, xaxis_title="threshold", legend=legend, **_QUIET)
     figure.update_xaxes(gridcolor=_GRID)
     figure.update_yaxes(gridcolor=_GRID, range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def ways_plot(comparison: Comparison) -> go.Figure:
+    """How right the kept labels are by the share of samples kept, a line a way with Wilson's band.
+
+    A mark with its interval stands where a way's own rules stop; a line ends where its evidence does.
+    """
+    figure = go.Figure()
+    for place, way in enumerate(comparison.ways):
+        if way.line is None:
+            continue
+        colour, name = TEACHER_COLOURS[place % len(TEACHER_COLOURS)], escape(way.title)
+        known = ~np.isnan(way.line.right)
+        x = way.line.kept[known] / max(1, comparison.samples)
+        right, low, high = (values[known] for values in (way.line.right, way.line.low, way.line.high))
+        band = {"x": [*x, *x[::-1]], "y": [*high, *low[::-1]], "fill": "toself", "fillcolor": colour, "opacity": 0.08}
+        same = {"legendgroup": way.name, "name": name}
+        figure.add_scatter(**band, **same, line_width=0, hoverinfo="skip", showlegend=False)
+        figure.add_scatter(
+            x=x,
+            y=right,
+            customdata=np.stack([low, high], axis=1),
+            hovertemplate="%{y:.3f} [%{customdata[0]:.2f}, %{customdata[1]:.2f}] of %{x:.0%}",
+            line={"color": colour, "dash": _DASHES[place % len(_DASHES)]},
+            **same,
+        )
+        kept = way.kept
+        if kept is not None and kept.right is not None and kept.low is not None and kept.high is not None:
+            bars = {"array": [kept.high - kept.right], "arrayminus": [kept.right - kept.low], "symmetric": False}
+            figure.add_scatter(
+                x=[kept.samples / max(1, comparison.samples)],
+                y=[kept.right],
+                error_y={"type": "data", "thickness": 1, **bars},
+                mode="markers",
+                marker={"color": colour, "size": 10, "symbol": "diamond"},
+                hovertemplate="%{y:.3f} by its own rules, %{x:.0%} kept",
+                showlegend=False,
+                **same,
+            )
+    legend = {"orientation": "h", "y": -0.2, "font": {"size": 10}}
+    title = {"text": "labels right among the kept (diamond: its own rules)", "font_size": 13}
+    figure.update_layout(height=440, margin=_SMALL, title=title, legend=legend, hovermode="closest", **_QUIET)
+    figure.update_xaxes(gridcolor=_GRID, title="share of samples kept", range=[0, 1.02], tickformat=".0%")
+    figure.update_yaxes(gridcolor=_GRID, tickformat=".0%")
     return figure
 
 
@@ -149,10 +200,6 @@ def rationale_map(points: Points) -> go.Figure:
     figure.update_xaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
     figure.update_yaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
     return figure
-
-
-_DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
-"""A dash a run, where several are drawn side by side."""
 
 
 def curves_plot(curves: Sequence[Curve], withheld: Sequence[Curve], title: str) -> go.Figure:

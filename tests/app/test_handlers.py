@@ -223,6 +223,13 @@ def test_label(studio: Studio) -> None:
     studio.finish()
     assert studio.services.context.samples.counts(project.id)[0]["failures"] == 0
     assert "Nothing is running" in studio("label", "stop", "tickets")
+    assert "Quote of the grades" in studio("label", "quote_grades", *order, "", "")
+    assert "Started" in studio("label", "begin_grading", *order, "5", "100")[0]
+    studio.finish()
+    assert studio.services.grade.standing(project) == [
+        {"teacher": "ann", "samples": 6, "Good": 6, "Medium": 0, "Poor": 0}
+    ]
+    assert "nothing to grade" in studio.refused("label", "begin_grading", *order, "", "")
 
 
 def test_select(studio: Studio) -> None:
@@ -242,7 +249,8 @@ def test_select(studio: Studio) -> None:
     assert "No query here" in studio("decide", "turn", "p", "", "all"), "eighteen queries fill one page"
     assert "No query here" in studio("decide", "stay", "p", "", "all")
     ways, *plots = studio("select", "survey", "p", *SETTINGS)
-    assert "keep all" in ways and len(plots) == 3
+    assert "keep all" in ways and len(plots) == 4
+    assert "majority of labels" in ways and "hard rejection: graded Good: no sample has what it goes by" in ways
     query = studio.services.browse.queries("p")[0]["id"]
     samples = studio.services.browse.detail("p", query).samples
     detail, _, _, _, text, seen = studio("decide", "look", "p", query)
