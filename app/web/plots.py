@@ -30,6 +30,10 @@ _DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 """A dash a run or a way to select, where several are drawn side by side."""
 
 
+_STEADY = 0.05
+"""From this share of samples on a band is wholly in view: of a handful it would flatten all lines."""
+
+
 def histogram(shares: dict[str, list[int]], threshold: float | None) -> go.Figure:
     """Confidences by teacher, the threshold as a line where there is one.
 
@@ -132,22 +136,24 @@ def ways_plot(comparison: Comparison) -> go.Figure:
 
     A mark with its interval stands where a way's own rules stop; a line ends where its evidence does.
     """
-    figure = go.Figure()
+    figure, lowest = go.Figure(), 1.0
     for place, way in enumerate(comparison.ways):
         if way.line is None:
             continue
-        colour, name = TEACHER_COLOURS[place % len(TEACHER_COLOURS)], escape(way.title)
+        colour, title = TEACHER_COLOURS[place % len(TEACHER_COLOURS)], escape(way.title)
         known = ~np.isnan(way.line.right)
         x = way.line.kept[known] / max(1, comparison.samples)
         right, low, high = (values[known] for values in (way.line.right, way.line.low, way.line.high))
         band = {"x": [*x, *x[::-1]], "y": [*high, *low[::-1]], "fill": "toself", "fillcolor": colour, "opacity": 0.08}
-        same = {"legendgroup": way.name, "name": name}
+        same = {"legendgroup": way.name, "name": escape(way.name)}
+        lowest = min([lowest, *right, *low[x >= _STEADY]])
         figure.add_scatter(**band, **same, line_width=0, hoverinfo="skip", showlegend=False)
         figure.add_scatter(
             x=x,
             y=right,
             customdata=np.stack([low, high], axis=1),
-            hovertemplate="%{y:.3f} [%{customdata[0]:.2f}, %{customdata[1]:.2f}] of %{x:.0%}",
+            hovertemplate="%{y:.3f} [%{customdata[0]:.2f}, %{customdata[1]:.2f}] of %{x:.0%}"
+            + f"<extra>{title}</extra>",
             line={"color": colour, "dash": _DASHES[place % len(_DASHES)]},
             **same,
         )
@@ -160,15 +166,15 @@ def ways_plot(comparison: Comparison) -> go.Figure:
                 error_y={"type": "data", "thickness": 1, **bars},
                 mode="markers",
                 marker={"color": colour, "size": 10, "symbol": "diamond"},
-                hovertemplate="%{y:.3f} by its own rules, %{x:.0%} kept",
+                hovertemplate="%{y:.3f} by its own rules, %{x:.0%} kept" + f"<extra>{title}</extra>",
                 showlegend=False,
                 **same,
             )
     legend = {"orientation": "h", "y": -0.2, "font": {"size": 10}}
-    title = {"text": "labels right among the kept (diamond: its own rules)", "font_size": 13}
-    figure.update_layout(height=440, margin=_SMALL, title=title, legend=legend, hovermode="closest", **_QUIET)
-    figure.update_xaxes(gridcolor=_GRID, title="share of samples kept", range=[0, 1.02], tickformat=".0%")
-    figure.update_yaxes(gridcolor=_GRID, tickformat=".0%")
+    figure.update_layout(height=440, margin=_SMALL, legend=legend, hovermode="closest", **_QUIET)
+    share = {"title": "share of samples kept", "range": [0, 1.02], "tickformat": ".0%"}
+    figure.update_xaxes(gridcolor=_GRID, zeroline=False, **share)
+    figure.update_yaxes(gridcolor=_GRID, tickformat=".0%", range=[lowest - 0.02, 1.01])
     return figure
 
 

@@ -308,6 +308,7 @@ def test_the_commands_grade_and_compare(workspace: Path, openai: Provider, monke
     assert told["grades"] == [{"teacher": "ann", "samples": 8, "Good": 2, "Medium": 6, "Poor": 0}]
     found = tacit("select", "p", "--compare", "--preset", "none")
     assert (found["samples"], found["scored"], found["queries"]) == (8, 8, 8)
+    assert found["ways"][0]["title"] == "keep all (as set)", "the settings asked for come first, and but once"
     ways = {way["name"]: way for way in found["ways"]}
     assert ways["log-prob"]["kept"]["samples"] == 4 and ways["log-prob"]["kept"]["right"] == 1.0
     assert ways["hard-rejection"]["kept"]["samples"] == 2 and ways["none"]["kept"]["right"] == 0.5

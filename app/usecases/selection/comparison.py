@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from engine.selection.arrays import Selection
 from engine.selection.comparison import RIGHT, UNSCORED, Trace, find_wilson, trace
 from engine.selection.select import order_samples
 from engine.selection.settings import NONE, PRESETS, SelectionConfig
+from engine.tasks import get_task
 from engine.wording import counted, verb
 
 AS_SET = "as set"
@@ -96,10 +98,22 @@ class MatchService:
             loaded = self.select.hold(project_name, SelectionConfig())
         except StateError:  # without vectors some ways have no pairs; where there are no samples this fails again
             loaded = self.select.hold(project_name, NONE.config)
-        presets = {name: (PRESETS.get(name).title, PRESETS.get(name).config) for name in PRESETS}
-        known = config in [preset for _, preset in presets.values()]
-        own = {} if known else {AS_SET: ("as set, nothing by hand", config)}
-        return self.compare_ways(project_name, loaded, own | presets)
+        return self.compare_ways(project_name, loaded, self.list_ways(project_name, config))
+
+    def list_ways(self, project_name: str, config: SelectionConfig, others: Ways = MappingProxyType({})) -> Ways:
+        """These settings, others by name, and the presets; settings that come again are left out.
+
+        Settings that come to a preset go by its name.
+        """
+        factors = get_task(self.context.projects.get(project_name).config.task).factors
+        presets = {name: PRESETS.get(name) for name in PRESETS}
+        own = _mark(config, factors)
+        name = next((name for name, preset in presets.items() if _mark(preset.config, factors) == own), AS_SET)
+        title = f"{presets[name].title} (as set)" if name in presets else "as set, nothing by hand"
+        ways = {name: (title, config), **others}
+        known = [_mark(way, factors) for _, way in ways.values()]
+        more = {n: (p.title, p.config) for n, p in presets.items() if _mark(p.config, factors) not in known}
+        return {**ways, **more}
 
     def compare_ways(self, project_name: str, loaded: Held, ways: Ways) -> Comparison:
         """As `compare`, for ways of one's own.
@@ -146,6 +160,17 @@ class MatchService:
         return self.select.apply(project_name, loaded, config)
 
 
+def _mark(config: SelectionConfig, reported: Sequence[str]) -> tuple[Any, ...]:
+    """What tells settings apart by what they come to: weights count where confidences are read, by their shares."""
+    rules = tuple((rule.kind, rule.model_dump_json()) for rule in config.rules)
+    if not config.needs_confidence:
+        return (rules,)
+    weights = {name: weight for name, weight in (config.weights or dict.fromkeys(reported, 1.0)).items() if weight}
+    whole = sum(weights.values())
+    shares = tuple(sorted((name, round(weight / whole, 2)) for name, weight in weights.items()))
+    return rules, shares, config.temperature
+
+
 def _choose_counts(samples: int, own: Sequence[int]) -> NDArray[np.int64]:
     """The numbers of kept samples that ways are compared at: a hundred steps, and those of the ways' own rules."""
     steps = {round(samples * step / _STEPS) for step in range(1, _STEPS + 1)}
@@ -185,7 +210,8 @@ def list_ways(comparison: Comparison) -> list[dict[str, Any]]:
     for way in comparison.ways:
         kept = way.kept
         row: dict[str, Any] = {
-            "way": way.title,
+            "way": way.name,
+            "what it is": way.title,
             "samples kept": kept and kept.samples,
             "queries kept": kept and kept.queries,
             "labels differ in": kept and kept.disagreements,
@@ -201,7 +227,7 @@ def list_matched(comparison: Comparison) -> list[dict[str, Any]]:
     """A row a way: the share of right labels if each kept the same number of samples, the first in its order."""
     counts = {f"{share:.0%} = {round(comparison.samples * share):,}": share for share in SHARES}
     return [
-        {"way": way.title}
+        {"way": way.name}
         | {
             head: _say_right(find_point(way, round(comparison.samples * share)) or {"right": None})
             for head, share in counts.items()

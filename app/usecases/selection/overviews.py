@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.usecases.selection.comparison import AS_SET, Comparison, MatchService
+from app.usecases.selection.comparison import Comparison, MatchService, Ways
 from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context
 from engine.selection.overviews import Likeness, Sweep, compare_teachers, flatten, sweep_threshold
 from engine.selection.rules.labels import Labels
 from engine.selection.rules.least_similar_pair import LeastSimilarPair
 from engine.selection.rules.threshold import Threshold
-from engine.selection.settings import PRESETS, SelectionConfig
+from engine.selection.settings import SelectionConfig
 
 MOST_POINTS = 2_000
 
@@ -60,8 +60,16 @@ class SurveyService:
             compare_teachers(arrays.query, arrays.teacher, loaded.vectors),
             sweep_threshold(chosen.confidence, arrays.query, arrays.label),
             chosen_by.cut,
-            self.match.compare_ways(project_name, loaded, _list_ways(config)),
+            self.match.compare_ways(project_name, loaded, self._list_ways(project_name, config)),
         )
+
+    def _list_ways(self, project_name: str, config: SelectionConfig) -> Ways:
+        """The settings, the same with labels settled otherwise, and the presets."""
+        otherwise = {
+            "majority's": ("the same, the majority's labels", config.with_rule(Labels(disagreement="majority"))),
+            "agreed": ("the same, no query whose labels differ", config.with_rule(Labels(disagreement="drop"))),
+        }
+        return self.match.list_ways(project_name, config, otherwise)
 
     def draw_map(self, project_name: str, config: SelectionConfig) -> Points:
         """Up to 2,000 rationales, evenly out of all, by their two principal components.
@@ -84,22 +92,6 @@ class SurveyService:
             projection.shown,
             len(arrays.ids),
         )
-
-
-def _list_ways(config: SelectionConfig) -> dict[str, tuple[str, SelectionConfig]]:
-    """The settings, the same with labels settled otherwise, and the presets; settings that come again are left out."""
-    ways = {
-        AS_SET: ("as set above, nothing by hand", config),
-        "majority's": ("the same, the majority's labels", config.with_rule(Labels(disagreement="majority"))),
-        "agreed": ("the same, no query whose labels differ", config.with_rule(Labels(disagreement="drop"))),
-        **{name: (PRESETS.get(name).title, PRESETS.get(name).config) for name in PRESETS},
-    }
-    known: list[SelectionConfig] = []
-    for name, (_, way) in list(ways.items()):
-        if way in known:
-            del ways[name]
-        known.append(way)
-    return ways
 
 
 def _with_vectors(config: SelectionConfig) -> SelectionConfig:

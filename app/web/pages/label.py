@@ -52,7 +52,7 @@ def build(frame: Frame) -> None:
     quoted = gr.HTML(padding=False)
     table = gr.HTML(padding=False)
     failed = gr.HTML(padding=False)
-    grades, ask_grades, grade = _lay_grades()
+    grades, grades_quoted, ask_grades, grade = _lay_grades()
     with gr.Accordion("Last replies, as text", open=False):
         replies = gr.HTML(padding=False)
     frame.fill([table, failed, grades, replies], lambda project: _progress(services, project))
@@ -64,7 +64,7 @@ def build(frame: Frame) -> None:
     do = _Handlers(frame)
     frame.fill([guide, quote, pilot, start, pause, retry, again, ask_grades, grade], do.guide)
     quote.click(frame.guard(do.ask_quote, form), order, quoted, **frame.quiet)
-    ask_grades.click(frame.guard(do.quote_grades, form), order, quoted, **frame.quiet)
+    ask_grades.click(frame.guard(do.quote_grades, form), order, grades_quoted, **frame.quiet)
     pressed = [said, frame.timer, start, pilot, retry, pause]
     for button, work, inputs in (
         (start, do.begin, order),
@@ -77,8 +77,8 @@ def build(frame: Frame) -> None:
     pause.click(frame.guard(do.stop), frame.project, said, **frame.quiet)
 
 
-def _lay_grades() -> tuple[gr.HTML, gr.Button, gr.Button]:
-    """What is graded so far, and the buttons that quote and ask for grades."""
+def _lay_grades() -> tuple[gr.HTML, gr.HTML, gr.Button, gr.Button]:
+    """What is graded so far, what more would cost, and the buttons that quote and ask for grades."""
     with gr.Accordion("Grades: teachers judge their own answers, for hard rejection", open=False):
         gr.Markdown(
             "Each teacher is shown its own answers again and grades them Good, Medium or Poor, one request an answer. "
@@ -88,7 +88,8 @@ def _lay_grades() -> tuple[gr.HTML, gr.Button, gr.Button]:
         with gr.Row():
             quote = gr.Button("Quote the grades", interactive=False)
             grade = gr.Button("Ask for grades", interactive=False)
-    return grades, quote, grade
+        quoted = gr.HTML(padding=False)
+    return grades, quoted, quote, grade
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def _lay_overviews() -> tuple[gr.Button, list[Any]]:
     with gr.Accordion("Overviews: likeness of teachers, coverage, other ways to select, map", open=False):
         survey = gr.Button("Draw the overviews", interactive=False)
         ways = gr.HTML(padding=False)
-        lines = gr.Plot(label="labels right among the kept, by coverage", visible=False)
+        lines = gr.Plot(label="labels right among the kept; diamond: by its own rules", visible=False)
         with gr.Row():
             alike = gr.Plot(label="mean cosine by pair of teachers", visible=False)
             curve = gr.Plot(label="coverage against agreement", visible=False)
@@ -101,7 +101,7 @@ def _lay_overviews() -> tuple[gr.Button, list[Any]]:
 def ways_html(ways: Comparison) -> str:
     """Ways to select beside each other: what each keeps by its own rules, and at equal numbers."""
     own = table_html(list_ways(ways), "the same samples, selected otherwise")
-    matched = table_html(list_matched(ways), "labels right if each kept as many (share of all samples)")
+    matched = table_html(list_matched(ways), "labels right at equal numbers kept")
     return own + matched + told_html("\n".join(say_comparison(ways)))
 
 

@@ -44,7 +44,7 @@ def score(given: Scored) -> Floats:
 FACTORS.add(
     "log-prob",
     Factor(
-        "log-prob",
+        "log-prob, ranked",
         "Rank of the label's mean log-prob among its teacher's; of teachers that return log-probs.",
         score,
         evidence=LOG_PROB,
