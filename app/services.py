@@ -18,6 +18,7 @@ from app.usecases.evaluation.comparisons import CompareService
 from app.usecases.exports.exports import ExportService
 from app.usecases.exports.hub import PUSH, PUSHING, PublishService
 from app.usecases.labelling.answers import AnswerService
+from app.usecases.labelling.grades import GradeService
 from app.usecases.labelling.label import LabelService
 from app.usecases.labelling.quotes import QuoteService
 from app.usecases.playground.answers import PLAY, PlayService
@@ -25,6 +26,7 @@ from app.usecases.projects.copies import CarryService
 from app.usecases.projects.lookup import ProjectService
 from app.usecases.projects.status import STUDY, StandingService
 from app.usecases.selection.calibration import CalibrateService
+from app.usecases.selection.comparison import MatchService
 from app.usecases.selection.overviews import SurveyService
 from app.usecases.selection.queries import BrowseService
 from app.usecases.selection.selections import SelectService
@@ -59,6 +61,7 @@ class Services:
     label: LabelService
     answers: AnswerService
     quote: QuoteService
+    grade: GradeService
     select: SelectService
     run: RunService
     export: ExportService
@@ -68,6 +71,7 @@ class Services:
     browse: BrowseService
     survey: SurveyService
     calibrate: CalibrateService
+    match: MatchService
     carry: CarryService
     prompt: PromptService
     reading: ReadService
@@ -115,6 +119,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         "label": services.label.run_label,
         "batch": services.label.run_batch,
         "ray-label": services.label.run_ray,
+        "grade": services.grade.run_grade,
         "compress": services.compress.run_compress,
         AGAIN: services.compress.run_again,
         "probe": services.teachers.run_probe,
@@ -154,6 +159,8 @@ def _compose(context: Context) -> Services:
     planning, forecasting = PlanService(context), ForecastService(context, selecting)
     remaining = RemainingService(context, forecasting)
     studying = StudyService(context, planning, run)
+    calibrating = CalibrateService(context, selecting)
+    matching = MatchService(context, selecting, calibrating)
     return Services(
         context=context,
         projects=ProjectService(context),
@@ -163,6 +170,7 @@ def _compose(context: Context) -> Services:
         label=label,
         answers=AnswerService(context),
         quote=QuoteService(context, label),
+        grade=GradeService(context, connections, label),
         select=selecting,
         run=run,
         export=exporting,
@@ -170,8 +178,9 @@ def _compose(context: Context) -> Services:
         standing=StandingService(context),
         preview=PreviewService(context),
         browse=BrowseService(context, selecting),
-        survey=SurveyService(context, selecting),
-        calibrate=CalibrateService(context, selecting),
+        survey=SurveyService(context, selecting, matching),
+        calibrate=calibrating,
+        match=matching,
         carry=CarryService(context),
         prompt=PromptService(context),
         reading=ReadService(context, run, remaining),

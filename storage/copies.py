@@ -13,8 +13,10 @@ from engine.errors import InputError, StoreError
 from storage.db import Database, Writer
 from storage.migrate import read_migrations
 
-TABLES = ("queries", "golds", "teachers", "samples", "attempts", "overrules", "project_prompts")
+TABLES = ("queries", "golds", "teachers", "samples", "evidence", "attempts", "overrules", "project_prompts")
 """What a project is, besides its settings: without selections (made anew at once) and runs."""
+_LATER = ("evidence",)
+"""Those that older files lack."""
 
 
 class Part(NamedTuple):
@@ -178,6 +180,8 @@ class Copies:
         try:
             with self._db.write() as writer:
                 for table in TABLES:
+                    if table in _LATER and not (folder / f"{table}.parquet").is_file():
+                        continue
                     names = _names(_readable(writer, table, folder))
                     sql = f"INSERT INTO {table} (project_id, {names}) SELECT ?, {names} FROM read_parquet(?)"
                     writer.run(sql, [project_id, str(folder / f"{table}.parquet")])

@@ -16,6 +16,7 @@ from engine.errors import NotFound
 from engine.values import MOST_COST, MOST_TOKENS, Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
 from engine.values.report import ScoredRun
 from storage.db import Database, Writer
+from storage.evidence import put_evidence
 from storage.projects import now
 from storage.reports import put_report
 from storage.runs import put_scores
@@ -222,6 +223,10 @@ def _take_replies(writer: Writer, job: Job, events: list[Event]) -> None:
         if event.data.get("sample") and event.data["purpose"] in _SAMPLING
     ]
     _insert(writer, "attempts", attempts)
+    telling = [event.data["sample_id"] for event in events if event.data.get("evidence")]
+    there = "SELECT id FROM samples WHERE project_id = ? AND id IN (SELECT unnest(?::VARCHAR[]))"
+    known = {row[0] for row in writer.run(there, [job.project_id, telling])} if telling else set()
+    put_evidence(writer, job.project_id, events, known)
     if samples:
         table = pa.Table.from_pylist(samples, schema=SAMPLE_SCHEMA)
         writer.insert("samples", table, "ON CONFLICT DO NOTHING")

@@ -18,9 +18,9 @@ _SUMS = """
 _SIGNS = r"[A-Za-z0-9]+|[^A-Za-z0-9\s]"
 """Words and signs, which stand for tokens where nobody counted any."""
 _READ = (
-    "len(regexp_extract_all(concat_ws(' ', p.text, q.text, CASE WHEN a.purpose = 'compress' THEN concat_ws(' ', "
-    "s.rationale, (SELECT any_value(w.text) FROM answers w JOIN steps t ON t.run_id = w.run_id AND t.name = w.step AND "
-    "t.kind = 'answer' WHERE w.run_id = j.run_id AND w.query_id = a.query_id)) END), $3))"
+    "len(regexp_extract_all(concat_ws(' ', p.text, q.text, CASE WHEN a.purpose IN ('compress', 'grade') "
+    "THEN concat_ws(' ', s.rationale, (SELECT any_value(w.text) FROM answers w JOIN steps t ON t.run_id = w.run_id "
+    "AND t.name = w.step AND t.kind = 'answer' WHERE w.run_id = j.run_id AND w.query_id = a.query_id)) END), $3))"
 )
 _UNBILLED = (
     f"SELECT a.teacher, a.purpose, count(*) AS n, sum({_READ})::DOUBLE AS read, "
@@ -28,7 +28,7 @@ _UNBILLED = (
     "JOIN queries q ON q.project_id = a.project_id AND q.id = a.query_id LEFT JOIN prompts p ON p.hash = a.prompt_hash "
     "LEFT JOIN samples s ON s.project_id = a.project_id AND s.id = a.sample_id LEFT JOIN jobs j ON j.id = a.job_id "
     "WHERE a.project_id = $1 AND list_contains($4, a.teacher) AND a.cost = 0 "
-    "AND (a.purpose IN ('label', 'evaluate') OR j.run_id = $2) GROUP BY ALL"
+    "AND (a.purpose IN ('label', 'grade', 'evaluate') OR j.run_id = $2) GROUP BY ALL"
 )
 
 
@@ -92,17 +92,17 @@ class Ledger:
         return {(row["teacher"], row["query_id"]): row["cost"] for row in rows}
 
     def asked_for(self, project_id: str, run_id: str) -> tuple[float, int]:
-        """What the labels and compressions cost that a run was made from, and how many requests of unknown cost."""
+        """What the labels, grades and compressions cost that a run was made from, and how many of unknown cost."""
         row = self._db.row(
             "SELECT coalesce(sum(cost), 0)::DOUBLE AS cost, count(*) FILTER (WHERE a.cost IS NULL) AS unknown "
             "FROM attempts a LEFT JOIN jobs j ON j.id = a.job_id WHERE a.project_id = ? "
-            "AND (a.purpose = 'label' OR j.run_id = ?)",
+            "AND (a.purpose IN ('label', 'grade') OR j.run_id = ?)",
             [project_id, run_id],
         )
         return (float(row["cost"]), int(row["unknown"])) if row else (0.0, 0)
 
     def unbilled(self, project_id: str, run_id: str, teachers: Sequence[str]) -> list[dict[str, Any]]:
-        """What some teachers read and wrote for nothing, for the labels, evaluations and compressions of a run.
+        """What some teachers read and wrote for nothing, for the labels, grades, evaluations and compressions of a run.
 
         Keys: teacher, purpose, n (requests), read, written (words and signs of the stored texts, in all).
         """

@@ -174,10 +174,10 @@ class Projects:
             writer.run("INSERT INTO prompts VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [hash_, name, text])
 
     def kept_prompts(self, project_id: str) -> list[dict[str, Any]]:
-        """Name and hash of the prompts that a project's labels, compressions and checks were asked with."""
+        """Name and hash of the prompts that a project's labels, grades, compressions and checks were asked with."""
         return self._db.rows(
             "SELECT DISTINCT p.name, p.hash FROM prompts p JOIN attempts a ON a.prompt_hash = p.hash "
-            "WHERE a.project_id = ? AND a.purpose IN ('label', 'compress', 'check') ORDER BY ALL",
+            "WHERE a.project_id = ? AND a.purpose IN ('label', 'grade', 'compress', 'check') ORDER BY ALL",
             [project_id],
         )
 

@@ -81,6 +81,7 @@ class EventBars:
             "progress": self._on_progress,
             "step_started": self._on_started,
             "label_started": self._on_label,
+            "grade_started": self._on_label,
             "reply": self._on_reply,
             "teacher_stopped": self._on_stopped,
             "step_finished": self._on_finished,
@@ -107,7 +108,8 @@ class EventBars:
         return self._tasks[step]
 
     def _on_label(self, event: Event) -> None:
-        self._label = self._bars.add_task(f"label {event.data['split']}", total=event.data["requests"], note="")
+        what = f"label {event.data['split']}" if "split" in event.data else "grade"
+        self._label = self._bars.add_task(what, total=event.data["requests"], note="")
         self._asked, self._failed, self._cost = set(), set(), 0.0
 
     def _on_reply(self, event: Event) -> None:

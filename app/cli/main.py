@@ -17,7 +17,7 @@ from app.cli.options import DEFAULT_WORKSPACE, Json, Listing, ProjectName, RunId
 from app.cli.projects import projects_app
 from app.cli.selection import calibrate, select
 from app.cli.study import study
-from app.cli.teachers import label, spend, teachers_app
+from app.cli.teachers import grade, label, spend, teachers_app
 from app.cli.training import evaluate, train
 from engine.errors import InputError, MissingColumn, MissingPart, StateError, StoreError, TacitError, WorkerFailed
 
@@ -147,6 +147,7 @@ def duplicates(
 
 
 app.command()(label)
+app.command()(grade)
 app.command()(spend)
 
 

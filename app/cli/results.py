@@ -13,6 +13,7 @@ from app.usecases.data.near_duplicates import Resembling
 from app.usecases.data.words import tell_outputs, tell_queries
 from app.usecases.evaluation.report_lines import difference_lines, kinds_lines, more_lines, report_lines
 from app.usecases.selection.calibration import Fitted, Measured, say_fitted, say_measured
+from app.usecases.selection.comparison import SHARES, Comparison, find_point, say_comparison, say_interval
 from app.usecases.selection.tallies import say_kept, say_notices
 from app.usecases.training.study_lines import (
     arm_rows,
@@ -109,6 +110,12 @@ def show_label(data: dict[str, Any]) -> None:
         show_quote(data["quote"])
 
 
+def show_grades(data: dict[str, Any]) -> None:
+    """How teachers graded their own answers."""
+    print_table("teachers' grades of their own answers", data["grades"])
+    out.print(f"the project has cost ${data['cost_usd']:.4f} so far (`tacit spend`)")
+
+
 def show_teachers(rows: Sequence[dict[str, Any]]) -> None:
     """Teachers with their prices and what their endpoints support."""
     print_table("teachers", [_teacher_line(row) for row in rows])
@@ -119,7 +126,8 @@ def show_teachers(rows: Sequence[dict[str, Any]]) -> None:
             yes = {True: "yes", False: "no"}
             out.print(
                 f"{row['name']}: structured output {capabilities['structured']}; "
-                f"temperature {yes[capabilities['temperature']]}; hidden reasoning: {reasoning}",
+                f"temperature {yes[capabilities['temperature']]}; hidden reasoning: {reasoning}; "
+                f"log-probs {yes.get(capabilities.get('logprobs'), 'not tested')}",
                 markup=False,
             )
 
@@ -206,6 +214,28 @@ def show_selection(data: dict[str, Any]) -> None:
             out.print(line)
         if measured.bins:
             print_table("confidence against gold labels", measured.bins)
+
+
+def show_comparison(found: Comparison) -> None:
+    """Ways to select beside each other: what each keeps by its own rules, and at equal numbers."""
+    own = [
+        {
+            "way": way.title,
+            "samples": way.kept and way.kept.samples,
+            "queries": way.kept and way.kept.queries,
+            "right": way.kept and way.kept.right,
+            "95%": say_interval(vars(way.kept) if way.kept else None),
+        }
+        for way in found.ways
+    ]
+    print_table("what each keeps by its own rules; nothing was stored", own)
+    for share in SHARES if found.scored else ():
+        count = round(share * found.samples)
+        points = {way.title: find_point(way, count) for way in found.ways}
+        rows = [{"way": n, "right": p and p["right"], "95%": say_interval(p)} for n, p in points.items()]
+        print_table(f"if each kept {counted(count, 'sample')}, {share:.0%} of all", rows)
+    for line in say_comparison(found):
+        _say(line)
 
 
 def show_fitted(project: str, fitted: Fitted) -> None:

@@ -16,6 +16,10 @@ _RULES = (
     "RULE or RULE:SETTING=VALUE,...: rules in the place of the preset's, in their order, of "
     "{engine.selection.rules:RULES}. `threshold:threshold=0.9`"
 )
+_COMPARE = (
+    "Store nothing: compare these settings and all presets at equal numbers of kept samples, by gold labels, over the "
+    "whole range of coverage."
+)
 _PRESET = "One of {engine.selection.settings:PRESETS}; left out: recordings where all teachers are, else paper."
 
 
@@ -27,11 +31,13 @@ def select(
     rule: Annotated[list[str] | None, typer.Option(help=_RULES)] = None,
     disagreement: Annotated[str | None, typer.Option(help="Where labels differ: keep, majority or drop.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Of the confidence; `tacit calibrate` fits one.")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help=_COMPARE)] = False,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Dual-Criteria Rejection Sampling: keep the confident, and of each query the least similar pair."""
-    from app.cli.results import show_selection
+    from app.cli.results import show_comparison, show_selection
+    from app.usecases.selection.comparison import to_json
     from engine.selection.settings import PAPER, PRESETS, read_selection
 
     changes = {"threshold": threshold, "disagreement": disagreement, "temperature": temperature}
@@ -40,6 +46,10 @@ def select(
         begun = services.select.preset(project)
         start = PRESETS.get(preset).config if preset else begun.config
         config = read_selection(start, changes, weight or [], rule or [])
+        if compare:
+            found = services.match.compare(project, config)
+            show(as_json, to_json(found), lambda: show_comparison(found))
+            return
         stored = services.select.select(project, config)
         measured = services.calibrate.measure(project, config)
     data = {"selection": stored.id, "preset": preset or begun.preset, "config": config.model_dump(), **stored.counts}

@@ -1,4 +1,4 @@
-"""The commands about teachers and money: `tacit teachers`, `tacit label`, `tacit spend`."""
+"""The commands about teachers and money: `tacit teachers`, `tacit label`, `tacit grade`, `tacit spend`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def remove_teacher(project: ProjectName, name: TeacherName, workspace: Workspace
 def test_teacher(
     project: ProjectName, name: TeacherName, as_json: Json = False, workspace: Workspace = DEFAULT_WORKSPACE
 ) -> None:
-    """Test a teacher's connection in at most three small requests, and keep what it supports."""
+    """Test a teacher's connection in at most four small requests, and keep what it supports."""
     from app.cli.console import EventBars
     from app.cli.results import show_teachers
 
@@ -156,6 +156,38 @@ def _ask(services: Services, project: str, order: LabelOrder, bars: EventBars) -
     job = services.jobs.wait(services.label.start(project, order).id, bars)
     sys.stderr.write(f"{job.message}\n" if job.message else "")
     return services.label.stopped(job.id)
+
+
+def grade(
+    project: ProjectName,
+    teacher: Annotated[list[str] | None, typer.Option(help="Ask only these teachers.")] = None,
+    quote: Annotated[bool, typer.Option(help="Only say what it would ask and cost.")] = False,
+    max_cost: Annotated[str | None, typer.Option(help="Hard cap in US dollars.")] = None,
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Hard cap on requests.")] = None,
+    as_json: Json = False,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Let teachers grade their own answers Good, Medium or Poor, for `tacit select --preset hard-rejection`."""
+    from app.cli.console import EventBars
+    from app.cli.results import show_grades, show_quote
+    from app.usecases.labelling.grades import GradeOrder
+    from app.usecases.labelling.label import read_money
+
+    order = GradeOrder(teacher or (), read_money(max_cost), max_requests)
+    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+        if quote:
+            quotes = services.grade.quote(project, order)
+            show(as_json, quotes, lambda: show_quote(quotes))
+            return
+        job = services.jobs.wait(services.grade.start(project, order).id, bars)
+        sys.stderr.write(f"{job.message}\n" if job.message else "")
+        stopped = services.label.stopped(job.id)
+        grades = services.grade.standing(services.projects.get(project))
+        spent = services.quote.spend(project)
+    data = {"grades": grades, "cost_usd": spent["cost_usd"]}
+    show(as_json, data, lambda: show_grades(data))
+    if stopped:
+        raise WorkerFailed("\n".join([*stopped, "What came in is kept; mend that and grade again for the rest."]))
 
 
 def spend(project: ProjectName, as_json: Json = False, workspace: Workspace = DEFAULT_WORKSPACE) -> None:

@@ -35,7 +35,7 @@ _LEFT = re.compile(rf"{OF_VISITORS.pattern}|try-[0-9a-f]{{32}}")
 _LOG = logging.getLogger(__name__)
 _READS = {
     "prompts": {"pick", "preview", "can_save"},
-    "label": {"ask_quote"},
+    "label": {"ask_quote", "quote_grades"},
     "select": {"numbers", "survey", "set_out", "fit", "show_rules"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},
@@ -48,7 +48,7 @@ _READS = {
 _WRITES = {
     "data": {"resemble"},
     "prompts": {"save"},
-    "label": {"begin", "begin_pilot", "begin_retry", "stop", "parse_again"},
+    "label": {"begin", "begin_pilot", "begin_retry", "begin_grading", "stop", "parse_again"},
     "select": {"choose"},
     "decide": {"keep", "drop", "swap", "edit", "keep_all", "drop_all", "undo"},
     "compress": {"edit", "approve", "withdraw", "ask_again", "restore", "by_rule", "go_on", "approve_rest"},

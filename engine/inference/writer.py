@@ -23,7 +23,10 @@ from engine.inference.decoding import Decoding, find_own_stops, set_generation_s
 from engine.inference.kernels import choose_math_kernels
 from engine.inference.labels import mean_log_prob
 from engine.packaged import packaged_student_file, packaged_student_folder
-from engine.values import Generation
+from engine.values import Generation, Token
+
+_UNFINISHED = "\ufffd"
+"""What stands for a character of which a token is still missing."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,8 @@ class Writer:
     top_p: float = 1.0
     until: str = ""
     """The text with which an answer is over, wherever it stands behind the answer's beginning; "": none."""
+    logprobs: bool = False
+    """Whether a generation brings its tokens with their log-probs."""
 
     def write(self, asks: Sequence[WriteRequest]) -> Iterator[Generation]:
         """Answer all prompts; each is given as soon as it is done, and those that `stop` cuts off are not given.
@@ -227,4 +232,19 @@ class Writer:
         if self.until:  # its last token may hold what is behind it
             text = "".join(text.partition(self.until)[:2]).strip()
         log_prob = mean_log_prob(self._decode, kept, written.log_probs)
-        return Generation(query_id, text, len(ids), finished, written.seconds, log_prob)
+        pieces = self._cut(ids, written.log_probs) if self.logprobs else ()
+        return Generation(query_id, text, len(ids), finished, written.seconds, log_prob, pieces)
+
+    def _cut(self, ids: Sequence[int], logprobs: Sequence[float]) -> tuple[Token, ...]:
+        """Each token with the characters that it completes and its log-prob; none where they can't be told apart."""
+        if len(logprobs) != len(ids):
+            return ()
+        whole, tokens, told = self.tokenizer.decode(ids, skip_special_tokens=True), [], ""
+        for place, logprob in enumerate(logprobs, 1):
+            text = str(self.tokenizer.decode(ids[:place], skip_special_tokens=True))
+            text = text if place == len(ids) else text.rstrip(_UNFINISHED)
+            if not (text.startswith(told) and whole.startswith(text)):
+                return ()
+            tokens.append(Token(text[len(told) :], logprob))
+            told = text
+        return tuple(tokens)

@@ -22,6 +22,7 @@ _NUMBER = (int, float)
 _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "reply": {"sample_id": str, "query_id": str, "teacher": str, "purpose": str, "usage": dict},
     "label_started": {"split": str, "requests": int},
+    "grade_started": {"requests": int},
     "teacher_stopped": {"teacher": str},
     "capabilities": {"provider": str, "endpoint": str, "model": str, "found": dict},
     "metric": {"step": str, "update": int, "values": dict},

@@ -51,7 +51,13 @@ def label_queries(work: LabelWork) -> list[Sample]:
     heard = Heard()
     asyncio.run(label(work, heard))
     return [
-        Sample(data["sample_id"], data["query_id"], data["teacher"], **data["sample"])
+        Sample(
+            data["sample_id"],
+            data["query_id"],
+            data["teacher"],
+            **data["sample"],
+            evidence=data.get("evidence", {}),
+        )
         for data in heard.of("reply")
         if data.get("sample")
     ]
@@ -124,7 +130,7 @@ class InlineRun:
         updates = {name: int(result["updates"]) for name, result in done.items() if "updates" in result}
         self.material = replace(self.material, updates={**self.material.updates, **updates})
         for data in heard.of("answer"):
-            wrote = Generation(**{name: data[name] for name in _WRITTEN})
+            wrote = Generation(**{name: data[name] for name in _WRITTEN if name in data})
             if isinstance(self.plan.step(data["step"]), Answer):
                 self.written.setdefault(data["step"], {})[wrote.query_id] = wrote
             elif data["step"] in done:

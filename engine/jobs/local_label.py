@@ -14,12 +14,13 @@ from engine.datasets.encode import encode_prompt
 from engine.inference.writer import Writer, WriteRequest, load_base, load_tokenizer, pick_device
 from engine.jobs.context import JobContext
 from engine.jobs.spec import LocalLabelJob
+from engine.labelling.grading import journal_grade
 from engine.labelling.online import journal_reply
 from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.tasks import get_task
 from engine.teachers.caller import About, Outcome
-from engine.values import Generation, Reply, Usage, query_from_json
+from engine.values import Generation, Purpose, Reply, Usage, query_from_json
 
 
 def run(job: LocalLabelJob, context: JobContext) -> bool:
@@ -41,7 +42,7 @@ def answer_locally(job: LocalLabelJob, journaled: AbstractSet[str], sink: EventS
     tokenizer = load_tokenizer(student)
     torch.manual_seed(0)
     writer = Writer(load_base(student, pick_device()), tokenizer, job.max_tokens, job.batch, stop)
-    writer.temperature, writer.top_p = job.temperature, job.top_p
+    writer.temperature, writer.top_p, writer.logprobs = job.temperature, job.top_p, True
     for generation in writer.write(list(_asks(items.values()))):
         item = items[generation.query_id]
         read = len(encode_prompt(tokenizer, _messages(item)))
@@ -61,7 +62,11 @@ def _messages(item: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def _tell(job: LocalLabelJob, item: dict[str, Any], wrote: Generation, read_tokens: int, sink: EventSink) -> None:
     finish = "stop" if wrote.finished else "length"
-    reply = Reply(wrote.text, wrote.text, Usage(read_tokens, wrote.tokens), finish, round(wrote.latency_s, 4))
+    usage = Usage(read_tokens, wrote.tokens)
+    reply = Reply(wrote.text, wrote.text, usage, finish, round(wrote.latency_s, 4), wrote.pieces)
     about = About(item["sample_id"], item["query"]["id"], job.teacher, job.purpose, item["prompt_hash"], item["draw"])
     outcome = Outcome(reply, None, reply.usage, Decimal(0), reply.latency_s)
-    journal_reply(sink, get_task(job.task), query_from_json(item["query"]), about, outcome)
+    if job.purpose is Purpose.GRADE:
+        journal_grade(sink, about, outcome)
+    else:
+        journal_reply(sink, get_task(job.task), query_from_json(item["query"]), about, outcome)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from engine.errors import CapReached, ErrorKind, TeacherError
+from engine.labelling.logprobs import score_label
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import Prompt
 from engine.tasks.reply import read_reply
 from engine.teachers.caller import About, Caller, Outcome, Stopped, journal
-from engine.values import ParsedReply, Purpose, Query, Reply, SampleKey, TeacherSpec, hash_id
+from engine.values import LOG_PROB, ParsedReply, Purpose, Query, Reply, SampleKey, TeacherSpec, hash_id
 
 T = TypeVar("T")
 _MOST_TOLD = 80
@@ -47,8 +48,8 @@ class LabelCounts(NamedTuple):
 
 
 @dataclass
-class _Tally:
-    """One teacher's part of a labelling."""
+class Tally:
+    """One teacher's part of a labelling or grading."""
 
     samples: int = 0
     failures: int = 0
@@ -57,6 +58,7 @@ class _Tally:
     cap: CapReached | None = None
 
     def count(self, outcome: str) -> None:
+        """One more of an outcome: "samples", "failures" or "declined"."""
         setattr(self, outcome, getattr(self, outcome) + 1)
 
 
@@ -70,7 +72,21 @@ async def label(work: LabelWork, sink: EventSink, caller: Caller | None = None) 
         CapReached: once nothing is in flight, if the budget let no further request start.
     """
     caller = caller or Caller()
-    tallies = await run_all([_ask_all(work, teacher, sink, caller) for teacher in work.teachers])
+    context = _CallContext(sink, caller)
+
+    def asking(teacher: Teacher) -> Callable[[tuple[Query, SampleKey]], Awaitable[str]]:
+        return lambda item: _ask_one(work, teacher, *item, context)
+
+    rounds = [ask_each(t, _missing(work, t.spec), asking(t), sink, caller) for t in work.teachers]
+    return add_up(await run_all(rounds))
+
+
+def add_up(tallies: Sequence[Tally]) -> LabelCounts:
+    """All teachers' parts together.
+
+    Raises:
+        CapReached: if the budget ended one of them.
+    """
     for tally in tallies:
         if tally.cap is not None:
             raise tally.cap
@@ -78,16 +94,21 @@ async def label(work: LabelWork, sink: EventSink, caller: Caller | None = None) 
     return LabelCounts(*(sum(column) for column in zip(*counts, strict=True))) if counts else LabelCounts(0, 0, 0)
 
 
-async def _ask_all(work: LabelWork, teacher: Teacher, sink: EventSink, caller: Caller) -> _Tally:
-    todo = _missing(work, teacher.spec)
-    tally = _Tally()
+async def ask_each(
+    teacher: Teacher, todo: Iterator[T], ask: Callable[[T], Awaitable[str]], sink: EventSink, caller: Caller
+) -> Tally:
+    """Ask one teacher about each item, as many at a time as it allows; `ask` says what of the tally an item counts for.
+
+    Emits `teacher_stopped` where every further request would fail the same way.
+    """
+    tally = Tally()
 
     async def serve() -> None:
-        for query, key in todo:
+        for item in todo:
             if tally.halted.is_set() or caller.stop():
                 return
             try:
-                tally.count(await _ask_one(work, teacher, query, key, _CallContext(sink, caller)))
+                tally.count(await ask(item))
             except Stopped:
                 return
             except CapReached as error:
@@ -187,14 +208,16 @@ async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleK
 def journal_reply(
     sink: EventSink, task: Task, query: Query, about: About, outcome: Outcome, **more: Any
 ) -> ErrorKind | None:
-    """Journal a reply with the sample that it holds; what is wrong with it if it holds none."""
+    """Journal a reply with the sample that it holds and the evidence it gives; what is wrong if it holds none."""
     if outcome.reply is None:
         raise ValueError("this outcome has no reply")
     read = read_sample(task, query, about.draw, outcome.reply)
     if isinstance(read, Unread):
         journal(sink, about, outcome, read.kind, read.message, **more)
         return read.kind
-    journal(sink, about, outcome, None, "", sample=read, **more)
+    score = score_label(task, query, outcome.reply, read["label"])
+    evidence = {} if score is None else {"evidence": {LOG_PROB: score}}
+    journal(sink, about, outcome, None, "", sample=read, **evidence, **more)
     return None
 
 

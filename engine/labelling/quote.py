@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.costs import Price, assumed_price, cost_of, find_price
 from engine.labelling.online import LabelWork, count_missing
@@ -17,6 +17,7 @@ from engine.wording import counted
 _CHARACTERS_A_TOKEN = (2.5, 5.0)
 """Of texts in European languages and code, under the tokenizers in use: between few and many."""
 _SECONDS = (1.0, 30.0)
+T = TypeVar("T")
 _SPREAD = 0.15
 _COUNTED = 500
 """Prompts of a split that are counted."""
@@ -59,11 +60,17 @@ def reckon_quote(spec: TeacherSpec, works: Sequence[LabelWork], measured: Mappin
     latency_s (seconds), and p95_output_tokens. Else tokens come from the lengths of prompts and the bound on a reply.
     """
     requests = sum(count_missing(work, spec) for work in works)
+    prompts = [prompt for work in works for prompt in _some_prompts(work)] if measured is None else []
+    return reckon(spec, requests, prompts, measured)
+
+
+def reckon(spec: TeacherSpec, requests: int, prompts: Sequence[str], measured: Mapping[str, Any] | None) -> Quote:
+    """As `reckon_quote`, for so many requests of whatever kind; `prompts` are some of them, evenly out of all."""
     if measured is not None:
         reading, writing = _measured(measured)
         basis = f"measured on {counted(measured['n'], 'reply')}"
     else:
-        reading, writing, basis = _estimate(works, spec)
+        reading, writing, basis = _estimate(prompts, spec)
     seconds = _times(spec, requests, measured)
     low = Usage(round(requests * reading.low), round(requests * writing.low))
     high = Usage(round(requests * reading.high), round(requests * writing.high))
@@ -97,10 +104,9 @@ def _measured(row: Mapping[str, Any]) -> tuple[_Range, _Range]:
     return _Range(reads * (1 - _SPREAD), reads * (1 + _SPREAD)), _Range(writes * (1 - spread), high)
 
 
-def _estimate(works: Sequence[LabelWork], spec: TeacherSpec) -> tuple[_Range, _Range, str]:
+def _estimate(prompts: Sequence[str], spec: TeacherSpec) -> tuple[_Range, _Range, str]:
     """Tokens of a middling prompt and of a reply, and what the prompts were counted by."""
     writing = _Range(20, spec.sampling.max_tokens)
-    prompts = [prompt for work in works for prompt in _some_prompts(work)]
     counter = find_counter(spec)
     if counter is not None and prompts:
         mean = sum(counter.lengths(prompts)) / len(prompts)
@@ -110,9 +116,14 @@ def _estimate(works: Sequence[LabelWork], spec: TeacherSpec) -> tuple[_Range, _R
     return _Range(mean / many, mean / few), writing, "bounds"
 
 
+def take_some(items: Sequence[T]) -> Sequence[T]:
+    """Of many items, evenly out of all, as many as are looked at to know the middling one."""
+    return items[:: max(1, len(items) // _COUNTED)]
+
+
 def _some_prompts(work: LabelWork) -> Iterator[str]:
     """Prompts of a work, evenly out of all: enough of them to know the middling one by."""
-    for query in work.queries[:: max(1, len(work.queries) // _COUNTED)]:
+    for query in take_some(work.queries):
         yield "\n".join(work.prompt.render(query=work.task.render(query), factors=", ".join(work.task.factors)))
 
 

@@ -5,8 +5,8 @@ The input has no place for a gold label. Shapes: N samples, F factors, D dimensi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ class SelectionInput:
         names: the factors' names (F).
         embeddings: rationale vectors of any length, float32 (N, D).
         sources: the teachers' names by their index; empty where they are not told.
+        evidence: by name what else is known of each sample, NaN where nothing is, float64 (N,).
     """
 
     query: Ints
@@ -50,6 +51,11 @@ class SelectionInput:
     names: tuple[str, ...]
     embeddings: NDArray[np.float32]
     sources: tuple[str, ...] = ()
+    evidence: Mapping[str, Floats] = field(default_factory=dict)
+
+    def find(self, name: str) -> Floats:
+        """What is known by a name, (N,); all NaN where nothing is."""
+        return self.evidence.get(name, np.full(len(self.query), np.nan))
 
 
 def arrange(samples: Sequence[Sample], names: Sequence[str], vectors: NDArray[np.float32]) -> SelectionInput:
@@ -64,7 +70,14 @@ def arrange(samples: Sequence[Sample], names: Sequence[str], vectors: NDArray[np
         names=tuple(names),
         embeddings=vectors,
         sources=tuple(sorted({sample.teacher for sample in samples})),
+        evidence=gather_evidence(samples),
     )
+
+
+def gather_evidence(samples: Sequence[Sample]) -> dict[str, Floats]:
+    """By name what is known of samples beside their factors, (N,), NaN where nothing is."""
+    names = sorted({name for sample in samples for name in sample.evidence})
+    return {name: np.array([sample.evidence.get(name, np.nan) for sample in samples]) for name in names}
 
 
 def _number(values: Sequence[str]) -> Ints:

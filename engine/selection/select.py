@@ -86,6 +86,42 @@ def select(samples: SelectionInput, config: SelectionConfig) -> Selection:
     Raises:
         ConfigError: if a weight names no factor.
     """
+    state, renormalised = _begin(samples, config)
+    for rule in config.rules:
+        state = rule.apply(state)
+        if rule.stage is Stage.QUALITY:
+            state = replace(state, retained=state.retained & state.stays)
+    retained = np.flatnonzero(state.retained)
+    disagreements = int(find_differing(samples, retained)[1].sum()) if len(retained) else 0
+    return Selection(state.confidence, renormalised, state.reason, state.similarity, disagreements)
+
+
+def order_samples(samples: SelectionInput, config: SelectionConfig) -> Floats:
+    """What these settings would keep first were their bounds moved: greater first, equal where they don't tell apart.
+
+    Where several rules order, the earlier one goes first; where none does, all are equal.
+
+    Returns:
+        Shape (N,), NaN where the first such rule knows nothing.
+
+    Raises:
+        ConfigError: if a weight names no factor.
+    """
+    state, _ = _begin(samples, config)
+    keys = [key for rule in config.rules if (key := rule.order(state)) is not None]
+    count = len(samples.query)
+    if not keys or not count:
+        return np.zeros(count)
+    filled = [np.where(np.isnan(key), -np.inf, key) for key in keys]
+    ranked = np.lexsort(filled[::-1])
+    rises = np.any([key[ranked][1:] != key[ranked][:-1] for key in filled], axis=0)
+    place = np.empty(count)
+    place[ranked] = np.concatenate([[0], np.cumsum(rises)])
+    return np.where(np.isnan(keys[0]), np.nan, place)
+
+
+def _begin(samples: SelectionInput, config: SelectionConfig) -> tuple[State, Bools]:
+    """A selection before its first rule, and where weights were renormalised, (N,)."""
     count = len(samples.query)
     confidence, renormalised = np.full(count, np.nan), np.zeros(count, dtype=bool)
     if config.needs_confidence:
@@ -93,15 +129,8 @@ def select(samples: SelectionInput, config: SelectionConfig) -> Selection:
         confidence, renormalised = weigh(samples.factors, samples.names, weights)
         confidence = temper(confidence, config.temperature)
     all_, kept = np.ones(count, dtype=bool), Reason.KEPT if config.rules else Reason.KEPT_UNSELECTED
-    similarity = np.full(count, np.nan)
-    state = State(samples, confidence, config.by_agreement, all_, all_, np.full(count, CODES[kept]), similarity)
-    for rule in config.rules:
-        state = rule.apply(state)
-        if rule.stage is Stage.QUALITY:
-            state = replace(state, retained=state.retained & state.stays)
-    retained = np.flatnonzero(state.retained)
-    disagreements = int(find_differing(samples, retained)[1].sum()) if len(retained) else 0
-    return Selection(confidence, renormalised, state.reason, state.similarity, disagreements)
+    reason, similarity = np.full(count, CODES[kept]), np.full(count, np.nan)
+    return State(samples, confidence, config.by_agreement, all_, all_, reason, similarity), renormalised
 
 
 def apply_decisions(chosen: Selection, ids: Sequence[str], decided: Mapping[str, str]) -> Selection:

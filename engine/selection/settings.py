@@ -12,10 +12,12 @@ from engine.errors import ConfigError
 from engine.registry import Registry
 from engine.selection.calibration import COLDEST, HOTTEST
 from engine.selection.factors import FACTORS
-from engine.selection.rules import CONFIDENCE, RULES, VECTORS, MissingRule, Rule, read_rule
+from engine.selection.rules import CONFIDENCE, EVIDENCE, RULES, VECTORS, MissingRule, Rule, read_rule
+from engine.selection.rules.hard_rejection import HardRejection
 from engine.selection.rules.labels import Labels
 from engine.selection.rules.least_similar_pair import LeastSimilarPair
 from engine.selection.rules.threshold import Threshold
+from engine.selection.rules.top_share import TopShare
 
 _DCRS: tuple[Rule, ...] = (Threshold(), Labels(), LeastSimilarPair())
 _OLDER = {"method", "threshold", "few", "disagreement"}
@@ -50,6 +52,13 @@ class SelectionConfig(Config):
     def needs_vectors(self) -> bool:
         """Whether a rule reads the rationales' vectors."""
         return any(VECTORS in rule.needs for rule in self.rules)
+
+    @property
+    def needs_evidence(self) -> bool:
+        """Whether a rule or a weighted factor reads what is known of samples beside their labels and scores."""
+        weighed = [FACTORS.get(name) for name, weight in self.weights.items() if weight and name in FACTORS.names()]
+        by_factor = self.needs_confidence and any(factor.evidence for factor in weighed)
+        return by_factor or any(EVIDENCE in rule.needs for rule in self.rules)
 
     @property
     def cut(self) -> float | None:
@@ -190,7 +199,27 @@ RECORDINGS = Preset(
 """Recordings bring no scores of their own: the weighted share of votes stands in. At 0.6 two teachers must agree; of
 three all, or two that are not the least reliable ones; of eight five or six."""
 NONE = Preset(name="none", title="keep all", help="No rule: every sample is kept.", config=SelectionConfig(rules=()))
-for _preset in (PAPER, RECORDINGS, NONE):
+LOG_PROBS = Preset(
+    name="log-prob",
+    title="log-prob: the top half",
+    help="Of each teacher's answers the half whose labels have the highest mean log-prob; needs log-probs.",
+    config=SelectionConfig(weights={"log-prob": 1.0}, rules=(TopShare(),)),
+)
+GRADES = Preset(
+    name="hard-rejection",
+    title="hard rejection: graded Good",
+    help="What its own teacher graded Good; needs `tacit grade`.",
+    config=SelectionConfig(rules=(HardRejection(),)),
+)
+MAJORITY = Preset(
+    name="majority",
+    title="majority of labels",
+    help="The label that over half of a query's teachers give; a query without one goes.",
+    config=SelectionConfig(rules=(Labels(disagreement="majority"),)),
+)
+"""The paper's Table 4 compares its method with log-probs and with hard rejection and states no keep rule of either.
+Each stands alone here, without the least similar pair, as what the paper's method is compared with."""
+for _preset in (PAPER, RECORDINGS, LOG_PROBS, GRADES, MAJORITY, NONE):
     PRESETS.add(_preset.name, _preset)
 
 

@@ -13,7 +13,7 @@ import pydantic_core
 
 from engine.tasks.statements import Statement, find_last_marker, find_statements, settle
 
-_LABEL_KEYS = ("label", "final_answer", "final answer", "correct_answer", "correct answer", "answer")
+LABEL_KEYS = ("label", "final_answer", "final answer", "correct_answer", "correct answer", "answer")
 _RATIONALE_KEYS = ("rationale", "reasoning", "explanation", "thought", "thoughts")
 _SCORE_KEYS = ("scores", "factors", "confidence")
 _MAX_REPLY = 200_000
@@ -116,7 +116,7 @@ def _read_said(text: str) -> tuple[str, str]:
         return "", ""
     if not isinstance(data, dict):
         return "", ""
-    return _as_text(_first(data, _RATIONALE_KEYS)), _as_text(_first(data, _LABEL_KEYS))
+    return _as_text(_first(data, _RATIONALE_KEYS)), _as_text(_first(data, LABEL_KEYS))
 
 
 def _load_growing(text: str) -> Any:
@@ -157,7 +157,7 @@ def _from_object(text: str) -> RawReply | None:
     data = _load_object(text, start)
     if data is None:
         return None
-    label = _first(data, _LABEL_KEYS)
+    label = _first(data, LABEL_KEYS)
     if isinstance(label, list) and len(label) == 1:
         label = label[0]
     if label is None or isinstance(label, (dict, list, bool)) or str(label).strip() == "":
@@ -176,17 +176,24 @@ def _braces(text: str) -> Iterator[int]:
 
 
 def _load_object(text: str, start: int) -> dict[str, Any] | None:
+    whole = find_object(text)
+    return whole[1] if whole is not None else _repair(text[start:])
+
+
+def find_object(text: str) -> tuple[int, dict[str, Any]] | None:
+    """Where the first object begins that is whole and has a label, and what it says; None if there is none."""
     decoder = json.JSONDecoder(strict=False)
+    start = next(_braces(text), 0)
     for place in _braces(text):
         try:
             data, _ = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):
             continue
-        if isinstance(data, dict) and _first(data, _LABEL_KEYS) is not None:
-            return data
+        if isinstance(data, dict) and _first(data, LABEL_KEYS) is not None:
+            return place, data
         if place > start + 10_000:
             break
-    return _repair(text[start:])
+    return None
 
 
 def _repair(text: str) -> dict[str, Any] | None:
@@ -201,7 +208,7 @@ def _repair(text: str) -> dict[str, Any] | None:
         data = next((part for part in data if isinstance(part, dict)), None)
     if not isinstance(data, dict):
         return None
-    label = _first(data, _LABEL_KEYS)
+    label = _first(data, LABEL_KEYS)
     return data if label is not None and str(label).strip() in text else None
 
 

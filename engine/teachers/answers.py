@@ -5,6 +5,7 @@ Nothing a provider writes is trusted: numbers are bounded, fields may be missing
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 from engine.errors import ErrorKind, TeacherError
 from engine.redaction import redact
 from engine.teachers.hosted import Answer, explain, not_json
-from engine.values import MOST_TOKENS, Usage
+from engine.values import MOST_TOKENS, Token, Usage
 
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
 _DIGITS = 30
+_LEAST_LOGPROB = -1000.0
+"""Below it stands a mark for "unlikely" (-9999 in OpenAI's protocol), and no probability."""
 _STATUS_OF = {
     "insufficient_quota": 429,
     "billing": 402,
@@ -61,6 +64,7 @@ def read_completion(body: str, key: str | None) -> Answer:
         reasoning_field=field or ("thinking" if thought else None),
         refusal=redact(str(message.get("refusal") or ""), key),
         usage=read_usage(data.get("usage")),
+        tokens=read_tokens(choice.get("logprobs")),
     )
 
 
@@ -113,6 +117,27 @@ def _join(parts: Any) -> str:
 def find_reasoning(message: Mapping[str, Any]) -> str | None:
     """The field of a message, or of a piece of one, where hidden reasoning stands."""
     return next((name for name in _REASONING_FIELDS if isinstance(message.get(name), str) and message[name]), None)
+
+
+def read_tokens(logprobs: Any) -> tuple[Token, ...]:
+    """The tokens of a choice with their log-probs; none where one of them has none that can be.
+
+    A character may be spread over several tokens' bytes; it is the last one's, and the others complete none.
+    """
+    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    tokens: list[Token] = []
+    for item in content if isinstance(content, list) else []:
+        value = item.get("logprob") if isinstance(item, Mapping) else None
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not _LEAST_LOGPROB < value <= 0:
+            return ()
+        try:
+            raw = item.get("bytes")
+            data = bytes(raw) if isinstance(raw, list) else str(item.get("token", "")).encode("utf-8", "replace")
+        except (ValueError, TypeError):
+            return ()
+        tokens.append(Token(decoder.decode(data), float(value)))
+    return tuple(tokens)
 
 
 def read_usage(usage: Any) -> Usage:

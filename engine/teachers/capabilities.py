@@ -1,4 +1,4 @@
-"""Finds out in at most three small requests what an endpoint and model support."""
+"""Finds out in at most four small requests what an endpoint and model support."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.teachers.hosted import (
 )
 from engine.values import Reply, TeacherSpec
 
-MOST_REQUESTS = 3
+MOST_REQUESTS = 4
 _SYSTEM = 'Reply with one JSON object: {"rationale": one short sentence, "label": the answer}.'
 _USER = "How many legs has a horse?"
 _SCHEMA: Mapping[str, Any] = {
@@ -37,13 +37,13 @@ _LADDER: Mapping[Structured, Structured] = {"json_schema": "json_object", "json_
 async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell) -> Capabilities:
     """Ask a small question with everything switched on, and with less where the endpoint does not accept it.
 
-    A refused parameter is dropped by name where the error names it.
+    A refused parameter is dropped by name where the error names it. Whether log-probs come is seen in the answer.
 
     Raises:
         TeacherError: if no request got an answer: the last one's error.
     """
     official = teacher.spec.provider == "openai" and not teacher.spec.endpoint
-    capabilities = Capabilities(max_tokens="max_completion_tokens" if official else "max_tokens")
+    capabilities = Capabilities(max_tokens="max_completion_tokens" if official else "max_tokens", logprobs=True)
     for left in range(MOST_REQUESTS, 0, -1):
         try:
             return _conclude(capabilities, await _send(teacher, capabilities, caller, tell))
@@ -72,13 +72,13 @@ async def _send(teacher: HostedTeacher, capabilities: Capabilities, caller: Call
 
 
 def _request(spec: TeacherSpec, capabilities: Capabilities) -> ChatRequest:
-    options = build_options(spec, capabilities, _SCHEMA)
+    options = build_options(spec, capabilities, _SCHEMA, logprobs=True)
     return ChatRequest(spec.model, _SYSTEM, _USER, options, spec.timeout_s, "")
 
 
 def _weaken(capabilities: Capabilities, message: str, last: bool) -> Capabilities:
     """Less of what the error names; where it names nothing, less of everything, and nothing optional at last."""
-    weaker = capabilities
+    weaker = replace(capabilities, logprobs=False) if "logprobs" in message else capabilities
     if "max_completion_tokens" in message or "max_tokens" in message:
         other = capabilities.max_tokens == "max_tokens"
         weaker = replace(weaker, max_tokens="max_completion_tokens" if other else "max_tokens")
@@ -88,14 +88,16 @@ def _weaken(capabilities: Capabilities, message: str, last: bool) -> Capabilitie
         weaker = replace(weaker, structured=_LADDER[capabilities.structured])
     if weaker == capabilities:
         structured: Structured = "text" if last else _LADDER[capabilities.structured]
-        weaker = replace(capabilities, structured=structured, temperature=capabilities.temperature and not last)
-    return weaker
+        temperature = capabilities.temperature and not last
+        weaker = replace(capabilities, structured=structured, temperature=temperature, logprobs=False)
+    return replace(weaker, logprobs=weaker.logprobs and not last)
 
 
 def _conclude(capabilities: Capabilities, answer: Answer) -> Capabilities:
-    """What the answer shows: a format that was accepted and ignored is none."""
+    """What the answer shows: a format that was accepted and ignored is none, and so are log-probs."""
     reasoning = answer.reasoning_field or ("<think>" if "<think>" in answer.content else None)
     content = answer.content.rpartition("</think>")[2].strip()
     followed = content.startswith("{") and read_reply(content) is not None
     structured = capabilities.structured if followed or answer.finish_reason == "length" else "text"
-    return replace(capabilities, structured=structured, reasoning=reasoning)
+    logprobs = capabilities.logprobs and bool(answer.tokens)
+    return replace(capabilities, structured=structured, reasoning=reasoning, logprobs=logprobs)

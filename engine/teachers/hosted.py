@@ -16,11 +16,14 @@ from typing import Any, Literal, Protocol
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
 from engine.redaction import redact
-from engine.values import Reply, TeacherSpec, Usage
+from engine.values import Purpose, Reply, TeacherSpec, Token, Usage
 
 Structured = Literal["json_schema", "json_object", "text"]
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit", "billing_not_active")
 _STREAM = re.compile(r"\bstream(ing|_options)?\b", re.IGNORECASE)
+_LOGPROBS = re.compile(r"logprobs", re.IGNORECASE)
+_SAMPLES = (Purpose.LABEL, Purpose.EVALUATE)
+"""What log-probs are asked for with: replies that make samples."""
 _LONGEST_ASKED_S = 600.0
 MAX_ERROR = 500
 """Characters of a provider's error that are shown."""
@@ -31,13 +34,15 @@ class Capabilities:
     """What an endpoint and model support, as probing found.
 
     `reasoning` names where hidden reasoning arrives: a field of the message, `<think>`, or None. `max_tokens` is the
-    name of the parameter that bounds the reply.
+    name of the parameter that bounds the reply. `logprobs`: whether the log-probs of its tokens come where they are
+    asked for.
     """
 
     structured: Structured = "json_schema"
     temperature: bool = True
     reasoning: str | None = None
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    logprobs: bool = False
 
 
 def read_capabilities(stored: Mapping[str, Any]) -> Capabilities:
@@ -68,6 +73,7 @@ class Answer:
     reasoning_field: str | None = None
     refusal: str = ""
     usage: Usage = field(default_factory=Usage)
+    tokens: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,9 +186,16 @@ class HostedTeacher:
         return as_reply(answer, round(time.perf_counter() - started, 4))
 
     async def _answer(self, ask: ChatRequest) -> Answer:
-        """Streamed where somebody listens, and whole where the endpoint does not accept that."""
+        """Streamed where somebody listens, whole where the endpoint does not accept that, and without log-probs where
+        it does not give them any more.
+        """
         if self.hear is None:
-            return await self.chat.complete(ask)
+            try:
+                return await self.chat.complete(ask)
+            except TeacherError as error:
+                if error.kind is not ErrorKind.BAD_REQUEST or "logprobs" not in ask.options or not _refuses(error):
+                    raise
+                return await self.chat.complete(replace(ask, options=_without_logprobs(ask.options)))
         try:
             return await self.chat.stream(ask, self.hear)
         except TeacherError as error:
@@ -191,12 +204,21 @@ class HostedTeacher:
             return await self.chat.complete(ask)
 
     def _ask(self, request: Request) -> ChatRequest:
-        options = build_options(self.spec, self.capabilities, request.schema)
+        options = build_options(self.spec, self.capabilities, request.schema, request.purpose in _SAMPLES)
         return ChatRequest(self.spec.model, request.system, request.user, options, self.spec.timeout_s, request.key)
 
     def with_capabilities(self, capabilities: Capabilities) -> HostedTeacher:
         """The same teacher, asked as probing found that it can be."""
         return replace(self, capabilities=capabilities)
+
+
+def _refuses(error: TeacherError) -> bool:
+    """Whether an endpoint's words are about log-probs."""
+    return _LOGPROBS.search(f"{error} {error.raw}") is not None
+
+
+def _without_logprobs(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "logprobs"}
 
 
 def as_reply(answer: Answer, latency_s: float | None = None) -> Reply:
@@ -210,7 +232,7 @@ def as_reply(answer: Answer, latency_s: float | None = None) -> Reply:
         raise TeacherError(ErrorKind.REFUSED, "the model refused", answer.refusal, tokens=counted)
     if answer.finish_reason == "content_filter":
         raise TeacherError(ErrorKind.CONTENT_FILTER, "the provider filtered the reply", text, tokens=counted)
-    return Reply(text, text, answer.usage, answer.finish_reason, latency_s)
+    return Reply(text, text, answer.usage, answer.finish_reason, latency_s, answer.tokens)
 
 
 def chat_messages(system: str, user: str) -> list[Any]:
@@ -222,7 +244,7 @@ def chat_messages(system: str, user: str) -> list[Any]:
 def batch_line(sample_id: str, spec: TeacherSpec, capabilities: Capabilities, request: Request) -> dict[str, Any]:
     """One request as it stands in a batch file."""
     body: dict[str, Any] = {"model": spec.model, "messages": chat_messages(request.system, request.user)}
-    body |= build_options(spec, capabilities, request.schema)
+    body |= build_options(spec, capabilities, request.schema, request.purpose in _SAMPLES)
     return {"custom_id": sample_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
@@ -244,8 +266,10 @@ def read_batch_results(text: str, key: str | None = None) -> list[BatchResult]:
     return results
 
 
-def build_options(spec: TeacherSpec, capabilities: Capabilities, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The sampling and format parameters that the endpoint accepts."""
+def build_options(
+    spec: TeacherSpec, capabilities: Capabilities, schema: Mapping[str, Any], logprobs: bool = False
+) -> dict[str, Any]:
+    """The sampling and format parameters that the endpoint accepts; with `logprobs`, that for the tokens' log-probs."""
     options: dict[str, Any] = {capabilities.max_tokens: spec.sampling.max_tokens}
     if capabilities.temperature:
         options |= {"temperature": spec.sampling.temperature, "top_p": spec.sampling.top_p}
@@ -254,6 +278,8 @@ def build_options(spec: TeacherSpec, capabilities: Capabilities, schema: Mapping
         options["response_format"] = {"type": "json_schema", "json_schema": named}
     elif schema and capabilities.structured == "json_object":
         options["response_format"] = {"type": "json_object"}
+    if logprobs and capabilities.logprobs:
+        options["logprobs"] = True
     return options
 
 

@@ -12,7 +12,7 @@ from mistralai.client.models import CompletionChunk
 
 from engine.errors import ErrorKind, TeacherError, say_cause
 from engine.redaction import redact
-from engine.teachers.answers import read_completion, read_count
+from engine.teachers.answers import read_completion, read_count, read_tokens
 from engine.teachers.hosted import (
     Answer,
     BatchResult,
@@ -179,6 +179,7 @@ class MistralChat:
             reasoning=redact(reasoning, self._key),
             reasoning_field="thinking" if reasoning else None,
             usage=_count(response.usage),
+            tokens=read_tokens(choice.logprobs.model_dump(by_alias=True)) if choice.logprobs else (),
         )
 
     def _explain(self, error: Exception) -> TeacherError:

@@ -20,6 +20,8 @@ from engine.values import Purpose, Reply, TeacherSpec
 
 _SLIPS = {"forward": 0.06, "eliminate": 0.10, "tabulate": 0.14}
 _MALFORMED = 0.03
+_CARELESS = 0.5
+"""Of its grades, those for which it does not work the question out again."""
 _FACTORS = ("reasoning", "answer", "clarity")
 _WORD = re.compile(r"[A-Za-z0-9]+")
 
@@ -41,7 +43,7 @@ class ScriptedTeacher:
         return True
 
     async def ask(self, request: Request) -> Reply:
-        """Solve, rewrite or check, by the request's purpose.
+        """Solve, rewrite, check or grade, by the request's purpose.
 
         Raises:
             TeacherError: unknown_query if the query is none of the puzzles.
@@ -56,6 +58,8 @@ class ScriptedTeacher:
         elif request.purpose is Purpose.CHECK:
             rationale = request.variables.get("rationale")
             text = self._alone(kind, solution, request) if rationale is None else self._follow(solution, rationale)
+        elif request.purpose is Purpose.GRADE:
+            text = self._grade(kind, solution, request)
         else:
             text = self._answer(kind, solution, request)
         return Reply(text, text, latency_s=time.perf_counter() - started)
@@ -84,10 +88,29 @@ class ScriptedTeacher:
 
     def _alone(self, kind: str, solution: Solution, request: Request) -> str:
         """The answer to the query alone; another wording of the question, so other slips than when labelling."""
-        about = ("alone", request.query.text)
+        return json.dumps({"label": self._solve_again("alone", kind, solution, request)})
+
+    def _solve_again(self, wording: str, kind: str, solution: Solution, request: Request) -> str:
+        """The answer of the method under another wording of the question, with slips of that wording."""
+        about = (wording, request.query.text)
         slipped = self._slips(kind, *about)
         which = int(self._chance("which", *about) * len(solution.distractors))
-        return json.dumps({"label": solution.distractors[which] if slipped else solution.answer})
+        return solution.distractors[which] if slipped else solution.answer
+
+    def _grade(self, kind: str, solution: Solution, request: Request) -> str:
+        """Its grade of an answer, by what the request shows and its own method; it knows neither gold nor its slips.
+
+        It works the question out again, with slips of its own, or half of the time just reads its reasoning, which it
+        then believes. Good: the answer it comes to is the one given, and the reasoning leads there. Poor: neither.
+        """
+        given, rationale = request.variables["label"], request.variables["rationale"]
+        led_to = _find_last(solution, rationale)
+        careless = self._chance("careless", request.query.text, request.draw) < _CARELESS
+        own = led_to if careless else self._solve_again("grade", kind, solution, request)
+        agrees, follows = own == given, led_to == given
+        grade = "Good" if agrees and follows else "Medium" if agrees or follows else "Poor"
+        reason = f"Working it out again gives {own}." if not careless else f"The reasoning leads to {led_to}."
+        return json.dumps({"reason": reason, "grade": grade})
 
     def _scores(self, slipped: bool, *about: object) -> dict[str, float]:
         """Self-scores: high where the answer is right, often high where it is wrong, as of real models."""
@@ -123,12 +146,18 @@ class ScriptedTeacher:
 
     def _follow(self, solution: Solution, rationale: str) -> str:
         """The candidate answer that the reasoning names last."""
-        places = {
-            answer: match.start()
-            for answer in (solution.answer, *solution.distractors)
-            for match in re.finditer(rf"\b{re.escape(answer)}\b", rationale)
-        }
-        return json.dumps({"label": max(places, key=lambda a: places[a])}) if places else "It leads nowhere."
+        last = _find_last(solution, rationale)
+        return "It leads nowhere." if last is None else json.dumps({"label": last})
+
+
+def _find_last(solution: Solution, rationale: str) -> str | None:
+    """The candidate answer that a text names last; None if it names none."""
+    places = {
+        answer: match.start()
+        for answer in (solution.answer, *solution.distractors)
+        for match in re.finditer(rf"\b{re.escape(answer)}\b", rationale)
+    }
+    return max(places, key=lambda a: places[a]) if places else None
 
 
 def _slip(solution: Solution, which: int) -> Solution:

@@ -5,11 +5,13 @@ from engine.values.job import LOCAL, Event, Job, JobStatus
 from engine.values.query import Choice, Query, Split, make_query, query_from_json
 from engine.values.rationale import RationaleOrigin, StageRow
 from engine.values.run import EvalItem, Generation, RunStatus
-from engine.values.sample import ParsedReply, Reason, Sample, SampleKey, SelectionRow
-from engine.values.teacher import MOST_COST, MOST_TOKENS, Purpose, Reply, Sampling, TeacherSpec, Usage
+from engine.values.sample import GRADE, LOG_PROB, ParsedReply, Reason, Sample, SampleKey, SelectionRow
+from engine.values.teacher import MOST_COST, MOST_TOKENS, Purpose, Reply, Sampling, TeacherSpec, Token, Usage
 
 __all__ = [
+    "GRADE",
     "LOCAL",
+    "LOG_PROB",
     "MOST_COST",
     "MOST_TOKENS",
     "Choice",
@@ -32,6 +34,7 @@ __all__ = [
     "Split",
     "StageRow",
     "TeacherSpec",
+    "Token",
     "Usage",
     "hash_id",
     "make_query",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from engine.values.teacher import Token
+
 
 class RunStatus(StrEnum):
     """The life of a run of a plan."""
@@ -22,6 +24,7 @@ class Generation:
 
     `finished`: it ended by itself, before the limit of tokens. `log_prob`: the mean log-prob of the tokens that hold
     its label (`engine.inference.labels`); None where it states none, or nobody kept it.
+    `pieces` are these tokens with their log-probs, where they were asked for.
     """
 
     query_id: str
@@ -30,6 +33,7 @@ class Generation:
     finished: bool
     latency_s: float
     log_prob: float | None = None
+    pieces: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,11 @@ from engine.values.ids import hash_id
 from engine.values.query import Split
 from engine.values.teacher import Sampling
 
+LOG_PROB = "log-prob"
+"""Evidence of a sample: the mean log-probability of its label's tokens, in nats."""
+GRADE = "grade"
+"""Evidence of a sample: what its own teacher graded it, 1 for Good, 1/2 for Medium, 0 for Poor."""
+
 
 class Reason(StrEnum):
     """Why selection kept or rejected a sample."""
@@ -22,6 +27,9 @@ class Reason(StrEnum):
     KEPT_BY_HAND = "kept_by_hand"
     DROPPED_BY_HAND = "dropped_by_hand"
     BELOW_THRESHOLD = "below_threshold"
+    NOT_IN_TOP_SHARE = "not_in_top_share"
+    GRADED_LOWER = "graded_lower"
+    NOT_GRADED = "not_graded"
     NO_CONFIDENCE = "no_confidence"
     TEACHERS_DIFFER = "teachers_differ"
     NOT_IN_PAIR = "not_in_pair"
@@ -48,7 +56,10 @@ class ParsedReply:
 
 @dataclass(frozen=True)
 class Sample:
-    """O_ij = (r_ij, y_ij, factor scores): one usable reply. `label_key` is the normalised label."""
+    """O_ij = (r_ij, y_ij, factor scores): one usable reply. `label_key` is the normalised label.
+
+    `evidence` is what is known of it besides, by name (`LOG_PROB`, `GRADE`).
+    """
 
     id: str
     query_id: str
@@ -59,6 +70,7 @@ class Sample:
     factors: Mapping[str, float]
     draw: int = 0
     split: Split = Split.DISTILL
+    evidence: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

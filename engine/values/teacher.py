@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 MOST_TOKENS = 10**9
 """No request has more tokens than this; whatever claims more has not counted, and its tokens are unknown."""
@@ -20,6 +21,7 @@ class Purpose(StrEnum):
     LABEL = "label"
     COMPRESS = "compress"
     CHECK = "check"
+    GRADE = "grade"
     EVALUATE = "evaluate"
     PROBE = "probe"
     PLAY = "play"
@@ -68,12 +70,23 @@ class TeacherSpec:
     output_price: float | None = None
 
 
+class Token(NamedTuple):
+    """A token that was written: the characters that it completes, and its log-probability in nats."""
+
+    text: str
+    logprob: float
+
+
 @dataclass(frozen=True)
 class Reply:
-    """What a teacher sent back. `raw` is the provider's text, `text` the part that holds the answer."""
+    """What a teacher sent back. `raw` is the provider's text, `text` the part that holds the answer.
+
+    `tokens` are those of the answer, where log-probs were asked for and came.
+    """
 
     text: str
     raw: str
     usage: Usage = Usage()
     finish_reason: str = "stop"
     latency_s: float | None = None
+    tokens: tuple[Token, ...] = ()

@@ -224,6 +224,12 @@ def test_label(studio: Studio) -> None:
     studio.finish()
     assert studio.services.context.samples.counts(project.id)[0]["failures"] == 0
     assert "Nothing is running" in studio("label", "stop", "tickets")
+    assert "Quote of the grades" in studio("label", "quote_grades", *order, "", "")
+    assert "Started" in studio("label", "begin_grading", *order, "5", "100")[0]
+    studio.finish()
+    graded = {row["teacher"]: row for row in studio.services.grade.standing(project)}
+    assert graded["ann"] == {"teacher": "ann", "samples": 6, "Good": 6, "Medium": 0, "Poor": 0}
+    assert "nothing to grade" in studio.refused("label", "begin_grading", *order, "", "")
 
 
 def test_select(studio: Studio) -> None:
@@ -234,7 +240,8 @@ def test_select(studio: Studio) -> None:
         "as where it was cleared"
     )
     assert "no number is given" in studio.refused("select", "choose", "p", *send_settings(temperature=None))
-    assert studio("select", "set_out", "p", "recordings")[2:5] == (0.6, "keep", "keep")
+    set_out = studio("select", "set_out", "p", "recordings")
+    assert set_out[2] == 0.6 and set_out[5:7] == ("keep", "keep")
     studio("select", "show_rules", "p", *send_settings(NONE.config, rules=["threshold"]))
     assert "a temperature needs 50" in studio.refused("select", "fit", "p", *SETTINGS)
     assert "data-open" in studio("decide", "first", "p", "", "all")
@@ -243,7 +250,8 @@ def test_select(studio: Studio) -> None:
     assert "No query here" in studio("decide", "turn", "p", "", "all"), "eighteen queries fill one page"
     assert "No query here" in studio("decide", "stay", "p", "", "all")
     ways, *plots = studio("select", "survey", "p", *SETTINGS)
-    assert "keep all" in ways and len(plots) == 3
+    assert "keep all" in ways and len(plots) == 4
+    assert "majority of labels" in ways and "hard rejection: graded Good: no sample has what it goes by" in ways
     query = studio.services.browse.queries("p")[0]["id"]
     samples = studio.services.browse.detail("p", query).samples
     detail, _, _, _, text, seen = studio("decide", "look", "p", query)

@@ -16,12 +16,14 @@ from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services
 from app.usecases.exports.exports import ExportOrder
+from app.usecases.selection.comparison import list_matched, list_ways
 from app.web.parts import Opener, marked_html, replies_html, table_html
+from app.web.plots import sweep, ways_plot
 from engine.errors import Conflict, InputError, NotFound, StateError
 from engine.plans import Evaluate, Plan
 from engine.selection.rules.least_similar_pair import LeastSimilarPair
 from engine.selection.rules.threshold import Threshold
-from engine.selection.settings import NONE, SelectionConfig, dcrs
+from engine.selection.settings import GRADES, LOG_PROBS, MAJORITY, NONE, SelectionConfig, dcrs
 from engine.values import RunStatus, make_query
 from storage.runs import Run
 from tests.app.forms import enter_settings, make_form
@@ -225,18 +227,28 @@ def test_many_are_decided_at_once_and_taken_back_at_once(selected: Services) -> 
 def test_overviews_are_computed_from_the_samples(selected: Services) -> None:
     found = selected.survey.survey("p", dcrs(threshold=0.9))
     assert len(found.teachers) == 3 and np.allclose(found.likeness.mean, found.likeness.mean.T)
-    by_name = {row["way"]: row for row in found.other_ways}
-    assert by_name["keep all"]["samples kept"] == by_name["keep all"]["queries kept"] + sum(
+    by_name = {row["way"]: row for row in list_ways(found.ways)}
+    assert by_name["none"]["samples kept"] == by_name["none"]["queries kept"] + sum(
         row["samples"] - 1 for row in selected.browse.queries("p")
     )
-    assert (
-        by_name["as set above, nothing by hand"]["samples kept"]
-        == selected.select.preview("p", dcrs(threshold=0.9)).counts["kept"]
-    )
+    assert by_name["as set"]["samples kept"] == selected.select.preview("p", dcrs(threshold=0.9)).counts["kept"]
+    assert by_name.keys() >= {"paper", "recordings", "majority", "agreed", "majority's"}
+    assert "labels right (95%)" not in by_name["none"] and list_matched(found.ways) == [], "there is no gold label"
     assert found.sweep.coverage[0] == 1 and (np.diff(found.sweep.coverage) <= 1e-12).all()
     points = selected.survey.draw_map("p", dcrs(threshold=0.9))
-    assert len(points.x) == points.of == by_name["keep all"]["samples kept"] and 0 < points.shown <= 1
-    assert sum(points.kept) == by_name["as set above, nothing by hand"]["samples kept"]
+    assert len(points.x) == points.of == by_name["none"]["samples kept"] and 0 < points.shown <= 1
+    assert sum(points.kept) == by_name["as set"]["samples kept"]
+
+
+def test_overviews_are_drawn_of_settings_without_a_threshold(selected: Services) -> None:
+    for config in (LOG_PROBS.config, GRADES.config, MAJORITY.config):
+        found = selected.survey.survey("p", config)
+        assert sweep(found).data and found.threshold in (None, 0.95)
+        assert ways_plot(found.ways).data == (), "without gold labels there is no line"
+    shared = selected.match.list_ways(
+        "p", SelectionConfig(weights={"reasoning": 0.333, "answer": 0.333, "clarity": 0.334})
+    )
+    assert next(iter(shared)) == "paper" and list(shared).count("paper") == 1, "the same settings, however written"
 
 
 def test_only_the_settings_of_rules_that_are_chosen_are_shown() -> None:

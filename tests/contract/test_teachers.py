@@ -17,7 +17,7 @@ from engine.tasks import get_task
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.recorded import RecordedTeacher, Recording
 from engine.teachers.scripted import ScriptedTeacher
-from engine.values import Purpose, Query, Reply, TeacherSpec, make_query
+from engine.values import LOG_PROB, Purpose, Query, Reply, TeacherSpec, make_query
 from tests.fakes.provider import Provider, open_chat, run_provider
 
 TASK = get_task("custom")
@@ -156,7 +156,9 @@ def test_an_unknown_query_is_declined(teacher: Teacher, purpose: Purpose) -> Non
     assert not caught.value.kind.stops_teacher
 
 
-@pytest.mark.parametrize(("purpose", "draw"), [(Purpose.COMPRESS, 0), (Purpose.CHECK, 0), (Purpose.LABEL, 1)])
+@pytest.mark.parametrize(
+    ("purpose", "draw"), [(Purpose.COMPRESS, 0), (Purpose.CHECK, 0), (Purpose.GRADE, 0), (Purpose.LABEL, 1)]
+)
 def test_only_a_live_teacher_answers_what_it_has_not_seen(teacher: Teacher, purpose: Purpose, draw: int) -> None:
     if teacher.live:
         assert ask(teacher, QUERIES[1], purpose, draw).raw
@@ -181,6 +183,16 @@ def test_a_teacher_labels_a_set_and_declines_what_is_not_its_own(teacher: Teache
 def test_live_is_told_by_kind() -> None:
     assert ScriptedTeacher("forward").live
     assert not recorded().live
+
+
+def test_a_local_model_tells_its_label_s_log_prob_and_can_be_asked_for_grades(local_model: Path) -> None:
+    from tests.fakes.local_teacher import LocalTeacher
+
+    own = LocalTeacher(TeacherSpec("own", "local", str(local_model)))
+    reply = own.tell(Request(QUERIES[0], Purpose.LABEL, "system", "user"))
+    assert reply["sample"]["label"] == "7" and -1 < reply["evidence"][LOG_PROB] < 0, "it was taught to be sure of it"
+    graded = own.tell(Request(QUERIES[0], Purpose.GRADE, "system", "user"))
+    assert (graded["error"], graded["purpose"]) == ("unparsable", "grade") and "sample" not in graded
 
 
 def test_a_recording_without_an_answer_is_read_like_a_live_reply() -> None:

@@ -94,7 +94,7 @@ def _run(provider: Any, name: str, batch: dict[str, Any]) -> None:
         user = item["body"]["messages"][-1]["content"]
         if any(text in user for text in provider.unreached):
             continue
-        response = provider.answer_alone(user)
+        response = provider.answer_alone(item["body"])
         body = json.loads(bytes(response.body))
         told = {"custom_id": item["custom_id"], "response": {"status_code": response.status_code, "body": body}}
         (good if response.status_code < 400 else bad).append(json.dumps({**told, "error": None}))

@@ -66,6 +66,11 @@ class LocalTeacher:
     live: bool = True
 
     async def ask(self, request: Request) -> Reply:
+        reply = self.tell(request)
+        return Reply(reply["raw"], reply["raw"], Usage(**reply["usage"]), reply["finish_reason"], reply["latency_s"])
+
+    def tell(self, request: Request) -> dict[str, Any]:
+        """What the worker journals of one request."""
         item = {
             "sample_id": "s",
             "prompt_hash": "p",
@@ -89,4 +94,4 @@ class LocalTeacher:
             journal = _Journal()
             answer_locally(job, set(), journal, lambda: False)
         (reply,) = journal.replies
-        return Reply(reply["raw"], reply["raw"], Usage(**reply["usage"]), reply["finish_reason"], reply["latency_s"])
+        return reply

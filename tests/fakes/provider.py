@@ -58,6 +58,9 @@ class Provider:
     style: str = "plain"
     answer: Callable[[str], str] = lambda user: "B"
     reason: Callable[[str], str] = lambda label: f"It must be {label}."
+    logprob: Callable[[str], float] | None = None
+    """Of the label's token, by the user's message; None: the endpoint knows no log-probs."""
+    grade: Callable[[str], str] = lambda user: "Good"
     seen: list[Seen] = field(default_factory=list)
     busy: int = 0
     most_busy: int = 0
@@ -88,10 +91,11 @@ class Provider:
                 return queue.pop(0)
         return None
 
-    def answer_alone(self, user: str) -> Response:
-        """What a request with this user message gets, faults included."""
+    def answer_alone(self, body: dict[str, Any]) -> Response:
+        """What a request with this body gets, faults included."""
+        user = str(body["messages"][-1]["content"])
         fault = self.next_fault(user)
-        return _faulty(self, fault, user) if fault else JSONResponse(_completion(self, user))
+        return _faulty(self, fault, user) if fault else JSONResponse(_answer(self, body))
 
 
 def _error(status: int, code: str, message: str, **headers: str) -> Response:
@@ -125,6 +129,31 @@ def _completion(provider: Provider, user: str, **changes: Any) -> dict[str, Any]
         "choices": [choice],
         "usage": usage,
     }
+
+
+def _answer(provider: Provider, body: dict[str, Any]) -> dict[str, Any]:
+    """The completion that a request asks for: a grade where the prompt wants one, log-probs where they are wanted."""
+    user = str(body["messages"][-1]["content"])
+    if "grade" in str((body.get("response_format") or {}).get("json_schema")) or "Your answer: " in user:
+        return _completion(provider, user, content=json.dumps({"reason": "So.", "grade": provider.grade(user)}))
+    whole = _completion(provider, user)
+    if body.get("logprobs") and provider.logprob is not None:
+        content = whole["choices"][0]["message"]["content"]
+        whole["choices"][0]["logprobs"] = {"content": _tokens(provider, user, content)}
+    return whole
+
+
+def _tokens(provider: Provider, user: str, content: str) -> list[dict[str, Any]]:
+    """Words and signs as tokens. What the rationale says of the label is unlikely; the label's own is as it is set."""
+    assert provider.logprob is not None
+    tokens, behind = [], False
+    for piece in re.findall(r"\w+|\W", content):
+        behind |= piece == "label"
+        mine = piece == provider.answer(user)
+        value = provider.logprob(user) if mine and behind else -9.0 if mine else -0.25
+        raw = list(piece.encode())
+        tokens.append({"token": piece, "logprob": value, "bytes": raw, "top_logprobs": [], "token_id": 1})
+    return tokens
 
 
 def _faulty(provider: Provider, fault: str, user: str) -> Response:
@@ -179,7 +208,7 @@ async def _chat(request: Request) -> Response:
         refused = _refused(provider, body)
         if refused is None and body.get("stream") and provider.streams:
             return StreamingResponse(_counted(provider, _pieces(provider, body, fault)), media_type="text/event-stream")
-        return refused or JSONResponse(_completion(provider, user))
+        return refused or JSONResponse(_answer(provider, body))
     finally:
         provider.busy -= 1
 

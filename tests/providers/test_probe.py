@@ -1,4 +1,4 @@
-"""What probing finds out, and that it takes at most three requests."""
+"""What probing finds out, and that it takes at most four requests."""
 
 from __future__ import annotations
 
@@ -51,6 +51,21 @@ def test_what_is_refused_is_found_and_left_out(refuses: tuple[str, ...], expecte
         assert len(provider.seen) <= MOST_REQUESTS
 
 
+@pytest.mark.parametrize("protocol", ["openai", "mistral"])
+def test_whether_log_probs_come_is_seen_in_the_first_answer(protocol: str) -> None:
+    with run_provider(logprob=lambda user: -0.5) as provider:
+        assert find(provider, protocol).logprobs and len(provider.seen) == 1
+    with run_provider() as provider:
+        assert not find(provider, protocol).logprobs and len(provider.seen) == 1, "accepted and ignored"
+
+
+def test_refused_log_probs_cost_nothing_else() -> None:
+    refuses = ("logprobs", "temperature", "json_schema")
+    with run_provider(refuses=refuses, logprob=lambda user: -0.5) as provider:
+        assert find(provider) == Capabilities("json_object", temperature=False)
+        assert len(provider.seen) == MOST_REQUESTS
+
+
 @pytest.mark.parametrize(("style", "where"), [("think", "<think>"), ("reasoning", "reasoning"), ("plain", None)])
 def test_where_the_reasoning_arrives(style: str, where: str | None) -> None:
     with run_provider(style=style) as provider:
@@ -63,7 +78,7 @@ def test_a_format_that_is_accepted_and_ignored_is_none() -> None:
         assert find(provider).structured == "text"
 
 
-def test_an_endpoint_that_refuses_everything_is_given_up_after_three() -> None:
+def test_an_endpoint_that_refuses_everything_is_given_up_after_four() -> None:
     with run_provider(refuses=("model",)) as provider:
         with pytest.raises(TeacherError) as caught:
             find(provider)

@@ -10,6 +10,7 @@ import pytest
 
 from engine.values import Event, Job, JobStatus, RationaleOrigin, RunStatus, Split
 from storage.db import Database
+from storage.evidence import Evidence
 from storage.jobs import Jobs
 from storage.rationales import Rationales, Version
 from storage.runs import Run, Runs
@@ -121,6 +122,36 @@ def test_a_later_sample_does_not_overwrite_an_earlier_one(
     second = jobs.add(replace(job, id="job2"))
     jobs.ingest(second, number(("reply", replies.good("s1", rationale="second"))), 1)
     assert [s.rationale for s in samples.get("p", Split.DISTILL)] == ["first"]
+
+
+def test_a_reply_s_evidence_is_its_own_sample_s_and_stays(db: Database, jobs: Jobs, job: Job, replies: Any) -> None:
+    sure = {"evidence": {"log-prob": -0.5, "wild": float("nan"), "flag": True}}
+    events = number(
+        ("reply", replies.good("s1") | sure),
+        ("reply", replies.good("s1") | {"evidence": {"log-prob": -7.0}}),
+        ("reply", replies.good("s2")),
+        ("reply", replies.good("s3") | {"purpose": "play", "evidence": {"log-prob": -1.0}}),
+        ("reply", replies.bad("s4") | {"evidence": {"log-prob": -1.0}}),
+        ("reply", replies.good("s5") | {"evidence": "much"}),
+    )
+    jobs.ingest(job, events, 10)
+    jobs.ingest(job, events, 10)
+    later = number(
+        ("reply", replies.good("s2") | {"evidence": {"log-prob": -2.0}}),
+        ("reply", {**replies.good("s2"), "sample": None, "purpose": "grade", "evidence": {"grade": 0.5}}),
+        ("reply", {**replies.good("s2"), "sample": None, "purpose": "grade", "evidence": {"grade": 1.0}}),
+        start=20,
+    )
+    jobs.ingest(job, later, 20)
+    rows = db.rows("SELECT sample_id, name, value FROM evidence ORDER BY ALL")
+    assert [tuple(row.values()) for row in rows] == [("s1", "log-prob", -0.5), ("s2", "grade", 0.5)], (
+        "another reply says nothing of a sample that was there"
+    )
+    columns = Evidence(db).columns("p")
+    assert {name: np.nan_to_num(column, nan=9).tolist() for name, column in columns.items()} == {
+        "grade": [9, 0.5, 9],
+        "log-prob": [-0.5, 9, 9],
+    }
 
 
 def test_an_edited_rationale_survives_taking_the_journal_in_again(

@@ -43,6 +43,26 @@ def most_probable(model: Any, ids: list[int], stops: frozenset[int], limit: int)
     return written
 
 
+def test_log_probs_are_the_model_s_own_and_their_pieces_spell_the_answer(tiny_student: Path) -> None:
+    """In a batch where rows leave and join, and where tokens are drawn at another temperature."""
+    model, tokenizer = load(tiny_student)
+    torch.manual_seed(0)
+    writer = Writer(model, tokenizer, 12, 3, temperature=1.5, top_p=0.9, logprobs=True)
+    for generation in writer.write(asks()):
+        assert len(generation.pieces) == generation.tokens
+        spelled = "".join(piece.text for piece in generation.pieces)
+        assert spelled.strip() == generation.text
+    decoder = Decoder(model, Decoding(8, find_stops(model, tokenizer), 0, 1.5, 0.9))
+    prompts = [encode_prompt(tokenizer, ask.prompt) for ask in asks()]
+    for written in decoder.write(prompts, 3):
+        prompt = prompts[written.place]
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([prompt + written.ids])).logits[0, len(prompt) - 1 : -1].float()
+        expected = logits.log_softmax(dim=-1)[range(len(written.ids)), written.ids]
+        assert torch.allclose(torch.tensor(written.log_probs), expected, atol=1e-4)
+    assert next(Writer(model, tokenizer, 4, 3).write(asks())).pieces == (), "where nobody asked there are none"
+
+
 @pytest.fixture
 def headstrong(tmp_path: Path) -> Path:
     """A student whose own settings ask for everything but the most probable token."""

@@ -79,12 +79,12 @@ def test_rules_that_are_given_replace_the_presets() -> None:
     more = read_selection(PAPER.config, {"disagreement": "drop"}, [], ["threshold", "least-similar-pair"])
     assert more == dcrs(disagreement="drop"), "a rule that has the setting is chosen with it, in its place"
     assert read_selection(NONE.config, {"disagreement": "majority"}).rules == (Labels(disagreement="majority"),)
-    with pytest.raises(ConfigError, match="no rule has a setting hope; the rules are labels"):
+    with pytest.raises(ConfigError, match=r"no rule has a setting hope; the rules are .*labels"):
         read_selection(PAPER.config, {"hope": 1})
     assert read_selection(PAPER.config, {}, [], ["threshold:kind=labels"]).rules == (Threshold(),)
     with pytest.raises(ConfigError, match="each rule can be used once"):
         read_selection(PAPER.config, {}, [], ["threshold", "threshold:threshold=0.5"])
-    with pytest.raises(ConfigError, match=r"there is no rule 'hope'; there are labels, .*, one-teacher, threshold"):
+    with pytest.raises(ConfigError, match=r"there is no rule 'hope'; there are .*labels, .*one-teacher, threshold"):
         read_selection(PAPER.config, {}, [], ["hope"])
     with pytest.raises(ConfigError, match="threshold: give a number from 0 to 1"):
         read_selection(PAPER.config, {}, [], ["threshold:threshold=2"])

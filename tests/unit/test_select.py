@@ -366,7 +366,10 @@ def test_method_none_keeps_all_whatever_the_scores() -> None:
 def test_no_samples_give_an_empty_selection() -> None:
     empty = make_input([row(0, 0, (1, 0))])
     empty = dataclasses.replace(
-        empty, **{f.name: getattr(empty, f.name)[:0] for f in dataclasses.fields(empty) if f.name != "names"}
+        empty,
+        **{
+            f.name: getattr(empty, f.name)[:0] for f in dataclasses.fields(empty) if f.name not in ("names", "evidence")
+        },
     )
     assert select(empty, SelectionConfig()).kept.tolist() == []
 
@@ -379,4 +382,4 @@ def test_a_zero_vector_is_similar_to_nothing() -> None:
 
 def test_selection_has_no_place_for_a_gold_label() -> None:
     fields = {field.name for field in dataclasses.fields(SelectionInput)}
-    assert fields == {"query", "teacher", "label", "order", "factors", "names", "embeddings", "sources"}
+    assert fields == {"query", "teacher", "label", "order", "factors", "names", "embeddings", "sources", "evidence"}

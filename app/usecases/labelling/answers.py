@@ -63,7 +63,7 @@ class AnswerService:
         """The newest replies, newest first. Keys: teacher, error (None: it could be read), raw (clipped)."""
         return self.context.samples.last_replies(project.id)
 
-    def last_job(self, project: Project) -> Job | None:
-        """The newest labelling of a project; None where there was none."""
+    def last_job(self, project: Project, *kinds: str) -> Job | None:
+        """The newest job of these kinds (none given: labelling) in a project; None where there was none."""
         jobs = self.context.jobs.jobs_of(project.id)
-        return next((job for job in jobs if job.kind in ("label", "batch")), None)
+        return next((job for job in jobs if job.kind in (kinds or ("label", "batch"))), None)

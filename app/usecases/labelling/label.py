@@ -31,8 +31,8 @@ from engine.values import Job, JobStatus, Purpose, Query, Reply, SampleKey, Spli
 from storage.projects import Project
 
 Engine = Literal["process", "batch", "ray"]
-_ASKING = ("label", "batch", "ray-label", "local", "ray")
-"""Kinds of jobs that ask teachers for samples: two at a time would pay twice."""
+_ASKING = ("label", "batch", "ray-label", "local", "ray", "grade")
+"""Kinds of jobs that ask teachers for samples or grades of them: two at a time would pay twice."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,9 @@ class LabelService:
         unknown = [kind for kind in order.retry if kind != "all" and kind not in set(ErrorKind)]
         if unknown:
             raise ConfigError(f"no kind of error is named {', '.join(unknown)}; there are {', '.join(ErrorKind)}")
-        self._check(chosen, order)
+        self.check(chosen, order)
         if self.running(project):
-            raise StateError(f"{project.name!r} is being labelled already; wait for that job, or cancel it")
+            raise StateError(f"{project.name!r} is being labelled or graded already; wait for that job, or cancel it")
         asked: dict[str, Any] = {
             "teachers": [spec.name for spec in chosen],
             "splits": [split.value for split in order.splits],
@@ -136,11 +136,11 @@ class LabelService:
         return self.context.submit(project.id, kind, asked)
 
     def running(self, project: Project) -> list[Job]:
-        """The project's jobs that ask teachers for samples at this moment."""
+        """The project's jobs that ask teachers for samples or grades at this moment."""
         unfinished = self.context.jobs.unfinished_jobs()
         return [job for job in unfinished if job.project_id == project.id and job.kind in _ASKING]
 
-    def _check(self, chosen: Sequence[TeacherSpec], order: LabelOrder) -> None:
+    def check(self, chosen: Sequence[TeacherSpec], order: LabelOrder) -> None:
         """Whether these teachers can be asked in this way.
 
         Raises:
@@ -202,7 +202,7 @@ class LabelService:
     async def run_label(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a labelling job."""
         project, task = self._open(job)
-        budget = _read_budget(job)
+        budget = read_budget(job)
         async with self.connections.open(project, job.spec["teachers"], stop, budget) as reach:
             teachers = await self.probed(reach, log)
             for split in (Split(value) for value in job.spec["splits"]):
@@ -273,7 +273,7 @@ class LabelService:
     async def run_batch(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a labelling by batches."""
         project, task = self._open(job)
-        budget = _read_budget(job)
+        budget = read_budget(job)
         folder = Path(job.folder)
         specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
         restore_budget(budget, read_events(folder / EVENTS_FILE).events, specs)
@@ -358,6 +358,7 @@ class LabelService:
         return by_teacher
 
 
-def _read_budget(job: Job) -> Budget:
+def read_budget(job: Job) -> Budget:
+    """The caps of a job that asks teachers."""
     cap = job.spec.get("max_cost")
     return Budget(None if cap is None else Decimal(cap), job.spec.get("max_requests"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from engine.jobs.events import EventLog
 from engine.jobs.spec import PAYLOADS, STOP_FILE, Payload
 from engine.labelling.online import LabelWork, list_requests
 from engine.lines import write_lines
-from engine.values import Job, JobStatus, TeacherSpec
+from engine.values import Job, JobStatus, Purpose, TeacherSpec
 from storage.projects import Project
 
 
@@ -26,7 +26,7 @@ class _Errand:
     project: Project
     spec: TeacherSpec
     kind: str
-    work: LabelWork
+    requests: Sequence[Mapping[str, Any]]
     payload: Mapping[str, Any]
 
 
@@ -45,15 +45,23 @@ class Placing:
         Raises:
             WorkerFailed: if it ended before its time; what it answered is kept.
         """
-        payload = {
-            "model": spec.model,
-            "task": work.task.name,
-            "teacher": spec.name,
-            "purpose": work.purpose,
-            "batch": spec.concurrency,
-            **asdict(spec.sampling),
-        }
-        await self._run(_Errand(project, spec, "local", work, payload), log, stop)
+        requests = list(list_requests(work, spec))
+        await self._run(_Errand(project, spec, "local", requests, _describe(project, spec, work.purpose)), log, stop)
+
+    async def grade_locally(
+        self,
+        project: Project,
+        spec: TeacherSpec,
+        requests: Sequence[Mapping[str, Any]],
+        log: EventLog,
+        stop: Callable[[], bool],
+    ) -> None:
+        """Let a model on this machine grade its own answers, likewise.
+
+        Raises:
+            WorkerFailed: as `label_locally`.
+        """
+        await self._run(_Errand(project, spec, "local", requests, _describe(project, spec, Purpose.GRADE)), log, stop)
 
     async def label_on_ray(
         self, project: Project, spec: TeacherSpec, work: LabelWork, log: EventLog, stop: Callable[[], bool]
@@ -77,7 +85,7 @@ class Placing:
             "purpose": work.purpose,
             "nonce": work.nonce,
         }
-        await self._run(_Errand(project, spec, "ray", work, payload), log, stop)
+        await self._run(_Errand(project, spec, "ray", list(list_requests(work, spec)), payload), log, stop)
 
     async def take_in_left(self, project: Project, spec: TeacherSpec, stop: Callable[[], bool]) -> None:
         """Journal the shards of Ray jobs that were killed before they could: they were paid for."""
@@ -89,8 +97,7 @@ class Placing:
                 await self.context.follow(job.id, stop)
 
     async def _run(self, errand: _Errand, log: EventLog, stop: Callable[[], bool]) -> None:
-        spec, kind = errand.spec, errand.kind
-        requests = list(list_requests(errand.work, spec))
+        spec, kind, requests = errand.spec, errand.kind, errand.requests
         if not requests or stop():
             return
         log.emit("placed", kind=kind, teacher=spec.name, requests=len(requests))
@@ -105,3 +112,15 @@ class Placing:
             raise KeyMissing(ended.message)
         if ended.status is not JobStatus.FINISHED and not stop():
             raise WorkerFailed(f"{spec.name}, asked by a {kind} worker, is {ended.status}: {ended.message}")
+
+
+def _describe(project: Project, spec: TeacherSpec, purpose: Purpose) -> dict[str, Any]:
+    """What a worker that holds a local model is told of it."""
+    return {
+        "model": spec.model,
+        "task": project.config.task,
+        "teacher": spec.name,
+        "purpose": purpose,
+        "batch": spec.concurrency,
+        **asdict(spec.sampling),
+    }

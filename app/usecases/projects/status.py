@@ -25,7 +25,14 @@ _NAME = 11
 _AFTER_S = 5.0
 """So long after the last sign of life a page is still drawn anew."""
 State = Literal["todo", "running", "done", "stale"]
-_STEP_OF = {"label": "Label", "batch": "Label", "ray-label": "Label", "local": "Label", "ray": "Label"}
+_STEP_OF = {
+    "label": "Label",
+    "batch": "Label",
+    "ray-label": "Label",
+    "local": "Label",
+    "ray": "Label",
+    "grade": "Label",
+}
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,8 @@ class StandingService:
         except NotFound:
             return Mark("Select", "/select", "todo", "")
         stale = list(self.context.samples.state(project.id)) != selection.counts.get("state")
+        if "evidence" in selection.counts:
+            stale |= list(self.context.evidence.state(project.id)) != selection.counts["evidence"]
         return Mark("Select", "/select", "stale" if stale else "done", f"{selection.counts['kept']:,} kept")
 
     def _compress_mark(self, project: Project) -> Mark:
@@ -172,9 +181,10 @@ class StandingService:
 
     def _describe(self, job: Job, project: str) -> RunningJob:
         text, done, of = "", None, None
-        for event in self.context.jobs.last_events(job.id, ("progress", "metric", "label_started")):
-            if event.type == "label_started":
-                text, of = f"label {event.data['split']}", event.data["requests"]
+        for event in self.context.jobs.last_events(job.id, ("progress", "metric", "label_started", "grade_started")):
+            if event.type in ("label_started", "grade_started"):
+                text = f"label {event.data['split']}" if "split" in event.data else "grade"
+                of = event.data["requests"]
                 done = min(of, self.context.jobs.count_replies(job.id, event.seq))
                 text += _pace(done, of, time.time() - event.at)
             elif event.type == "metric":

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.usecases.selection.selections import Held, SelectService
+from app.usecases.selection.held import Held
+from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context
 from engine.errors import StateError
 from engine.evaluation.report import auroc
@@ -24,6 +25,7 @@ from engine.selection.calibration import (
     measure_calibration,
     temper,
 )
+from engine.selection.comparison import RIGHT, UNSCORED, WRONG
 from engine.selection.select import weigh
 from engine.selection.settings import NONE, SelectionConfig
 from engine.tasks import get_task
@@ -34,7 +36,6 @@ from storage.projects import Project
 MOST_SCORED = 2_000
 """Queries that are scored, evenly out of all with a gold label: more would say the same, slower."""
 _FOLDS = 10
-_UNSCORED, _WRONG, _RIGHT = -1, 0, 1
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,10 @@ class CalibrateService:
             return None
         loaded, chosen = self.select.choose(project_name, config)
         verdict = self._verdict(project, loaded)
-        scored = verdict != _UNSCORED
+        scored = verdict != UNSCORED
         if not scored.any():
             return None
-        confidence, right, kept = chosen.confidence[scored], verdict[scored] == _RIGHT, chosen.kept[scored]
+        confidence, right, kept = chosen.confidence[scored], verdict[scored] == RIGHT, chosen.kept[scored]
         known = ~np.isnan(confidence)
         calibration = measure_calibration(confidence, right)
         return Measured(
@@ -138,7 +139,7 @@ class CalibrateService:
         project = self.context.projects.get(project_name)
         loaded, chosen = self.select.choose(project_name, config.model_copy(update={"temperature": 1.0}))
         verdict = self._verdict(project, loaded)
-        used = (verdict != _UNSCORED) & ~np.isnan(chosen.confidence)
+        used = (verdict != UNSCORED) & ~np.isnan(chosen.confidence)
         names, group = np.unique(loaded.arrays.query[used], return_inverse=True)
         if len(names) < LEAST_GOLDS:
             raise StateError(
@@ -146,7 +147,7 @@ class CalibrateService:
                 f"temperature needs {LEAST_GOLDS}. "
                 "Nothing was changed."
             )
-        confidence, right = chosen.confidence[used], verdict[used] == _RIGHT
+        confidence, right = chosen.confidence[used], verdict[used] == RIGHT
         fair = confidence.copy()
         for fold in range(_FOLDS):
             own = group % _FOLDS == fold
@@ -166,13 +167,20 @@ class CalibrateService:
         loaded = self.select.hold(project_name, NONE.config)
         confidence, _ = weigh(loaded.arrays.factors, factors, dict.fromkeys(factors, 1.0))
         verdict = self._verdict(project, loaded)
-        used = (verdict != _UNSCORED) & ~np.isnan(confidence)
+        used = (verdict != UNSCORED) & ~np.isnan(confidence)
         by_teacher = {}
         for code, teacher in enumerate(sorted(set(loaded.arrays.teachers))):
             own = used & (loaded.arrays.teacher == code)
             if own.any():
-                by_teacher[teacher] = auroc(confidence[own].tolist(), (verdict[own] == _RIGHT).tolist())
+                by_teacher[teacher] = auroc(confidence[own].tolist(), (verdict[own] == RIGHT).tolist())
         return by_teacher
+
+    def verdicts(self, project: Project, loaded: Held) -> tuple[NDArray[np.int8], int]:
+        """Whether each sample's label is right, (N,), and how many answered queries have a gold label."""
+        golds, _ = self._golds(project)
+        if not golds:
+            return np.full(len(loaded.arrays.ids), UNSCORED, dtype=np.int8), 0
+        return self._verdict(project, loaded), len(set(loaded.arrays.query_ids) & golds.keys())
 
     def _golds(self, project: Project) -> tuple[Mapping[str, str], str]:
         """Gold labels by query id, and their mark, read once between two writes."""
@@ -201,14 +209,14 @@ class CalibrateService:
         queries = {q.id: q for q in self.context.queries.get(project.id, Split.DISTILL) if q.id in chosen}
         labels = self.context.samples.labels(project.id)
         by_case: dict[tuple[str, str], int] = {}
-        verdict = np.full(len(arrays.ids), _UNSCORED, dtype=np.int8)
+        verdict = np.full(len(arrays.ids), UNSCORED, dtype=np.int8)
         for place, (query_id, label) in enumerate(zip(arrays.query_ids, labels, strict=True)):
             if query_id in queries:
                 case = (query_id, label)
                 if case not in by_case:
                     gold = golds[query_id]
                     right = label.strip() == gold.strip() or task.verify(queries[query_id], label, gold)
-                    by_case[case] = _RIGHT if right else _WRONG
+                    by_case[case] = RIGHT if right else WRONG
                 verdict[place] = by_case[case]
         return verdict
 

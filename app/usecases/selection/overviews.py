@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from app.usecases.selection.selections import Held, SelectService
+from app.usecases.selection.comparison import Comparison, MatchService, Ways
+from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context
 from engine.selection.overviews import Likeness, Sweep, compare_teachers, flatten, sweep_threshold
 from engine.selection.rules.labels import Labels
 from engine.selection.rules.least_similar_pair import LeastSimilarPair
 from engine.selection.rules.threshold import Threshold
-from engine.selection.settings import NONE, RECORDINGS, SelectionConfig
+from engine.selection.settings import SelectionConfig
 
 MOST_POINTS = 2_000
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The overviews at once. `teachers` name the rows of `likeness`; `other_ways` is a table, a way to select a row."""
+    """The overviews at once. `teachers` name the rows of `likeness`; `ways` are other ways to select."""
 
     teachers: list[str]
     likeness: Likeness
     sweep: Sweep
     threshold: float | None
-    other_ways: list[dict[str, Any]]
+    ways: Comparison
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class SurveyService:
 
     context: Context
     select: SelectService
+    match: MatchService
 
     def survey(self, project_name: str, config: SelectionConfig) -> Survey:
         """All overviews but the map. Raises as `SelectService.preview`."""
@@ -59,34 +60,16 @@ class SurveyService:
             compare_teachers(arrays.query, arrays.teacher, loaded.vectors),
             sweep_threshold(chosen.confidence, arrays.query, arrays.label),
             chosen_by.cut,
-            self._other_ways(project_name, loaded, config),
+            self.match.compare_ways(project_name, loaded, self._list_ways(project_name, config)),
         )
 
-    def _other_ways(self, project_name: str, loaded: Held, config: SelectionConfig) -> list[dict[str, Any]]:
-        """What other settings would keep of the same samples, without what was decided by hand."""
-        ways = {
-            "as set above, nothing by hand": config,
-            "the same, the majority's labels": config.with_rule(Labels(disagreement="majority")),
-            "the same, no query whose labels differ": config.with_rule(Labels(disagreement="drop")),
-            "the paper's settings": SelectionConfig(),
-            "weighted agreement in place of scores": RECORDINGS.config,
-            "keep all": NONE.config,
+    def _list_ways(self, project_name: str, config: SelectionConfig) -> Ways:
+        """The settings, the same with labels settled otherwise, and the presets."""
+        otherwise = {
+            "majority's": ("the same, the majority's labels", config.with_rule(Labels(disagreement="majority"))),
+            "agreed": ("the same, no query whose labels differ", config.with_rule(Labels(disagreement="drop"))),
         }
-        rows = []
-        for name, way in ways.items():
-            chosen = self.select.apply(project_name, loaded, way)
-            kept = chosen.kept
-            pairs = chosen.similarity[kept & ~np.isnan(chosen.similarity)]
-            rows.append(
-                {
-                    "way": name,
-                    "samples kept": int(kept.sum()),
-                    "queries kept": len(np.unique(loaded.arrays.query[kept])),
-                    "labels differ in": chosen.disagreements,
-                    "mean cosine of a pair": float(pairs.mean()) if len(pairs) else None,
-                }
-            )
-        return rows
+        return self.match.list_ways(project_name, config, otherwise)
 
     def draw_map(self, project_name: str, config: SelectionConfig) -> Points:
         """Up to 2,000 rationales, evenly out of all, by their two principal components.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.usecases.selection.held import Held, gather_input
 from app.usecases.selection.presets import Begun, find_preset
 from app.usecases.selection.tallies import count_kept
 from app.usecases.workspace.context import Context
@@ -20,33 +21,17 @@ from engine.lines import write_lines
 from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
 from engine.plans import Plan
 from engine.records import MAX_CELL
-from engine.selection.arrays import REASONS, Selection, SelectionInput
-from engine.selection.factors import Scored
-from engine.selection.select import apply_decisions, count_labels, score_factors, select
+from engine.selection.arrays import REASONS, Selection
+from engine.selection.select import apply_decisions, select
 from engine.selection.settings import SelectionConfig
 from engine.tasks import get_task
-from engine.values import Event, Job, SelectionRow, Split, hash_id
+from engine.values import Event, Job, SelectionRow, hash_id
 from storage.overrules import Decided, Decision
 from storage.projects import Project
 from storage.samples import SampleArrays
 from storage.selections import StoredSelection
 
 _BINS, _PREVIEWS = 50, 20
-
-
-@dataclass(frozen=True)
-class Held:
-    """A project's samples and vectors in memory; `state` tells whether they are still what is stored.
-
-    `factors` are the columns of scores that were computed so far, by name.
-    """
-
-    project_id: str
-    state: tuple[int, int]
-    arrays: SampleArrays
-    vectors: NDArray[np.float32]
-    embedder: str
-    factors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,12 +97,15 @@ class SelectService:
         kept = sorted(np.array(arrays.ids)[chosen.kept].tolist())
         edited = [edits[sample_id] for sample_id in kept if sample_id in edits]
         counts = {**count_kept(arrays, chosen, config), "embedder": embedder, "state": list(loaded.state)}
+        read = {"evidence": list(loaded.known)} if config.needs_evidence else {}
         stored = StoredSelection(
-            id=hash_id("selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids), *by_hand),
+            id=hash_id(
+                "selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids), *read.items(), *by_hand
+            ),
             project_id=project.id,
             config=config,
             fingerprint=hash_id("selected", kept, *([edited] if edited else [])),
-            counts=counts | {"edited": len(edited)},
+            counts=counts | read | {"edited": len(edited)},
         )
         self.context.selections.add(stored, _rows(arrays, chosen, edits), of_plan)
         return stored
@@ -146,7 +134,8 @@ class SelectService:
 
     def _mark(self, project: Project, config: SelectionConfig) -> str:
         """What tells one preview from another."""
-        marks = (*self.context.samples.state(project.id), *self.context.overrules.mark(project.id))
+        known = self.context.evidence.state(project.id)
+        marks = (*self.context.samples.state(project.id), *known, *self.context.overrules.mark(project.id))
         return f"{project.id} {config.fingerprint} {marks} {self.embedders(project)}"
 
     def choose(self, project_name: str, config: SelectionConfig) -> tuple[Held, Selection]:
@@ -179,34 +168,8 @@ class SelectService:
         return self._choose(self.context.projects.get(project_name), loaded, config, {})
 
     def _choose(self, project: Project, loaded: Held, config: SelectionConfig, decided: dict[str, str]) -> Selection:
-        arrays = loaded.arrays
-        columns = self._score(project, loaded, config)
-        samples = SelectionInput(
-            query=arrays.query,
-            teacher=arrays.teacher,
-            label=arrays.label,
-            order=np.arange(len(arrays.ids)),
-            factors=np.stack(list(columns.values()), axis=1) if columns else np.empty((len(arrays.ids), 0)),
-            names=tuple(columns),
-            embeddings=loaded.vectors,
-            sources=arrays.sources,
-        )
-        return apply_decisions(select(samples, config), arrays.ids, decided)
-
-    def _score(self, project: Project, loaded: Held, config: SelectionConfig) -> dict[str, NDArray[np.float64]]:
-        """The scores of the weighted factors by name, (N,); those of the teachers where no rule reads confidences."""
-        arrays, reported = loaded.arrays, get_task(project.config.task).factors
-        columns = {name: arrays.factors[:, place] for place, name in enumerate(reported)}
-        if not config.needs_confidence:
-            return columns
-        given = Scored(
-            arrays.query,
-            arrays.teacher,
-            arrays.label,
-            label_space=lambda: count_labels(self.context.queries.get(project.id, Split.DISTILL)),
-            texts=lambda: self.context.samples.rationales(project.id),
-        )
-        return score_factors(config.weights, columns, given, loaded.factors)
+        samples = gather_input(self.context, project, loaded, config)
+        return apply_decisions(select(samples, config), loaded.arrays.ids, decided)
 
     def hold(self, project_name: str, config: SelectionConfig) -> Held:
         """The project's samples in memory, with vectors where the settings' method needs them. Raises as `preview`."""
@@ -241,22 +204,29 @@ class SelectService:
 
     def _hold(self, project: Project, config: SelectionConfig) -> Held:
         """The project's samples and vectors as arrays, read anew only where something changed."""
-        state = self.context.samples.state(project.id)
+        state, known = self.context.samples.state(project.id), self.context.evidence.state(project.id)
         key = f"{project.id} {config.needs_vectors} {self.embedders(project)}"
         loaded = self.held.get(key)
-        if loaded is not None and loaded.state == state:
+        if loaded is not None and loaded.state == state and loaded.known == known:
             return loaded
+        evidence = self.context.evidence.columns(project.id)
+        if loaded is not None and loaded.state == state:
+            loaded = replace(loaded, known=known, evidence=evidence, factors={})
+        else:
+            loaded = self._read(project, config, state)
+            loaded = replace(loaded, known=known, evidence=evidence)
+        self.held.clear()
+        self.held[key] = loaded
+        return loaded
+
+    def _read(self, project: Project, config: SelectionConfig, state: tuple[int, int]) -> Held:
         arrays = self.context.samples.arrays(project.id, get_task(project.config.task).factors)
         if not arrays.ids:
             raise _no_samples(project)
         if not config.needs_vectors:
-            loaded = Held(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
-        else:
-            vectors, embedder = self._find_vectors(project)
-            loaded = Held(project.id, state, arrays, vectors, embedder)
-        self.held.clear()
-        self.held[key] = loaded
-        return loaded
+            return Held(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
+        vectors, embedder = self._find_vectors(project)
+        return Held(project.id, state, arrays, vectors, embedder)
 
     def _find_vectors(self, project: Project) -> tuple[NDArray[np.float32], str]:
         for embedder in self.embedders(project):

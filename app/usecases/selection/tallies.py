@@ -82,6 +82,12 @@ def say_notices(counts: Mapping[str, Any]) -> list[str]:
             f"{_queries(differ)} answered by two teachers that differ: nothing speaks for either label, so both are "
             "below the threshold. A third teacher would decide."
         )
+    if ungraded := counts.get("reasons", {}).get(Reason.NOT_GRADED.value, 0):
+        sentences.append(
+            f"{ungraded:,} of {counted(counts['samples'], 'sample')} {verb(ungraded, 'has')} no grade of its own "
+            "teacher, so nothing of them is kept. `tacit grade` asks for grades, or the page Label; recordings can't "
+            "be asked."
+        )
     if unscored := counts.get("unscored", 0):
         sentences.append(
             f"{unscored:,} of {counted(counts['samples'], 'sample')} {verb(unscored, 'has')} no confidence: "

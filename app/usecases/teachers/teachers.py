@@ -170,7 +170,7 @@ class TeacherService:
         return asyncio.run(ask())
 
     def test(self, project_name: str, name: str) -> Job:
-        """Queue the test of a hosted teacher's connection: at most three small requests, on the ledger.
+        """Queue the test of a hosted teacher's connection: at most four small requests, on the ledger.
 
         Raises:
             ConfigError: if the teacher is not behind an endpoint.

@@ -16,6 +16,7 @@ from engine.jobs.supervisor import Supervisor
 from engine.values import LOCAL, Event, Job, JobStatus, hash_id
 from storage.copies import Copies
 from storage.db import Database
+from storage.evidence import Evidence
 from storage.jobs import Jobs
 from storage.ledger import Ledger
 from storage.overrules import Overrules
@@ -49,6 +50,7 @@ class Context:
     overrules: Overrules
     copies: Copies
     votes: Votes
+    evidence: Evidence
     supervisor: Supervisor | None = None
 
     @property
@@ -157,4 +159,5 @@ def open_context(workspace: Path) -> Context:
         overrules=Overrules(db),
         copies=copies,
         votes=Votes(db),
+        evidence=Evidence(db),
     )

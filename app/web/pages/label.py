@@ -10,6 +10,7 @@ import gradio as gr
 
 from app.services import Services
 from app.usecases.labelling.answers import Labelling
+from app.usecases.labelling.grades import GradeOrder
 from app.usecases.labelling.label import LabelOrder, read_money
 from app.usecases.labelling.quotes import PILOT
 from app.web.choices import enable
@@ -23,6 +24,7 @@ from engine.wording import counted, verb
 from storage.projects import Project
 
 _ANY = "any"
+_FAILED = ("failed", "needs_key", "capped", "interrupted")
 _ENGINES = [("from this machine", "process"), ("half price, within a day (batch API)", "batch")]
 
 
@@ -50,26 +52,44 @@ def build(frame: Frame) -> None:
     quoted = gr.HTML(padding=False)
     table = gr.HTML(padding=False)
     failed = gr.HTML(padding=False)
+    grades, grades_quoted, ask_grades, grade = _lay_grades()
     with gr.Accordion("Last replies, as text", open=False):
         replies = gr.HTML(padding=False)
-    frame.fill([table, failed, replies], lambda project: _progress(services, project))
+    frame.fill([table, failed, grades, replies], lambda project: _progress(services, project))
     frame.fill_once([teachers], lambda project: _choices(services, project))
     parts = {"teachers": teachers, "heldout": heldout, "engine": engine, "max_cost": cap, "max_requests": most}
     form = NamedForm(parts, _read_order)
     order = [frame.project, *form.inputs]
 
     do = _Handlers(frame)
-    frame.fill([guide, quote, pilot, start, pause, retry, again], do.guide)
+    frame.fill([guide, quote, pilot, start, pause, retry, again, ask_grades, grade], do.guide)
     quote.click(frame.guard(do.ask_quote, form), order, quoted, **frame.quiet)
+    ask_grades.click(frame.guard(do.quote_grades, form), order, grades_quoted, **frame.quiet)
     pressed = [said, frame.timer, start, pilot, retry, pause]
     for button, work, inputs in (
         (start, do.begin, order),
         (pilot, do.begin_pilot, order),
+        (grade, do.begin_grading, order),
         (retry, do.begin_retry, [*order, kind]),
     ):
         button.click(frame.guard(work, form), inputs, pressed, **frame.quiet)
     frame.follow(again.click(frame.guard(do.parse_again), frame.project, said, **frame.quiet))
     pause.click(frame.guard(do.stop), frame.project, said, **frame.quiet)
+
+
+def _lay_grades() -> tuple[gr.HTML, gr.HTML, gr.Button, gr.Button]:
+    """What is graded so far, what more would cost, and the buttons that quote and ask for grades."""
+    with gr.Accordion("Grades: teachers judge their own answers, for hard rejection", open=False):
+        gr.Markdown(
+            "Each teacher is shown its own answers again and grades them Good, Medium or Poor, one request an answer. "
+            "The teachers and caps are those above. The rule `hard rejection` on the page Select keeps what is Good."
+        )
+        grades = gr.HTML(padding=False)
+        with gr.Row():
+            quote = gr.Button("Quote the grades", interactive=False)
+            grade = gr.Button("Ask for grades", interactive=False)
+        quoted = gr.HTML(padding=False)
+    return grades, quoted, quote, grade
 
 
 @dataclass(frozen=True)
@@ -81,13 +101,14 @@ class _Handlers:
     def guide(self, project: Project | None) -> list[Any]:
         """What stands here and what comes next, and which buttons can do something now."""
         if project is None:
-            return ["", *enable(*[False] * 6)]
+            return ["", *enable(*[False] * 8)]
         services = self.frame.services
         standing = services.answers.labelling(project)
         running, failed = bool(services.label.running(project)), bool(services.answers.failures(project))
         askable = standing.askable and standing.queries > 0
         can = (askable, askable and not running, askable and not running, running)
-        more = (askable and failed and not running, failed)
+        gradable = services.grade.can_grade(project)
+        more = (askable and failed and not running, failed, gradable, gradable and not running)
         return [
             guide_of(standing, self.frame.policy.address(project)),
             *enable(*can, *more),
@@ -96,11 +117,22 @@ class _Handlers:
     def ask_quote(self, project: str, order: Entered[LabelOrder]) -> str:
         return quote_html(self.frame.services.quote.quote(project, order.read()))
 
+    def quote_grades(self, project: str, order: Entered[LabelOrder]) -> str:
+        quotes = self.frame.services.grade.quote(project, _grade_order(order.read()))
+        return quote_html(quotes, "Quote of the grades, low to high; requests that fail are not in it")
+
+    def begin_grading(self, project: str, order: Entered[LabelOrder]) -> list[Any]:
+        self.frame.services.grade.start(project, _grade_order(order.read()))
+        return self._started()
+
     def begin(self, project: str, order: Entered[LabelOrder]) -> list[Any]:
         return self._begin(project, order.read())
 
     def _begin(self, project: str, order: LabelOrder) -> list[Any]:
         self.frame.services.label.start(project, order)
+        return self._started()
+
+    def _started(self) -> list[Any]:
         message = "Started. It goes on when this tab is closed; what came in is kept at any moment."
         off, on = gr.Button(interactive=False), gr.Button(interactive=True)
         return [told_html(message), gr.Timer(active=True), off, off, off, on]
@@ -137,6 +169,11 @@ def _read_order(named: dict[str, Any]) -> LabelOrder:
     return LabelOrder(_named(named["teachers"]), _splits(named["heldout"]), cap, most, engine=named["engine"])
 
 
+def _grade_order(order: LabelOrder) -> GradeOrder:
+    """The same teachers and caps."""
+    return GradeOrder(order.teachers, order.max_cost, order.max_requests)
+
+
 def _read_count(text: str) -> int | None:
     if not text.strip():
         return None
@@ -161,7 +198,7 @@ def _choices(services: Services, project: Project | None) -> Any:
     return gr.CheckboxGroup(names, value=names, visible=bool(names))
 
 
-def quote_html(quotes: list[Quote]) -> str:
+def quote_html(quotes: list[Quote], title: str = "Quote, low to high; requests that fail are not in it") -> str:
     """The quote as a table, its sum and what it is based on below."""
     rows = [
         {
@@ -179,7 +216,7 @@ def quote_html(quotes: list[Quote]) -> str:
     sums = {"requests": sum(q.requests for q in quotes), "US $": _sum(quotes)}
     if len(quotes) > 1:
         rows.append({**dict.fromkeys(rows[0], ""), "teacher": "together", **sums})
-    return table_html(rows, "Quote, low to high; requests that fail are not in it")
+    return table_html(rows, title)
 
 
 def _range(low: Decimal | None, high: Decimal | None) -> str:
@@ -227,7 +264,7 @@ def guide_of(labelling: Labelling, address: str) -> str:
 
 def _progress(services: Services, project: Project | None) -> list[str]:
     if project is None:
-        return [told_html(NO_PROJECT), "", ""]
+        return [told_html(NO_PROJECT), "", "", ""]
     rows = [
         {
             "teacher": row["teacher"],
@@ -240,7 +277,20 @@ def _progress(services: Services, project: Project | None) -> list[str]:
     ]
     ended = services.answers.last_job(project)
     last = f"The last labelling is {ended.status}{': ' + ended.message if ended.message else ''}." if ended else ""
-    message = told_html(last, bad=bool(ended and ended.status in ("failed", "needs_key", "capped", "interrupted")))
+    message = told_html(last, bad=bool(ended and ended.status in _FAILED))
     failures = table_html(services.answers.failures(project), "failed, by kind of error, held-out queries too")
     table = table_html(rows, "samples to distill from", empty="Nothing is labelled yet.")
-    return [message + table, failures, replies_html(services.answers.last_replies(project))]
+    grades = services.grade.standing(project)
+    replies = replies_html(services.answers.last_replies(project))
+    return [message + table, failures, _grades_html(services, project, grades), replies]
+
+
+def _grades_html(services: Services, project: Project, grades: list[dict[str, Any]]) -> str:
+    """How teachers graded their own answers, and why nobody can be asked where that is so."""
+    recorded = [spec.name for spec in services.projects.teachers(project) if spec.provider == "recorded"]
+    why = "a recording" if len(recorded) == 1 else "recordings"
+    who = f"{', '.join(recorded)} can't be asked to grade, being {why}." if recorded else ""
+    ended = services.answers.last_job(project, "grade")
+    last = f"The last grading is {ended.status}{': ' + ended.message if ended.message else ''}." if ended else ""
+    bad = bool(ended and ended.status in _FAILED)
+    return told_html(who) + told_html(last, bad=bad) + table_html(grades, "answers by their own teacher's grade")

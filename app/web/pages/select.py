@@ -9,13 +9,14 @@ import gradio as gr
 
 from app.services import Services
 from app.usecases.selection.calibration import say_fitted
+from app.usecases.selection.comparison import Comparison, list_matched, list_ways, say_comparison
 from app.web.forms import Entered
 from app.web.frame import Frame
 from app.web.offers import only_guides
 from app.web.pages import decide
 from app.web.pages.selection import RAW, SelectionForm, draw_numbers, lay_rules, lay_weights
 from app.web.parts import table_html, told_html
-from app.web.plots import likeness, rationale_map, sweep
+from app.web.plots import likeness, rationale_map, sweep, ways_plot
 from engine.selection.calibration import LEAST_GOLDS
 from engine.selection.settings import PRESETS, SelectionConfig
 from storage.projects import Project
@@ -89,11 +90,19 @@ def _lay_overviews() -> tuple[gr.Button, list[Any]]:
     with gr.Accordion("Overviews: likeness of teachers, coverage, other ways to select, map", open=False):
         survey = gr.Button("Draw the overviews", interactive=False)
         ways = gr.HTML(padding=False)
+        lines = gr.Plot(label="labels right among the kept; diamond: by its own rules", visible=False)
         with gr.Row():
             alike = gr.Plot(label="mean cosine by pair of teachers", visible=False)
             curve = gr.Plot(label="coverage against agreement", visible=False)
         plane = gr.Plot(label="map of rationales", visible=False)
-    return survey, [ways, alike, curve, plane]
+    return survey, [ways, lines, alike, curve, plane]
+
+
+def ways_html(ways: Comparison) -> str:
+    """Ways to select beside each other: what each keeps by its own rules, and at equal numbers."""
+    own = table_html(list_ways(ways), "the same samples, selected otherwise")
+    matched = table_html(list_matched(ways), "labels right at equal numbers kept")
+    return own + matched + told_html("\n".join(say_comparison(ways)))
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,8 @@ class _Handlers:
         overviews = self.services.survey.survey(project, config)
         points = self.services.survey.draw_map(project, config)
         return [
-            table_html(overviews.other_ways, "the same samples, selected otherwise"),
+            ways_html(overviews.ways),
+            gr.Plot(ways_plot(overviews.ways), visible=overviews.ways.scored > 0),
             gr.Plot(likeness(overviews), visible=True),
             gr.Plot(sweep(overviews), visible=True),
             gr.Plot(rationale_map(points), visible=True),

@@ -30,6 +30,7 @@ _PROVIDERS = [
     ("a model on this machine", "local"),
 ]
 _NEW = "- a new one -"
+_LOGPROBS = {True: "yes", False: "no", None: "not tested"}
 _FIELDS = tuple(name for name in TeacherConfig.model_fields)
 _OPTIONAL = {
     "requests_per_minute": "Requests a minute",
@@ -284,6 +285,7 @@ def _line(services: Services, project: str, row: dict[str, Any]) -> dict[str, An
         "endpoint": row["endpoint"] or "its own",
         "structured": capabilities.get("structured", "not tested"),
         "reasoning in": capabilities.get("reasoning") or "-",
+        "log-probs": _LOGPROBS[capabilities.get("logprobs")],
         "$ per million in / out": money,
         "key": services.teachers.key_state(project, row["name"]),
     }

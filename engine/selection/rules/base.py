@@ -16,8 +16,8 @@ from engine.registry import Registry
 from engine.selection.arrays import CODES, Bools, Floats, Ints, SelectionInput
 from engine.values import Reason
 
-CONFIDENCE, VECTORS = "confidence", "vectors"
-"""What a rule may need: the weighted factors, or the rationales' vectors."""
+CONFIDENCE, VECTORS, EVIDENCE = "confidence", "vectors", "evidence"
+"""What a rule may need: the weighted factors, the rationales' vectors, or what else is known of samples."""
 
 
 class Stage(IntEnum):
@@ -68,7 +68,7 @@ class Rule(Config):
         title: how a person reads its name.
         help: one line on what it keeps.
         stage: what it looks at.
-        needs: of `CONFIDENCE` and `VECTORS` what it reads.
+        needs: of `CONFIDENCE`, `VECTORS` and `EVIDENCE` what it reads.
         choices: how a person reads the values of settings that are a choice, by setting and value.
     """
 
@@ -83,6 +83,13 @@ class Rule(Config):
     def apply(self, state: State) -> State:
         """The state without the samples that this rule rejects."""
         raise NotImplementedError
+
+    def order(self, state: State) -> Floats | None:
+        """What it would keep first were its bound moved, greater first, (N,), NaN where it knows nothing.
+
+        None where it orders nothing. Methods of selection are compared at equal counts by it.
+        """
+        return None
 
     @property
     def cut(self) -> float | None:

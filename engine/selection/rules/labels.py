@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 from pydantic import Field
 
-from engine.selection.arrays import CODES, TOLERANCE, Bools, Ints, SelectionInput, find_differing
+from engine.selection.arrays import CODES, TOLERANCE, Bools, Floats, Ints, SelectionInput, find_differing
 from engine.selection.rules.base import RULES, Rule, Stage, State
 from engine.values import Reason
 
@@ -27,6 +27,16 @@ class Labels(Rule):
 
     kind: Literal["labels"] = _NAME
     disagreement: Literal["keep", "majority", "drop"] = Field("keep", title="Where labels differ")
+
+    def order(self, state: State) -> Floats | None:
+        """Whether all of the query give the label, or its majority, as the policy asks; "keep" orders nothing."""
+        if self.disagreement == "keep" or not len(state.stays):
+            return None
+        rows = np.arange(len(state.stays))
+        group, differ = find_differing(state.samples, rows)
+        agreed = ~differ[group]
+        wins = agreed if self.disagreement == "drop" else agreed | _in_majority(state.samples, rows)
+        return np.asarray(wins, dtype=np.float64)
 
     def apply(self, state: State) -> State:
         """Reject by the policy. A majority is over half of the query's teachers among what stays."""

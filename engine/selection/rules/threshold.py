@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 from pydantic import Field
 
-from engine.selection.arrays import CODES, TOLERANCE, Bools, SelectionInput, count_distinct
+from engine.selection.arrays import CODES, TOLERANCE, Bools, Floats, SelectionInput, count_distinct
 from engine.selection.rules.base import CONFIDENCE, RULES, Rule, Stage, State
 from engine.values import Reason
 
@@ -29,6 +29,10 @@ class Threshold(Rule):
     def cut(self) -> float:
         """The threshold."""
         return self.threshold
+
+    def order(self, state: State) -> Floats:
+        """The confidence."""
+        return state.confidence
 
     def apply(self, state: State) -> State:
         """Keep where confidence >= threshold (within `TOLERANCE`)."""

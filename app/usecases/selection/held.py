@@ -1,0 +1,74 @@
+"""A project's samples in memory, and what a selection works on of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.usecases.workspace.context import Context
+from engine.selection.arrays import SelectionInput
+from engine.selection.factors import Scored
+from engine.selection.select import count_labels, score_factors
+from engine.selection.settings import SelectionConfig
+from engine.tasks import get_task
+from engine.values import Split
+from storage.projects import Project
+from storage.samples import SampleArrays
+
+
+@dataclass(frozen=True)
+class Held:
+    """Samples and vectors; `state` and `known` tell whether they, and the evidence, are still what is stored.
+
+    `factors` are the columns of scores that were computed so far, by name.
+    """
+
+    project_id: str
+    state: tuple[int, int]
+    arrays: SampleArrays
+    vectors: NDArray[np.float32]
+    embedder: str
+    known: tuple[int, int] = (0, 0)
+    evidence: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    factors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+def gather_input(context: Context, project: Project, held: Held, config: SelectionConfig) -> SelectionInput:
+    """The samples as a selection by these settings reads them.
+
+    Raises:
+        ConfigError: if a weight names no factor of the task.
+    """
+    arrays = held.arrays
+    columns = _score(context, project, held, config)
+    return SelectionInput(
+        query=arrays.query,
+        teacher=arrays.teacher,
+        label=arrays.label,
+        order=np.arange(len(arrays.ids)),
+        factors=np.stack(list(columns.values()), axis=1) if columns else np.empty((len(arrays.ids), 0)),
+        names=tuple(columns),
+        embeddings=held.vectors,
+        sources=arrays.sources,
+        evidence=held.evidence,
+    )
+
+
+def _score(context: Context, project: Project, held: Held, config: SelectionConfig) -> dict[str, NDArray[np.float64]]:
+    """The scores of the weighted factors by name, (N,); those of the teachers where no rule reads confidences."""
+    arrays, reported = held.arrays, get_task(project.config.task).factors
+    columns = {name: arrays.factors[:, place] for place, name in enumerate(reported)}
+    if not config.needs_confidence:
+        return columns
+    given = Scored(
+        arrays.query,
+        arrays.teacher,
+        arrays.label,
+        label_space=lambda: count_labels(context.queries.get(project.id, Split.DISTILL)),
+        texts=lambda: context.samples.rationales(project.id),
+        evidence=lambda: held.evidence,
+    )
+    return score_factors(config.weights, columns, given, held.factors)
