@@ -1,4 +1,7 @@
-"""From the columns of a file to queries and recordings: a guess for the usual names, overridable by the user."""
+"""From the columns of a file to queries and recordings: found by usual names, unless the user names them.
+
+A task says which columns it reads, and what it makes of a row.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from engine.choices import is_missing, plain_text, read_choices
-from engine.errors import InputError, NoQueryColumn
+from engine.choices import is_missing, plain_text
+from engine.errors import InputError, MissingColumn
 from engine.ports import Task
 from engine.records import MAX_COLUMNS, Record
 from engine.tasks.reply import read_score
 from engine.teachers.recorded import Recording
-from engine.values import Query, Split, hash_id, make_query
+from engine.values import Query, Split, hash_id
 
 _HEAD = 1000
 _BLOCK = 10_000
@@ -23,24 +26,6 @@ _MOST_NAMED = 20
 MOST_ERRORS = 1000
 """Rows that are told one by one."""
 _QUERY_COLUMNS = ("query_id", "id", "qid", "query", "question")
-_GUESSES = {
-    "query": ("query", "question", "prompt", "problem", "instruction", "input", "text"),
-    "choices": ("choices", "options"),
-    "gold": ("gold", "answerkey", "gold_label", "answer", "label", "target", "output", "response", "code"),
-    "kind": ("kind", "category", "subject"),
-    "id": ("id", "query_id", "qid", "key"),
-}
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which column holds what; None where the file has none."""
-
-    query: str
-    choices: str | None = None
-    gold: str | None = None
-    kind: str | None = None
-    id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,40 +74,48 @@ def name_columns(records: Iterable[Record]) -> list[str]:
     return list(names)
 
 
-def find_columns(names: Sequence[str], overrides: Mapping[str, str]) -> dict[str, str]:
-    """The column of each role, by its name or as the user says; without those that the file has none for.
+def find_columns(names: Sequence[str], overrides: Mapping[str, str], task: Task) -> dict[str, str]:
+    """The column of each role of a task, by its name or as the user says; without those that the file has none for.
+
+    `overrides` are columns by role; "": the file has none.
 
     Raises:
-        InputError: if an override names no column.
+        InputError: if an override names no column, or no role of the task.
     """
+    roles = [role.name for role in task.roles]
+    foreign = next((role for role, name in overrides.items() if name and role not in roles), None)
+    if foreign is not None:
+        raise InputError(
+            f"no column is {foreign[:40]!r} to a task of {task.title}: give ROLE=NAME with a role of {', '.join(roles)}"
+        )
     lowered = {name.lower(): name for name in names}
     columns: dict[str, str] = {}
-    for role, guesses in _GUESSES.items():
-        if role in overrides:
-            if not overrides[role]:  # the user says that the file has none
-                continue
-            if overrides[role] not in names:
-                raise InputError(f"there is no column {overrides[role]!r}; the file has {_list(names)}")
-            columns[role] = overrides[role]
+    for role in task.roles:
+        if role.name in overrides:
+            given = overrides[role.name]
+            if given and given not in names:
+                raise InputError(f"there is no column {given!r}; the file has {_list(names)}")
+            columns |= {role.name: given} if given else {}
             continue
         taken = {*columns.values(), *overrides.values()}
-        match = next((lowered[g] for g in guesses if g in lowered and lowered[g] not in taken), None)
-        if match is not None:
-            columns[role] = match
+        match = next((lowered[g] for g in role.names if g in lowered and lowered[g] not in taken), None)
+        columns |= {} if match is None else {role.name: match}
     return columns
 
 
-def guess_columns(names: Sequence[str], overrides: Mapping[str, str]) -> Columns:
-    """Map columns by their names.
+def match_columns(names: Sequence[str], overrides: Mapping[str, str], task: Task) -> dict[str, str]:
+    """As `find_columns`, of a file that has what the task needs.
 
     Raises:
-        NoQueryColumn: if none looks like a query.
-        InputError: if an override names no column.
+        MissingColumn: if a column is missing that the task requires.
+        InputError: as `find_columns`.
     """
-    columns = find_columns(names, overrides)
-    if "query" not in columns:
-        raise NoQueryColumn(f"which column holds the queries? None looks like it among {_list(names)}")
-    return Columns(**columns)
+    columns = find_columns(names, overrides, task)
+    missing = next((role for role in task.roles if role.required and role.name not in columns), None)
+    if missing is not None:
+        message = f"which column holds {missing.help}? None looks like it among {_list(names)}"
+        raise MissingColumn(message, missing.name)
+    return columns
 
 
 def _list(names: Sequence[str]) -> str:
@@ -131,21 +124,22 @@ def _list(names: Sequence[str]) -> str:
 
 
 def read_queries(
-    records: Iterable[Record], overrides: Mapping[str, str], heldout: float, task: Task | None = None
+    records: Iterable[Record], overrides: Mapping[str, str], heldout: float, task: Task
 ) -> Iterator[ImportedQueries]:
     """Turn rows into queries, a block at a time. A share `heldout` of them, by hash of their id, is for scoring only.
 
-    Columns are guessed from the names in the first thousand rows. A `task` with lettered choices makes a row without
-    them an error, and a gold label that is none of them a note. Duplicates are those within a block.
+    Columns are found among the names in the first thousand rows. What the task can't use of a row is an error, a gold
+    label that can't be right a note. Duplicates are those within a block.
 
     Raises:
+        MissingColumn: if the file lacks a column that the task requires.
         InputError: where the records end in one, after the block of those before it.
     """
     broken: list[InputError] = []
     rest = _until_broken(records, broken)
     head = take_block(rest, _HEAD)
     names = name_columns(head)
-    columns = guess_columns(names, overrides) if names else Columns("query")
+    columns = match_columns(names, overrides, task) if names else {}
     rows = chain(head, rest)
     while block := take_block(rows, _BLOCK):
         yield _read_block(block, columns, heldout, task)
@@ -170,7 +164,7 @@ def take_block(records: Iterator[Record], most: int) -> list[Record]:
     return block
 
 
-def _read_block(records: Sequence[Record], columns: Columns, heldout: float, task: Task | None) -> ImportedQueries:
+def _read_block(records: Sequence[Record], columns: Mapping[str, str], heldout: float, task: Task) -> ImportedQueries:
     imported = ImportedQueries([], {}, [], 0)
     queries: dict[str, Query] = {}
     duplicates = 0
@@ -180,19 +174,20 @@ def _read_block(records: Sequence[Record], columns: Columns, heldout: float, tas
         try:
             if record.error is not None:
                 raise InputError(record.error)
-            query = _read_query(record.values, columns, heldout)
-            if task is not None and task.lettered and not query.choices:
-                raise InputError(f"no choices, but the project's task is {task.title}")
+            cells = _pick_cells(record.values, columns)
+            query = task.read_row(cells)
         except InputError as error:
             imported.errors.append(RowError(record.row, f"{error}{_say_lines(record)}"))
             continue
         if query.id in queries:
             duplicates += 1
             continue
-        queries[query.id] = query
-        gold, problem = _read_gold(record.values, columns, task, query)
-        if problem is not None:
-            imported.notes.append(RowError(record.row, f"{problem}; the query is taken without it"))
+        queries[query.id] = _hold_out(query, heldout)
+        try:
+            gold = task.read_gold(query, cells)
+        except InputError as error:
+            imported.notes.append(RowError(record.row, f"{error}; the query is taken without it"))
+            continue
         if gold is not None:
             imported.golds[query.id] = gold
     imported.queries.extend(queries.values())
@@ -203,46 +198,15 @@ def _say_lines(record: Record) -> str:
     return f" (lines {record.line:,} to {record.line + record.lines - 1:,})" if record.lines > 1 else ""
 
 
-def _read_query(values: Mapping[str, Any], columns: Columns, heldout: float) -> Query:
-    text = values.get(columns.query)
-    if not isinstance(text, str) or not text.strip():
-        raise InputError("empty query")
-    choices = read_choices(values[columns.choices]) if columns.choices and _is_given(values, columns.choices) else ()
-    key = plain_text(values[columns.id]) if columns.id and not is_missing(values.get(columns.id)) else None
-    kind = plain_text(values[columns.kind]) if columns.kind and not is_missing(values.get(columns.kind)) else None
-    query = make_query(text.strip(), choices, kind, key)
-    if int(hash_id("heldout", query.id)[:8], 16) < heldout * 2**32:
-        query = make_query(text.strip(), choices, kind, key, Split.HELDOUT)
-    return query
+def _pick_cells(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """What a row holds by role, without cells that are empty."""
+    return {role: values[name] for role, name in columns.items() if not is_missing(values.get(name))}
 
 
-def _is_given(values: Mapping[str, Any], name: str) -> bool:
-    value = values.get(name)
-    return bool(value) and not is_missing(value)
-
-
-def _read_gold(
-    values: Mapping[str, Any], columns: Columns, task: Task | None, query: Query
-) -> tuple[str | None, str | None]:
-    """The gold label of a row, and what is wrong with it; where the task has lettered choices it must be one."""
-    value = values.get(columns.gold) if columns.gold else None
-    if is_missing(value) or not plain_text(value):
-        return None, None
-    if isinstance(value, (dict, list)):
-        return None, "the gold label is a list or an object"
-    gold = _short_gold(plain_text(value))
-    if task is not None and task.lettered and task.normalise(query, gold) is None:
-        letters = ", ".join(choice.letter[:10] for choice in query.choices)
-        return None, f"the gold label {gold[:40]!r} is none of the choices {letters}"
-    return gold, None
-
-
-def _short_gold(gold: str) -> str:
-    """GSM8K writes its answers as a solution that ends in `#### 18`, MetaMathQA in `The answer is: 18`."""
-    for mark in ("####", "The answer is:"):
-        if mark in gold:
-            return gold.rsplit(mark, 1)[1].strip()
-    return gold.strip()
+def _hold_out(query: Query, share: float) -> Query:
+    """The query in its split, by hash."""
+    held = int(hash_id("heldout", query.id)[:8], 16) < share * 2**32
+    return replace(query, split=Split.HELDOUT) if held else query
 
 
 @dataclass

@@ -4,7 +4,7 @@ TacitError                   a message for the user: what was wrong, what was ke
 +-- InputError               a file, a value or an id that the user gave is not usable
 |   +-- ConfigError          a setting is missing, unknown or contradicts another
 |   +-- NotFound             nothing is stored under that id or name
-|   +-- NoQueryColumn        no column of a file looks like its queries; whoever gave it must say which one it is
+|   +-- MissingColumn        no column looks like one that the task needs; whoever gave the file must say which it is
 +-- StateError               the action does not fit the state of things (no samples yet, run already finished)
 |   +-- WorkspaceBusy        another process holds the workspace
 |   +-- Conflict             somebody else changed the record since it was read
@@ -43,8 +43,12 @@ class NotFound(InputError):
     """Nothing is stored under that id or name."""
 
 
-class NoQueryColumn(InputError):
-    """No column of a file looks like its queries."""
+class MissingColumn(InputError):
+    """No column of a file looks like one that its task needs; `role` is what the column is to the task."""
+
+    def __init__(self, message: str, role: str) -> None:
+        super().__init__(message)
+        self.role = role
 
 
 class StateError(TacitError):

@@ -192,7 +192,7 @@ class Pipeline:
             return [*base, *adapter, self._of(step.start), settings, fingerprint_rows(self.training_rows(step))]
         if isinstance(step, (Answer, Evaluate)):
             asked = sorted(json.dumps([ask.query_id, [list(turn) for turn in ask.prompt]]) for ask in self.asks(step))
-            stops = ["stops"] if isinstance(step, Evaluate) and step.stops_behind_answer else []
+            stops = self._stops() if isinstance(step, Evaluate) and step.stops_behind_answer else []
             return [*base, student.generate_tokens, self._of(step.start), asked, *stops]
         if isinstance(step, Compress):
             given = [[e.sample_id, e.query.id, e.rationale, e.label] for e in self.material.examples]
@@ -203,6 +203,11 @@ class Pipeline:
             other = [step.by] if step.by != Compress(name=step.name).by else []  # results of before stay what they are
             return [own, sorted(given, key=str), prompts, teachers, plan.compressor, plan.check_level, *other]
         return [step.approve, self._of(plan.before(step.name, Compress))]
+
+    def _stops(self) -> list[object]:
+        """Where answers end; a line's end is not said: results of before there were others stay what they are."""
+        stop = self.material.task.stop
+        return ["stops", *([] if stop == "\n" else [stop])]
 
     def _of(self, name: str | None) -> str | None:
         return self.fingerprint(self.plan.step(name)) if name else None

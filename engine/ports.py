@@ -51,8 +51,28 @@ class Teacher(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Role:
+    """What a column of a file is to a task.
+
+    Attributes:
+        name: by which it is given, as in `--column query=NAME`.
+        help: what stands in it, as "the queries".
+        names: such columns' usual names, in lower case, the likeliest first.
+        required: whether a file without it is of no use.
+    """
+
+    name: str
+    help: str
+    names: tuple[str, ...] = ()
+    required: bool = False
+
+
 class Task(Protocol):
-    """How to ask, read and verify one kind of task. A code task's `verify` would run tests in a sandbox."""
+    """One kind of task: which columns it reads, how it is asked, read, taught and verified.
+
+    A code task's `verify` would run tests in a sandbox.
+    """
 
     @property
     def name(self) -> str:
@@ -65,13 +85,38 @@ class Task(Protocol):
         ...
 
     @property
-    def lettered(self) -> bool:
-        """Whether its queries come with lettered choices, among which gold labels must be."""
+    def roles(self) -> tuple[Role, ...]:
+        """The columns that it reads, in the order in which a file's columns are given to them."""
         ...
 
     @property
     def factors(self) -> tuple[str, ...]:
         """The confidence factors m_1..m_n that teachers score."""
+        ...
+
+    def read_row(self, cells: Mapping[str, Any]) -> Query:
+        """The query of a row; its split is decided elsewhere. `cells` are values by role, without those that are empty.
+
+        What a teacher sees beside text and choices goes into `Query.extra`; what it must not see, `read_gold` reads.
+
+        Raises:
+            InputError: if the row is of no use.
+        """
+        ...
+
+    def read_gold(self, query: Query, cells: Mapping[str, Any]) -> str | None:
+        """The gold label of a row; None if it has none.
+
+        It is stored apart from the query, is given to `verify` and `show_gold` alone, and may be a document of the
+        task's own (JSON with hidden tests, say): nothing that labels, selects or trains is ever given it.
+
+        Raises:
+            InputError: if it can't be right; the query is taken without it.
+        """
+        ...
+
+    def show_gold(self, gold: str) -> str:
+        """A gold label as a person reads it."""
         ...
 
     def read_typed(self, text: str) -> Query:
@@ -90,12 +135,31 @@ class Task(Protocol):
         """Read the label out of a student's completion; None if there is none."""
         ...
 
+    @property
+    def stop(self) -> str:
+        """The text with which a label is over that stands first in a completion, as a line's end or a closing fence."""
+        ...
+
+    def complete(self, rationale: str, label: str) -> str:
+        """The completion of [x; r; y]; without a rationale that of [x; y]."""
+        ...
+
+    def split_completion(self, text: str) -> tuple[str, str]:
+        """Rationale and label of a completion: of what `complete` made, just these, the rationale's ends trimmed.
+
+        Of any other text, as a student's, what would be rationale, and "" where no label stands. Never raises.
+        """
+        ...
+
     def normalise(self, query: Query, label: str) -> str | None:
         """The form in which equal labels are equal strings; None if it is no label for this query."""
         ...
 
     def verify(self, query: Query, label: str, gold: str) -> bool:
-        """Whether the label is right."""
+        """Whether the label is right.
+
+        `gold` is what `read_gold` made; where a project has no gold labels, the label that most teachers gave.
+        """
         ...
 
 

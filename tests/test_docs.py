@@ -21,9 +21,12 @@ import yaml
 from typer._click.exceptions import ClickException
 
 from app.cli.main import app
+from engine.columns import read_queries
+from engine.records import Record
 from engine.selection import SelectionInput, select
 from engine.selection.rules import RULES
 from engine.selection.settings import NONE, read_selection
+from engine.tasks import TASKS
 from tests.fakes.variants import registered
 
 ROOT = Path(__file__).parent.parent
@@ -219,7 +222,7 @@ def test_a_command_that_fails_fails_its_page(tmp_path: Path) -> None:
 
 def test_the_plan_of_another_package_is_found_as_its_page_says(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "extend.md").read_text()
-    code, _ = read_blocks(text, "python")
+    code, *_ = read_blocks(text, "python")
     (config,) = read_blocks(text, "toml")
     ((name, entry),) = tomllib.loads(config)["project"]["entry-points"]["tacit.plans"].items()
     (tmp_path / "two_stages.py").write_text(code)
@@ -240,7 +243,7 @@ def test_the_plan_of_another_package_is_found_as_its_page_says(tmp_path: Path) -
 
 
 def test_the_rule_of_the_page_rejects_what_it_says() -> None:
-    _, code = read_blocks((ROOT / "docs" / "extend.md").read_text(), "python")
+    _, code, _ = read_blocks((ROOT / "docs" / "extend.md").read_text(), "python")
     found: dict[str, Any] = {}
     exec(compile(code, "extend.md", "exec", dont_inherit=True), found)
     samples = SelectionInput(
@@ -255,6 +258,25 @@ def test_the_rule_of_the_page_rejects_what_it_says() -> None:
     with registered(RULES, "enough-teachers", found["EnoughTeachers"]):
         config = read_selection(NONE.config, {}, [], ["enough-teachers"])
     assert select(samples, config).kept.tolist() == [True, True, False]
+
+
+def test_the_task_of_the_page_reads_its_columns_and_splits_its_completions() -> None:
+    *_, code = read_blocks((ROOT / "docs" / "extend.md").read_text(), "python")
+    found: dict[str, Any] = {}
+    exec(code, found)
+    rows = [Record(1, {"query": "A cat.", "tone": "dry", "required": "cat Milk"}), Record(2, {"query": "A dog."})]
+    with registered(TASKS, "essays", found["ESSAYS"]) as task:
+        (block,) = read_queries(iter(rows), {"words": "required"}, 0, task)
+    query, other = block.queries
+    assert (task.render(query), dict(other.extra)) == ("A cat.\nStyle: dry", {"style": "plain"})
+    (gold,) = block.golds.values()
+    assert task.show_gold(gold) == "holds cat, milk" and "milk" not in str(query)
+    for rationale, label in (("Dry, then.", "The cat\n\ndrank milk ."), ("", "A cat .")):
+        completion = task.complete(rationale, label)
+        assert task.split_completion(completion) == (rationale, label) and completion.endswith(task.stop)
+        assert task.read_answer(query, completion) == label
+    assert task.verify(query, "The cat drank milk .", gold) and not task.verify(query, "The cat slept .", gold)
+    assert task.split_completion("I do not know.") == ("I do not know.", "")
 
 
 def test_the_image_is_made_of_what_is_here_and_serves_as_a_space_does() -> None:

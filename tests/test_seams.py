@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -30,18 +27,18 @@ from app.web.pages.evaluate import _line
 from engine.compression import COMPRESSORS, Compressor
 from engine.config import ProjectConfig, StudentConfig
 from engine.datasets import DATASETS, DatasetKind, Materials
-from engine.datasets.rows import Example, complete, make_row, row_to_json, student_prompt
+from engine.datasets.rows import Example, make_row, row_to_json, student_prompt
+from engine.errors import InputError
 from engine.evaluation.measures import MEASURES, Measure
 from engine.evaluation.report import summarise
 from engine.exports import EXPORTERS as EXPORTS
 from engine.exports import Exporter, Outgoing, Scope, Student
 from engine.forecasts import PlannedWriting, find_measured, reckon
 from engine.inference.writer import Writer, WriteRequest, load_student, load_tokenizer, pick_device
-from engine.jobs.backends import BACKENDS, Outcome
-from engine.jobs.events import EVENTS_FILE, Scan, scan_events
+from engine.jobs.backends import BACKENDS
 from engine.jobs.forecast import measure
 from engine.jobs.inline import Heard, InlineRun, label_queries
-from engine.jobs.spec import STATUS_FILE, ForecastJob, ForecastStep
+from engine.jobs.spec import ForecastJob, ForecastStep
 from engine.labelling.online import LabelWork
 from engine.lines import write_lines
 from engine.losses import LOSSES, Loss
@@ -56,22 +53,12 @@ from engine.selection.rules import RULES, Rule, Stage, State
 from engine.selection.select import score_factors
 from engine.selection.settings import NONE, SelectionConfig, read_selection
 from engine.tasks import TASKS, get_task
-from engine.tasks.custom import CustomTask
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.values import EvalItem, JobStatus, ParsedReply, Query, RunStatus, Sample, Split, StageRow, make_query
+from engine.values import EvalItem, ParsedReply, Query, RunStatus, Sample, Split, StageRow, make_query
 from engine.values.report import Value
+from tests.fakes.next_door import NextDoor
+from tests.fakes.shouted_task import ShoutedTask
 from tests.fakes.variants import registered
-
-
-class ShoutedTask(CustomTask):
-    """Answers count whatever their case, and gold labels are shouted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.title = "shouted answers"
-
-    def verify(self, query: Query, label: str, gold: str) -> bool:
-        return label.upper() == gold
 
 
 class OneTeacher(Rule):
@@ -101,7 +88,7 @@ async def keep_first_words(task: Any, work: Any, asker: Any) -> ParsedReply | st
 def make_backwards(task: Any, given: Materials) -> list[StageRow]:
     """The answer first, then the rationale."""
     found = [(e, given.compressed[str(e.sample_id)][0]) for e in given.examples]
-    return [make_row(task, e, f"{complete('', e.label)}\n{text}") for e, text in found]
+    return [make_row(task, e, f"{task.complete('', e.label)}\n{text}") for e, text in found]
 
 
 def halve(model: Any, batch: Mapping[str, Any], likelihood: Callable[[], Any]) -> Any:
@@ -112,7 +99,7 @@ def plan_backwards(settings: PlanSettings) -> Plan:
     steps = (
         Compress(name="shorten", by="first-words"),
         Train(name="backwards", dataset="backwards", train=settings.stages[0].model_copy(update={"loss": "half"})),
-        Evaluate(name="evaluate-backwards", start="backwards"),
+        Evaluate(name="evaluate-backwards", start="backwards", stops_behind_answer=True),
     )
     return Plan(name="backwards-plan", student=settings.student, steps=steps)
 
@@ -130,42 +117,6 @@ class Seam:
 
 def count_brief(items: Sequence[EvalItem]) -> Value:
     return Value(sum(item.tokens <= 3 for item in items) / len(items), len(items))
-
-
-class NextDoor:
-    """Runs workers on a copy of what a bundle names, in a folder of its own, and brings back what came of it."""
-
-    title = "next door"
-    help = "A folder beside."
-
-    def __init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp())
-        self.works: dict[str, subprocess.Popen[bytes]] = {}
-
-    def submit(self, bundle: Path, devices: int) -> str:
-        self._copy(bundle, bundle.parents[1], self.root)
-        command = [sys.executable, "-m", "tests.fakes.student_worker", str(self.root / "jobs" / bundle.name)]
-        self.works[bundle.name] = subprocess.Popen(command)
-        return bundle.name
-
-    def poll(self, bundle: Path, handle: str) -> Outcome | None:
-        if self.works[handle].poll() is None:
-            return None
-        self._copy(bundle, self.root, bundle.parents[1])
-        told = json.loads((bundle / STATUS_FILE).read_text("utf-8"))
-        return Outcome(JobStatus(told["status"]), told["message"])
-
-    def cancel(self, bundle: Path, handle: str, at_once: bool = False) -> None:
-        self.works[handle].kill()
-
-    def journal(self, bundle: Path, handle: str | None, offset: int) -> Scan:
-        self._copy(bundle, self.root, bundle.parents[1])
-        return scan_events(bundle / EVENTS_FILE, offset)
-
-    def _copy(self, bundle: Path, source: Path, target: Path) -> None:
-        for folder in (f"jobs/{bundle.name}", "runs"):
-            if (source / folder).exists():
-                shutil.copytree(source / folder, target / folder, dirs_exist_ok=True)
 
 
 def write_weights(given: Outgoing, to: Path) -> None:
@@ -220,6 +171,11 @@ def test_a_variant_is_in_its_commands_help(seam: Seam) -> None:
     assert told.exit_code == 0 and seam.name in " ".join(told.output.split())
 
 
+def test_a_task_s_own_columns_are_in_the_help_of_importing() -> None:
+    told = CliRunner().invoke(app, ["import-queries", "--help"], env={"COLUMNS": "400", "NO_COLOR": "1"})
+    assert "tests (the tests), hidden_tests (the hidden tests)" in " ".join(told.output.split())
+
+
 def test_a_variant_is_a_choice_on_a_page(workspace: Path) -> None:
     with open_services(workspace) as services:
         blocks = build_app(services).blocks.values()
@@ -232,6 +188,7 @@ def test_a_variant_is_a_choice_on_a_page(workspace: Path) -> None:
     expected = {(seam.label, seam.name) for seam in SEAMS if seam.registry not in (FACTORS, DATASETS, MEASURES)}
     assert expected <= offered
     assert {"brevity", "How many teachers"} <= labels, "a factor has a slider, a rule's settings have components"
+    assert {"column of tests", "column of hidden_tests"} <= labels, "and a task's own columns have lists"
     assert any(value == "rows-backwards" for _, value in offered)
 
 
@@ -239,9 +196,36 @@ def make_samples() -> tuple[list[Query], dict[str, str], list[Sample]]:
     """Twelve puzzles: eight answered by three teachers, four to be scored on; gold labels as the task has them."""
     puzzles = generate_puzzles(12, seed=5)
     queries = [make_query(puzzle.text, kind=puzzle.kind) for puzzle in puzzles]
-    golds = {q.id: puzzle.answer.upper() for q, puzzle in zip(queries, puzzles, strict=True)}
+    asked = [{"gold": puzzle.answer, "hidden_tests": [puzzle.answer.upper()]} for puzzle in puzzles]
+    golds = {q.id: TASKS["shouted"].read_gold(q, cells) or "" for q, cells in zip(queries, asked, strict=True)}
     work = LabelWork(get_task("shouted"), load_prompt("teacher", "custom"), queries[:8], SCRIPTED_TEACHERS)
     return queries, golds, label_queries(work)
+
+
+def test_a_task_s_own_columns_come_in_by_command_and_page(workspace: Path, tmp_path: Path) -> None:
+    rows = [
+        {"question": "Shout a colour.", "tests": "it is one", "secret": ["RED", "BLUE"], "answer": "red"},
+        {"question": "Shout a number.", "tests": "it is even", "secret": [], "answer": "two"},
+    ]
+    file = write_lines(tmp_path / "rows.jsonl", rows)
+    command = ["import-queries", "p", str(file), "--task", "shouted", "--workspace", str(workspace)]
+    told = CliRunner().invoke(app, [*command, "--column", "hidden_tests=secret", "--json"])
+    assert told.exit_code == 0 and json.loads(told.stdout)["golds"] == 1
+    lacking = write_lines(tmp_path / "lacking.jsonl", [{"question": "Shout."}])
+    with pytest.raises(InputError, match=r"which column holds the tests\? .*--column tests=NAME"):
+        CliRunner().invoke(app, ["import-queries", "q", str(lacking), *command[3:]], catch_exceptions=False)
+    with open_services(workspace) as services:
+        project = services.projects.get("p")
+        first, second = services.context.queries.get(project.id)
+        (gold,) = services.context.queries.golds(project.id).values()
+        assert (first.extra, second.extra) == ({"tests": "it is one"}, {"tests": "it is even"})
+        task = get_task("shouted")
+        assert task.verify(first, "blue", gold) and not task.verify(first, "green", gold)
+        assert "RED" not in json.dumps(asdict(first)) + task.render(first), "no teacher sees what is hidden"
+        assert services.preview.roles("p")[-2:] == ("tests", "hidden_tests")
+        looked = services.preview.look("p", file, {"hidden_tests": "secret"}, 0)
+        assert looked.columns["hidden_tests"] == "secret" and looked.columns["tests"] == "tests"
+        assert [row["label"] for row in looked.rows] == ["red", "-"] and "BLUE" not in str(looked.rows)
 
 
 def choose(samples: list[Sample], config: SelectionConfig) -> list[Sample]:
@@ -301,7 +285,7 @@ def test_a_plan_of_fakes_is_forecast_run_and_scored(tiny_student: Path, tmp_path
     texts = [text for text, _ in run.material.taught["shorten"].values()]
     assert len(texts) == len(examples) and all(len(text.split()) <= 8 for text in texts if "not" not in text)
     rows = Pipeline(plan, run.material).training_rows(plan.trained[0])
-    assert all(row.completion.startswith("Answer: ") for row in rows)
+    assert all(row.completion.startswith("<<<\n") and "\n>>>\n" in row.completion for row in rows)
     (row,) = [row for row in summarise(run.score(golds)) if row.kind == ""]
     assert row.name == "backwards" and row.n == 4
     assert ask_exported(run, tmp_path / "out") == {item.query_id: item.text for item in run.answers}
@@ -320,6 +304,7 @@ def ask_exported(run: InlineRun, folder: Path) -> dict[str, str]:
     writer = Writer(
         model, load_tokenizer(back.config), run.plan.student.generate_tokens, run.plan.student.generate_batch
     )
+    writer.until = run.material.task.stop
     return {generation.query_id: generation.text for generation in writer.write(asks)}
 
 

@@ -19,7 +19,7 @@ from app.cli.selection import calibrate, select
 from app.cli.study import study
 from app.cli.teachers import label, spend, teachers_app
 from app.cli.training import evaluate, train
-from engine.errors import InputError, MissingPart, NoQueryColumn, StateError, StoreError, TacitError, WorkerFailed
+from engine.errors import InputError, MissingColumn, MissingPart, StateError, StoreError, TacitError, WorkerFailed
 
 EXIT_INPUT, EXIT_STATE, EXIT_WORKER, EXIT_MISSING, EXIT_INTERRUPTED = 2, 3, 4, 5, 130
 _CODES: tuple[tuple[type[TacitError], int], ...] = (
@@ -72,7 +72,10 @@ def import_queries(
         ),
     ],
     task: Annotated[str | None, typer.Option(help="One of {engine.tasks:TASKS}; custom if left out.")] = None,
-    column: Annotated[list[str] | None, typer.Option(help="ROLE=NAME for query, choices, gold, kind or id.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="ROLE=NAME: what a column is, of those its task reads: {engine.tasks:ROLES}."),
+    ] = None,
     heldout: Annotated[float, typer.Option(min=0, max=1, help="Share kept for scoring, by hash; 1: all.")] = 0.0,
     embedder: Annotated[str | None, typer.Option(help="auto, packaged, or a sentence-transformers model.")] = None,
     strict: Annotated[bool, typer.Option(help="Store nothing if any row is bad.")] = False,
@@ -90,8 +93,8 @@ def import_queries(
     with open_workspace(workspace) as services:
         try:
             result = services.data.import_into(given, source, columns, heldout, strict)
-        except NoQueryColumn as error:
-            raise InputError(f"{error}; name it with --column query=NAME. Nothing was stored.") from None
+        except MissingColumn as error:
+            raise InputError(f"{error}; name it with --column {error.role}=NAME. Nothing was stored.") from None
     show(as_json, result, lambda: show_query_import(project, result))
     if result.broke_off:
         raise typer.Exit(EXIT_INPUT)
@@ -99,8 +102,8 @@ def import_queries(
 
 def _split_pair(pair: str) -> tuple[str, str]:
     role, separator, name = pair.partition("=")
-    if not separator or role not in ("query", "choices", "gold", "kind", "id"):
-        raise InputError(f"--column {pair}: give ROLE=NAME with a role of query, choices, gold, kind, id")
+    if not separator:
+        raise InputError(f"--column {pair}: give ROLE=NAME, as query=NAME")
     return role, name
 
 

@@ -37,6 +37,7 @@ class Compressed:
 
 
 def assign(
+    task: Task,
     examples: Sequence[Example],
     teachers: Mapping[str, Teacher],
     students: Mapping[str, Generation],
@@ -52,7 +53,7 @@ def assign(
     Raises:
         ConfigError: if nobody can rewrite one, or nobody can check.
     """
-    words = count_median_words(students)
+    words = count_median_words(task, students)
     works = [_assign(example, teachers, students, compressor, level, by) for example in examples]
     return [replace(work, words=words) for work in works]
 

@@ -12,7 +12,7 @@ from engine.values import Generation, Query
 
 def judge_student(task: Task, query: Query, label: str, student: Generation | None) -> str | None:
     """Why a student's rationale is no model of length: empty, loops, unfinished, other label. None if it is sound."""
-    if student is None or not strip_answer(student.text):
+    if student is None or not task.split_completion(student.text)[0]:
         return "empty"
     if repeats_itself(student.text):
         return "loops"
@@ -24,13 +24,8 @@ def judge_student(task: Task, query: Query, label: str, student: Generation | No
     return None
 
 
-def count_median_words(students: Mapping[str, Generation]) -> int:
+def count_median_words(task: Task, students: Mapping[str, Generation]) -> int:
     """The median length of what a student wrote, in words and without its answers; 0 where it wrote nothing."""
-    lengths = [len(strip_answer(generation.text).split()) for generation in students.values()]
+    lengths = [len(task.split_completion(generation.text)[0].split()) for generation in students.values()]
     written = [length for length in lengths if length]
     return round(median(written)) if written else 0
-
-
-def strip_answer(text: str) -> str:
-    """The rationale of a completion: what stands before its last answer line."""
-    return text.rpartition("Answer:")[0].strip() if "Answer:" in text else text.strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.compression.base import COMPRESSORS, Asker, Compressor, CompressWork
-from engine.compression.student_rationales import judge_student, strip_answer
+from engine.compression.student_rationales import judge_student
 from engine.ports import Task
 from engine.prompts import UNSOUND
 from engine.values import ParsedReply, Purpose
@@ -24,7 +24,7 @@ async def rewrite(task: Task, work: CompressWork, asker: Asker | None) -> Parsed
         return "nobody can be asked"
     example = work.example
     flaw = judge_student(task, example.query, example.label, work.student)
-    said = strip_answer(work.student.text) if work.student else ""
+    said = task.split_completion(work.student.text)[0] if work.student else ""
     variables = {
         "query": task.render(example.query),
         "label": example.label,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from engine.datasets.base import DATASETS, DatasetKind, Materials
-from engine.datasets.rows import Example, complete, make_row
+from engine.datasets.rows import Example, make_row
 from engine.ports import Task
 from engine.values import StageRow
 
 
 def answer_first_row(task: Task, example: Example, rationale: str) -> StageRow:
     """A row [x; y; r]."""
-    return make_row(task, example, f"{complete('', example.label)}\n{rationale.strip()}".rstrip())
+    return make_row(task, example, f"{task.complete('', example.label)}\n{rationale.strip()}".rstrip())
 
 
 def make(task: Task, given: Materials) -> list[StageRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.datasets.base import DATASETS, DatasetKind, Materials
-from engine.datasets.rows import Example, complete, make_row
+from engine.datasets.rows import Example, make_row
 from engine.ports import Task
 from engine.values import StageRow
 
@@ -14,7 +14,7 @@ FULL = "full"
 
 def rationale_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:
     """Rows [x; r; y]."""
-    return [make_row(task, example, complete(example.rationale, example.label)) for example in examples]
+    return [make_row(task, example, task.complete(example.rationale, example.label)) for example in examples]
 
 
 def make(task: Task, given: Materials) -> list[StageRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.datasets.base import DATASETS, DatasetKind, Materials
-from engine.datasets.rows import Example, complete, make_row
+from engine.datasets.rows import Example, make_row
 from engine.ports import Task
 from engine.values import StageRow, hash_id
 
@@ -20,7 +20,7 @@ def unique_labels(task: Task, examples: Sequence[Example]) -> list[Example]:
 
 def label_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:
     """Rows [x; y], each (x, y) once."""
-    return [make_row(task, example, complete("", example.label)) for example in unique_labels(task, examples)]
+    return [make_row(task, example, task.complete("", example.label)) for example in unique_labels(task, examples)]
 
 
 def make(task: Task, given: Materials) -> list[StageRow]:

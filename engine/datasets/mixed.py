@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from engine.datasets.base import DATASETS, DatasetKind, Materials
 from engine.datasets.label import unique_labels
-from engine.datasets.rows import complete, make_row
+from engine.datasets.rows import make_row
 from engine.ports import Task
 from engine.values import StageRow
 
@@ -17,8 +17,10 @@ DIRECT, REASON = "direct", "reason"
 
 def make(task: Task, given: Materials) -> list[StageRow]:
     """A row a selected sample, and one a query and label."""
-    reasoned = [make_row(task, e, complete(e.rationale, e.label), REASON) for e in given.examples]
-    return reasoned + [make_row(task, e, complete("", e.label), DIRECT) for e in unique_labels(task, given.examples)]
+    reasoned = [make_row(task, e, task.complete(e.rationale, e.label), REASON) for e in given.examples]
+    return reasoned + [
+        make_row(task, e, task.complete("", e.label), DIRECT) for e in unique_labels(task, given.examples)
+    ]
 
 
 DATASETS.add(

@@ -11,7 +11,6 @@ from engine.prompts import load_prompt
 from engine.values import Query, StageRow, hash_id
 
 ChatText = tuple[tuple[str, str], ...]
-ANSWER = "Answer: "
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,8 @@ def student_prompt(
     turns: list[tuple[str, str]] = [("system", system)]
     for shot in shots:
         turns.append(("user", task.render(shot.query)))
-        turns.append(("assistant", complete(shot.rationale, shot.label)))
+        turns.append(("assistant", task.complete(shot.rationale, shot.label)))
     return (*turns, ("user", user))
-
-
-def complete(rationale: str, label: str) -> str:
-    """The completion of [x; r; y]; without a rationale that of [x; y]."""
-    head = rationale.strip()
-    return f"{head}\n{ANSWER}{label}" if head else f"{ANSWER}{label}"
 
 
 def make_row(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from engine.datasets.base import DATASETS, DatasetKind, Materials
 from engine.datasets.label import unique_labels
-from engine.datasets.rows import complete, make_row
+from engine.datasets.rows import make_row
 from engine.datasets.two_tasks import PREDICT
 from engine.ports import Task
 from engine.values import StageRow
@@ -15,9 +15,9 @@ from engine.values import StageRow
 
 def make(task: Task, given: Materials) -> list[StageRow]:
     """A row a query and label, and one a selected sample under its teacher's name."""
-    rows = [make_row(task, e, complete("", e.label), PREDICT) for e in unique_labels(task, given.examples)]
+    rows = [make_row(task, e, task.complete("", e.label), PREDICT) for e in unique_labels(task, given.examples)]
     for example in given.examples:
-        completion, name = complete(example.rationale, example.label), example.teacher or "teacher"
+        completion, name = task.complete(example.rationale, example.label), example.teacher or "teacher"
         rows.append(make_row(task, example, completion, "explain-as", part=name, teacher=name))
     return rows
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from engine.datasets.base import DATASETS, DatasetKind, Materials
 from engine.datasets.label import unique_labels
-from engine.datasets.rows import complete, make_row
+from engine.datasets.rows import make_row
 from engine.ports import Task
 from engine.values import StageRow
 
@@ -18,9 +18,9 @@ PREDICT, EXPLAIN = "predict", "explain"
 
 def make(task: Task, given: Materials) -> list[StageRow]:
     """A row a query and label, and one a selected sample."""
-    labels = [make_row(task, e, complete("", e.label), PREDICT) for e in unique_labels(task, given.examples)]
+    labels = [make_row(task, e, task.complete("", e.label), PREDICT) for e in unique_labels(task, given.examples)]
     return labels + [
-        make_row(task, e, complete(e.rationale, e.label), EXPLAIN, part="rationale") for e in given.examples
+        make_row(task, e, task.complete(e.rationale, e.label), EXPLAIN, part="rationale") for e in given.examples
     ]
 
 

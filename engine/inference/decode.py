@@ -27,13 +27,21 @@ _ROOM = 64
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are drawn and when a text is over. `stops` are the ids that end it, `pad` fills up shorter prompts."""
+    """How tokens are drawn and when a text is over. `stops` are the ids that end it, `pad` fills up shorter prompts.
+
+    `is_over` is told all ids of a text so far, and ends it too.
+    """
 
     max_new_tokens: int
     stops: frozenset[int]
     pad: int
     temperature: float = 0.0
     top_p: float = 1.0
+    is_over: Callable[[Sequence[int]], bool] = lambda ids: False
+
+    def ends(self, ids: Sequence[int]) -> bool:
+        """Whether a text ends with the last of these ids."""
+        return bool(ids) and (ids[-1] in self.stops or self.is_over(ids))
 
     def pick(self, logits_BV: torch.Tensor) -> torch.Tensor:
         """The next token of each row, (B,): the most probable one, or one drawn where the temperature is not 0."""
@@ -188,7 +196,7 @@ class Decoder:
         done = []
         for row in batch.going:
             batch.ids[row].append(tokens[row])
-            if tokens[row] in self.decoding.stops or len(batch.ids[row]) >= self.decoding.max_new_tokens:
+            if self.decoding.ends(batch.ids[row]) or len(batch.ids[row]) >= self.decoding.max_new_tokens:
                 done.append(row)
         return done
 
@@ -271,7 +279,8 @@ class Decoder:
 
         def look(ids: torch.Tensor, scores: Any) -> torch.Tensor:
             on_token(self._cut(ids[0, width:].tolist()))
-            return torch.full((len(ids),), stop(), device=ids.device)
+            over = [stop() or how.is_over(row) for row in ids[:, width:].tolist()]
+            return torch.tensor(over, device=ids.device)
 
         with torch.inference_mode():
             out_BL = self.model.generate(
@@ -283,8 +292,8 @@ class Decoder:
         return [self._cut(row) for row in out_BL[:, width:].tolist()]
 
     def _cut(self, row: list[int]) -> list[int]:
-        end = next((place for place, token in enumerate(row) if token in self.decoding.stops), None)
-        return row if end is None else row[: end + 1]
+        end = next((place for place in range(1, len(row) + 1) if self.decoding.ends(row[:place])), None)
+        return row[:end]
 
 
 def _join(batches: Sequence[_Batch]) -> _Batch:

@@ -158,10 +158,10 @@ def find_stops(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset([end_token(tokenizer), *([] if eos is None else [int(eos)]), *find_own_stops(model)])
 
 
-def find_line_ends(tokenizer: Any) -> frozenset[int]:
-    """The ids of all tokens that hold a line's end."""
+def find_holders(tokenizer: Any, character: str) -> frozenset[int]:
+    """The ids of all tokens that hold a character."""
     texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
-    return frozenset(token for token, text in enumerate(texts) if "\n" in text)
+    return frozenset(token for token, text in enumerate(texts) if character in text)
 
 
 @dataclass
@@ -175,8 +175,8 @@ class Writer:
     stop: Callable[[], bool] = lambda: False
     temperature: float = 0.0
     top_p: float = 1.0
-    one_line: bool = False
-    """Whether an answer is over where its first line ends."""
+    until: str = ""
+    """The text with which an answer is over, wherever it stands behind the answer's beginning; "": none."""
 
     def write(self, asks: Sequence[WriteRequest]) -> Iterator[Generation]:
         """Answer all prompts; each is given as soon as it is done, and those that `stop` cuts off are not given.
@@ -189,32 +189,42 @@ class Writer:
         prompts = [ids for _, ids in encoded]
         decoder = self._open(prompts)
         for written in decoder.write(prompts, self.batch, self.stop):
-            yield self._read(encoded[written.place][0].query_id, written, decoder.decoding.stops)
+            yield self._read(encoded[written.place][0].query_id, written, decoder.decoding)
 
     def write_aloud(self, prompt: ChatText, tell: Callable[[str], None]) -> Generation:
         """Answer one prompt as `write` does; `tell` is called with the text so far after each token."""
         prompts = [encode_prompt(self.tokenizer, prompt)]
         decoder = self._open(prompts)
         (written,) = decoder.write(prompts, 1, on_token=lambda ids: tell(self._text(ids)))
-        return self._read("", written, decoder.decoding.stops)
+        return self._read("", written, decoder.decoding)
 
     def _open(self, prompts: Sequence[list[int]]) -> Decoder:
         self.model.eval()
         stops = find_stops(self.model, self.tokenizer)
-        if self.one_line:
-            stops |= find_line_ends(self.tokenizer)
         pad = self.tokenizer.pad_token_id
         decoding = Decoding(self.max_new_tokens, stops, pad, self.temperature, self.top_p)
+        if self.until:
+            decoding = replace(decoding, is_over=self._find_over())
         shared = tuple(prompts[0][: count_shared(prompts)]) if len(prompts) > 1 else ()
         return Decoder(self.model, decoding, shared)
+
+    def _find_over(self) -> Callable[[Sequence[int]], bool]:
+        """Tells of ids whether their text holds `until`; whitespace in front of it all does not count."""
+        last = find_holders(self.tokenizer, self.until[-1])
+
+        def is_over(ids: Sequence[int]) -> bool:
+            text = self.tokenizer.decode(ids, skip_special_tokens=True) if ids[-1] in last else ""
+            return self.until in text.lstrip()
+
+        return is_over
 
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
-    def _read(self, query_id: str, written: Written, stops: frozenset[int]) -> Generation:
+    def _read(self, query_id: str, written: Written, decoding: Decoding) -> Generation:
         ids = written.ids
-        finished = bool(ids) and ids[-1] in stops
-        if not self.one_line:
+        finished = decoding.ends(ids)
+        if not self.until:
             return Generation(query_id, self._text(ids[:-1] if finished else ids), len(ids), finished, written.seconds)
-        first, _, _ = self._text(ids).partition("\n")  # a line's end may share its token with the end of the answer
-        return Generation(query_id, first.strip(), len(ids), finished, written.seconds)
+        text, over, _ = self._text(ids).partition(self.until)  # its last token may hold what is behind it
+        return Generation(query_id, f"{text}{over}".strip(), len(ids), finished, written.seconds)

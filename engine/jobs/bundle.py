@@ -30,8 +30,8 @@ def write_step(
         return WorkerStep(kind="train", name=step.name, file=file, start=start, folder=place(step.name), train=train)
     file = write_lines(folder / f"{step.name}.jsonl", map(as_line, pipeline.asks(step)))
     limit = pipeline.plan.student.generate_tokens
-    stops = isinstance(step, Evaluate) and step.stops_behind_answer
-    return WorkerStep(kind="write", name=step.name, file=file, start=start, max_new_tokens=limit, one_line=stops)
+    until = pipeline.material.task.stop if isinstance(step, Evaluate) and step.stops_behind_answer else ""
+    return WorkerStep(kind="write", name=step.name, file=file, start=start, max_new_tokens=limit, until=until)
 
 
 def _settle(pipeline: Pipeline, step: Train) -> TrainConfig:

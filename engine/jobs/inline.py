@@ -103,7 +103,7 @@ class InlineRun:
         students = self.written.get(self.plan.before(step.name, Answer), {})
         level, task = self.plan.check_level, self.material.task
         by = COMPRESSORS.get(step.by)
-        work = assign(self.material.examples, self.teachers, students, self.plan.compressor, level, by)
+        work = assign(task, self.material.examples, self.teachers, students, self.plan.compressor, level, by)
         rewritten = asyncio.run(compress(task, work, by, level, Heard()))
         texts = {str(item.example.sample_id): (item.rationale, item.flags) for item in rewritten}
         self.material = replace(self.material, taught={**self.material.taught, step.name: texts})

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, SerializationInfo, ValidationInfo
+from pydantic import AfterValidator, Field, PlainSerializer, SerializationInfo, ValidationInfo, model_validator
 
 from engine.config import Config, StudentConfig, TrainConfig, read_config
 from engine.errors import ConfigError
@@ -60,7 +60,7 @@ class WorkerStep(Config):
     """One thing a worker does.
 
     train: fit `file` (rows) from adapter `start` into `folder`. write: answer the prompts in `file`, one system each;
-    with `one_line` up to the end of the first line. count: measure the texts in `file` in the student's tokens.
+    each up to the text `until`, if there is one. count: measure the texts in `file` in the student's tokens.
     """
 
     kind: Literal["train", "write", "count"]
@@ -70,7 +70,16 @@ class WorkerStep(Config):
     folder: BundlePath | None = None
     train: TrainConfig | None = None
     max_new_tokens: int = 256
-    one_line: bool = False
+    until: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, data: Any) -> Any:
+        """Once it was said of an answer whether it is one line."""
+        if not isinstance(data, dict) or "one_line" not in data:
+            return data
+        rest = {name: value for name, value in data.items() if name != "one_line"}
+        return {**rest, "until": "\n" if data["one_line"] else ""}
 
 
 class StudentJob(Payload):

@@ -77,7 +77,7 @@ def _write(
     device = pick_device()
     model = load_student(job.student, step.start, device)
     writer = Writer(model, load_tokenizer(job.student), step.max_new_tokens, job.student.generate_batch, stop)
-    writer.one_line = step.one_line
+    writer.until = step.until
     systems = {item["query_id"]: item["system"] for item in items}
     for number, generation in enumerate(writer.write(list(_asks(items))), 1):
         sink.emit("answer", step=step.name, system=systems[generation.query_id], **asdict(generation))

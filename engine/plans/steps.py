@@ -64,7 +64,7 @@ class Evaluate(NamedStep):
 
     `reference`: the report compares every other system with this one, paired by query. `prompt` names the student's
     prompt that it is asked with, where that is not the one of its kind; `alias` the name that it then goes by.
-    `stops_behind_answer`: it is cut off where its first line ends.
+    `stops_behind_answer`: it is cut off where its answer is over, as the task says.
     """
 
     kind: Literal["evaluate"] = "evaluate"

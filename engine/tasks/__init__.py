@@ -1,15 +1,42 @@
-"""The kinds of task: how to ask, read and verify each."""
+"""The kinds of task: which columns each reads, how it is asked, read, taught and verified."""
 
 from __future__ import annotations
 
-from engine.ports import Task
+from collections.abc import Iterator, Mapping
+
+from engine.ports import Role, Task
+from engine.registry import import_variants
 from engine.tasks import choice, custom, math
 from engine.tasks.registry import TASKS
 
 DEFAULT_TASK = custom.NAME
 """The task of a project whose maker names none."""
 
-__all__ = ["DEFAULT_TASK", "TASKS", "choice", "custom", "get_task", "math"]
+
+class _Roles(Mapping[str, Role]):
+    """The roles of all tasks; of those of one name the first task's."""
+
+    def __getitem__(self, name: str) -> Role:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, Role]:
+        found: dict[str, Role] = {}
+        for name in TASKS:
+            for role in TASKS[name].roles:
+                found.setdefault(role.name, role)
+        return found
+
+
+ROLES: Mapping[str, Role] = _Roles()
+"""What a column can be to any task, by name."""
+
+__all__ = ["DEFAULT_TASK", "ROLES", "TASKS", "choice", "custom", "get_task", "math"]
 
 
 def get_task(name: str) -> Task:
@@ -19,3 +46,6 @@ def get_task(name: str) -> Task:
         ConfigError: if there is none.
     """
     return TASKS.get(name)
+
+
+import_variants(__name__, __path__)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
+from engine.choices import read_choices
+from engine.errors import InputError
+from engine.ports import Role
+from engine.tasks.base import GOLD, ID, KIND, QUERY, TextTask, read_label, read_query
 from engine.tasks.notation import unwrap
 from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply_as, split_thought
@@ -59,13 +65,31 @@ def _fold(text: str) -> str:
 _OPTION = re.compile(r"\s*\(?([A-Z])[).:]\s*(\S.*?)\s*")
 
 
-class ChoiceTask:
+CHOICES = Role("choices", "the lettered choices", ("choices", "options"), required=True)
+
+
+class ChoiceTask(TextTask):
     """Questions with lettered choices, as CommonsenseQA."""
 
     name = "choice"
     title = "multiple choice"
-    lettered = True
+    roles = (QUERY, CHOICES, GOLD, KIND, ID)
     factors = ("reasoning", "answer", "clarity")
+
+    def read_row(self, cells: Mapping[str, Any]) -> Query:
+        """The question with its choices, in any shape that `engine.choices` knows."""
+        query = read_query(cells, read_choices(cells[CHOICES.name]) if CHOICES.name in cells else ())
+        if not query.choices:
+            raise InputError(f"no choices, but the project's task is {self.title}")
+        return query
+
+    def read_gold(self, query: Query, cells: Mapping[str, Any]) -> str | None:
+        """The letter of a choice, or its text."""
+        gold = read_label(cells)
+        if gold is not None and self.normalise(query, gold) is None:
+            letters = ", ".join(choice.letter[:10] for choice in query.choices)
+            raise InputError(f"the gold label {gold[:40]!r} is none of the choices {letters}")
+        return gold
 
     def read_typed(self, text: str) -> Query:
         """A query with its options at the end, as "A) first option"; at least two, lettered from A on without gap."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import regex
 
+from engine.tasks.base import TextTask, read_label
 from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply_as
+from engine.tasks.solutions import find_result
 from engine.tasks.statements import Statement
 from engine.values import ParsedReply, Query, make_query
 
@@ -19,11 +22,10 @@ _BARE_WORDS = 5
 _DENIAL = re.compile(r"(?:not|wrong|incorrect)\b", re.IGNORECASE)
 
 
-class CustomTask:
+class CustomTask(TextTask):
     """Short free-text answers."""
 
     name = NAME
-    lettered = False
     factors = ("reasoning", "answer", "clarity")
 
     def __init__(self, match: Literal["exact", "regex"] = "exact") -> None:
@@ -31,6 +33,11 @@ class CustomTask:
         self.match = match
         exact, pattern = "free text, compared as it is", "free text, by a regular expression"
         self.title = exact if match == "exact" else pattern
+
+    def read_gold(self, query: Query, cells: Mapping[str, Any]) -> str | None:
+        """The text in the column of gold labels; of a worked solution what it ends in."""
+        gold = read_label(cells)
+        return None if gold is None else find_result(gold)
 
     def read_typed(self, text: str) -> Query:
         """The query as it is typed."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 from engine.tasks.algebra import AlgebraError, canonical_form
+from engine.tasks.base import TextTask, read_label
 from engine.tasks.decimals import canonical
 from engine.tasks.expressions import read_expression
 from engine.tasks.notation import MAX_LABEL, plain
 from engine.tasks.numbers import read_quantity
 from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply_as, split_thought
+from engine.tasks.solutions import find_result
 from engine.tasks.statements import Statement, first_sentence
 from engine.values import ParsedReply, Query, make_query
 
@@ -35,13 +39,17 @@ def read_number(text: str) -> Fraction | None:
     return None if _SUM.search(shown) and not re.search(r"[(=^]", shown) else read_quantity(text)
 
 
-class MathTask:
+class MathTask(TextTask):
     """Word problems with a numeric or symbolic answer, as GSM8K and MetaMath."""
 
     name = "math"
     title = "math: a number or an expression"
-    lettered = False
     factors = ("reasoning", "answer", "clarity")
+
+    def read_gold(self, query: Query, cells: Mapping[str, Any]) -> str | None:
+        """The text in the column of gold labels; of a worked solution what it ends in."""
+        gold = read_label(cells)
+        return None if gold is None else find_result(gold)
 
     def read_typed(self, text: str) -> Query:
         """The problem as it is typed."""

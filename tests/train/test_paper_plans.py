@@ -15,7 +15,7 @@ from engine.datasets import DATASETS, Materials
 from engine.datasets.rows import Example, row_from_json, row_to_json
 from engine.errors import ConfigError
 from engine.exports import EXPORTERS, Outgoing
-from engine.inference.writer import find_line_ends, load_tokenizer
+from engine.inference.writer import find_holders, load_tokenizer
 from engine.jobs.inline import Heard, InlineRun, label_queries
 from engine.labelling.online import LabelWork
 from engine.losses import LOSSES
@@ -176,7 +176,7 @@ def test_a_student_that_is_stopped_behind_its_answer_writes_one_line(tiny_studen
     plan = make_plan(PlanOrder(plan="answer-first", preset="smoke", student=str(tiny_student)))
     assert [step.stops_behind_answer for step in plan.evaluated if step.start] == [True]
     tokenizer = load_tokenizer(plan.student)
-    ends = find_line_ends(tokenizer)
+    ends = find_holders(tokenizer, "\n")
     assert ends and all("\n" in tokenizer.decode([token]) for token in ends)
     assert not any("\n" in tokenizer.decode([token]) for token in range(len(tokenizer)) if token not in ends)
 
@@ -211,14 +211,14 @@ def test_a_fixed_length_is_the_median_of_what_the_student_wrote(
     students = {str(n): Generation(str(n), text, 9, True, 0.1) for n, text in enumerate(texts)}
     for name in ("fixed-length", "truncated"):
         by = COMPRESSORS.get(name)
-        work = assign(examples, teachers, students, None, 1, by)
+        work = assign(TASK, examples, teachers, students, None, 1, by)
         assert {item.words for item in work} == {5}
         results = asyncio.run(compress(TASK, work, by, 1, Heard()))
         shortened = [r for r in results if not any(flag.startswith("kept original") for flag in r.flags)]
         assert len(results) == len(examples) and shortened
         if_cut = [r for r in shortened if name == "truncated"]
         assert all(len(r.rationale.split()) <= 5 for r in if_cut)
-        (nothing,) = asyncio.run(compress(TASK, assign(examples[:1], teachers, {}, None, 1, by), by, 1, Heard()))
+        (nothing,) = asyncio.run(compress(TASK, assign(TASK, examples[:1], teachers, {}, None, 1, by), by, 1, Heard()))
         assert nothing.rationale == examples[0].rationale and "the student wrote nothing" in nothing.flags[-1]
 
 

@@ -115,6 +115,44 @@ def test_what_all_prompts_begin_with_is_read_once_and_rows_that_are_done_leave(t
     assert scripted.shapes == [*read, *read[1:]]
 
 
+FENCED = "\n```\nx = `1`\n```\nbecause"
+
+
+@pytest.mark.parametrize(
+    ("until", "text", "tokens"),
+    [
+        ("\n```", "```\nx = `1`\n```", 16),
+        ("\n", "```", 5),
+        ("1", "```\nx = `1", 11),
+        ("no such", FENCED.strip(), 25),
+        ("", FENCED.strip(), 25),
+    ],
+)
+@pytest.mark.parametrize("plain", [True, False])
+def test_an_answer_is_over_with_a_text_that_may_span_tokens(
+    tiny_student: Path, monkeypatch: pytest.MonkeyPatch, until: str, text: str, tokens: int, plain: bool
+) -> None:
+    """A blank in front of the answer ends nothing, however the model's cache is kept. A byte is a token here."""
+    model, tokenizer = load(tiny_student)
+    ids = [*tokenizer.encode(FENCED, add_special_tokens=False), tokenizer.eos_token_id]
+    left = iter(ids)
+    monkeypatch.setattr("engine.inference.decode._has_plain_cache", lambda model: plain)
+    monkeypatch.setattr(Decoding, "pick", lambda self, logits_BV: torch.tensor([next(left)]))
+    monkeypatch.setattr(model, "generate", lambda **given: write_forced(given, ids))
+    (found,) = Writer(model, tokenizer, 60, 1, until=until).write(asks(1))
+    assert (found.text, found.tokens, found.finished) == (text, tokens, True)
+
+
+def write_forced(given: dict[str, Any], ids: list[int]) -> torch.Tensor:
+    """What the library's loop does with a model that writes just these ids: it asks after each whether to stop."""
+    rows = given["input_ids"]
+    for token in ids:
+        rows = torch.cat([rows, torch.tensor([[token]])], dim=1)
+        if all(criterion(rows, None).all() for criterion in given["stopping_criteria"]):
+            break
+    return rows
+
+
 def test_the_next_prompt_takes_the_place_of_one_that_is_done(tiny_student: Path) -> None:
     model, _ = load(tiny_student)
     scripted = Scripted(model, {100: [2], 101: [101], 102: [102]})

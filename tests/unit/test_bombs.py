@@ -23,10 +23,11 @@ from pathlib import Path
 from engine.columns import read_queries
 from engine.errors import InputError
 from engine.records import read_records
+from engine.tasks import get_task
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rows, error, told = 0, "", ""
 try:
-    for block in read_queries(read_records(Path(sys.argv[1])), {}, 0):
+    for block in read_queries(read_records(Path(sys.argv[1])), {}, 0, get_task("custom")):
         rows += len(block.queries)
         error = error or (block.errors[0].message if block.errors else "")
 except InputError as problem:

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from engine import columns
-from engine.columns import Columns, ImportedQueries, RowError, guess_columns
-from engine.errors import InputError, NoQueryColumn
+from engine.columns import ImportedQueries, RowError, match_columns
+from engine.errors import InputError, MissingColumn
 from engine.records import Record
-from engine.tasks import get_task
+from engine.tasks import DEFAULT_TASK, get_task
 from engine.teachers.recorded import Recording
 from engine.values import Choice, Query, Split, make_query
 
@@ -23,45 +23,64 @@ def records(*rows: dict[str, Any]) -> list[Record]:
     return [Record(number, row) for number, row in enumerate(rows, 1)]
 
 
-def read_queries(*args: Any, **more: Any) -> ImportedQueries:
+def read_queries(rows: Any, named: dict[str, str], heldout: float, task: str = DEFAULT_TASK) -> ImportedQueries:
     """All rows of a short file, which is one block."""
-    (block,) = columns.read_queries(*args, **more)
+    (block,) = columns.read_queries(rows, named, heldout, get_task(task))
     return block
 
 
-def only(row: dict[str, Any]) -> Query:
-    found = read_queries(records(row), {}, 0)
+def only(row: dict[str, Any], task: str = DEFAULT_TASK) -> Query:
+    found = read_queries(records(row), {}, 0, task)
     assert found.errors == []
     return found.queries[0]
 
 
 @pytest.mark.parametrize(
-    ("names", "expected"),
+    ("task", "names", "expected"),
     [
-        (["Question", "Options", "AnswerKey", "id"], Columns("Question", "Options", "AnswerKey", None, "id")),
-        (["question", "answer"], Columns("question", None, "answer")),
-        (["prompt", "output", "category"], Columns("prompt", None, "output", "category")),
-        (["text", "label"], Columns("text", None, "label")),
-        (["problem", "query"], Columns("query")),
-        (["type", "query", "original_question", "response"], Columns("query", None, "response")),
-        (["task_id", "text", "code", "test_list"], Columns("text", None, "code")),
+        (
+            "choice",
+            ["Question", "Options", "AnswerKey", "id"],
+            {"query": "Question", "choices": "Options", "gold": "AnswerKey", "id": "id"},
+        ),
+        ("custom", ["question", "answer"], {"query": "question", "gold": "answer"}),
+        ("custom", ["prompt", "output", "category"], {"query": "prompt", "gold": "output", "kind": "category"}),
+        ("custom", ["text", "label"], {"query": "text", "gold": "label"}),
+        ("math", ["problem", "query"], {"query": "query"}),
+        ("custom", ["type", "query", "original_question", "response"], {"query": "query", "gold": "response"}),
+        ("custom", ["task_id", "text", "code", "test_list"], {"query": "text", "gold": "code"}),
+        ("math", ["question", "options", "answer"], {"query": "question", "gold": "answer"}),
     ],
 )
-def test_usual_names_of_columns_are_understood(names: list[str], expected: Columns) -> None:
-    assert guess_columns(names, {}) == expected
+def test_usual_names_of_columns_are_understood(task: str, names: list[str], expected: dict[str, str]) -> None:
+    assert match_columns(names, {}, get_task(task)) == expected
 
 
 def test_a_named_column_goes_before_a_guess() -> None:
-    found = guess_columns(["question", "hint", "answer"], {"query": "hint", "gold": "question"})
-    assert found == Columns("hint", None, "question")
+    found = match_columns(["question", "hint", "answer"], {"query": "hint", "gold": "question"}, get_task("custom"))
+    assert found == {"query": "hint", "gold": "question"}
 
 
 def test_an_unknown_column_is_refused_with_those_there_are() -> None:
     with pytest.raises(InputError, match="no column 'qestion'; the file has question, answer"):
         read_queries(records({"question": "a", "answer": "b"}), {"query": "qestion"}, 0)
-    with pytest.raises(NoQueryColumn, match=r"which column holds the queries.* foo") as told:
+    with pytest.raises(MissingColumn, match=r"which column holds the queries.* foo") as told:
         read_queries(records({"foo": "a"}), {}, 0)
     assert "--" not in str(told.value), "pages show this too"
+
+
+def test_a_role_that_the_task_does_not_read_is_refused_with_those_it_does() -> None:
+    row = {"question": "a", "options": ["x", "y"]}
+    with pytest.raises(InputError, match=r"'choices' to a task of math.* ROLE=NAME .* query, gold, kind, id"):
+        read_queries(records(row), {"choices": "options"}, 0, "math")
+    assert len(read_queries(records(row), {"choices": ""}, 0, "math").queries) == 1, "and there is none of it"
+
+
+def test_a_column_that_the_task_requires_is_asked_for_by_its_role() -> None:
+    with pytest.raises(MissingColumn, match=r"which column holds the lettered choices\? .* question, picks") as told:
+        read_queries(records({"question": "a", "picks": ["x", "y"]}), {}, 0, "choice")
+    assert told.value.role == "choices"
+    assert read_queries(records({"question": "a", "picks": ["x", "y"]}), {"choices": "picks"}, 0, "choice").queries
 
 
 def test_rows_become_queries_with_gold_apart() -> None:
@@ -83,25 +102,28 @@ def test_rows_become_queries_with_gold_apart() -> None:
     ],
 )
 def test_choices_come_in_many_shapes(choices: Any) -> None:
-    assert only({"question": "q", "choices": choices}).choices == (Choice("A", "x"), Choice("B", "y"))
+    assert only({"question": "q", "choices": choices}, "choice").choices == (Choice("A", "x"), Choice("B", "y"))
 
 
 @pytest.mark.parametrize("choices", ["x or y", 5, ["x", " "], '"text"', [["x"], ""], "{"])
 def test_choices_that_can_not_be_read_cost_their_row(choices: Any) -> None:
-    found = read_queries(records({"question": "q", "choices": choices}, {"question": "r", "choices": ["x"]}), {}, 0)
+    rows = records({"question": "q", "choices": choices}, {"question": "r", "choices": ["x"]})
+    found = read_queries(rows, {}, 0, "choice")
     assert [error.row for error in found.errors] == [1]
     assert [query.text for query in found.queries] == ["r"]
 
 
 @pytest.mark.parametrize("choices", [None, [], "", {"label": None, "text": None}, {"label": [], "text": []}])
-def test_a_query_may_have_no_choices(choices: Any) -> None:
+def test_a_task_without_choices_takes_a_row_that_has_none_and_reads_none(choices: Any) -> None:
     assert only({"question": "q", "choices": choices}).choices == ()
+    assert only({"question": "q", "choices": ["x", "y"]}, "math") == make_query("q")
 
 
 def test_the_answer_behind_the_hashes_is_the_gold_of_gsm8k() -> None:
     solution = "She has 3 * 6 = <<3*6=18>>18 eggs.\n#### 18"
-    found = read_queries(records({"question": "q", "answer": solution}, {"question": "r", "answer": " yes "}), {}, 0)
-    assert list(found.golds.values()) == ["18", "yes"]
+    rows = records({"question": "q", "answer": solution}, {"question": "r", "answer": " yes "})
+    for task in ("math", "custom"):
+        assert list(read_queries(rows, {}, 0, task).golds.values()) == ["18", "yes"]
 
 
 @pytest.mark.parametrize("gold", [None, "", "  "])
@@ -145,19 +167,19 @@ def test_a_column_that_the_first_row_lacks_is_found() -> None:
 
 def test_where_choices_are_needed_a_row_without_them_is_an_error() -> None:
     rows = records({"question": "a"}, {"question": "b", "choices": ["x", "y"]})
-    found = read_queries(rows, {}, 0, task=get_task("choice"))
+    found = read_queries(rows, {}, 0, "choice")
     assert [error.row for error in found.errors] == [1]
     assert [query.text for query in found.queries] == ["b"]
 
 
 def test_more_choices_than_letters_cost_their_row() -> None:
     rows = records({"question": "a", "choices": [f"option {n}" for n in range(27)]})
-    assert "27 choices" in read_queries(rows, {}, 0).errors[0].message
+    assert "27 choices" in read_queries(rows, {}, 0, "choice").errors[0].message
 
 
 def test_the_same_text_with_other_choices_is_another_query() -> None:
     rows = records({"question": "a", "choices": ["x"]}, {"question": "a", "choices": ["y"]})
-    assert read_queries(rows, {}, 0).duplicates == 0
+    assert read_queries(rows, {}, 0, "choice").duplicates == 0
 
 
 def test_the_held_out_share_is_stable_and_about_what_was_asked() -> None:
@@ -256,6 +278,6 @@ def test_scores_that_are_no_json_are_left_out() -> None:
 def test_a_long_file_comes_in_blocks_with_row_numbers_going_on() -> None:
     rows = [Record(n, {"question": f"q{n}"}) for n in range(1, 10_801)]
     rows[10_499] = Record(10_500, {}, "bad")
-    blocks = list(columns.read_queries(iter(rows), {}, 0))
+    blocks = list(columns.read_queries(iter(rows), {}, 0, get_task(DEFAULT_TASK)))
     assert [len(block.queries) for block in blocks] == [10_000, 799]
     assert [error.row for error in blocks[1].errors] == [10_500]

@@ -9,7 +9,7 @@ import pytest
 
 from engine.compression import COMPRESSORS, Compressed, CompressWork, compress
 from engine.compression.rewriting import compress_one
-from engine.compression.student_rationales import judge_student, strip_answer
+from engine.compression.student_rationales import judge_student
 from engine.compression.teacher_guided import TEACHER_GUIDED
 from engine.datasets.rows import Example
 from engine.errors import ErrorKind, TeacherError
@@ -98,9 +98,9 @@ def test_why_a_student_rationale_is_no_model(student: Generation | None, flaw: s
 
 
 def test_the_answer_line_is_no_part_of_the_rationale() -> None:
-    assert strip_answer("One.\nTwo.\nAnswer: B") == "One.\nTwo."
-    assert strip_answer(" no marker ") == "no marker"
-    assert strip_answer("Answer: B") == ""
+    assert TASK.split_completion("One.\nTwo.\nAnswer: B")[0] == "One.\nTwo."
+    assert TASK.split_completion(" no marker ")[0] == "no marker"
+    assert TASK.split_completion("Answer: B")[0] == ""
 
 
 def test_a_rewrite_that_keeps_the_answer_replaces_the_rationale() -> None:

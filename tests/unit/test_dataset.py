@@ -18,7 +18,7 @@ from engine.datasets.encode import (
 )
 from engine.datasets.full import rationale_rows
 from engine.datasets.label import label_rows
-from engine.datasets.rows import Example, complete, fingerprint_rows, row_from_json, row_to_json, student_prompt
+from engine.datasets.rows import Example, fingerprint_rows, row_from_json, row_to_json, student_prompt
 from engine.tasks import get_task
 from engine.values import Choice, StageRow, make_query
 
@@ -58,8 +58,8 @@ class FakeTokenizer:
 
 
 def test_a_completion_ends_in_one_answer_line() -> None:
-    assert complete(" Two and two. ", "4") == "Two and two.\nAnswer: 4"
-    assert complete("  ", "4") == "Answer: 4"
+    assert TASK.complete(" Two and two. ", "4") == "Two and two.\nAnswer: 4"
+    assert TASK.complete("  ", "4") == "Answer: 4"
 
 
 def test_a_student_sees_the_query_and_shots_as_earlier_turns() -> None:

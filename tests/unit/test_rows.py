@@ -45,7 +45,7 @@ def write(folder: Path, kind: str, rows: list[tuple[str, ...]]) -> Path:
 def read_blocks(path: Path) -> tuple[list[Record], ImportedQueries]:
     """The rows of a short file, and what they gave."""
     records = list(read_records(path))
-    blocks = list(read_queries(iter(records), {}, 0))
+    blocks = list(read_queries(iter(records), {}, 0, get_task("custom")))
     return records, blocks[0] if blocks else ImportedQueries([], {}, [], 0)
 
 
@@ -103,7 +103,7 @@ def write_csv(folder: Path, text: str) -> Path:
 
 def test_a_quote_that_never_closes_is_told_with_its_line_and_keeps_what_came_before(tmp_path: Path) -> None:
     lines = ["query,gold", *(f"q{n},{n}" for n in range(10)), '"broken,5', *(f"r{n},{n}" for n in range(19_999))]
-    blocks = read_queries(read_records(write_csv(tmp_path, "\n".join(lines) + "\n")), {}, 0)
+    blocks = read_queries(read_records(write_csv(tmp_path, "\n".join(lines) + "\n")), {}, 0, get_task("custom"))
     assert len(next(blocks).queries) == 10
     with pytest.raises(InputError, match="quote opened in line 12 never closes; 20,000 lines are inside"):
         next(blocks)
@@ -160,7 +160,7 @@ def test_a_gold_label_outside_the_choices_is_told_and_the_query_is_kept() -> Non
     choices = {"A": "cat", "B": "dog"}
     golds = ["A", "dog", "(b)", "E", "horse", ["A"]]
     rows = [Record(n, {"query": f"q{n}", "choices": choices, "gold": gold}) for n, gold in enumerate(golds, 1)]
-    (found,) = read_queries(rows, {}, 0, task=get_task("choice"))
+    (found,) = read_queries(rows, {}, 0, get_task("choice"))
     assert len(found.queries) == 6 and len(found.golds) == 3 and found.errors == []
     assert [note.row for note in found.notes] == [4, 5, 6]
     assert "'E' is none of the choices A, B" in found.notes[0].message and "without it" in found.notes[0].message
@@ -178,7 +178,7 @@ def test_a_gold_label_outside_the_choices_is_told_and_the_query_is_kept() -> Non
     ],
 )
 def test_two_choices_of_one_letter_cost_their_row(choices: Any) -> None:
-    (found,) = read_queries([Record(1, {"query": "q", "choices": choices})], {}, 0)
+    (found,) = read_queries([Record(1, {"query": "q", "choices": choices})], {}, 0, get_task("choice"))
     assert [(error.row, error.message) for error in found.errors] == [(1, "two choices have the letter A")]
 
 

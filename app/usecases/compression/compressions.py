@@ -80,15 +80,16 @@ class CompressService:
         async with self.connections.open(project, None, stop, budget) as reach:
             teachers = {t.spec.name: t for t in reach.teachers}
             examples = [e for e in read_examples(self.context, run) if e.sample_id not in done]
+            task, plan = get_task(project.config.task), run.plan
             work = [
                 replace(
                     item,
                     previous=texts.get(str(item.example.sample_id), ("",))[0],
                     note=notes.get(str(item.example.sample_id), ""),
                 )
-                for item in assign(examples, teachers, students, run.plan.compressor, run.plan.check_level, by)
+                for item in assign(task, examples, teachers, students, plan.compressor, plan.check_level, by)
             ]
-            results = await compress(get_task(project.config.task), work, by, run.plan.check_level, log, reach.caller)
+            results = await compress(task, work, by, plan.check_level, log, reach.caller)
         return len(work), len(results)
 
     def ask_again(self, run_id: str, sample_id: str, note: str) -> Job:

@@ -9,7 +9,7 @@ from pathlib import Path
 from app.usecases.workspace.context import Context
 from engine.columns import MOST_ERRORS, ImportedQueries, OutputTally, RowError, Span, read_outputs, read_queries
 from engine.config import ProjectConfig, read_config
-from engine.errors import InputError, NoQueryColumn
+from engine.errors import InputError, MissingColumn
 from engine.hub import open_records
 from engine.records import read_records
 from engine.tasks import DEFAULT_TASK, get_task
@@ -162,7 +162,7 @@ class DataService:
                 tally["spanning"] += len(block.spans)
                 details.add(block)
                 tally["added"] += self.context.queries.add(project.id, block.queries, block.golds)
-        except NoQueryColumn:
+        except MissingColumn:
             raise
         except InputError as error:
             if not tally["added"] and not tally["present"]:
@@ -276,7 +276,7 @@ def _refuse_bad_rows(source: str | Path, blocks: Iterator[ImportedQueries]) -> N
         for block in blocks:
             bad += len(block.errors) + len(block.notes)
             first.add(block)
-    except NoQueryColumn:
+    except MissingColumn:
         raise
     except InputError as error:
         raise InputError(f"{error}. Nothing was stored.") from None

@@ -12,11 +12,12 @@ from typing import Any
 from app.usecases.data.imports import longest_spans
 from app.usecases.workspace.context import Context
 from engine.columns import RowError, Span, find_columns, name_columns, read_queries
-from engine.errors import InputError, NoQueryColumn
+from engine.errors import InputError, MissingColumn
 from engine.hub import open_records
 from engine.packaged import packaged_student_folder
+from engine.ports import Task
 from engine.records import Record
-from engine.tasks import get_task
+from engine.tasks import TASKS, get_task
 from engine.teachers.tokens import find_in_files
 
 LOOKED_AT = 20_000
@@ -65,6 +66,11 @@ class PreviewService:
 
     context: Context
 
+    def roles(self, project_name: str) -> tuple[str, ...]:
+        """What a file's columns can be to the project's task; nothing where that is not installed here."""
+        task = self.context.projects.get(project_name).config.task
+        return tuple(role.name for role in TASKS[task].roles) if task in TASKS else ()
+
     def look(self, project_name: str, source: str | Path, overrides: Mapping[str, str], heldout: float) -> Preview:
         """Read up to 20,000 rows, or 64 MiB of them, and store nothing.
 
@@ -78,11 +84,12 @@ class PreviewService:
             first = next((record.error for record in seen.records), None) or "it has no rows"
             raise InputError(seen.broke_off or f"no row of this file can be read: {first}")
         known = {role: name for role, name in overrides.items() if name in names or not name}
-        matched = find_columns(names, known)
-        columns = {role: matched.get(role) for role in ("query", "choices", "gold", "kind", "id")}
+        task = get_task(project.config.task)
+        matched = find_columns(names, known, task)
+        columns = {role.name: matched.get(role.name) for role in task.roles}
         try:
-            return _describe(seen, names, columns, known, (project.config.task, heldout))
-        except NoQueryColumn as error:
+            return _describe(seen, names, columns, known, task, heldout)
+        except MissingColumn as error:
             rows = [_clip(record.values) for record in seen.records if record.error is None][:_SHOWN]
             return Preview(
                 names,
@@ -133,17 +140,16 @@ def _clip(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _describe(
-    seen: _Seen, names: list[str], columns: dict[str, str | None], known: Mapping[str, str], how: tuple[str, float]
+    seen: _Seen, names: list[str], columns: dict[str, str | None], known: Mapping[str, str], task: Task, heldout: float
 ) -> Preview:
-    """What the rows would give, for a kind of task and a share held out."""
-    task, heldout = get_task(how[0]), how[1]
+    """What the rows would give."""
     blocks = list(read_queries(iter(seen.records), known, heldout, task))
     queries = {query.id: query for block in blocks for query in block.queries}
     total = sum(len(block.queries) for block in blocks)
     errors = [error for block in blocks for error in block.errors]
     notes = [note for block in blocks for note in block.notes]
-    golds = {key: gold for block in blocks for key, gold in block.golds.items()}
     spans = [span for block in blocks for span in block.spans]
+    golds = {key: task.show_gold(gold) for block in blocks for key, gold in block.golds.items()}
     rows = [
         {"query": task.render(query), "split": query.split.value, "label": golds.get(query.id, "-")}
         for query in list(queries.values())[:_SHOWN]

@@ -11,7 +11,6 @@ from app.usecases.evaluation.verdicts import Group, groups_of, judge, judge_kind
 from app.usecases.training.materials import TEACHERS
 from app.usecases.workspace.context import Context
 from engine.costs import ASSUMED
-from engine.datasets.rows import complete
 from engine.errors import InputError
 from engine.evaluation.money import PayBack, cost_on_device, reckon_pay_back
 from engine.evaluation.report import Verdict
@@ -157,6 +156,7 @@ class CompareService:
         known = {side: name not in steps for side, name in (("first", first), ("second", second))}
         for row in rows:
             query = self.context.queries.find_one(run.project_id, row["query_id"])
+            row["gold"] = None if row["gold"] is None else task.show_gold(row["gold"])
             for side in (side for side, teacher in known.items() if teacher):
                 row[f"{side}_text"] = say_reply(task, query, row[f"{side}_text"])
         return rows
@@ -165,14 +165,16 @@ class CompareService:
 def say_reply(task: Task, query: Query, raw: str) -> str:
     """A teacher's reply as a person reads it: the rationale and the answer; as it came where it can't be read."""
     parsed = task.parse(query, raw)
-    return raw if parsed is None else complete(parsed.rationale, parsed.label)
+    return raw if parsed is None else task.complete(parsed.rationale, parsed.label)
 
 
-@lru_cache(maxsize=32)
-def say_growing(raw: str) -> str:
+_read_growing = lru_cache(maxsize=32)(read_growing)
+
+
+def say_growing(task: Task, raw: str) -> str:
     """As `say_reply`, of a reply that is still being written."""
-    rationale, label = read_growing(raw)
-    return complete(rationale, label) if label else rationale
+    rationale, label = _read_growing(raw)
+    return task.complete(rationale, label) if label else rationale
 
 
 def say_pay_back(payback: PayBack, student: str, teacher: str) -> str:

@@ -265,7 +265,7 @@ class PlayService:
         now = self.context.jobs.get_job(job.id)
         for name, text in list(self.heard.get(job.id, {}).items()):
             if not panes[f"teacher {name}"].over:
-                panes[f"teacher {name}"] = replace(panes[f"teacher {name}"], text=say_growing(text))
+                panes[f"teacher {name}"] = replace(panes[f"teacher {name}"], text=say_growing(task, text))
         for row in self.context.samples.attempts(job.id):
             id_ = f"teacher {row['teacher']}"
             panes[id_] = _answered(panes[id_], row, task, query)

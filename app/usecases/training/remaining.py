@@ -11,7 +11,6 @@ from app.usecases.training.materials import StageBuilder
 from app.usecases.workspace.context import Context
 from engine.compression import COMPRESSORS
 from engine.datasets import DATASETS
-from engine.datasets.rows import complete
 from engine.errors import TacitError
 from engine.forecasts import UNTRAINED, Forecast, guess_length
 from engine.plans import Compress
@@ -48,7 +47,8 @@ class RemainingService:
             taught = {name for step in run.plan.trained for name in (step.dataset, *(s.dataset for s in step.replay))}
             measured = {name: _measure_rows(builder, name) for name in taught}
             prompt = max((size.prompt for size in measured.values()), default=0.0)
-            said = _mean([len(complete(example.rationale, example.label)) for example in builder.examples])
+            task = builder.pipeline.material.task
+            said = _mean([len(task.complete(e.rationale, e.label)) for e in builder.examples])
             most = run.plan.student.generate_tokens * _CHARACTERS
             self._sizes[run.id] = Sizes(
                 rows={name: size.rows for name, size in measured.items()},

@@ -21,10 +21,11 @@ from app.web.plots import lengths as length_plot
 from engine.config import Config, read_config
 from engine.errors import InputError
 from engine.hub import HUB
+from engine.tasks import ROLES
 from engine.wording import counted
 from storage.projects import Project
 
-_ROLES = ("query", "choices", "gold", "kind", "id")
+_COLUMN = "column of "
 _NONE = "- none -"
 _PAIRS = 100
 _SHOWN = 5
@@ -43,7 +44,7 @@ def build(frame: Frame) -> None:
         file = gr.File(label="A file of queries", file_types=KINDS, type="filepath")
         dataset = gr.Textbox(label="or a dataset of the Hub", placeholder="hf:openai/gsm8k:main@train")
     with gr.Row():
-        columns = [gr.Dropdown([_NONE], value=_NONE, label=f"column of {role}") for role in _ROLES]
+        columns = {role: gr.Dropdown([_NONE], value=_NONE, label=f"{_COLUMN}{role}") for role in ROLES}
     with gr.Row():
         share = gr.Slider(0, 1, 0.2, step=0.05, label="share held out for scoring, by hash (1: the whole file)")
         look = gr.Button("Look at it", variant="secondary", interactive=False)
@@ -61,17 +62,19 @@ def build(frame: Frame) -> None:
     shown = [said, rows, lengths, errors, take]
 
     frame.fill([totals, find], lambda project: _hold(services, project))
-    do = _Handlers(frame)
-    parts = {"file": file, "dataset": dataset, "share": share, **dict(zip(_ROLES, columns, strict=True))}
+    do = _Handlers(frame, tuple(columns))
+    parts = {"file": file, "dataset": dataset, "share": share}
+    parts |= {f"{_COLUMN}{role}": part for role, part in columns.items()}
     form = NamedForm(parts, _read_given)
-    inputs = [frame.project, *form.inputs]
-    look.click(frame.guard(do.preview, form), inputs, [*columns, *shown], **frame.quiet)
-    file.upload(frame.guard(do.arrive), [frame.project, file, share], [dataset, *columns, *shown], **frame.quiet)
+    inputs, drawn = [frame.project, *form.inputs], [*columns.values(), *shown]
+    frame.fill_once(list(columns.values()), do.show_roles)
+    look.click(frame.guard(do.preview, form), inputs, drawn, **frame.quiet)
+    file.upload(frame.guard(do.arrive), [frame.project, file, share], [dataset, *drawn], **frame.quiet)
     frame.follow(take.click(frame.guard(do.store, form), inputs, [said, totals, find, take], **frame.quiet))
     find.click(frame.guard(do.resemble), [frame.project, close], near, **frame.quiet)
-    for column in columns:
+    for column in columns.values():
         column.input(frame.guard(do.choose, form), inputs, shown, **frame.quiet)
-    file.clear(frame.guard(do.forget), frame.project, [*columns, *shown], show_progress="hidden", **frame.quiet)
+    file.clear(frame.guard(do.forget), frame.project, drawn, show_progress="hidden", **frame.quiet)
     for changed in (dataset.input, share.input):
         changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
     for changed in (file.change, dataset.change):
@@ -80,9 +83,15 @@ def build(frame: Frame) -> None:
 
 @dataclass(frozen=True)
 class _Handlers:
-    """What the page's events do."""
+    """What the page's events do. `roles` are those that the page has a list of columns for: those of all tasks."""
 
     frame: Frame
+    roles: tuple[str, ...]
+
+    def show_roles(self, project: Project | None) -> list[Any]:
+        """Hide the lists of columns that the project's task does not read."""
+        read = self.frame.services.preview.roles(project.name) if project else self.roles
+        return [gr.skip() if role in read else gr.Dropdown(visible=False) for role in self.roles]
 
     def choose(self, project: str, entered: Entered[Given]) -> list[Any]:
         """The preview anew with the columns that were chosen; nothing where there is no file to look at."""
@@ -96,7 +105,7 @@ class _Handlers:
 
     def forget(self, project: str) -> list[Any]:
         """What the page shows without a file."""
-        columns = [gr.Dropdown([_NONE], value=_NONE) for _ in _ROLES]
+        columns = [gr.Dropdown([_NONE], value=_NONE) for _ in self.roles]
         return [*columns, "", "", gr.Plot(visible=False), "", gr.Button(interactive=False)]
 
     def preview(self, project: str, given: Entered[Given]) -> list[Any]:
@@ -104,9 +113,8 @@ class _Handlers:
 
     def _preview(self, project: str, given: Given) -> list[Any]:
         preview = self._look(project, given)
-        guessed = [preview.columns.get(role) or _NONE for role in _ROLES]
-        choices = [_NONE, *preview.names]
-        drawn = [gr.Dropdown(choices, value=value) for value in guessed]
+        found, choices = preview.columns, [_NONE, *preview.names]
+        drawn = [gr.Dropdown(choices, value=found.get(role) or _NONE, visible=role in found) for role in self.roles]
         return [*drawn, *_draw(preview)]
 
     def _look(self, project: str, given: Given) -> Preview:
@@ -166,7 +174,7 @@ class Given(Config):
 
 
 def _read_given(named: dict[str, Any]) -> Given:
-    names = {role: named[role] for role in _ROLES}
+    names = {part.removeprefix(_COLUMN): name for part, name in named.items() if part.startswith(_COLUMN)}
     chosen = any(name and name != _NONE for name in names.values())
     columns = {role: "" if name == _NONE else name for role, name in names.items() if name} if chosen else {}
     given = {"file": named["file"], "dataset": (named["dataset"] or "").strip(), "share": named["share"]}

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 _START_SECONDS = 60.0
 _SECONDS = 5.0
 _REMEMBERED = 50_000
@@ -68,7 +68,7 @@ class Algebra:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "engine.tasks.algebra_process"],
+                [sys.executable, "-m", "engine.tasks.algebra"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
