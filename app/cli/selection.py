@@ -41,9 +41,11 @@ def select(
         start = PRESETS.get(preset).config if preset else begun.config
         config = read_selection(start, changes, weight or [], rule or [])
         stored = services.select.select(project, config)
+        services.calibrate.prepare(project, config)
         measured = services.calibrate.measure(project, config)
+        draws = services.calibrate.measure_draws(project, config)
     data = {"selection": stored.id, "preset": preset or begun.preset, "config": config.model_dump(), **stored.counts}
-    data |= {"notice": "" if preset else begun.notice, "calibration": measured and vars(measured)}
+    data |= {"notice": "" if preset else begun.notice, "calibration": measured and vars(measured), "draws": draws}
     show(as_json, data, lambda: show_selection(data))
 
 

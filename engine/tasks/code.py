@@ -21,7 +21,9 @@ from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply, split_thought
 from engine.values import ParsedReply, Query, hash_id, make_query
 
-REFERENCE = Role("gold", "the reference code", ("gold_code", "code", "canonical_solution", "solution", "gold", "answer"))
+REFERENCE = Role(
+    "gold", "the reference code", ("gold_code", "code", "canonical_solution", "solution", "gold", "answer")
+)
 TESTS = Role("tests", "the tests", ("tests", "test_list", "test"))
 VISIBLE = Role("visible", "the tests that teachers see", ("visible_tests", "visible_test", "public_tests"))
 HIDDEN = Role("hidden", "the tests that only scoring sees", ("hidden_tests", "private_tests"))
@@ -58,15 +60,13 @@ class CodeTask(TextTask):
         return read_query(cells, extra={key: value for key, value in extra.items() if value})
 
     def read_gold(self, query: Query, cells: Mapping[str, Any]) -> str | None:
-        """JSON of the hidden tests and the reference code; None where no row has either: the visible ones are no gold.
+        """JSON of the hidden tests and the reference code. Where a file has one test, none is hidden, and it decides.
 
         Raises:
             InputError: if a test or the code is no Python.
         """
         _, hidden = _split_tests(cells)
         code = str(cells["gold"]) if "gold" in cells else ""
-        if not hidden and not code:
-            return None
         if code and rewrite_code(code) is None:
             raise InputError("the reference code is no Python")
         return json.dumps({"tests": list(hidden), "code": code}, ensure_ascii=False)
@@ -74,7 +74,9 @@ class CodeTask(TextTask):
     def show_gold(self, gold: str) -> str:
         """The reference code; where there is none, how many tests are hidden."""
         known = _read_gold(gold)
-        return known.get("code") or f"{len(known['tests'])} hidden tests" if known else gold
+        if known is None:
+            return gold
+        return known.get("code") or f"hidden tests: {len(known['tests'])}"
 
     def read_typed(self, text: str) -> Query:
         """A description, with the asserts that stand in lines of their own at its end as its tests."""

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 MOST_CODE = 20_000
 """Characters of code, longer ones are none."""
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n`]*\n(.*?)(?:\n[ \t]*\1`*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(
+    r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n`]*\n(.*?)(?:\n[ \t]*\1`*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+)
 _PYTHON = ("", "python", "py", "python3")
 _BEGINS = re.compile(r"^(?:def |async def |class |import |from |@)", re.MULTILINE)
 _ANSWER = re.compile(r"^\s*answer\s*:\s*", re.IGNORECASE)
