@@ -206,8 +206,11 @@ def try_out(sandbox: Sandbox) -> str:
 
 def available(missing: Callable[[str], str] = say_missing) -> tuple[str, ...]:
     """The names of the sandboxes that can be used here, best first."""
-    names = sorted(SANDBOXES, key=lambda name: SANDBOXES[name].rank)
-    return tuple(name for name in names if not missing(name))
+    return tuple(name for name in _by_rank() if not missing(name))
+
+
+def _by_rank() -> list[str]:
+    return sorted(SANDBOXES, key=lambda name: SANDBOXES[name].rank)
 
 
 def pick(missing: Callable[[str], str] = say_missing) -> Sandbox:
@@ -219,5 +222,5 @@ def pick(missing: Callable[[str], str] = say_missing) -> Sandbox:
     usable = available(missing)
     if usable:
         return SANDBOXES[usable[0]]
-    said = "; ".join(f"{SANDBOXES[name].title}: {missing(name)} ({SANDBOXES[name].install})" for name in SANDBOXES)
-    raise MissingPart(f"code is only run in a sandbox, and none can be used here. {said}. Nothing was run")
+    said = "; ".join(f"{SANDBOXES[name].title}: {missing(name)} ({SANDBOXES[name].install})" for name in _by_rank())
+    raise MissingPart(f"code is run in a sandbox alone, and none can be used here. {said}. Nothing was run")
