@@ -52,7 +52,8 @@ class Program:
         setup: statements that tests and answer need.
         tests: assert statements, or functions of them and their call.
         calls: expressions whose results are wanted.
-        names: functions of the answer, where `tests` alone do not tell them.
+        names: what the answer is to define, where that is known. Else it is whatever the tests use and nobody defines,
+            and an answer may define it: also a function that the tests compare with and their file forgot.
         limits: of each start of an interpreter.
     """
 

@@ -7,6 +7,7 @@ hidden. Hidden tests and reference code stand in the gold label alone. Nothing o
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from engine.errors import InputError
 from engine.ports import Role
 from engine.sandbox import Outcome, Program, Status, pick, run_programs
 from engine.tasks.base import ID, KIND, QUERY, TextTask, read_query
-from engine.tasks.python_text import find_calls, find_code, find_subject, parse_code, rewrite_code
+from engine.tasks.python_text import bound_names, find_calls, find_code, find_subject, parse_code, rewrite_code
 from engine.tasks.registry import TASKS
 from engine.tasks.reply import read_reply, split_thought
 from engine.values import ParsedReply, Query, hash_id, make_query
@@ -186,7 +187,16 @@ def _make_program(query: Query, label: str, gold: Mapping[str, Any] | None) -> P
     if gold is None:
         return Program(query.id, label, setup=setup, calls=find_calls(tests, name), names=(name,) if name else ())
     every = tuple(dict.fromkeys([*tests, *gold["tests"]]))
-    return Program(query.id, label, every, setup, names=(name,) if name else ())
+    return Program(query.id, label, every, setup, names=_find_names(name, str(gold.get("code", ""))))
+
+
+def _find_names(name: str, reference: str) -> tuple[str, ...]:
+    """What an answer is to define: what the reference code does, so that it can't bring what tests compare with.
+
+    Names of Python's own stay Python's, unless the function itself has one. Without a reference the tests tell.
+    """
+    known = {own for own in bound_names(reference) if not hasattr(builtins, own)}
+    return tuple(sorted(known | {name})) if known and name else ()
 
 
 def _tests(query: Query) -> tuple[str, ...]:

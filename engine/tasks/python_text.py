@@ -73,6 +73,14 @@ def defined_names(code: str) -> set[str]:
     return {node.name for node in tree.body if isinstance(node, kinds)} if tree else set()
 
 
+def bound_names(code: str) -> set[str]:
+    """The names that code binds at its top, in whatever way."""
+    tree = parse_code(code)
+    assigned = [node for node in (tree.body if tree else []) if isinstance(node, (ast.Assign, ast.AnnAssign))]
+    targets = [name for node in assigned for name in ast.walk(node) if isinstance(name, ast.Name)]
+    return defined_names(code) | {name.id for name in targets if isinstance(name.ctx, ast.Store)}
+
+
 def rewrite_code(code: str) -> str | None:
     """Code in one form: comments, docstrings, blank lines and quotes do not count. None if it is no Python."""
     tree = parse_code(code)

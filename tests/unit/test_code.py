@@ -184,6 +184,15 @@ def test_only_what_passes_hidden_tests_too_is_right() -> None:
     assert TASK.verify(QUERY, SQUARE, GOLD or "")
 
 
+def test_what_tests_compare_with_can_not_be_brought_by_an_answer() -> None:
+    row = {"query": "Halve.", "tests": ["assert half(1) == 0.5", "assert isclose(half(3), 1.5)"]}
+    query, gold = read({**row, "code": "def half(n): return n / 2", "test_setup": "from math import isclose"})
+    assert TASK.verify(query, "def half(n): return n * 0.5", gold or "")
+    query, gold = read({**row, "code": "def half(n): return n / 2"})
+    fake = "def half(n): return 0.5\ndef isclose(a, b): return True"
+    assert not TASK.verify(query, fake, gold or "")
+
+
 def test_answers_agree_by_what_they_do() -> None:
     answers = [
         SQUARE,

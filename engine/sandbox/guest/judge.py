@@ -276,7 +276,7 @@ def _prepare(payload: dict[str, Any], book: Book) -> tuple[dict[str, Any], list[
         namespace[name] = importlib.import_module(name)
     if "random" in sys.modules:
         sys.modules["random"].seed(0)
-    for name in {*payload["names"], *find_subjects(together, setup)}:
+    for name in payload["names"] or find_subjects(together, setup):
         namespace[name] = Held(book, ["name", name])
     namespace["__NotAsked__"] = NotAsked
     namespace["__lambda__"] = lambda made, *source: _tell(book, made, source)
