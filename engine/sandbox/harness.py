@@ -25,6 +25,8 @@ from engine.sandbox.guest.plain import MARKER
 _TYPING = re.compile(rf"\b(?:{'|'.join(typing.__all__)})\b")
 """Where none of its names is written, loading `typing` is spared."""
 _LEFT_OUT = ("from engine.", "from typing ", "from __future__ ")
+_MOST_TIMES = 5
+"""So many times its seconds a program may take in all its starts together."""
 _UNSETTLED = "the answer gives something else each time, or there is too much to ask"
 
 
@@ -77,6 +79,8 @@ class _Run:
             replies = self.ask(ops)
             report = self.judge(ops, replies)
             trace = report["trace"]
+            if self.seconds > _MOST_TIMES * self.program.limits.seconds:
+                raise _Ended(Status.TIMEOUT, f"its starts took {self.seconds:.0f} s together")
             if not report["missing"] and ops[: len(trace)] == trace:
                 self._settle(report)
             ops = trace

@@ -191,6 +191,23 @@ def test_what_it_started_does_not_outlive_it(sandbox: str) -> None:
     assert children("bwrap") == []
 
 
+def test_it_ends_with_whoever_asked_for_it(sandbox: str) -> None:
+    code = (
+        "from engine.sandbox import *\nprint('on', flush=True)\n"
+        "program = Program('one', 'while True: pass', ('assert f()',), limits=Limits(seconds=100))\n"
+        f"run_program(program, SANDBOXES[{sandbox!r}] if {sandbox != 'none'} else None)"
+    )
+    asking = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert asking.stdout is not None
+    asking.stdout.readline()
+    time.sleep(2)
+    started = psutil.Process(asking.pid).children(recursive=True)
+    asking.kill()
+    asking.wait()
+    asking.stdout.close()
+    assert psutil.wait_procs(started, timeout=10)[1] == []
+
+
 def children(name: str) -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if child.name() == name]
 
