@@ -62,7 +62,9 @@ class Bubblewrap:
         """What is not on this machine."""
         if sys.platform != "linux":
             return "it needs Linux"
-        return "" if shutil.which("bwrap") else "the program bwrap is not installed"
+        if shutil.which("bwrap") is None:
+            return "the program bwrap is not installed"
+        return "" if find_python() else f"there is no interpreter under {sys.base_prefix}"
 
     def run(self, script: str, limits: Limits, library: str = "") -> Ran:
         """Run a script in namespaces of its own."""
@@ -136,8 +138,11 @@ def _compile(library: str) -> CodeType:
 def _command() -> tuple[str, ...]:
     """The command before the boot text."""
     said = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, check=False)
-    prefix, python = Path(sys.base_prefix), Path(os.path.realpath(sys.executable))
-    packages = Path("/python", Path(sysconfig.get_path("stdlib")).relative_to(prefix), "site-packages")
+    prefix, python = Path(os.path.realpath(sys.base_prefix)), find_python()
+    library = Path(os.path.realpath(sysconfig.get_path("stdlib")))
+    if python is None or not library.is_relative_to(prefix):
+        raise MissingPart(f"there is no whole Python under {prefix}")
+    packages = Path("/python", library.relative_to(prefix), "site-packages")
     command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--die-with-parent", "--new-session", "--clearenv", "--setenv", "LD_LIBRARY_PATH", "/python/lib"]
     command += ["--setenv", "PYTHONHASHSEED", "0"]
@@ -153,6 +158,14 @@ def _command() -> tuple[str, ...]:
     command += ["--tmpfs", str(packages)] if (prefix / packages.relative_to("/python")).is_dir() else []
     command += ["--dev-bind", "/dev/null", "/dev/null", "--chdir", "/", "--remount-ro", "/"]
     return (*command, str(Path("/python", python.relative_to(prefix))), "-P", "-s", "-S", "-B", "-X", "utf8", "-c")
+
+
+def find_python() -> Path | None:
+    """The interpreter in the installation that this one belongs to; a virtual environment may hold a copy of it."""
+    prefix = Path(os.path.realpath(sys.base_prefix))
+    own = Path(os.path.realpath(sys.executable))
+    usual = prefix / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return next((path for path in (own, usual) if path.is_relative_to(prefix) and path.is_file()), None)
 
 
 def _is_root() -> bool:

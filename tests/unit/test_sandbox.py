@@ -3,11 +3,15 @@ is harmless: that an answer can't fake a pass does not depend on what holds it i
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from engine.errors import MissingPart
 from engine.sandbox import SANDBOXES, Limits, Outcome, Program, Sandbox, Status, available, pick, run_program
 from engine.sandbox.base import try_out
+from engine.sandbox.bubblewrap import find_python
 from engine.sandbox.guest.plain import as_json, decode, encode, show
 from tests.fakes.answers import FAKE, FAKES, FAKES_OF_TESTS, RIGHT, SPOOF, SQUARE
 from tests.fakes.open_sandbox import OpenSandbox
@@ -112,6 +116,14 @@ class Broken(OpenSandbox):
 
 def test_a_sandbox_that_does_not_start_says_why() -> None:
     assert try_out(Broken()) == "there is no kernel"  # type: ignore[arg-type]
+
+
+def test_the_interpreter_is_the_installations_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/env/bin/python")
+    found = find_python()
+    assert found is not None and found.is_relative_to(Path(sys.base_prefix).resolve())
 
 
 def test_the_best_that_works_is_taken() -> None:
