@@ -289,7 +289,8 @@ def test_a_plan_of_fakes_is_forecast_run_and_scored(tiny_student: Path, tmp_path
     (row,) = [row for row in summarise(run.score(golds)) if row.kind == ""]
     assert row.name == "backwards" and row.n == 4
     assert ask_exported(run, tmp_path / "out") == {item.query_id: item.text for item in run.answers}
-    shown = {**report_lines([row])[0], **_line(System(row, "stage", None, None, None, False))}
+    system = System(row, "stage", None, None, None, False)
+    shown = {**report_lines([row])[0], **_line(system, [system])}
     assert shown["brief answers"] in ("0%", "25%", "50%", "75%", "100%"), "in the terminal's table and the page's"
 
 

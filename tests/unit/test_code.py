@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from app.usecases.evaluation.report_lines import report_lines
 from engine.columns import read_queries
 from engine.errors import InputError, MissingPart
 from engine.evaluation.measures import MEASURES
 from engine.evaluation.measures.pass_at_k import mean_pass_at_k, pass_at_k
+from engine.evaluation.report import summarise
 from engine.jobs import run_labels, score
 from engine.jobs.context import JobContext
 from engine.jobs.events import EventLog
@@ -273,6 +275,12 @@ def test_pass_at_k_is_the_unbiased_estimate() -> None:
     assert (value.value, value.n) == (pytest.approx(0.2), 2)
     with pytest.raises(InputError, match="at least 6 draws"):
         pass_at_k(5, 2, 6)
+
+
+def test_a_table_has_no_column_for_what_no_row_has() -> None:
+    once, twice = [item("", "a", True)], [item("", "a", True), item("", "a", False)]
+    assert "Pass@k" not in report_lines(summarise(once))[0]
+    assert report_lines(summarise(twice))[0]["Pass@k"].startswith("1.00")
 
 
 def test_a_report_has_pass_at_k_where_there_are_several_draws() -> None:

@@ -21,16 +21,16 @@ def report_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
             "tokens": show_measure(row, TOKENS),
             "p95": show_measure(row, TOKENS_P95),
             "s": show_measure(row, SECONDS),
-            **more_measures(row),
+            **more_measures(row, rows),
         }
         for row in rows
         if row.kind == WHOLE
     ]
 
 
-def more_measures(row: ReportRow) -> dict[str, str]:
-    """The measures of a row that not every report has, as they are shown, by title."""
-    others = [name for name in MEASURES if name not in EVERY_REPORT]
+def more_measures(row: ReportRow, rows: Sequence[ReportRow]) -> dict[str, str]:
+    """The measures of a row that not every report has, as they are shown, by title; without those that no row has."""
+    others = [name for name in MEASURES if name not in EVERY_REPORT and any(name in other.values for other in rows)]
     return {MEASURES.get(name).title: show_measure(row, name) for name in others}
 
 

@@ -158,7 +158,7 @@ class _Handlers:
         pair = _pair(systems)
         return [
             _summary_html(data, self.services.compare.verdict(run_record), self.services.compare.verdicts(run_record)),
-            table_html([_line(system) for system in systems], _caption(systems)),
+            table_html([_line(system, systems) for system in systems], _caption(systems)),
             gr.Plot(tradeoff(systems), visible=True),
             table_html(kinds_lines(self.services.reading.report(run_record)), f"{systems[0].report.measure} by kind"),
             _choose([s.report.name for s in systems if s.group != "teacher"], pair[0]),
@@ -273,7 +273,7 @@ def _summary_html(data: dict[str, Any], verdict: Verdict | None, by_kind: dict[s
     return told_html(" ".join(sentences)) + "".join(told_html(note) for note in data["notes"])
 
 
-def _line(system: System) -> dict[str, Any]:
+def _line(system: System, systems: list[System]) -> dict[str, Any]:
     row, gained = system.report, system.gained
     return {
         "system": f"{row.name}, ship this" if system.ship else row.name,
@@ -284,7 +284,7 @@ def _line(system: System) -> dict[str, Any]:
         "seconds": show_measure(row, SECONDS),
         "$ / 1,000": _each(system),
         "read": show_measure(row, READ),
-        **more_measures(row),
+        **more_measures(row, [other.report for other in systems]),
     }
 
 
