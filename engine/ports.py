@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class Role:
 class Task(Protocol):
     """One kind of task: which columns it reads, how it is asked, read, taught and verified.
 
-    A code task's `verify` would run tests in a sandbox.
+    One whose labels are programs is a `RunsLabels` beside it.
     """
 
     @property
@@ -161,6 +161,31 @@ class Task(Protocol):
 
         `gold` is what `read_gold` made; where a project has no gold labels, the label that most teachers gave.
         """
+        ...
+
+
+@runtime_checkable
+class RunsLabels(Protocol):
+    """A task that runs labels to verify or to compare them: many at a time, in a sandbox, and in workers alone."""
+
+    def require(self) -> None:
+        """See to it that labels can be run here.
+
+        Raises:
+            MissingPart: if not; the message says what to install.
+        """
+        ...
+
+    def verify_many(self, cases: Iterable[tuple[Query, str, str]]) -> Iterator[bool]:
+        """As `Task.verify` of each query, label and gold label. A gold label may be a key of `find_keys` too."""
+        ...
+
+    def find_keys(self, cases: Iterable[tuple[Query, str]]) -> Iterator[str]:
+        """The keys of labels: equal strings where labels of a query do the same. `Task.normalise` only reads them."""
+        ...
+
+    def is_settled(self, key: str) -> bool:
+        """Whether a label's key is one of `find_keys`; else it is one of `Task.normalise`."""
         ...
 
 

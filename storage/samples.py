@@ -62,6 +62,18 @@ class Samples:
         )
         return [_sample(row) for row in rows]
 
+    def label_keys(self, project_id: str) -> set[str]:
+        """The keys of the labels of the distillation samples."""
+        sql = "SELECT DISTINCT label_key FROM samples WHERE project_id = ? AND split = 'distill'"
+        return {row["label_key"] for row in self._db.rows(sql, [project_id])}
+
+    def set_keys(self, project_id: str, keys: Mapping[str, str]) -> None:
+        """Give samples, by id, other keys of their labels."""
+        columns = {"project_id": [project_id] * len(keys), "id": list(keys), "label_key": list(keys.values())}
+        table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+        with self._db.write() as writer:
+            writer.update("samples", table, ("project_id", "id"))
+
     def rationales(self, project_id: str) -> Iterator[str]:
         """Rationales of the distillation samples, by id, read part by part."""
         sql = "SELECT rationale FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id"

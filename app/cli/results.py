@@ -214,6 +214,13 @@ def show_selection(data: dict[str, Any]) -> None:
             out.print(line)
         if measured.bins:
             print_table("confidence against gold labels", measured.bins)
+    if data["draws"]:
+        lines = [{name: _show_draws(value) for name, value in row.items()} for row in data["draws"]]
+        print_table("teachers' draws against gold labels: Pass@k (95% interval)", lines)
+
+
+def _show_draws(value: Any) -> Any:
+    return f"{value[0]:.2f} [{value[1]:.2f}, {value[2]:.2f}]" if isinstance(value, list) else value
 
 
 def show_comparison(found: Comparison) -> None:

@@ -51,9 +51,11 @@ def select(
             show(as_json, to_json(found), lambda: show_comparison(found))
             return
         stored = services.select.select(project, config)
+        services.calibrate.prepare(project, config)
         measured = services.calibrate.measure(project, config)
+        draws = services.calibrate.measure_draws(project, config)
     data = {"selection": stored.id, "preset": preset or begun.preset, "config": config.model_dump(), **stored.counts}
-    data |= {"notice": "" if preset else begun.notice, "calibration": measured and vars(measured)}
+    data |= {"notice": "" if preset else begun.notice, "calibration": measured and vars(measured), "draws": draws}
     show(as_json, data, lambda: show_selection(data))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from engine.errors import StateError
 from engine.evaluation.measures import measure_all
 from engine.ports import Task
+from engine.tasks import verify_many
 from engine.values import EvalItem, Query
 from engine.values.report import WHOLE, Difference, ReportRow
 
@@ -19,7 +20,7 @@ Z95 = 1.959963984540054
 def score_item(task: Task, query: Query, gold: str, item: EvalItem, read: bool = True) -> EvalItem:
     """Verify an answer. `read` takes the label out of the text; else it is the item's own (None: no label)."""
     label = task.read_answer(query, item.text) if read else item.label
-    correct = label is not None and task.verify(query, label, gold)
+    correct = label is not None and next(verify_many(task, [(query, label, gold)]))
     return replace(item, kind=query.kind, label=label, correct=correct)
 
 

@@ -6,7 +6,7 @@ Verdicts are kept as they come, so that a worker that is started again verifies 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from engine.evaluation.report import compare_all, find_agreement, score_item, su
 from engine.jobs.context import JobContext
 from engine.jobs.spec import ScoreJob
 from engine.lines import read_lines, write_atomically
+from engine.ports import RunsLabels, Task
 from engine.tasks import get_task
 from engine.values import EvalItem, Query, query_from_json
 from engine.values.report import ScoredRun
 
 _VERDICTS = "verdicts.jsonl"
 _TOLD_EVERY = 100
+_MANY = 100
+"""Answers that a task which runs them is given together; what a stopped scoring may have to do again."""
 
 
 @dataclass(frozen=True)
@@ -54,27 +57,42 @@ def run(job: ScoreJob, context: JobContext) -> bool:
     task, lines = get_task(job.task), read_lines(job.file)
     done = _read_verdicts(context.folder / _VERDICTS)
     items: dict[str, list[EvalItem]] = {}
+    block = _MANY if isinstance(task, RunsLabels) else 1
     with (context.folder / _VERDICTS).open("a", encoding="utf-8") as file:
-        for place, line in enumerate(lines):
+        for first in range(0, len(lines), block):
             if context.stop():
                 return False
-            asked = _from_line(line)
-            if place not in done:
-                verified = score_item(task, asked.query, asked.gold, asked.item, asked.read)
-                done[place] = (verified.label, verified.correct)
-                file.write(f"{json.dumps([place, *done[place]])}\n")
-            label, correct = done[place]
-            agrees = find_agreement(task, asked.query, label, asked.teachers)
-            scored = replace(asked.item, kind=asked.query.kind, label=label, correct=correct, agrees=agrees)
-            items.setdefault(asked.step, []).append(scored)
-            if place % _TOLD_EVERY == 0:
+            asked = {place: _from_line(lines[place]) for place in range(first, min(first + block, len(lines)))}
+            for place, verdict in _verify(task, {p: one for p, one in asked.items() if p not in done}):
+                done[place] = verdict
+                file.write(f"{json.dumps([place, *verdict])}\n")
+            for place, one in asked.items():
+                label, correct = done[place]
+                agrees = find_agreement(task, one.query, label, one.teachers)
+                scored = replace(one.item, kind=one.query.kind, label=label, correct=correct, agrees=agrees)
+                items.setdefault(one.step, []).append(scored)
+            if first % _TOLD_EVERY == 0:
                 file.flush()
-                context.sink.emit("progress", step="scores answers", done=place, of=len(lines))
+                context.sink.emit("progress", step="scores answers", done=first, of=len(lines))
     every = [item for members in items.values() for item in members]
     report = ScoredRun(items, summarise(every, job.measure), compare_all(every, job.references))
     write_atomically(job.output, report.to_dict())
     context.sink.emit("scored", file=job.output.name)
     return True
+
+
+def _verify(task: Task, asked: Mapping[int, Asked]) -> Iterator[tuple[int, tuple[str | None, bool | None]]]:
+    """Label and verdict of each answer, by its place; a task that runs labels is given all at once."""
+    if not isinstance(task, RunsLabels):
+        for place, one in asked.items():
+            verified = score_item(task, one.query, one.gold, one.item, one.read)
+            yield place, (verified.label, verified.correct)
+        return
+    labels = {p: task.read_answer(one.query, one.item.text) if one.read else one.item.label for p, one in asked.items()}
+    cases = {p: (asked[p].query, label, asked[p].gold) for p, label in labels.items() if label is not None}
+    right = dict(zip(cases, task.verify_many(cases.values()), strict=True))
+    for place, label in labels.items():
+        yield place, (label, right.get(place, False))
 
 
 def _read_verdicts(path: Path) -> dict[int, tuple[str | None, bool | None]]:

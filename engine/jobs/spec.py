@@ -225,11 +225,25 @@ class ScoreJob(Payload):
     references: tuple[str, ...]
 
 
+class RunLabelsJob(Payload):
+    """Labels to run: `file` holds one JSON object a line with `query`, `label` and `gold`, in `engine.jobs.run_labels`'
+    words; `output` gets one value a line: whether it is right, or its key where `gold` is null.
+    """
+
+    kind: ClassVar[str] = "run-labels"
+    work: ClassVar[str] = "engine.jobs.run_labels"
+    needs_device: ClassVar[bool] = False
+
+    task: str
+    file: BundlePath
+    output: BundlePath
+
+
 PAYLOADS: Mapping[str, type[Payload]] = {
     payload.kind: payload
     for payload in (
         *(StudentJob, ForecastJob, ExportJob, LocalLabelJob, RayLabelJob),
-        *(EmbedJob, NearDuplicatesJob, RewriteJob, ScoreJob),
+        *(EmbedJob, NearDuplicatesJob, RewriteJob, ScoreJob, RunLabelsJob),
     )
 }
 """What workers do, by kind."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from engine.ports import Role, Task
+from engine.ports import Role, RunsLabels, Task
 from engine.registry import import_variants
 from engine.tasks import choice, custom, math
 from engine.tasks.registry import TASKS
+from engine.values import Query
 
 DEFAULT_TASK = custom.NAME
 """The task of a project whose maker names none."""
@@ -36,7 +37,7 @@ class _Roles(Mapping[str, Role]):
 ROLES: Mapping[str, Role] = _Roles()
 """What a column can be to any task, by name."""
 
-__all__ = ["DEFAULT_TASK", "ROLES", "TASKS", "choice", "custom", "get_task", "math"]
+__all__ = ["DEFAULT_TASK", "ROLES", "TASKS", "choice", "custom", "get_task", "math", "require_parts", "verify_many"]
 
 
 def get_task(name: str) -> Task:
@@ -46,6 +47,25 @@ def get_task(name: str) -> Task:
         ConfigError: if there is none.
     """
     return TASKS.get(name)
+
+
+def require_parts(name: str) -> None:
+    """See to it that what a task needs to verify labels is on this machine, before anything is queued for it.
+
+    Raises:
+        ConfigError: if there is no such task.
+        MissingPart: if something is missing; the message says what to install.
+    """
+    task = get_task(name)
+    if isinstance(task, RunsLabels):
+        task.require()
+
+
+def verify_many(task: Task, cases: Iterable[tuple[Query, str, str]]) -> Iterator[bool]:
+    """Whether each label is right, of queries with a label and a gold label; many at a time where the task can."""
+    if isinstance(task, RunsLabels):
+        return task.verify_many(cases)
+    return (task.verify(*case) for case in cases)
 
 
 import_variants(__name__, __path__)

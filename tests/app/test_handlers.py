@@ -14,6 +14,7 @@ from gradio_client import handle_file
 from app.web.pages.teachers import _FIELDS, _read_given
 from engine.errors import Conflict
 from engine.selection.settings import NONE, dcrs
+from engine.tasks import ROLES, get_task
 from tests.app.forms import send_settings
 from tests.app.studio import PAGES, Studio, open_studio
 from tests.fakes.provider import KEY
@@ -52,19 +53,26 @@ def test_projects(studio: Studio) -> None:
     studio("projects", "<lambda>", None)
 
 
+def given(**columns: str) -> list[str]:
+    """What the page's lists of columns hold, in the order of the roles."""
+    return [columns.get(role, "- none -") for role in ROLES]
+
+
 def test_data(studio: Studio, tmp_path: Path) -> None:
     path = tmp_path / "up.csv"
     good = [f'"query {n}?","{CHOICES.replace(chr(34), chr(34) * 2)}",B' for n in range(6)]
     path.write_text("\n".join(["question,choices,answerKey", *good, '"",x,A', '"query 9?",no json,A']) + "\n")
-    file, none = handle_file(str(path)), ["- none -"] * 6
+    file, many = handle_file(str(path)), len(ROLES)
     columns = studio("data", "arrive", "tickets", file, 0.0)
-    assert [c["value"] for c in columns[1:4]] == ["question", "choices", "answerKey"]
-    assert "6 queries ready" in columns[7] and "2 rows need you" in columns[7]
-    looked = studio("data", "preview", "tickets", file, "", 0.0, "question", "choices", *none[:4])
-    assert "6 queries ready" in looked[6]
+    found = dict(zip(ROLES, columns[1 : 1 + many], strict=True))
+    assert [found[role]["value"] for role in ("query", "choices", "gold")] == ["question", "choices", "answerKey"]
+    assert "6 queries ready" in columns[1 + many] and "2 rows need you" in columns[1 + many]
+    looked = studio("data", "preview", "tickets", file, "", 0.0, *given(query="question", choices="choices"))
+    assert "6 queries ready" in looked[many]
     studio("data", "can_look", "tickets", file, "")
-    assert "Drop a file first" in studio.refused("data", "preview", "tickets", None, "", 0.0, *none)
-    said, held = studio("data", "store", "tickets", file, "", 0.0, "question", "choices", "answerKey", *none[:3])
+    assert "Drop a file first" in studio.refused("data", "preview", "tickets", None, "", 0.0, *given())
+    chosen = given(query="question", choices="choices", gold="answerKey")
+    said, held = studio("data", "store", "tickets", file, "", 0.0, *chosen)
     assert "6 queries added" in said and "6 queries to distill from" in held
     studio("data", "<lambda>")
     foreign = tmp_path / "foreign.csv"
@@ -72,13 +80,16 @@ def test_data(studio: Studio, tmp_path: Path) -> None:
     other = handle_file(str(foreign))
     studio("projects", "create", "foreign", "custom", "packaged")
     asked = studio("data", "arrive", "foreign", other, 0.0)
-    assert [[name for name, _ in column["choices"]] for column in asked[1:7]] == [["- none -", "Frage", "Loesung"]] * 6
-    assert [column["visible"] for column in asked[1:7]] == [True, False, True, True, True, False], "of its task"
-    assert "Which column holds the queries?" in asked[7] and "--" not in asked[7] and "Was ist 1+1?" in asked[8]
-    chosen = studio("data", "choose", "foreign", other, "", 0.0, "Frage", *none[:5])
+    offered = [[name for name, _ in column["choices"]] for column in asked[1 : 1 + many]]
+    assert offered == [["- none -", "Frage", "Loesung"]] * many
+    shown = {role for role, column in zip(ROLES, asked[1 : 1 + many], strict=True) if column["visible"]}
+    assert shown == {role.name for role in get_task("custom").roles}
+    asks, head = asked[1 + many : 3 + many]
+    assert "Which column holds the queries?" in asks and "--" not in asks and "Was ist 1+1?" in head
+    chosen = studio("data", "choose", "foreign", other, "", 0.0, *given(query="Frage"))
     assert "1 query ready" in chosen[0]
-    assert "1 query added" in studio("data", "store", "foreign", other, "", 0.0, "Frage", *none[:5])[0]
-    assert studio("data", "forget", "foreign")[6] == ""
+    assert "1 query added" in studio("data", "store", "foreign", other, "", 0.0, *given(query="Frage"))[0]
+    assert studio("data", "forget", "foreign")[many] == ""
     assert "pairs are that close" in studio("data", "resemble", "tickets", 0.6)
 
 

@@ -11,6 +11,7 @@ from engine.evaluation.report import find_consensus
 from engine.jobs.score import Asked, as_line
 from engine.jobs.spec import ScoreJob
 from engine.lines import write_lines
+from engine.tasks import require_parts
 from engine.values import EvalItem, Job, Query, Split, hash_id
 from storage.runs import Run
 
@@ -23,7 +24,11 @@ def submit_score(context: Context, run: Run) -> Job | None:
 
     They are scored by gold labels, which gives accuracy. Where no held-out query has one, by what most teachers said of
     it, which gives agreement and is never called accuracy; the teachers themselves are then left out.
+
+    Raises:
+        MissingPart: if the task runs answers and there is no sandbox here; then nothing is queued.
     """
+    require_parts(context.projects.get(run.project_id).config.task)
     for job in context.jobs.unfinished_jobs():
         if job.run_id == run.id and job.kind == SCORE:  # being scored already
             return job

@@ -4,18 +4,21 @@ For reports: nothing that selects calls this; a temperature counts where a perso
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.usecases.selection.behaviour import run_labels
 from app.usecases.selection.held import Held
 from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context
 from engine.errors import StateError
+from engine.evaluation.measures.pass_at_k import mean_pass_at_k
 from engine.evaluation.report import auroc
+from engine.ports import RunsLabels
 from engine.selection.calibration import (
     BINS,
     COLDEST,
@@ -29,7 +32,7 @@ from engine.selection.comparison import RIGHT, UNSCORED, WRONG
 from engine.selection.select import weigh
 from engine.selection.settings import NONE, SelectionConfig
 from engine.tasks import get_task
-from engine.values import Split, hash_id
+from engine.values import Event, Split, hash_id
 from engine.wording import counted, verb
 from storage.projects import Project
 
@@ -126,6 +129,58 @@ class CalibrateService:
             ],
         )
 
+    def prepare(
+        self, project_name: str, config: SelectionConfig, on_event: Callable[[Event], None] = lambda event: None
+    ) -> None:
+        """Have labels that must be run for it verified by a worker; until then `measure` knows of none.
+
+        Raises:
+            StateError: as `measure`.
+            MissingPart: if there is no sandbox here.
+        """
+        project = self.context.projects.get(project_name)
+        golds, _ = self._golds(project)
+        if not golds or not isinstance(get_task(project.config.task), RunsLabels):
+            return
+        loaded = self.select.hold(project_name, config)
+        key = self._key(project, loaded)
+        if key not in self._verdicts:
+            cases = self._cases(project, loaded, golds)
+            asked = list(dict.fromkeys(case for case in cases if case is not None))
+            queries = {query.id: query for query in self.context.queries.get(project.id, Split.DISTILL)}
+            found = run_labels(
+                self.context,
+                project,
+                [(queries[query_id], label, golds[query_id]) for query_id, label in asked],
+                on_event,
+            )
+            self._keep(key, cases, {case: bool(right) for case, right in zip(asked, found, strict=True)})
+
+    def measure_draws(self, project_name: str, config: SelectionConfig) -> list[dict[str, Any]]:
+        """Pass@1 and Pass@k of teachers that drew several samples, k at least, of each query with a gold label.
+
+        Each with the ends of its 95% interval behind it.
+
+        Raises:
+            StateError: as `measure`.
+        """
+        project = self.context.projects.get(project_name)
+        if not self._golds(project)[0]:
+            return []
+        loaded = self.select.hold(project_name, config)
+        verdict, arrays, rows = self._verdict(project, loaded), loaded.arrays, []
+        for code, teacher in enumerate(arrays.sources):
+            own = (arrays.teacher == code) & (verdict != UNSCORED)
+            _, group = np.unique(arrays.query[own], return_inverse=True)
+            draws, right = np.bincount(group), np.bincount(group, verdict[own] == RIGHT)
+            k = int(draws.min()) if len(draws) else 1
+            if k > 1:
+                counts = {str(place): (int(n), int(c)) for place, (n, c) in enumerate(zip(draws, right, strict=True))}
+                passes = {f"pass@{wanted}": mean_pass_at_k(counts, wanted) for wanted in (1, k)}
+                shown = {name: [value.value, value.low, value.high] for name, value in passes.items()}
+                rows.append({"teacher": teacher, "queries": len(counts), **shown})
+        return rows
+
     def count_golds(self, project_name: str) -> int:
         """How many queries have both samples to distill from and a gold label."""
         return self.context.queries.count_golds(self.context.projects.get(project_name).id)
@@ -137,6 +192,7 @@ class CalibrateService:
             StateError: if fewer than 50 queries have a gold label and a confidence.
         """
         project = self.context.projects.get(project_name)
+        self.prepare(project_name, config)
         loaded, chosen = self.select.choose(project_name, config.model_copy(update={"temperature": 1.0}))
         verdict = self._verdict(project, loaded)
         used = (verdict != UNSCORED) & ~np.isnan(chosen.confidence)
@@ -191,34 +247,42 @@ class CalibrateService:
 
         return self.context.db.once(f"golds {project.id}", read)
 
+    def _key(self, project: Project, loaded: Held) -> str:
+        return f"{project.id} {loaded.state} {self._golds(project)[1]}"
+
     def _verdict(self, project: Project, loaded: Held) -> NDArray[np.int8]:
         """Whether each sample's label is right, (N,): 1, 0, or -1 where that is not known."""
-        golds, mark = self._golds(project)
-        key = f"{project.id} {loaded.state} {mark}"
-        verdict = self._verdicts.get(key)
-        if verdict is None:
-            verdict = self._verify(project, loaded, golds)
-            self._verdicts.clear()
-            self._verdicts[key] = verdict
-        return verdict
+        key, task = self._key(project, loaded), get_task(project.config.task)
+        if key in self._verdicts:
+            return self._verdicts[key]
+        if isinstance(task, RunsLabels):
+            return np.full(len(loaded.arrays.ids), UNSCORED, dtype=np.int8)
+        golds, _ = self._golds(project)
+        cases = self._cases(project, loaded, golds)
+        queries = {query.id: query for query in self.context.queries.get(project.id, Split.DISTILL)}
+        right: dict[tuple[str, str], bool] = {}
+        for case in dict.fromkeys(case for case in cases if case is not None):
+            query_id, label = case
+            gold = golds[query_id]
+            right[case] = label.strip() == gold.strip() or task.verify(queries[query_id], label, gold)
+        return self._keep(key, cases, right)
 
-    def _verify(self, project: Project, loaded: Held, golds: Mapping[str, str]) -> NDArray[np.int8]:
-        arrays, task = loaded.arrays, get_task(project.config.task)
-        known = sorted(set(arrays.query_ids) & golds.keys())
+    def _keep(
+        self, key: str, cases: Sequence[tuple[str, str] | None], right: Mapping[tuple[str, str], bool]
+    ) -> NDArray[np.int8]:
+        """The verdicts of samples by those of their cases, remembered until there are others."""
+        verdict = [UNSCORED if case is None else RIGHT if right[case] else WRONG for case in cases]
+        self._verdicts.clear()
+        self._verdicts[key] = np.array(verdict, dtype=np.int8)
+        return self._verdicts[key]
+
+    def _cases(self, project: Project, loaded: Held, golds: Mapping[str, str]) -> list[tuple[str, str] | None]:
+        """Query id and label of each sample that is to be scored; None of the others."""
+        ids = loaded.arrays.query_ids
+        known = sorted(set(ids) & golds.keys())
         chosen = {known[place] for place in np.linspace(0, len(known) - 1, min(MOST_SCORED, len(known))).astype(int)}
-        queries = {q.id: q for q in self.context.queries.get(project.id, Split.DISTILL) if q.id in chosen}
         labels = self.context.samples.labels(project.id)
-        by_case: dict[tuple[str, str], int] = {}
-        verdict = np.full(len(arrays.ids), UNSCORED, dtype=np.int8)
-        for place, (query_id, label) in enumerate(zip(arrays.query_ids, labels, strict=True)):
-            if query_id in queries:
-                case = (query_id, label)
-                if case not in by_case:
-                    gold = golds[query_id]
-                    right = label.strip() == gold.strip() or task.verify(queries[query_id], label, gold)
-                    by_case[case] = RIGHT if right else WRONG
-                verdict[place] = by_case[case]
-        return verdict
+        return [(query_id, label) if query_id in chosen else None for query_id, label in zip(ids, labels, strict=True)]
 
 
 def say_measured(measured: Measured) -> list[str]:

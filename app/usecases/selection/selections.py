@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from app.usecases.selection.behaviour import check_settled, settle_keys
 from app.usecases.selection.held import Held, gather_input
 from app.usecases.selection.presets import Begun, find_preset
 from app.usecases.selection.tallies import count_kept
@@ -63,8 +64,10 @@ class SelectService:
         Raises:
             StateError: if there are no samples.
             ConfigError: if a weight names no factor of the task.
+            MissingPart: if the task runs answers and there is no sandbox here.
         """
         project = self.context.projects.get(project_name)
+        settle_keys(self.context, project, on_event)
         if config.needs_vectors:
             self._embed(project, on_event)
         with self.lock:
@@ -81,6 +84,7 @@ class SelectService:
         project = self.context.projects.get(project_name)
         if plan.selection is None:
             return self.context.selections.latest(project.id)
+        settle_keys(self.context, project, lambda event: None)
         if plan.selection.needs_vectors:
             self._embed(project, lambda event: None)
         with self.lock:
@@ -223,6 +227,7 @@ class SelectService:
         arrays = self.context.samples.arrays(project.id, get_task(project.config.task).factors)
         if not arrays.ids:
             raise _no_samples(project)
+        check_settled(self.context, project)
         if not config.needs_vectors:
             return Held(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
         vectors, embedder = self._find_vectors(project)

@@ -22,6 +22,7 @@ from engine.pipeline import find_next
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.plans.registry import check_plan
 from engine.students import check_student
+from engine.tasks import require_parts
 from engine.train.batches import share_batch
 from engine.values import Event, Job, JobStatus, RunStatus, Split, hash_id
 from storage.runs import Run
@@ -76,9 +77,11 @@ class RunService:
             ConfigError: if the plan names what is not installed, compresses and nobody can, or has batches that can't
                 be shared out here.
             StateError: if the plan evaluates and there are no held-out queries.
+            MissingPart: if the task runs answers and there is no sandbox here.
         """
         project = self.context.projects.get(project_name)
         check_plan(plan)
+        require_parts(project.config.task)
         BACKENDS.get(plan.backend)
         if plan.selection is None:
             self.context.selections.latest(project.id)

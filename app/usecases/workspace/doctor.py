@@ -14,6 +14,7 @@ import psutil
 
 from engine.errors import MissingPart
 from engine.packaged import cache_folder, count_processors, packaged_embedder_folder, packaged_student_file
+from engine.sandbox import available
 
 _PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "sentence-transformers", "duckdb", "gradio")
 _KEYS = ("OPENAI_API_KEY", "MISTRAL_API_KEY", "HF_TOKEN")
@@ -49,6 +50,10 @@ def check_machine(workspace: Path) -> list[Finding]:
             True,
             "ready" if (cache_folder() / "smollm2-135m-instruct").is_dir() else "made at first use",
         ),
+    ]
+    usable = ", ".join(available())
+    findings += [
+        Finding("sandbox", True, usable or "none: tasks of code are refused", "" if usable else "tasks of code")
     ]
     findings += [Finding(name, True, "set" if os.environ.get(name) else "not set") for name in _KEYS]
     return findings

@@ -120,7 +120,9 @@ class _Handlers:
         return self.form.show_groups(settings.values[0])
 
     def choose(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
-        self.services.select.select(project, settings.read())
+        config = settings.read()
+        self.services.select.select(project, config)
+        self.services.calibrate.prepare(project, config)
         return self.numbers(project, settings)
 
     def set_out(self, project: str, preset: str) -> list[Any]:
