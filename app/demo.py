@@ -11,10 +11,11 @@ from app.recipe import SEED, SELECTION, Puzzles, Recipe
 from app.services import Services
 from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
-from engine.errors import NotFound
+from engine.errors import InputError, NotFound
 from engine.puzzles import Puzzle, generate_puzzles
 from engine.study import Grid
 from engine.tasks import DEFAULT_TASK
+from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.values import Event, Query, RunStatus, Split, make_query
 from engine.wording import counted
 from storage.projects import Project
@@ -60,22 +61,36 @@ def prepare_puzzles(
         f"three scripted teachers answer {counted(puzzles.queries, 'query')}, and {puzzles.heldout} held-out ones "
         "for comparison"
     )
-    job = services.label.start(project.name, LabelOrder(splits=(Split.DISTILL, Split.HELDOUT)))
+    scripted = [teacher.spec.name for teacher in SCRIPTED_TEACHERS]
+    job = services.label.start(project.name, LabelOrder(scripted, (Split.DISTILL, Split.HELDOUT)))
     services.jobs.wait(job.id, on_event)
     tell("rationales are embedded and selected")
     return project, services.select.select(project.name, SELECTION, on_event)
 
 
 def prepare_study(services: Services, grid: Grid, tell: Tell, on_event: Callable[[Event], None]) -> None:
-    """Make the project of a study that brings its own puzzles, unless it is there and selected from already."""
+    """Make the project of a study that brings its own puzzles, unless it is there and selected from already.
+
+    Raises:
+        InputError: if there is such a project, of other queries, from which nothing is selected.
+    """
     if grid.puzzles is None:
         return
+    puzzles = Puzzles(grid.project, grid.puzzles.queries, grid.puzzles.heldout)
     try:
-        if services.select.is_selected(services.projects.get(grid.project).id):
-            return
+        project = services.projects.get(grid.project)
     except NotFound:
         tell(f"the project {grid.project} is made")
-    prepare_puzzles(services, Puzzles(grid.project, grid.puzzles.queries, grid.puzzles.heldout), tell, on_event)
+    else:
+        if services.select.is_selected(project.id):
+            return
+        drawn = {_query(puzzle, Split.DISTILL).id for half in make_puzzles(puzzles) for puzzle in half}
+        if any(query.id not in drawn for query in services.data.queries_of(project.id)):
+            raise InputError(
+                f"the project {grid.project} is there, has other queries than the study's puzzles, and nothing is "
+                "selected of them. Select first, or give the study's project another name; nothing was changed."
+            )
+    prepare_puzzles(services, puzzles, tell, on_event)
 
 
 def open_project(services: Services, puzzles: Puzzles) -> Project:

@@ -159,9 +159,24 @@ class Record:
             names = ("study", "arm", "settings", "system", "status", "message")
             texts = [str(data[name]) for name in names]
             study, arm, settings, system, status, message = texts
+            _check_facts(data["facts"])
             return cls(study, arm, int(data["seed"]), settings, system, status, message, answers, dict(data["facts"]))
         except (LookupError, TypeError, ValueError) as error:
             raise InputError("this is no record of a study") from error
+
+
+def _check_facts(facts: Mapping[str, Any]) -> None:
+    """Refuse facts that a table or a plot could not read.
+
+    Raises:
+        LookupError, TypeError, ValueError: what is wrong with them.
+    """
+    for scored in dict(facts.get("systems") or {}).values():
+        if not (0 <= int(scored["right"]) <= int(scored["n"]) and int(scored["n"]) > 0 <= float(scored["tokens"])):
+            raise ValueError("that is no score")
+    for curve in dict(facts.get("curves") or {}).values():
+        for update, loss in curve:
+            int(update), float(loss)
 
 
 def read_grid(data: Mapping[str, Any]) -> Grid:

@@ -84,12 +84,17 @@ def summarise_study(grid: Grid, records: Sequence[Record], draws: int = DRAWS, s
     normal quantile. With one seed an interval is over queries alone.
 
     Raises:
-        InputError: if records of one arm and seed contradict each other, or share no query.
+        InputError: if records of one arm and seed contradict each other, those of an arm are of different selections,
+            all were not scored by the same labels, or they share no query.
     """
     cells = _collect(grid, records)
     scored_by = {str(record.facts.get("scored_by")) for record in cells.values() if record.status == FINISHED}
     if len(scored_by) > 1:
         raise InputError("the records were scored against different labels; score them all by the same ones")
+    for arm in grid.arms:
+        of_arm = [record for (name, _), record in cells.items() if name == arm.name and record.status == FINISHED]
+        if len({record.facts.get("selected") for record in of_arm}) > 1:
+            raise InputError(f"the records of {arm.name} are of students trained on different selections of samples")
     missing = tuple(_say_missing(grid, cells))
     done = {
         arm.name: [r for s in grid.seeds if (r := cells.get((arm.name, s))) and r.status == FINISHED]

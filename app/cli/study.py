@@ -20,7 +20,7 @@ def study(
     ] = None,
     table: Annotated[bool, typer.Option("--table", help="Start nothing: the table of the records there are.")] = False,
     quote: Annotated[
-        bool, typer.Option("--quote", help="Start nothing: measure each arm for a moment, and say what all would take.")
+        bool, typer.Option("--quote", help="Train nothing: measure each arm for a moment, and say what all would take.")
     ] = False,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,

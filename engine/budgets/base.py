@@ -59,15 +59,20 @@ def split_amount(amount: int, shares: Sequence[float]) -> list[int]:
     return parts
 
 
-def own_stages(plan: Plan) -> list[Train]:
-    """The train steps whose length is their own, not that of others.
+def list_stages(plan: Plan) -> list[Train]:
+    """The train steps of a plan that makes one student, each going on from the one before.
 
     Raises:
-        ConfigError: if the plan trains nothing.
+        ConfigError: if the plan trains nothing, or several students, of which a budget would be for all together.
     """
-    stages = [step for step in plan.trained if not step.equal_updates_to]
+    stages = plan.trained
     if not stages:
         raise ConfigError(f"the plan {plan.name} trains nothing, so no budget fits it")
+    starts = [None, *(step.name for step in stages)]
+    if any(step.equal_updates_to or step.start != start for step, start in zip(stages, starts, strict=False)):
+        raise ConfigError(
+            f"the plan {plan.name} trains several students, and a budget is for one: make an arm of each of their plans"
+        )
     return stages
 
 

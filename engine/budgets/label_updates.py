@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from engine.budgets.base import BUDGETS, BudgetKind, Sizes, own_stages, replace_settings
+from engine.budgets.base import BUDGETS, BudgetKind, Sizes, list_stages, replace_settings
 from engine.plans import Plan
 
 
 def apply(plan: Plan, amount: int, sizes: Sizes) -> Plan:
     """The plan whose last stage makes so many updates; the others are as they were ordered."""
-    last = own_stages(plan)[-1]
+    last = list_stages(plan)[-1]
     return replace_settings(plan, {last.name: last.train.model_copy(update={"updates": amount, "tokens": None})})
 
 

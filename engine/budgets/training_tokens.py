@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from engine.budgets.base import BUDGETS, BudgetKind, Sizes, count_planned, own_stages, replace_settings, split_amount
+from engine.budgets.base import BUDGETS, BudgetKind, Sizes, count_planned, list_stages, replace_settings, split_amount
 from engine.plans import Plan
 
 
 def apply(plan: Plan, amount: int, sizes: Sizes) -> Plan:
     """The plan whose stages read so many tokens together, in the proportion in which they would read by themselves."""
-    stages = own_stages(plan)
+    stages = list_stages(plan)
     shares = [count_planned(step, sizes[step.name]) * sizes[step.name].characters for step in stages]
     parts = split_amount(amount, shares)
     settings = {

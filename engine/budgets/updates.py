@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from engine.budgets.base import BUDGETS, BudgetKind, Sizes, count_planned, own_stages, replace_settings, split_amount
+from engine.budgets.base import BUDGETS, BudgetKind, Sizes, count_planned, list_stages, replace_settings, split_amount
 from engine.plans import Plan
 
 
 def apply(plan: Plan, amount: int, sizes: Sizes) -> Plan:
     """The plan whose stages make so many updates together, in the proportion in which they would by themselves."""
-    stages = own_stages(plan)
+    stages = list_stages(plan)
     parts = split_amount(amount, [count_planned(step, sizes[step.name]) / step.train.batch_size for step in stages])
     settings = {
         step.name: step.train.model_copy(update={"updates": part, "tokens": None})

@@ -68,7 +68,8 @@ def run(job: ScoreJob, context: JobContext) -> bool:
                 file.write(f"{json.dumps([place, *verdict])}\n")
             for place, one in asked.items():
                 label, correct = done[place]
-                agrees = find_agreement(task, one.query, label, one.teachers)
+                # what code does is known of teachers' labels alone, so nothing can be said of agreeing with them
+                agrees = {} if isinstance(task, RunsLabels) else find_agreement(task, one.query, label, one.teachers)
                 scored = replace(one.item, kind=one.query.kind, label=label, correct=correct, agrees=agrees)
                 items.setdefault(one.step, []).append(scored)
             if first % _TOLD_EVERY == 0:

@@ -26,7 +26,7 @@ def send_settings(config: SelectionConfig | None = None, **changed: Any) -> list
     names = ["rules", *(name for parts in form.fields.values() for name in parts), *form.weights, "temperature"]
     shown = form.show(Project("p", ProjectConfig(name="p", task="custom")), settings)
     values = {
-        name: part.value if isinstance(value, dict) else value
+        name: value.value if isinstance(value, gr.Slider) else part.value if isinstance(value, dict) else value
         for name, part, value in zip(names, form.inputs, shown, strict=False)
     }
     assert changed.keys() <= values.keys()

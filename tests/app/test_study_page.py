@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.demo import prepare_study
 from app.services import Services, open_services
 from app.usecases.training.study_files import read_grid_file
 from app.web.forms import Entered
 from app.web.pages.study import _Handlers, _read_form
+from engine.config import ProjectConfig
 from engine.errors import ConfigError, InputError, StateError
-from engine.study import read_grid
+from engine.selection.settings import NONE
+from engine.study import PuzzleSet, read_grid
 from engine.values import JobStatus, Split, make_query
 from tests.fakes.student_worker import StudentBackend
 
@@ -77,6 +81,18 @@ def test_a_study_is_quoted_started_and_shown(services: Services, tmp_path: Path)
     assert "standard-kd, seed 2: not run yet" in shown[5] and shown[6].interactive
     assert "1 record taken in" in do.take_in("p", "mine", [str(tmp_path / "standard-kd-2.json")])
     assert "not run yet" not in do.show("p", "mine")[5]
+    older = json.loads((tmp_path / "standard-kd-2.json").read_text("utf-8")) | {"settings": "of before"}
+    (folder / "standard-kd-2.json").write_text(json.dumps(older), "utf-8")
+    assert "standard-kd, seed 2: not run yet" in do.show("p", "mine")[5], "a record of an older grid counts for nothing"
+    assert "1 record taken in" in do.take_in("p", "mine", [str(tmp_path / "standard-kd-2.json")]), "and is replaced"
+    (tmp_path / "older.json").write_text(json.dumps(older), "utf-8")
+    with pytest.raises(InputError, match="settings that 'mine' does not have"):
+        do.take_in("p", "mine", [str(tmp_path / "older.json")])
+    broken = json.loads((tmp_path / "standard-kd-2.json").read_text("utf-8"))
+    broken["facts"]["systems"]["vanilla"]["n"] = 0
+    (tmp_path / "broken.json").write_text(json.dumps(broken), "utf-8")
+    with pytest.raises(InputError, match=r"broken\.json is no record"):
+        do.take_in("p", "mine", [str(tmp_path / "broken.json")])
     other = json.loads((tmp_path / "standard-kd-2.json").read_text("utf-8")) | {"study": "yours"}
     (tmp_path / "other.json").write_text(json.dumps(other), "utf-8")
     with pytest.raises(InputError, match="Nothing was taken"):
@@ -111,7 +127,39 @@ def test_what_is_entered_wrongly_is_said_by_its_field(services: Services) -> Non
     ):
         with pytest.raises(error, match=message):
             _read_form("p", {**ENTERED, **changes})
+    both = {"plans": ["twt+standard-kd", "twt"], "first": "twt+standard-kd", "second": "twt"}
+    with pytest.raises(ConfigError, match="several students"):
+        _Handlers(services).start("p", entered(**both))
+    assert services.study.grids("p") == [], "what can't be is kept nowhere"
+    assert _read_form("p", {**ENTERED, **both, "budget": ""}).contrast == ("twt-and-standard-kd", "twt")
     assert _Handlers(services).pairs("p", ["twt", "mixed"], "standard-kd", "twt")[0].value == "twt"
+
+
+def test_a_study_goes_with_its_project_and_stays_out_of_others(services: Services, tmp_path: Path) -> None:
+    grid = _read_form("p", {**ENTERED, "seeds": "1", "plans": ["standard-kd", "mixed"], "first": "mixed"})
+    services.study.run(grid, services.study.folder(grid))
+    services.select.select("p", NONE.config)
+    assert len(services.context.runs.all()) == 2
+    services.study.run(grid, services.study.folder(grid))
+    assert len(services.context.runs.all()) == 4, "another selection is trained on, its records are of that"
+    copy = services.carry.duplicate("p", "q")
+    services.select.select("q", NONE.config)
+    with pytest.raises(StateError, match="another project has a study mine"):
+        services.study.run(grid.model_copy(update={"project": copy.name}), services.study.folder(grid))
+    services.keep.back_up(tmp_path / "all.zip")
+    assert any(name.startswith("studies/mine/") for name in zipfile.ZipFile(tmp_path / "all.zip").namelist())
+    services.keep.purge("p", "p")
+    assert not services.study.folder(grid).exists()
+
+
+def test_puzzles_are_not_put_into_a_project_of_other_queries(services: Services) -> None:
+    puzzles = PuzzleSet(queries=6, heldout=6)
+    grid = _read_form("p", ENTERED).model_copy(update={"project": "mine", "puzzles": puzzles})
+    project = services.data.create_project(ProjectConfig(name="mine", task="custom", embedder="packaged"))
+    services.data.add_queries(project.id, [make_query("What is 2 and 2?")], {})
+    with pytest.raises(InputError, match="has other queries than the study's puzzles"):
+        prepare_study(services, grid, lambda text: None, lambda event: None)
+    assert len(services.data.queries_of(project.id)) == 1
 
 
 def test_a_grid_of_a_file_is_started_on_the_project_of_the_page(services: Services, tmp_path: Path) -> None:

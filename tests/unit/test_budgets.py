@@ -13,8 +13,8 @@ from engine.datasets.encode import count_updates, order_rows
 from engine.datasets.rows import Example
 from engine.errors import ConfigError
 from engine.pipeline import Material, Pipeline, measure_stages
-from engine.plans import Plan, Train
-from engine.plans.standard_kd import with_standard_kd
+from engine.plans import PLANS, Plan, Train, make_plan
+from engine.plans.order import PlanOrder
 from engine.plans.twt import twt_plan
 from engine.study import read_grid
 from engine.tasks import get_task
@@ -46,11 +46,19 @@ def test_updates_are_shared_over_all_stages_or_given_to_the_last() -> None:
     assert last == {"stage1": None, "stage2": None, "stage3": 77}
 
 
-def test_a_stage_that_takes_as_many_updates_as_others_stays_so() -> None:
-    sizes = {**SIZES, "standard-kd": SIZES["stage3"], "standard-kd-equal-updates": SIZES["stage3"]}
-    plan = BUDGETS.get("training-tokens").apply(with_standard_kd(PLAN), 30_000, sizes)
-    assert settings(plan)["standard-kd-equal-updates"].tokens is None
-    assert sum(train.tokens or 0 for train in settings(plan).values()) == 30_000
+@pytest.mark.parametrize("name", PLANS)
+def test_every_plan_of_one_student_takes_just_the_budget_and_others_are_refused(name: str) -> None:
+    plan = make_plan(PlanOrder(plan=name, preset="small-student"))
+    sizes = {step.name: RowSize(100, 300.0) for step in plan.trained}
+    several = any(step.equal_updates_to for step in plan.trained)
+    for kind, field in (("training-tokens", "tokens"), ("updates", "updates")):
+        apply = BUDGETS.get(kind).apply
+        if several:
+            with pytest.raises(ConfigError, match="several students"):
+                apply(plan, 30_000, sizes)
+            continue
+        spent = [getattr(train, field) for train in settings(apply(plan, 30_000, sizes)).values()]
+        assert sum(spent) == 30_000 and len(spent) == len(plan.trained)
 
 
 def test_a_budget_that_is_too_small_or_unknown_is_refused() -> None:

@@ -111,6 +111,9 @@ def test_records_of_other_settings_or_other_labels_are_not_mixed_in() -> None:
     ]
     with pytest.raises(InputError, match="different labels"):
         summarise_study(GRID, mixed)
+    selected = [make_record("a", seed, [True], facts={"selected": str(seed)}) for seed in (1, 2)]
+    with pytest.raises(InputError, match="records of a are of students trained on different selections"):
+        summarise_study(GRID, selected)
 
 
 def test_fewer_than_three_seeds_tell_no_p_and_equal_arms_are_rarely_told_apart() -> None:

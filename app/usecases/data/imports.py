@@ -200,6 +200,10 @@ class DataService:
             broke_off=broke_off,
         )
 
+    def queries_of(self, project_id: str) -> list[Query]:
+        """All queries of a project, in their order."""
+        return self.context.queries.get(project_id)
+
     def add_queries(self, project_id: str, queries: list[Query], golds: Mapping[str, str]) -> int:
         """Store queries and gold labels in blocks; returns how many were new."""
         added = 0

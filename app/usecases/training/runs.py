@@ -12,7 +12,7 @@ from pathlib import Path
 from app.usecases.compression.compressions import AGAIN, CompressService
 from app.usecases.evaluation.scores import SCORE, submit_score
 from app.usecases.selection.selections import SelectService
-from app.usecases.training.materials import StageBuilder
+from app.usecases.training.materials import TEACHERS, StageBuilder
 from app.usecases.training.sharing import take_over
 from app.usecases.workspace.context import POLL_S, Context
 from engine.errors import StateError, TacitError, WorkerFailed
@@ -124,7 +124,8 @@ class RunService:
 
         def fill(job: Job) -> StudentJob:
             built = [builder.build(step, job.path) for step in steps if isinstance(step, (Train, Answer, Evaluate))]
-            if any(step in run.plan.evaluated[:1] for step in steps):
+            first = any(step in run.plan.evaluated[:1] for step in steps)
+            if first or not self.context.runs.answers(run.id, TEACHERS):
                 teachers = builder.build_teachers(job.path)
                 built += [teachers] if teachers else []
             for step in steps:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from app.usecases.training.materials import TEACHERS, StageBuilder
+from app.usecases.training.materials import StageBuilder
 from app.usecases.workspace.context import Context
-from engine.errors import StateError
+from engine.errors import StateError, TacitError
 from engine.plans import Answer, AnyStep, Evaluate, Train
 from engine.values import JobStatus
 from storage.runs import Run, StepOf
@@ -32,12 +32,20 @@ def take_over(context: Context, run: Run) -> list[str]:
             break
         equals_others = isinstance(step, Train) and step.equal_updates_to
         source = None if equals_others else context.runs.find_step(run.project_id, step.kind, fingerprint)
-        if source is not None and _copy(context, run, step, source):
-            result = {TAKEN_FROM: source.run_id, **source.result}
-            context.runs.set_step(
-                run.id, step.name, status=JobStatus.FINISHED.value, fingerprint=fingerprint, result=result
-            )
-            taken.append(step.name)
+        if source is None:
+            continue
+        try:
+            if not _copy(context, run, step, source):
+                continue
+        except (TacitError, OSError):  # what can't be copied is done
+            shutil.rmtree(Path(run.folder) / step.name, ignore_errors=True)
+            context.runs.reset_steps(run.id, [step.name])
+            continue
+        result = {TAKEN_FROM: source.run_id, **source.result}
+        context.runs.set_step(
+            run.id, step.name, status=JobStatus.FINISHED.value, fingerprint=fingerprint, result=result
+        )
+        taken.append(step.name)
     return taken
 
 
@@ -51,8 +59,9 @@ def _copy(context: Context, run: Run, step: AnyStep, source: StepOf) -> bool:
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(adapter, part)
         part.rename(target)
+    answers = context.runs.answers(source.run_id, source.name) if isinstance(step, Evaluate) else []
+    if answers and all(item.log_prob is None for item in answers):
+        return False  # of a program that kept none: written again, its confidence is known
     system = step.system if isinstance(step, Evaluate) else None
     context.runs.copy_step((source.run_id, source.name), (run.id, step.name), system)
-    if step in run.plan.evaluated[:1]:
-        context.runs.copy_step((source.run_id, TEACHERS), (run.id, TEACHERS))
     return True

@@ -6,8 +6,9 @@ import asyncio
 import platform
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,15 @@ from app.usecases.training.materials import StageBuilder
 from app.usecases.training.plans import PlanService, plan_notes
 from app.usecases.training.runs import RunService
 from app.usecases.training.sharing import TAKEN_FROM
-from app.usecases.training.study_files import GRID, keep_grid, list_grids, read_record, read_records, take_in_records
+from app.usecases.training.study_files import (
+    GRID,
+    STUDIES,
+    keep_grid,
+    list_grids,
+    read_record,
+    read_records,
+    take_in_records,
+)
 from app.usecases.workspace.context import Context
 from engine.budgets import BUDGETS
 from engine.config import read_config
@@ -29,14 +38,12 @@ from engine.errors import InputError, NotFound, StateError, TacitError
 from engine.jobs.events import EventLog
 from engine.lines import write_atomically
 from engine.pipeline import measure_stages
-from engine.plans import Evaluate, Plan, make_plan
+from engine.plans import Evaluate, Plan
 from engine.study import FINISHED, Cell, Grid, Record, list_cells
 from engine.study_table import StudyResult, summarise_study
 from engine.values import LOCAL, Event, Job, RunStatus, Split
 from storage.runs import Run
 
-FOLDER = "studies"
-"""In the workspace: a folder a study."""
 _MOST_POINTS = 50
 _PACKAGES = ("tacit-studio", "torch", "transformers", "peft", "trl")
 
@@ -56,11 +63,11 @@ class StudyService:
 
     def folder(self, grid: Grid) -> Path:
         """Where a study's records lie, if nothing else is said."""
-        return self.context.workspace / FOLDER / grid.name
+        return self.context.workspace / STUDIES / grid.name
 
     def grids(self, project_name: str) -> list[Grid]:
         """The studies of a project that the workspace keeps, the last changed first."""
-        return [grid for grid in list_grids(self.context.workspace / FOLDER) if grid.project == project_name]
+        return [grid for grid in list_grids(self.context.workspace / STUDIES) if grid.project == project_name]
 
     def find(self, project_name: str, name: str) -> Grid:
         """A study of a project.
@@ -100,12 +107,20 @@ class StudyService:
         with self.lock:
             if self.running_job(grid) is not None:
                 raise StateError(f"the study {grid.name} is running already")
-            file = self.folder(grid) / GRID
-            if file.is_file() and grid.name not in {other.name for other in self.grids(grid.project)}:
-                raise StateError(f"another project has a study {grid.name}; give this one another name")
             self.check(grid)
-            keep_grid(self.folder(grid), grid)
+            self._keep(grid)
             return self.context.submit(project.id, STUDY, {"study": grid.name, "grid": grid.model_dump(mode="json")})
+
+    def _keep(self, grid: Grid) -> None:
+        """Keep a grid in the workspace.
+
+        Raises:
+            StateError: if another project has a study of that name.
+        """
+        file = self.folder(grid) / GRID
+        if file.is_file() and grid.name not in {other.name for other in self.grids(grid.project)}:
+            raise StateError(f"another project has a study {grid.name}; give this one another name")
+        keep_grid(self.folder(grid), grid)
 
     def running_job(self, grid: Grid) -> Job | None:
         """The job that runs a study now."""
@@ -132,17 +147,24 @@ class StudyService:
                 raise _Closed
             return stop()
 
-        with suppress(_Closed):
-            await asyncio.to_thread(self.run, grid, self.folder(grid), tell, lambda event: None, is_stopped)
+        thread = ThreadPoolExecutor(1, "study")  # hours of waiting, for which the loop's own threads are too few
+        work = partial(self.run, grid, self.folder(grid), tell, lambda event: None, is_stopped)
+        try:
+            await asyncio.get_running_loop().run_in_executor(thread, work)
+        except _Closed:
+            return
+        finally:
+            thread.shutdown(wait=False)
 
     def check(self, grid: Grid) -> None:
-        """Whether every arm can be made, and scores the student that counts: said before anything is trained.
+        """Whether every arm can be made, within the budget, and scores the student that counts.
 
         Raises:
             ConfigError, InputError: what of an arm can't be.
+            NotFound: if there is no such project, or nothing was selected yet.
         """
         for cell in list_cells(grid)[: len(grid.arms)]:
-            find_counted(make_plan(cell.order), cell.arm.system)
+            find_counted(self.make_plan(grid.project, cell), cell.arm.system)
 
     def run(
         self,
@@ -165,11 +187,12 @@ class StudyService:
         cells = list_cells(grid)
         self.check(grid)
         if folder == self.folder(grid):
-            keep_grid(folder, grid)
+            self._keep(grid)
         scored_by = hash_labels(self.context, project.id)
+        selected = {cell.arm.name: self._hash_selected(grid.project, cell) for cell in cells[: len(grid.arms)]}
         for number, cell in enumerate(cells, 1):
             file = folder / f"{cell.name}.json"
-            if file.is_file() and _holds(read_record(file), cell, scored_by):
+            if file.is_file() and _holds(read_record(file), cell, scored_by, selected[cell.arm.name]):
                 continue
             tell(f"{number} of {len(cells)}: {cell.arm.name}, seed {cell.seed}")
             record = self._do(grid, cell, project.id, tell, on_event, stop)
@@ -192,13 +215,14 @@ class StudyService:
             plan = self.make_plan(grid.project, cell)
             for note in plan_notes(plan):
                 tell(note)
-            run = self._find(project_id, grid.project, plan)
-            if run is None:
-                run = self.running.start(grid.project, plan, share=True)
-            elif run.status is RunStatus.FINISHED:
-                run = self._renew(run, cell)
-            elif run.status is RunStatus.STOPPED:
-                run = self.running.resume(run.id)
+            with self.lock:  # two studies with a common arm do it once
+                run = self._find(project_id, grid.project, plan)
+                if run is None:
+                    run = self.running.start(grid.project, plan, share=True)
+                elif run.status is RunStatus.FINISHED:
+                    run = self._renew(run, cell)
+                elif run.status is RunStatus.STOPPED:
+                    run = self.running.resume(run.id)
             run = self.running.wait(run.id, on_event, stop)
             if run.status is not RunStatus.FINISHED:
                 return _record(grid, cell, run.status.value, run.message)
@@ -221,6 +245,11 @@ class StudyService:
         pretended = Run("", project.id, selection.id, plan, "", RunStatus.WAITING, "")
         pipeline = StageBuilder(self.context, pretended).pipeline
         return BUDGETS.get(cell.budget.kind).apply(plan, cell.budget.amount, measure_stages(pipeline))
+
+    def _hash_selected(self, project_name: str, cell: Cell) -> str:
+        """Hash of the samples that a cell trains on, the same on any machine."""
+        plan = self.planning.make(project_name, cell.order)
+        return self.running.selecting.select_for(project_name, plan).fingerprint
 
     def _renew(self, run: Run, cell: Cell) -> Run:
         """A finished run that answers to what the project holds now: its stale steps, queries and labels."""
@@ -259,7 +288,7 @@ class StudyService:
             "scored_by": hash_labels(self.context, run.project_id),
             "run": run.id,
             "plan": _public(run.plan),
-            "selection": run.plan.selection.fingerprint if run.plan.selection else run.selection_id,
+            "selected": self.context.selections.get(run.selection_id).fingerprint,
             "fingerprints": {state.name: state.fingerprint for state in states},
             "shared": {s.name: s.result[TAKEN_FROM] for s in states if TAKEN_FROM in s.result},
             "systems": self._sum_up_systems(run),
@@ -292,10 +321,10 @@ class StudyService:
         ]
 
 
-def _holds(record: Record, cell: Cell, scored_by: str) -> bool:
-    """Whether a record is what a cell asks for now: finished, of these settings, scored against these labels."""
+def _holds(record: Record, cell: Cell, scored_by: str, selected: str) -> bool:
+    """Whether a record is what a cell asks for now: finished, of these settings, these samples and these labels."""
     of_now = record.settings == cell.settings and record.facts.get("scored_by") == scored_by
-    return record.status == FINISHED and of_now
+    return record.status == FINISHED and of_now and record.facts.get("selected") == selected
 
 
 def _neutral(plan: Plan) -> str:

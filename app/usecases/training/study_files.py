@@ -10,8 +10,10 @@ from pathlib import Path
 from engine.config import read_config
 from engine.errors import InputError, TacitError
 from engine.lines import write_atomically
-from engine.study import FINISHED, Grid, Record, read_grid
+from engine.study import FINISHED, Grid, Record, list_cells, read_grid
 
+STUDIES = "studies"
+"""In the workspace: a folder a study."""
 GRID = "grid.json"
 """Beside a study's records in the workspace: what it compares."""
 _MOST_BYTES = 50_000_000
@@ -76,27 +78,28 @@ def read_records(folder: Path) -> list[Record]:
 def take_in_records(folder: Path, grid: Grid, files: Sequence[Path]) -> int:
     """Put records of another machine into a study's folder, all or none; how many are new.
 
-    A record that is there already and finished stays.
+    A record that is there already, finished and of the grid's settings, stays.
 
     Raises:
-        InputError: if a file is no record, too large, or of another study or arm.
+        InputError: if a file is no record, too large, or not of this grid.
     """
-    records = []
+    records, asked = [], {(cell.arm.name, cell.seed): cell.settings for cell in list_cells(grid)}
     for file in files:
         if file.stat().st_size > _MOST_BYTES:
             raise InputError(f"{file.name} has more than {_MOST_BYTES:,} bytes; a record has fewer. Nothing was taken.")
         record = read_record(file)
-        if record.study != grid.name or record.arm not in {arm.name for arm in grid.arms}:
+        if record.study != grid.name or record.settings != asked.get((record.arm, record.seed)):
             raise InputError(
-                f"{file.name} is of the study {record.study!r}, arm {record.arm!r}, which {grid.name!r} does not have. "
-                "Nothing was taken."
+                f"{file.name} is of the study {record.study!r}, arm {record.arm!r}, seed {record.seed}, with "
+                f"settings that {grid.name!r} does not have. Nothing was taken."
             )
         records.append(record)
     folder.mkdir(parents=True, exist_ok=True)
     new = 0
     for record in records:
         file = folder / f"{record.arm}-{record.seed}.json"
-        if not (file.is_file() and read_record(file).status == FINISHED):
+        there = read_record(file) if file.is_file() else None
+        if there is None or there.status != FINISHED or there.settings != record.settings:
             write_atomically(file, record.to_dict())
             new += 1
     return new

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.usecases.training.study_files import STUDIES, list_grids
 from app.usecases.workspace.context import Context
 from engine.errors import InputError, NotFound, StateError, say_error
 from engine.values import Job
 
 _STORE = "tacit.duckdb"
-_FOLDERS = ("recordings", "runs", "jobs", "exports")
+_FOLDERS = ("recordings", "runs", "jobs", "exports", STUDIES)
 """What a workspace holds besides its store."""
 JOBS = 50
 _JUST_WRITTEN_S = 600
@@ -80,6 +81,9 @@ class KeepService:
         for folder in folders:
             if folder.resolve().parent in roots:
                 folder.unlink(missing_ok=True) if folder.is_file() else shutil.rmtree(folder, ignore_errors=True)
+        for grid in list_grids(self.context.workspace / STUDIES):
+            if grid.project == project.name:
+                shutil.rmtree(self.context.workspace / STUDIES / grid.name, ignore_errors=True)
         self._sweep_recordings()
 
     def _sweep_recordings(self) -> None:

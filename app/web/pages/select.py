@@ -22,11 +22,12 @@ from engine.selection.settings import PRESETS, SelectionConfig
 from storage.projects import Project
 
 _REBALANCE = """(...w) => {
-  const mine = Math.min(1, Math.max(0, w[%d])), rest = w.reduce((sum, x, i) => i === %d ? sum : sum + x, 0);
-  const share = (x) => rest > 0 ? x * (1 - mine) / rest : (1 - mine) / (w.length - 1);
+  const rest = w.reduce((sum, x, i) => i === %d ? sum : sum + x, 0);
+  const mine = rest > 0 ? Math.min(1, Math.max(0, w[%d])) : 1;
+  const share = (x) => rest > 0 ? x * (1 - mine) / rest : 0;
   return w.map((x, i) => i === %d ? mine : Math.round(share(x) * 1000) / 1000);
 }"""
-"""The other weights share what one weight leaves of 1, in the browser."""
+"""The other weights share what one weight leaves of 1, in the browser; one that stands alone stays 1."""
 
 
 def build(frame: Frame) -> None:

@@ -102,7 +102,10 @@ class SelectionForm:
         return read_config(SelectionConfig, {"weights": weighed, "temperature": temperature, "rules": rules})
 
     def show(self, project: Project, config: SelectionConfig) -> list[Any]:
-        """What `outputs` show of settings; weights sum to 1. Rules that are not chosen keep what they show."""
+        """What `outputs` show of settings; weights sum to 1. Rules that are not chosen keep what they show.
+
+        Factors that teachers report for other tasks alone are hidden.
+        """
         weights = config.weights or dict.fromkeys(TASKS.get(project.config.task).factors, 1.0)
         whole = sum(weights.values())
         chosen = {rule.kind: rule for rule in config.rules}
@@ -111,7 +114,11 @@ class SelectionForm:
             for kind, parts in self.fields.items()
             for name in parts
         ]
-        shares = [round(weights.get(name, 0.0) / whole, 3) for name in self.weights]
+        own = {*TASKS.get(project.config.task).factors, *FACTORS.names(), *weights}
+        shares = [
+            round(weights.get(name, 0.0) / whole, 3) if name in own else gr.Slider(value=0.0, visible=False)
+            for name in self.weights
+        ]
         return [list(chosen), *fields, *shares, config.temperature, *self.show_groups(list(chosen))]
 
     def show_groups(self, chosen: Sequence[str] | None) -> list[Any]:
@@ -131,14 +138,13 @@ def lay_rules() -> tuple[gr.Dropdown, dict[str, dict[str, Any]], dict[str, Any]]
     kinds = sorted(RULES.names(), key=lambda kind: RULES.get(kind).stage)
     titles = [(RULES.get(kind).title, kind) for kind in kinds]
     begun = [rule.kind for rule in SelectionConfig().rules]
-    notes = " ".join(RULES.get(kind).help for kind in kinds)
-    rules = gr.Dropdown(
-        titles, value=begun, multiselect=True, label="Rules, in their order (none: keep all)", info=notes
-    )
+    label = "Rules, in their order (none: keep all)"
+    rules = gr.Dropdown(titles, value=begun, multiselect=True, label=label)
     fields, groups = {}, {}
     for kind in kinds:
         rule = RULES.get(kind)
         with gr.Column(visible=kind in begun) as groups[kind]:
+            gr.Markdown(f"**{rule.title}**: {rule.help}", elem_classes="help")
             fields[kind] = {
                 name: lay_field(name, field, rule.choices.get(name))
                 for name, field in rule.model_fields.items()

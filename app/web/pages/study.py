@@ -115,13 +115,20 @@ def _read_form(project: str, named: dict[str, Any]) -> Grid:
         {"stages": named["stages"].strip()} if (named["stages"] or "").strip() else {}
     )
     table: dict[str, Any] = {"name": named["name"].strip(), "project": project, "seeds": [int(part) for part in seeds]}
-    table |= {"order": order, "contrast": [named["first"] or "", named["second"] or ""]}
+    table |= {"order": order, "contrast": [_name_arm(named["first"] or ""), _name_arm(named["second"] or "")]}
     if named["budget"]:
         amount = (named["amount"] or "").replace(",", "").strip()
         if not amount.isdecimal():
             raise InputError("How much: give a whole number, as 192000.")
         table["budget"] = {"kind": named["budget"], "amount": int(amount)}
-    return read_grid({"study": table, "arms": [{"name": plan, "plan": plan} for plan in named["plans"] or ()]})
+    return read_grid(
+        {"study": table, "arms": [{"name": _name_arm(plan), "plan": plan} for plan in named["plans"] or ()]}
+    )
+
+
+def _name_arm(plan: str) -> str:
+    """The arm of a plan: a record's file is named so."""
+    return plan.replace("+", "-and-")
 
 
 @dataclass(frozen=True)
