@@ -206,8 +206,8 @@ def _pick_cells(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[s
 
 def _hold_out(query: Query, share: float) -> Query:
     """The query in its split, by hash; a paraphrase is where its original question is."""
-    held = int(hash_id("heldout", query.family)[:8], 16) < share * 2**32
-    return replace(query, split=Split.HELDOUT) if held else query
+    is_heldout = int(hash_id("heldout", query.family)[:8], 16) < share * 2**32
+    return replace(query, split=Split.HELDOUT) if is_heldout else query
 
 
 @dataclass

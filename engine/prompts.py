@@ -54,7 +54,7 @@ class Prompt:
         system, _, user = self.text.partition("\n=====\n")
 
         def fill(part: str) -> str:
-            return _VARIABLE.sub(lambda found: values[found[1]], part).strip()
+            return _VARIABLE.sub(lambda match: values[match[1]], part).strip()
 
         return fill(system), fill(user)
 

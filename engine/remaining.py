@@ -27,14 +27,14 @@ class Left:
 class Sizes:
     """Of a run's material: rows and characters a row by dataset, characters of an answer by what was taught, queries.
 
-    asked: those that the student answers with its own rationales. held: those it is scored on.
+    asked: those that the student answers with its own rationales. heldout: those it is scored on.
     """
 
     rows: Mapping[str, int]
     characters: Mapping[str, float]
     written: Mapping[str, float]
     asked: int
-    held: int
+    heldout: int
     prompt: float
 
 
@@ -115,7 +115,7 @@ def _count_updates(plan: Plan, step: Train, sizes: Sizes, done: Done) -> int:
 
 def _write(plan: Plan, step: Answer | Evaluate, sizes: Sizes, done: Done) -> float | None:
     """Seconds of a whole step of writing: at its own pace, else at that of the others by what is to be written."""
-    prompts = sizes.asked if isinstance(step, Answer) else sizes.held
+    prompts = sizes.asked if isinstance(step, Answer) else sizes.heldout
     if step.name in done.latencies:
         return done.latencies[step.name] * prompts
     seen = [
@@ -131,7 +131,7 @@ def _write(plan: Plan, step: Answer | Evaluate, sizes: Sizes, done: Done) -> flo
 
 
 def _prompt_units(plan: Plan, step: Answer | Evaluate, sizes: Sizes) -> float:
-    return _answer_units(plan, step, sizes) * (sizes.asked if isinstance(step, Answer) else sizes.held)
+    return _answer_units(plan, step, sizes) * (sizes.asked if isinstance(step, Answer) else sizes.heldout)
 
 
 def _answer_units(plan: Plan, step: Answer | Evaluate, sizes: Sizes) -> float:
@@ -150,5 +150,5 @@ def _share_left(plan: Plan, step: Train | Answer | Evaluate, sizes: Sizes, done:
     if isinstance(step, Train):
         made, of = done.updates.get(step.name, 0), _count_updates(plan, step, sizes, done)
     else:
-        made, of = done.answers.get(step.name, 0), sizes.asked if isinstance(step, Answer) else sizes.held
+        made, of = done.answers.get(step.name, 0), sizes.asked if isinstance(step, Answer) else sizes.heldout
     return 1 - min(made, of) / of if of else 0.0

@@ -66,13 +66,13 @@ class Evidence:
             "WHERE s.project_id = ? AND s.split = 'distill' GROUP BY ALL ORDER BY ALL",
             [name, project_id],
         )
-        found: dict[str, dict[str, Any]] = {}
+        by_teacher: dict[str, dict[str, Any]] = {}
         for row in rows:
-            own = found.setdefault(row["teacher"], {"teacher": row["teacher"], "samples": 0, "values": {}})
+            own = by_teacher.setdefault(row["teacher"], {"teacher": row["teacher"], "samples": 0, "values": {}})
             own["samples"] += row["n"]
             if row["value"] is not None:
                 own["values"][row["value"]] = row["n"]
-        return list(found.values())
+        return list(by_teacher.values())
 
     def known(self, project_id: str, name: str) -> set[str]:
         """Ids of the samples of which this is known."""

@@ -223,7 +223,7 @@ def _show_draws(value: Any) -> Any:
     return f"{value[0]:.2f} [{value[1]:.2f}, {value[2]:.2f}]" if isinstance(value, list) else value
 
 
-def show_comparison(found: Comparison) -> None:
+def show_comparison(comparison: Comparison) -> None:
     """Ways to select beside each other: what each keeps by its own rules, and at equal numbers."""
     own = [
         {
@@ -233,15 +233,15 @@ def show_comparison(found: Comparison) -> None:
             "right": way.kept and way.kept.right,
             "95%": say_interval(vars(way.kept) if way.kept else None),
         }
-        for way in found.ways
+        for way in comparison.ways
     ]
     print_table("what each keeps by its own rules; nothing was stored", own)
-    for share in SHARES if found.scored else ():
-        count = round(share * found.samples)
-        points = {way.title: find_point(way, count) for way in found.ways}
+    for share in SHARES if comparison.scored else ():
+        count = round(share * comparison.samples)
+        points = {way.title: find_point(way, count) for way in comparison.ways}
         rows = [{"way": n, "right": p and p["right"], "95%": say_interval(p)} for n, p in points.items()]
         print_table(f"if each kept {counted(count, 'sample')}, {share:.0%} of all", rows)
-    for line in say_comparison(found):
+    for line in say_comparison(comparison):
         _say(line)
 
 

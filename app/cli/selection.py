@@ -47,8 +47,8 @@ def select(
         start = PRESETS.get(preset).config if preset else begun.config
         config = read_selection(start, changes, weight or [], rule or [])
         if compare:
-            found = services.match.compare(project, config)
-            show(as_json, to_json(found), lambda: show_comparison(found))
+            comparison = services.match.compare(project, config)
+            show(as_json, to_json(comparison), lambda: show_comparison(comparison))
             return
         stored = services.select.select(project, config)
         services.calibrate.prepare(project, config)

@@ -21,12 +21,12 @@ class Question(NamedTuple):
     """What stands between a button and what it removes: the question, and its two answers."""
 
     row: gr.Column
-    told: gr.HTML
+    text: gr.HTML
     yes: gr.Button
     no: gr.Button
 
     def asked(self, html: str) -> list[Any]:
-        """Values of `row` and `told` that ask it."""
+        """Values of `row` and `text` that ask it."""
         return [gr.Column(visible=True), html]
 
     def closed(self) -> Any:

@@ -204,7 +204,7 @@ def strip_html(jobs: Sequence[RunningJob], trouble: str = "") -> str:
     lines = [f"<div role='alert'>{escape(trouble)}</div>"] if trouble else []
     for job in jobs:
         share = f" {job.done:,} of {job.of:,}" if job.of else ""
-        text = f"{job.project}: {job.kind} {job.status}{' · ' + job.told if job.told else ''}{share}"
+        text = f"{job.project}: {job.kind} {job.status}{' · ' + job.text if job.text else ''}{share}"
         lines.append(f"<div>{escape(text)}{bar_html(job.done, job.of)}</div>")
     return f"<div class='strip' aria-live='polite'>{''.join(lines)}</div>"
 
@@ -252,8 +252,8 @@ def panes_html(panes: Sequence[Pane]) -> str:
             None if pane.over else "...",
         ]
         under = " · ".join(filter(None, facts))
-        silent = "(it wrote nothing)" if pane.over and not pane.told else ""
-        message = told_html(pane.told) if pane.told else ""
+        silent = "(it wrote nothing)" if pane.over and not pane.message else ""
+        message = told_html(pane.message) if pane.message else ""
         parts.append(
             f"<div class='pane'><b>{escape(pane.name)}</b><p>{escape(pane.text or silent)}</p>{message}"
             f"<div class='facts'>{escape(under)}</div></div>"

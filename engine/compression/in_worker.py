@@ -31,8 +31,8 @@ def from_line(line: Mapping[str, Any]) -> CompressWork:
 
 def as_event(work: CompressWork, made: Made) -> dict[str, Any]:
     """The data of the event that tells what became of a rationale."""
-    told = {"problem": made} if isinstance(made, str) else {"rationale": made.rationale, "label": made.label}
-    return {"sample_id": work.example.sample_id, **told}
+    outcome = {"problem": made} if isinstance(made, str) else {"rationale": made.rationale, "label": made.label}
+    return {"sample_id": work.example.sample_id, **outcome}
 
 
 def take_back(work: Sequence[CompressWork], events: Iterable[Event]) -> list[CompressWork]:

@@ -141,8 +141,8 @@ def find_names(text: str, query: str) -> list[str]:
         match.group() for each in (text, query) for match in _CAPITAL.finditer(each) if not _begins(each, match.start())
     }
     names = within.union(_CAPITAL.findall(query))
-    found = dict.fromkeys(_CAPITAL.findall(text))
-    return [word for word in found if word in names and word.casefold() not in small]
+    capitalised = dict.fromkeys(_CAPITAL.findall(text))
+    return [word for word in capitalised if word in names and word.casefold() not in small]
 
 
 def _begins(text: str, place: int) -> bool:

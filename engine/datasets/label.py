@@ -12,10 +12,10 @@ from engine.values import StageRow, hash_id
 
 def unique_labels(task: Task, examples: Sequence[Example]) -> list[Example]:
     """The first example of each query and label, however many rationales led to it."""
-    found: dict[str, Example] = {}
+    unique: dict[str, Example] = {}
     for example in examples:
-        found.setdefault(hash_id(example.query.id, task.normalise(example.query, example.label)), example)
-    return list(found.values())
+        unique.setdefault(hash_id(example.query.id, task.normalise(example.query, example.label)), example)
+    return list(unique.values())
 
 
 def label_rows(task: Task, examples: Sequence[Example]) -> list[StageRow]:

@@ -41,9 +41,9 @@ def find_tokens(decode: Decode, ids: Sequence[int], begin: int, end: int) -> ran
 
 def mean_log_prob(decode: Decode, ids: Sequence[int], log_probs: Sequence[float]) -> float | None:
     """The mean log-prob of the tokens that hold the label; None where no label is stated, or it is not known."""
-    found = find_label(decode(ids)) if len(log_probs) >= len(ids) else None
-    if found is None:
+    span = find_label(decode(ids)) if len(log_probs) >= len(ids) else None
+    if span is None:
         return None
-    known = [log_probs[place] for place in find_tokens(decode, ids, *found)]
+    known = [log_probs[place] for place in find_tokens(decode, ids, *span)]
     mean = math.fsum(known) / len(known) if known else math.nan
     return mean if math.isfinite(mean) else None

@@ -239,12 +239,12 @@ class Writer:
         """Each token with the characters that it completes and its log-prob; none where they can't be told apart."""
         if len(logprobs) != len(ids):
             return ()
-        whole, tokens, told = self.tokenizer.decode(ids, skip_special_tokens=True), [], ""
+        whole, tokens, previous = self.tokenizer.decode(ids, skip_special_tokens=True), [], ""
         for place, logprob in enumerate(logprobs, 1):
             text = str(self.tokenizer.decode(ids[:place], skip_special_tokens=True))
             text = text if place == len(ids) else text.rstrip(_UNFINISHED)
-            if not (text.startswith(told) and whole.startswith(text)):
+            if not (text.startswith(previous) and whole.startswith(text)):
                 return ()
-            tokens.append(Token(text[len(told) :], logprob))
-            told = text
+            tokens.append(Token(text[len(previous) :], logprob))
+            previous = text
         return tuple(tokens)

@@ -134,5 +134,5 @@ class InlineRun:
             if isinstance(self.plan.step(data["step"]), Answer):
                 self.written.setdefault(data["step"], {})[wrote.query_id] = wrote
             elif data["step"] in done:
-                told = (data["system"], wrote.query_id, None, wrote.text, None, wrote.tokens, wrote.latency_s, None)
-                self.answers.append(EvalItem(*told, finished=wrote.finished, log_prob=wrote.log_prob))
+                fields = (data["system"], wrote.query_id, None, wrote.text, None, wrote.tokens, wrote.latency_s, None)
+                self.answers.append(EvalItem(*fields, finished=wrote.finished, log_prob=wrote.log_prob))

@@ -48,4 +48,4 @@ def rewrite_here(task: Task, work: Sequence[CompressWork], by: Compressor) -> li
     if by.worker is None:
         return list(work)
     made = by.worker.rewrite(task, work, Place(by.worker.model(), pick_device().name))
-    return [replace(item, prepared=found) for item, found in zip(work, made, strict=True)]
+    return [replace(item, prepared=prepared) for item, prepared in zip(work, made, strict=True)]

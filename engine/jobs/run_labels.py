@@ -36,14 +36,14 @@ def run(job: RunLabelsJob, context: JobContext) -> bool:
         raise ConfigError(f"labels of a task of {task.title} are not run")
     task.require()
     part = context.folder / "found.jsonl"
-    found: list[bool | str] = read_lines(part) if part.exists() else []
-    while len(found) < len(lines):
+    results: list[bool | str] = read_lines(part) if part.exists() else []
+    while len(results) < len(lines):
         if context.stop():
             return False
-        context.sink.emit("progress", step="runs code", done=len(found), of=len(lines))
-        found += _run(task, lines[len(found) : len(found) + _MANY])
-        write_lines(part, found)
-    write_lines(job.output, found)
+        context.sink.emit("progress", step="runs code", done=len(results), of=len(lines))
+        results += _run(task, lines[len(results) : len(results) + _MANY])
+        write_lines(part, results)
+    write_lines(job.output, results)
     return True
 
 

@@ -80,8 +80,8 @@ def _write(
     writer.until = step.until
     systems = {item["query_id"]: item["system"] for item in items}
     for number, generation in enumerate(writer.write(list(_asks(items))), 1):
-        told = {name: value for name, value in asdict(generation).items() if name != "pieces"}
-        sink.emit("answer", step=step.name, system=systems[generation.query_id], **told)
+        fields = {name: value for name, value in asdict(generation).items() if name != "pieces"}
+        sink.emit("answer", step=step.name, system=systems[generation.query_id], **fields)
         if number % job.student.generate_batch == 0:
             sink.emit("progress", step=step.name, done=number, of=len(items))
     return not stop()

@@ -109,12 +109,12 @@ def journal_grade(sink: EventSink, about: About, outcome: Outcome) -> ErrorKind 
     """Journal a reply with the grade that it holds; what is wrong with it if it holds none."""
     if outcome.reply is None:
         raise ValueError("this outcome has no reply")
-    found = read_grade(outcome.reply.text)
-    if found is None:
+    grade = read_grade(outcome.reply.text)
+    if grade is None:
         kind = ErrorKind.TRUNCATED if outcome.reply.finish_reason == "length" else ErrorKind.UNPARSABLE
         journal(sink, about, outcome, kind, f"the reply holds no grade of {', '.join(GRADES)}")
         return kind
-    journal(sink, about, outcome, None, "", evidence={GRADE: found})
+    journal(sink, about, outcome, None, "", evidence={GRADE: grade})
     return None
 
 

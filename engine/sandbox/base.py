@@ -198,11 +198,11 @@ def try_out(sandbox: Sandbox) -> str:
     if ran.ended is not None:
         return f"it does not start here: {ran.message or ran.ended}"
     try:
-        found = json.loads(ran.printed)
+        reached = json.loads(ran.printed)
     except ValueError:
         return "it does not start here: it printed nothing that can be read"
-    open_to = [what for what, managed in found.items() if managed]
-    return f"what runs in it can reach: {', '.join(open_to)}" if open_to or not found else ""
+    open_to = [what for what, managed in reached.items() if managed]
+    return f"what runs in it can reach: {', '.join(open_to)}" if open_to or not reached else ""
 
 
 def available(missing: Callable[[str], str] = say_missing) -> tuple[str, ...]:

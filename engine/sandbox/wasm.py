@@ -43,10 +43,10 @@ class Wasm:
     def missing(self) -> str:
         """What is not installed; PyPI's `eryx` is another package."""
         try:
-            found = version("pyeryx")
+            installed = version("pyeryx")
         except PackageNotFoundError:
             return "the package pyeryx is not installed"
-        return "" if found == TRIED else f"pyeryx {found} is installed, but only {TRIED} was tried"
+        return "" if installed == TRIED else f"pyeryx {installed} is installed, but only {TRIED} was tried"
 
     def run(self, script: str, limits: Limits, library: str = "") -> Ran:
         """Run a script in an interpreter of its own."""
@@ -104,10 +104,10 @@ class _Lane:
             self.close()
             status = Status.TIMEOUT if late else Status.ERROR
             return Ran(b"", status, _say(limits) if late else "it ended the process around it", seconds)
-        told = json.loads(line)
-        ended = Status(told["ended"]) if told["ended"] else None
-        message = _say(limits) if ended == Status.TIMEOUT else told["message"]
-        return Ran(told["printed"].encode("utf-8", "replace"), ended, message, seconds)
+        reply = json.loads(line)
+        ended = Status(reply["ended"]) if reply["ended"] else None
+        message = _say(limits) if ended == Status.TIMEOUT else reply["message"]
+        return Ran(reply["printed"].encode("utf-8", "replace"), ended, message, seconds)
 
     def close(self) -> None:
         """End the process."""

@@ -74,8 +74,8 @@ def main() -> None:
         os.dup2(nothing, descriptor)
     for line in asking:
         asked = json.loads(line)
-        told = _run({"script": "", "library": "", "seconds": 30, "memory": 2**28, "output": 1_000} | asked)
-        telling.write(f"{json.dumps(told)}\n")
+        reply = _run({"script": "", "library": "", "seconds": 30, "memory": 2**28, "output": 1_000} | asked)
+        telling.write(f"{json.dumps(reply)}\n")
         telling.flush()
 
 

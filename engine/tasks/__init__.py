@@ -27,11 +27,11 @@ class _Roles(Mapping[str, Role]):
         return len(self._all())
 
     def _all(self) -> dict[str, Role]:
-        found: dict[str, Role] = {}
+        roles: dict[str, Role] = {}
         for name in TASKS:
             for role in TASKS[name].roles:
-                found.setdefault(role.name, role)
-        return found
+                roles.setdefault(role.name, role)
+        return roles
 
 
 ROLES: Mapping[str, Role] = _Roles()

@@ -89,5 +89,5 @@ class TextTask:
         lines = list(_ANSWER_LINE.finditer(text))
         if lines:
             return text[: lines[-1].start()].strip(), text[lines[-1].end() :]
-        head, found, label = text.rpartition(ANSWER.rstrip())
-        return (head.strip(), label.strip()) if found else (text.strip(), "")
+        head, separator, label = text.rpartition(ANSWER.rstrip())
+        return (head.strip(), label.strip()) if separator else (text.strip(), "")

@@ -101,14 +101,14 @@ class CodeTask(TextTask):
         name = str(query.extra.get("name", ""))
         head = visible.lstrip()
         reply = read_reply(visible) if head.startswith(("{", "```json")) else None
-        found = find_code(reply.label if reply else visible, name)
-        if found is None and reply is None:
+        block = find_code(reply.label if reply else visible, name)
+        if block is None and reply is None:
             reply = read_reply(visible)
-            found = find_code(reply.label, name) if reply else None
-        if found is None or self.normalise(query, found[1]) is None:
+            block = find_code(reply.label, name) if reply else None
+        if block is None or self.normalise(query, block[1]) is None:
             return None
-        rationale = reply.rationale if reply else found[0]
-        return ParsedReply(rationale or thought, found[1], reply.scores if reply else {})
+        rationale = reply.rationale if reply else block[0]
+        return ParsedReply(rationale or thought, block[1], reply.scores if reply else {})
 
     def read_answer(self, query: Query, text: str) -> str | None:
         """The code of a completion, as `parse` finds it."""
@@ -129,8 +129,8 @@ class CodeTask(TextTask):
         begin = text.rfind(opening, 0, len(text) - len(close) + 1) if len(fence) >= _FENCE else -1
         if begin == 0 or (begin > 0 and text[begin - 1] == "\n"):
             return text[:begin].strip(), text[begin + len(opening) : len(text) - len(close)]
-        found = find_code(text)
-        return found if found and found[0] in text and found[1] in text else (text.strip(), "")
+        block = find_code(text)
+        return block if block and block[0] in text and block[1] in text else (text.strip(), "")
 
     def normalise(self, query: Query, label: str) -> str | None:
         """The code without comments, docstrings and layout: equal strings do the same. What it does is not looked at:
@@ -243,11 +243,11 @@ def _read_list(text: str) -> Any:
     if head.startswith("["):
         for read in (json.loads, ast.literal_eval):
             try:
-                found = read(head)
+                tests = read(head)
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
-            if isinstance(found, list):
-                return found
+            if isinstance(tests, list):
+                return tests
     lines = [line for line in head.splitlines() if line.strip()]
     return lines if all(line.startswith("assert ") and parse_code(line) for line in lines) else [head]
 

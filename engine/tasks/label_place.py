@@ -34,9 +34,9 @@ def find_label(task: Task, query: Query, text: str, label: str) -> Span | None:
     place = _find_part(task, query, text, label)
     if place is None:
         return None
-    found = list(re.finditer(rf"(?<!\w){re.escape(label)}(?!\w)", text[place.start : place.end])) if label else []
-    if len(found) == 1:
-        return Span(place.start + found[0].start(), place.start + found[0].end())
+    matches = list(re.finditer(rf"(?<!\w){re.escape(label)}(?!\w)", text[place.start : place.end])) if label else []
+    if len(matches) == 1:
+        return Span(place.start + matches[0].start(), place.start + matches[0].end())
     return place
 
 
@@ -69,10 +69,10 @@ def _find_value(text: str, start: int) -> tuple[Span, str] | None:
         values[str(key).lower()] = Span(begin, end), value
         place = _skip(text, end)
         place = _skip(text, place + 1) if text[place] == "," else place
-    found = next((values[name] for name in LABEL_KEYS if name in values and values[name][1] is not None), None)
-    if found is None:
+    member = next((values[name] for name in LABEL_KEYS if name in values and values[name][1] is not None), None)
+    if member is None:
         return None
-    span, value = found
+    span, value = member
     if isinstance(value, list) and len(value) == 1:
         begin = _skip(text, span.start + 1)
         value, end = _DECODER.raw_decode(text, begin)
@@ -86,5 +86,5 @@ def _find_value(text: str, start: int) -> tuple[Span, str] | None:
 
 def _skip(text: str, place: int) -> int:
     """The place behind white space."""
-    found = _SPACE.match(text, place)
-    return found.end() if found else place
+    match = _SPACE.match(text, place)
+    return match.end() if match else place

@@ -47,10 +47,10 @@ def find_code(text: str, name: str = "") -> tuple[str, str] | None:
 
 
 def _find_blocks(text: str) -> Iterator[tuple[str, str]]:
-    for found in _FENCE.finditer(text):
-        code = found[3].strip("\n")
-        if found[2].lower() in _PYTHON and parse_code(code) is not None:
-            yield text[: found.start()].strip(), code
+    for fence in _FENCE.finditer(text):
+        code = fence[3].strip("\n")
+        if fence[2].lower() in _PYTHON and parse_code(code) is not None:
+            yield text[: fence.start()].strip(), code
 
 
 def _find_bare(text: str) -> tuple[str, str] | None:
@@ -109,8 +109,8 @@ def find_calls(tests: tuple[str, ...], name: str) -> tuple[str, ...]:
     """The calls of a function in top-level asserts, as expressions, each once: those whose inputs stand there."""
     trees = [tree for test in tests if (tree := parse_code(test)) is not None]
     asserts = [node for tree in trees for node in tree.body if isinstance(node, ast.Assert)]
-    found = [call for node in asserts for call in _walk_calls(node) if isinstance(call.func, ast.Name)]
-    return tuple(dict.fromkeys(ast.unparse(call) for call in found if getattr(call.func, "id", "") == name))
+    calls = [call for node in asserts for call in _walk_calls(node) if isinstance(call.func, ast.Name)]
+    return tuple(dict.fromkeys(ast.unparse(call) for call in calls if getattr(call.func, "id", "") == name))
 
 
 def _walk_calls(tree: ast.AST) -> Iterator[ast.Call]:

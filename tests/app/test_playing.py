@@ -80,7 +80,7 @@ def test_a_hosted_teacher_is_read_as_it_writes(services: Services, name: str) ->
     assert all(REASON.startswith(text) for text in texts[:-2]), "a person reads the rationale, not its JSON"
     assert all(longer.startswith(shorter) for shorter, longer in pairwise(texts))
     assert texts[-1] == f"{REASON}\nAnswer: Tom"
-    assert [pane.over for pane in seen].count(True) == 1 and seen[-1].over and not seen[-1].told
+    assert [pane.over for pane in seen].count(True) == 1 and seen[-1].over and not seen[-1].message
     assert seen[-1].tokens == 20 and seen[-1].seconds and seen[-1].seconds > 0.3
     ended(services)
     assert not services.play.heard
@@ -109,7 +109,7 @@ def test_who_stops_or_looks_away_hangs_up(services: Services, provider: Provider
     if how == "stop":
         left.set()
         *_, (pane,) = panes
-        assert pane.over and not pane.whole and pane.told == "stopped" and REASON.startswith(pane.text)
+        assert pane.over and not pane.whole and pane.message == "stopped" and REASON.startswith(pane.text)
     panes.close()
     began = time.monotonic()
     ended(services)
@@ -156,8 +156,8 @@ def test_an_answer_that_breaks_off_is_told_and_asked_for_again(services: Service
     *_, _ = ask(services, "ann")
     provider.faults["tallest"] = ["broken off"]
     seen = [pane for (pane,) in ask(services, "ann")]
-    assert any("broke off" in pane.told and not pane.over for pane in seen)
-    assert seen[-1].over and seen[-1].text.endswith("Answer: Tom") and not seen[-1].told
+    assert any("broke off" in pane.message and not pane.over for pane in seen)
+    assert seen[-1].over and seen[-1].text.endswith("Answer: Tom") and not seen[-1].message
 
 
 def test_one_that_fails_does_not_hold_up_the_other(services: Services, provider: Provider) -> None:
@@ -166,9 +166,9 @@ def test_one_that_fails_does_not_hold_up_the_other(services: Services, provider:
     spec = TeacherSpec("bad", "openai", "m", f"{provider.url}/v1", key_variable="OTHER")
     services.context.projects.put_teacher(project_of(services).id, spec)
     *_, (bad, good, scripted) = ask(services, "bad", "mia", "forward")
-    assert "auth" in bad.told and not bad.text and bad.over
-    assert good.text.endswith("Answer: Tom") and not good.told
-    assert "does not know this query" in scripted.told
+    assert "auth" in bad.message and not bad.text and bad.over
+    assert good.text.endswith("Answer: Tom") and not good.message
+    assert "does not know this query" in scripted.message
 
 
 def test_a_student_that_is_being_loaded_does_not_hold_up_teachers(

@@ -162,7 +162,7 @@ class DataService:
     def _store(self, project: Project, blocks: Iterator[ImportedQueries], source: str | Path) -> QueryImport:
         start = self.context.queries.last_position(project.id)
         tally = dict.fromkeys(_COUNTED, 0)
-        details = _Told()
+        details = _RowDetails()
         broke_off = ""
         try:
             for block in blocks:
@@ -179,7 +179,7 @@ class DataService:
                 new = [query for query in block.queries if query.id not in known]
                 settled = follow_families(self.context, project.id, new)
                 tally["paraphrases"] += sum(query.origin is not None for query in new)
-                tally["followed"] += sum(q.split is not found.split for q, found in zip(new, settled, strict=True))
+                tally["followed"] += sum(q.split is not placed.split for q, placed in zip(new, settled, strict=True))
                 tally["added"] += self.context.queries.add(project.id, settled, block.golds)
         except MissingColumn:
             raise
@@ -279,7 +279,7 @@ def follow_families(context: Context, project_id: str, queries: Sequence[Query])
 
 
 @dataclass
-class _Told:
+class _RowDetails:
     """What is told of single rows: the first errors and notes, the longest spans."""
 
     errors: list[RowError] = field(default_factory=list)
@@ -303,7 +303,7 @@ def _refuse_bad_rows(source: str | Path, blocks: Iterator[ImportedQueries]) -> N
     Raises:
         InputError: if a row is bad, or a part of one.
     """
-    bad, first = 0, _Told()
+    bad, first = 0, _RowDetails()
     try:
         for block in blocks:
             bad += len(block.errors) + len(block.notes)

@@ -84,21 +84,21 @@ def write_card(context: Context, run: Run, step: str, exporter: str, public: boo
 
 def write_set_card(context: Context, project: Project, selection_id: str) -> Card:
     """The card of a distillation set."""
-    found = _origins(context, project, selection_id)
-    labels = "its label" if found["selection"]["kept"] == 1 else "their labels"
+    origins = _origins(context, project, selection_id)
+    labels = "its label" if origins["selection"]["kept"] == 1 else "their labels"
     front = {
         "configs": [{"config_name": "default", "data_files": SET_FILE}],
         "tags": ["reasoning-distillation", "tacit"],
     }
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n",
-        f"# {project.name}: distillation set\n\n{counted(found['selection']['kept'], 'rationale')} with {labels}, "
+        f"# {project.name}: distillation set\n\n{counted(origins['selection']['kept'], 'rationale')} with {labels}, "
         "written by language models and selected by Tacit (Thinking without Tokens, arXiv 2503.24198). Task: "
         f"{project.config.task}. Written on {date.today().isoformat()}. One row a rationale: the query, the teacher, "
         "what it said, its confidence, and why it was kept.\n",
-        _origin(found),
+        _origin(origins),
     ]
-    return Card("\n".join(parts), found)
+    return Card("\n".join(parts), origins)
 
 
 def _provenance(context: Context, project: Project, run: Run, step: str, base: str) -> dict[str, Any]:
@@ -165,18 +165,18 @@ def _scores(context: Context, run: Run, step: str) -> str:
     if measure == "agreement":
         note = "\nAgreement with what most teachers say; nobody knows the accuracy.\n"
     verdict = judge(context, run)
-    told = f"\n{say_verdict(verdict, context.reports.rows(run.id))}\n" if verdict else ""
-    return "## Scores\n\n" + "\n".join(lines) + "\n" + note + told
+    verdict_text = f"\n{say_verdict(verdict, context.reports.rows(run.id))}\n" if verdict else ""
+    return "## Scores\n\n" + "\n".join(lines) + "\n" + note + verdict_text
 
 
-def _origin(found: dict[str, Any]) -> str:
+def _origin(origins: dict[str, Any]) -> str:
     lines = [
         f"- {t['name']}: {t['model']} by {t['provider']}{'' if t['taught'] else ' (nothing of it was kept)'}"
-        for t in found["teachers"]
+        for t in origins["teachers"]
     ]
-    prompts = ", ".join(f"{row['name']} ({row['hash']})" for row in found["prompts"]) or "none"
-    kept, config = found["selection"]["kept"], found["selection"]
-    base = "The weights follow the licence of the base model. " if "base_model" in found else ""
+    prompts = ", ".join(f"{row['name']} ({row['hash']})" for row in origins["prompts"]) or "none"
+    kept, config = origins["selection"]["kept"], origins["selection"]
+    base = "The weights follow the licence of the base model. " if "base_model" in origins else ""
     return (
         "## Where it comes from\n\nTeachers:\n" + "\n".join(lines or ["- none"]) + f"\n\nPrompts, by hash: {prompts}.\n"
         f"Selection: {counted(kept, 'sample')}, {config['title']}. Settings, prices "
@@ -188,8 +188,8 @@ def _origin(found: dict[str, Any]) -> str:
 def snippet(context: Context, project: Project, run: Run, step: str, exporter: str, base: str) -> str:
     """Python that loads the exported student of a step and answers a query of the project."""
     task = get_task(project.config.task)
-    found = context.queries.first(project.id) or make_query("What is 2 + 2?")
-    example = Query(found.id, found.text, found.choices, found.kind, None, Split.DISTILL)
+    query = context.queries.first(project.id) or make_query("What is 2 + 2?")
+    example = Query(query.id, query.text, query.choices, query.kind, None, Split.DISTILL)
     messages = [
         {"role": role, "content": text} for role, text in student_prompt(task, example, prompt_of(run.plan, step))
     ]

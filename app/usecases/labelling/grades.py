@@ -99,8 +99,8 @@ class GradeService:
                 for spec in local
             ]
             counts, *_ = await run_all([grade(work, log, reach.caller), *elsewhere])
-            told = {} if counts is None else {"graded": counts.samples, "failures": counts.failures}
-            log.emit("grade_ended", **told)
+            totals = {} if counts is None else {"graded": counts.samples, "failures": counts.failures}
+            log.emit("grade_ended", **totals)
 
     def standing(self, project: Project) -> list[dict[str, Any]]:
         """By teacher how many samples to distill from it has, and how many of them it graded Good, Medium and Poor."""

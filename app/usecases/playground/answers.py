@@ -48,7 +48,7 @@ MOST_ASKED = 6
 class Pane:
     """One system's answer so far. `tokens` are the student's own, or what a provider bills. `over`: nothing more comes.
 
-    `whole`: it has said all that it had to say. `told` says why there is no answer, or not all of it.
+    `whole`: it has said all that it had to say. `message` says why there is no answer, or not all of it.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Pane:
     cost: float | None = None
     over: bool = False
     whole: bool = False
-    told: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,16 @@ class PlayService:
 
     def systems(self, project: Project) -> dict[str, str]:
         """What can be asked: the name as a person knows it, and an id. Stages of the newest run come first."""
-        found: dict[str, str] = {}
+        systems: dict[str, str] = {}
         for run in self.context.runs.all(project.id):
             trained = [step.name for step in run.plan.trained if self._adapter(run, step.name)]
             if trained:
-                found |= {f"{name} · {run.id[:8]}": f"student {run.id} {name}" for name in trained}
-                found.setdefault(f"vanilla · {run.plan.student.model}", f"student {run.id} ")
+                systems |= {f"{name} · {run.id[:8]}": f"student {run.id} {name}" for name in trained}
+                systems.setdefault(f"vanilla · {run.plan.student.model}", f"student {run.id} ")
         for spec in self.context.projects.teachers(project.id):
             if spec.provider != "local":
-                found[spec.name] = f"teacher {spec.name}"
-        return found
+                systems[spec.name] = f"teacher {spec.name}"
+        return systems
 
     def _adapter(self, run: Run, step: str) -> Path | None:
         folder = StageBuilder(self.context, run).folder(step) / "adapter"
@@ -98,8 +98,8 @@ class PlayService:
 
     def first(self, project: Project, size: int = 50) -> list[tuple[str, str]]:
         """The beginning of some queries with their ids, held-out ones first."""
-        found = self.context.queries.beginnings(project.id, size)
-        return [(" ".join(begin.split()), id_) for begin, id_ in found]
+        beginnings = self.context.queries.beginnings(project.id, size)
+        return [(" ".join(begin.split()), id_) for begin, id_ in beginnings]
 
     def render(self, project: Project, query_id: str) -> str:
         """One of the project's queries as its teachers read it.
@@ -158,8 +158,8 @@ class PlayService:
             NotFound: if there is no such system.
             StateError: if a job has the device that a student among them needs.
         """
-        if told := self.hindrance(project, ids):
-            raise StateError(told)
+        if reason := self.hindrance(project, ids):
+            raise StateError(reason)
         known = {id_: name for name, id_ in self.systems(project).items()}
         unknown = [id_ for id_ in ids if id_ not in known]
         if unknown:
@@ -188,7 +188,7 @@ class PlayService:
                 if self.context.watch.failure is not None:
                     raise WorkerFailed("the jobs of this studio are not looked after any more; start it again")
                 time.sleep(_LOOK_S)
-            yield [pane if pane.over else replace(pane, over=True, told="stopped") for pane in panes.values()]
+            yield [pane if pane.over else replace(pane, over=True, message="stopped") for pane in panes.values()]
         finally:  # also where nobody looks any more; whoever closes a generator does not wait for the supervisor
             gone.set()
             if job is not None and any(not pane.over for pane in panes.values()):
@@ -201,7 +201,7 @@ class PlayService:
             if gone.is_set():
                 return
             if not self.resident.alive and not self.busy():
-                panes[id_] = replace(panes[id_], told="The student is being loaded, which can take a minute.")
+                panes[id_] = replace(panes[id_], message="The student is being loaded, which can take a minute.")
             for pane in self._ask_student(project, query, panes[id_], id_, gone):
                 panes[id_] = pane
                 if gone.is_set():
@@ -214,13 +214,13 @@ class PlayService:
         run = self.context.runs.get(run_id)
         if run.project_id != project.id:
             raise NotFound(f"{project.name!r} has no run {run_id}")
-        if told := self.busy():
-            yield replace(pane, over=True, told=told)
+        if reason := self.busy():
+            yield replace(pane, over=True, message=reason)
             return
         task = get_task(project.config.task)
         adapter = self._adapter(run, step) if step else None
         if step and adapter is None:
-            yield replace(pane, over=True, told="its adapter is not there any more")
+            yield replace(pane, over=True, message="its adapter is not there any more")
             return
         request = {
             "student": run.plan.student.model_dump(mode="json"),
@@ -229,13 +229,14 @@ class PlayService:
         }
         try:
             for data in self.resident.ask(request, lambda: "stopped" if gone.is_set() else self.busy()):
-                told = data.get("error", "") or ("" if data.get("finished", True) else "cut off at its limit of tokens")
+                cut = "" if data.get("finished", True) else "cut off at its limit of tokens"
+                message = data.get("error", "") or cut
                 over, text = bool(data.get("over")), data.get("text", pane.text)
-                pane = replace(pane, text=text, tokens=data.get("tokens"), seconds=data.get("seconds"), told=told)
+                pane = replace(pane, text=text, tokens=data.get("tokens"), seconds=data.get("seconds"), message=message)
                 pane = replace(pane, over=over, whole=over and not data.get("error"))
                 yield pane
         except StateError as error:
-            yield replace(pane, over=True, told=str(error))
+            yield replace(pane, over=True, message=str(error))
 
     def _ask_teachers(self, project: Project, query: Query, names: Sequence[str]) -> Job:
         choices = [[choice.letter, choice.text] for choice in query.choices]
@@ -272,8 +273,8 @@ class PlayService:
         if now.status.over:
             for id_, pane in panes.items():
                 if id_.startswith("teacher ") and not pane.over:
-                    told = pane.told or now.message or "declines: it does not know this query"
-                    panes[id_] = replace(pane, over=True, told=told)
+                    message = pane.message or now.message or "declines: it does not know this query"
+                    panes[id_] = replace(pane, over=True, message=message)
 
     def vote(self, project: Project, vote: Vote) -> None:
         """Store a blind vote.
@@ -292,15 +293,14 @@ class PlayService:
 
 def _answered(pane: Pane, row: dict[str, Any], task: Task, query: Query) -> Pane:
     """The pane after one attempt; it is over unless the teacher is asked again after such a failure."""
-    told = f"{row['error']}: {row['message']}" if row["error"] else ""
+    message = f"{row['error']}: {row['message']}" if row["error"] else ""
     if row["purpose"] != Purpose.PLAY or (row["error"] and ErrorKind(row["error"]).may_pass):
-        return replace(pane, told=told)
+        return replace(pane, message=message)
     cost = None if row["cost"] is None else float(row["cost"])
     text, tokens, seconds = say_reply(task, query, row["raw"]), row["output_tokens"], row["latency_s"]
     whole = row["error"] in (None, ErrorKind.UNPARSABLE, ErrorKind.NOT_A_CHOICE, ErrorKind.TRUNCATED)
-    return replace(
-        pane, text=text, tokens=tokens, seconds=seconds, cost=cost, over=True, whole=whole and bool(text), told=told
-    )
+    pane = replace(pane, text=text, tokens=tokens, seconds=seconds, cost=cost, message=message)
+    return replace(pane, over=True, whole=whole and bool(text))
 
 
 def _heard_by(teacher: Teacher, heard: dict[str, str]) -> Teacher:

@@ -53,7 +53,7 @@ class RunningJob:
     project: str
     kind: str
     status: str
-    told: str
+    text: str
     done: int | None
     of: int | None
 

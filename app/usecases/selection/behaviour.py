@@ -57,8 +57,8 @@ def settle_keys(context: Context, project: Project, on_event: Callable[[Event], 
         if not task.is_settled(sample.label_key) and sample.query_id in queries
     ]
     texts = list(dict.fromkeys((sample.query_id, sample.label) for sample in samples))
-    found = run_labels(context, project, [(queries[query_id], label, None) for query_id, label in texts], on_event)
-    keys = dict(zip(texts, found, strict=True))
+    behaviours = run_labels(context, project, [(queries[query_id], label, None) for query_id, label in texts], on_event)
+    keys = dict(zip(texts, behaviours, strict=True))
     context.samples.set_keys(project.id, {s.id: str(keys[s.query_id, s.label]) for s in samples})
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.usecases.selection.behaviour import run_labels
-from app.usecases.selection.held import Held
+from app.usecases.selection.loaded_samples import LoadedSamples
 from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context
 from engine.errors import StateError
@@ -148,13 +148,13 @@ class CalibrateService:
             cases = self._cases(project, loaded, golds)
             asked = list(dict.fromkeys(case for case in cases if case is not None))
             queries = {query.id: query for query in self.context.queries.get(project.id, Split.DISTILL)}
-            found = run_labels(
+            verdicts = run_labels(
                 self.context,
                 project,
                 [(queries[query_id], label, golds[query_id]) for query_id, label in asked],
                 on_event,
             )
-            self._keep(key, cases, {case: bool(right) for case, right in zip(asked, found, strict=True)})
+            self._keep(key, cases, {case: bool(right) for case, right in zip(asked, verdicts, strict=True)})
 
     def measure_draws(self, project_name: str, config: SelectionConfig) -> list[dict[str, Any]]:
         """Pass@1 and Pass@k of teachers that drew several samples, k at least, of each query with a gold label.
@@ -231,7 +231,7 @@ class CalibrateService:
                 by_teacher[teacher] = auroc(confidence[own].tolist(), (verdict[own] == RIGHT).tolist())
         return by_teacher
 
-    def verdicts(self, project: Project, loaded: Held) -> tuple[NDArray[np.int8], int]:
+    def verdicts(self, project: Project, loaded: LoadedSamples) -> tuple[NDArray[np.int8], int]:
         """Whether each sample's label is right, (N,), and how many answered queries have a gold label."""
         golds, _ = self._golds(project)
         if not golds:
@@ -247,10 +247,10 @@ class CalibrateService:
 
         return self.context.db.once(f"golds {project.id}", read)
 
-    def _key(self, project: Project, loaded: Held) -> str:
+    def _key(self, project: Project, loaded: LoadedSamples) -> str:
         return f"{project.id} {loaded.state} {self._golds(project)[1]}"
 
-    def _verdict(self, project: Project, loaded: Held) -> NDArray[np.int8]:
+    def _verdict(self, project: Project, loaded: LoadedSamples) -> NDArray[np.int8]:
         """Whether each sample's label is right, (N,): 1, 0, or -1 where that is not known."""
         key, task = self._key(project, loaded), get_task(project.config.task)
         if key in self._verdicts:
@@ -276,7 +276,7 @@ class CalibrateService:
         self._verdicts[key] = np.array(verdict, dtype=np.int8)
         return self._verdicts[key]
 
-    def _cases(self, project: Project, loaded: Held, golds: Mapping[str, str]) -> list[tuple[str, str] | None]:
+    def _cases(self, project: Project, loaded: LoadedSamples, golds: Mapping[str, str]) -> list[tuple[str, str] | None]:
         """Query id and label of each sample that is to be scored; None of the others."""
         ids = loaded.arrays.query_ids
         known = sorted(set(ids) & golds.keys())

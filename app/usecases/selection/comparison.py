@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.usecases.selection.calibration import MOST_SCORED, CalibrateService
-from app.usecases.selection.held import Held, gather_input
+from app.usecases.selection.loaded_samples import LoadedSamples, gather_input
 from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context
 from engine.errors import ConfigError, StateError
@@ -115,7 +115,7 @@ class MatchService:
         more = {n: (p.title, p.config) for n, p in presets.items() if _mark(p.config, factors) not in known}
         return {**ways, **more}
 
-    def compare_ways(self, project_name: str, loaded: Held, ways: Ways) -> Comparison:
+    def compare_ways(self, project_name: str, loaded: LoadedSamples, ways: Ways) -> Comparison:
         """As `compare`, for ways of one's own.
 
         Raises:
@@ -141,7 +141,7 @@ class MatchService:
                 continue
             orders[name] = order
             kept[name] = None if chosen is None else _count(loaded, chosen, verdict)
-        counts = _choose_counts(len(loaded.arrays.ids), [found.samples for found in kept.values() if found])
+        counts = _choose_counts(len(loaded.arrays.ids), [own.samples for own in kept.values() if own])
         scored = verdict != UNSCORED
         lines = {name: trace(order, verdict, counts) if scored.any() else None for name, order in orders.items()}
         return Comparison(
@@ -153,7 +153,7 @@ class MatchService:
             lacking=lacking,
         )
 
-    def _apply(self, project_name: str, loaded: Held, config: SelectionConfig) -> Selection | None:
+    def _apply(self, project_name: str, loaded: LoadedSamples, config: SelectionConfig) -> Selection | None:
         """What the settings keep; None where they need vectors that are not there."""
         if config.needs_vectors and loaded.vectors.shape[1] < 2:
             return None
@@ -177,7 +177,7 @@ def _choose_counts(samples: int, own: Sequence[int]) -> NDArray[np.int64]:
     return np.array(sorted({count for count in (*steps, *own) if count}), dtype=np.int64)
 
 
-def _count(loaded: Held, chosen: Selection, verdict: NDArray[np.int8]) -> Kept:
+def _count(loaded: LoadedSamples, chosen: Selection, verdict: NDArray[np.int8]) -> Kept:
     mask = chosen.kept
     pairs = chosen.similarity[mask & ~np.isnan(chosen.similarity)]
     scored, hits = int((verdict[mask] != UNSCORED).sum()), int((verdict[mask] == RIGHT).sum())
@@ -237,13 +237,13 @@ def list_matched(comparison: Comparison) -> list[dict[str, Any]]:
     ]
 
 
-def say_interval(found: Mapping[str, Any] | None) -> str:
+def say_interval(share: Mapping[str, Any] | None) -> str:
     """The interval of a share of right labels."""
-    return "-" if found is None or found["right"] is None else f"[{found['low']:.3f}, {found['high']:.3f}]"
+    return "-" if share is None or share["right"] is None else f"[{share['low']:.3f}, {share['high']:.3f}]"
 
 
-def _say_right(found: Mapping[str, Any]) -> str:
-    return "-" if found["right"] is None else f"{found['right']:.3f} {say_interval(found)}"
+def _say_right(share: Mapping[str, Any]) -> str:
+    return "-" if share["right"] is None else f"{share['right']:.3f} {say_interval(share)}"
 
 
 def say_comparison(comparison: Comparison) -> list[str]:
@@ -268,7 +268,7 @@ def say_comparison(comparison: Comparison) -> list[str]:
 def to_json(comparison: Comparison) -> dict[str, Any]:
     """A comparison as one JSON value; the lines at all counts."""
 
-    def line(found: Trace) -> list[dict[str, Any]]:
+    def line(points: Trace) -> list[dict[str, Any]]:
         return [
             {
                 "samples": int(kept),
@@ -278,7 +278,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
                     for name, value in zip(("scored", "right", "low", "high"), values, strict=True)
                 },
             }
-            for kept, *values in zip(*found, strict=True)
+            for kept, *values in zip(*points, strict=True)
         ]
 
     return {

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.usecases.selection.behaviour import check_settled, settle_keys
-from app.usecases.selection.held import Held, gather_input
+from app.usecases.selection.loaded_samples import LoadedSamples, gather_input
 from app.usecases.selection.presets import Begun, find_preset
 from app.usecases.selection.tallies import count_kept
 from app.usecases.workspace.context import Context
@@ -48,10 +48,10 @@ class SelectService:
     """Use cases of selection."""
 
     context: Context
-    held: dict[str, Held] = field(default_factory=dict)
+    loaded: dict[str, LoadedSamples] = field(default_factory=dict)
     decided: dict[tuple[str, int, int], Decided] = field(default_factory=dict)
     previews: dict[str, SelectionPreview] = field(default_factory=dict)
-    chosen: dict[str, tuple[Held, Selection]] = field(default_factory=dict)
+    chosen: dict[str, tuple[LoadedSamples, Selection]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def select(
@@ -142,7 +142,7 @@ class SelectService:
         marks = (*self.context.samples.state(project.id), *known, *self.context.overrules.mark(project.id))
         return f"{project.id} {config.fingerprint} {marks} {self.embedders(project)}"
 
-    def choose(self, project_name: str, config: SelectionConfig) -> tuple[Held, Selection]:
+    def choose(self, project_name: str, config: SelectionConfig) -> tuple[LoadedSamples, Selection]:
         """The samples and what is decided for each, a person's decisions over it; the last is remembered.
 
         Raises as `preview`.
@@ -167,15 +167,17 @@ class SelectService:
             self.decided[mark] = decisions
         return decisions
 
-    def apply(self, project_name: str, loaded: Held, config: SelectionConfig) -> Selection:
+    def apply(self, project_name: str, loaded: LoadedSamples, config: SelectionConfig) -> Selection:
         """What other settings decide for samples in memory, whatever a person decided."""
         return self._choose(self.context.projects.get(project_name), loaded, config, {})
 
-    def _choose(self, project: Project, loaded: Held, config: SelectionConfig, decided: dict[str, str]) -> Selection:
+    def _choose(
+        self, project: Project, loaded: LoadedSamples, config: SelectionConfig, decided: dict[str, str]
+    ) -> Selection:
         samples = gather_input(self.context, project, loaded, config)
         return apply_decisions(select(samples, config), loaded.arrays.ids, decided)
 
-    def hold(self, project_name: str, config: SelectionConfig) -> Held:
+    def hold(self, project_name: str, config: SelectionConfig) -> LoadedSamples:
         """The project's samples in memory, with vectors where the settings' method needs them. Raises as `preview`."""
         return self._hold(self.context.projects.get(project_name), config)
 
@@ -206,11 +208,11 @@ class SelectService:
         except NotFound:
             return self.preset(project_name)
 
-    def _hold(self, project: Project, config: SelectionConfig) -> Held:
+    def _hold(self, project: Project, config: SelectionConfig) -> LoadedSamples:
         """The project's samples and vectors as arrays, read anew only where something changed."""
         state, known = self.context.samples.state(project.id), self.context.evidence.state(project.id)
         key = f"{project.id} {config.needs_vectors} {self.embedders(project)}"
-        loaded = self.held.get(key)
+        loaded = self.loaded.get(key)
         if loaded is not None and loaded.state == state and loaded.known == known:
             return loaded
         evidence = self.context.evidence.columns(project.id)
@@ -219,19 +221,19 @@ class SelectService:
         else:
             loaded = self._read(project, config, state)
             loaded = replace(loaded, known=known, evidence=evidence)
-        self.held.clear()
-        self.held[key] = loaded
+        self.loaded.clear()
+        self.loaded[key] = loaded
         return loaded
 
-    def _read(self, project: Project, config: SelectionConfig, state: tuple[int, int]) -> Held:
+    def _read(self, project: Project, config: SelectionConfig, state: tuple[int, int]) -> LoadedSamples:
         arrays = self.context.samples.arrays(project.id, get_task(project.config.task).factors)
         if not arrays.ids:
             raise _no_samples(project)
         check_settled(self.context, project)
         if not config.needs_vectors:
-            return Held(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
+            return LoadedSamples(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
         vectors, embedder = self._find_vectors(project)
-        return Held(project.id, state, arrays, vectors, embedder)
+        return LoadedSamples(project.id, state, arrays, vectors, embedder)
 
     def _find_vectors(self, project: Project) -> tuple[NDArray[np.float32], str]:
         for embedder in self.embedders(project):

@@ -56,7 +56,7 @@ class RemainingService:
                 written={UNTRAINED: min(most, said * guess_length(UNTRAINED))}
                 | {name: min(most, size.completion) for name, size in measured.items()},
                 asked=len({example.query.id for example in builder.examples}),
-                held=len(self.context.queries.get(run.project_id, Split.HELDOUT)),
+                heldout=len(self.context.queries.get(run.project_id, Split.HELDOUT)),
                 prompt=prompt,
             )
         return self._sizes[run.id]

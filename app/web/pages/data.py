@@ -113,8 +113,8 @@ class _Handlers:
 
     def _preview(self, project: str, given: Given) -> list[Any]:
         preview = self._look(project, given)
-        found, choices = preview.columns, [_NONE, *preview.names]
-        drawn = [gr.Dropdown(choices, value=found.get(role) or _NONE, visible=role in found) for role in self.roles]
+        columns, choices = preview.columns, [_NONE, *preview.names]
+        drawn = [gr.Dropdown(choices, value=columns.get(role) or _NONE, visible=role in columns) for role in self.roles]
         return [*drawn, *_draw(preview)]
 
     def _look(self, project: str, given: Given) -> Preview:

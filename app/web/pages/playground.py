@@ -180,6 +180,6 @@ def _above(text: str) -> str:
 def _hidden(panes: Sequence[Pane]) -> list[Pane]:
     """Without names, and without what gives them away: an error names its provider."""
     return [
-        Pane(letter, pane.text, over=pane.over, told="" if pane.whole or not pane.over else "gave no whole answer")
+        Pane(letter, pane.text, over=pane.over, message="" if pane.whole or not pane.over else "gave no whole answer")
         for pane, letter in zip(panes, _BLIND, strict=True)
     ]

@@ -58,11 +58,11 @@ def build(frame: Frame) -> None:
     listed = decide.build(frame, form, drawn_by)
     stored = buttons["store"].click(frame.guard(do.choose, form), asked, drawn_by, **RAW, **frame.quiet)
     frame.follow(stored.success(frame.guard(listed.first), listed.asked, listed.parts, **frame.quiet))
-    fit_parts = [buttons["told"], form.temperature]
+    fit_parts = [buttons["fit_note"], form.temperature]
     fitted = buttons["fit"].click(frame.guard(do.fit, form), asked, fit_parts, **RAW, **frame.quiet)
     fitted.success(**numbers, **last)
     survey.click(frame.guard(do.survey, form), asked, drawn, **RAW, **frame.quiet)
-    frame.fill_once([note, *drawn_by, buttons["fit"], buttons["told"], *form.outputs], do.start)
+    frame.fill_once([note, *drawn_by, buttons["fit"], buttons["fit_note"], *form.outputs], do.start)
 
 
 def _lay_settings() -> tuple[gr.Dropdown, SelectionForm, dict[str, Any]]:
@@ -83,7 +83,7 @@ def _lay_settings() -> tuple[gr.Dropdown, SelectionForm, dict[str, Any]]:
         fit_note = gr.HTML(padding=False)
     store = gr.Button("Select", variant="primary", interactive=False)
     form = SelectionForm(rules, fields, groups, weights, temperature)
-    return preset, form, {"store": store, "fit": fit, "told": fit_note}
+    return preset, form, {"store": store, "fit": fit, "fit_note": fit_note}
 
 
 def _lay_overviews() -> tuple[gr.Button, list[Any]]:

@@ -82,7 +82,7 @@ def build(frame: Frame) -> None:
     frame.follow(save.click(frame.guard(do.store, form), inputs, saved, **frame.quiet))
     test.click(frame.guard(do.probe, form), [frame.project, *parts, key], [said, listed], **frame.quiet)
     models.click(frame.guard(do.offer, form), [frame.project, *parts, key], said, **frame.quiet)
-    remove.click(frame.guard(do.ask_drop), [frame.project, chosen], [sure.row, sure.told], **frame.quiet)
+    remove.click(frame.guard(do.ask_drop), [frame.project, chosen], [sure.row, sure.text], **frame.quiet)
     sure.no.click(frame.guard(do.keep), frame.project, sure.row, **frame.quiet)
     dropped = [said, listed, chosen, seen, remove, sure.row]
     frame.follow(sure.yes.click(frame.guard(do.drop), [frame.project, chosen], dropped, **frame.quiet))

@@ -36,14 +36,14 @@ def mean(values: Sequence[float]) -> float:
 
 def measure_all(items: Sequence[EvalItem]) -> dict[str, Value]:
     """What every measure comes to over at least one answer, where that is known; those with parts as `name:part`."""
-    found: dict[str, Value] = {}
+    values: dict[str, Value] = {}
     for name in MEASURES:
         value = MEASURES.get(name).of(items)
         if isinstance(value, Value):
-            found[name] = value
+            values[name] = value
         elif value is not None:
-            found |= {f"{name}{_PART}{part}": each for part, each in value.items()}
-    return found
+            values |= {f"{name}{_PART}{part}": each for part, each in value.items()}
+    return values
 
 
 def find_columns(values: Iterable[str]) -> dict[str, tuple[str, Measure]]:

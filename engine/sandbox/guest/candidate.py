@@ -21,7 +21,7 @@ class Candidate:
     def __init__(self) -> None:
         """Empty; `load` fills it."""
         self.namespace: dict[str, Any] = {"__name__": "candidate", "__builtins__": __builtins__}
-        self._held: dict[str, Any] = {}
+        self._objects: dict[str, Any] = {}
         self._seen: dict[str, int] = {}
         self._prefix = ""
 
@@ -46,26 +46,26 @@ class Candidate:
             sys.modules["random"].seed(0)
         try:
             kind, target, *rest = op
-            found = self._find(target)
+            obj = self._find(target)
             if kind != "call":
-                return ["ok", encode(_PLAIN[kind](found, *(decode(part, self._find) for part in rest)), self._hold), []]
+                return ["ok", encode(_PLAIN[kind](obj, *(decode(part, self._find) for part in rest)), self._hold), []]
             args = [decode(part, self._find) for part in rest[0]]
             named = {name: decode(part, self._find) for name, part in rest[1]}
-            result = encode(found(*args, **named), self._hold)
+            result = encode(obj(*args, **named), self._hold)
             return ["ok", result, [encode(part, self._hold) for part in args if isinstance(part, _CHANGEABLE)]]
         except BaseException as error:
             return ["raised", type(error).__name__, _say(error)]
 
     def _hold(self, value: Any) -> list[str]:
-        known = next((name for name, held in self._held.items() if held is value), None)
-        name = known or f"{self._prefix}.{len(self._held)}"
-        self._held[name] = value
+        known = next((name for name, other in self._objects.items() if other is value), None)
+        name = known or f"{self._prefix}.{len(self._objects)}"
+        self._objects[name] = value
         return ["held", name, type(value).__name__]
 
     def _find(self, data: Any) -> Any:
         kind, text, *rest = data
         if kind == "held":
-            return self._held[text]
+            return self._objects[text]
         if kind == "name":
             if text in self.namespace:
                 return self.namespace[text]

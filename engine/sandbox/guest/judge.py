@@ -84,10 +84,10 @@ class Book:
         kind, name, *_ = data
         if kind != "held":
             raise ValueError(f"{kind!r} is no kind of value")
-        return Held(self, ["held", name])
+        return Proxy(self, ["held", name])
 
     def _name(self, value: Any) -> Any:
-        if isinstance(value, Held):
+        if isinstance(value, Proxy):
             return object.__getattribute__(value, "_target")
         if id(value) in self.sources:
             return self.sources[id(value)]
@@ -101,7 +101,7 @@ class Book:
         raise TypeError(f"the tests hand over a value of the type {type(value).__name__}, which is no plain data")
 
 
-class Held:
+class Proxy:
     """Stands for an object of the answer's. It equals nothing but itself: the answer can't decide on that."""
 
     def __init__(self, book: Book, target: Any) -> None:
@@ -148,15 +148,15 @@ class Held:
 
     def __eq__(self, other: object) -> bool:
         own = object.__getattribute__
-        return isinstance(other, Held) and bool(own(self, "_target") == own(other, "_target"))
+        return isinstance(other, Proxy) and bool(own(self, "_target") == own(other, "_target"))
 
     def __hash__(self) -> int:
         return hash(str(object.__getattribute__(self, "_target")))
 
 
-def _ask(held: Held, kind: str, *rest: Any) -> Any:
-    book: Book = object.__getattribute__(held, "_book")
-    return book.ask(kind, object.__getattribute__(held, "_target"), *map(book.encode, rest))
+def _ask(proxy: Proxy, kind: str, *rest: Any) -> Any:
+    book: Book = object.__getattribute__(proxy, "_book")
+    return book.ask(kind, object.__getattribute__(proxy, "_target"), *map(book.encode, rest))
 
 
 def _renew(mine: Any, new: Any) -> None:
@@ -277,7 +277,7 @@ def _prepare(payload: dict[str, Any], book: Book) -> tuple[dict[str, Any], list[
     if "random" in sys.modules:
         sys.modules["random"].seed(0)
     for name in payload["names"] or find_subjects(together, setup):
-        namespace[name] = Held(book, ["name", name])
+        namespace[name] = Proxy(book, ["name", name])
     namespace["__NotAsked__"] = NotAsked
     namespace["__lambda__"] = lambda made, *source: _tell(book, made, source)
     before = set(namespace)

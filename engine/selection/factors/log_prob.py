@@ -19,10 +19,10 @@ def rank_within(group: Ints, value: Floats) -> Floats:
     Returns:
         Shape (N,), NaN where the value is unknown.
     """
-    found = np.full(len(value), np.nan)
+    ranks = np.full(len(value), np.nan)
     rows = np.flatnonzero(~np.isnan(value))
     if not len(rows):
-        return found
+        return ranks
     rows = rows[np.lexsort((value[rows], group[rows]))]
     own, ranked = group[rows], value[rows]
     begins = np.flatnonzero(np.diff(own, prepend=own[0] - 1))
@@ -32,8 +32,8 @@ def rank_within(group: Ints, value: Floats) -> Floats:
     new[1:] = (own[1:] != own[:-1]) | (ranked[1:] != ranked[:-1])
     tie = np.cumsum(new) - 1
     mean = np.bincount(tie, place) / np.bincount(tie)
-    found[rows] = (mean[tie] + 0.5) / np.repeat(size, size)
-    return found
+    ranks[rows] = (mean[tie] + 0.5) / np.repeat(size, size)
+    return ranks
 
 
 def score(given: Scored) -> Floats:

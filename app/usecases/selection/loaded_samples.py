@@ -20,7 +20,7 @@ from storage.samples import SampleArrays
 
 
 @dataclass(frozen=True)
-class Held:
+class LoadedSamples:
     """Samples and vectors; `state` and `known` tell whether they, and the evidence, are still what is stored.
 
     `factors` are the columns of scores that were computed so far, by name.
@@ -36,14 +36,14 @@ class Held:
     factors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
-def gather_input(context: Context, project: Project, held: Held, config: SelectionConfig) -> SelectionInput:
+def gather_input(context: Context, project: Project, loaded: LoadedSamples, config: SelectionConfig) -> SelectionInput:
     """The samples as a selection by these settings reads them.
 
     Raises:
         ConfigError: if a weight names no factor of the task.
     """
-    arrays = held.arrays
-    columns = _score(context, project, held, config)
+    arrays = loaded.arrays
+    columns = _score(context, project, loaded, config)
     return SelectionInput(
         query=arrays.query,
         teacher=arrays.teacher,
@@ -51,15 +51,17 @@ def gather_input(context: Context, project: Project, held: Held, config: Selecti
         order=np.arange(len(arrays.ids)),
         factors=np.stack(list(columns.values()), axis=1) if columns else np.empty((len(arrays.ids), 0)),
         names=tuple(columns),
-        embeddings=held.vectors,
+        embeddings=loaded.vectors,
         sources=arrays.sources,
-        evidence=held.evidence,
+        evidence=loaded.evidence,
     )
 
 
-def _score(context: Context, project: Project, held: Held, config: SelectionConfig) -> dict[str, NDArray[np.float64]]:
+def _score(
+    context: Context, project: Project, loaded: LoadedSamples, config: SelectionConfig
+) -> dict[str, NDArray[np.float64]]:
     """The scores of the weighted factors by name, (N,); those of the teachers where no rule reads confidences."""
-    arrays, reported = held.arrays, get_task(project.config.task).factors
+    arrays, reported = loaded.arrays, get_task(project.config.task).factors
     columns = {name: arrays.factors[:, place] for place, name in enumerate(reported)}
     if not config.needs_confidence:
         return columns
@@ -69,6 +71,6 @@ def _score(context: Context, project: Project, held: Held, config: SelectionConf
         arrays.label,
         label_space=lambda: count_labels(context.queries.get(project.id, Split.DISTILL)),
         texts=lambda: context.samples.rationales(project.id),
-        evidence=lambda: held.evidence,
+        evidence=lambda: loaded.evidence,
     )
-    return score_factors(config.weights, columns, given, held.factors)
+    return score_factors(config.weights, columns, given, loaded.factors)
