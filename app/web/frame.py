@@ -108,7 +108,7 @@ class Frame:
 
         @wraps(work)
         def run(*values: Any) -> Any:
-            with _errors_shown():
+            with errors_shown():
                 if form is not None:
                     entered, others = enter(form, values[1:])
                     values = (values[0], entered, *others)
@@ -121,7 +121,7 @@ class Frame:
 
         @wraps(work)
         def run(*values: Any) -> Iterator[Any]:
-            with _errors_shown():
+            with errors_shown():
                 yield from work(*self._admit(work, values))
 
         return run
@@ -263,7 +263,7 @@ def _bind(
 
 
 @contextmanager
-def _errors_shown() -> Iterator[None]:
+def errors_shown() -> Iterator[None]:
     """Errors become a message on the page: ours in their own words, a library's in ours, with a line in the log."""
     try:
         yield
@@ -280,7 +280,7 @@ def _spoken(work: Callable[[str], list[Any]]) -> Callable[[str], list[Any]]:
     """As `Frame.guard`, for the frame's own handlers."""
 
     def run(name: str) -> list[Any]:
-        with _errors_shown():
+        with errors_shown():
             return work(name)
 
     run.__name__ = work.__name__

@@ -299,6 +299,7 @@ def test_programs_may_read(studio: Studio) -> None:
     assert {row["step"] for row in studio("endpoints", "standing", "p")} > {"Data", "Label"}
     assert studio("endpoints", "quote", "tickets")[0]["teacher"] == "ann"
     assert studio("endpoints", "selection", "p", 0.0)["samples"] == 52
+    assert "there is no project" in studio.refused("endpoints", "standing", "nobody")
     query = studio.services.browse.queries("p")[0]
     assert studio("endpoints", "query", "p", query["id"])["query"].startswith(query["query"])
 

@@ -344,5 +344,35 @@ def test_jobs(studio: Studio) -> None:
     assert "twin" not in {p.name for p in studio.services.context.projects.all()}
 
 
+def test_study(studio: Studio, tmp_path: Path) -> None:
+    studio.open("study", "p")
+    assert "No study yet" in studio("study", "show", "p", None)[0]
+    plans = ["standard-kd", "mixed"]
+    first, second = studio("study", "pairs", "p", plans, "twt", "standard-kd")
+    assert (first["value"], second["value"]) == ("standard-kd", "mixed")
+    order = ["small", "1", "smoke", "", plans, "standard-kd", "mixed", "updates", "4"]
+    assert "is scored once" in studio("study", "quote", "p", *order)
+    assert "Seeds: give whole numbers" in studio.refused("study", "start", "p", "small", "one", *order[2:])
+    assert "2 runs, one after the other" in studio("study", "start", "p", *order)[0]
+    studio.finish()
+    shown = studio("study", "show", "p", "small")
+    assert "standard-kd against mixed" in shown[0] and "mixed" in shown[1]
+    assert "small stops" in studio("study", "cancel", "p", "small")[0]
+    assert "goes on" in studio("study", "go_on", "p", "small")[0]
+    studio.finish()
+    grid = studio.services.study.find("p", "small")
+    record = studio.services.study.folder(grid) / "mixed-1.json"
+    moved = shutil.move(record, tmp_path / record.name)
+    assert "mixed, seed 1: not run yet" in studio("study", "show", "p", "small")[5]
+    assert "1 record taken in" in studio("study", "take_in", "p", "small", [handle_file(str(moved))])
+    text = (
+        '[study]\nname = "filed"\nproject = "q"\nseeds = [1]\ncontrast = ["a", "b"]\norder = { preset = "smoke" }\n'
+        '[[arms]]\nname = "a"\nplan = "standard-kd"\n[[arms]]\nname = "b"\nplan = "mixed"\n'
+    )
+    (tmp_path / "grid.toml").write_text(text, "utf-8")
+    assert "filed has begun" in studio("study", "start_file", "p", handle_file(str(tmp_path / "grid.toml")))[0]
+    studio.finish()
+
+
 def test_every_handler_was_called(studio: Studio) -> None:
     assert studio.missing(first_half=False) == set()

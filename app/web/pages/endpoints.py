@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import gradio as gr
 
 from app.services import Services
 from app.usecases.labelling.label import LabelOrder
+from app.web.frame import errors_shown
 
 
 def build(services: Services) -> None:
     """Bind the endpoints to the app that is being built."""
     reads = _Reads(services)
     for work in (reads.projects, reads.standing, reads.quote, reads.selection, reads.query):
-        gr.api(work, api_name=work.__name__)
+        gr.api(_in_words(work), api_name=work.__name__)
+
+
+def _in_words(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, whose errors a program is told in words, as a page is."""
+
+    @wraps(work)
+    def run(*values: Any, **named: Any) -> Any:
+        with errors_shown():
+            return work(*values, **named)
+
+    return run
 
 
 @dataclass(frozen=True)
