@@ -89,7 +89,7 @@ def test_recordings_from_file_to_selection(workspace: Path, queries: Path, outpu
         (("import-queries", "p", "{file}", "--task", "magic"), 2, "task"),
         (("import-queries", "p", "{file}", "--column", "colour=x"), 2, "ROLE=NAME"),
         (("select", "nobody"), 2, "there is no project 'nobody'; this workspace has: none"),
-        (("select", "nobody", "--preset", "best"), 2, "there are paper, recordings, none"),
+        (("select", "nobody", "--preset", "best"), 2, "there are paper, recordings, log-prob"),
         (("runs", "show", "abc"), 2, "no run begins with 'abc'"),
         (("export", "nobody", "x.jsonl"), 2, "no project"),
         (("frobnicate",), 2, "No such command"),

@@ -193,6 +193,7 @@ CHANGED: dict[tuple[str, str], tuple[str, Any]] = {
     ("ReplaySource", "share"): ("stage3", (ReplaySource(dataset="full", share=0.9),)),
     ("TrainConfig", "epochs"): ("stage1", 3),
     ("TrainConfig", "updates"): ("stage1", 7),
+    ("TrainConfig", "tokens"): ("stage1", 700),
     ("TrainConfig", "learning_rate"): ("stage1", 0.5),
     ("TrainConfig", "batch_size"): ("stage1", 3),
     ("TrainConfig", "max_tokens"): ("stage1", 77),

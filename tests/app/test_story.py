@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.demo import describe, run_demo
-from app.recipe import FAST, Recipe
+from app.recipe import FAST, SELECTION, Recipe
 from app.services import Services, open_services
 from app.usecases.exports.exports import ExportOrder
 from app.usecases.training.materials import StageBuilder
@@ -101,7 +101,7 @@ def test_a_review_waits_an_edit_makes_the_next_stage_stale_and_exports_hold_what
     house: tuple[Services, Recipe], told: dict[str, object], tmp_path: Path
 ) -> None:
     services, recipe = house
-    services.select.select("tiny", recipe.selection)
+    services.select.select("tiny", SELECTION)
     student = recipe.plan.student
     stage = TrainConfig(updates=1, learning_rate=1e-3, max_tokens=600, validation=0)
     run = services.run.start("tiny", adjust_plan(twt_plan(student, (stage, stage, stage)), review=True, check_level=2))
