@@ -22,6 +22,8 @@ from engine.values import Purpose
 SPEC_FILE = "spec.json"
 STATUS_FILE = "status.json"
 LOG_FILE = "log.txt"
+KEEPS_LOG_PROBS = "log_probs"
+"""In the result of a step that wrote answers: each has the log-prob of its label, where it states one."""
 STOP_FILE = "stop"
 """In a Ray job's folder: journal what there is, ask nothing more."""
 

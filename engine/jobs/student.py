@@ -11,7 +11,7 @@ from engine.datasets.rows import row_from_json
 from engine.errors import TacitError
 from engine.inference.writer import Writer, WriteRequest, load_student, load_tokenizer, pick_device
 from engine.jobs.context import JobContext, is_first
-from engine.jobs.spec import StudentJob, WorkerStep
+from engine.jobs.spec import KEEPS_LOG_PROBS, StudentJob, WorkerStep
 from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.train.sft import StageJob, train_stage
@@ -52,7 +52,7 @@ def _run_step(
         for item, count in zip(items, tokens, strict=True):
             sink.emit("answer", step=step.name, **item, tokens=count, finished=True)
         return {"answers": len(asked)}
-    return {"answers": len(asked)} if _write(job, step, items, sink, stop) else None
+    return {"answers": len(asked), KEEPS_LOG_PROBS: True} if _write(job, step, items, sink, stop) else None
 
 
 def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool]) -> dict[str, Any] | None:

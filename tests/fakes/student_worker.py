@@ -11,7 +11,16 @@ from safetensors.numpy import save_file
 
 from engine.jobs.backends.local import LocalBackend
 from engine.jobs.events import EVENTS_FILE, EventLog
-from engine.jobs.spec import STATUS_FILE, ExportJob, ForecastJob, ForecastStep, StudentJob, WorkerStep, read_spec
+from engine.jobs.spec import (
+    KEEPS_LOG_PROBS,
+    STATUS_FILE,
+    ExportJob,
+    ForecastJob,
+    ForecastStep,
+    StudentJob,
+    WorkerStep,
+    read_spec,
+)
 from engine.lines import read_lines, write_atomically
 
 MEASURED = {
@@ -76,7 +85,7 @@ def _answer(log: EventLog, step: WorkerStep) -> dict[str, object]:
         common = {"step": step.name, "system": ask["system"], "query_id": ask["query_id"], "text": text, "tokens": 9}
         common["log_prob"] = None if ask.get("text") else -0.1
         log.emit("answer", **common, finished=True, latency_s=0.2, label=ask.get("label"))
-    return {"answers": len(asks)}
+    return {"answers": len(asks), KEEPS_LOG_PROBS: True}
 
 
 class StudentBackend(LocalBackend):

@@ -8,6 +8,7 @@ from pathlib import Path
 from app.usecases.training.materials import StageBuilder
 from app.usecases.workspace.context import Context
 from engine.errors import StateError, TacitError
+from engine.jobs.spec import KEEPS_LOG_PROBS
 from engine.plans import Answer, AnyStep, Evaluate, Train
 from engine.values import JobStatus
 from storage.runs import Run, StepOf
@@ -59,9 +60,8 @@ def _copy(context: Context, run: Run, step: AnyStep, source: StepOf) -> bool:
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(adapter, part)
         part.rename(target)
-    answers = context.runs.answers(source.run_id, source.name) if isinstance(step, Evaluate) else []
-    if answers and all(item.log_prob is None for item in answers):
-        return False  # of a program that kept none: written again, its confidence is known
+    if isinstance(step, Evaluate) and KEEPS_LOG_PROBS not in source.result:
+        return False  # of an older program: written again, its confidence is known
     system = step.system if isinstance(step, Evaluate) else None
     context.runs.copy_step((source.run_id, source.name), (run.id, step.name), system)
     return True
