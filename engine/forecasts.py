@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from engine.datasets import DATASETS
 from engine.plans import Answer, Evaluate, Plan, Train
 
+CHARACTERS = 3
+"""Of a token, about: where texts are reckoned with and no tokenizer is at hand."""
 UNTRAINED = "untrained"
 """Stands among the datasets for a student that learned none."""
 _LENGTH_UNTRAINED = 1.5

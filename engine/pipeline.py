@@ -19,6 +19,7 @@ from engine.datasets import DATASETS, Materials
 from engine.datasets.encode import split_validation
 from engine.datasets.rows import ChatText, Example, fingerprint_rows, student_prompt
 from engine.errors import StateError
+from engine.forecasts import CHARACTERS
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.ports import Task
 from engine.prompts import load_prompt
@@ -28,10 +29,6 @@ STUDENT = "student"
 """The system as which the student writes rationales of its own."""
 VERSION = "2:"
 """Begins fingerprints of this kind. Those without it are of the first kind, which knew less of what a step reads."""
-
-
-CHARACTERS = 3
-"""Of a token, about: where rows are reckoned with and no tokenizer is at hand."""
 
 
 class Next(NamedTuple):

@@ -6,11 +6,9 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from engine.forecasts import UNTRAINED, Forecast
+from engine.forecasts import CHARACTERS, UNTRAINED, Forecast
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 
-_CHARACTERS = 3
-"""Of a token, about."""
 _READING = 0.1
 """What reading a character costs against writing one."""
 
@@ -109,7 +107,7 @@ def _count_updates(plan: Plan, step: Train, sizes: Sizes, done: Done) -> int:
     rows = sizes.rows[step.dataset] + sum(source.share * sizes.rows[source.dataset] for source in step.replay)
     train = step.train
     if train.tokens:
-        return max(1, round(train.tokens * _CHARACTERS / _update_units(step, sizes)))
+        return max(1, round(train.tokens * CHARACTERS / _update_units(step, sizes)))
     return train.updates or math.ceil(train.epochs * rows * (1 - train.validation) / train.batch_size)
 
 

@@ -35,6 +35,13 @@ _VERBS = {
 }
 
 
+def say_span(seconds: float) -> str:
+    """A span of time as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun: "1 query", "2,000 queries", "0 boxes"."""
     return f"{number:,} {noun if number == 1 else plural or plural_of(noun)}"

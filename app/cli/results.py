@@ -26,12 +26,11 @@ from app.usecases.training.study_lines import (
 )
 from app.usecases.training.study_quotes import StudyQuote
 from app.usecases.workspace.doctor import Finding
-from app.web.parts import span_text
 from engine.labelling.quote import Quote
 from engine.study import Grid
 from engine.study_table import StudyResult
 from engine.values.report import WHOLE, Difference, ReportRow
-from engine.wording import counted, verb
+from engine.wording import counted, say_span, verb
 
 _SHOWN_ERRORS = 10
 
@@ -288,7 +287,7 @@ def say_left(row: dict[str, Any]) -> str:
     """The time that is left of a run in the list."""
     if row["left_s"] is None:
         return "-"
-    return span_text(row["left_s"]) + (" and compressing" if row["left_without_compressing"] else "")
+    return say_span(row["left_s"]) + (" and compressing" if row["left_without_compressing"] else "")
 
 
 def show_bill(data: dict[str, Any]) -> None:

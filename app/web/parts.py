@@ -108,13 +108,6 @@ def spark_html(values: Sequence[float]) -> str:
     return f"<svg {said}><polyline points='{points}'/></svg> {values[-1]:.3f}"
 
 
-def span_text(seconds: float) -> str:
-    """A span of time as a person says it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def log_html(text: str) -> str:
     """Lines of a log as they are."""
     return (

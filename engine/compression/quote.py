@@ -8,10 +8,9 @@ from decimal import Decimal
 
 from engine.costs import cost_of
 from engine.datasets.rows import Example
+from engine.labelling.quote import CHARACTERS_A_TOKEN
 from engine.values import TeacherSpec, Usage
 
-_CHARACTERS_A_TOKEN = (2.5, 5.0)
-"""Of texts in European languages and code: between few and many."""
 _AROUND = 2_500
 """Characters of the prompt around a query and two rationales, about."""
 _SHORTEST = 0.2
@@ -37,7 +36,7 @@ def quote_compressing(
     The student's own rationale is taken to be as long as the teacher's; the checks of level 2 to cost as much as a
     rewriting each. Those who can't be asked cost nothing: the start of a run refuses them.
     """
-    few, many = _CHARACTERS_A_TOKEN
+    few, many = CHARACTERS_A_TOKEN
     requests, low, high = 0, Decimal(0), Decimal(0)
     unknown = False
     for example in examples:

@@ -14,7 +14,7 @@ from engine.teachers.tokens import find_counter
 from engine.values import TeacherSpec, Usage
 from engine.wording import counted
 
-_CHARACTERS_A_TOKEN = (2.5, 5.0)
+CHARACTERS_A_TOKEN = (2.5, 5.0)
 """Of texts in European languages and code, under the tokenizers in use: between few and many."""
 _SECONDS = (1.0, 30.0)
 T = TypeVar("T")
@@ -111,7 +111,7 @@ def _estimate(prompts: Sequence[str], spec: TeacherSpec) -> tuple[_Range, _Range
     if counter is not None and prompts:
         mean = sum(counter.lengths(prompts)) / len(prompts)
         return _Range(mean, mean + _ROLES), writing, f"prompts counted by {counter.name}, replies by their bound"
-    few, many = _CHARACTERS_A_TOKEN
+    few, many = CHARACTERS_A_TOKEN
     mean = sum(map(len, prompts)) / len(prompts) if prompts else 0.0
     return _Range(mean / many, mean / few), writing, "bounds"
 

@@ -15,7 +15,8 @@ from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.errors import StateError
 from engine.selection.settings import SelectionConfig
-from engine.values import make_query
+from engine.values import Split, make_query
+from tests.fakes.student_worker import StudentBackend
 
 
 @pytest.fixture(scope="session")
@@ -40,4 +41,14 @@ def selected(embedded_workspace: Path, tmp_path: Path) -> Iterator[Services]:
     """The services over a copy of that project."""
     shutil.copytree(embedded_workspace, tmp_path / "copy")
     with open_services(tmp_path / "copy") as opened:
+        yield opened
+
+
+@pytest.fixture
+def students(embedded_workspace: Path, tmp_path: Path) -> Iterator[Services]:
+    """The same with three held-out queries; students are trained by a stand-in."""
+    shutil.copytree(embedded_workspace, tmp_path / "copy")
+    with open_services(tmp_path / "copy", StudentBackend()) as opened:
+        queries = [make_query(f"What is {n} and one?", split=Split.HELDOUT) for n in range(3)]
+        opened.data.add_queries(opened.projects.get("p").id, queries, {q.id: "1" for q in queries})
         yield opened

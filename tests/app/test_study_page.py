@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.demo import prepare_study
-from app.services import Services, open_services
+from app.services import Services
 from app.usecases.training.study_files import read_grid_file
 from app.web.forms import Entered
 from app.web.pages.study import _Handlers, _read_form
@@ -21,8 +19,7 @@ from engine.config import ProjectConfig
 from engine.errors import ConfigError, InputError, StateError
 from engine.selection.settings import NONE
 from engine.study import PuzzleSet, read_grid
-from engine.values import JobStatus, Split, make_query
-from tests.fakes.student_worker import StudentBackend
+from engine.values import JobStatus, make_query
 
 ENTERED = {
     "name": "mine",
@@ -37,45 +34,38 @@ ENTERED = {
 }
 
 
-@pytest.fixture
-def services(embedded_workspace: Path, tmp_path: Path) -> Iterator[Services]:
-    shutil.copytree(embedded_workspace, tmp_path / "copy")
-    with open_services(tmp_path / "copy", StudentBackend()) as opened:
-        queries = [make_query(f"What is {n} and one?", split=Split.HELDOUT) for n in range(3)]
-        opened.data.add_queries(opened.projects.get("p").id, queries, {q.id: "1" for q in queries})
-        yield opened
-
-
 def entered(**changes: Any) -> Entered[dict[str, Any]]:
     named = {**ENTERED, **changes}
     return Entered(list(named.values()), lambda values: dict(zip(named, values, strict=True)))
 
 
-def wait(services: Services, name: str) -> None:
-    grid = services.study.find("p", name)
+def wait(students: Services, name: str) -> None:
+    grid = students.study.find("p", name)
     for _ in range(600):
-        if services.study.running_job(grid) is None:
+        if students.study.running_job(grid) is None:
             return
         time.sleep(0.1)
     raise AssertionError("the study does not end")
 
 
-def test_a_study_is_quoted_started_and_shown(services: Services, tmp_path: Path) -> None:
-    do = _Handlers(services)
-    project = services.projects.get("p")
+def test_a_study_is_quoted_started_and_shown(students: Services, tmp_path: Path) -> None:
+    do = _Handlers(students)
+    project = students.projects.get("p")
     assert "No study yet" in do.show("p", None)[0]
     quoted = do.quote("p", entered())
     assert "answer-first" in quoted and "is scored once" in quoted
-    assert services.context.runs.all(project.id) == [], "a quote starts nothing"
+    assert students.context.runs.all(project.id) == [], "a quote starts nothing"
     message, which, _ = do.start("p", entered())
     assert "4 runs" in message and which.value == "mine"
-    wait(services, "mine")
+    wait(students, "mine")
     shown = do.show("p", "mine")
     assert "answer-first against standard-kd" in shown[0] and "Each arm takes 4 updates." in shown[0]
+    grid = students.study.find("p", "mine")
+    assert students.study.read(grid) is students.study.read(grid), "a tick of the page reckons nothing anew"
     assert "standard-kd" in shown[1] and all(plot.visible for plot in shown[2:5])
     assert [part.interactive for part in shown[6:]] == [False, False, True], "nothing is left to go on with"
-    assert [mark.number for mark in services.standing.marks(project) if mark.name == "Study"] == ["1 study"]
-    folder = services.study.folder(services.study.find("p", "mine"))
+    assert [mark.number for mark in students.standing.marks(project) if mark.name == "Study"] == ["1 study"]
+    folder = students.study.folder(students.study.find("p", "mine"))
     (folder / "standard-kd-2.json").rename(tmp_path / "standard-kd-2.json")
     shown = do.show("p", "mine")
     assert "standard-kd, seed 2: not run yet" in shown[5] and shown[6].interactive
@@ -99,24 +89,24 @@ def test_a_study_is_quoted_started_and_shown(services: Services, tmp_path: Path)
         do.take_in("p", "mine", [str(tmp_path / "other.json")])
 
 
-def test_a_cancelled_study_stops_its_run_and_goes_on_later(services: Services) -> None:
-    do = _Handlers(services)
+def test_a_cancelled_study_stops_its_run_and_goes_on_later(students: Services) -> None:
+    do = _Handlers(students)
     do.start("p", entered())
     with pytest.raises(StateError, match="running already"):
         do.start("p", entered())
     do.cancel("p", "mine")
-    wait(services, "mine")
-    jobs = [job for job in services.context.jobs.jobs_of(services.projects.get("p").id) if job.kind == "study"]
+    wait(students, "mine")
+    jobs = [job for job in students.context.jobs.jobs_of(students.projects.get("p").id) if job.kind == "study"]
     assert jobs[0].status is JobStatus.CANCELLED
-    assert not services.context.jobs.unfinished_jobs(), "nothing of it goes on"
+    assert not students.context.jobs.unfinished_jobs(), "nothing of it goes on"
     shown = do.show("p", "mine")
     assert "not run yet" in shown[5] and shown[6].interactive
     do.go_on("p", "mine")
-    wait(services, "mine")
+    wait(students, "mine")
     assert do.show("p", "mine")[5].count("not run yet") == 0
 
 
-def test_what_is_entered_wrongly_is_said_by_its_field(services: Services) -> None:
+def test_what_is_entered_wrongly_is_said_by_its_field(students: Services) -> None:
     for changes, error, message in (
         ({"name": " "}, InputError, "Name: give"),
         ({"seeds": "1,x"}, InputError, "Seeds: give"),
@@ -129,40 +119,40 @@ def test_what_is_entered_wrongly_is_said_by_its_field(services: Services) -> Non
             _read_form("p", {**ENTERED, **changes})
     both = {"plans": ["twt+standard-kd", "twt"], "first": "twt+standard-kd", "second": "twt"}
     with pytest.raises(ConfigError, match="several students"):
-        _Handlers(services).start("p", entered(**both))
-    assert services.study.grids("p") == [], "what can't be is kept nowhere"
+        _Handlers(students).start("p", entered(**both))
+    assert students.study.grids("p") == [], "what can't be is kept nowhere"
     assert _read_form("p", {**ENTERED, **both, "budget": ""}).contrast == ("twt-and-standard-kd", "twt")
-    assert _Handlers(services).pairs("p", ["twt", "mixed"], "standard-kd", "twt")[0].value == "twt"
+    assert _Handlers(students).pairs("p", ["twt", "mixed"], "standard-kd", "twt")[0].value == "twt"
 
 
-def test_a_study_goes_with_its_project_and_stays_out_of_others(services: Services, tmp_path: Path) -> None:
+def test_a_study_goes_with_its_project_and_stays_out_of_others(students: Services, tmp_path: Path) -> None:
     grid = _read_form("p", {**ENTERED, "seeds": "1", "plans": ["standard-kd", "mixed"], "first": "mixed"})
-    services.study.run(grid, services.study.folder(grid))
-    services.select.select("p", NONE.config)
-    assert len(services.context.runs.all()) == 2
-    services.study.run(grid, services.study.folder(grid))
-    assert len(services.context.runs.all()) == 4, "another selection is trained on, its records are of that"
-    copy = services.carry.duplicate("p", "q")
-    services.select.select("q", NONE.config)
+    students.study.run(grid, students.study.folder(grid))
+    students.select.select("p", NONE.config)
+    assert len(students.context.runs.all()) == 2
+    students.study.run(grid, students.study.folder(grid))
+    assert len(students.context.runs.all()) == 4, "another selection is trained on, its records are of that"
+    copy = students.carry.duplicate("p", "q")
+    students.select.select("q", NONE.config)
     with pytest.raises(StateError, match="another project has a study mine"):
-        services.study.run(grid.model_copy(update={"project": copy.name}), services.study.folder(grid))
-    services.keep.back_up(tmp_path / "all.zip")
+        students.study.run(grid.model_copy(update={"project": copy.name}), students.study.folder(grid))
+    students.keep.back_up(tmp_path / "all.zip")
     assert any(name.startswith("studies/mine/") for name in zipfile.ZipFile(tmp_path / "all.zip").namelist())
-    services.keep.purge("p", "p")
-    assert not services.study.folder(grid).exists()
+    students.keep.purge("p", "p")
+    assert not students.study.folder(grid).exists()
 
 
-def test_puzzles_are_not_put_into_a_project_of_other_queries(services: Services) -> None:
+def test_puzzles_are_not_put_into_a_project_of_other_queries(students: Services) -> None:
     puzzles = PuzzleSet(queries=6, heldout=6)
     grid = _read_form("p", ENTERED).model_copy(update={"project": "mine", "puzzles": puzzles})
-    project = services.data.create_project(ProjectConfig(name="mine", task="custom", embedder="packaged"))
-    services.data.add_queries(project.id, [make_query("What is 2 and 2?")], {})
+    project = students.data.create_project(ProjectConfig(name="mine", task="custom", embedder="packaged"))
+    students.data.add_queries(project.id, [make_query("What is 2 and 2?")], {})
     with pytest.raises(InputError, match="has other queries than the study's puzzles"):
-        prepare_study(services, grid, lambda text: None, lambda event: None)
-    assert len(services.data.queries_of(project.id)) == 1
+        prepare_study(students, grid, lambda text: None, lambda event: None)
+    assert len(students.data.queries_of(project.id)) == 1
 
 
-def test_a_grid_of_a_file_is_started_on_the_project_of_the_page(services: Services, tmp_path: Path) -> None:
+def test_a_grid_of_a_file_is_started_on_the_project_of_the_page(students: Services, tmp_path: Path) -> None:
     grid = _read_form("p", ENTERED)
     assert grid == read_grid(
         {
@@ -185,6 +175,6 @@ def test_a_grid_of_a_file_is_started_on_the_project_of_the_page(services: Servic
         "utf-8",
     )
     assert read_grid_file(file).project == "elsewhere"
-    _Handlers(services).start_file("p", str(file))
-    wait(services, "filed")
-    assert {arm.arm for arm in services.study.table(services.study.find("p", "filed")).arms} == {"a", "b"}
+    _Handlers(students).start_file("p", str(file))
+    wait(students, "filed")
+    assert {arm.arm for arm in students.study.read(students.study.find("p", "filed")).result.arms} == {"a", "b"}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.usecases.selection.selections import SelectService
-from app.usecases.training.materials import StageBuilder
+from app.usecases.training.materials import StageBuilder, pretend_run
 from app.usecases.workspace.context import Context
 from engine.datasets.rows import row_to_json, student_prompt
 from engine.errors import StateError
-from engine.forecasts import Forecast, PlannedWriting, find_measured, reckon
+from engine.forecasts import CHARACTERS, Forecast, PlannedWriting, find_measured, reckon
 from engine.jobs.backends import BACKENDS
 from engine.jobs.spec import ForecastJob, ForecastStep
 from engine.lines import write_lines
@@ -18,13 +18,11 @@ from engine.pipeline import STUDENT, StudentPrompt, as_line
 from engine.plans import Plan
 from engine.students import check_student
 from engine.tasks import get_task
-from engine.values import LOCAL, Job, JobStatus, RunStatus, Split, hash_id
+from engine.values import LOCAL, Job, JobStatus, Split, hash_id
 from storage.projects import Project
 from storage.runs import Run
 
 FORECAST = "forecast"
-_CHARACTERS = 3
-"""Of a token, about."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class ForecastService:
             ConfigError: if the student can't be had.
         """
         project = self.context.projects.get(project_name)
-        run = _pretend(project, plan, self.selecting.select_for(project_name, plan).id)
+        run = pretend_run(plan, project.id, self.selecting.select_for(project_name, plan).id)
         check_student(plan.student)
         key = self._key(project, plan)
         if any(job.kind == FORECAST and job.spec["key"] == key for job in self.context.jobs.unfinished_jobs()):
@@ -90,7 +88,7 @@ class ForecastService:
         events = self.context.jobs.last_events(jobs[0].id, ("measured",))
         if not events or not self.context.selections.exists(jobs[0].spec["selection"]):
             return None
-        return reckon(plan, events[0].data, self._count(_pretend(project, plan, jobs[0].spec["selection"])))
+        return reckon(plan, events[0].data, self._count(pretend_run(plan, project.id, jobs[0].spec["selection"])))
 
     def _key(self, project: Project, plan: Plan) -> str:
         """What a measurement depends on: epochs and rates do not count."""
@@ -107,10 +105,5 @@ class ForecastService:
         """How much the student will write."""
         kept = self.context.selections.kept(run.selection_id)
         heldout = self.context.queries.counts(run.project_id).get(Split.HELDOUT.value, 0)
-        typical = sum(len(row["rationale"]) for row in kept) / max(1, len(kept)) / _CHARACTERS
+        typical = sum(len(row["rationale"]) for row in kept) / max(1, len(kept)) / CHARACTERS
         return PlannedWriting(len({row["query_id"] for row in kept}), heldout, typical)
-
-
-def _pretend(project: Project, plan: Plan, selection_id: str) -> Run:
-    """The run that would be started; nothing is stored."""
-    return Run("", project.id, selection_id, plan, "", RunStatus.WAITING, "")

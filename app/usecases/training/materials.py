@@ -13,9 +13,9 @@ from engine.jobs.bundle import write_step
 from engine.jobs.spec import WorkerStep
 from engine.lines import write_lines
 from engine.pipeline import Material, Pipeline
-from engine.plans import Answer, Compress, Evaluate, Train
+from engine.plans import Answer, Compress, Evaluate, Plan, Train
 from engine.tasks import get_task
-from engine.values import Split, StageRow
+from engine.values import RunStatus, Split, StageRow
 from storage.runs import Run
 
 TEACHERS = "teachers"
@@ -38,6 +38,11 @@ def read_material(context: Context, run: Run) -> Material:
         teachers=context.projects.teachers(run.project_id),
         updates={state.name: int(state.result.get("updates") or 0) for state in context.runs.steps(run.id)},
     )
+
+
+def pretend_run(plan: Plan, project_id: str, selection_id: str) -> Run:
+    """The run of a plan on a selection that would be started; nothing is stored."""
+    return Run("", project_id, selection_id, plan, "", RunStatus.WAITING, "")
 
 
 @dataclass(frozen=True)

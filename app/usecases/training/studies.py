@@ -7,18 +7,19 @@ import platform
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from app.usecases.evaluation.scores import hash_labels
 from app.usecases.exports.cards import public_name
 from app.usecases.projects.status import STUDY
-from app.usecases.training.materials import StageBuilder
+from app.usecases.training.materials import StageBuilder, pretend_run
 from app.usecases.training.plans import PlanService, plan_notes
 from app.usecases.training.runs import RunService
 from app.usecases.training.sharing import TAKEN_FROM
@@ -52,6 +53,13 @@ class _Closed(Exception):
     """The app is being closed: runs go on by themselves."""
 
 
+class Reading(NamedTuple):
+    """A study's table, and the records that it was made of."""
+
+    result: StudyResult
+    records: list[Record]
+
+
 @dataclass(frozen=True)
 class StudyService:
     """Use cases of studies."""
@@ -60,6 +68,7 @@ class StudyService:
     planning: PlanService
     running: RunService
     lock: threading.RLock = field(default_factory=threading.RLock)
+    readings: dict[str, tuple[object, Reading]] = field(default_factory=dict)
 
     def folder(self, grid: Grid) -> Path:
         """Where a study's records lie, if nothing else is said."""
@@ -80,17 +89,20 @@ class StudyService:
                 return grid
         raise NotFound(f"the project {project_name!r} has no study {name!r}")
 
-    def table(self, grid: Grid) -> StudyResult:
-        """The table of what there is.
+    def read(self, grid: Grid) -> Reading:
+        """The table of what there is, and the records that it is made of: seconds of work, done once for these records.
 
         Raises:
             InputError: if records contradict each other.
         """
-        return summarise_study(grid, read_records(self.folder(grid)))
-
-    def records(self, grid: Grid) -> list[Record]:
-        """The records of a study, by name."""
-        return read_records(self.folder(grid))
+        with suppress(OSError):
+            files = sorted(self.folder(grid).glob("*.json"))
+            state = (grid, [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files])
+            if grid.name not in self.readings or self.readings[grid.name][0] != state:
+                records = read_records(self.folder(grid))
+                self.readings[grid.name] = (state, Reading(summarise_study(grid, records), records))
+            return self.readings[grid.name][1]
+        raise StateError(f"a record of {grid.name} was just being replaced; look again")
 
     def take_in(self, grid: Grid, files: Sequence[Path]) -> int:
         """Take records of another machine in; how many are new. Raises as `take_in_records`."""
@@ -223,6 +235,8 @@ class StudyService:
                     run = self._renew(run, cell)
                 elif run.status is RunStatus.STOPPED:
                     run = self.running.resume(run.id)
+            if run.status is RunStatus.FINISHED:
+                self.running.score(run.id)
             run = self.running.wait(run.id, on_event, stop)
             if run.status is not RunStatus.FINISHED:
                 return _record(grid, cell, run.status.value, run.message)
@@ -240,10 +254,8 @@ class StudyService:
         plan = self.planning.make(project_name, cell.order)
         if cell.budget is None:
             return plan
-        project = self.context.projects.get(project_name)
         selection = self.running.selecting.select_for(project_name, plan)
-        pretended = Run("", project.id, selection.id, plan, "", RunStatus.WAITING, "")
-        pipeline = StageBuilder(self.context, pretended).pipeline
+        pipeline = StageBuilder(self.context, pretend_run(plan, selection.project_id, selection.id)).pipeline
         return BUDGETS.get(cell.budget.kind).apply(plan, cell.budget.amount, measure_stages(pipeline))
 
     def _hash_selected(self, project_name: str, cell: Cell) -> str:
@@ -252,14 +264,13 @@ class StudyService:
         return self.running.selecting.select_for(project_name, plan).fingerprint
 
     def _renew(self, run: Run, cell: Cell) -> Run:
-        """A finished run that answers to what the project holds now: its stale steps, queries and labels."""
+        """A finished run, set going again where steps of it are stale or queries have come."""
         if self.running.stale_steps(run.id):
             return self.running.resume(run.id)
         counted = find_counted(run.plan, cell.arm.system).name
         heldout = {query.id for query in self.context.queries.get(run.project_id, Split.HELDOUT)}
         if heldout - {item.query_id for item in self.context.runs.answers(run.id, counted)}:
             return self.running.rerun(run.id, counted)
-        self.running.score(run.id)
         return run
 
     def _find(self, project_id: str, project_name: str, plan: Plan) -> Run | None:

@@ -10,7 +10,7 @@ from app.usecases.training.study_quotes import StudyQuote
 from engine.budgets import BUDGETS
 from engine.study import Grid
 from engine.study_table import ArmResult, Contrast, StudyResult
-from engine.wording import counted
+from engine.wording import counted, say_span
 
 
 def arm_rows(result: StudyResult) -> list[dict[str, Any]]:
@@ -91,8 +91,8 @@ def quote_rows(quote: StudyQuote) -> list[dict[str, Any]]:
             "arm": arm.arm,
             "runs": arm.runs,
             "updates": arm.updates,
-            "training": say_hours(arm.training_s, arm.training_s),
-            "writing": say_hours(arm.writing_low_s, arm.writing_high_s),
+            "training": _say_spans(arm.training_s, arm.training_s),
+            "writing": _say_spans(arm.writing_low_s, arm.writing_high_s),
             "requests": arm.requests,
             "US $": _say_money(arm.cost_low, arm.cost_high),
         }
@@ -105,18 +105,18 @@ def tell_study_quote(quote: StudyQuote) -> list[str]:
     low, high = quote.seconds
     cost = quote.cost
     money = "an unknown sum: a price is not known" if cost is None else f"US $ {_say_money(*cost)}"
-    untrained = say_hours(quote.untrained_low_s, quote.untrained_high_s)
+    untrained = _say_spans(quote.untrained_low_s, quote.untrained_high_s)
     return [
-        f"In all {say_hours(low, high)} of the device, and {money} for teachers that compress. "
+        f"In all {_say_spans(low, high)} of the device, and {money} for teachers that compress. "
         f"Of that {untrained} are for the untrained student, which is scored once.",
         "A stage that several arms have in common is trained once a seed, so less is possible. What is recorded "
         "already is not taken off.",
     ]
 
 
-def say_hours(low: float, high: float) -> str:
+def _say_spans(low: float, high: float) -> str:
     """A range of time; one number where both ends are said alike."""
-    ends = [f"{s:.0f} s" if s < 90 else f"{s / 60:.0f} min" if s < 5400 else f"{s / 3600:.1f} h" for s in (low, high)]
+    ends = [say_span(low), say_span(high)]
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from app.usecases.training.forecasts import ForecastService
-from app.usecases.training.materials import StageBuilder
+from app.usecases.training.materials import StageBuilder, pretend_run
 from app.usecases.training.studies import StudyService
 from app.usecases.workspace.context import Context
 from engine.compression.quote import CompressQuote, quote_compressing
 from engine.plans import Compress, Evaluate, Plan
 from engine.study import Grid, list_cells
-from engine.values import RunStatus
-from storage.runs import Run
 
 
 @dataclass(frozen=True)
@@ -115,9 +113,8 @@ class StudyQuoteService:
         if not rounds:
             return CompressQuote(0, Decimal(0), Decimal(0))
         selection = self.studies.running.selecting.select_for(project_name, plan)
-        pretended = Run("", project.id, selection.id, plan, "", RunStatus.WAITING, "")
         specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
-        examples = StageBuilder(self.context, pretended).examples * rounds
+        examples = StageBuilder(self.context, pretend_run(plan, selection.project_id, selection.id)).examples * rounds
         return quote_compressing(examples, specs, plan.compressor, plan.check_level)
 
 

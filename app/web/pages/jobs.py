@@ -13,10 +13,10 @@ import gradio as gr
 from app.services import Services
 from app.usecases.workspace.upkeep import JOBS
 from app.web.frame import Frame
-from app.web.parts import span_text, table_html, told_html
+from app.web.parts import table_html, told_html
 from engine.errors import InputError
 from engine.values import JobStatus
-from engine.wording import counted
+from engine.wording import counted, say_span
 from storage.projects import Project
 
 _ALL = "all projects"
@@ -159,7 +159,7 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "job": row["kind"],
         "status": row["status"],
         "started": f"{row['started']:%Y-%m-%d %H:%M} UTC",
-        "took": "-" if row["seconds"] is None or not over else span_text(row["seconds"]),
+        "took": "-" if row["seconds"] is None or not over else say_span(row["seconds"]),
         "US $": "unknown" if row["cost"] is None else f"{row['cost']:.4f}",
         "what happened": row["message"],
     }

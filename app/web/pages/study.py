@@ -152,13 +152,13 @@ class _Handlers:
         grid = self.services.study.find(project, name)
         running = self.services.study.running_job(grid) is not None
         try:
-            result = self.services.study.table(grid)
+            result, records = self.services.study.read(grid)
         except TacitError as error:
             return [told_html(str(error)), "", *hidden, "", *_can(not running, running, True)]
         head = told_html(say_result(grid, result)) + told_html(say_budget(grid))
         plots = hidden
         if result.arms:
-            finished = [record for record in self.services.study.records(grid) if record.status == FINISHED]
+            finished = [record for record in records if record.status == FINISHED]
             first = [record for record in finished if record.seed == min(other.seed for other in finished)]
             drawn = (arms_plot(result.arms), front_plot(result.points), learning_plot(first))
             plots = [gr.Plot(plot, visible=True) for plot in drawn]

@@ -15,7 +15,7 @@ from app.web.choices import enable, read_number, run_choices, run_name
 from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
 from app.web.offers import only_guides
-from app.web.parts import Spark, log_html, span_text, stages_html, table_html, told_html
+from app.web.parts import Spark, log_html, stages_html, table_html, told_html
 from app.web.plots import curves_plot
 from engine.compression import COMPRESSORS
 from engine.config import TrainConfig, read_config
@@ -28,6 +28,7 @@ from engine.plans.order import PlanOrder
 from engine.remaining import Left
 from engine.selection.settings import PRESETS
 from engine.values import RunStatus
+from engine.wording import say_span
 from storage.projects import Project
 
 _PRESETS = [("small student", "small-student"), ("paper", "paper"), ("smoke test: four updates", "smoke")]
@@ -309,7 +310,7 @@ def _line(progress: Progress) -> dict[str, Any]:
     run = progress.run
     status = "queued" if progress.queued and run.status == "running" else run.status.value
     where = "" if progress.update is None else f" · {progress.update:,} of {progress.of:,}"
-    where += "" if progress.left_s is None else f" · {span_text(progress.left_s)} left"
+    where += "" if progress.left_s is None else f" · {say_span(progress.left_s)} left"
     return {
         "run": run.id[:8],
         "plan": run.plan.name,
@@ -326,7 +327,7 @@ def _line(progress: Progress) -> dict[str, Any]:
 def _left(left: Left | None) -> str:
     if left is None:
         return "-"
-    return span_text(left.seconds) + (" and compressing" if left.open else "")
+    return say_span(left.seconds) + (" and compressing" if left.open else "")
 
 
 def plan_html(plan: Plan) -> str:
@@ -338,7 +339,7 @@ def forecast_html(forecast: Forecast) -> str:
     """The forecast: the whole in a line, the stages, and the rows that are too long."""
     low, high = forecast.training_s + forecast.writing_low, forecast.training_s + forecast.writing_high
     text = (
-        f"{span_text(low)} to {span_text(high)} ({span_text(forecast.training_s)} of it training), up to "
+        f"{say_span(low)} to {say_span(high)} ({say_span(forecast.training_s)} of it training), up to "
         f"{forecast.peak_bytes / 1e9:.1f} GB, on {forecast.device} in {forecast.dtype}; measured by a few updates "
         "and words here"
     )
@@ -349,7 +350,7 @@ def forecast_html(forecast: Forecast) -> str:
             "updates": stage.updates,
             "longest row": stage.longest,
             "too long": stage.dropped,
-            "time": span_text(stage.seconds),
+            "time": say_span(stage.seconds),
             "": "its rows are made by the run: reckoned with others'" if stage.guessed else "",
         }
         for stage in forecast.stages
