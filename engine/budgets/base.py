@@ -48,7 +48,7 @@ def split_amount(amount: int, shares: Sequence[float]) -> list[int]:
         ConfigError: if the amount is less than the number of shares.
     """
     if amount < len(shares):
-        raise ConfigError(f"a budget of {amount:,} is too small for {len(shares)} stages")
+        raise ConfigError(f"a budget of {amount:,} is too small for {len(shares)} stages; give at least {len(shares)}")
     left, rest, parts = amount, sum(shares), []
     for place, share in enumerate(shares):
         most = left - (len(shares) - place - 1)
@@ -71,7 +71,7 @@ def list_stages(plan: Plan) -> list[Train]:
     starts = [None, *(step.name for step in stages)]
     if any(step.equal_updates_to or step.start != start for step, start in zip(stages, starts, strict=False)):
         raise ConfigError(
-            f"the plan {plan.name} trains several students, and a budget is for one: make an arm of each of their plans"
+            f"the plan {plan.name} trains several students, and a budget is for one; make each an arm of its own"
         )
     return stages
 

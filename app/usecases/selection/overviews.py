@@ -56,7 +56,7 @@ class SurveyService:
         loaded, chosen = self.select.choose(project_name, chosen_by)
         arrays = loaded.arrays
         return Survey(
-            sorted(set(arrays.teachers)),
+            list(arrays.sources),
             compare_teachers(arrays.query, arrays.teacher, loaded.vectors),
             sweep_threshold(chosen.confidence, arrays.query, arrays.label),
             chosen_by.cut,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.selection.arrays import REASONS, TOLERANCE, Selection
+from engine.selection.factors import FACTORS
 from engine.selection.settings import SelectionConfig
 from engine.values import Reason
 from engine.wording import counted, verb
@@ -22,11 +23,14 @@ def count_kept(arrays: SampleArrays, chosen: Selection, config: SelectionConfig)
     """The numbers of a selection.
 
     `alone` counts the queries that one teacher answered alone and that have no confidence for it, `differ` those whose
-    only two teachers differ; `unscored` are the samples that have no confidence for another reason.
+    only two teachers differ; `unscored` are the samples that have no confidence for another reason. `asked_apart` says
+    of weighted factors that rest on evidence beside a reply what that is.
     """
     kept = chosen.kept
     codes, numbers = np.unique(chosen.reason, return_counts=True)
-    teachers = sorted(set(arrays.teachers))
+    teachers = list(arrays.sources)
+    factors = [FACTORS.get(name) for name in config.weights if name in FACTORS.names()]
+    asked_apart = [f"{factor.title}: {factor.help}" for factor in factors if factor.evidence]
     per_teacher = np.bincount(arrays.teacher[kept], minlength=len(teachers))
     differ = chosen.reason == REASONS.index(Reason.TEACHERS_DIFFER)
     unscored = chosen.reason == REASONS.index(Reason.NO_CONFIDENCE)
@@ -43,6 +47,7 @@ def count_kept(arrays: SampleArrays, chosen: Selection, config: SelectionConfig)
         "renormalised": int(chosen.renormalised.sum()),
         "reasons": {REASONS[code].value: int(number) for code, number in zip(codes, numbers, strict=True)},
         "kept_by_teacher": dict(zip(teachers, per_teacher.tolist(), strict=True)),
+        **({"asked_apart": asked_apart} if asked_apart else {}),
         "spread": [] if config.cut is None else _spread(arrays, teachers, chosen, config.cut),
     }
 
@@ -91,8 +96,10 @@ def say_notices(counts: Mapping[str, Any]) -> list[str]:
     if unscored := counts.get("unscored", 0):
         sentences.append(
             f"{unscored:,} of {counted(counts['samples'], 'sample')} {verb(unscored, 'has')} no confidence: "
-            "less than half of the weight lies on factors that are known for them. Agreement needs no scores of the "
-            "teachers' own (Dawid-Skene needs three teachers); the preset `keep all` needs nothing."
+            "less than half of the weight lies on factors that are known for them. "
+            + "".join(f"{factor} " for factor in counts.get("asked_apart", ()))
+            + "Agreement needs no scores of the teachers' own (Dawid-Skene needs three teachers); the preset `none`, "
+            "which keeps all, needs nothing."
         )
     return sentences
 

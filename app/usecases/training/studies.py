@@ -176,7 +176,10 @@ class StudyService:
             NotFound: if there is no such project, or nothing was selected yet.
         """
         for cell in list_cells(grid)[: len(grid.arms)]:
-            find_counted(self.make_plan(grid.project, cell), cell.arm.system)
+            try:
+                find_counted(self.make_plan(grid.project, cell), cell.arm.system)
+            except InputError as error:
+                raise type(error)(f"arm {cell.arm.name}: {error}. Nothing was started.") from None
 
     def run(
         self,
