@@ -19,6 +19,8 @@ from engine.values import Event
 
 _SHORT = 25
 """Cells of at most this many characters are not broken over lines."""
+_FIRST = 36
+"""The same for the first column; a longer one is wrapped, or the columns behind it would be cut."""
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -37,8 +39,8 @@ def print_table(title: str, rows: Sequence[dict[str, Any]]) -> None:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     for place, name in enumerate(rows[0] if rows else ()):
         side: Literal["left", "right"] = "right" if _numeric(rows[0][name]) else "left"
-        short = all(len(_show(row[name])) <= _SHORT for row in rows)
-        table.add_column(name.replace("_", " "), justify=side, overflow="fold", no_wrap=short or place == 0)
+        whole = max(len(_show(row[name])) for row in rows) <= (_SHORT if place else _FIRST)
+        table.add_column(name.replace("_", " "), justify=side, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(plain(_show(value))) for value in row.values()))
     out.print(table if rows else f"{title}: none")

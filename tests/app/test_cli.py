@@ -9,6 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from app.cli import console
 
 
 def tacit(*words: str, workspace: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -136,3 +139,12 @@ def test_the_doctor_finds_this_machine_well(workspace: Path) -> None:
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == 0 and findings["torch"]["ok"] and findings["student"]["value"] == "packaged"
     assert findings["OPENAI_API_KEY"]["value"] in ("set", "not set")
+
+
+def test_a_long_first_column_leaves_room_for_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Console(width=80, highlight=False)
+    monkeypatch.setattr(console, "out", out)
+    row = {"way": "the paper's: the teachers' own scores (as set)", "samples": 576, "queries": 297, "right": "0.957"}
+    with out.capture() as printed:
+        console.print_table("ways", [{**row, "95%": "[0.937, 0.970]"}])
+    assert "[0.937, 0.970]" in printed.get() and "0.957" in printed.get()
