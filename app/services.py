@@ -14,6 +14,7 @@ from app.usecases.compression.reviews import ReviewService
 from app.usecases.data.imports import DataService
 from app.usecases.data.near_duplicates import ResembleService
 from app.usecases.data.previews import PreviewService
+from app.usecases.data.stored_queries import StoredQueryService
 from app.usecases.evaluation.comparisons import CompareService
 from app.usecases.exports.exports import ExportService
 from app.usecases.exports.hub import PUSH, PUSHING, PublishService
@@ -68,6 +69,7 @@ class Services:
     resemble: ResembleService
     standing: StandingService
     preview: PreviewService
+    queries: StoredQueryService
     browse: BrowseService
     survey: SurveyService
     calibrate: CalibrateService
@@ -175,8 +177,9 @@ def _compose(context: Context) -> Services:
         run=run,
         export=exporting,
         resemble=ResembleService(context),
-        standing=StandingService(context),
+        standing=StandingService(context, remaining),
         preview=PreviewService(context),
+        queries=StoredQueryService(context),
         browse=BrowseService(context, selecting),
         survey=SurveyService(context, selecting, matching),
         calibrate=calibrating,

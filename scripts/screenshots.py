@@ -38,7 +38,7 @@ def main(workspace: Path, project: str) -> None:
                     page = browser.new_page(viewport={"width": width, "height": height})
                     path = "" if name == "projects" else name
                     page.goto(f"{url}{path}?__theme={theme}&project={quote(project)}")
-                    page.locator(".rail .project").wait_for(state="attached")
+                    page.locator(".topbar summary").wait_for(state="attached")
                     if name == "select":
                         open_a_query(page)
                     if name == "compress":

@@ -13,6 +13,24 @@ from engine.values import Choice, Query, Split
 from storage.db import Database
 
 _QUERY = "id, key, text, choices, kind, split, extra, origin"
+SPLITS = {
+    "all": "TRUE",
+    "distill": "q.split = 'distill'",
+    "heldout": "q.split = 'heldout'",
+    "gold": "g.label IS NOT NULL",
+}
+"""Which queries are listed, by name."""
+SORTS = {
+    "": "q.position",
+    "text": "q.text, q.position",
+    "-text": "q.text DESC, q.position",
+    "kind": "q.kind, q.position",
+}
+"""In which order, by name; "": as they came."""
+_LISTED = """
+    FROM queries q LEFT JOIN golds g ON g.project_id = q.project_id AND g.query_id = q.id
+    WHERE q.project_id = ? AND contains(lower(q.text), lower(?)) AND
+"""
 
 
 class Queries:
@@ -102,6 +120,33 @@ class Queries:
             values,
         )
         return [_query(row) for row in rows]
+
+    def find_page(
+        self, project_id: str, text: str, which: str, sort: str, begin: int, size: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Queries that hold a text, of a name of `SPLITS` in the order of one of `SORTS`, and how many there are.
+
+        Returns:
+            At most `size` rows behind the first `begin`, each with `id`, `text` (160 characters), `kind`, `split` and
+            `gold` (None: no label).
+
+        Raises:
+            KeyError: if there is no such name.
+        """
+        values = [project_id, text]
+        found = f"{_LISTED} {SPLITS[which]}"
+        total = self._db.remembered(f"SELECT count(*) AS n {found}", values)[0]["n"]
+        rows = self._db.rows(
+            f"SELECT q.id, left(q.text, 160) AS text, q.kind, q.split, g.label AS gold {found} "
+            f"ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?",
+            [*values, size, begin],
+        )
+        return [dict(row) for row in rows], int(total)
+
+    def find_gold(self, project_id: str, query_id: str) -> str | None:
+        """The gold label of a query; None where it has none."""
+        row = self._db.row("SELECT label FROM golds WHERE project_id = ? AND query_id = ?", [project_id, query_id])
+        return None if row is None else str(row["label"])
 
     def find_one(self, project_id: str, query_id: str) -> Query:
         """One query.

@@ -67,6 +67,10 @@ class Policy(Protocol):
         """Of a project's steps those that have a page here."""
         ...
 
+    def switchable(self) -> list[str]:
+        """Names of the projects that the top bar leads to, oldest first; none where there are no others to see."""
+        ...
+
     def choose_systems(self, project: Project, systems: dict[str, str]) -> dict[str, str]:
         """Of those who can be asked in the playground, by name, those who answer here."""
         ...
@@ -121,6 +125,9 @@ class Own:
 
     def choose_marks(self, marks: Sequence[Mark]) -> list[Mark]:
         return list(marks)
+
+    def switchable(self) -> list[str]:
+        return self.services.projects.names()
 
     def choose_systems(self, project: Project, systems: dict[str, str]) -> dict[str, str]:
         return systems

@@ -22,7 +22,8 @@ from app.hosted_demo.shipped_project import NAME, bring_demo, bring_shipped
 from app.services import Services
 from app.usecases.projects.status import Mark
 from app.web.forms import Entered
-from app.web.parts import Link, note_html, told_html
+from app.web.parts.links import Link
+from app.web.parts.messages import note_html, notice_html
 from engine.errors import Forbidden, NotFound, StateError
 from engine.plans.order import PlanOrder
 from storage.projects import OF_VISITORS, Project
@@ -34,6 +35,7 @@ _LEFT = re.compile(rf"{OF_VISITORS.pattern}|try-[0-9a-f]{{32}}")
 """Copies of an earlier start, and of earlier versions."""
 _LOG = logging.getLogger(__name__)
 _READS = {
+    "queries": {"show_page"},
     "prompts": {"pick", "preview", "can_save"},
     "label": {"ask_quote", "quote_grades"},
     "select": {"numbers", "survey", "set_out", "fit", "show_rules"},
@@ -46,6 +48,7 @@ _READS = {
     "welcome": {"copy", "begin_afresh"},
 }
 _WRITES = {
+    "frame": {"cancel_shown"},
     "data": {"resemble"},
     "prompts": {"save"},
     "label": {"begin", "begin_pilot", "begin_retry", "begin_grading", "stop", "parse_again"},
@@ -163,7 +166,7 @@ class Visitors:
             return ""
         gone = "Your copy is gone: copies live for a few hours. " if address.startswith(PREFIX) else ""
         if page == WELCOME:
-            return told_html(gone.strip())
+            return notice_html(gone.strip())
         text = "The demo project is shared, so it can only be looked at. To change things, "
         return note_html(gone + text, Link("make a copy of your own", "/", NAME), "shared")
 
@@ -171,6 +174,10 @@ class Visitors:
         """Without what is of all projects."""
         first = [replace(mark, name=WELCOME, number="") for mark in marks if mark.path == "/"]
         return first + [mark for mark in marks if mark.path not in ("/", "/jobs", "/study")]
+
+    def switchable(self) -> list[str]:
+        """A visitor sees one project."""
+        return []
 
     def choose_systems(self, project: Project, systems: dict[str, str]) -> dict[str, str]:
         """Teachers answer in one's own copy: what they say costs, and stands on a ledger."""

@@ -14,6 +14,14 @@ _LOG = logging.getLogger(__name__)
 _CHOOSERS = (gr.Dropdown, gr.CheckboxGroup, gr.Radio)
 
 
+def lay_html(value: str = "", **given: Any) -> gr.HTML:
+    """A component of our own parts: without gradio's margins, and without its looks of tables, lists and buttons.
+
+    `value` is HTML; `given` are other arguments of gradio's component.
+    """
+    return gr.HTML(value, padding=False, apply_default_css=False, **given)
+
+
 class Pages(gr.Blocks):  # type: ignore[misc]
     """The app, which says in words what a field can't hold; gradio's own words are about its parts, not about fields.
 

@@ -15,10 +15,15 @@ import gradio as gr
 
 from app.hosted_demo.policy import Policy
 from app.services import Services
+from app.usecases.projects.status import Mark
+from app.web.address import ADDRESS
+from app.web.fields import lay_html
 from app.web.forms import Form, enter
-from app.web.offers import withhold
-from app.web.parts import Link, guide_html, rail_html, strip_html
-from engine.errors import InputError, NotFound, TacitError, say_error, where_it_failed
+from app.web.offers import OF_COPY, withhold
+from app.web.parts.links import Link, page_url
+from app.web.parts.messages import empty_html
+from app.web.parts.shell import Bar, head_html, rail_html, strip_html, topbar_html
+from engine.errors import InputError, NotFound, StateError, TacitError, say_error, where_it_failed
 from storage.projects import Project
 
 TICK_S = 2.0
@@ -26,21 +31,28 @@ LEFT_OUT = (
     "What needs a key, an upload or an address is left out of this demo: install Tacit to work with your own data, "
     "teachers and keys."
 )
-OVER_ALL = ("Projects", "Welcome", "Jobs and spend")
+OVER_ALL = ("Home", "Welcome", "Jobs and spend")
 """Pages that hold something where the project of the address is not to be found."""
-NO_PROJECT = "Make a project first, on the page Projects."
+NO_PROJECT = "Create a project first, on the page Home."
 _LOG = logging.getLogger(__name__)
-_NOT_OF_ONE = ("projects", "jobs", "welcome")
+_NOT_OF_ONE = ("projects", "home", "jobs", "welcome")
 """Modules whose handlers don't work on the project of the address."""
-_NAMED = "() => new URLSearchParams(window.location.search).get('project') || ''"
-"""The project that the address names."""
+_NAMED = "() => [new URLSearchParams(window.location.search).get('project') || '', window.location.search]"
+"""The project that the address names, and all that it asks for."""
+_CANCEL = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-cancel]');
+  if (button) { button.disabled = true; trigger('click', {id: button.dataset.cancel}); }
+});"""
+"""For `js_on_load` of the strip: its buttons cancel jobs."""
+_MOST_PROJECTS = 12
+"""Projects that the switcher names; the page Home has them all."""
 _VALUES = inspect.Parameter("values", inspect.Parameter.VAR_POSITIONAL)
 _HELD = """
   const cookie = (document.cookie.match(/(?:^|; )KEPT=(try-[0-9a-f]+)/) || [])[1] || '';
   const held = (() => { try { return localStorage.getItem('KEPT') || cookie; } catch { return cookie; } })();
   const asked = new URLSearchParams(window.location.search).get('project');
 """
-_RECALLED = f"() => {{ {_HELD} return asked || held; }}"
+_RECALLED = f"() => {{ {_HELD} return [asked || held, window.location.search]; }}"
 """The same, else the copy that this browser was at last."""
 _KEPT = (
     "(name) => {"
@@ -72,6 +84,8 @@ class Live(NamedTuple):
     inputs: Sequence[Any]
     components: Sequence[Any]
     form: Form[Any] | None = None
+    viewed: bool = False
+    """Whether the address is among what it depends on."""
 
 
 @dataclass
@@ -79,7 +93,8 @@ class Frame:
     """What a page hangs its handlers on.
 
     `project` holds the current project's name ("" where there is none); it lives in the browser, so that an open tab
-    goes on where the server was started again. `refreshers` are functions of the project that fill components on load
+    goes on where the server was started again; `address` holds what else the address asks for (`app.web.address`).
+    `refreshers` are functions of the project that fill components on load
     and whenever a job that ran has gone on. `visibility` is who may call handlers: only the pages do. `policy` says
     what a visitor may see and do.
     """
@@ -87,6 +102,7 @@ class Frame:
     services: Services
     app: gr.Blocks
     project: gr.Textbox
+    address: gr.HTML
     timer: gr.Timer
     visibility: Visibility
     policy: Policy
@@ -172,6 +188,13 @@ class Frame:
         """As `fill`, for what also depends on what a person chose: `work` is given the project's name and inputs."""
         self.live.append(Live(work, inputs, components, form))
 
+    def fill_view(self, components: Sequence[Any], inputs: Sequence[Any], work: Callable[..., Any]) -> None:
+        """As `fill_live`, and whenever the address asks for something else.
+
+        `work` is given the project's name, the address (see `read_view`) and the inputs.
+        """
+        self.live.append(Live(work, [self.address, *inputs], components, viewed=True))
+
     def follow(self, event: Any) -> None:
         """Draw the steps and what is filled anew once this event has succeeded."""
         self.followed.append(event)
@@ -187,61 +210,116 @@ def _of_any_length(run: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+@dataclass(frozen=True)
+class PageHead:
+    """What a page is called, and the line below its name."""
+
+    title: str
+    lead: str
+
+
 @contextmanager
-def frame(policy: Policy, services: Services, app: gr.Blocks, here: str, visibility: Visibility) -> Iterator[Frame]:
+def frame(
+    policy: Policy, services: Services, app: gr.Blocks, head: PageHead, visibility: Visibility
+) -> Iterator[Frame]:
     """Lay a page out; its handlers are bound when the block ends."""
     gr.Navbar(visible=False)
-    made = Frame(services, app, gr.Textbox("", visible=False), gr.Timer(TICK_S, active=False), visibility, policy)
-    with gr.Row(elem_classes="body-row"):
-        with gr.Column(scale=1, min_width=240):
-            rail = gr.HTML(rail_html([], "", here), padding=False)
-        with gr.Column(scale=5, min_width=320):
-            note, lost = gr.HTML("", padding=False), gr.HTML("", padding=False)
+    hidden_parts = gr.Textbox("", visible=False), lay_html("", js_on_load=ADDRESS, elem_classes="address")
+    made = Frame(services, app, *hidden_parts, gr.Timer(TICK_S, active=False), visibility, policy)
+    bar = lay_html(topbar_html(Bar("", ())))
+    with gr.Row(elem_classes="shell"):
+        with gr.Column(min_width=0, elem_classes="shell-rail"):
+            rail = lay_html(rail_html([], "", head.title))
+        with gr.Column(min_width=0, elem_classes="shell-page"):
+            top = lay_html(head_html(head.title, head.lead))
+            note, lost = lay_html(""), lay_html("")
             with gr.Column() as body:
                 yield made
                 alive = [part for one in made.live for part in one.components]
                 filled = [made.timer, *_parts(made.refreshers), *_parts(made.openers), *alive]
                 if withhold(app, made.project.page, policy, filled):
                     gr.Markdown(LEFT_OUT)
-    strip = gr.HTML("", padding=False)
-    outputs = [rail, strip, made.timer, lost, body, *_parts(made.refreshers)]
-
-    def draw(project: Project | None, asked: str) -> list[Any]:
-        name = project.name if project else ""
-        jobs = [job for job in services.standing.running() if policy.sees(name, job.project)]
-        marks = policy.choose_marks(services.standing.marks(project))
-        address = policy.address(project) if project else ""
-        rail, strip = rail_html(marks, address, here, policy.title(name)), strip_html(jobs, services.standing.trouble())
-        values: list[Any] = [rail, strip]
-        values.append(gr.Timer(active=services.standing.goes_on(project, jobs)))
-        values.append(_lost_html(asked) if asked and project is None else "")
-        values.append(gr.Column(visible=False) if hidden(project, asked) else gr.skip())
-        return values + fill(made.refreshers, project, asked)
-
-    def hidden(project: Project | None, asked: str) -> bool:
-        return bool(asked) and project is None and here not in OVER_ALL
-
-    def fill(fillers: Sequence[Filler], project: Project | None, asked: str) -> list[Any]:
-        """What a hidden page holds is left alone, so that nothing on it wakes up."""
-        return [gr.skip() for _ in _parts(fillers)] if hidden(project, asked) else _run(fillers, project)
+    strip = lay_html(js_on_load=_CANCEL, elem_classes=OF_COPY)
+    drawn = _Drawn(made, head)
+    outputs = [rail, strip, made.timer, lost, body, bar, top, *_parts(made.refreshers)]
 
     @_spoken
-    def load(name: str) -> list[Any]:
+    def load(name: str, address: str = "") -> list[Any]:
         project = policy.find(name)
-        address, message = policy.address(project) if project else name, policy.note(name, project, here)
-        return [address, *draw(project, name), *fill(made.openers, project, name), message]
+        named, message = policy.address(project) if project else name, policy.note(name, project, head.title)
+        return [named, *drawn.draw(project, name), *drawn.fill(made.openers, project, name), message]
 
     @_spoken
     def tick(name: str) -> list[Any]:
-        return draw(policy.find(name), name)
+        return drawn.draw(policy.find(name), name)
 
+    cancelled = strip.click(
+        made.guard(drawn.cancel_shown), made.project, made.timer, show_progress="hidden", **made.quiet
+    )
+    made.follow(cancelled)
     opened = [made.project, *outputs, *_parts(made.openers), note]
     _bind(made, load, opened, tick, outputs)
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """The frame's own handlers: what stands around a page, and what fills the page."""
+
+    made: Frame
+    head: PageHead
+
+    def draw(self, project: Project | None, asked: str) -> list[Any]:
+        policy, services, here = self.made.policy, self.made.services, self.head.title
+        name = project.name if project else ""
+        jobs = [job for job in services.standing.running() if policy.sees(name, job.project)]
+        marks = policy.choose_marks(services.standing.marks(project))
+        address, title = policy.address(project) if project else "", policy.title(name)
+        values: list[Any] = [
+            rail_html(marks, address, here, title),
+            strip_html(jobs, services.standing.trouble()),
+            gr.Timer(active=services.standing.goes_on(project, jobs)),
+            _lost_html(asked) if asked and project is None else "",
+            gr.Column(visible=False) if self._hidden(project, asked) else gr.skip(),
+            topbar_html(self._bar(project, title, len(jobs))),
+            head_html(here, self.head.lead, _following(marks, here, address)),
+        ]
+        return values + self.fill(self.made.refreshers, project, asked)
+
+    def _bar(self, project: Project | None, title: str, running: int) -> Bar:
+        names = self.made.policy.switchable()
+        newest = list(reversed(names))[:_MOST_PROJECTS]
+        spent = self.made.services.standing.spent(project) if project and names else ""
+        jobs = page_url("/jobs", project.name) if project and names else "/jobs" if names else ""
+        return Bar(title, [Link(name, "/overview", name) for name in newest], running, spent, jobs)
+
+    def _hidden(self, project: Project | None, asked: str) -> bool:
+        return bool(asked) and project is None and self.head.title not in OVER_ALL
+
+    def fill(self, fillers: Sequence[Filler], project: Project | None, asked: str) -> list[Any]:
+        """What a hidden page holds is left alone, so that nothing on it wakes up."""
+        return [gr.skip() for _ in _parts(fillers)] if self._hidden(project, asked) else _run(fillers, project)
+
+    def cancel_shown(self, project: str, event: gr.EventData) -> Any:
+        """Ask a job of the strip to stop."""
+        seen = [job.id for job in self.made.services.standing.running() if self.made.policy.sees(project, job.project)]
+        if str(event.id) not in seen:
+            raise StateError("This job is over already.")
+        self.made.services.standing.cancel(str(event.id))
+        return gr.Timer(active=True)
+
+
+def _following(marks: Sequence[Mark], here: str, address: str) -> Link | None:
+    """The step behind the page of that name, in the order of the work."""
+    steps = [mark for mark in marks if mark.step or mark.name in (here, "Overview")]
+    place = next((place for place, mark in enumerate(steps) if mark.name == here), None)
+    if place is None or place + 1 >= len(steps) or not address:
+        return None
+    return Link(steps[place + 1].name, steps[place + 1].path, address)
+
+
 def _bind(
     made: Frame,
-    load: Callable[[str], list[Any]],
+    load: Callable[[str, str], list[Any]],
     opened: Sequence[Any],
     tick: Callable[[str], list[Any]],
     outputs: Sequence[Any],
@@ -250,13 +328,15 @@ def _bind(
     quiet: dict[str, Any] = {"show_progress": "hidden", **made.quiet}
     kept = made.policy.limits.kept_as
     named = _RECALLED.replace("KEPT", kept) if kept else _NAMED
-    loaded = made.app.load(load, made.project, opened, js=named, **quiet)
+    loaded = made.app.load(load, [made.project, made.address], opened, js=named, **quiet)
     if kept:
         loaded.success(None, made.project, None, js=_KEPT.replace("KEPT", kept), **quiet)
     for live in made.live:
         asked = {"fn": made.guard_live(live), "inputs": [made.project, *live.inputs], "outputs": list(live.components)}
         loaded.success(**asked, **quiet)
         made.timer.tick(**asked, **quiet)
+        if live.viewed:
+            made.address.change(**asked, **{**quiet, "trigger_mode": "always_last"})
     for event in made.followed:
         event.success(tick, made.project, outputs, **quiet)
     made.timer.tick(tick, made.project, outputs, **quiet)
@@ -276,12 +356,12 @@ def errors_shown() -> Iterator[None]:
         raise gr.Error(escape(say_error(error)), duration=None, print_exception=False) from None
 
 
-def _spoken(work: Callable[[str], list[Any]]) -> Callable[[str], list[Any]]:
+def _spoken(work: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
     """As `Frame.guard`, for the frame's own handlers."""
 
-    def run(name: str) -> list[Any]:
+    def run(*names: str) -> list[Any]:
         with errors_shown():
-            return work(name)
+            return work(*names)
 
     run.__name__ = work.__name__
     return run
@@ -299,7 +379,9 @@ def _no_such(name: str) -> str:
 
 def _lost_html(name: str) -> str:
     """What stands in the place of a page whose address names no project, with a way back."""
-    return guide_html(f"{_no_such(name)} Nothing is shown or changed here.", Link("To all projects", "/", ""))
+    return empty_html(
+        "No such project", f"{_no_such(name)} Nothing is shown or changed here.", Link("To all projects", "/", "")
+    )
 
 
 def _parts(fillers: Sequence[Filler]) -> list[Any]:

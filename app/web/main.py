@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import gradio as gr
 
 from app.hosted_demo.policy import Own
 from app.hosted_demo.visitors import WELCOME, Visitors
 from app.services import Services
 from app.web.fields import Pages
-from app.web.frame import Visibility, frame
+from app.web.frame import PageHead, Visibility, frame
 from app.web.pages import (
     compress,
     data,
@@ -16,6 +18,7 @@ from app.web.pages import (
     evaluate,
     exports,
     jobs,
+    kit,
     label,
     playground,
     projects,
@@ -26,20 +29,45 @@ from app.web.pages import (
     welcome,
 )
 
+_HOME = PageHead("Home", "Move reasoning from every call into training, and get the same answers for less.")
+_WELCOME = PageHead(WELCOME, "Move reasoning from every call into training, and get the same answers for less.")
 _PAGES = (
-    ("Data", "/data", data.build),
-    ("Teachers", "/teachers", teachers.build),
-    ("Label", "/label", label.build),
-    ("Select", "/select", select.build),
-    ("Compress", "/compress", compress.build),
-    ("Train", "/train", train.build),
-    ("Evaluate", "/evaluate", evaluate.build),
-    ("Playground", "/playground", playground.build),
-    ("Exports", "/exports", exports.build),
+    (PageHead("Data", "The queries to distill from, and those held out to score on."), "/data", data.build),
+    (PageHead("Teachers", "The models that answer your queries with their reasoning."), "/teachers", teachers.build),
+    (PageHead("Label", "Every teacher answers every query that it has not answered yet."), "/label", label.build),
+    (
+        PageHead("Select", "Keep what is confident, and of each query the two rationales least alike."),
+        "/select",
+        select.build,
+    ),
+    (
+        PageHead("Compress", "Short rationales that the student can follow: read, edit, approve."),
+        "/compress",
+        compress.build,
+    ),
+    (PageHead("Train", "The stages of a plan, one after the other, in the background."), "/train", train.build),
+    (
+        PageHead("Evaluate", "Students, teachers and baselines on the same held-out queries."),
+        "/evaluate",
+        evaluate.build,
+    ),
+    (
+        PageHead("Playground", "Ask students and teachers the same thing, side by side."),
+        "/playground",
+        playground.build,
+    ),
+    (PageHead("Exports", "The training data and the student of a stage, to take with you."), "/exports", exports.build),
 )
-_ALL = (*_PAGES, ("Study", "/study", study.build), ("Jobs and spend", "/jobs", jobs.build))
+_ALL = (
+    *_PAGES[:7],
+    (PageHead("Study", "Several plans, several seeds, equal budgets: which one is better?"), "/study", study.build),
+    *_PAGES[7:],
+    (PageHead("Jobs and spend", "What runs and ran, and what it cost, over all projects."), "/jobs", jobs.build),
+)
 PATHS = ("", *(path.removeprefix("/") for _, path, _ in _ALL))
 """Where the pages of one's own studio are, in the order of the work; the first holds the projects."""
+KIT = "TACIT_KIT"
+"""The variable that adds a page with every part in every state, for whoever builds pages."""
 _KEEP_UPLOADS_S = (600, 3600)
 _AT_ONCE = 16
 """How many tabs may wait for one and the same handler without waiting for each other."""
@@ -53,12 +81,13 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
     policy = Own(services)
     with (
         Pages(title="Tacit", analytics_enabled=False) as app,
-        frame(policy, services, app, "Projects", visibility) as made,
+        frame(policy, services, app, _HOME, visibility) as made,
     ):
         projects.build(made)
         endpoints.build(services)
-    for name, path, build in _ALL:
-        with app.route(name, path), frame(policy, services, app, name, visibility) as made:
+    kit_too = ((PageHead("Kit", "Every part in every state."), "/kit", kit.build),) if os.environ.get(KIT) else ()
+    for head, path, build in (*_ALL, *kit_too):
+        with app.route(head.title, path), frame(policy, services, app, head, visibility) as made:
             build(made)
     return app.queue(default_concurrency_limit=_AT_ONCE)
 
@@ -66,9 +95,9 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
 def build_demo(services: Services, visitors: Visitors, visibility: Visibility = "private") -> gr.Blocks:
     """The hosted demo: the same pages under the policy for visitors, a page of welcome first, no public endpoints."""
     blocks = Pages(title="Tacit", analytics_enabled=False, delete_cache=_KEEP_UPLOADS_S)
-    with blocks as app, frame(visitors, services, app, WELCOME, visibility) as made:
+    with blocks as app, frame(visitors, services, app, _WELCOME, visibility) as made:
         welcome.build(made, visitors)
-    for name, path, build in _PAGES:
-        with app.route(name, path), frame(visitors, services, app, name, visibility) as made:
+    for head, path, build in _PAGES:
+        with app.route(head.title, path), frame(visitors, services, app, head, visibility) as made:
             build(made)
     return app.queue(default_concurrency_limit=_AT_ONCE)

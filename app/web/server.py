@@ -19,7 +19,7 @@ from app.services import Services
 from app.web.access import Doors, read_names, tell_missing
 from app.web.main import build_demo
 from app.web.page_cache import Gate, PageCache, open_lean_sessions
-from app.web.theme import CSS, make_theme
+from app.web.theme import HEAD, make_theme
 from engine.errors import InputError, MissingPart
 
 MOST_UPLOAD = "2gb"
@@ -65,7 +65,7 @@ def launch_options(
             "exception_handlers": {404: tell_missing},
         },
         "theme": make_theme(),
-        "css": CSS,
+        "head": HEAD,
         "footer_links": [],
         "show_error": True,
     }

@@ -1,10 +1,12 @@
-"""Look and feel in one place: theme, style sheet, and the colours of teachers and stages in every plot."""
+"""Look and feel in one place: gradio's theme brought to our tokens, style sheets, and the colours of every plot."""
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import gradio as gr
 
-TEACHER_COLOURS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891b2", "#65a30d", "#db2777")
+TEACHER_COLOURS = ("#4350d0", "#c2600a", "#0f7d5d", "#9333ea", "#c92a2a", "#0e7490", "#5c8a06", "#c0267b")
 
 
 def teacher_colour(names: list[str], name: str) -> str:
@@ -13,13 +15,13 @@ def teacher_colour(names: list[str], name: str) -> str:
 
 
 _STAGES = {
-    "vanilla": "#94a3b8",
-    "vanilla-fewshot": "#64748b",
-    "stage1": "#2563eb",
-    "stage2": "#0891b2",
-    "stage3": "#059669",
-    "standard-kd": "#d97706",
-    "standard-kd-equal-updates": "#b45309",
+    "vanilla": "#8d97a6",
+    "vanilla-fewshot": "#6b7686",
+    "stage1": "#4350d0",
+    "stage2": "#0e7490",
+    "stage3": "#0f7d5d",
+    "standard-kd": "#c2600a",
+    "standard-kd-equal-updates": "#9a4a06",
 }
 
 
@@ -28,95 +30,75 @@ def stage_colour(name: str) -> str:
     return _STAGES.get(name, "#9333ea")
 
 
+_TOKENS = {
+    "body_background_fill": "var(--t-canvas)",
+    "body_text_color": "var(--t-ink)",
+    "body_text_color_subdued": "var(--t-ink-3)",
+    "background_fill_primary": "var(--t-surface)",
+    "background_fill_secondary": "var(--t-sunken)",
+    "border_color_primary": "var(--t-line)",
+    "border_color_accent": "var(--t-accent)",
+    "color_accent": "var(--t-accent)",
+    "color_accent_soft": "var(--t-accent-soft)",
+    "link_text_color": "var(--t-accent)",
+    "block_background_fill": "var(--t-surface)",
+    "block_border_color": "var(--t-line)",
+    "block_info_text_color": "var(--t-ink-3)",
+    "block_label_background_fill": "transparent",
+    "block_label_text_color": "var(--t-ink-2)",
+    "block_title_text_color": "var(--t-ink-2)",
+    "block_radius": "var(--t-radius-l)",
+    "container_radius": "var(--t-radius-l)",
+    "input_background_fill": "var(--t-surface)",
+    "input_background_fill_focus": "var(--t-surface)",
+    "input_border_color": "var(--t-line-strong)",
+    "input_border_color_focus": "var(--t-accent)",
+    "input_border_width": "1px",
+    "input_padding": "6px 10px",
+    "input_placeholder_color": "var(--t-ink-3)",
+    "input_radius": "var(--t-radius)",
+    "input_shadow": "none",
+    "input_shadow_focus": "0 0 0 2px var(--t-accent-soft)",
+    "checkbox_background_color": "var(--t-surface)",
+    "checkbox_background_color_selected": "var(--t-accent)",
+    "checkbox_border_color": "var(--t-line-strong)",
+    "checkbox_border_color_selected": "var(--t-accent)",
+    "checkbox_label_text_color": "var(--t-ink)",
+    "slider_color": "var(--t-accent)",
+    "error_text_color": "var(--t-bad)",
+}
+_ONCE = ("color_accent", "block_radius", "container_radius", "input_padding", "input_radius")
+"""Names of which gradio has no dark one."""
+
+
 def make_theme() -> gr.themes.Base:
-    """One accent, small radii, system fonts (nothing is fetched)."""
-    return gr.themes.Base(
-        primary_hue="blue",
-        neutral_hue="slate",
+    """Gradio's theme with every colour a token, and a font that gradio brings (nothing is fetched).
+
+    Gradio's files of the weight 600 lack most letters, so that weight is drawn with the file of 700.
+    """
+    theme = gr.themes.Base(
         radius_size="sm",
         spacing_size="sm",
         text_size="md",
-        font=("system-ui", "sans-serif"),
-        font_mono=("ui-monospace", "monospace"),
+        font=(gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"),
+        font_mono=(gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "ui-monospace", "monospace"),
     )
+    dark = {f"{name}_dark": value for name, value in _TOKENS.items() if name not in _ONCE}
+    return theme.set(**_TOKENS, **dark)
 
 
-CSS = """
-.gradio-container { max-width: 1400px !important; }
-.rail a { display: flex; justify-content: space-between; gap: .5rem; padding: .35rem .5rem; border-radius: 4px;
-  color: var(--body-text-color); text-decoration: none; }
-.rail a:hover, .rail a:focus-visible { background: var(--background-fill-secondary);
-  outline: 2px solid var(--color-accent); }
-.rail a[aria-current=page] { background: var(--background-fill-secondary); font-weight: 600; }
-.rail a > span:first-child { flex: none; }
-.rail a span { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
-.gradio-container button.stop { color: #dc2626; }
-.dark button.stop { color: #f87171; }
-.rail .number { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; font-size: .85em; }
-.rail .project { padding: .35rem .5rem; border-bottom: 1px solid var(--border-color-primary); margin-bottom: .4rem;
-  overflow-wrap: anywhere; }
-body:has(.told.shared) .of-copy { display: none !important; }
-.nav-holder { display: none !important; }
-.plain { overflow: auto; max-height: 26rem; }
-.plain + .plain { margin-top: 1.2rem; }
-.plain table { border-collapse: collapse; width: 100%; font-size: .9em; border: 0 !important; margin: 0; }
-.plain th, .plain td { text-align: left; padding: .3rem .5rem; vertical-align: top; overflow-wrap: break-word;
-  border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
-.plain tr, .plain thead, .plain tbody { border: 0 !important; }
-.plain td.short { white-space: nowrap; }
-.plain td.wide { min-width: 16rem; }
-.plain thead th { position: sticky; top: 0; background: var(--background-fill-primary); }
-.plain th { color: var(--body-text-color-subdued); font-weight: 600; white-space: nowrap; }
-.plain td.right, .plain th.right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.plain caption { text-align: left; font-weight: 600; padding: .3rem 0; max-width: calc(100vw - 6rem); }
-.secondary-wrap input { padding-right: 2rem !important; text-overflow: ellipsis; }
-[data-testid="status-tracker"]:has(> .error) { display: none !important; }
-.told { padding: .4rem .6rem; border-left: 3px solid var(--color-accent);
-  background: var(--background-fill-secondary); }
-.told a { padding: 0; margin: 0; }
-.way ol { list-style: none; margin: .4rem 0; padding: 0; }
-.way li { display: grid; grid-template-columns: 6.5rem 1fr; gap: .5rem; padding: .3rem 0; margin: 0;
-  border-bottom: 1px solid var(--border-color-primary); }
-.told.bad { border-left-color: #dc2626; }
-.strip { border-top: 1px solid var(--border-color-primary); padding: .4rem 0; font-size: .9em; }
-.bar { height: .5rem; background: var(--background-fill-secondary); border-radius: 4px; overflow: hidden; }
-.bar span { display: block; height: 100%; background: var(--color-accent); }
-.reply { border-bottom: 1px solid var(--border-color-primary); padding: .3rem 0; font-size: .85em;
-  white-space: pre-wrap; overflow-wrap: anywhere; }
-ins { background: #bbf7d0; color: #14532d; text-decoration: none; }
-del { background: #fecaca; color: #7f1d1d; text-decoration: none; }
-.beside { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
-button.open { all: unset; cursor: pointer; text-decoration: underline dotted; }
-button.open:hover { color: var(--color-accent); }
-button.open:focus-visible { outline: 2px solid var(--color-accent); }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
-.spark { width: 80px; height: 20px; vertical-align: middle; }
-.spark polyline { fill: none; stroke: var(--color-accent); stroke-width: 1.5; }
-.log { max-height: 20rem; overflow: auto; font-size: .8em; white-space: pre-wrap; overflow-wrap: anywhere; }
-.stages { list-style: none; display: flex; flex-wrap: wrap; gap: .3rem .3rem; padding: 0; margin: .5rem 0; }
-.stages li { background: var(--background-fill-secondary); border: 1px solid var(--border-color-primary);
-  border-radius: 4px; padding: .2rem .5rem; font-size: .85em; }
-.stages li:not(:last-child)::after { content: ' \\2192'; color: var(--body-text-color-subdued); }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: 1rem; margin: .6rem 0; }
-.columns p { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0 0; }
-.pane { border: 1px solid var(--border-color-primary); border-radius: 4px; padding: .5rem .7rem; }
-.facts { color: var(--body-text-color-subdued); font-size: .85em; margin-top: .4rem;
-  font-variant-numeric: tabular-nums; }
-.item { border-bottom: 1px solid var(--border-color-primary); padding: .5rem 0; }
-.told { white-space: pre-wrap; }
-.ways { display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
-.ways a { text-decoration: underline; padding: 0 !important; margin: 0; }
-input.fold, label.fold { display: none; }
-@media (max-width: 640px) {
-  label.fold { display: block; padding: .5rem .6rem; border: 1px solid var(--border-color-primary); border-radius: 4px;
-    font-weight: 600; cursor: pointer; }
-  label.fold::after { content: ' \\25be'; color: var(--body-text-color-subdued); }
-  input.fold { display: inline; position: absolute; opacity: 0; }
-  input.fold:focus-visible + label.fold { outline: 2px solid var(--color-accent); }
-  .rail { display: none; }
-  input.fold:checked ~ .rail { display: block; }
-  .pair, .beside { grid-template-columns: 1fr; }
-  .gradio-container .row { flex-wrap: wrap; }
-  .gradio-container .column { min-width: 100% !important; }
-}
-"""
+def _read(name: str) -> str:
+    return files("app.web").joinpath("style", name).read_text("utf-8")
+
+
+CSS = "\n".join(
+    (
+        _read("tokens.css"),
+        _read("gradio.css"),
+        f"body .gradio-container.gradio-container {{\n{_read('shell.css')}{_read('parts.css')}}}",
+    )
+)
+"""Parts are nested in the container, written twice, so that gradio's own looks of buttons, links and lists give way."""
+HEAD = f"<style>{CSS}</style><script>{_read('studio.js')}</script>"
+"""What every page's head holds besides. Given as gradio's `css`, rules inside media queries would be rewritten so that
+they match nothing that begins at the container."""

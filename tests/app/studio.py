@@ -21,9 +21,12 @@ from tests.fakes.provider import Provider, run_provider
 from tests.fakes.student_worker import StudentBackend
 
 PAGES = ("projects", *PATHS[1:])
-FIRST_HALF = {"projects", "data", "teachers", "prompts", "label", "select", "decide", "selection", "frame", "endpoints"}
+FIRST_HALF = {
+    *("projects", "data", "queries", "teachers", "prompts", "label", "select", "decide", "selection", "frame"),
+    "endpoints",
+}
 """Modules whose handlers `test_handlers` calls; `test_student_handlers` calls all others."""
-BROWSER_ONLY = {"opened_id"}
+BROWSER_ONLY = {"opened_id", "cancel_shown"}
 """Handlers that need a click's own data; the browser stories click."""
 Place = tuple[str, str]
 
@@ -51,7 +54,7 @@ class Studio:
         """Open a page in this session, which fills its choices."""
         self.called.add(("frame", "load"))
         place = PAGES.index(page)
-        return self.client.predict(project, api_name=f"/load_{place}" if place else "/load")
+        return self.client.predict(project, "", api_name=f"/load_{place}" if place else "/load")
 
     def missing(self, first_half: bool) -> set[Place]:
         """Handlers of one half of the pages that were not called."""

@@ -85,7 +85,7 @@ def test_no_handler_works_on_another_project_instead(studio: Studio, name: str) 
             told = list(told) if isgenerator(told) else told
         except gr.Error as error:
             told = str(error)
-        refused = isinstance(told, str) and ("No such project" in told or "Make a project first" in told)
+        refused = isinstance(told, str) and ("No such project" in told or "Create a project first" in told)
         parts = told if isinstance(told, list) else [told]
         left_alone = all(isinstance(part, dict) and set(part) == {"__type__"} for part in parts)
         assert refused or left_alone, place
@@ -128,7 +128,7 @@ def test_a_field_says_what_it_takes(studio: Studio, call: tuple[Any, ...], told:
 
 
 def in_frame(studio: Studio) -> Frame:
-    return Frame(studio.services, None, None, None, "private", Own(studio.services))  # type: ignore[arg-type]
+    return Frame(studio.services, None, None, None, None, "private", Own(studio.services))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def record(services: Services, project: Project, folder: Path, rows: int = 3) ->
 
 
 def frame_of(services: Services) -> Frame:
-    return Frame(services, None, None, None, "private", Own(services))  # type: ignore[arg-type]
+    return Frame(services, None, None, None, None, "private", Own(services))  # type: ignore[arg-type]
 
 
 def label(services: Services, project: Project | None) -> tuple[str, list[bool]]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from gradio_client import handle_file
 
+from app.usecases.data import stored_queries
 from app.web.pages.teachers import _FIELDS, _read_given
 from engine.errors import Conflict
 from engine.selection.settings import NONE, dcrs
@@ -292,6 +293,24 @@ def test_the_frame(studio: Studio) -> None:
         assert "Data" in shown[1] and len(json.dumps(shown)) < 1_000_000, "a page's first view stays small"
     rail, strip, *_ = studio("frame", "tick", "p")
     assert "Select" in rail and strip == ""
+
+
+def test_stored_queries_are_searched_paged_and_read(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = studio.services.data.counts(studio.services.context.projects.get("p"))
+    listed, one = studio("queries", "show_page", "p", "?project=p")
+    assert f"of {sum(counts.values()):,} queries" in listed and "Choose a query" in one
+    monkeypatch.setattr(stored_queries, "LISTED", 5)
+    pages = [studio.services.queries.page("p", page=page) for page in (1, 2, 900)]
+    assert [page.begin for page in pages] == [0, 5, 15] and {page.total for page in pages} == {sum(counts.values())}
+    assert not {row["id"] for row in pages[0].rows} & {row["id"] for row in pages[1].rows}
+    beyond, _ = studio("queries", "show_page", "p", "?page=900&sort=nonsense&show=nonsense")
+    assert "No query matches" not in beyond, "a page that is not there is the last one"
+    kept, _ = studio("queries", "show_page", "p", "?show=heldout")
+    assert f"of {counts['heldout']:,} quer" in kept and "to distill from</td>" not in kept
+    row = studio.services.browse.queries("p")[0]
+    nothing, whole = studio("queries", "show_page", "p", f"?q=no+such+words&open={row['id']}")
+    assert "No query matches" in nothing and row["query"][:20] in whole
+    assert "not there any more" in studio("queries", "show_page", "p", "?open=gone")[1]
 
 
 def test_programs_may_read(studio: Studio) -> None:

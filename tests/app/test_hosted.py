@@ -125,7 +125,7 @@ def test_visitors_neither_see_nor_reach_each_others_copies(services: Services, v
     with pytest.raises(InputError) as told:
         services.context.projects.get("nobody's")
     assert "copy" not in str(told.value)
-    frame = Frame(services, None, None, None, "private", visitors)  # type: ignore[arg-type]
+    frame = Frame(services, None, None, None, None, "private", visitors)  # type: ignore[arg-type]
     marks = visitors.choose_marks(services.standing.marks(fresh))
     assert "/jobs" not in {mark.path for mark in marks} and second not in str([visitors.title(second), marks])
     assert frame.open(first).name == first  # type: ignore[union-attr]
@@ -327,7 +327,7 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
         def call(module: str, name: str, *values: Any) -> Any:
             return client.predict(*values, api_name=f"/{names[module, name]}")
 
-        rail, *_, note = client.predict(NAME, api_name="/load_1")[1:]
+        rail, *_, note = client.predict(NAME, "", api_name="/load_1")[1:]
         assert "can only be looked at" in note
         assert "demo, to look at" in rail
         copy, fresh = call("welcome", "copy", NAME), call("welcome", "begin_afresh", NAME)
@@ -336,7 +336,7 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
         name = visitors.resolve(copy)
         query = services.browse.queries(name)[0]["id"]
         sample = services.browse.detail(name, query).samples[0]["id"]
-        client.predict(copy, api_name=f"/{names['frame', 'load']}")
+        client.predict(copy, "", api_name=f"/{names['frame', 'load']}")
         assert "data-open" in call("decide", "first", copy, "", "all")
         with pytest.raises(AppError, match="can only be looked at"):
             call("decide", "undo", NAME)

@@ -63,7 +63,7 @@ def test_what_is_refused_is_not_offered(services: Services, visitors: Visitors) 
         }[offer]
         found[offer] += 1
     assert min(found.values()) > 5, found
-    assert OF_COPY in CSS and ".told.shared" in CSS and "shared" in visitors.note("", visitors.find(None), "Data")
+    assert OF_COPY in CSS and ".notice.shared" in CSS and "shared" in visitors.note("", visitors.find(None), "Data")
     assert visitors.note("", visitors.find(visitors.copy("a")), "Data") == ""
 
 
@@ -130,7 +130,7 @@ def test_a_copys_key_stands_on_no_page_in_no_export_and_in_no_file(
         names = {(f.fn.__module__.rpartition(".")[2], f.fn.__name__): f.api_name for f in app.fns.values() if f.fn}
         key = client.predict(NAME, api_name=f"/{names['welcome', 'copy']}")
         for load in [f.api_name for f in app.fns.values() if f.fn and f.fn.__name__ == "load"]:
-            first, *shown = client.predict(key, api_name=f"/{load}")
+            first, *shown = client.predict(key, "", api_name=f"/{load}")
             links = re.findall(r"href='[^']*'", str(shown))
             assert first == key and any(key in link for link in links)
             assert key not in re.sub(r"href='[^']*'", "", str(shown)), load

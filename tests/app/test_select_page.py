@@ -17,7 +17,8 @@ from app.recipe import FAST
 from app.services import Services
 from app.usecases.exports.exports import ExportOrder
 from app.usecases.selection.comparison import list_matched, list_ways
-from app.web.parts import Opener, marked_html, replies_html, table_html
+from app.web.parts.tables import Opener, table_html
+from app.web.parts.texts import marked_html, replies_html
 from app.web.plots import sweep, ways_plot
 from engine.errors import Conflict, InputError, NotFound, StateError
 from engine.plans import Evaluate, Plan

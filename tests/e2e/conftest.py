@@ -95,7 +95,7 @@ class Tab:
         with self.leave():
             self.page.goto(f"{self.base}/{path}?project={project}" if project else f"{self.base}/{path}")
         if project:
-            self.page.locator(".rail .project", has_text=project).wait_for(state="attached")
+            self.page.locator(".topbar summary", has_text=project).wait_for(state="attached")
 
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()

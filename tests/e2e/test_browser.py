@@ -70,7 +70,7 @@ def test_from_a_file_to_a_curated_set(browser: Browser, server: Server, tmp_path
     with tab.leave():
         tab.press("Create the project")
         tab.page.wait_for_url(f"**/data?project={PROJECT}")
-    tab.page.locator(".rail .project", has_text=PROJECT).wait_for()
+    tab.page.locator(".topbar summary", has_text=PROJECT).wait_for()
     tab.page.set_input_files("input[type=file]", write_queries(tmp_path / "up.csv"))
     tab.see(f"{QUERIES} queries ready")
     tab.see("rows that need you")

@@ -101,7 +101,7 @@ def test_a_newcomer_walks_every_page_of_the_demo_project(browser: Browser, demo:
     with tab.leave():
         tab.press("Run it yourself")
         tab.page.wait_for_url("**/label?project=*")
-    tab.page.locator(".rail .project", has_text="demo, run 1").wait_for()
+    tab.page.locator(".topbar summary", has_text="demo, run 1").wait_for()
     tab.page.get_by_label("forward", exact=True).wait_for()
     tab.press("Start")
     tab.see("Started.")
@@ -114,7 +114,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     tab.open("")
     tab.see("What the page Evaluate says to ship")
     tab.open("select", "demo")
-    tab.page.locator(".rail .project", has_text="demo, to look at").wait_for()
+    tab.page.locator(".topbar summary", has_text="demo, to look at").wait_for()
     tab.see("kept 566 of 875 samples")
     tab.see("can only be looked at")
     expect(tab.page.get_by_role("button", name="Select", exact=True)).to_be_hidden()
@@ -128,13 +128,13 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     with tab.leave():
         tab.press("Make a copy of my own")
         tab.page.wait_for_url("**/evaluate?project=try-*", timeout=30_000)
-    tab.page.locator(".rail .project", has_text="your own copy").wait_for()
+    tab.page.locator(".topbar summary", has_text="your own copy").wait_for()
     mine = re.search(r"project=(try-\w+)", tab.page.url)
     assert mine
     tab.see("over vanilla-fewshot (n = 204)")
     with tab.leave():
         tab.page.goto(f"{hosted.url}/train?project={mine[1]}")
-    tab.page.locator(".rail .project", has_text="your own copy").wait_for()
+    tab.page.locator(".topbar summary", has_text="your own copy").wait_for()
     expect(tab.field("Preset")).to_have_value("smoke test: four updates")
     expect(tab.page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
     expect(tab.page.get_by_role("button", name="Resume")).to_be_disabled()
@@ -155,7 +155,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     response = other.page.goto(f"{hosted.url}/jobs")
     assert response and response.status == 404, "what is of all projects is not there"
     other.page.get_by_role("link", name="Go to the first page").click()
-    other.page.locator(".rail .project", has_text="demo, to look at").wait_for()
+    other.page.locator(".topbar summary", has_text="demo, to look at").wait_for()
 
 
 def test_from_a_curated_set_to_an_exported_student(
@@ -172,7 +172,7 @@ def test_from_a_curated_set_to_an_exported_student(
     tab.fill("Batch", "4")
     tab.fill("Rank", "8")
     tab.fill("Longest row in tokens", "900")
-    tab.page.locator(".stages", has_text="you review").wait_for()
+    tab.page.locator(".pipeline", has_text="you review").wait_for()
     tab.press("Forecast")
     tab.page.locator("caption", has_text="forecast").wait_for(timeout=120_000)
     tab.press("Start")
@@ -191,7 +191,7 @@ def test_from_a_curated_set_to_an_exported_student(
     assert tab.errors == []
     tab.open("evaluate", PROJECT)
     tab.see(f"{HELD} held-out queries", timeout_s=30)
-    tab.page.locator(".told", has_text=re.compile(f"(Ship |Nothing worth shipping yet).*n = {HELD}")).wait_for()
+    tab.page.locator(".notice", has_text=re.compile(f"(Ship |Nothing worth shipping yet).*n = {HELD}")).wait_for()
     vote(tab)
     export(tab, tmp_path)
     assert tab.errors == []

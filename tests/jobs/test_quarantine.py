@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.services import Services, open_services
-from app.web.parts import strip_html
+from app.web.parts.shell import strip_html
 from engine.config import ProjectConfig
 from engine.errors import NotFound, StateError, StoreError
 from engine.jobs.events import EVENTS_FILE, EventLog

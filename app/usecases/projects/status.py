@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.usecases.evaluation.verdicts import judge
+from app.usecases.training.remaining import RemainingService
 from app.usecases.workspace.context import Context
 from engine.errors import NotFound, TacitError
 from engine.values import Job, JobStatus, RunStatus
@@ -35,14 +36,41 @@ _STEP_OF = {
 }
 
 
+GROUPS = {
+    "Data": "Prepare",
+    "Teachers": "Prepare",
+    "Label": "Prepare",
+    "Select": "Curate",
+    "Compress": "Curate",
+    "Train": "Distill",
+    "Evaluate": "Distill",
+    "Study": "Distill",
+    "Playground": "Use",
+    "Exports": "Use",
+    "Jobs and spend": "Workspace",
+}
+"""The part of the work that a page belongs to; pages that are not here stand above all parts."""
+_NO_STEP = ("Home", "Overview", "Jobs and spend")
+
+
 @dataclass(frozen=True)
 class Mark:
-    """One step of the work on a project."""
+    """One page of the work on a project, and for a step of it its state and the one number that matters."""
 
     name: str
     path: str
     state: State
     number: str
+
+    @property
+    def group(self) -> str:
+        """The part of the work that it belongs to; "" for what stands above all parts."""
+        return GROUPS.get(self.name, "")
+
+    @property
+    def step(self) -> bool:
+        """Whether it is a step that can be done."""
+        return self.name not in _NO_STEP
 
 
 @dataclass(frozen=True)
@@ -56,6 +84,8 @@ class RunningJob:
     text: str
     done: int | None
     of: int | None
+    left_s: float | None = None
+    """Seconds until it is done, once that can be said."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +93,7 @@ class StandingService:
     """Use cases of the frame around every page."""
 
     context: Context
+    remaining: RemainingService
     _moved: dict[str, float] = field(default_factory=dict)
 
     def find_project(self, name: str | None) -> Project | None:
@@ -78,16 +109,18 @@ class StandingService:
     def marks(self, project: Project | None) -> list[Mark]:
         """The steps in the order of the work."""
         if project is None:
-            made = len(self.context.projects.all())
-            first = Mark("Projects", "/", "done" if made else "todo", str(made or "none yet"))
-            return [first, Mark("Jobs and spend", "/jobs", "running" if self._jobs() else "todo", "")]
+            return [
+                Mark("Home", "/", "todo", ""),
+                Mark("Jobs and spend", "/jobs", "running" if self._jobs() else "todo", ""),
+            ]
         counts = self.context.queries.counts(project.id)
         queries = sum(counts.values())
         teachers = self.context.projects.teachers(project.id)
         running = {_STEP_OF.get(job.kind, "") for job in self._jobs() if job.project_id == project.id}
         runs = self.context.runs.all(project.id)
         return [
-            Mark("Projects", "/", "done", str(len(self.context.projects.all()))),
+            Mark("Home", "/", "todo", ""),
+            Mark("Overview", "/overview", "todo", ""),
             Mark("Data", "/data", "done" if queries else "todo", _count(queries, "query")),
             Mark("Teachers", "/teachers", "done" if teachers else "todo", str(len(teachers) or "")),
             self._label_mark(project, "Label" in running),
@@ -100,6 +133,11 @@ class StandingService:
             self._export_mark(project),
             Mark("Jobs and spend", "/jobs", "running" if self._jobs() else "todo", ""),
         ]
+
+    def spent(self, project: Project) -> str:
+        """What the project's teachers cost so far, in US dollars; "" where they cost nothing."""
+        cost = self.context.projects.sizes(project.id)["cost"]
+        return f"${cost:,.2f} spent" if cost else ""
 
     def _label_mark(self, project: Project, running: bool) -> Mark:
         size = self.context.projects.sizes(project.id)
@@ -180,19 +218,28 @@ class StandingService:
         return [self._describe(job, names.get(job.project_id, "")) for job in self._jobs()]
 
     def _describe(self, job: Job, project: str) -> RunningJob:
-        text, done, of = "", None, None
+        text, done, of, left_s = "", None, None, None
         for event in self.context.jobs.last_events(job.id, ("progress", "metric", "label_started", "grade_started")):
             if event.type in ("label_started", "grade_started"):
                 text = f"label {event.data['split']}" if "split" in event.data else "grade"
                 of = event.data["requests"]
                 done = min(of, self.context.jobs.count_replies(job.id, event.seq))
-                text += _pace(done, of, time.time() - event.at)
+                rate, left_s = _pace(done, of, time.time() - event.at)
+                text += f" · {rate:.1f} a second" if rate else ""
             elif event.type == "metric":
                 text, done, of = event.data["step"], event.data["update"], event.data.get("of")
+                left_s = self._left(job)
             elif isinstance(event.data.get("done"), int):
                 text, done, of = str(event.data.get("step", "")), event.data["done"], event.data.get("of")
                 done += self.context.jobs.count_events(job.id, "compressed")
-        return RunningJob(job.id, project, job.kind, job.status.value, text, done, of)
+        return RunningJob(job.id, project, job.kind, job.status.value, text, done, of, left_s)
+
+    def _left(self, job: Job) -> float | None:
+        """Seconds until a run is done, scoring included; None where that can't be told."""
+        if job.run_id is None:
+            return None
+        left = self.remaining.left(self.context.runs.get(job.run_id), self.context.runs.steps(job.run_id))
+        return left.seconds if left else None
 
     def goes_on(self, project: Project | None, jobs: Sequence[RunningJob]) -> bool:
         """Whether a page of the project is to be drawn again, given the jobs that it knows of.
@@ -220,14 +267,12 @@ class StandingService:
         return rows
 
 
-def _pace(done: int, of: int, seconds: float) -> str:
-    """How fast it goes and how long it will take, once that can be said."""
+def _pace(done: int, of: int, seconds: float) -> tuple[float | None, float | None]:
+    """Replies a second and seconds left, once that can be said."""
     if done < _FEW or seconds < 1:
-        return ""
+        return None, None
     rate = done / seconds
-    left = (of - done) / rate
-    span = f"{left / 3600:.1f} h" if left > 5400 else f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s"
-    return f" · {rate:.1f} a second, {span} left ·"
+    return rate, (of - done) / rate
 
 
 def _count(number: int, what: str) -> str:

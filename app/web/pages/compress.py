@@ -10,8 +10,11 @@ import gradio as gr
 from app.services import Services
 from app.usecases.compression.reviews import FILTERS, PAGE, Summary
 from app.web.choices import PICK, enable, opened_id, run_choices
+from app.web.fields import lay_html
 from app.web.frame import Frame
-from app.web.parts import Opener, columns_html, table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import Opener, table_html
+from app.web.parts.texts import columns_html
 from engine.errors import InputError
 from engine.wording import counted, verb
 from storage.projects import Project
@@ -25,22 +28,19 @@ _CLOSED = "Open a rationale in the list to see it, change it or approve it."
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    gr.Markdown(
-        "## Compress\nWhat the teacher said, what the student said on its own, and the short form between them."
-    )
     do = _Handlers(frame.services)
     run = gr.Dropdown([], label="Run", interactive=True)
-    summary = gr.HTML(padding=False)
+    summary = lay_html()
     with gr.Row():
         most = gr.Number(80, label="Student tokens", precision=0, minimum=1, min_width=110)
         by_rule = gr.Button("Approve all preserved under that", interactive=False)
         go_on = gr.Button("Go on with what is approved", variant="primary", visible=False)
         all_on = gr.Button("Approve the rest and go on", visible=False)
-    said = gr.HTML(padding=False)
+    said = lay_html()
     with gr.Row():
         which = gr.Dropdown(list(FILTERS), value="all", label="Show")
         first, forward = gr.Button("First page", interactive=False), gr.Button("Next page", interactive=False)
-    rows, begin = gr.HTML(padding=False, js_on_load=PICK), gr.State(0)
+    rows, begin = lay_html(js_on_load=PICK), gr.State(0)
     opened, seen = gr.Textbox(visible=False), gr.Textbox("0", visible=False)
     three, text, versions, version, note, buttons = _lay_one()
 
@@ -77,7 +77,7 @@ def build(frame: Frame) -> None:
 
 def _lay_one() -> tuple[gr.HTML, gr.Textbox, gr.HTML, gr.Dropdown, gr.Textbox, dict[str, gr.Button]]:
     """One rationale in three columns, what changes it, and its history."""
-    three = gr.HTML(told_html(_CLOSED), padding=False)
+    three = lay_html(notice_html(_CLOSED))
     off: dict[str, Any] = {"interactive": False}
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
@@ -91,7 +91,7 @@ def _lay_one() -> tuple[gr.HTML, gr.Textbox, gr.HTML, gr.Dropdown, gr.Textbox, d
             with gr.Row():
                 version = gr.Dropdown([], label="Version", interactive=True, min_width=120)
                 restore = gr.Button("Restore it", **off)
-    versions = gr.HTML(padding=False)
+    versions = lay_html()
     buttons = {"approve": approve, "save": save, "withdraw": withdraw, "again": again, "restore": restore}
     return three, text, versions, version, note, buttons
 
@@ -110,7 +110,7 @@ class _Handlers:
 
     def follow(self, project: str, run: str | None) -> str:
         """The chosen run's summary, drawn anew while jobs run."""
-        return summary_html(self.services.review.summary(self._run(project, run))) if run else told_html(_EMPTY)
+        return summary_html(self.services.review.summary(self._run(project, run))) if run else notice_html(_EMPTY)
 
     def first(self, project: str, run: str | None, which: str) -> list[Any]:
         return self._page(project, run, which, 0)
@@ -123,7 +123,7 @@ class _Handlers:
 
     def _page(self, project: str, run: str | None, which: str, begin: int) -> list[Any]:
         if not run:
-            return [told_html(_EMPTY), *[gr.Button(visible=False)] * 2, *enable(*[False] * 3), "", 0]
+            return [notice_html(_EMPTY), *[gr.Button(visible=False)] * 2, *enable(*[False] * 3), "", 0]
         run_record = self._run(project, run)
         summary, rows = self.services.review.page(run_record, which, begin)
         lines = [_line(row, summary.reviewed) for row in rows]
@@ -134,7 +134,7 @@ class _Handlers:
 
     def look(self, project: str, run: str | None, sample: str | None) -> list[Any]:
         if not sample or not run:
-            return [told_html(_CLOSED), "", "", gr.Dropdown([], value=None), "0", *enable(*[False] * 5)]
+            return [notice_html(_CLOSED), "", "", gr.Dropdown([], value=None), "0", *enable(*[False] * 5)]
         row = self.services.review.one(self._run(project, run), sample)
         numbers = [version["version"] for version in row["versions"]]
         history = [
@@ -156,31 +156,31 @@ class _Handlers:
     def edit(self, project: str, run: str, sample: str, text: str, seen: str) -> str:
         edited = self.services.review.edit(self._run(project, run), _named(sample), text, int(seen))
         if edited.flaw is None:
-            return told_html("Saved and approved; earlier versions stay.")
-        return told_html(f"Saved, but not approved: {edited.flaw}. Approve it all the same if you mean it so.")
+            return notice_html("Saved and approved; earlier versions stay.")
+        return notice_html(f"Saved, but not approved: {edited.flaw}. Approve it all the same if you mean it so.")
 
     def approve(self, project: str, run: str, sample: str, seen: str) -> str:
         self.services.review.approve(self._run(project, run), _named(sample), int(seen))
-        return told_html("Approved.")
+        return notice_html("Approved.")
 
     def withdraw(self, project: str, run: str, sample: str) -> str:
         self.services.review.withdraw(self._run(project, run), _named(sample))
-        return told_html("Not approved any more: stage 2 leaves it out.")
+        return notice_html("Not approved any more: stage 2 leaves it out.")
 
     def ask_again(self, project: str, run: str, sample: str, note: str) -> str:
         self.services.compress.ask_again(self._run(project, run), _named(sample), note)
-        return told_html("Asked. The answer comes in as a new version; open the rationale again to see it.")
+        return notice_html("Asked. The answer comes in as a new version; open the rationale again to see it.")
 
     def restore(self, project: str, run: str, sample: str, version: int | None, seen: str) -> str:
         if version is None:
             raise InputError("Choose a version first.")
         self.services.review.restore(self._run(project, run), _named(sample), int(version), int(seen))
-        return told_html(f"Version {version} is the newest again, and approved.")
+        return notice_html(f"Version {version} is the newest again, and approved.")
 
     def by_rule(self, project: str, run: str | None, most: float) -> str:
         count = self.services.review.approve_by_rule(self._run(project, run), int(most))
         more = f"{count:,} more {verb(count, 'is')} approved"
-        return told_html(f"{more}: the answer was preserved, in fewer than {counted(int(most), 'token')}.")
+        return notice_html(f"{more}: the answer was preserved, in fewer than {counted(int(most), 'token')}.")
 
     def go_on(self, project: str, run: str | None) -> str:
         return self._go(self._run(project, run), rest=False)
@@ -191,7 +191,7 @@ class _Handlers:
     def _go(self, run: str, rest: bool) -> str:
         self.services.run.approve(run, rest)
         taught = self.services.review.count_approved(run)
-        return told_html(f"The run goes on: stage 2 learns from {counted(taught, 'approved rationale')}.")
+        return notice_html(f"The run goes on: stage 2 learns from {counted(taught, 'approved rationale')}.")
 
 
 def _named(sample: str | None) -> str:
@@ -223,13 +223,13 @@ def three_html(row: dict[str, Any]) -> str:
     ]
     flags = ", ".join(row["flags"])
     text = f"{row['query']}\nAnswer: {row['label']}" + (f" · {flags}" if flags else "")
-    return told_html(text) + columns_html(list(zip(heads, texts, strict=True)))
+    return notice_html(text) + columns_html(list(zip(heads, texts, strict=True)))
 
 
 def summary_html(summary: Summary) -> str:
     """The one line that says how it went."""
     if not summary.rationales:
-        return told_html("This run has compressed nothing yet.")
+        return notice_html("This run has compressed nothing yet.")
     lengths = ""
     if summary.original_tokens is not None and summary.compressed_tokens is not None:
         lengths = f" · {summary.original_tokens:,.0f} -> {summary.compressed_tokens:,.0f} student tokens (median)"
@@ -247,4 +247,4 @@ def summary_html(summary: Summary) -> str:
         f" · {summary.approved:,} approved" if summary.reviewed else " · the run asked for no review: all were taught"
     )
     text = f"{counted(summary.rationales, 'rationale')}{lengths}{share}{kept}{approved}{asking}{waits}"
-    return told_html(text)
+    return notice_html(text)

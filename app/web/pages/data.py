@@ -13,10 +13,13 @@ from app.services import Services
 from app.usecases.data.previews import Preview
 from app.usecases.data.words import tell_paraphrases, tell_queries, tell_spans
 from app.web.choices import enable
+from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
-from app.web.frame import Frame
+from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import only_guides
-from app.web.parts import table_html, told_html
+from app.web.pages import queries
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import table_html
 from app.web.plots import lengths as length_plot
 from engine.config import Config, read_config
 from engine.errors import InputError
@@ -36,10 +39,8 @@ KINDS = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz"
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     services = frame.services
-    gr.Markdown(
-        "## Data\nQueries need no labels. Labels that a file brings stay apart: they only score held-out queries."
-    )
-    totals = gr.HTML(padding=False)
+    totals = lay_html()
+    queries.build(frame)
     with gr.Row():
         file = gr.File(label="A file of queries", file_types=KINDS, type="filepath")
         dataset = gr.Textbox(label="or a dataset of the Hub", placeholder="hf:openai/gsm8k:main@train")
@@ -49,16 +50,16 @@ def build(frame: Frame) -> None:
         share = gr.Slider(0, 1, 0.2, step=0.05, label="share held out for scoring, by hash (1: the whole file)")
         look = gr.Button("Look at it", variant="secondary", interactive=False)
         take = gr.Button("Take the good rows", variant="primary", interactive=False)
-    said = gr.HTML(padding=False)
+    said = lay_html()
     with gr.Row():
-        rows = gr.HTML(padding=False)
+        rows = lay_html()
         lengths = gr.Plot(label="length of queries", visible=False, min_width=320)
-    errors = gr.HTML(padding=False)
+    errors = lay_html()
     with gr.Accordion("Near duplicates among the project's queries, and leaks between the splits", open=False):
         with gr.Row():
             close = gr.Slider(0.5, 1, 0.95, step=0.01, label="cosine similarity that counts as near")
             find = gr.Button("Find them", interactive=False)
-        near = gr.HTML(padding=False)
+        near = lay_html()
     shown = [said, rows, lengths, errors, take]
 
     frame.fill([totals, find], lambda project: _hold(services, project))
@@ -125,7 +126,7 @@ class _Handlers:
         result = self.frame.services.data.import_queries(project, given.source, given.columns, given.share)
         errors = table_html([{"row": e.row, "what is wrong": e.message} for e in result.errors[:20]], "left out")
         notes = table_html([{"row": n.row, "what is wrong": n.message} for n in result.notes[:20]], "taken in part")
-        shown = told_html(" ".join(tell_queries(result)), bad=bool(result.broke_off)) + errors + notes
+        shown = notice_html(" ".join(tell_queries(result)), bad=bool(result.broke_off)) + errors + notes
         return [shown, *_hold(self.frame.services, self.frame.open(project)), gr.Button(interactive=False)]
 
     def resemble(self, project: str, threshold: float) -> str:
@@ -138,7 +139,7 @@ class _Handlers:
             for pair in pairs[:_PAIRS]
         ]
         more = f" The closest {_PAIRS} are shown; `tacit duplicates` lists all." if len(pairs) > _PAIRS else ""
-        return told_html(summary + more, bad=leaks > 0) + table_html(shown)
+        return notice_html(summary + more, bad=leaks > 0) + table_html(shown)
 
     def arrive(self, project: str, file: str, share: float) -> list[Any]:
         return [gr.Textbox(""), *self._preview(project, Given(file=file, share=share))]
@@ -184,17 +185,17 @@ def _read_given(named: dict[str, Any]) -> Given:
 def _hold(services: Services, project: Project | None) -> list[Any]:
     """How many queries a project has, and the button that compares them."""
     if project is None:
-        return [told_html("Make a project first, on the page Projects."), *enable(False)]
+        return [notice_html(NO_PROJECT), *enable(False)]
     counts = services.data.counts(project)
     distill, heldout = counts.get("distill", 0), counts.get("heldout", 0)
     queries = counted(distill, "query", "queries")
-    message = told_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")
+    message = notice_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")
     return [message, *enable(distill + heldout > 1)]
 
 
 def _draw(preview: Preview) -> list[Any]:
     if preview.asked:
-        message = told_html(f"{preview.asked} Choose it above, and the others that the file has.", bad=True)
+        message = notice_html(f"{preview.asked} Choose it above, and the others that the file has.", bad=True)
         rows = table_html(preview.rows, "first rows of the file")
         return [message, rows, gr.Plot(visible=False), "", gr.Button(interactive=False)]
     part = f" (of the first {preview.looked_at:,} rows)" if preview.partly else ""
@@ -210,7 +211,7 @@ def _draw(preview: Preview) -> list[Any]:
     errors = [{"row": error.row, "what is wrong": error.message} for error in preview.errors]
     notes = [{"row": note.row, "what is wrong": note.message} for note in preview.notes]
     return [
-        "".join(told_html(line, bad=not preview.good or line.startswith("The file can't")) for line in lines),
+        "".join(notice_html(line, bad=not preview.good or line.startswith("The file can't")) for line in lines),
         table_html(preview.rows, "first rows, as a teacher will see them"),
         gr.Plot(length_plot(preview.lengths, preview.unit), visible=bool(preview.lengths)),
         table_html(errors, "rows that need you: they are left out") + table_html(notes, "rows that are taken in part"),

@@ -11,10 +11,13 @@ import gradio as gr
 from app.services import Services
 from app.usecases.selection.queries import FILTERS, LISTED, Detail
 from app.web.choices import PICK, enable, opened_id
+from app.web.fields import lay_html
 from app.web.forms import Entered
 from app.web.frame import Frame
 from app.web.pages.selection import RAW, SelectionForm, draw_numbers, say_reason
-from app.web.parts import Opener, marked_html, table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import Opener, table_html
+from app.web.parts.texts import marked_html
 from app.web.plots import heatmap
 from engine.errors import StateError
 from engine.selection.settings import SelectionConfig
@@ -86,7 +89,7 @@ def _lay_list() -> tuple[list[Any], list[Any], list[Any]]:
         teacher = gr.Dropdown([_EVERY], value=_EVERY, label="Of")
         keep = gr.Button("Keep them all", interactive=False)
         drop = gr.Button("Drop them all", variant="stop", interactive=False)
-    queries = gr.HTML(padding=False, js_on_load=PICK)
+    queries = lay_html(js_on_load=PICK)
     return [search, which, teacher], [first, forward, keep, drop], [queries, gr.State([0, 0])]
 
 
@@ -95,7 +98,7 @@ def _lay_detail() -> tuple[list[Any], dict[str, Any]]:
     off: dict[str, Any] = {"interactive": False}
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
-            detail = gr.HTML(padding=False)
+            detail = lay_html()
         with gr.Column(scale=2, min_width=320):
             matrix = gr.Plot(label="cosine similarity of its rationales", visible=False)
             sample = gr.Dropdown([], label="Sample to decide on", interactive=True)
@@ -107,7 +110,7 @@ def _lay_detail() -> tuple[list[Any], dict[str, Any]]:
                 instead = gr.Dropdown([], label="in the place of", interactive=True)
                 swap = gr.Button("Swap", **off)
             undo = gr.Button("Undo the last decision", **off)
-            said = gr.HTML(padding=False)
+            said = lay_html()
     buttons = {"save": save, "keep": keep, "drop": drop, "swap": swap, "undo": undo, "said": said}
     shown = [detail, matrix, sample, instead, text, gr.Textbox("0", visible=False)]
     return [*shown, save, keep, drop, swap], buttons
@@ -192,18 +195,18 @@ class _Handlers:
 
     def _overrule(self, project: str, sample_id: str | None, action: Literal["keep", "drop"]) -> str:
         self.services.select.overrule(project, [_chosen(sample_id)], action)
-        return told_html("kept by hand" if action == "keep" else "dropped by hand")
+        return notice_html("kept by hand" if action == "keep" else "dropped by hand")
 
     def swap(self, project: str, sample_id: str | None, instead_of: str | None) -> str:
         self.services.select.swap(project, _chosen(sample_id), _chosen(instead_of))
-        return told_html("swapped: one is kept by hand, the other dropped")
+        return notice_html("swapped: one is kept by hand, the other dropped")
 
     def edit(self, project: str, sample_id: str | None, text: str, seen: str) -> list[Any]:
         shown, _, number = seen.partition(" ")
         if shown != _chosen(sample_id):
             raise StateError("The text in the box is another sample's: choose the sample again. Nothing was stored.")
         made = self.services.select.edit(project, shown, text, int(number))
-        return [told_html("saved; the teacher's own text stays, and undo brings it back"), f"{shown} {made}"]
+        return [notice_html("saved; the teacher's own text stays, and undo brings it back"), f"{shown} {made}"]
 
     def keep_all(self, project: str, search: str, which: str, teacher: str) -> str:
         return self._decide_all(project, (search, which, teacher), "keep")
@@ -216,7 +219,7 @@ class _Handlers:
         sample_ids = self.services.browse.matching(project, search, which, None if teacher == _EVERY else teacher)
         self.services.select.overrule(project, sample_ids, action)
         done = "kept" if action == "keep" else "dropped"
-        return told_html(f"{counted(len(sample_ids), 'sample')} {done} by hand; undo takes all of them back")
+        return notice_html(f"{counted(len(sample_ids), 'sample')} {done} by hand; undo takes all of them back")
 
     def undo(self, project: str) -> str:
         undone = self.services.select.undo(project)
@@ -225,7 +228,7 @@ class _Handlers:
             if undone
             else "nothing to undo"
         )
-        return told_html(message)
+        return notice_html(message)
 
 
 _HIDDEN = ("position", "id", "query")
@@ -264,4 +267,4 @@ def _detail_html(detail: Detail) -> str:
         if row not in pair or not beside
     ]
     own = [{"teacher": row["teacher"], "before the edit": row["original"]} for row in detail.samples if row["edit"]]
-    return told_html(detail.query) + table_html(rows) + beside + table_html(others) + table_html(own)
+    return notice_html(detail.query) + table_html(rows) + beside + table_html(others) + table_html(own)

@@ -12,9 +12,12 @@ from app.usecases.evaluation.comparisons import ASSUMED_HOUR, PAGE, System, say_
 from app.usecases.evaluation.report_lines import kinds_lines, more_lines, show_measure
 from app.usecases.evaluation.verdicts import say_difference, say_verdict
 from app.web.choices import enable, run_choices
+from app.web.fields import lay_html
 from app.web.frame import Frame
 from app.web.offers import only_guides
-from app.web.parts import columns_html, table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import table_html
+from app.web.parts.texts import columns_html
 from app.web.plots import tradeoff
 from engine.costs import ASSUMED
 from engine.errors import InputError
@@ -31,15 +34,14 @@ _MORE = "more of the same answers, with 95% intervals"
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    gr.Markdown("## Evaluate\nStudents, teachers and baselines on the same held-out queries.")
     do = _Handlers(frame.services)
     run, hour, margin, again = _lay_head()
-    said, table = gr.HTML(padding=False), gr.HTML(padding=False)
+    said, table = lay_html(), lay_html()
     with gr.Row():
         plot = gr.Plot(label="score against output tokens", visible=False)
         with gr.Column(min_width=320):
             student, teacher, price, paid = _lay_pay_back()
-    kinds = gr.HTML(padding=False)
+    kinds = lay_html()
     first, second, alone = _bind_differing(frame, do, run)
 
     report = [said, table, plot, kinds, student, teacher, first, second, alone, again]
@@ -92,7 +94,7 @@ def _lay_pay_back() -> list[Any]:
         student = gr.Dropdown([], label="Student", interactive=True, min_width=120)
         teacher = gr.Dropdown([], label="instead of", interactive=True, min_width=120)
         price = gr.Textbox(label="its 1,000 answers, US $", placeholder="as measured", max_length=20, min_width=120)
-    return [student, teacher, price, gr.HTML(padding=False)]
+    return [student, teacher, price, lay_html()]
 
 
 def _bind_differing(frame: Frame, do: _Handlers, run: Any) -> list[Any]:
@@ -103,7 +105,7 @@ def _bind_differing(frame: Frame, do: _Handlers, run: Any) -> list[Any]:
         second = gr.Dropdown([], label="The other", interactive=True)
         alone = gr.Dropdown([_ANY], value=_ANY, label="Right is only", interactive=True)
         start, forward = (gr.Button(name, interactive=False) for name in ("First page", "Next page"))
-    items, begin = gr.HTML(padding=False), gr.State(0)
+    items, begin = lay_html(), gr.State(0)
     asked = [frame.project, run, first, second, alone]
     for event in (first.change, second.change, alone.change, start.click):
         event(frame.guard(do.first), asked, [items, begin, start, forward], show_progress="hidden", **frame.quiet)
@@ -136,25 +138,25 @@ class _Handlers:
         try:
             self.services.compare.set_margin(project, read_points(margin))
         except InputError as error:
-            return [told_html(str(error), bad=True), gr.skip(), gr.skip(), gr.skip()]
+            return [notice_html(str(error), bad=True), gr.skip(), gr.skip(), gr.skip()]
         return self.show(project, run, hour)[:4]
 
     def score(self, project: str, run: str | None) -> str:
         self.services.run.score(self._run(project, run).id)
-        return told_html("Scored again by the labels as they are now.")
+        return notice_html("Scored again by the labels as they are now.")
 
     def show(self, project: str, run: str | None, hour: str) -> list[Any]:
         empty = [gr.Dropdown([], value=None) for _ in range(4)]
         none = ["", gr.Plot(visible=False), "", *empty, gr.Dropdown([_ANY], value=_ANY), *enable(False)]
         if not run:
-            return [told_html(_EMPTY), *none]
+            return [notice_html(_EMPTY), *none]
         run_record = self._run(project, run)
         systems = self.services.compare.systems(run_record, read_price(hour))
         data = self.services.reading.run(run_record.id)
         if not systems:
             message = f"{data['status']}: {data['message'] or 'nothing is scored yet'}. "
             message += "Scores need held-out queries with labels, or with answers of two teachers."
-            return [told_html(message), *none]
+            return [notice_html(message), *none]
         names = [system.report.name for system in systems]
         pair = _pair(systems)
         return [
@@ -181,7 +183,7 @@ class _Handlers:
             return ""
         compare = self.services.compare
         payback = compare.pay_back(self._run(project, run), student, teacher, read_price(hour), read_price(price))
-        return told_html(say_pay_back(payback, student, teacher))
+        return notice_html(say_pay_back(payback, student, teacher))
 
     def first(self, project: str, run: str | None, first: str | None, second: str | None, alone: str) -> list[Any]:
         return self._items(project, run, (first, second, alone), 0)
@@ -201,7 +203,7 @@ class _Handlers:
         message = (
             f"{begin + 1}-{begin + len(rows)} of the queries on which they differ" if rows else "No such query here."
         )
-        return [told_html(message) + "".join(parts), begin, *enable(begin > 0, len(rows) == PAGE)]
+        return [notice_html(message) + "".join(parts), begin, *enable(begin > 0, len(rows) == PAGE)]
 
 
 def read_price(text: str | None) -> float | None:
@@ -271,7 +273,7 @@ def _summary_html(data: dict[str, Any], verdict: Verdict | None, by_kind: dict[s
             f"{', '.join(stale)} are stale: what they learned from was changed since; Resume on the page Train does "
             "them again."
         )
-    return told_html(" ".join(sentences)) + "".join(told_html(note) for note in data["notes"])
+    return notice_html(" ".join(sentences)) + "".join(notice_html(note) for note in data["notes"])
 
 
 def _tables_html(systems: list[System]) -> str:
@@ -316,5 +318,5 @@ def _item_html(row: dict[str, Any], first: str, second: str) -> str:
         heads.append((f"{name}: {row[f'{side}_label'] or 'no answer read'} ({verdict})", row[f"{side}_text"] or ""))
     gold = f"\nGold: {row['gold']}" if row["gold"] is not None else ""
     kind = f"[{row['kind']}] " if row["kind"] else ""
-    query_html = told_html(f"{kind}{row['query']}{gold}")
+    query_html = notice_html(f"{kind}{row['query']}{gold}")
     return f"<div class='item'>{query_html}{columns_html(heads)}</div>"

@@ -17,10 +17,13 @@ from app.services import Services
 from app.usecases.exports.exports import ADAPTER, ExportOrder
 from app.usecases.exports.hub import SET, TOKEN, PushOrder, is_repository, list_pushed, read_what
 from app.web.choices import enable, run_choices
+from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import only_guides
-from app.web.parts import log_html, table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import table_html
+from app.web.parts.texts import log_html
 from engine.datasets import DATASETS
 from engine.errors import InputError
 from engine.exports import EXPORTERS, Scope
@@ -37,7 +40,6 @@ _SET = "set"
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    gr.Markdown("## Exports\nThe set, and the student of a stage, each with what it was made from.")
     do = _Handlers(frame.services)
     run = gr.Dropdown([], label="Run", interactive=True)
     with gr.Row():
@@ -53,12 +55,12 @@ def build(frame: Frame) -> None:
             with gr.Row():
                 prepare = gr.Button("Prepare", interactive=False)
                 take = gr.Button("Download the student", variant="primary", interactive=False)
-    why = gr.HTML(padding=False)
-    said = gr.HTML(padding=False)
+    why = lay_html()
+    said = lay_html()
     file = gr.File(label="Your file", visible=False, interactive=False)
-    state = gr.HTML(padding=False)
+    state = lay_html()
     with gr.Accordion("Card and load snippet", open=False):
-        card = gr.HTML(padding=False)
+        card = lay_html()
     serve, what, repository, token, private, push = _lay_push()
     frame.fill_once([run], do.choices)
     frame.fill([state], do.state)
@@ -90,7 +92,7 @@ def build(frame: Frame) -> None:
 def _lay_push() -> tuple[gr.HTML, gr.Dropdown, gr.Textbox, gr.Textbox, gr.Checkbox, gr.Button]:
     """How to serve the student, and what of it goes where on the Hub."""
     with gr.Accordion("Serve it, push it to the Hub", open=False):
-        serve = gr.HTML(padding=False)
+        serve = lay_html()
         with gr.Row():
             what = gr.Dropdown([(title, name) for name, title in list_pushed().items()], value=ADAPTER, label="What")
             repository = gr.Textbox(
@@ -150,7 +152,7 @@ class _Handlers:
     def state(self, project: Project | None) -> str:
         """How exports and pushes went."""
         if project is None:
-            return told_html(NO_PROJECT)
+            return notice_html(NO_PROJECT)
         return table_html(self.services.publish.made(project), "made and pushed")
 
     @only_guides
@@ -177,7 +179,7 @@ class _Handlers:
         elif not made:
             lacks.append(f"To be taken out as {EXPORTERS[choice.form].title}, the student is to be prepared first.")
         can = (data, bool(stage) and not made, made, pushed and is_repository(choice.repository or ""))
-        return [*enable(*can), told_html(" ".join(lacks))]
+        return [*enable(*can), notice_html(" ".join(lacks))]
 
     def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:
         if not run or not stage:
@@ -186,7 +188,7 @@ class _Handlers:
         card = self.services.export.card(run_record, stage)
         command = f"tacit serve-student {run_record.id[:8]} --stage {stage}"
         more = "An OpenAI-compatible server of this student, by transformers serve:"
-        return [log_html(card), told_html(more) + log_html(command)]
+        return [log_html(card), notice_html(more) + log_html(command)]
 
     def _folder(self, *key: object) -> Path:
         """The folder of one download: asking for the same thing again fills the same folder. Old ones go."""
@@ -203,7 +205,7 @@ class _Handlers:
     def _file(self, project: str, order: ExportOrder) -> list[Any]:
         path = self.services.export.pack(project, order, self._folder(project, order))
         size = path.stat().st_size
-        return [told_html(f"{path.name}: {size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
+        return [notice_html(f"{path.name}: {size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
 
     def make(self, project: str, order: Entered[ExportOrder]) -> list[Any]:
         return self._file(project, order.read())
@@ -212,7 +214,7 @@ class _Handlers:
         order = entered.read()
         job = self.services.export.prepare(self._run(project, order.run).id, str(order.step), order.form)
         message = "It is made already." if job.status.over else "Being made; the state below says when it is done."
-        return [told_html(message), gr.Timer(active=True)]
+        return [notice_html(message), gr.Timer(active=True)]
 
     def take(self, project: str, entered: Entered[ExportOrder]) -> list[Any]:
         order = entered.read()
@@ -224,7 +226,7 @@ class _Handlers:
         if token.strip():
             self.services.publish.keys.put(TOKEN, token)
         self.services.publish.push(replace(order, run=run.id))
-        return [told_html("Pushing; the state above says when it is done."), "", gr.Timer(active=True)]
+        return [notice_html("Pushing; the state above says when it is done."), "", gr.Timer(active=True)]
 
 
 def _read_rows(named: dict[str, Any]) -> ExportOrder:

@@ -12,8 +12,10 @@ import gradio as gr
 
 from app.services import Services
 from app.usecases.workspace.upkeep import JOBS
+from app.web.fields import lay_html
 from app.web.frame import Frame
-from app.web.parts import table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import table_html
 from engine.errors import InputError
 from engine.values import JobStatus
 from engine.wording import counted, say_span
@@ -24,9 +26,6 @@ _ALL = "all projects"
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    gr.Markdown(
-        "## Jobs and spend\nOver all projects. Each request to a teacher stands on the ledger, failed ones too."
-    )
     do = _Handlers(frame.services)
     only = gr.Dropdown([_ALL], value=_ALL, label="Of", interactive=True)
     with gr.Row():
@@ -35,11 +34,11 @@ def build(frame: Frame) -> None:
     with gr.Row():
         aside = gr.Dropdown([], label="A job whose journal could not be taken in", visible=False, interactive=True)
         retry = gr.Button("Take it in again", visible=False)
-    said = gr.HTML(padding=False)
-    jobs = gr.HTML(padding=False)
+    said = lay_html()
+    jobs = lay_html()
     with gr.Row():
         first, older = gr.Button("Newest jobs", interactive=False), gr.Button("Older jobs", interactive=False)
-    spend = gr.HTML(padding=False)
+    spend = lay_html()
     place = gr.State(None)
     with gr.Accordion("Remove a project for good", open=False):
         gr.Markdown("Its queries, samples, ledger, runs and adapters. Putting it away, on Projects, loses nothing.")
@@ -47,14 +46,14 @@ def build(frame: Frame) -> None:
             project = gr.Dropdown([], label="Project", interactive=True)
             typed = gr.Textbox(label="Its name again", info="to be sure: only then it is removed", max_length=100)
             purge = gr.Button("Remove it for good", variant="stop", interactive=False)
-        gone = gr.HTML(padding=False)
+        gone = lay_html()
     with gr.Accordion("Back the workspace up", open=False):
         gr.Markdown(
             "One file with everything but keys. `tacit restore FILE --workspace NEW_FOLDER` unpacks it; the folder "
             "that is open here can't be replaced while it is."
         )
         back_up = gr.Button("Make a backup")
-        kept = gr.HTML(padding=False)
+        kept = lay_html()
         file = gr.File(label="The backup", visible=False, interactive=False)
     frame.fill_once([only, project, place], do.open)
     frame.fill([job, cancel], do.running)
@@ -101,7 +100,7 @@ class _Handlers:
         if not job:
             raise InputError("Choose a job first.")
         taken = self.services.keep.retry(job)
-        return told_html(f"Its journal is taken in; the {taken.kind} job is {taken.status}. {taken.message}")
+        return notice_html(f"Its journal is taken in; the {taken.kind} job is {taken.status}. {taken.message}")
 
     def _only(self, only: str | None) -> str | None:
         return None if only in (None, _ALL) else self.services.projects.get(str(only)).id
@@ -116,7 +115,7 @@ class _Handlers:
         table = table_html([_line(row) for row in rows], "jobs, newest first", empty="No job here yet.")
         spend = table_html([_spent(row) for row in spent], "spend by teacher and purpose")
         more = gr.Button(interactive=len(rows) == JOBS), gr.Button(interactive=place is not None)
-        return [table, told_html(summary) + spend, *reversed(more)]
+        return [table, notice_html(summary) + spend, *reversed(more)]
 
     def newest(self, project: str, only: str | None) -> list[Any]:
         return [*self.show(project, only, None), None]
@@ -130,21 +129,21 @@ class _Handlers:
         if not job:
             raise InputError("No job runs.")
         self.services.keep.cancel(job)
-        return [told_html("Asked to stop; what it journaled is kept."), gr.Timer(active=True)]
+        return [notice_html("Asked to stop; what it journaled is kept."), gr.Timer(active=True)]
 
     def purge(self, project: str, name: str | None, typed: str) -> list[Any]:
         if not name:
             raise InputError("Choose a project first.")
         self.services.keep.purge(name, typed)
         names = self.services.projects.names()
-        message = told_html(f"{name} is removed for good.")
+        message = notice_html(f"{name} is removed for good.")
         return [message, gr.Dropdown([_ALL, *names], value=_ALL), gr.Dropdown(names, value=None)]
 
     def back_up(self, project: str) -> list[Any]:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M")
         folder = Path(tempfile.mkdtemp(dir=self.made.name))
         path = self.services.keep.back_up(folder / f"tacit-{stamp}.backup.zip")
-        return [told_html(f"{path.stat().st_size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
+        return [notice_html(f"{path.stat().st_size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
 
 
 def _sure(project: str | None, typed: str) -> Any:

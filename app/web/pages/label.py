@@ -14,9 +14,13 @@ from app.usecases.labelling.grades import GradeOrder
 from app.usecases.labelling.label import LabelOrder, read_money
 from app.usecases.labelling.quotes import PILOT
 from app.web.choices import enable
+from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
-from app.web.parts import Link, guide_html, replies_html, table_html, told_html
+from app.web.parts.links import Link
+from app.web.parts.messages import guide_html, notice_html
+from app.web.parts.tables import table_html
+from app.web.parts.texts import replies_html
 from engine.errors import ErrorKind, InputError
 from engine.labelling.quote import Quote
 from engine.values import Split
@@ -31,8 +35,7 @@ _ENGINES = [("from this machine", "process"), ("half price, within a day (batch 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     services = frame.services
-    gr.Markdown("## Label\nEvery teacher answers every query that has no sample yet. The quote comes first.")
-    guide = gr.HTML(padding=False)
+    guide = lay_html()
     with gr.Row():
         teachers = gr.CheckboxGroup([], label="Teachers")
         heldout = gr.Checkbox(False, label="also the held-out queries, for comparison only")
@@ -48,13 +51,13 @@ def build(frame: Frame) -> None:
         retry = gr.Button("Retry failed", interactive=False)
         kind = gr.Dropdown([_ANY, *ErrorKind], value=_ANY, label="of kind", min_width=120)
         again = gr.Button("Parse again", interactive=False)
-    said = gr.HTML(padding=False)
-    quoted = gr.HTML(padding=False)
-    table = gr.HTML(padding=False)
-    failed = gr.HTML(padding=False)
+    said = lay_html()
+    quoted = lay_html()
+    table = lay_html()
+    failed = lay_html()
     grades, grades_quoted, ask_grades, grade = _lay_grades()
     with gr.Accordion("Last replies, as text", open=False):
-        replies = gr.HTML(padding=False)
+        replies = lay_html()
     frame.fill([table, failed, grades, replies], lambda project: _progress(services, project))
     frame.fill_once([teachers], lambda project: _choices(services, project))
     parts = {"teachers": teachers, "heldout": heldout, "engine": engine, "max_cost": cap, "max_requests": most}
@@ -84,11 +87,11 @@ def _lay_grades() -> tuple[gr.HTML, gr.HTML, gr.Button, gr.Button]:
             "Each teacher is shown its own answers again and grades them Good, Medium or Poor, one request an answer. "
             "The teachers and caps are those above. The rule `hard rejection` on the page Select keeps what is Good."
         )
-        grades = gr.HTML(padding=False)
+        grades = lay_html()
         with gr.Row():
             quote = gr.Button("Quote the grades", interactive=False)
             grade = gr.Button("Ask for grades", interactive=False)
-        quoted = gr.HTML(padding=False)
+        quoted = lay_html()
     return grades, quoted, quote, grade
 
 
@@ -135,7 +138,7 @@ class _Handlers:
     def _started(self) -> list[Any]:
         message = "Started. It goes on when this tab is closed; what came in is kept at any moment."
         off, on = gr.Button(interactive=False), gr.Button(interactive=True)
-        return [told_html(message), gr.Timer(active=True), off, off, off, on]
+        return [notice_html(message), gr.Timer(active=True), off, off, off, on]
 
     def begin_pilot(self, project: str, order: Entered[LabelOrder]) -> list[Any]:
         return self._begin(project, replace(order.read(), limit=PILOT))
@@ -148,7 +151,7 @@ class _Handlers:
         lines = [
             f"{name}: {row['read_now']:,} of {row['unread']:,} can be read now" for name, row in by_teacher.items()
         ]
-        return told_html("; ".join(lines) or "Every reply could be read; nothing to parse again.")
+        return notice_html("; ".join(lines) or "Every reply could be read; nothing to parse again.")
 
     def stop(self, project: str) -> str:
         project_record = self.frame.open(project)
@@ -156,7 +159,7 @@ class _Handlers:
         for job in jobs:
             self.frame.services.standing.cancel(job.id)
         message = "Pausing: requests in flight come to their end; Start goes on." if jobs else "Nothing is running."
-        return told_html(message)
+        return notice_html(message)
 
 
 def _read_order(named: dict[str, Any]) -> LabelOrder:
@@ -264,7 +267,7 @@ def guide_of(labelling: Labelling, address: str) -> str:
 
 def _progress(services: Services, project: Project | None) -> list[str]:
     if project is None:
-        return [told_html(NO_PROJECT), "", "", ""]
+        return [notice_html(NO_PROJECT), "", "", ""]
     rows = [
         {
             "teacher": row["teacher"],
@@ -277,7 +280,7 @@ def _progress(services: Services, project: Project | None) -> list[str]:
     ]
     ended = services.answers.last_job(project)
     last = f"The last labelling is {ended.status}{': ' + ended.message if ended.message else ''}." if ended else ""
-    message = told_html(last, bad=bool(ended and ended.status in _FAILED))
+    message = notice_html(last, bad=bool(ended and ended.status in _FAILED))
     failures = table_html(services.answers.failures(project), "failed, by kind of error, held-out queries too")
     table = table_html(rows, "samples to distill from", empty="Nothing is labelled yet.")
     grades = services.grade.standing(project)
@@ -293,4 +296,4 @@ def _grades_html(services: Services, project: Project, grades: list[dict[str, An
     ended = services.answers.last_job(project, "grade")
     last = f"The last grading is {ended.status}{': ' + ended.message if ended.message else ''}." if ended else ""
     bad = bool(ended and ended.status in _FAILED)
-    return told_html(who) + told_html(last, bad=bad) + table_html(grades, "answers by their own teacher's grade")
+    return notice_html(who) + notice_html(last, bad=bad) + table_html(grades, "answers by their own teacher's grade")

@@ -12,9 +12,12 @@ import gradio as gr
 
 from app.services import Services
 from app.usecases.playground.answers import Pane
+from app.web.fields import lay_html
 from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import OF_COPY
-from app.web.parts import panes_html, table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import table_html
+from app.web.parts.texts import panes_html
 from engine.errors import InputError, StateError
 from engine.tasks import get_task
 from storage.projects import Project
@@ -31,10 +34,6 @@ _VERDICTS: tuple[tuple[str, Verdict], ...] = (
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    gr.Markdown(
-        "## Playground\nOne query, side by side. Students answer from a process that stays loaded and gives way to "
-        "runs; a hosted teacher's answer costs what it always costs and stands on the ledger."
-    )
     do, most = _Handlers(frame.services, frame.policy.choose_systems), frame.policy.limits.query
     query = gr.Textbox(label="Query", info=f"at most {most:,} characters", lines=3, max_lines=12)
     few = gr.Dropdown([], label="or one of the project's first queries", interactive=True)
@@ -44,11 +43,11 @@ def build(frame: Frame) -> None:
         ask = gr.Button("Ask", variant="primary", interactive=False)
         stop = gr.Button("Stop", variant="stop", interactive=False)
         some = gr.Button("Another query, at random")
-    said, panes = gr.HTML(padding=False), gr.HTML(padding=False)
+    said, panes = lay_html(), lay_html()
     ballot, left = gr.State([]), gr.State(None)
     with gr.Row(visible=False) as votes:
         buttons = [gr.Button(name) for name, _ in _VERDICTS]
-    tally = gr.HTML(padding=False)
+    tally = lay_html()
     frame.fill_once([chosen, query, few, tally, some], do.open)
     frame.fill_live([said, ask], [chosen, left], do.state)
     ready = {"fn": frame.guard(do.state), "inputs": [frame.project, chosen, left], "outputs": [said, ask]}
@@ -90,7 +89,7 @@ class _Handlers:
                 gr.CheckboxGroup([], value=[]),
                 "",
                 gr.Dropdown([], visible=False),
-                told_html(NO_PROJECT),
+                notice_html(NO_PROJECT),
                 gr.Button(interactive=False),
             ]
         systems = self.choose(project, self.services.play.systems(project))
@@ -104,7 +103,7 @@ class _Handlers:
     def state(self, project: str, ids: list[str], left: Event | None) -> list[Any]:
         """Why nobody can be asked now, if so; while somebody is being asked the button stays as it is."""
         reason = self.services.play.hindrance(self._project(project), ids)
-        return [told_html(reason), gr.skip() if left is not None else gr.Button(interactive=not reason)]
+        return [notice_html(reason), gr.skip() if left is not None else gr.Button(interactive=not reason)]
 
     def take(self, project: str, id_: str) -> str:
         return self.services.play.render(self._project(project), id_)
@@ -135,7 +134,7 @@ class _Handlers:
         ballot = [text, *map(asdict, panes)] if ready else []
         shown = above + panes_html(_hidden(panes) if blind else panes)
         if blind and not ready:
-            shown += told_html("One of them gave no whole answer, so there is nothing to vote on.")
+            shown += notice_html("One of them gave no whole answer, so there is nothing to vote on.")
         yield [shown, ballot, gr.Row(visible=ready), on, off, None]
 
     def rest(self, project: str, ids: list[str]) -> list[Any]:
@@ -174,7 +173,7 @@ class _Handlers:
 
 def _above(text: str) -> str:
     """The query that the panes answer, which may not be the one in the box any more."""
-    return told_html(f"Asked: {text.strip()[:400]}")
+    return notice_html(f"Asked: {text.strip()[:400]}")
 
 
 def _hidden(panes: Sequence[Pane]) -> list[Pane]:

@@ -12,8 +12,11 @@ import gradio as gr
 
 from app.services import Services
 from app.web.choices import enable
+from app.web.fields import lay_html
 from app.web.frame import Frame
-from app.web.parts import Link, table_html, told_html
+from app.web.parts.links import Link
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import table_html
 from engine.config import ProjectConfig, read_config
 from engine.errors import InputError
 from engine.tasks import TASKS
@@ -27,8 +30,7 @@ _FRESH = (48, 24)
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    gr.Markdown("## Projects\nA project holds queries, teachers, what they answered, and the students made from it.")
-    listed = gr.HTML(padding=False)
+    listed = lay_html()
     away = gr.Checkbox(False, label="show archived projects")
     do = _Handlers(frame)
     frame.fill_once([listed], lambda project: do.show(False))
@@ -58,7 +60,7 @@ def _lay_new(frame: Frame, do: _Handlers) -> None:
 def _lay_afresh(frame: Frame, do: _Handlers) -> None:
     """What makes a fresh copy of the project that is open."""
     again = gr.Button("Run it yourself", variant="primary", interactive=False)
-    why = gr.HTML(padding=False)
+    why = lay_html()
     gr.Markdown(
         f"A fresh project with {_FRESH[0]} queries to distill from, {_FRESH[1]} held out, and the teachers of the one "
         "that is open: label, select, train and score it live."
@@ -82,7 +84,7 @@ def _lay_whole(frame: Frame, do: _Handlers, listed: gr.HTML) -> None:
             duplicate = gr.Button("Duplicate it", interactive=False)
         file = gr.File(label="An exported project, to import", file_types=[".zip"], type="filepath")
         take = gr.Button("Import the file", interactive=False)
-        said = gr.HTML(padding=False)
+        said = lay_html()
         written = gr.File(label="The export", visible=False, interactive=False)
     whole = [export, put, bring, duplicate]
     frame.fill_once([chosen, *whole], do.start)
@@ -122,7 +124,7 @@ class _Handlers:
     def afresh(self, project: Project | None) -> list[Any]:
         """Whether a fresh copy would be of use, and why not."""
         reason = self.services.carry.afresh_hindrance(project) if project else "Open a project in the list first."
-        return [gr.Button(interactive=not reason), told_html(reason)]
+        return [gr.Button(interactive=not reason), notice_html(reason)]
 
     def start(self, project: Project | None) -> list[Any]:
         name = project.name if project else None
@@ -143,7 +145,7 @@ class _Handlers:
         return gr.Dropdown(self.services.projects.names(), value=chosen)
 
     def _announce(self, message: str, chosen: str) -> list[Any]:
-        return [told_html(message), self.show(False), self.names(chosen), *self.fits(chosen)]
+        return [notice_html(message), self.show(False), self.names(chosen), *self.fits(chosen)]
 
     def export(self, name: str | None, runs: bool = False) -> list[Any]:
         chosen = _named(name)
@@ -152,7 +154,7 @@ class _Handlers:
         path = self.services.carry.export(chosen, folder / f"{safe}.tacit.zip", runs)
         more = "runs, reports and adapters; never a key." if runs else "decisions; never a key, and no runs."
         message = f"It holds queries, labels, teachers, samples, ledger, {more}"
-        return [told_html(message), gr.File(str(path), visible=True)]
+        return [notice_html(message), gr.File(str(path), visible=True)]
 
     def archive(self, name: str | None) -> list[Any]:
         self.services.carry.archive(_named(name))

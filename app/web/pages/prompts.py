@@ -10,9 +10,10 @@ import gradio as gr
 
 from app.services import Services
 from app.web.choices import enable
+from app.web.fields import lay_html
 from app.web.frame import Frame
 from app.web.offers import only_guides
-from app.web.parts import told_html
+from app.web.parts.messages import notice_html
 from engine.errors import TacitError
 from storage.projects import Project
 
@@ -34,8 +35,8 @@ def build(frame: Frame) -> None:
                     save = gr.Button("Save as a new version", interactive=False)
                     look = gr.Button("See it on a query", interactive=False)
             with gr.Column(scale=2, min_width=320):
-                shown = gr.HTML(padding=False)
-        said = gr.HTML(padding=False)
+                shown = lay_html()
+        said = lay_html()
     seen = gr.Textbox("1", visible=False)
     quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
     frame.fill_once([version, text, seen, shown, look], do.start)
@@ -60,7 +61,7 @@ class _Handlers:
         try:
             shown = self.preview(project.name, versions[newest])
         except TacitError as error:
-            shown = told_html(str(error), bad=True)
+            shown = notice_html(str(error), bad=True)
         return [_choices(versions, newest), versions[newest], str(newest), shown, *enable(True)]
 
     def pick(self, project: str, version: int) -> list[Any]:
@@ -85,7 +86,7 @@ class _Handlers:
             "selected from as well."
         )
         return [
-            told_html(message),
+            notice_html(message),
             _choices(self.services.prompt.versions(project), number),
             str(number),
             *enable(False),

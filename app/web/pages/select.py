@@ -10,12 +10,14 @@ import gradio as gr
 from app.services import Services
 from app.usecases.selection.calibration import say_fitted
 from app.usecases.selection.comparison import Comparison, list_matched, list_ways, say_comparison
+from app.web.fields import lay_html
 from app.web.forms import Entered
-from app.web.frame import Frame
+from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import only_guides
 from app.web.pages import decide
 from app.web.pages.selection import RAW, SelectionForm, draw_numbers, lay_rules, lay_weights
-from app.web.parts import table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import table_html
 from app.web.plots import likeness, rationale_map, sweep, ways_plot
 from engine.selection.calibration import LEAST_GOLDS
 from engine.selection.settings import PRESETS, SelectionConfig
@@ -32,13 +34,12 @@ _REBALANCE = """(...w) => {
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    gr.Markdown("## Select\nThe confident samples of a query, and of those the two that reason least alike.")
-    note = gr.HTML(padding=False)
+    note = lay_html()
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
             preset, form, buttons = _lay_settings()
         with gr.Column(scale=3, min_width=320):
-            said = gr.HTML(padding=False)
+            said = lay_html()
             bins = gr.Plot(label="confidence by teacher", visible=False)
     survey, drawn = _lay_overviews()
     do = _Handlers(frame.services, form)
@@ -80,7 +81,7 @@ def _lay_settings() -> tuple[gr.Dropdown, SelectionForm, dict[str, Any]]:
         )
         temperature = gr.Number(1.0, label="Temperature (1: confidences as they are)", step=0.01)
         fit = gr.Button("Fit it to the gold labels", interactive=False)
-        fit_note = gr.HTML(padding=False)
+        fit_note = lay_html()
     store = gr.Button("Select", variant="primary", interactive=False)
     form = SelectionForm(rules, fields, groups, weights, temperature)
     return preset, form, {"store": store, "fit": fit, "fit_note": fit_note}
@@ -90,7 +91,7 @@ def _lay_overviews() -> tuple[gr.Button, list[Any]]:
     """The button that draws the overviews, and what it fills."""
     with gr.Accordion("Overviews: likeness of teachers, coverage, other ways to select, map", open=False):
         survey = gr.Button("Draw the overviews", interactive=False)
-        ways = gr.HTML(padding=False)
+        ways = lay_html()
         lines = gr.Plot(label="labels right among the kept; diamond: by its own rules", visible=False)
         with gr.Row():
             alike = gr.Plot(label="mean cosine by pair of teachers", visible=False)
@@ -103,7 +104,7 @@ def ways_html(ways: Comparison) -> str:
     """Ways to select beside each other: what each keeps by its own rules, and at equal numbers."""
     own = table_html(list_ways(ways), "the same samples, selected otherwise")
     matched = table_html(list_matched(ways), "labels right at equal numbers kept")
-    return own + matched + told_html("\n".join(say_comparison(ways)))
+    return own + matched + notice_html("\n".join(say_comparison(ways)))
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class _Handlers:
     def fit(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
         fitted = self.services.calibrate.fit(project, settings.read())
         message = f"{say_fitted(fitted)} It is set above; nothing is stored until you select."
-        return [told_html(message), fitted.temperature]
+        return [notice_html(message), fitted.temperature]
 
     def survey(self, project: str, settings: Entered[SelectionConfig]) -> list[Any]:
         config = settings.read()
@@ -148,11 +149,11 @@ class _Handlers:
 
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
-            message = told_html("Make a project first, on the page Projects.")
+            message = notice_html(NO_PROJECT)
             return ["", message, *[gr.update()] * (5 + len(self.form.outputs))]
         begun = self.services.select.begin(project.name)
         values = self.form.show(project, begun.config)
         golds = self.services.calibrate.count_golds(project.name)
         few = "" if golds >= LEAST_GOLDS else f"{golds} answered queries have a gold label, so none can be fitted."
         numbers = draw_numbers(self.services, project.name, lambda: begun.config)
-        return [told_html(begun.notice), *numbers, gr.Button(interactive=not few), told_html(few), *values]
+        return [notice_html(begun.notice), *numbers, gr.Button(interactive=not few), notice_html(few), *values]

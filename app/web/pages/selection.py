@@ -13,7 +13,8 @@ from app.usecases.selection.calibration import Measured, say_measured
 from app.usecases.selection.tallies import say_kept, say_notices
 from app.web.choices import enable
 from app.web.forms import lay_field
-from app.web.parts import table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import table_html
 from app.web.plots import histogram
 from engine.config import read_config
 from engine.errors import InputError, StateError
@@ -178,22 +179,22 @@ def draw_numbers(services: Services, project: str, read: Callable[[], SelectionC
     except (StateError, InputError) as error:
         wrong = isinstance(error, InputError)
         can = enable(not wrong and services.select.has_samples(project), False)
-        return [told_html(str(error), bad=wrong), gr.Plot(visible=False), *can]
+        return [notice_html(str(error), bad=wrong), gr.Plot(visible=False), *can]
     drawn = gr.Plot(histogram(preview.histogram, config.cut), visible=config.needs_confidence)
     return [_numbers_html(preview.counts, measured), drawn, *enable(True, True)]
 
 
 def _numbers_html(counts: dict[str, Any], measured: Measured | None) -> str:
-    notices = "".join(map(told_html, say_notices(counts)))
+    notices = "".join(map(notice_html, say_notices(counts)))
     warnings = "".join(
-        told_html(f"{row['teacher']}: {row['passed']:.0%} pass; the threshold separates nothing", bad=True)
+        notice_html(f"{row['teacher']}: {row['passed']:.0%} pass; the threshold separates nothing", bad=True)
         for row in counts["spread"]
         if not row["separates"]
     )
     kept = [{"teacher": name, "kept": number} for name, number in counts["kept_by_teacher"].items()]
     reasons = [{"reason": say_reason(name), "samples": number} for name, number in counts["reasons"].items()]
     tables = f"<div class='beside'>{table_html(reasons)}{table_html(kept)}</div>"
-    return told_html(say_kept(counts)) + notices + warnings + tables + _measured_html(measured)
+    return notice_html(say_kept(counts)) + notices + warnings + tables + _measured_html(measured)
 
 
 def _measured_html(measured: Measured | None) -> str:
@@ -208,7 +209,7 @@ def _measured_html(measured: Measured | None) -> str:
         }
         for row in measured.bins
     ]
-    return told_html("\n".join(say_measured(measured))) + table_html(rows)
+    return notice_html("\n".join(say_measured(measured))) + table_html(rows)
 
 
 def say_reason(reason: str | None) -> str:

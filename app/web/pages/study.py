@@ -20,10 +20,12 @@ from app.usecases.training.study_lines import (
     tell_study_quote,
 )
 from app.web.choices import enable
+from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import only_guides
-from app.web.parts import table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import table_html
 from app.web.plots import arms_plot, front_plot, learning_plot
 from engine.budgets import BUDGETS
 from engine.errors import InputError, TacitError
@@ -40,27 +42,26 @@ _MOST_BYTES = 1_000_000
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    gr.Markdown("## Study\nPlans side by side on the same queries, each over several seeds, with intervals over both.")
     do = _Handlers(frame.services)
     with gr.Row():
         which = gr.Dropdown([], label="Study", interactive=True, scale=2)
         go_on = gr.Button("Go on", interactive=False)
         cancel = gr.Button("Cancel", variant="stop", interactive=False)
         take = gr.UploadButton("Take in records", file_types=[".json"], file_count="multiple", interactive=False)
-    said = gr.HTML(padding=False)
-    result, arms = gr.HTML(padding=False), gr.HTML(padding=False)
+    said = lay_html()
+    result, arms = lay_html(), lay_html()
     with gr.Row():
         intervals = gr.Plot(label="score by arm", visible=False)
         front = gr.Plot(label="score against output tokens", visible=False)
     curves = gr.Plot(label="training loss by update, first seed", visible=False)
-    rest = gr.HTML(padding=False)
+    rest = lay_html()
     gr.Markdown("### A new one")
     form, contrast = _lay_form()
     with gr.Row():
         quote = gr.Button("Quote")
         start = gr.Button("Start", variant="primary")
         file = gr.UploadButton("Start a grid from a file", file_types=[".toml"])
-    quoted = gr.HTML(padding=False)
+    quoted = lay_html()
 
     shown = [result, arms, intervals, front, curves, rest, go_on, cancel, take]
     frame.fill_once([which], do.choices)
@@ -146,16 +147,16 @@ class _Handlers:
         """The table of a study, its plots, what is missing of it, and what can be done."""
         hidden = [gr.Plot(visible=False)] * 3
         if not project:
-            return [told_html(NO_PROJECT), "", *hidden, "", *_can(False, False, False)]
+            return [notice_html(NO_PROJECT), "", *hidden, "", *_can(False, False, False)]
         if not name:
-            return [told_html(_EMPTY), "", *hidden, "", *_can(False, False, False)]
+            return [notice_html(_EMPTY), "", *hidden, "", *_can(False, False, False)]
         grid = self.services.study.find(project, name)
         running = self.services.study.running_job(grid) is not None
         try:
             result, records = self.services.study.read(grid)
         except TacitError as error:
-            return [told_html(str(error)), "", *hidden, "", *_can(not running, running, True)]
-        head = told_html(say_result(grid, result)) + told_html(say_budget(grid))
+            return [notice_html(str(error)), "", *hidden, "", *_can(not running, running, True)]
+        head = notice_html(say_result(grid, result)) + notice_html(say_budget(grid))
         plots = hidden
         if result.arms:
             finished = [record for record in records if record.status == FINISHED]
@@ -164,7 +165,7 @@ class _Handlers:
             plots = [gr.Plot(plot, visible=True) for plot in drawn]
         rest = table_html(kind_rows(result), "score by kind")
         rest += table_html(contrast_rows(result), "differences on the same queries; others corrected by Holm's method")
-        rest += "".join(told_html(line) for line in result.missing)
+        rest += "".join(notice_html(line) for line in result.missing)
         can = _can(bool(result.missing) and not running, running, True)
         return [head, table_html(arm_rows(result), "arms, over seeds and queries"), *plots, rest, *can]
 
@@ -178,7 +179,7 @@ class _Handlers:
     def quote(self, project: str, entered: Entered[dict[str, Any]]) -> str:
         """What the study would take; each arm is measured for a moment on the device."""
         quoted = self.services.study_quote.quote(_read_form(project, entered.read()))
-        lines = "".join(told_html(line) for line in tell_study_quote(quoted))
+        lines = "".join(notice_html(line) for line in tell_study_quote(quoted))
         return table_html(quote_rows(quoted), "what each arm takes, all seeds together") + lines
 
     def start(self, project: str, entered: Entered[dict[str, Any]]) -> list[Any]:
@@ -196,21 +197,21 @@ class _Handlers:
         self.services.study.start(grid)
         names = [other.name for other in self.services.study.grids(project)]
         runs = counted(len(grid.arms) * len(grid.seeds), "run")
-        message = told_html(f"{grid.name} has begun: {runs}, one after the other.")
+        message = notice_html(f"{grid.name} has begun: {runs}, one after the other.")
         return [message, gr.Dropdown(names, value=grid.name, visible=True), gr.Timer(active=True)]
 
     def go_on(self, project: str, name: str | None) -> list[Any]:
         self.services.study.start(self.services.study.find(project, name or ""))
-        return [told_html(f"{name} goes on where it was."), gr.Timer(active=True)]
+        return [notice_html(f"{name} goes on where it was."), gr.Timer(active=True)]
 
     def cancel(self, project: str, name: str | None) -> list[Any]:
         self.services.study.cancel(self.services.study.find(project, name or ""))
-        return [told_html(f"{name} stops; the run it is at saves a checkpoint first."), gr.Timer(active=True)]
+        return [notice_html(f"{name} stops; the run it is at saves a checkpoint first."), gr.Timer(active=True)]
 
     def take_in(self, project: str, name: str | None, files: list[str] | None) -> str:
         grid = self.services.study.find(project, name or "")
         new = self.services.study.take_in(grid, [Path(file) for file in files or ()])
-        return told_html(f"{counted(new, 'record')} taken in; those that were finished here already stay.")
+        return notice_html(f"{counted(new, 'record')} taken in; those that were finished here already stay.")
 
 
 def _can(go_on: bool, cancel: bool, take: bool) -> list[Any]:

@@ -13,11 +13,13 @@ from app.services import Services
 from app.usecases.data.words import tell_outputs
 from app.usecases.teachers.teachers import key_variable_of
 from app.web.choices import Question, lay_question
+from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.pages import prompts
 from app.web.pages.data import KINDS
-from app.web.parts import table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.tables import table_html
 from engine.config import TeacherConfig
 from engine.errors import InputError
 from engine.teachers.providers import HOSTED
@@ -44,8 +46,7 @@ _OPTIONAL = {
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     services = frame.services
-    gr.Markdown("## Teachers\nSeveral that reason differently are better than one: the least similar pair is kept.")
-    listed = gr.HTML(padding=False)
+    listed = lay_html()
     chosen = gr.Dropdown(
         [_NEW], value=_NEW, label="Teacher to change", info="only one that is saved can be removed", interactive=True
     )
@@ -59,14 +60,14 @@ def build(frame: Frame) -> None:
         models = gr.Button("List models")
         remove = gr.Button("Remove", variant="stop", interactive=False)
     sure = lay_question("Remove this teacher", "Keep it")
-    said = gr.HTML(padding=False)
+    said = lay_html()
     prompts.build(frame)
     with gr.Accordion("Recorded outputs: answers that teachers gave earlier, from a file", open=False):
         file = gr.File(label="Rows with query_id (or query), teacher, rationale, answer, raw, scores", file_types=KINDS)
         with gr.Row():
             recorded = gr.Textbox(label="Name of the teacher", info="where the file has no such column", max_length=60)
             bring = gr.Button("Bring the recorded outputs", interactive=False)
-        brought = gr.HTML(padding=False)
+        brought = lay_html()
     form = NamedForm(fields, _read_given)
     parts = form.inputs
 
@@ -160,7 +161,9 @@ class _Handlers:
         provider = self.frame.services.teachers.get(project, name).provider
         if provider not in [known for _, known in _PROVIDERS]:
             what = "a recording" if provider == "recorded" else "shipped with the program"
-            message = told_html(f"{name} is {what}: it can be removed, not changed. The fields are still as they were.")
+            message = notice_html(
+                f"{name} is {what}: it can be removed, not changed. The fields are still as they were."
+            )
             return [*(gr.skip() for _ in _FIELDS), "", gr.Button(interactive=True), self.sure.closed(), message]
         row = next(row for row in self.frame.services.teachers.list_all(project) if row["name"] == name)
         flat = {**row, **row["sampling"]}
@@ -175,7 +178,7 @@ class _Handlers:
         kept = f" Its key is kept in memory as {key_variable_of(spec)}." if key.strip() else ""
         message = f"{spec.name} is saved.{kept}"
         return [
-            told_html(message),
+            notice_html(message),
             _list(self.frame.services, self.frame.open(project)),
             _names(self.frame.services, project, spec.name),
             "",
@@ -189,13 +192,13 @@ class _Handlers:
         teachers.try_out(project, spec, key)
         saved = any(row["name"] == spec.name for row in teachers.list_all(project))
         more = "" if saved else " It is not saved yet."
-        return [told_html(f"{spec.name} answers.{more}"), _list(self.frame.services, self.frame.open(project))]
+        return [notice_html(f"{spec.name} answers.{more}"), _list(self.frame.services, self.frame.open(project))]
 
     def offer(self, project: str, entered: Entered[dict[str, Any]], key: str) -> str:
         given = {"name": "a new one", "model": "not chosen yet", **entered.read()}
         teachers = self.frame.services.teachers
         models = teachers.models_of(teachers.read(project, given, key), key)
-        return told_html(f"{counted(len(models), 'model')}: {', '.join(models)}")
+        return notice_html(f"{counted(len(models), 'model')}: {', '.join(models)}")
 
     def bring(self, project: str, file: str | None, teacher: str) -> list[Any]:
         if not file:
@@ -206,7 +209,7 @@ class _Handlers:
         errors = table_html([{"row": e.row, "what is wrong": e.message} for e in imported.errors[:20]], "left out")
         notes = table_html([{"row": n.row, "what is wrong": n.message} for n in imported.notes[:20]], "taken in part")
         return [
-            told_html(message) + errors + notes,
+            notice_html(message) + errors + notes,
             _list(self.frame.services, self.frame.open(project)),
             _names(self.frame.services, project, _NEW),
         ]
@@ -216,14 +219,14 @@ class _Handlers:
             raise InputError("Choose the teacher to remove above first.")
         self.frame.services.teachers.get(project, name)
         message = f"Remove {name} from this project? Its samples and its ledger stay; its settings are gone."
-        return self.sure.asked(told_html(message, bad=True))
+        return self.sure.asked(notice_html(message, bad=True))
 
     def keep(self, project: str) -> Any:
         return self.sure.closed()
 
     def drop(self, project: str, name: str) -> list[Any]:
         self.frame.services.teachers.remove(project, name)
-        message = told_html(f"{name} is no teacher of this project any more; its samples and its ledger stay.")
+        message = notice_html(f"{name} is no teacher of this project any more; its samples and its ledger stay.")
         listed = _list(self.frame.services, self.frame.open(project))
         names = _names(self.frame.services, project, _NEW)
         return [message, listed, names, "", gr.Button(interactive=False), self.sure.closed()]
@@ -268,7 +271,7 @@ def _names(services: Services, project: str, chosen: str) -> Any:
 
 def _list(services: Services, project: Project | None) -> str:
     if project is None:
-        return told_html(NO_PROJECT)
+        return notice_html(NO_PROJECT)
     rows = [_line(services, project.name, row) for row in services.teachers.list_all(project.name)]
     return table_html(rows, empty="No teacher yet. Add one below, or bring recorded outputs.")
 

@@ -12,10 +12,14 @@ from app.usecases.labelling.label import read_money
 from app.usecases.training.plans import plan_notes
 from app.usecases.training.progress import Progress
 from app.web.choices import enable, read_number, run_choices, run_name
+from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
-from app.web.frame import Frame
+from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import only_guides
-from app.web.parts import Spark, log_html, stages_html, table_html, told_html
+from app.web.parts.messages import notice_html
+from app.web.parts.pipeline import pipeline_html
+from app.web.parts.tables import Spark, table_html
+from app.web.parts.texts import log_html
 from app.web.plots import curves_plot
 from engine.compression import COMPRESSORS
 from engine.config import TrainConfig, read_config
@@ -39,16 +43,15 @@ _SHOWN = 3
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    gr.Markdown("## Train\nThe stages of a plan, one after the other, on this machine's device and in the background.")
     do = _Handlers(frame)
     order = lay_order(frame.policy.limits.preset)
     with gr.Row():
         measure = gr.Button("Forecast", interactive=False)
         start = gr.Button("Start", variant="primary", interactive=False)
-    said, drawn = gr.HTML(padding=False), gr.HTML(padding=False)
-    forecast = gr.HTML(padding=False)
+    said, drawn = lay_html(), lay_html()
+    forecast = lay_html()
     gr.Markdown("### Runs")
-    listed = gr.HTML(padding=False)
+    listed = lay_html()
     with gr.Row():
         run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=240)
         cancel = gr.Button("Cancel", variant="stop", interactive=False)
@@ -60,7 +63,7 @@ def build(frame: Frame) -> None:
         losses = gr.Plot(label="loss by update", visible=False)
         speeds = gr.Plot(label="tokens a second by update", visible=False)
     with gr.Accordion("Last lines of the worker's log", open=False):
-        log = gr.HTML(padding=False)
+        log = lay_html()
 
     asked = [frame.project, *order.inputs]
     frame.fill([listed], do.list_runs)
@@ -174,7 +177,7 @@ class _Handlers:
 
     def open(self, project: Project | None) -> list[Any]:
         if project is None:
-            message = told_html("Make a project first, on the page Projects.")
+            message = notice_html(NO_PROJECT)
             none = [gr.Dropdown([], value=None), gr.Dropdown([], value=None)]
             return [run_choices([]), *none, gr.skip(), message, *enable(False, False)]
         runs = self.services.reading.runs_of(project.id)
@@ -185,7 +188,7 @@ class _Handlers:
         order = PlanOrder(preset=self.frame.policy.limits.preset or "small-student")
         plan = self.services.plan.make(project.name, order)
         why = self._why_not(project.name, plan)
-        drawn = plan_html(plan) + (told_html(why) if why else "")
+        drawn = plan_html(plan) + (notice_html(why) if why else "")
         compressor = gr.Dropdown([_NOBODY, *live], value=_NOBODY)
         return [run_choices(runs), step, beside, compressor, drawn, *enable(not why, not why)]
 
@@ -204,16 +207,16 @@ class _Handlers:
         try:
             plan = self._plan(project, order)
         except TacitError as error:
-            return [told_html(str(error), bad=True), "", *enable(False, False)]
+            return [notice_html(str(error), bad=True), "", *enable(False, False)]
         why = self._why_not(project, plan)
-        drawn = plan_html(plan) + (told_html(why) if why else "")
+        drawn = plan_html(plan) + (notice_html(why) if why else "")
         return [drawn, self.show_forecast(project, order), *enable(not why, not why)]
 
     def show_forecast(self, project: str, order: Entered[PlanOrder]) -> str:
         try:
             forecast = self.services.forecast.find(project, self._plan(project, order))
         except StateError as error:
-            return told_html(str(error), bad=True)
+            return notice_html(str(error), bad=True)
         except TacitError:  # nothing selected yet, or half a number typed: the buttons say so
             return ""
         return forecast_html(forecast) if forecast else ""
@@ -222,12 +225,12 @@ class _Handlers:
         plan = self._plan(project, order)
         try:
             if self.services.forecast.find(project, plan) is not None:
-                return [told_html("Measured already; it stands below."), gr.skip()]
+                return [notice_html("Measured already; it stands below."), gr.skip()]
         except StateError:  # it failed: measure again
             pass
         self.services.forecast.ask(project, plan)
         return [
-            told_html("Measuring a few updates and words on the device; the forecast comes below."),
+            notice_html("Measuring a few updates and words on the device; the forecast comes below."),
             gr.Timer(active=True),
         ]
 
@@ -240,7 +243,7 @@ class _Handlers:
         if (now := self.services.reading.find_run(run.id)).status == "stopped":
             raise StateError(f"The run could not start: {now.message}")
         names = [(run_name(one), one.id) for one in runs]
-        message = told_html(f"Run {run.id[:8]} is queued. It goes on when this tab is closed or the server ends.")
+        message = notice_html(f"Run {run.id[:8]} is queued. It goes on when this tab is closed or the server ends.")
         return [message, run_choices(runs, run.id), gr.Dropdown(names, value=[run.id]), gr.Timer(active=True)]
 
     def steps(self, project: str, run: str | None) -> Any:
@@ -289,17 +292,20 @@ class _Handlers:
     def cancel(self, project: str, run: str | None) -> list[Any]:
         run_record = self.services.run.cancel(self.services.reading.run_of(project, run).id)
         return [
-            told_html(f"Run {run_record.id[:8]} is asked to stop; it saves a checkpoint first."),
+            notice_html(f"Run {run_record.id[:8]} is asked to stop; it saves a checkpoint first."),
             gr.Timer(active=True),
         ]
 
     def resume(self, project: str, run: str | None) -> list[Any]:
         run_record = self.services.run.resume(self.services.reading.run_of(project, run).id)
-        return [told_html(f"Run {run_record.id[:8]} goes on where it was."), gr.Timer(active=True)]
+        return [notice_html(f"Run {run_record.id[:8]} goes on where it was."), gr.Timer(active=True)]
 
     def rerun(self, project: str, run: str | None, step: str | None) -> list[Any]:
         run_record = self.services.run.rerun(self.services.reading.run_of(project, run).id, step or "")
-        return [told_html(f"Run {run_record.id[:8]} does {step} and all steps after it again."), gr.Timer(active=True)]
+        return [
+            notice_html(f"Run {run_record.id[:8]} does {step} and all steps after it again."),
+            gr.Timer(active=True),
+        ]
 
 
 def _say_unselected(error: NotFound) -> str:
@@ -332,7 +338,7 @@ def _left(left: Left | None) -> str:
 
 def plan_html(plan: Plan) -> str:
     """A plan's stages, and what to know of it before it is started."""
-    return stages_html(plan) + "".join(told_html(note) for note in plan_notes(plan))
+    return pipeline_html(plan) + "".join(notice_html(note) for note in plan_notes(plan))
 
 
 def forecast_html(forecast: Forecast) -> str:
@@ -356,4 +362,4 @@ def forecast_html(forecast: Forecast) -> str:
         for stage in forecast.stages
     ]
     long = table_html([{"tokens": row["tokens"], "query": row["query"]} for row in forecast.too_long], "rows left out")
-    return told_html(text, bad=bool(forecast.too_long)) + table_html(rows, "forecast") + long
+    return notice_html(text, bad=bool(forecast.too_long)) + table_html(rows, "forecast") + long

@@ -10,8 +10,10 @@ import gradio as gr
 from app.hosted_demo.shipped_project import NAME
 from app.hosted_demo.visitors import Visitors
 from app.usecases.evaluation.comparisons import System
+from app.web.fields import lay_html
 from app.web.frame import Frame
-from app.web.parts import Link, links_html, note_html, told_html
+from app.web.parts.links import Link, links_html
+from app.web.parts.messages import note_html, notice_html
 from app.web.plots import tradeoff
 from storage.projects import Project
 
@@ -29,15 +31,11 @@ _WAY = (
 
 def build(frame: Frame, visitors: Visitors) -> None:
     """Lay the page out and bind its handlers."""
-    gr.Markdown(
-        "## Thinking without tokens\nReasoning tokens cost money on every call. Tacit moves that cost to training: "
-        "teachers reason once, a small student learns to answer directly."
-    )
     do = _Handlers(frame, visitors)
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
-            said = gr.HTML(padding=False)
-            way = gr.HTML(padding=False)
+            said = lay_html()
+            way = lay_html()
         with gr.Column(scale=3, min_width=320):
             plot = gr.Plot(label="score against output tokens", visible=False)
     with gr.Row():
@@ -75,7 +73,7 @@ class _Handlers:
         drawn = gr.Plot(tradeoff(systems), visible=bool(systems))
         going = note_html("Your copy is still there: ", Link("go on with it", "/label", address), "own") if own else ""
         title = "The way through your copy" if own else "The way through"
-        return [going + told_html(_headline(systems)), links_html(title, way), drawn]
+        return [going + notice_html(_headline(systems)), links_html(title, way), drawn]
 
     def copy(self, project: str, request: gr.Request) -> str:
         return self.visitors.copy(_address(request))

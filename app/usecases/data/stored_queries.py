@@ -1,0 +1,54 @@
+"""Looking at the queries that a project has: a page of them at a time, and one whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.usecases.workspace.context import Context
+from engine.values import Query
+from storage.queries import SORTS, SPLITS
+
+LISTED = 25
+"""Queries on a page of the list."""
+WHICH = {"all": "All", "distill": "To distill from", "heldout": "Held out", "gold": "With a gold label"}
+"""Titles of what the list can be narrowed to."""
+
+
+@dataclass(frozen=True)
+class QueryPage:
+    """Rows with `id`, `text`, `kind`, `split` and `gold`; the first one is number `begin` (from 0) of `total`."""
+
+    rows: list[dict[str, Any]]
+    begin: int
+    total: int
+
+
+@dataclass(frozen=True)
+class StoredQueryService:
+    """Use cases of looking at queries."""
+
+    context: Context
+
+    def page(self, project_name: str, text: str = "", which: str = "", sort: str = "", page: int = 1) -> QueryPage:
+        """Page number `page`, from 1; the last one where there are fewer. What is no filter or order counts as none."""
+        project = self.context.projects.get(project_name)
+        which, sort = which if which in SPLITS else "all", sort if sort in SORTS else ""
+        find = (project.id, text, which, sort)
+        rows, total = self.context.queries.find_page(*find, (page - 1) * LISTED, LISTED)
+        last = max(1, -(-total // LISTED))
+        if page > last:
+            rows, total = self.context.queries.find_page(*find, (last - 1) * LISTED, LISTED)
+        return QueryPage(rows, (min(page, last) - 1) * LISTED, total)
+
+    def one(self, project_name: str, query_id: str) -> tuple[Query, str | None]:
+        """A query, and its gold label if it has one.
+
+        Raises:
+            NotFound: if there is none of that id.
+        """
+        project = self.context.projects.get(project_name)
+        return (
+            self.context.queries.find_one(project.id, query_id),
+            self.context.queries.find_gold(project.id, query_id),
+        )

@@ -1,0 +1,155 @@
+"""Long lists: searched, filtered, sorted and paged by the store, one page of them as HTML.
+
+What is asked for stands in the address (`app.web.address.View`), so that Back and a shared link lead to the same rows.
+`LISTING` makes a component's rows, heads, filters and pager write there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from app.web.address import View
+from app.web.parts.icons import icon_html
+from app.web.parts.tables import cell_html, side_of
+
+LISTING = """
+let waiting;
+const go = (patch, push) => window.tacitView && window.tacitView(patch, push);
+element.addEventListener('click', (event) => {
+  const on = (name) => event.target.closest(`[data-${name}]`);
+  const row = on('open');
+  if (on('page')) { if (!on('page').disabled) go({page: on('page').dataset.page, open: ''}, true); }
+  else if (on('sort')) go({sort: on('sort').dataset.sort, page: ''}, true);
+  else if (on('show')) go({show: on('show').dataset.show, page: '', open: ''}, true);
+  else if (event.target.closest('a, input')) return;
+  else if (row) {
+    element.querySelectorAll('tr.current').forEach((other) => other.classList.remove('current'));
+    row.closest('tr')?.classList.add('current');
+    go({open: row.dataset.open}, true);
+  }
+});
+element.addEventListener('input', (event) => {
+  if (event.target.type !== 'search') return;
+  clearTimeout(waiting);
+  const text = event.target.value;
+  waiting = setTimeout(() => { element.dataset.typed = '1'; go({q: text, page: '', open: ''}, false); }, 250);
+});
+watch('value', () => {
+  const box = element.querySelector('input[type=search]');
+  if (element.dataset.typed && box && document.activeElement === document.body) {
+    box.focus(); box.setSelectionRange(box.value.length, box.value.length);
+  }
+  delete element.dataset.typed;
+});
+"""
+"""For `js_on_load` of the component that shows a listing."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: the key of its values in a row, its title, and by what it is sorted ("": it isn't)."""
+
+    key: str
+    title: str
+    sort: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of a long list.
+
+    `rows` are those of this page, each with an `id`; `begin` counts from 0; `total` is how many were found.
+    `filters` are titles by value; `searched` says what the search looks through, "" where there is none.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    columns: Sequence[Column]
+    view: View
+    begin: int
+    total: int
+    size: int
+    noun: str
+    filters: Mapping[str, str]
+    searched: str = ""
+    empty: str = "Nothing here matches."
+
+
+def listing_html(listing: Listing) -> str:
+    """Tools, rows and pager; a row opens its record."""
+    tools = _search_html(listing) + _filters_html(listing)
+    head = "".join(_head_html(column, listing) for column in listing.columns)
+    body = "".join(_row_html(row, listing) for row in listing.rows)
+    table = f"<div class='plain'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    shown = table if listing.rows else f"<div class='empty'><p>{escape(listing.empty)}</p></div>"
+    row = f"<div class='tools'>{tools}</div>" if tools else ""
+    return f"<div class='listing'>{row}{shown}{_pager_html(listing)}</div>"
+
+
+def _search_html(listing: Listing) -> str:
+    if not listing.searched:
+        return ""
+    said, text = escape(listing.searched), escape(listing.view.search)
+    return f"<input type='search' placeholder='{said}' aria-label='{said}' value='{text}' maxlength='300'>"
+
+
+def _filters_html(listing: Listing) -> str:
+    chips = []
+    first = next(iter(listing.filters), "")
+    chosen = listing.view.show if listing.view.show in listing.filters else first
+    for value, title in listing.filters.items():
+        pressed = "true" if value == chosen else "false"
+        sent = "" if value == first else value
+        told = f"data-show='{escape(sent)}' aria-pressed='{pressed}'"
+        chips.append(f"<button type='button' class='chip' {told}>{escape(title)}</button>")
+    return "".join(chips)
+
+
+def _head_html(column: Column, listing: Listing) -> str:
+    side = side_of([row.get(column.key) for row in listing.rows])
+    title = escape(column.title)
+    if not column.sort:
+        return f"<th scope='col'{side}>{title}</th>"
+    up, down = column.sort, f"-{column.sort}"
+    now = listing.view.sort
+    sorted_ = " aria-sort='ascending'" if now == up else " aria-sort='descending'" if now == down else ""
+    mark = icon_html("up") if now == up else icon_html("down") if now == down else ""
+    sent = down if now == up else up
+    return (
+        f"<th scope='col'{side}{sorted_}><button type='button' data-sort='{escape(sent)}'>{title}{mark}</button></th>"
+    )
+
+
+def _row_html(row: Mapping[str, Any], listing: Listing) -> str:
+    id_ = escape(str(row["id"]))
+    current = " class='current'" if str(row["id"]) == listing.view.open else ""
+    cells = []
+    for place, column in enumerate(listing.columns):
+        side = side_of([other.get(column.key) for other in listing.rows])
+        shown = cell_html(row.get(column.key))
+        shown = f"<button type='button' class='open' data-open='{id_}'>{shown}</button>" if place == 0 else shown
+        cells.append(f"<td{side}>{shown}</td>")
+    return f"<tr data-open='{id_}'{current}>{''.join(cells)}</tr>"
+
+
+def _pager_html(listing: Listing) -> str:
+    last = min(listing.total, listing.begin + len(listing.rows))
+    said = (
+        f"{listing.begin + 1:,}-{last:,} of {listing.total:,} {listing.noun}" if listing.rows else f"0 {listing.noun}"
+    )
+    page = listing.begin // listing.size + 1
+    back, on = listing.begin > 0, last < listing.total
+    if not back and not on:
+        return f"<div class='pager'><span>{escape(said)}</span></div>"
+    return (
+        f"<div class='pager'><span>{escape(said)}</span><span class='space'></span>"
+        f"{_turn_html(page - 1 if page > 2 else '', back, icon_html('previous') + 'Previous')}"
+        f"{_turn_html(page + 1, on, 'Next' + icon_html('next'))}</div>"
+    )
+
+
+def _turn_html(page: int | str, can: bool, inner: str) -> str:
+    state = "" if can else " disabled"
+    return f"<button type='button' class='button small' data-page='{page}'{state}>{inner}</button>"

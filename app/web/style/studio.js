@@ -1,0 +1,45 @@
+// What pages do by themselves in the browser: theme, title, copy buttons, keys, and the address of a listing.
+(() => {
+  const stored = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
+  const store = (name, value) => { try { localStorage.setItem(name, value); } catch { /* private window */ } };
+  const chosen = () => new URLSearchParams(location.search).get('__theme') || stored('tacit-theme') || (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
+  const paint = (theme) => document.body.classList.toggle('dark', theme === 'dark');
+  const icon = document.createElement('link');
+  icon.rel = 'icon'; icon.type = 'image/svg+xml';
+  icon.href = 'data:image/svg+xml,' + encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" rx="6" fill="#4350d0"/><g fill="none" stroke="#fff" stroke-width="2.4" stroke-linecap="round"><path d="M6 7h12"/><path d="M8.5 12h7" opacity=".8"/><path d="M11 17h2" opacity=".6"/></g></svg>`);
+  const begin = () => { paint(chosen()); document.querySelectorAll('link[rel~=icon]').forEach((old) => old.remove()); document.head.append(icon); document.documentElement.lang = 'en'; };
+  document.readyState === 'loading' ? addEventListener('DOMContentLoaded', begin) : begin();
+  const shown = (part) => part && part.offsetParent !== null && !part.disabled;
+  const typing = (event) => event.target.closest('input, textarea, select, [contenteditable], [role=listbox]') || event.metaKey || event.ctrlKey || event.altKey;
+  const rows = () => [...document.querySelectorAll('.listing tbody tr[data-open]')].filter((row) => row.offsetParent);
+  const step = (by) => {
+    const all = rows(), at = all.findIndex((row) => row.classList.contains('current'));
+    const to = all[Math.min(all.length - 1, Math.max(0, at < 0 ? 0 : at + by))];
+    if (to) { to.querySelector('button.open, a')?.focus({ preventScroll: true }); to.scrollIntoView({ block: 'nearest' }); to.click(); }
+  };
+  document.addEventListener('click', (event) => {
+    const copy = event.target.closest('[data-copy]');
+    if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => {
+      const was = copy.textContent; copy.textContent = 'Copied'; setTimeout(() => { copy.textContent = was; }, 1200);
+    });
+    if (event.target.closest('[data-theme-switch]')) {
+      const theme = document.body.classList.contains('dark') ? 'light' : 'dark'; store('tacit-theme', theme); paint(theme);
+      const here = new URL(location.href); here.searchParams.delete('__theme'); history.replaceState(history.state, '', here);
+    }
+    document.querySelectorAll('details.menu[open]').forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
+  });
+  document.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') document.querySelectorAll('details.menu[open]').forEach((menu) => { menu.open = false; });
+    if (event.key === 'Escape' && event.target.closest('.listing, textarea')) event.target.blur();
+    if (typing(event)) return;
+    const pressed = [...document.querySelectorAll(`button.key-${CSS.escape(event.key)}`)].find(shown);
+    if (pressed) { event.preventDefault(); pressed.click(); return; }
+    if (event.key === 'j' || event.key === 'k') { event.preventDefault(); step(event.key === 'j' ? 1 : -1); }
+    if (event.key === '/' && document.querySelector('.listing input[type=search]')) { event.preventDefault(); document.querySelector('.listing input[type=search]').focus(); }
+  });
+  const titled = () => {
+    const head = document.querySelector('.page-head h1'), said = head && `${head.textContent} · Tacit`;
+    if (said && document.title !== said) document.title = said;
+  };
+  new MutationObserver(titled).observe(document.documentElement, { childList: true, subtree: true });
+})();
