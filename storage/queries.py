@@ -88,6 +88,11 @@ class Queries:
         )
         return {row["id"]: (row["position"], Split(row["split"])) for row in rows}
 
+    def has_paraphrases(self, project_id: str) -> bool:
+        """Whether a query of the project is known to ask what another one asks in other words."""
+        sql = "SELECT 1 FROM queries WHERE project_id = ? AND origin IS NOT NULL LIMIT 1"
+        return self._db.row(sql, [project_id]) is not None
+
     def splits_of_families(self, project_id: str, families: Sequence[str]) -> dict[str, Split]:
         """The split of those of these families that have members there; where they are in both, held out."""
         rows = self._db.rows(

@@ -271,6 +271,8 @@ class DataService:
 
 def follow_families(context: Context, project_id: str, queries: Sequence[Query]) -> list[Query]:
     """Queries in the splits in which the project already has what asks the same question in other words."""
+    if all(query.origin is None for query in queries) and not context.queries.has_paraphrases(project_id):
+        return list(queries)
     splits = context.queries.splits_of_families(project_id, [query.family for query in queries])
     return [
         query if splits.get(query.family, query.split) is query.split else replace(query, split=splits[query.family])
