@@ -11,6 +11,8 @@ MAX_CELL = 100_000
 MAX_ROW = 4 * 2**20
 """Characters of a row, as it stands in its file."""
 MAX_COLUMNS = 1_000
+_dump = json.JSONEncoder(ensure_ascii=False, default=str).encode
+"""One encoder for all: `json.dumps` with settings of its own makes a new one for every call."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,6 @@ def _measure(values: Any) -> tuple[int, str | None]:
     if size > MAX_CELL and any(len(_dump(v)) > MAX_CELL for v in values.values() if not isinstance(v, str)):
         return size, long
     return size, "a text holds a NUL character" if "\\u0000" in text and _holds_nul(values) else None
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _holds_nul(value: Any) -> bool:
