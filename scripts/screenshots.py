@@ -1,58 +1,120 @@
-"""Writes every page at 1280 and 390 px, light and dark, to docs/screenshots/.
+"""Writes every page at 1280 and 390 px, light and dark, to docs/screenshots/, and its states: empty, running, failed.
 
-`make screenshots WORKSPACE=... PROJECT=...` serves the workspace by itself and looks at it with Debian's Chromium.
+`make screenshots WORKSPACE=... PROJECT=...` serves a copy of the workspace and looks at it with Debian's Chromium. What
+runs and what fails does so for real: a smoke test of training on the project, and a teacher behind a closed port.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from app.services import open_services
+from app.services import Services, open_services
+from app.usecases.labelling.label import LabelOrder
 from app.web.main import PATHS, build_app
 from app.web.server import launch_options
+from engine.config import ProjectConfig
+from engine.plans.order import PlanOrder
+from engine.values import Query, make_query
 
-PAGES = ("projects", *PATHS[1:])
 SIZES = ((1280, 900), (390, 844))
+THEMES = ("light", "dark")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 OUT = Path("docs/screenshots")
+EMPTY, FAILED = "nothing yet", "a closed port"
+IN_STATE = {EMPTY: ("data", "teachers", "label", "select", "train", "evaluate"), FAILED: ("label", "jobs")}
+RUNNING = ("label", "train", "jobs")
+_PATIENCE_S = 180
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Takes pictures of pages of a served studio."""
+
+    browser: Browser
+    url: str
+
+    def shoot(self, path: str, project: str, name: str, act: Callable[[Page], None] | None = None) -> None:
+        """A page in four looks, each to a file that begins with `name`; `act` does something on it before."""
+        for width, height in SIZES:
+            for theme in THEMES:
+                page = self.browser.new_page(viewport={"width": width, "height": height})
+                page.goto(f"{self.url}{path}?__theme={theme}&project={quote(project)}")
+                page.locator(".topbar summary").wait_for(state="attached")
+                page.wait_for_timeout(2500)
+                if act is not None and theme == "light":
+                    act(page)
+                file = OUT / f"{name}-{width}-{theme}.png"
+                page.screenshot(path=file, full_page=True)
+                page.close()
+                shrink(file)
 
 
 def main(workspace: Path, project: str) -> None:
     """Take all of them."""
-    OUT.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    with open_services(workspace) as services, sync_playwright() as driver:
-        app = build_app(services)
-        options = launch_options("127.0.0.1", 0, None) | {"server_port": None}
-        _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
-        browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
-        for name in PAGES:
-            for width, height in SIZES:
-                for theme in ("light", "dark"):
-                    page = browser.new_page(viewport={"width": width, "height": height})
-                    path = "" if name == "projects" else name
-                    page.goto(f"{url}{path}?__theme={theme}&project={quote(project)}")
-                    page.locator(".topbar summary").wait_for(state="attached")
-                    if name == "select":
-                        open_a_query(page)
-                    if name == "compress":
-                        page.locator("button.open").nth(2).click()
-                        page.locator(".columns").first.wait_for()
-                    if name == "playground" and theme == "light":
-                        ask(page)
-                    page.wait_for_timeout(2500)
-                    file = OUT / f"{name}-{width}-{theme}.png"
-                    page.screenshot(path=file, full_page=True)
-                    page.close()
-                    shrink(file)
-        browser.close()
-        app.close()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(workspace, Path(folder) / "workspace"))
+        with open_services(copy) as services, sync_playwright() as driver:
+            app = build_app(services)
+            options = launch_options("127.0.0.1", 0, None) | {"server_port": None}
+            _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
+            browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
+            take_all(Camera(browser, url), services, project)
+            browser.close()
+            app.close()
+
+
+def take_all(camera: Camera, services: Services, project: str) -> None:
+    """Full pages first, then those of a project in each other state."""
+    for path in PATHS:
+        camera.shoot(path, project, path or "home", ask if path == "playground" else None)
+    services.data.create_project(ProjectConfig(name=EMPTY, task="custom"))
+    fail(services)
+    for name, paths in IN_STATE.items():
+        for path in paths:
+            camera.shoot(path, name, f"{path}-{'empty' if name == EMPTY else 'failed'}")
+    run = services.run.start(project, services.plan.make(project, PlanOrder(preset="smoke", plan="twt")))
+    wait(lambda: any(one.of for one in services.watch.progress(run.project_id)))
+    for path in RUNNING:
+        camera.shoot(path, project, f"{path}-running")
+    services.run.cancel(run.id)
+    wait(lambda: not services.standing.running())
+
+
+def fail(services: Services) -> None:
+    """A project whose teacher can't be reached, and a labelling of it that says so."""
+    services.data.create_project(ProjectConfig(name=FAILED, task="custom"))
+    queries: list[Query] = [make_query(f"What is {n} plus {n}?") for n in range(1, 9)]
+    services.data.add_queries(services.projects.get(FAILED).id, queries, {})
+    given = {"name": "unreachable", "provider": "openai", "model": "m", "endpoint": "http://127.0.0.1:9/v1"}
+    services.teachers.add(FAILED, given)
+    services.label.start(FAILED, LabelOrder(("unreachable",)))
+    wait(lambda: not services.standing.running())
+
+
+def wait(done: Callable[[], bool]) -> None:
+    """Wait until something is so.
+
+    Raises:
+        TimeoutError: if it never is.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    while not done():
+        if time.monotonic() > end:
+            raise TimeoutError("nothing happened")
+        time.sleep(0.5)
 
 
 def ask(page: Page) -> None:
@@ -63,14 +125,6 @@ def ask(page: Page) -> None:
         "() => [...document.querySelectorAll('.pane .facts')].every(x => x.innerText && !x.innerText.includes('...'))",
         timeout=180_000,
     )
-
-
-def open_a_query(page: Page) -> None:
-    """Open a query of which a pair was chosen among three, where there is one."""
-    rows = page.locator("tr", has=page.locator("button.open"))
-    rows.first.wait_for()
-    page.locator("button.open").nth(min(3, rows.count() - 1)).click()
-    page.locator(".pair, .js-plotly-plot .heatmaplayer").first.wait_for()
 
 
 def shrink(file: Path) -> None:
