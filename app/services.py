@@ -18,6 +18,7 @@ from app.usecases.data.stored_queries import StoredQueryService
 from app.usecases.evaluation.comparisons import CompareService
 from app.usecases.exports.exports import ExportService
 from app.usecases.exports.hub import PUSH, PUSHING, PublishService
+from app.usecases.exports.reports import ReportService
 from app.usecases.labelling.answers import AnswerService
 from app.usecases.labelling.grades import GradeService
 from app.usecases.labelling.label import LabelService
@@ -85,6 +86,7 @@ class Services:
     forecast: ForecastService
     watch: WatchService
     compare: CompareService
+    report: ReportService
     play: PlayService
     publish: PublishService
     keep: KeepService
@@ -162,7 +164,7 @@ def _compose(context: Context) -> Services:
     remaining = RemainingService(context, forecasting)
     studying = StudyService(context, planning, run)
     calibrating = CalibrateService(context, selecting)
-    matching = MatchService(context, selecting, calibrating)
+    matching, comparing = MatchService(context, selecting, calibrating), CompareService(context)
     return Services(
         context=context,
         projects=ProjectService(context),
@@ -194,7 +196,8 @@ def _compose(context: Context) -> Services:
         study_quote=StudyQuoteService(context, studying, forecasting),
         forecast=forecasting,
         watch=WatchService(context, remaining),
-        compare=CompareService(context),
+        compare=comparing,
+        report=ReportService(context, comparing),
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
         keep=KeepService(context),
