@@ -34,6 +34,15 @@ class View:
     open: str = ""
 
 
+def read_named(address: str | None, name: str) -> str:
+    """What an address asks for by a name of a page's own; "" where it does not, or can't be read."""
+    try:
+        given = parse_qs((address or "").removeprefix("?"), max_num_fields=50)
+    except ValueError:
+        return ""
+    return given.get(name, [""])[0][:_LONGEST]
+
+
 def read_view(address: str | None) -> View:
     """What the part behind the `?` of an address asks for; what can't be read is not asked."""
     try:
