@@ -16,6 +16,7 @@ from app.usecases.data.near_duplicates import ResembleService
 from app.usecases.data.previews import PreviewService
 from app.usecases.data.stored_queries import StoredQueryService
 from app.usecases.evaluation.comparisons import CompareService
+from app.usecases.exports.artefacts import ArtefactService
 from app.usecases.exports.exports import ExportService
 from app.usecases.exports.hub import PUSH, PUSHING, PublishService
 from app.usecases.exports.reports import ReportService
@@ -67,6 +68,7 @@ class Services:
     select: SelectService
     run: RunService
     export: ExportService
+    artefacts: ArtefactService
     resemble: ResembleService
     standing: StandingService
     preview: PreviewService
@@ -178,6 +180,7 @@ def _compose(context: Context) -> Services:
         select=selecting,
         run=run,
         export=exporting,
+        artefacts=ArtefactService(context, exporting),
         resemble=ResembleService(context),
         standing=StandingService(context, remaining),
         preview=PreviewService(context),

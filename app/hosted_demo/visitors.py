@@ -45,7 +45,7 @@ _READS = {
     "evaluate": {"choose", "list_prices", "show", "price", "keep_margin", "pay_back", "report"},
     "differences": {"show_page"},
     "playground": {"ask", "pick", "rest", "state", "stop", "take"},
-    "exports": {"stages", "show", "ready", "make", "take"},
+    "exports": {"choose", "stages", "show", "cards", "take"},
     "welcome": {"copy", "begin_afresh"},
 }
 _WRITES = {

@@ -285,24 +285,34 @@ def test_playground(studio: Studio) -> None:
 def test_exports(studio: Studio, tmp_path: Path) -> None:
     studio.open("exports", "p")
     run = run_id(studio)
+    assert studio("exports", "choose", "p", "", None)["value"] == run
     assert studio("exports", "stages", "p", run)["value"]
-    card, serve = studio("exports", "show", "p", run, "stage3")
-    assert "Load it" in card and "serve-student" in serve and "/a/path" not in card
-    ready = studio("exports", "ready", "p", run, "stage3", "set", "merged", "adapter", "me/mine")
-    assert "prepared first" in ready
+    about, card, use = studio("exports", "show", "p", run, "stage3")
+    assert "Model card" in about and "Where it comes from" in card and "/a/path" not in card
+    assert "serve-student" in use and "AutoTokenizer" in use and "data-copy" in use and "tacit export p" in use
+    chosen = ["p", run, "stage3"]
+    cards = studio("exports", "cards", *chosen)
+    assert "Prepare and download: The merged model of stage3" in cards and "not prepared" in cards
+    assert "Download zip: The adapter of stage3" in cards and "Training rows: compressed reasoning" in cards
     for what, form in (("set", "jsonl"), ("set", "parquet"), ("rows-compressed", "parquet")):
-        assert "MB" in studio("exports", "make", "p", run, what, form)[0]
-    _, file = studio("exports", "take", "p", run, "stage3", "adapter")
-    with zipfile.ZipFile(file["value"]) as archive:
+        said, file = studio("exports", "take", *chosen, what, form)
+        assert "B: your browser saves it" in said and Path(file).suffix == f".{form}"
+    rows = pq.read_table(file).to_pylist()
+    assert f"{len(rows)} rows" in cards, "as many as the card says"
+    _, file = studio("exports", "take", *chosen, "student-adapter", "adapter")
+    with zipfile.ZipFile(file) as archive:
         assert "SmolLM2" in archive.read("stage3-adapter/adapter_config.json").decode()
         assert "/a/path" not in "".join(archive.read(n).decode("latin-1") for n in archive.namelist())
-    merged = ["p", run, "stage3", "merged"]
+    merged = [*chosen, "student-merged", "merged"]
     assert "not made yet" in studio.refused("exports", "take", *merged)
-    studio("exports", "prepare", *merged)
+    assert "download starts once it is ready" in studio("exports", "prepare", *chosen, "merged")[0]
     studio.finish()
-    assert "made already" in studio("exports", "prepare", *merged)[0]
-    assert "MB" in studio("exports", "take", *merged)[0]
-    assert "Choose a stage" in studio.refused("exports", "take", "p", run, None, "adapter")
+    assert "ready already" in studio("exports", "prepare", *chosen, "merged")[0]
+    assert "Prepare and download" not in studio("exports", "cards", *chosen)
+    assert "your browser saves it" in studio("exports", "take", *merged)[0]
+    assert "Choose a stage" in studio.refused("exports", "take", "p", run, None, "student-adapter", "adapter")
+    assert "Choose a run" in studio.refused("exports", "take", "p", None, None, "rows-full", "jsonl")
+    assert "press the button" in studio.refused("exports", "take", *chosen, "", "")
 
 
 @pytest.fixture
@@ -317,6 +327,8 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     run, keys = run_id(studio), studio.services.publish.keys
 
     def push(what: str, repository: str, private: bool = True, token: str = "") -> str:
+        asked = studio("exports", "ask_push", "p", run, "stage3", what, repository, private)[1]
+        assert repository in asked and ("anybody can see it" in asked) is not private
         studio("exports", "push", "p", run, "stage3", what, repository, private, token)
         studio.finish()
         state = str(studio.open("exports", "p"))
@@ -333,6 +345,7 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     pushed = hub.files["models/me/mine"]
     assert hub.private["models/me/mine"] and {"README.md", "tacit.json", "adapter_config.json"} <= set(pushed)
     assert "SmolLM2" in pushed["adapter_config.json"].decode() and "stage3" in pushed["README.md"].decode()
+    studio("exports", "can_push", *stage3, "me/mine", True)
     studio("exports", "prepare", "p", run, "stage3", "merged")
     studio.finish()
     assert "/me/whole/commit" in push("merged", "me/whole", private=False)
