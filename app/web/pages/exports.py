@@ -96,7 +96,7 @@ def _bind_push(
         event(frame.guard(do.can_push, raw), inputs, push, **last)
     frame.fill_live([push], order.inputs, do.can_push, raw)
     push.click(frame.guard(do.ask_push, order), inputs, [question.row, question.text], **frame.quiet)
-    question.no.click(lambda: question.closed(), None, question.row, **frame.quiet)
+    question.no.click(frame.guard(do.keep), frame.project, question.row, **frame.quiet)
     pushed = question.yes.click(
         frame.guard(do.push, order), [*inputs, token], [said, token, frame.timer, question.row], **frame.quiet
     )
@@ -141,7 +141,7 @@ class _Handlers:
         """How exports and pushes went."""
         if project is None:
             return notice_html(NO_PROJECT)
-        made = self.services.publish.made(project)
+        made = [{**row, "where": _where(row["where"])} for row in self.services.publish.made(project)]
         return f"<h2>Recent exports and pushes</h2>{table_html(made)}" if made else ""
 
     def cards(self, project: str, run: str | None, stage: str | None) -> str:
@@ -217,6 +217,10 @@ class _Handlers:
         text = f"Push {what}{whose} (run {found.id[:8]}) to {order.repository.strip()} on the Hub, {seen}?"
         return [gr.Column(visible=True), notice_html(text, tone="" if order.private else "warn")]
 
+    def keep(self, project: str) -> Any:
+        """Nothing is pushed."""
+        return gr.Column(visible=False)
+
     def push(self, project: str, entered: Entered[PushOrder], token: str) -> list[Any]:
         """Push it; the token is kept in memory."""
         order = entered.read()
@@ -259,6 +263,11 @@ def read_card(readme: str) -> str:
     text = re.sub(r"^## Load it\n.*?(?=^## |\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"^## ", "### ", text, flags=re.MULTILINE)
     return text.replace("![", "!\\[").strip()
+
+
+def _where(place: str | None) -> str:
+    """An address of the Hub as it is; of a folder of this machine only that it lies here."""
+    return "on this machine" if place and place.startswith("/") else place or "-"
 
 
 def _read_push(named: dict[str, Any]) -> PushOrder:
