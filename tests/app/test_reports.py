@@ -27,7 +27,7 @@ from engine.costs import read_list_price
 from engine.errors import InputError
 from engine.study import Grid
 from engine.study_table import ArmResult, Contrast, StudyResult
-from storage.runs import Asked, Run
+from storage.runs import Run
 
 EVIL = "<script src='https://evil.example/x.js'>alert(1)</script>"
 VOID = {"meta", "br", "path", "circle", "rect"}
@@ -152,7 +152,7 @@ def test_names_of_dots_cover_neither_dots_nor_each_other(report: RunReport) -> N
             boxes = place_names(dots, field)
             spots = [field.at(dot.tokens, dot.score) for dot in dots]
             for place, box in enumerate(boxes):
-                assert 0 <= box.left and box.right <= width and 0 <= box.top and box.bottom <= 380
+                assert box.left >= 0 and box.right <= width and box.top >= 0 and box.bottom <= 380
                 assert not any(box.meets(other) for other in boxes[place + 1 :])
                 assert not any(box.left < x < box.right and box.top < y < box.bottom for x, y in spots)
     assert tradeoff_svg([], "accuracy") == "" == intervals_svg([], "score")

@@ -78,10 +78,9 @@ def _buttons_html(one: Artefact, prepares: bool) -> str:
         kind = "button primary" if place == 0 and one.main else "button"
         asks = f"data-take='{escape(one.id)}' data-form='{escape(form)}'"
         said, state = _say_button(one, title if place else f"Download {title}")
-        told = escape(f"{one.title}: {said if said.startswith(('Download', 'Prepar')) else f'Download {said}'}")
-        buttons.append(
-            f"<button type='button' class='{kind}' {asks}{state} aria-label='{told}'>{escape(said)}</button>"
-        )
+        told = escape(f"{said if place == 0 else f'Download {said}'}: {one.title}")
+        asks += f"{state} aria-label='{told}'"
+        buttons.append(f"<button type='button' class='{kind}' {asks}>{escape(said)}</button>")
     return f"<div class='buttons'>{''.join(buttons)}</div>"
 
 
