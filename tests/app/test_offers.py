@@ -74,7 +74,7 @@ def test_of_what_is_left_out_neither_fields_nor_empty_frames_are_shown(services:
         return bool(block.visible) and (block.parent is None or is_shown(block.parent))
 
     labels = {str(block.label) for block in app.blocks.values() if getattr(block, "label", None) and is_shown(block)}
-    assert labels >= {"Prompt", "Stage", "First", "Drawn side by side", "Plan"}
+    assert labels >= {"Prompt", "Stage", "Device price ($/h)", "Drawn side by side", "Plan"}
     for label in ("Key", "Base URL", "Model", "File", "Repository", "Rank", "Batch"):
         assert label not in labels
     assert not any(

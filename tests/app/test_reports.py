@@ -30,7 +30,7 @@ from engine.study_table import ArmResult, Contrast, StudyResult
 from storage.runs import Run
 
 EVIL = "<script src='https://evil.example/x.js'>alert(1)</script>"
-VOID = {"meta", "br", "path", "circle", "rect"}
+VOID = {"meta", "br"}
 
 
 class Balance(HTMLParser):
@@ -46,11 +46,14 @@ class Balance(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         for name, value in attrs:
             self.attributes.setdefault(name, set()).add(value or "")
-        if tag not in VOID:
-            self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag

@@ -44,9 +44,10 @@ def build(frame: Frame) -> None:
     head = _lay_head()
     run, hour, margin, save = head
     said, table, plot, kinds = (lay_html() for _ in range(4))
-    student, teacher, prices, paid = _lay_pay_back()
-    sides = differences.build(frame, run)
-    with gr.Accordion("Score again", open=False):
+    with gr.Column(visible=False) as scored_only:
+        student, teacher, prices, paid = _lay_pay_back()
+        sides = differences.build(frame, run)
+    with gr.Accordion("Score again", open=False, visible=False) as folded:
         lay_html(
             notice_html("Scores the stored answers anew, by the gold labels as they are now. Nothing is retrained.")
         )
@@ -55,7 +56,7 @@ def build(frame: Frame) -> None:
 
     terms = [hour, *prices]
     report = [said, table, plot, kinds]
-    shown = [*report, student, teacher, *sides, again, save]
+    shown = [*report, student, teacher, *sides, again, save, scored_only, folded]
     hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
     last = {"trigger_mode": "always_last", **hidden}
     frame.fill_once([margin], do.open)
@@ -197,7 +198,9 @@ class _Handlers:
             _choose(names, read_named(address, "first"), pair[0]),
             _choose(names, read_named(address, "second"), pair[1]),
             differences.kind_choices(self.services, found, read_named(address, "kind")),
-            *enable(bool(systems), bool(systems)),
+            *enable(bool(found), bool(systems)),
+            gr.Column(visible=bool(systems)),
+            gr.Accordion(visible=bool(found)),
         ]
 
     def price(self, project: str, run: str | None, hour: str, *prices: str) -> list[Any]:
