@@ -156,17 +156,13 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
 def _compose(context: Context) -> Services:
     """All use cases over an open workspace."""
     connections = Connections(context)
-    label, compressing, selecting = (
-        LabelService(context, connections),
-        CompressService(context, connections),
-        SelectService(context),
-    )
+    label, compressing = LabelService(context, connections), CompressService(context, connections)
+    selecting = SelectService(context)
     run, exporting = RunService(context, compressing, selecting), ExportService(context)
     planning, forecasting = PlanService(context), ForecastService(context, selecting)
-    remaining = RemainingService(context, forecasting)
-    studying = StudyService(context, planning, run)
-    calibrating = CalibrateService(context, selecting)
-    matching, comparing = MatchService(context, selecting, calibrating), CompareService(context)
+    remaining, studying = RemainingService(context, forecasting), StudyService(context, planning, run)
+    calibrating, comparing = CalibrateService(context, selecting), CompareService(context)
+    matching = MatchService(context, selecting, calibrating)
     return Services(
         context=context,
         projects=ProjectService(context),
