@@ -16,8 +16,10 @@ from app.usecases.data.near_duplicates import ResembleService
 from app.usecases.data.previews import PreviewService
 from app.usecases.data.stored_queries import StoredQueryService
 from app.usecases.evaluation.comparisons import CompareService
+from app.usecases.exports.artefacts import ArtefactService
 from app.usecases.exports.exports import ExportService
 from app.usecases.exports.hub import PUSH, PUSHING, PublishService
+from app.usecases.exports.reports import ReportService
 from app.usecases.labelling.answers import AnswerService
 from app.usecases.labelling.grades import GradeService
 from app.usecases.labelling.label import LabelService
@@ -66,6 +68,7 @@ class Services:
     select: SelectService
     run: RunService
     export: ExportService
+    artefacts: ArtefactService
     resemble: ResembleService
     standing: StandingService
     preview: PreviewService
@@ -85,6 +88,7 @@ class Services:
     forecast: ForecastService
     watch: WatchService
     compare: CompareService
+    report: ReportService
     play: PlayService
     publish: PublishService
     keep: KeepService
@@ -152,16 +156,12 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
 def _compose(context: Context) -> Services:
     """All use cases over an open workspace."""
     connections = Connections(context)
-    label, compressing, selecting = (
-        LabelService(context, connections),
-        CompressService(context, connections),
-        SelectService(context),
-    )
+    label, compressing = LabelService(context, connections), CompressService(context, connections)
+    selecting = SelectService(context)
     run, exporting = RunService(context, compressing, selecting), ExportService(context)
     planning, forecasting = PlanService(context), ForecastService(context, selecting)
-    remaining = RemainingService(context, forecasting)
-    studying = StudyService(context, planning, run)
-    calibrating = CalibrateService(context, selecting)
+    remaining, studying = RemainingService(context, forecasting), StudyService(context, planning, run)
+    calibrating, comparing = CalibrateService(context, selecting), CompareService(context)
     matching = MatchService(context, selecting, calibrating)
     return Services(
         context=context,
@@ -176,6 +176,7 @@ def _compose(context: Context) -> Services:
         select=selecting,
         run=run,
         export=exporting,
+        artefacts=ArtefactService(context, exporting),
         resemble=ResembleService(context),
         standing=StandingService(context, remaining),
         preview=PreviewService(context),
@@ -194,7 +195,8 @@ def _compose(context: Context) -> Services:
         study_quote=StudyQuoteService(context, studying, forecasting),
         forecast=forecasting,
         watch=WatchService(context, remaining),
-        compare=CompareService(context),
+        compare=comparing,
+        report=ReportService(context, comparing),
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
         keep=KeepService(context),

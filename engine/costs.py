@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import warnings
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from importlib.metadata import version
 
 from engine.config import MOST_PRICE
-from engine.errors import CapReached, ConfigError, TeacherError
+from engine.errors import CapReached, ConfigError, InputError, TeacherError
 from engine.values import MOST_COST, TeacherSpec, Usage
 
 _FREE_PROVIDERS = ("scripted", "recorded", "local")
@@ -61,6 +61,22 @@ def assumed_price(spec: TeacherSpec) -> Price | None:
     """
     price = _ASSUMED.get(spec.name) if spec.provider == "scripted" and spec.input_price is None else None
     return None if price is None else Price(Decimal(price[0]), Decimal(price[1]), ASSUMED)
+
+
+def read_list_price(text: str) -> Price:
+    """A list price to assume, as somebody typed it: US dollars a million tokens in and out, as `0.40 / 1.60`.
+
+    Raises:
+        InputError: if it is none.
+    """
+    parts = [part.strip().removeprefix("$") for part in text.split("/")]
+    try:
+        prices = [Decimal(part) for part in parts]
+    except InvalidOperation:
+        prices = []
+    if len(prices) != 2 or not all(price.is_finite() and 0 <= price <= MOST_PRICE for price in prices):
+        raise InputError(f"{text.strip()[:40]}: give US dollars a million tokens in and out, as 0.40 / 1.60.")
+    return Price(prices[0], prices[1], ASSUMED)
 
 
 def cost_of(spec: TeacherSpec, usage: Usage) -> Decimal | None:

@@ -16,7 +16,7 @@ from engine.selection.arrays import SelectionInput
 from engine.values import Query
 
 ROOT = Path(__file__).parent.parent
-READS_GOLDS = (".golds(", ".answers_beside_golds(", "FROM golds", "JOIN golds")
+READS_GOLDS = (".golds(", "_beside_golds(", "FROM golds", "JOIN golds")
 STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s")
 """How a string of SQL begins: in capitals, as all of it is written."""
 ASKS = {"rows", "row", "remembered", "arrays", "arrow", "write", "read", "alone"}

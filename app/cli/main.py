@@ -15,6 +15,7 @@ from app.cli.exports import backup, export, push, restore_backup, serve_student
 from app.cli.jobs import jobs_app
 from app.cli.options import DEFAULT_WORKSPACE, Json, Listing, ProjectName, RunId, Workspace, open_workspace, show
 from app.cli.projects import projects_app
+from app.cli.reports import report
 from app.cli.selection import calibrate, select
 from app.cli.study import study
 from app.cli.teachers import grade, label, spend, teachers_app
@@ -184,6 +185,7 @@ def compress(
 
 
 app.command(cls=Listing)(evaluate)
+app.command()(report)
 
 
 @runs_app.callback()

@@ -22,6 +22,7 @@ def study(
     quote: Annotated[
         bool, typer.Option("--quote", help="Train nothing: measure each arm for a moment, and say what all would take.")
     ] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the result to this file too, as one page.")] = None,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
@@ -30,11 +31,14 @@ def study(
     A study goes on where it was cut off; records of other machines are taken in by putting them into the folder.
     """
     from dataclasses import asdict
+    from datetime import date
 
     from app.cli.console import EventBars, err
+    from app.cli.reports import write_html
     from app.cli.results import show_study
     from app.demo import prepare_study
     from app.usecases.training.study_files import read_grid_file, read_records
+    from app.usecases.training.study_html import study_html
     from engine.study_table import summarise_study
 
     given = read_grid_file(grid)
@@ -56,6 +60,8 @@ def study(
                 prepare_study(services, given, tell, bars)
                 result = services.study.run(given, folder, tell, bars)
     show(as_json, asdict(result), lambda: show_study(given, result))
+    if html is not None:
+        write_html(html, study_html(given, result, date.today()), quiet=as_json)
 
 
 def _quote(grid: Grid, as_json: bool, workspace: Path) -> None:

@@ -42,9 +42,10 @@ _READS = {
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},
     "train": {"plan", "show_forecast", "steps", "draw", "can_go_on", "follow"},
-    "evaluate": {"show", "price", "keep_margin", "pay_back", "first", "turn"},
+    "evaluate": {"choose", "list_prices", "show", "price", "keep_margin", "pay_back", "report"},
+    "differences": {"show_page"},
     "playground": {"ask", "pick", "rest", "state", "stop", "take"},
-    "exports": {"stages", "show", "ready", "make", "take"},
+    "exports": {"choose", "stages", "show", "cards", "take"},
     "welcome": {"copy", "begin_afresh"},
 }
 _WRITES = {

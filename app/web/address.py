@@ -9,6 +9,7 @@ _LONGEST = 300
 _MOST_PAGES = 10_000_000
 
 ADDRESS = """
+if (window.location.search) setTimeout(() => { props.value = window.location.search; });
 window.tacitView = (patch, push) => {
   const here = new URL(window.location.href);
   for (const [name, value] of Object.entries(patch)) {
@@ -32,6 +33,15 @@ class View:
     show: str = ""
     sort: str = ""
     open: str = ""
+
+
+def read_named(address: str | None, name: str) -> str:
+    """What an address asks for by a name of a page's own; "" where it does not, or can't be read."""
+    try:
+        given = parse_qs((address or "").removeprefix("?"), max_num_fields=50)
+    except ValueError:
+        return ""
+    return given.get(name, [""])[0][:_LONGEST]
 
 
 def read_view(address: str | None) -> View:

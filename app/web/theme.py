@@ -1,4 +1,4 @@
-"""Look and feel in one place: gradio's theme brought to our tokens, style sheets, and the colours of every plot."""
+"""Look and feel in one place: gradio's theme brought to our tokens, style sheets; it passes on the colours of plots."""
 
 from __future__ import annotations
 
@@ -6,29 +6,9 @@ from importlib.resources import files
 
 import gradio as gr
 
-TEACHER_COLOURS = ("#4350d0", "#c2600a", "#0f7d5d", "#9333ea", "#c92a2a", "#0e7490", "#5c8a06", "#c0267b")
+from app.palette import TEACHER_COLOURS, stage_colour, teacher_colour
 
-
-def teacher_colour(names: list[str], name: str) -> str:
-    """The colour of a teacher: by its place among the project's teachers in order of name."""
-    return TEACHER_COLOURS[sorted(names).index(name) % len(TEACHER_COLOURS)]
-
-
-_STAGES = {
-    "vanilla": "#8d97a6",
-    "vanilla-fewshot": "#6b7686",
-    "stage1": "#4350d0",
-    "stage2": "#0e7490",
-    "stage3": "#0f7d5d",
-    "standard-kd": "#c2600a",
-    "standard-kd-equal-updates": "#9a4a06",
-}
-
-
-def stage_colour(name: str) -> str:
-    """The colour of a stage or a baseline, the same in every plot; teachers and whatever else are violet."""
-    return _STAGES.get(name, "#9333ea")
-
+__all__ = ["CSS", "HEAD", "TEACHER_COLOURS", "make_theme", "stage_colour", "teacher_colour"]
 
 _TOKENS = {
     "body_background_fill": "var(--t-canvas)",

@@ -15,8 +15,8 @@ from app.usecases.labelling.label import LabelOrder
 from app.web.forms import Entered
 from app.web.frame import Frame
 from app.web.pages.compress import _Handlers as Compress
-from app.web.pages.exports import Choice
 from app.web.pages.exports import _Handlers as Exports
+from app.web.pages.exports import read_card
 from app.web.pages.jobs import _sure
 from app.web.pages.label import _Handlers as Label
 from app.web.pages.projects import _Handlers as Projects
@@ -144,23 +144,34 @@ def test_a_project_is_archived_or_restored_never_both(services: Services) -> Non
     assert can(do.restore("p")[3:]) == [True, True, False, True]
 
 
-def chosen(*values: str | None) -> Entered[Choice]:
-    return Entered(values, lambda given: Choice(*given))
+def pushed(*values: Any) -> Entered[dict[str, Any]]:
+    names = ("run", "step", "what", "repository", "private")
+    return Entered(values, lambda given: dict(zip(names, given, strict=True)))
 
 
 def test_exports_offers_what_is_there(services: Services) -> None:
-    do = Exports(services)
+    do = Exports(frame_of(services))
     make(services, queries=2)
-    *buttons, why = do.ready("p", chosen(None, None, "set", "adapter", "adapter", None))
-    assert can(buttons) == [False] * 4
-    assert "the page Select makes the set" in why and "the page Train starts one" in why
+    said = do.cards("p", None, None)
+    assert "Nothing to take along yet" in said and "/train?project=p" in said and "/select?project=p" in said
+    assert "data-take" not in said
+    assert can([do.can_push("p", pushed(None, None, "set", "me/mine", True))]) == [False], "pushing comes with a run"
+    assert can([do.can_push("p", pushed(None, None, "adapter", None, True))]) == [False]
 
 
 def test_exports_of_a_selected_project_offers_the_set_alone(selected: Services) -> None:
-    *buttons, why = Exports(selected).ready("p", chosen(None, None, "set", "adapter", "adapter", "me/mine"))
-    assert can(buttons) == [True, False, False, False] and "Select" not in why
-    *buttons, _ = Exports(selected).ready("p", chosen(None, None, "rows-full", "adapter", "set", "me/mine"))
-    assert not any(can(buttons)), "rows and pushing come with a run"
+    said = Exports(frame_of(selected)).cards("p", None, None)
+    assert said.count("data-take='set'") == said.count("data-take") == 2
+    assert "No student yet" in said and "/train?project=p" in said and "Select" not in said
+
+
+def test_a_card_is_shown_without_front_matter_snippet_and_pictures() -> None:
+    readme = (
+        "---\nbase: x\n---\n\n# p: stage1\n\nOf ![x](http://evil/a.png).\n\n## Load it\n\n```python\nimport os\n```\n"
+    )
+    shown = read_card(readme + "\n## Licence\n\nMine.\n")
+    assert "base: x" not in shown and "import os" not in shown and "# p" not in shown
+    assert "### Licence" in shown and "![" not in shown
 
 
 def test_removing_for_good_takes_the_name_once_more() -> None:

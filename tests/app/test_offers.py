@@ -74,8 +74,8 @@ def test_of_what_is_left_out_neither_fields_nor_empty_frames_are_shown(services:
         return bool(block.visible) and (block.parent is None or is_shown(block.parent))
 
     labels = {str(block.label) for block in app.blocks.values() if getattr(block, "label", None) and is_shown(block)}
-    assert labels >= {"Prompt", "Data", "Student of stage", "Drawn side by side", "Plan"}
-    for label in ("Key", "Base URL", "Model", "File", "Repository of the Hub", "Rank", "Batch"):
+    assert labels >= {"Prompt", "Stage", "Device price ($/h)", "Drawn side by side", "Plan"}
+    for label in ("Key", "Base URL", "Model", "File", "Repository", "Rank", "Batch"):
         assert label not in labels
     assert not any(
         "Recorded outputs" in label or "Token" in label or "in place of the preset" in label for label in labels
@@ -136,10 +136,14 @@ def test_a_copys_key_stands_on_no_page_in_no_export_and_in_no_file(
             assert key not in re.sub(r"href='[^']*'", "", str(shown)), load
         run = services.context.runs.all(project_of(visitors, key).id)[0].id
         client.predict(key, run, api_name=f"/{names['exports', 'stages']}")
-        for name, values in (("make", [run, "set", "jsonl"]), ("take", [run, "stage3", "adapter"])):
-            said, file = client.predict(key, *values, api_name=f"/{names['exports', name]}")
+        cards = client.predict(key, run, "stage3", api_name=f"/{names['exports', 'cards']}")
+        assert "data-later" not in cards and "left out of this demo" in cards, "nothing is prepared for strangers"
+        report = client.predict(key, run, "", *[""] * 8, api_name=f"/{names['evaluate', 'report']}")
+        assert key not in report and key not in Path(report).read_text("utf-8")
+        for values in ([run, "stage3", "set", "jsonl"], [run, "stage3", "student-adapter", "adapter"]):
+            said, file = client.predict(key, *values, api_name=f"/{names['exports', 'take']}")
             assert key not in said and key not in str(file)
-            path = Path(file["value"] if isinstance(file, dict) else file)
+            path = Path(file)
             held = path.read_bytes()
             if path.suffix == ".zip":
                 with zipfile.ZipFile(path) as parts:

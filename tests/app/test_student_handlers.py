@@ -23,6 +23,7 @@ from app.usecases.exports.hub import read_what
 from app.usecases.labelling.label import LabelOrder
 from engine.errors import InputError
 from engine.values import Split, make_query
+from tests.app import evaluating
 from tests.app.studio import Studio, open_studio
 from tests.fakes.hub import TOKEN, Hub, run_hub
 
@@ -166,39 +167,15 @@ def test_train_again(studio: Studio) -> None:
 
 
 def test_evaluate(studio: Studio) -> None:
-    studio.open("evaluate", "p")
-    run = run_id(studio)
-    said, table, plot, kinds, *_ = studio("evaluate", "show", "p", run, "0.60")
-    assert "Nothing worth shipping yet (n = 6)" in said, "the stand-in says the same whatever it has learned"
-    assert "6 held-out queries" in table and "forward" in table and plot and kinds
-    assert "give an amount" in studio.refused("evaluate", "show", "p", run, "cheap")
-    assert studio("evaluate", "price", "p", run, "0.60")[:2] == (said, table)
-    paid = studio("evaluate", "pay_back", "p", run, "0.60", "stage3", "forward", "")
-    assert "assumed list prices" in paid and "(assumed)" in paid and "unknown" not in paid
-    assert "$0.0000 and, at assumed" in paid, "the ledger stays at what was billed: nothing"
-    assert "(assumed)" in table
-    table = studio("evaluate", "show", "p", run, "0.60")[1]
-    assert table.count("(assumed)") == 3, "the teachers' prices; the device's was given"
-    assert studio("evaluate", "show", "p", run, "0.10")[1].count("(assumed)") == 10
-    assert studio("evaluate", "show", "p", run, "")[1].count("unknown") == 7
-    refused = studio("evaluate", "set_margin", "p", run, "0.60", "")[0]
-    assert "Give the points" in refused and "Give the points" in studio("evaluate", "set_margin", "p", run, "", "x")[0]
-    assert studio.services.context.projects.get("p").config.margin == 0.02
-    assert studio("evaluate", "set_margin", "p", run, "0.60", "5")[:2] == (said, table)
-    assert studio.services.context.projects.get("p").config.margin == 0.05
-    assert studio("evaluate", "keep_margin", "p", "") == "5", "a field that is left empty shows what holds"
-    marks = {
-        mark.name: mark.number for mark in studio.services.standing.marks(studio.services.context.projects.get("p"))
-    }
-    assert marks["Evaluate"] == "nothing to ship yet"
-    assert "Nothing worth shipping yet (n = 6)" in studio.services.reading.run(run)["verdict"]
-    paid = studio("evaluate", "pay_back", "p", run, "0.60", "stage3", "forward", "2.50")
-    assert "Pays back after" in paid
-    assert "not known" in studio("evaluate", "pay_back", "p", run, "", "stage3", "forward", "2.50")
-    differing = studio("evaluate", "first", "p", run, "stage3", "forward", "either")
-    assert "forward:" in differing
-    assert "No such query" in studio("evaluate", "turn", "p", run, "stage3", "forward", "either")
-    assert "Scored again" in studio("evaluate", "score", "p", run)
+    evaluating.shows_and_reckons(studio, run_id(studio))
+
+
+def test_evaluate_sets_the_margin_and_writes_the_report(studio: Studio) -> None:
+    evaluating.sets_the_margin_and_writes_the_report(studio, run_id(studio))
+
+
+def test_evaluate_lists_where_two_differ(studio: Studio) -> None:
+    evaluating.lists_where_two_differ(studio, run_id(studio))
 
 
 def test_playground(studio: Studio) -> None:
@@ -233,24 +210,34 @@ def test_playground(studio: Studio) -> None:
 def test_exports(studio: Studio, tmp_path: Path) -> None:
     studio.open("exports", "p")
     run = run_id(studio)
+    assert studio("exports", "choose", "p", "", None)["value"] == run
     assert studio("exports", "stages", "p", run)["value"]
-    card, serve = studio("exports", "show", "p", run, "stage3")
-    assert "Load it" in card and "serve-student" in serve and "/a/path" not in card
-    ready = studio("exports", "ready", "p", run, "stage3", "set", "merged", "adapter", "me/mine")
-    assert "prepared first" in ready
+    about, card, use = studio("exports", "show", "p", run, "stage3")
+    assert "Model card" in about and "Where it comes from" in card and "/a/path" not in card
+    assert "serve-student" in use and "AutoTokenizer" in use and "data-copy" in use and "tacit export p" in use
+    chosen = ["p", run, "stage3"]
+    cards = studio("exports", "cards", *chosen)
+    assert "Prepare and download: The merged model of stage3" in cards and "not prepared" in cards
+    assert "Download zip: The adapter of stage3" in cards and "Training rows: compressed reasoning" in cards
     for what, form in (("set", "jsonl"), ("set", "parquet"), ("rows-compressed", "parquet")):
-        assert "MB" in studio("exports", "make", "p", run, what, form)[0]
-    _, file = studio("exports", "take", "p", run, "stage3", "adapter")
-    with zipfile.ZipFile(file["value"]) as archive:
+        said, file = studio("exports", "take", *chosen, what, form)
+        assert "B: your browser saves it" in said and Path(file).suffix == f".{form}"
+    rows = pq.read_table(file).to_pylist()
+    assert f"{len(rows)} rows" in cards, "as many as the card says"
+    _, file = studio("exports", "take", *chosen, "student-adapter", "adapter")
+    with zipfile.ZipFile(file) as archive:
         assert "SmolLM2" in archive.read("stage3-adapter/adapter_config.json").decode()
         assert "/a/path" not in "".join(archive.read(n).decode("latin-1") for n in archive.namelist())
-    merged = ["p", run, "stage3", "merged"]
+    merged = [*chosen, "student-merged", "merged"]
     assert "not made yet" in studio.refused("exports", "take", *merged)
-    studio("exports", "prepare", *merged)
+    assert "download starts once it is ready" in studio("exports", "prepare", *chosen, "merged")[0]
     studio.finish()
-    assert "made already" in studio("exports", "prepare", *merged)[0]
-    assert "MB" in studio("exports", "take", *merged)[0]
-    assert "Choose a stage" in studio.refused("exports", "take", "p", run, None, "adapter")
+    assert "ready already" in studio("exports", "prepare", *chosen, "merged")[0]
+    assert "Prepare and download" not in studio("exports", "cards", *chosen)
+    assert "your browser saves it" in studio("exports", "take", *merged)[0]
+    assert "Choose a stage" in studio.refused("exports", "take", "p", run, None, "student-adapter", "adapter")
+    assert "Choose a run" in studio.refused("exports", "take", "p", None, None, "rows-full", "jsonl")
+    assert "press the button" in studio.refused("exports", "take", *chosen, "", "")
 
 
 @pytest.fixture
@@ -265,6 +252,8 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     run, keys = run_id(studio), studio.services.publish.keys
 
     def push(what: str, repository: str, private: bool = True, token: str = "") -> str:
+        asked = str(studio("exports", "ask_push", "p", run, "stage3", what, repository, private))
+        assert repository in asked and ("anybody can see it" in asked) is not private
         studio("exports", "push", "p", run, "stage3", what, repository, private, token)
         studio.finish()
         state = str(studio.open("exports", "p"))
@@ -281,6 +270,8 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     pushed = hub.files["models/me/mine"]
     assert hub.private["models/me/mine"] and {"README.md", "tacit.json", "adapter_config.json"} <= set(pushed)
     assert "SmolLM2" in pushed["adapter_config.json"].decode() and "stage3" in pushed["README.md"].decode()
+    studio("exports", "keep", "p")
+    studio("exports", "can_push", *stage3, "me/mine", True)
     studio("exports", "prepare", "p", run, "stage3", "merged")
     studio.finish()
     assert "/me/whole/commit" in push("merged", "me/whole", private=False)

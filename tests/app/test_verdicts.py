@@ -24,6 +24,7 @@ from engine.values import RunStatus, Split, make_query
 from engine.values.report import ReportRow
 from storage.runs import Run
 from storage.selections import StoredSelection
+from tests.app.test_guides import frame_of
 
 STAGE = TrainConfig(updates=2)
 PLAN = with_standard_kd(twt_plan(StudentConfig(), (STAGE, STAGE, STAGE)))
@@ -77,10 +78,10 @@ def scored(services: Services) -> Scored:
 
 
 def everywhere(services: Services, run: Run) -> list[str]:
-    """What each place says of what to ship."""
+    """What each place says of what to ship; the page and the card as they are shown."""
     project = services.context.projects.get("p")
     mark = next(mark.number for mark in services.standing.marks(project) if mark.name == "Evaluate")
-    page = _Handlers(services).show("p", run.id, "0.10")
+    page = _Handlers(frame_of(services)).price("p", run.id, "0.10")
     card = write_card(services.context, run, "stage3", "adapter")
     return [services.reading.run(run.id)["verdict"], mark, page[0], card.readme]
 
@@ -90,7 +91,8 @@ def test_a_lower_score_is_not_shipped_for_its_few_tokens(services: Services, sco
     report, mark, page, card = everywhere(services, run)
     assert services.reading.run(run.id)["ship"] == "stage1"
     assert report.startswith("Ship stage1: accuracy 0.80 with 60.0 output tokens.") and mark == "stage1 0.80"
-    assert report in page and report in card
+    assert "<h2>Ship stage1</h2>" in page and "highest of the trained students, and gains" in page and report in card
+    assert ">0.80<" in page and ">60.0<" in page
     shipped = [system.report.name for system in services.compare.systems(run) if system.ship]
     assert shipped == ["stage1"]
 
@@ -99,7 +101,8 @@ def test_where_nothing_helped_nothing_is_shipped_anywhere(services: Services, sc
     run = scored(30, {"stage1": 5, "stage3": 2, "vanilla": 5, "vanilla-fewshot": 1})
     report, mark, page, card = everywhere(services, run)
     assert report.startswith("Nothing worth shipping yet (n = 30): the best of the trained, stage1 at 0.17,")
-    assert "over vanilla" in report and report in card and "Nothing worth shipping yet (n = 30)" in page
+    assert "over vanilla" in report and report in card and "<h2>Not yet</h2>" in page
+    assert "stage1 at 0.17, is not shown to gain over vanilla" in page and "(n = 30)" in page
     assert mark == "nothing to ship yet" and services.reading.run(run.id)["ship"] is None
     assert not any(system.ship for system in services.compare.systems(run))
 
@@ -128,8 +131,8 @@ def test_a_kind_called_all_is_counted_once(services: Services, scored: Scored) -
     assert [rows["stage1", kind] for kind in ("", "all", "other")] == [60, 30, 30]
     assert set(services.compare.verdicts(run)) == {"all", "other"}
     assert len(services.compare.systems(run)) == 7
-    by_kind = _Handlers(services).show("p", run.id, "")[3]
-    assert "accuracy by kind" in by_kind and ">all</th>" in by_kind
+    by_kind = _Handlers(frame_of(services)).price("p", run.id, "")[3]
+    assert "Accuracy by kind" in by_kind and ">all <span" in by_kind
 
 
 def test_a_plan_that_scores_no_untrained_student_shows_no_gain(services: Services, scored: Scored) -> None:

@@ -74,9 +74,9 @@ WALK = {
     "Select": "kept 566 of 875 samples",
     "Compress": "566 rationales",
     "Train": "15 of 15",
-    "Evaluate": "over vanilla-fewshot (n = 204)",
+    "Evaluate": "Pays back after",
     "Playground": "Who is asked",
-    "Exports": "Student of stage",
+    "Exports": "Model card",
     "Jobs and spend": "jobs, newest first",
 }
 
@@ -93,8 +93,17 @@ def test_a_newcomer_walks_every_page_of_the_demo_project(browser: Browser, demo:
     with tab.leave():
         tab.page.locator(".rail a", has_text="Evaluate").first.click()
         tab.page.locator(".rail a[aria-current=page]", has_text="Evaluate").wait_for()
-    tab.see("stage1 for sums")
-    tab.see("the queries on which they differ")
+    tab.page.locator("td.ship", has_text="0.91").wait_for()
+    tab.page.locator(".pager", has_text="queries they differ on").wait_for()
+    with tab.page.expect_download() as download:
+        tab.press("Download report")
+    assert "Ship standard-kd-equal-updates" in download.value.path().read_text("utf-8")
+    tab.page.locator(".chip", has_text="Neither right").click()
+    tab.page.locator(".pager", has_text="1-4 of 4").wait_for()
+    assert "show=neither" in tab.page.url
+    with tab.leave():
+        tab.page.reload()
+    tab.page.locator(".pager", has_text="1-4 of 4").wait_for(timeout=30_000)
     with tab.leave():
         tab.page.locator(".rail a", has_text="Projects").first.click()
         tab.page.locator(".rail a[aria-current=page]", has_text="Projects").wait_for()
@@ -131,7 +140,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     tab.page.locator(".topbar summary", has_text="your own copy").wait_for()
     mine = re.search(r"project=(try-\w+)", tab.page.url)
     assert mine
-    tab.see("over vanilla-fewshot (n = 204)")
+    tab.page.locator(".verdict", has_text="over vanilla-fewshot (n = 204)").wait_for()
     with tab.leave():
         tab.page.goto(f"{hosted.url}/train?project={mine[1]}")
     tab.page.locator(".topbar summary", has_text="your own copy").wait_for()
@@ -191,7 +200,7 @@ def test_from_a_curated_set_to_an_exported_student(
     assert tab.errors == []
     tab.open("evaluate", PROJECT)
     tab.see(f"{HELD} held-out queries", timeout_s=30)
-    tab.page.locator(".notice", has_text=re.compile(f"(Ship |Nothing worth shipping yet).*n = {HELD}")).wait_for()
+    tab.page.locator(".verdict", has_text=re.compile(f"(Ship |Not yet).*n = {HELD}", re.DOTALL)).wait_for()
     vote(tab)
     export(tab, tmp_path)
     assert tab.errors == []
@@ -233,14 +242,14 @@ def vote(tab: Tab) -> None:
 
 
 def export(tab: Tab, folder: Path) -> None:
-    """Download the adapter, and let its own snippet load it."""
+    """Download the adapter by one click, and let its own snippet load it."""
     tab.open("exports", PROJECT)
-    expect(tab.field("Student of stage")).not_to_have_value("")
-    tab.choose("Student of stage", "stage3")
-    tab.press("Download the student")
-    tab.see("stage3-adapter.zip")
+    expect(tab.field("Stage")).not_to_have_value("")
+    tab.field("Stage").click()
+    tab.page.get_by_role("option", name=re.compile("^stage3")).click()
     with tab.page.expect_download() as download:
-        tab.page.locator("a[download], .file-preview a, a", has_text=re.compile("MB|KB")).first.click()
+        tab.press("Download zip: The adapter of stage3")
+    assert download.value.suggested_filename == "stage3-adapter.zip"
     path = folder / "adapter.zip"
     download.value.save_as(path)
     with zipfile.ZipFile(path) as archive:

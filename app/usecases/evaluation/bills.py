@@ -6,13 +6,18 @@ lets one see what a hosted model in its place would cost; tokens are then words 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.usecases.workspace.context import Context
-from engine.costs import assumed_price
+from engine.costs import Price, assumed_price, find_price
 from engine.evaluation.money import AskingCost, price_tokens
 from engine.values import Purpose
 from storage.runs import Run
+
+Prices = Mapping[str, Price]
+"""List prices that somebody assumes for teachers that bill nothing, by teacher; of the others the product's hold."""
+NO_PRICES: Prices = {}
 
 
 @dataclass(frozen=True)
@@ -27,26 +32,36 @@ class Bill:
     assumed: bool = False
 
 
-def bills(context: Context, run: Run) -> dict[str, Bill]:
+def bills(context: Context, run: Run, prices: Prices = NO_PRICES) -> dict[str, Bill]:
     """By teacher of a run's project."""
     rows = context.ledger.evaluations(run.project_id)
     by_teacher = {row["teacher"]: Bill(None if row["unknown"] else 1000 * row["cost"], row["tokens"]) for row in rows}
-    for teacher, purpose, cost, count in _assumed(context, run):
+    for teacher, purpose, cost, count in _assumed(context, run, prices):
         if purpose == Purpose.EVALUATE.value and teacher in by_teacher:
             by_teacher[teacher] = Bill(1000 * cost / count, by_teacher[teacher].tokens, assumed=True)
     return by_teacher
 
 
-def sum_asking(context: Context, run: Run) -> AskingCost:
+def list_prices(context: Context, project_id: str, given: Prices = NO_PRICES) -> dict[str, Price | None]:
+    """The assumed list price of each teacher of a project that bills nothing; None: nothing is assumed for it."""
+    free = [
+        spec
+        for spec in context.projects.teachers(project_id)
+        if (price := find_price(spec)) is not None and price.input_usd == price.output_usd == 0
+    ]
+    return {spec.name: given.get(spec.name) or assumed_price(spec) for spec in free}
+
+
+def sum_asking(context: Context, run: Run, prices: Prices = NO_PRICES) -> AskingCost:
     """What the labels and compressions cost that a run was made from."""
     spent, unknown = context.ledger.asked_for(run.project_id, run.id)
-    assumed = sum(cost for _, purpose, cost, _ in _assumed(context, run) if purpose != Purpose.EVALUATE.value)
+    assumed = sum(cost for _, purpose, cost, _ in _assumed(context, run, prices) if purpose != Purpose.EVALUATE.value)
     return AskingCost(spent, assumed, unknown)
 
 
-def _assumed(context: Context, run: Run) -> list[tuple[str, str, float, int]]:
+def _assumed(context: Context, run: Run, given: Prices) -> list[tuple[str, str, float, int]]:
     """By teacher and purpose: what it would have cost at assumed list prices, and of how many requests."""
-    prices = {spec.name: price for spec in context.projects.teachers(run.project_id) if (price := assumed_price(spec))}
+    prices = {name: price for name, price in list_prices(context, run.project_id, given).items() if price is not None}
     if not prices:
         return []
     rows = context.ledger.unbilled(run.project_id, run.id, list(prices))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from app.usecases.evaluation.bills import Bill, bills, sum_asking
+from app.usecases.evaluation.bills import NO_PRICES, Bill, Prices, bills, list_prices, sum_asking
 from app.usecases.evaluation.verdicts import Group, groups_of, judge, judge_kinds
 from app.usecases.training.materials import TEACHERS
 from app.usecases.workspace.context import Context
-from engine.costs import ASSUMED
+from engine.costs import ASSUMED, Price
 from engine.errors import InputError
 from engine.evaluation.money import PayBack, cost_on_device, reckon_pay_back
 from engine.evaluation.report import Verdict
@@ -21,11 +21,20 @@ from engine.tasks.reply import read_growing
 from engine.values import Query
 from engine.values.report import WHOLE, Difference, ReportRow
 from engine.wording import counted
-from storage.runs import Run, Sides
+from storage.runs import DIFFERING_SORTS, RIGHT, Asked, Run, Sides
 
 PAGE = 10
+"""Queries on a page of the list of differences."""
 ASSUMED_HOUR = 0.10
 """US dollars an hour of the device where the user says nothing else: about what two rented processors cost; assumed."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is assumed of money: US dollars an hour of the device (None: unknown), and list prices of teachers."""
+
+    device_hour: float | None = ASSUMED_HOUR
+    prices: Prices = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,15 +62,18 @@ class CompareService:
 
     context: Context
 
-    def systems(self, run: Run, device_hour: float | None = None) -> list[System]:
-        """All systems of a run's report. `device_hour`: what an hour of the device costs the user, in US dollars."""
+    def systems(self, run: Run, device_hour: float | None = None, prices: Prices = NO_PRICES) -> list[System]:
+        """All systems of a run's report. `device_hour`: what an hour of the device costs the user, in US dollars.
+
+        `prices`: list prices to assume for teachers that bill nothing, where they are not the product's own.
+        """
         rows = self.context.reports.rows(run.id)
         groups = groups_of(run)
         verdict = self.verdict(run)
         ship = verdict.ship if verdict else None
         untrained = next((s.system for s in run.plan.evaluated if s.reference and s.role == "untrained"), "")
         gained = {d.name: d for d in self.context.reports.differences(run.id) if d.baseline == untrained}
-        billed = bills(self.context, run)
+        billed = bills(self.context, run, prices)
         systems = []
         for row in rows:
             if row.kind != WHOLE:
@@ -90,31 +102,29 @@ class CompareService:
         """
         self.context.projects.configure(self.context.projects.get(project_name).id, margin=margin)
 
-    def pay_back(
-        self, run: Run, student: str, teacher: str, device_hour: float | None, teacher_per_1000: float | None = None
-    ) -> PayBack:
-        """When a stage has paid back the asking and the training, against asking a teacher each time.
+    def list_prices(self, run: Run, given: Prices = NO_PRICES) -> dict[str, Price | None]:
+        """The assumed list price of each teacher of a run that bills nothing; None: nothing is assumed for it."""
+        return list_prices(self.context, run.project_id, given)
 
-        `teacher_per_1000` stands in for what the teacher's thousand answers were measured to cost.
+    def pay_back(self, run: Run, student: str, teacher: str, terms: Terms) -> PayBack:
+        """When a stage has paid back the asking and the training, against asking a teacher each time.
 
         Raises:
             InputError: if the report has no such system.
         """
-        systems = {system.report.name: system for system in self.systems(run, device_hour)}
+        systems = {system.report.name: system for system in self.systems(run, terms.device_hour, terms.prices)}
         lacking = [name for name in (student, teacher) if name not in systems]
         if lacking:
             raise InputError(f"the report has no {', '.join(lacking)}; it has {', '.join(systems) or 'nothing yet'}")
-        spent = sum_asking(self.context, run)
-        given = teacher_per_1000 is not None
         payback = reckon_pay_back(
-            spent,
+            sum_asking(self.context, run, terms.prices),
             self._device_hours(run),
-            device_hour,
-            teacher_per_1000 if given else systems[teacher].cost_per_1000,
+            terms.device_hour,
+            systems[teacher].cost_per_1000,
             systems[student].cost_per_1000,
         )
-        assumed = not given and systems[teacher].assumed
-        return replace(payback, teacher_assumed=assumed, device_assumed=device_hour == ASSUMED_HOUR)
+        assumed = systems[teacher].assumed
+        return replace(payback, teacher_assumed=assumed, device_assumed=terms.device_hour == ASSUMED_HOUR)
 
     def bill(self, run: Run, device_hour: float) -> dict[str, Any]:
         """What a thousand answers of each system cost, and when the one to ship pays back against the best teacher.
@@ -129,37 +139,68 @@ class CompareService:
         pays_back = ""
         if ship and teachers:
             teacher = max(teachers, key=lambda row: row.accuracy).name
-            pays_back = say_pay_back(self.pay_back(run, ship, teacher, device_hour), ship, teacher)
+            pays_back = say_pay_back(self.pay_back(run, ship, teacher, Terms(device_hour)), ship, teacher)
         return {"device_hour": device_hour, "rows": rows, "pays_back": pays_back}
 
     def _device_hours(self, run: Run) -> float:
         """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
         return self.context.runs.device_seconds(run.id) / 3600
 
-    def differing(self, run: Run, first: str, second: str, begin: int = 0, alone: str = "") -> list[dict[str, Any]]:
-        """Held-out queries on which two systems give other labels or verdicts, ten from a place on.
+    def differing(self, run: Run, pair: tuple[str, str], asked: Asked) -> Differing:
+        """The held-out queries on which two systems give other labels or verdicts: page number `asked.page`, from 1.
 
-        `alone`: only those that just this system got right. Keys: query, kind, gold (None: none), and first, second
-        with text, label and correct each.
+        The last page is given where there are fewer; what is no filter or order counts as none.
+
+        Raises:
+            InputError: if one of the two is not named.
         """
-        steps = find_systems(run.plan)
-        lacking = [name for name in (first, second) if not name]
-        if lacking:
-            raise InputError("Choose two systems to compare.")
-        sides = Sides(
-            (steps.get(first, TEACHERS), first),
-            (steps.get(second, TEACHERS), second),
-            "first" if alone == first else "second" if alone == second else "",
-        )
-        rows = self.context.runs.answers_beside_golds(run, sides, PAGE, begin)
+        sides = _sides(run, pair)
+        right = asked.right if asked.right in RIGHT else ""
+        find = replace(asked, right=right, sort=asked.sort if asked.sort in DIFFERING_SORTS else "")
+        rows, total = self.context.runs.answers_beside_golds(run, sides, find, (find.page - 1) * PAGE, PAGE)
+        last = max(1, -(-total // PAGE))
+        if find.page > last:
+            rows, total = self.context.runs.answers_beside_golds(run, sides, find, (last - 1) * PAGE, PAGE)
         task = get_task(self.context.projects.get(run.project_id).config.task)
-        known = {side: name not in steps for side, name in (("first", first), ("second", second))}
         for row in rows:
-            query = self.context.queries.find_one(run.project_id, row["query_id"])
             row["gold"] = None if row["gold"] is None else task.show_gold(row["gold"])
-            for side in (side for side, teacher in known.items() if teacher):
+        return Differing(rows, (min(find.page, last) - 1) * PAGE, total)
+
+    def difference(self, run: Run, pair: tuple[str, str], query_id: str) -> dict[str, Any]:
+        """What two systems said of one held-out query.
+
+        Keys: query, kind, gold (None: none), and first, second with text, label and correct each.
+
+        Raises:
+            NotFound: if not both answered it.
+            InputError: if one of the two is not named.
+        """
+        row = self.context.runs.answer_beside_golds(run, _sides(run, pair), query_id)
+        query = self.context.queries.find_one(run.project_id, query_id)
+        task = get_task(self.context.projects.get(run.project_id).config.task)
+        row["gold"] = None if row["gold"] is None else task.show_gold(row["gold"])
+        steps = find_systems(run.plan)
+        for side, name in zip(("first", "second"), pair, strict=True):
+            if name not in steps:
                 row[f"{side}_text"] = say_reply(task, query, row[f"{side}_text"])
-        return rows
+        return row
+
+
+@dataclass(frozen=True)
+class Differing:
+    """One page: rows with id, query, kind, gold, and label and correct of first and second; from `begin` of `total`."""
+
+    rows: list[dict[str, Any]]
+    begin: int
+    total: int
+
+
+def _sides(run: Run, pair: tuple[str, str]) -> Sides:
+    if not all(pair):
+        raise InputError("Choose two systems to compare.")
+    steps = find_systems(run.plan)
+    first, second = ((steps.get(name, TEACHERS), name) for name in pair)
+    return Sides(first, second)
 
 
 def say_reply(task: Task, query: Query, raw: str) -> str:

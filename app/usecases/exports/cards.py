@@ -84,7 +84,7 @@ def write_card(context: Context, run: Run, step: str, exporter: str, public: boo
 
 def write_set_card(context: Context, project: Project, selection_id: str) -> Card:
     """The card of a distillation set."""
-    origins = _origins(context, project, selection_id)
+    origins = read_origins(context, project, selection_id)
     labels = "its label" if origins["selection"]["kept"] == 1 else "their labels"
     front = {
         "configs": [{"config_name": "default", "data_files": SET_FILE}],
@@ -106,7 +106,7 @@ def _provenance(context: Context, project: Project, run: Run, step: str, base: s
     if run.plan.student.model != "packaged":
         plan["student"]["model"] = base
     return {
-        **_origins(context, project, run.selection_id),
+        **read_origins(context, project, run.selection_id),
         "run": run.id,
         "step": step,
         "base_model": base,
@@ -116,7 +116,7 @@ def _provenance(context: Context, project: Project, run: Run, step: str, base: s
     }
 
 
-def _origins(context: Context, project: Project, selection_id: str) -> dict[str, Any]:
+def read_origins(context: Context, project: Project, selection_id: str) -> dict[str, Any]:
     """Who answered, asked by which prompts, selected how, and what it cost."""
     selection = context.selections.get(selection_id)
     kept = context.selections.kept(selection_id)

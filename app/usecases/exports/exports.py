@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.usecases.exports.cards import base_name, write_card
+from app.usecases.exports.cards import base_name, snippet, write_card
 from app.usecases.training.materials import StageBuilder
 from app.usecases.workspace.context import Context
 from engine.datasets.rows import row_to_json
@@ -107,6 +107,11 @@ class ExportService:
     def card(self, run: Run, step: str, name: str = ADAPTER) -> str:
         """The card that goes with a stage's student, in Markdown."""
         return write_card(self.context, run, step, name).readme
+
+    def snippet(self, run: Run, step: str, name: str = ADAPTER) -> str:
+        """Python that loads a stage's exported student and asks it."""
+        project = self.context.projects.get(run.project_id)
+        return snippet(self.context, project, run, step, name, base_name(run))
 
     def find_adapter(self, run: Run, step: str) -> Path:
         """The adapter of a finished train step.

@@ -2,130 +2,167 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
-from app.services import Services
-from app.usecases.evaluation.comparisons import ASSUMED_HOUR, PAGE, System, say_pay_back
-from app.usecases.evaluation.report_lines import kinds_lines, more_lines, show_measure
-from app.usecases.evaluation.verdicts import say_difference, say_verdict
+from app.usecases.evaluation.comparisons import ASSUMED_HOUR, System, Terms, say_pay_back
+from app.usecases.evaluation.html_report import RunReport
+from app.usecases.evaluation.html_tables import kinds_html, plot_html, systems_html
+from app.usecases.evaluation.report_lines import more_lines
+from app.usecases.evaluation.summary import Column, Summary, best_teacher, systems_csv
+from app.web.address import read_named
 from app.web.choices import enable, run_choices
+from app.web.downloads import Downloads, file_name, lay_file, save_after
 from app.web.fields import lay_html
 from app.web.frame import Frame
 from app.web.offers import only_guides
-from app.web.parts.messages import notice_html
+from app.web.pages import differences
+from app.web.parts.code import command_html
+from app.web.parts.links import Link
+from app.web.parts.messages import empty_html, notice_html, term_html
 from app.web.parts.tables import table_html
-from app.web.parts.texts import columns_html
-from app.web.plots import tradeoff
-from engine.costs import ASSUMED
+from app.web.parts.tiles import Tile, tiles_html, verdict_html
+from engine.costs import ASSUMED, Price, read_list_price
 from engine.errors import InputError
-from engine.evaluation.report import MARGIN, Verdict
-from engine.values.report import READ, SCORE, SECONDS, TOKENS, TOKENS_P95, ReportRow
-from engine.wording import counted
+from engine.evaluation.report import MARGIN
 from storage.projects import Project
 from storage.runs import Run
 
-_EMPTY = "No run yet. The page Train starts one; its stages are scored on the held-out queries."
-_ANY = "either"
-_MORE = "more of the same answers, with 95% intervals"
+_PRICED = 8
+"""Teachers whose list price has a field; of further ones the product's holds."""
+_TO_RUN = "(run) => { window.tacitView({run, first: '', second: '', kind: '', show: '', page: '', open: ''}, true); }"
+_UNSCORED = "Scores need held-out queries with gold labels, or with answers of two teachers. The page Data holds them."
 
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    do = _Handlers(frame.services)
-    run, hour, margin, again = _lay_head()
-    said, table = lay_html(), lay_html()
-    with gr.Row():
-        plot = gr.Plot(label="score against output tokens", visible=False)
-        with gr.Column(min_width=320):
-            student, teacher, price, paid = _lay_pay_back()
-    kinds = lay_html()
-    first, second, alone = _bind_differing(frame, do, run)
-
-    report = [said, table, plot, kinds, student, teacher, first, second, alone, again]
-    hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
-    frame.fill_once([run, margin], do.open)
-    run.change(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet)
-    back = [frame.project, run, hour, student, teacher, price]
-    hour.change(frame.guard(do.price), [frame.project, run, hour], report[:4], **hidden).success(
-        frame.guard(do.pay_back), back, paid, **frame.quiet
-    )
-    frame.follow(
-        margin.input(
-            frame.guard(do.set_margin),
-            [frame.project, run, hour, margin],
-            report[:4],
-            trigger_mode="always_last",
-            **hidden,
+    do = _Handlers(frame)
+    head = _lay_head()
+    run, hour, margin, save = head
+    said, table, plot, kinds = (lay_html() for _ in range(4))
+    with gr.Column(visible=False) as scored_only:
+        student, teacher, prices, paid = _lay_pay_back()
+        sides = differences.build(frame, run)
+    with gr.Accordion("Score again", open=False, visible=False) as folded:
+        lay_html(
+            notice_html("Scores the stored answers anew, by the gold labels as they are now. Nothing is retrained.")
         )
-    )
+        again = gr.Button("Score again", interactive=False)
+    file = lay_file()
+
+    terms = [hour, *prices]
+    report = [said, table, plot, kinds]
+    shown = [*report, student, teacher, *sides, again, save, scored_only, folded]
+    hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
+    last = {"trigger_mode": "always_last", **hidden}
+    frame.fill_once([margin], do.open)
+    frame.fill_view([run], [run], do.choose)
+    run.input(None, run, None, js=_TO_RUN)
+    asked = [frame.project, run, *terms]
+    run.change(frame.guard(do.list_prices), [frame.project, run], prices, **hidden)
+    run.change(frame.guard(do.show), [frame.project, frame.address, run, *terms], shown, **hidden)
+    back = [frame.project, run, student, teacher, *terms]
+    for event in (hour.change, *(event for price in prices for event in (price.blur, price.submit))):
+        event(frame.guard(do.price), asked, report, **last).success(frame.guard(do.pay_back), back, paid, **hidden)
+    set_margin = margin.input(frame.guard(do.set_margin), [frame.project, run, margin, *terms], report, **last)
+    frame.follow(set_margin)
     margin.blur(frame.guard(do.keep_margin), [frame.project, margin], margin, **hidden)
     scored = again.click(frame.guard(do.score), [frame.project, run], said, **frame.quiet)
-    frame.follow(scored.success(frame.guard(do.show), [frame.project, run, hour], report, **frame.quiet))
-    for part in (student, teacher, price):
-        part.change(frame.guard(do.pay_back), back, paid, **hidden)
+    frame.follow(
+        scored.success(frame.guard(do.show), [frame.project, frame.address, run, *terms], shown, **frame.quiet)
+    )
+    for part in (student, teacher):
+        part.change(frame.guard(do.pay_back), back, paid, **last)
+    save_after(save.click(frame.guard(do.report), asked, file, **frame.quiet), file)
 
 
 def _lay_head() -> list[Any]:
     """Which run, at which price of the device, and how far below the best a shorter student may lie."""
     with gr.Row():
-        run = gr.Dropdown([], label="Run", interactive=True)
+        run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=220)
         hour = gr.Textbox(
             f"{ASSUMED_HOUR:.2f}",
-            label="An hour of the device in US $",
-            info="assumed: two rented processors; put yours",
+            label="Device price ($/h)",
+            info="assumed; put yours",
             placeholder="unknown",
             max_length=20,
+            min_width=140,
         )
         margin = gr.Textbox(
-            label="Points a shorter one may lose",
-            info="against the best; for all runs of the project",
-            max_length=10,
+            label="Allowed loss (points)", info="against the best, to ship a shorter one", max_length=10, min_width=140
         )
-        again = gr.Button("Score again", interactive=False)
-    return [run, hour, margin, again]
+        save = gr.Button("Download report", interactive=False)
+    return [run, hour, margin, save]
 
 
-def _lay_pay_back() -> list[Any]:
-    """Which student instead of which teacher, at what price of the teacher's, and what that comes to."""
+def _lay_pay_back() -> tuple[Any, Any, list[Any], Any]:
+    """Which student instead of which teacher, at which list prices, and what that comes to."""
+    lay_html("<h2>When it pays back</h2>")
     with gr.Row():
-        student = gr.Dropdown([], label="Student", interactive=True, min_width=120)
-        teacher = gr.Dropdown([], label="instead of", interactive=True, min_width=120)
-        price = gr.Textbox(label="its 1,000 answers, US $", placeholder="as measured", max_length=20, min_width=120)
-    return [student, teacher, price, lay_html()]
-
-
-def _bind_differing(frame: Frame, do: _Handlers, run: Any) -> list[Any]:
-    """The part that shows where two systems differ."""
-    gr.Markdown("### Where two of them differ")
-    with gr.Row():
-        first = gr.Dropdown([], label="One", interactive=True)
-        second = gr.Dropdown([], label="The other", interactive=True)
-        alone = gr.Dropdown([_ANY], value=_ANY, label="Right is only", interactive=True)
-        start, forward = (gr.Button(name, interactive=False) for name in ("First page", "Next page"))
-    items, begin = lay_html(), gr.State(0)
-    asked = [frame.project, run, first, second, alone]
-    for event in (first.change, second.change, alone.change, start.click):
-        event(frame.guard(do.first), asked, [items, begin, start, forward], show_progress="hidden", **frame.quiet)
-    forward.click(frame.guard(do.turn), [*asked, begin], [items, begin, start, forward], **frame.quiet)
-    return [first, second, alone]
+        student = gr.Dropdown([], label="Student", interactive=True, min_width=160)
+        teacher = gr.Dropdown([], label="Instead of", interactive=True, min_width=160)
+        prices = [
+            gr.Textbox(
+                label="List price",
+                info="assumed list price; put yours",
+                placeholder="unknown",
+                max_length=40,
+                min_width=160,
+                visible=False,
+            )
+            for _ in range(_PRICED)
+        ]
+    return student, teacher, prices, lay_html()
 
 
 @dataclass(frozen=True)
 class _Handlers:
     """What the page's events do; each is given the project and the run first."""
 
-    services: Services
+    frame: Frame
+    downloads: Downloads = field(default_factory=Downloads)
+
+    @property
+    def services(self) -> Any:
+        """The use cases."""
+        return self.frame.services
 
     def _run(self, project: str, run: str | None) -> Run:
-        return self.services.reading.run_of(project, run)
+        found: Run = self.services.reading.run_of(project, run)
+        return found
 
-    def open(self, project: Project | None) -> list[Any]:
-        """The runs, and the margin as it is set."""
-        runs = self.services.reading.runs_of(project.id) if project else []
-        return [run_choices(runs), f"{100 * (project.config.margin if project else MARGIN):g}"]
+    def _terms(self, run: Run, hour: str, prices: tuple[str, ...]) -> Terms:
+        """What is assumed of money, as it was typed.
+
+        Raises:
+            InputError: if an amount is none.
+        """
+        names = list(self.services.compare.list_prices(run))[:_PRICED]
+        given = {n: read_list_price(text) for n, text in zip(names, prices, strict=False) if (text or "").strip()}
+        return Terms(read_price(hour), given)
+
+    def open(self, project: Project | None) -> str:
+        """The margin as it is set."""
+        return f"{100 * (project.config.margin if project else MARGIN):g}"
+
+    def choose(self, project: str, address: str, run: str | None) -> Any:
+        """The runs; the one of the address, else the one that is chosen, else the newest."""
+        runs = self.services.reading.runs_of(self.services.projects.get(project).id)
+        there = {found.id for found in runs}
+        return run_choices(runs, next((one for one in (read_named(address, "run"), run) if one in there), None))
+
+    def list_prices(self, project: str, run: str | None) -> list[Any]:
+        """A field for each teacher that bills nothing, with the list price that is assumed for it."""
+        found = self.services.compare.list_prices(self._run(project, run)) if run else {}
+        fields = [
+            gr.Textbox(_say_price(price), label=f"{name} ($/M in / out)", visible=True)
+            for name, price in list(found.items())[:_PRICED]
+        ]
+        return fields + [gr.Textbox("", visible=False) for _ in range(_PRICED - len(fields))]
 
     @only_guides
     def keep_margin(self, project: str, margin: str | None) -> Any:
@@ -133,77 +170,122 @@ class _Handlers:
         current = self.services.projects.get(project).config.margin
         return gr.skip() if (margin or "").strip() else f"{100 * current:g}"
 
-    def set_margin(self, project: str, run: str | None, hour: str, margin: str | None) -> list[Any]:
+    def set_margin(self, project: str, run: str | None, margin: str | None, hour: str, *prices: str) -> list[Any]:
         """Set the margin; one that can't be is told in the place of the verdict, and the earlier one stays."""
         try:
             self.services.compare.set_margin(project, read_points(margin))
         except InputError as error:
             return [notice_html(str(error), bad=True), gr.skip(), gr.skip(), gr.skip()]
-        return self.show(project, run, hour)[:4]
+        return self.price(project, run, hour, *prices)
 
     def score(self, project: str, run: str | None) -> str:
         self.services.run.score(self._run(project, run).id)
-        return notice_html("Scored again by the labels as they are now.")
+        return notice_html("Scored again by the labels as they are now.", tone="good")
 
-    def show(self, project: str, run: str | None, hour: str) -> list[Any]:
-        empty = [gr.Dropdown([], value=None) for _ in range(4)]
-        none = ["", gr.Plot(visible=False), "", *empty, gr.Dropdown([_ANY], value=_ANY), *enable(False)]
-        if not run:
-            return [notice_html(_EMPTY), *none]
-        run_record = self._run(project, run)
-        systems = self.services.compare.systems(run_record, read_price(hour))
-        data = self.services.reading.run(run_record.id)
-        if not systems:
-            message = f"{data['status']}: {data['message'] or 'nothing is scored yet'}. "
-            message += "Scores need held-out queries with labels, or with answers of two teachers."
-            return [notice_html(message), *none]
+    def show(self, project: str, address: str, run: str | None, hour: str, *prices: str) -> list[Any]:
+        """All that the page says of a run, and who can be compared."""
+        found = self._run(project, run) if run else None
+        report = self._read(found, hour, prices)
+        systems = list(report.systems) if report else []
         names = [system.report.name for system in systems]
+        students = [system.report.name for system in systems if system.group != "teacher"]
+        teachers = [system.report.name for system in systems if system.group == "teacher"] or names
         pair = _pair(systems)
         return [
-            _summary_html(data, self.services.compare.verdict(run_record), self.services.compare.verdicts(run_record)),
-            _tables_html(systems),
-            gr.Plot(tradeoff(systems), visible=True),
-            table_html(kinds_lines(self.services.reading.report(run_record)), f"{systems[0].report.measure} by kind"),
-            _choose([s.report.name for s in systems if s.group != "teacher"], pair[0]),
-            _choose([s.report.name for s in systems if s.group == "teacher"] or names, pair[1]),
-            _choose(names, pair[0]),
-            _choose(names, pair[1]),
-            gr.Dropdown([_ANY, *pair], value=_ANY),
-            *enable(True),
+            *self._draw(project, found, report),
+            _choose(students, pair[0]),
+            _choose(teachers, pair[1]),
+            _choose(names, read_named(address, "first"), pair[0]),
+            _choose(names, read_named(address, "second"), pair[1]),
+            differences.kind_choices(self.services, found, read_named(address, "kind")),
+            *enable(bool(found), bool(systems)),
+            gr.Column(visible=bool(systems)),
+            gr.Accordion(visible=bool(found)),
         ]
 
-    def price(self, project: str, run: str | None, hour: str) -> list[Any]:
-        """What a price of the device changes; what was chosen below stays."""
-        return self.show(project, run, hour)[:4]
+    def price(self, project: str, run: str | None, hour: str, *prices: str) -> list[Any]:
+        """Verdict, table, plot and kinds, at the prices of the page."""
+        found = self._run(project, run) if run else None
+        return self._draw(project, found, self._read(found, hour, prices))
+
+    def _read(self, run: Run | None, hour: str, prices: tuple[str, ...]) -> RunReport | None:
+        found: RunReport | None = self.services.report.read(run, self._terms(run, hour, prices)) if run else None
+        return found
+
+    def _draw(self, project: str, run: Run | None, report: RunReport | None) -> list[Any]:
+        if run is None or report is None:
+            return [_empty(self._address(project)), "", "", ""]
+        told = self._state_html(run)
+        if not report.systems:
+            return [told + notice_html(_UNSCORED), "", "", ""]
+        measure = escape(report.systems[0].report.measure.capitalize())
+        kinds = f"<h2>{measure} by kind of query</h2>{kinds_html(report.kinds)}" if report.kinds else ""
+        plot = f"<h2>{measure} against output tokens</h2>{plot_html(report.systems)}"
+        ways = [
+            Link("Export", "/exports", self._address(project)),
+            Link("Try it", "/playground", self._address(project)),
+        ]
+        if not report.summary.sure:
+            ways = [
+                Link("To Train", "/train", self._address(project)),
+                Link("To Data", "/data", self._address(project)),
+            ]
+        return [
+            _verdict_html(report.summary, ways) + told + command_html(_command(run, report.terms)),
+            _table_html(report, run.id),
+            plot,
+            kinds + "".join(notice_html(f"{note[:1].upper()}{note[1:]}.") for note in report.more),
+        ]
+
+    def _address(self, project: str) -> str:
+        return self.frame.policy.address(self.services.projects.get(project))
+
+    def _state_html(self, run: Run) -> str:
+        """What else whoever reads the table must know: that the run is not finished, or that steps are stale."""
+        data = self.services.reading.run(run.id)
+        told = []
+        if data["status"] != "finished":
+            message = f": {data['message']}" if data["message"] else ""
+            told.append(notice_html(f"The run is {data['status']}{message}.", tone="warn"))
+        stale = [step["step"] for step in data["steps"] if step["status"] == "stale"]
+        if stale:
+            told.append(
+                notice_html(
+                    f"Stale: {', '.join(stale)}. What they learned from was changed since. Resume on the page Train "
+                    "does them again.",
+                    tone="warn",
+                )
+            )
+        return "".join(told)
 
     def pay_back(
-        self, project: str, run: str | None, hour: str, student: str | None, teacher: str | None, price: str
+        self, project: str, run: str | None, student: str | None, teacher: str | None, hour: str, *prices: str
     ) -> str:
+        """When a student pays back against a teacher."""
         if not run or not student or not teacher:
             return ""
-        compare = self.services.compare
-        payback = compare.pay_back(self._run(project, run), student, teacher, read_price(hour), read_price(price))
-        return notice_html(say_pay_back(payback, student, teacher))
-
-    def first(self, project: str, run: str | None, first: str | None, second: str | None, alone: str) -> list[Any]:
-        return self._items(project, run, (first, second, alone), 0)
-
-    def turn(
-        self, project: str, run: str | None, first: str | None, second: str | None, alone: str, begin: int
-    ) -> list[Any]:
-        return self._items(project, run, (first, second, alone), begin + PAGE)
-
-    def _items(self, project: str, run: str | None, asked: tuple[str | None, str | None, str], begin: int) -> list[Any]:
-        first, second, alone = asked
-        if not run or not first or not second:
-            return ["", 0, *enable(False, False)]
-        only = "" if alone == _ANY else alone
-        rows = self.services.compare.differing(self._run(project, run), first, second, begin, only)
-        parts = [_item_html(row, first, second) for row in rows]
-        message = (
-            f"{begin + 1}-{begin + len(rows)} of the queries on which they differ" if rows else "No such query here."
+        found = self._run(project, run)
+        terms = self._terms(found, hour, prices)
+        return notice_html(
+            say_pay_back(self.services.compare.pay_back(found, student, teacher, terms), student, teacher)
         )
-        return [notice_html(message) + "".join(parts), begin, *enable(begin > 0, len(rows) == PAGE)]
+
+    def report(self, project: str, run: str | None, hour: str, *prices: str) -> str:
+        """The report of a run as one file."""
+        found = self._run(project, run)
+        html = self.services.report.html(found, self._terms(found, hour, prices))
+        path = self.downloads.folder(project, found.id, "report") / f"{file_name(project, found.id[:8], 'report')}.html"
+        path.write_text(html, "utf-8")
+        return str(path)
+
+
+def _command(run: Run, terms: Terms) -> list[str]:
+    """The command that writes the report at the prices of the page."""
+    command = ["tacit", "report", run.id[:8], "--html", "report.html"]
+    command += [] if terms.device_hour is None else ["--device-hour", f"{terms.device_hour:g}"]
+    for name, price in terms.prices.items():
+        command += ["--price", f"{name}={price.input_usd:g}/{price.output_usd:g}"]
+    return command
 
 
 def read_price(text: str | None) -> float | None:
@@ -238,85 +320,64 @@ def read_points(text: str | None) -> float:
     return points / 100
 
 
-def _choose(names: list[str], value: str) -> Any:
-    return gr.Dropdown(names, value=value if value in names else names[0] if names else None)
+def _say_price(price: Price | None) -> str:
+    return "" if price is None else f"{price.input_usd:.2f} / {price.output_usd:.2f}"
+
+
+def _choose(names: list[str], *values: str) -> Any:
+    """The first of some values that is among the names."""
+    return gr.Dropdown(names, value=next((value for value in values if value in names), names[0] if names else None))
 
 
 def _pair(systems: list[System]) -> tuple[str, str]:
-    """Whom to compare first: the stage to ship, with the best teacher or else with whoever stands first."""
-    ship = next((s for s in systems if s.ship), systems[-1])
-    teachers = [s for s in systems if s.group == "teacher"]
-    other = max(teachers, key=lambda s: s.report.accuracy) if teachers else systems[0]
-    return ship.report.name, other.report.name
+    """Whom to compare first: what to ship (else the best trained), with the best teacher, else with the first."""
+    if not systems:
+        return "", ""
+    trained = [s for s in systems if s.group in ("stage", "baseline")] or systems
+    ship = next((s for s in systems if s.ship), max(trained, key=lambda s: s.report.accuracy))
+    return ship.report.name, (best_teacher(systems) or systems[0]).report.name
 
 
-def _summary_html(data: dict[str, Any], verdict: Verdict | None, by_kind: dict[str, Verdict]) -> str:
-    """What to ship and why, by kind where that differs, and what else whoever reads the table must know."""
-    sentences = []
-    if verdict is not None:
-        sentences.append(say_verdict(verdict, [ReportRow.from_dict(row) for row in data["rows"]]))
-        others = [
-            (kind, kind_verdict.ship)
-            for kind, kind_verdict in by_kind.items()
-            if kind_verdict.ship not in (None, verdict.ship)
-        ]
-        if others:
-            sentences.append("By kind otherwise: " + ", ".join(f"{name} for {kind}" for kind, name in others) + ".")
-        none = [kind for kind, kind_verdict in by_kind.items() if kind_verdict.ship is None]
-        if none and verdict.ship is not None:
-            sentences.append(f"No gain is shown on {', '.join(none)} alone.")
-    if data["status"] != "finished":
-        sentences.append(f"The run is {data['status']}{': ' + data['message'] if data['message'] else ''}.")
-    stale = [step["step"] for step in data["steps"] if step["status"] == "stale"]
-    if stale:
-        sentences.append(
-            f"{', '.join(stale)} are stale: what they learned from was changed since; Resume on the page Train does "
-            "them again."
-        )
-    return notice_html(" ".join(sentences)) + "".join(notice_html(note) for note in data["notes"])
-
-
-def _tables_html(systems: list[System]) -> str:
-    """The comparison, and below it the measures that not every report has."""
-    more = more_lines([system.report for system in systems])
-    return table_html([_line(system) for system in systems], _caption(systems)) + table_html(more, _MORE)
-
-
-def _line(system: System) -> dict[str, Any]:
-    row, gained = system.report, system.gained
-    return {
-        "system": f"{row.name}, ship this" if system.ship else row.name,
-        f"{row.measure} (95%)": show_measure(row, SCORE),
-        "over few-shot vanilla": "-" if gained is None else say_difference(gained),
-        "tokens, p95": f"{show_measure(row, TOKENS)}, {show_measure(row, TOKENS_P95)}",
-        "billed": "-" if system.billed_tokens is None else f"{system.billed_tokens:.0f}",
-        "seconds": show_measure(row, SECONDS),
-        "$ / 1,000": _each(system),
-        "read": show_measure(row, READ),
-    }
-
-
-def _each(system: System) -> str:
-    if system.cost_per_1000 is None:
-        return "unknown"
-    return f"{system.cost_per_1000:.4f}{f' ({ASSUMED})' if system.assumed else ''}"
-
-
-def _caption(systems: list[System]) -> str:
-    assumed = any(system.assumed for system in systems)
-    return (
-        f"{counted(systems[0].report.n, 'held-out query')}; tokens are the student tokenizer's, for length; "
-        "billed ones are the provider's, for money; read: answers that could be"
-        + ("; assumed: a teacher that bills nothing at a list price, the device at the price above" if assumed else "")
+def _empty(address: str) -> str:
+    return empty_html(
+        "No run yet",
+        "Train starts one. Its stages are then scored on the held-out queries, beside the untrained student, the "
+        "baselines and the teachers.",
+        Link("To Train", "/train", address),
     )
 
 
-def _item_html(row: dict[str, Any], first: str, second: str) -> str:
-    heads = []
-    for name, side in ((first, "first"), (second, "second")):
-        verdict = {True: "right", False: "wrong", None: "not scored"}[row[f"{side}_correct"]]
-        heads.append((f"{name}: {row[f'{side}_label'] or 'no answer read'} ({verdict})", row[f"{side}_text"] or ""))
-    gold = f"\nGold: {row['gold']}" if row["gold"] is not None else ""
-    kind = f"[{row['kind']}] " if row["kind"] else ""
-    query_html = notice_html(f"{kind}{row['query']}{gold}")
-    return f"<div class='item'>{query_html}{columns_html(heads)}</div>"
+def _verdict_html(summary: Summary, ways: list[Link]) -> str:
+    """The verdict with its figures, and what would help where there is nothing to ship."""
+    helps = "".join(f"<li>{escape(text)}</li>" for text in summary.helps)
+    inner = f"<ul>{helps}</ul>" if helps else ""
+    tiles = [Tile(figure.value, figure.label, figure.note, figure.tone) for figure in summary.figures]
+    return verdict_html(summary.title, summary.text, summary.sure, *ways, inner=inner + tiles_html(tiles))
+
+
+def _table_html(report: RunReport, run: str) -> str:
+    """The comparison, and folded the measures that not every report has."""
+    systems = list(report.systems)
+    name = f"{file_name(report.project, run[:8], 'systems')}.csv"
+    csv = f"data:text/csv;charset=utf-8,{quote(systems_csv(systems))}"
+    link = f"<a class='button small' download='{escape(name)}' href='{csv}'>Download CSV</a>"
+    more = more_lines([system.report for system in systems])
+    told = (
+        table_html(more, "95% intervals; the same answers")
+        if more
+        else notice_html(
+            "This report was scored by an earlier version. Score again adds what can be told of its answers."
+        )
+    )
+    assumed = f" Prices marked {ASSUMED} are nobody's bill." if any(system.assumed for system in systems) else ""
+    n = systems[0].report.n
+    return (
+        f"<div class='section-head'><h2>All systems</h2><span class='quiet'>{n:,} held-out queries.{assumed}</span>"
+        f"<span class='space'></span>{link}</div>"
+        f"{systems_html(report.table, _term)}"
+        f"<details class='more'><summary>Calibration, coverage and agreement</summary><div>{told}</div></details>"
+    )
+
+
+def _term(column: Column) -> str:
+    return term_html(column.title, column.help)

@@ -2,246 +2,276 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import time
-from contextlib import suppress
+import re
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.services import Services
+from app.usecases.exports.artefacts import ROWS, SET, STUDENT, say_size
 from app.usecases.exports.exports import ADAPTER, ExportOrder
-from app.usecases.exports.hub import SET, TOKEN, PushOrder, is_repository, list_pushed, read_what
-from app.web.choices import enable, run_choices
+from app.usecases.exports.hub import SET as WHOLE_SET
+from app.usecases.exports.hub import TOKEN, PushOrder, is_repository, list_pushed, read_what
+from app.web.address import read_named
+from app.web.choices import Question, enable, lay_question, run_choices
+from app.web.downloads import Downloads, lay_file, save_after
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import only_guides
-from app.web.parts.messages import notice_html
+from app.web.parts.artefacts import ARTEFACTS, PREPARE, PREPARED, TAKEN, artefacts_html
+from app.web.parts.code import code_html, command_html
+from app.web.parts.links import Link
+from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.tables import table_html
-from app.web.parts.texts import log_html
-from engine.datasets import DATASETS
 from engine.errors import InputError
-from engine.exports import EXPORTERS, Scope
-from engine.values import hash_id
 from storage.projects import Project
 from storage.runs import Run
 
-_KEPT_S = 6 * 3600
-"""How long a download stays on this disk."""
-
-_SET = "set"
-"""The choice of data that is the distillation set, not a dataset's rows."""
+_TO_RUN = "(run) => { window.tacitView({run}, true); }"
 
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    do = _Handlers(frame.services)
-    run = gr.Dropdown([], label="Run", interactive=True)
+    do = _Handlers(frame)
     with gr.Row():
-        with gr.Column(min_width=320):
-            with gr.Row():
-                which = gr.Dropdown(_list_sets(), value=_SET, label="Data", min_width=140)
-                rows_as = lay_forms(Scope.ROWS, "Format")
-            make = gr.Button("Make the file", variant="primary", interactive=False)
-        with gr.Column(min_width=320):
-            with gr.Row():
-                stage = gr.Dropdown([], label="Student of stage", interactive=True, min_width=140)
-                student_as = lay_forms(Scope.STUDENT, "Taken out as")
-            with gr.Row():
-                prepare = gr.Button("Prepare", interactive=False)
-                take = gr.Button("Download the student", variant="primary", interactive=False)
-    why = lay_html()
-    said = lay_html()
-    file = gr.File(label="Your file", visible=False, interactive=False)
+        run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=220)
+        stage = gr.Dropdown([], label="Stage", interactive=True, min_width=200)
+    cards, said = lay_html(js_on_load=ARTEFACTS), lay_html()
+    wish, file = lay_html(js_on_load=PREPARE), lay_file()
+    with gr.Row(elem_classes="top"):
+        with gr.Column(scale=3, min_width=320):
+            about = lay_html()
+            card = gr.Markdown(elem_classes="model-card")
+        with gr.Column(scale=2, min_width=300):
+            use = lay_html()
+    what, repository, token, private, push, question = _lay_push()
     state = lay_html()
-    with gr.Accordion("Card and load snippet", open=False):
-        card = lay_html()
-    serve, what, repository, token, private, push = _lay_push()
-    frame.fill_once([run], do.choices)
-    frame.fill([state], do.state)
+    taken, form, prepared = (gr.Textbox("", visible=False) for _ in range(3))
+
+    hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
     chosen = [frame.project, run, stage]
-    parts = {"run": run, "stage": stage, "which": which, "form": student_as, "what": what, "repository": repository}
-    choice = NamedForm(parts, lambda named: Choice(**named))
-    ready: dict[str, Any] = {
-        "inputs": [frame.project, *choice.inputs],
-        "outputs": [make, prepare, take, push, why],
-    }
-    frame.fill_live(ready["outputs"], choice.inputs, do.ready, choice)
-    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
-    for part in (run.change, stage.change, which.input, student_as.input, what.input, repository.input):
-        part(frame.guard(do.ready, choice), **ready, **last)
-    run.change(frame.guard(do.stages), [frame.project, run], stage, show_progress="hidden", **frame.quiet)
-    stage.change(frame.guard(do.show), chosen, [card, serve], show_progress="hidden", **frame.quiet)
-    rows = NamedForm({"run": run, "dataset": which, "form": rows_as}, _read_rows)
-    make.click(frame.guard(do.make, rows), [frame.project, *rows.inputs], [said, file], **frame.quiet)
-    student = NamedForm({"run": run, "step": stage, "form": student_as}, _read_student)
-    asked = [frame.project, *student.inputs]
-    frame.follow(prepare.click(frame.guard(do.prepare, student), asked, [said, frame.timer], **frame.quiet))
-    take.click(frame.guard(do.take, student), asked, [said, file], **frame.quiet)
-    pushed = {"run": run, "step": stage, "what": what, "repository": repository, "private": private}
-    order = NamedForm(pushed, _read_push)
-    inputs = [frame.project, *order.inputs, token]
-    frame.follow(push.click(frame.guard(do.push, order), inputs, [said, token, frame.timer], **frame.quiet))
+    frame.fill_view([run], [run], do.choose)
+    run.input(None, run, None, js=_TO_RUN)
+    frame.fill([state], do.state)
+    frame.fill_live([cards], [run, stage], do.cards)
+    run.change(frame.guard(do.stages), [frame.project, run], stage, **hidden)
+    for part in (run, stage):
+        part.change(frame.guard(do.cards), chosen, cards, trigger_mode="always_last", **hidden)
+    stage.change(frame.guard(do.show), chosen, [about, card, use], **hidden)
+    take = cards.click(frame.guard(do.take), [*chosen, taken, form], [said, file], js=TAKEN, **hidden)
+    save_after(take, file)
+    asked = wish.click(frame.guard(do.prepare), [*chosen, prepared], [said, frame.timer], js=PREPARED, **hidden)
+    frame.follow(asked.success(frame.guard(do.cards), chosen, cards, **hidden))
+    _bind_push(frame, do, (run, stage, what, repository, private), token, push, question, said)
 
 
-def _lay_push() -> tuple[gr.HTML, gr.Dropdown, gr.Textbox, gr.Textbox, gr.Checkbox, gr.Button]:
-    """How to serve the student, and what of it goes where on the Hub."""
-    with gr.Accordion("Serve it, push it to the Hub", open=False):
-        serve = lay_html()
+def _lay_push() -> tuple[Any, Any, Any, Any, Any, Question]:
+    """What goes where on the Hub, and the question before it does."""
+    with gr.Accordion("Push to the Hub", open=False):
         with gr.Row():
             what = gr.Dropdown([(title, name) for name, title in list_pushed().items()], value=ADAPTER, label="What")
             repository = gr.Textbox(
-                label="Repository of the Hub", info="as OWNER/NAME", placeholder="owner/name", max_length=200
+                label="Repository",
+                info="OWNER/NAME; made where there is none",
+                placeholder="owner/name",
+                max_length=200,
             )
-            token = gr.Textbox(label=f"Token, kept in memory only (else {TOKEN} is read)", type="password")
-            private = gr.Checkbox(True, label="private")
-        push = gr.Button("Push to the Hub", interactive=False)
-    return serve, what, repository, token, private, push
+            token = gr.Textbox(label="Token", info=f"kept in memory only; else ${TOKEN} is read", type="password")
+            private = gr.Checkbox(True, label="Private repository")
+        push = gr.Button("Push", interactive=False)
+        question = lay_question("Push now", "Cancel")
+    return what, repository, token, private, push, question
 
 
-def _list_sets() -> list[tuple[str, str]]:
-    rows = [(f"training rows: {DATASETS.get(name).title}", f"rows-{name}") for name in DATASETS]
-    return [("the distillation set", _SET), *rows]
-
-
-def lay_forms(scope: Scope, label: str) -> gr.Dropdown:
-    """The exporters of what is taken out, the first chosen."""
-    forms = [(EXPORTERS[name].title, name) for name in EXPORTERS if EXPORTERS[name].scope is scope]
-    return gr.Dropdown(forms, value=forms[0][1], label=label, min_width=110)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What is chosen on the page, by which its buttons go."""
-
-    run: str | None
-    stage: str | None
-    which: str
-    form: str
-    what: str
-    repository: str | None
+def _bind_push(
+    frame: Frame, do: _Handlers, parts: tuple[Any, ...], token: Any, push: Any, question: Question, said: Any
+) -> None:
+    """The push, which asks first."""
+    order = NamedForm(dict(zip(("run", "step", "what", "repository", "private"), parts, strict=True)), _read_push)
+    inputs = [frame.project, *order.inputs]
+    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
+    raw = NamedForm(order.parts, lambda named: named)
+    for event in (parts[0].change, parts[1].change, parts[2].input, parts[3].input):
+        event(frame.guard(do.can_push, raw), inputs, push, **last)
+    frame.fill_live([push], order.inputs, do.can_push, raw)
+    push.click(frame.guard(do.ask_push, order), inputs, [question.row, question.text], **frame.quiet)
+    question.no.click(frame.guard(do.keep), frame.project, question.row, **frame.quiet)
+    pushed = question.yes.click(
+        frame.guard(do.push, order), [*inputs, token], [said, token, frame.timer, question.row], **frame.quiet
+    )
+    frame.follow(pushed)
 
 
 @dataclass(frozen=True)
 class _Handlers:
     """What the page's events do; each is given the project and the run first."""
 
-    services: Services
-    made: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
-    """What was made for a download, for as long as the server runs."""
+    frame: Frame
+    downloads: Downloads = field(default_factory=Downloads)
+
+    @property
+    def services(self) -> Any:
+        """The use cases."""
+        return self.frame.services
 
     def _run(self, project: str, run: str | None) -> Run:
-        return self.services.reading.run_of(project, run)
+        found: Run = self.services.reading.run_of(project, run)
+        return found
 
-    def choices(self, project: Project | None) -> Any:
-        return run_choices(self.services.reading.runs_of(project.id) if project else [])
+    def choose(self, project: str, address: str, run: str | None) -> Any:
+        """The runs; the one of the address, else the one that is chosen, else the newest."""
+        runs = self.services.reading.runs_of(self.services.projects.get(project).id)
+        there = {found.id for found in runs}
+        return run_choices(runs, next((one for one in (read_named(address, "run"), run) if one in there), None))
 
     def stages(self, project: str, run: str | None) -> Any:
+        """The stages with a student; the one to ship is chosen, else the last."""
         if not run:
-            return gr.Dropdown([], value=None)
-        run_record = self._run(project, run)
-        names = self.services.export.stages(run_record)
-        ship = next((s.report.name for s in self.services.compare.systems(run_record) if s.ship), None)
-        return gr.Dropdown(names, value=ship if ship in names else names[-1] if names else None)
+            return gr.Dropdown([], value=None, visible=False)
+        found = self._run(project, run)
+        names = self.services.export.stages(found)
+        verdict = self.services.compare.verdict(found)
+        ship = verdict.ship if verdict else None
+        choices = [(f"{name}, the pick" if name == ship else name, name) for name in names]
+        value = ship if ship in names else names[-1] if names else None
+        return gr.Dropdown(choices, value=value, visible=bool(names))
 
     def state(self, project: Project | None) -> str:
         """How exports and pushes went."""
         if project is None:
             return notice_html(NO_PROJECT)
-        return table_html(self.services.publish.made(project), "made and pushed")
+        made = [{**row, "where": _where(row["where"])} for row in self.services.publish.made(project)]
+        return f"<h2>Recent exports and pushes</h2>{table_html(made)}" if made else ""
 
-    @only_guides
-    def ready(self, project: str, entered: Entered[Choice]) -> list[Any]:
-        """Which buttons can do something now, and what the others lack."""
-        export, choice = self.services.export, entered.read()
-        run = self._run(project, choice.run) if choice.run else None
-        stage = choice.stage if run is not None else None
-        selected = run is not None or export.is_selected(project)
-        made = run is not None and bool(stage) and export.is_ready(run, str(stage), choice.form)
-        data = selected if choice.which == _SET else run is not None
-        pushed = run is not None and (
-            choice.what == SET or (bool(stage) and export.is_ready(run, str(stage), choice.what))
-        )
-        lacks = []
-        if not selected:
-            lacks.append("Nothing is selected yet: the page Select makes the set.")
-        if run is None:
-            lacks.append("Rows of stages, and students, come with a run: the page Train starts one.")
-        elif not export.stages(run):
-            lacks.append("This run has trained no stage yet, so there is no student to take out.")
-        elif not stage:
-            lacks.append("Choose the stage whose student is taken out.")
-        elif not made:
-            lacks.append(f"To be taken out as {EXPORTERS[choice.form].title}, the student is to be prepared first.")
-        can = (data, bool(stage) and not made, made, pushed and is_repository(choice.repository or ""))
-        return [*enable(*can), notice_html(" ".join(lacks))]
+    def cards(self, project: str, run: str | None, stage: str | None) -> str:
+        """What there is to take along, and how each stands."""
+        found = self._run(project, run) if run else None
+        stage = stage if found is not None and stage in self.services.export.stages(found) else None
+        made = self.services.artefacts.of(project, found, stage)
+        address = self.frame.policy.address(self.services.projects.get(project))
+        train = Link("To Train", "/train", address)
+        if found is None and made[0].state == "missing":
+            select = Link("To Select", "/select", address)
+            return empty_html(
+                "Nothing to take along yet",
+                "The distillation set comes with a selection; training rows and students come with a run.",
+                train,
+                select,
+            )
+        cards = artefacts_html(made, self.frame.policy.offers("exports", "prepare") == "everywhere")
+        if found is not None:
+            return cards
+        return cards + "<br>" + empty_html("No student yet", "Training rows and students come with a run.", train)
 
     def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:
+        """The model card, and how to load and to serve the student."""
         if not run or not stage:
-            return ["", ""]
-        run_record = self._run(project, run)
-        card = self.services.export.card(run_record, stage)
-        command = f"tacit serve-student {run_record.id[:8]} --stage {stage}"
-        more = "An OpenAI-compatible server of this student, by transformers serve:"
-        return [log_html(card), notice_html(more) + log_html(command)]
+            return ["", "", ""]
+        found = self._run(project, run)
+        card = read_card(self.services.export.card(found, stage))
+        snippet = code_html(self.services.export.snippet(found, stage).rstrip())
+        serve = code_html(f"tacit serve-student {found.id[:8]} --stage {stage}")
+        name = self.services.projects.get(project).name
+        command = ["tacit", "export", name, f"{stage}/", "--run", found.id[:8], "--stage", stage]
+        return [
+            "<h2>Model card</h2>",
+            card,
+            f"<h2>Load it</h2><p class='quiet'>Beside the unpacked adapter:</p>{snippet}"
+            f"<h2>Serve it</h2><p class='quiet'>An OpenAI-compatible server, by transformers serve:</p>{serve}"
+            f"<h2>Export it</h2>{command_html(command)}",
+        ]
 
-    def _folder(self, *key: object) -> Path:
-        """The folder of one download: asking for the same thing again fills the same folder. Old ones go."""
-        root = Path(self.made.name)
-        for folder in root.iterdir():
-            with suppress(OSError):
-                if time.time() - folder.stat().st_mtime > _KEPT_S:
-                    shutil.rmtree(folder, ignore_errors=True)
-        made = root / hash_id("download", *key)
-        made.mkdir(exist_ok=True)
-        os.utime(made)
-        return made
+    def take(self, project: str, run: str | None, stage: str | None, artefact: str, form: str) -> list[Any]:
+        """Make the file of an artefact, for the browser to save."""
+        order = read_order(run, stage, artefact, form)
+        if order.run is not None:
+            order = replace(order, run=self._run(project, order.run).id)
+        path = self.services.export.pack(project, order, self.downloads.folder(project, order))
+        return [notice_html(f"{path.name}, {say_size(path)}: your browser saves it.", tone="good"), str(path)]
 
-    def _file(self, project: str, order: ExportOrder) -> list[Any]:
-        path = self.services.export.pack(project, order, self._folder(project, order))
-        size = path.stat().st_size
-        return [notice_html(f"{path.name}: {size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
-
-    def make(self, project: str, order: Entered[ExportOrder]) -> list[Any]:
-        return self._file(project, order.read())
-
-    def prepare(self, project: str, entered: Entered[ExportOrder]) -> list[Any]:
-        order = entered.read()
-        job = self.services.export.prepare(self._run(project, order.run).id, str(order.step), order.form)
-        message = "It is made already." if job.status.over else "Being made; the state below says when it is done."
+    def prepare(self, project: str, run: str | None, stage: str | None, form: str) -> list[Any]:
+        """Let a worker make a student; what is made already, or being it, stays."""
+        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form)
+        over = job.status.over
+        message = "It is ready already." if over else "Being prepared. The download starts once it is ready."
         return [notice_html(message), gr.Timer(active=True)]
 
-    def take(self, project: str, entered: Entered[ExportOrder]) -> list[Any]:
+    @only_guides
+    def can_push(self, project: str, entered: Entered[dict[str, Any]]) -> Any:
+        """Whether what is chosen can be pushed now."""
+        named = entered.read()
+        there = is_repository(named["repository"] or "")
+        if there and named["what"] != WHOLE_SET:
+            run = self._run(project, named["run"]) if named["run"] and named["step"] else None
+            there = run is not None and self.services.export.is_ready(run, named["step"], named["what"])
+        return enable(there and named["run"])[0]
+
+    def ask_push(self, project: str, entered: Entered[PushOrder]) -> list[Any]:
+        """Ask before anything leaves this machine."""
         order = entered.read()
-        return self._file(project, replace(order, run=self._run(project, order.run).id))
+        found = self._run(project, order.run)
+        what = list_pushed()[order.what]
+        whose = "" if order.what == WHOLE_SET else f" of {order.step}"
+        seen = "private: only its owner sees it" if order.private else "public: anybody can see it"
+        text = f"Push {what}{whose} (run {found.id[:8]}) to {order.repository.strip()} on the Hub, {seen}?"
+        return [gr.Column(visible=True), notice_html(text, tone="" if order.private else "warn")]
+
+    def keep(self, project: str) -> Any:
+        """Nothing is pushed."""
+        return gr.Column(visible=False)
 
     def push(self, project: str, entered: Entered[PushOrder], token: str) -> list[Any]:
+        """Push it; the token is kept in memory."""
         order = entered.read()
         run = self._run(project, order.run)
         if token.strip():
             self.services.publish.keys.put(TOKEN, token)
         self.services.publish.push(replace(order, run=run.id))
-        return [notice_html("Pushing; the state above says when it is done."), "", gr.Timer(active=True)]
+        return [
+            notice_html("Pushing. The table below says when it has arrived."),
+            "",
+            gr.Timer(active=True),
+            gr.Column(visible=False),
+        ]
 
 
-def _read_rows(named: dict[str, Any]) -> ExportOrder:
-    dataset = None if named["dataset"] == _SET else named["dataset"].removeprefix("rows-")
-    if dataset is not None and not named["run"]:
-        raise InputError("Choose a run first; the page Train starts one.")
-    return ExportOrder(named["run"], None, dataset, named["form"])
+def read_order(run: str | None, stage: str | None, artefact: str, form: str) -> ExportOrder:
+    """What is taken out, by the name of an artefact.
+
+    Raises:
+        InputError: if there is no such thing, or its run or stage is not chosen.
+    """
+    if artefact == SET:
+        return ExportOrder(run or None, None, None, form)
+    if artefact.startswith(ROWS):
+        if not run:
+            raise InputError("Choose a run first; the page Train starts one.")
+        return ExportOrder(run, None, artefact.removeprefix(ROWS), form)
+    if artefact.startswith(STUDENT):
+        return ExportOrder(run, _named(stage), None, form)
+    raise InputError("Choose what to download: press the button of a card.")
 
 
-def _read_student(named: dict[str, Any]) -> ExportOrder:
-    return ExportOrder(named["run"], _named(named["step"]), None, named["form"])
+def read_card(readme: str) -> str:
+    """A card as the page shows it: without its front matter, its title and its snippet, which stand elsewhere.
+
+    Images are not loaded: the text of a card may be a stranger's.
+    """
+    text = re.sub(r"\A---\n.*?\n---\n", "", readme, flags=re.DOTALL)
+    text = re.sub(r"^# .*\n", "", text, count=1, flags=re.MULTILINE)
+    text = re.sub(r"^## Load it\n.*?(?=^## |\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^## ", "### ", text, flags=re.MULTILINE)
+    return text.replace("![", "!\\[").strip()
+
+
+def _where(place: str | None) -> str:
+    """An address of the Hub as it is; of a folder of this machine only that it lies here."""
+    return "on this machine" if place and place.startswith("/") else place or "-"
 
 
 def _read_push(named: dict[str, Any]) -> PushOrder:
-    step = "" if named["what"] == SET else _named(named["step"])
+    step = "" if named["what"] == WHOLE_SET else _named(named["step"])
     run, repository, private = named["run"] or "", named["repository"] or "", bool(named["private"])
     return PushOrder(run, repository, read_what(named["what"]), step, private)
 
