@@ -21,7 +21,7 @@ from engine.columns import RowError
 from engine.tasks import ROLES
 from engine.wording import counted
 
-_KINDS = 3
+_KINDS = 2
 _ERRORS = 20
 _OUTPUTS = 3
 
