@@ -25,6 +25,11 @@ SORTS = {
     "text": "q.text, q.position",
     "-text": "q.text DESC, q.position",
     "kind": "q.kind, q.position",
+    "-kind": "q.kind DESC, q.position",
+    "split": "q.split, q.position",
+    "-split": "q.split DESC, q.position",
+    "gold": "g.label, q.position",
+    "-gold": "g.label DESC, q.position",
 }
 """In which order, by name; "": as they came."""
 _LISTED = """
@@ -173,6 +178,24 @@ class Queries:
             "SELECT split, count(*) AS n FROM queries WHERE project_id = ? GROUP BY split ORDER BY split", [project_id]
         )
         return {row["split"]: row["n"] for row in rows}
+
+    def count_labelled(self, project_id: str) -> dict[str, int]:
+        """Number of queries with a gold label, by split."""
+        rows = self._db.remembered(
+            "SELECT q.split, count(*) AS n FROM queries q JOIN golds g ON g.project_id = q.project_id "
+            "AND g.query_id = q.id WHERE q.project_id = ? GROUP BY q.split",
+            [project_id],
+        )
+        return {row["split"]: row["n"] for row in rows}
+
+    def kinds(self, project_id: str) -> dict[str, int]:
+        """Number of queries of each kind, the most frequent first; those of none are not counted."""
+        rows = self._db.remembered(
+            "SELECT kind, count(*) AS n FROM queries WHERE project_id = ? AND kind IS NOT NULL GROUP BY kind "
+            "ORDER BY n DESC, kind",
+            [project_id],
+        )
+        return {row["kind"]: row["n"] for row in rows}
 
     def first(self, project_id: str) -> Query | None:
         """The query that came first; None where there is none."""

@@ -190,7 +190,7 @@ def test_a_variant_is_a_choice_on_a_page(workspace: Path) -> None:
     expected = {(seam.label, seam.name) for seam in SEAMS if seam.registry not in (FACTORS, DATASETS, MEASURES)}
     assert expected <= offered
     assert {"brevity", "How many teachers"} <= labels, "a factor has a slider, a rule's settings have components"
-    assert {"column of tests", "column of hidden_tests"} <= labels, "and a task's own columns have lists"
+    assert {"Tests column", "Hidden tests column"} <= labels, "and a task's own columns have lists"
     assert any(value == "rows-backwards" for _, value in offered)
 
 

@@ -36,6 +36,7 @@ _LEFT = re.compile(rf"{OF_VISITORS.pattern}|try-[0-9a-f]{{32}}")
 _LOG = logging.getLogger(__name__)
 _READS = {
     "queries": {"show_page"},
+    "teachers": {"show_page"},
     "prompts": {"pick", "preview", "can_save"},
     "label": {"ask_quote", "quote_grades"},
     "select": {"numbers", "survey", "set_out", "fit", "show_rules"},

@@ -79,14 +79,6 @@ def _bins(shares: dict[str, list[int]]) -> int:
     return len(next(iter(shares.values()), [0]))
 
 
-def lengths(values: list[int], unit: str) -> go.Figure:
-    """How long queries are."""
-    figure = go.Figure(go.Histogram(x=values, nbinsx=40, marker_color=TEACHER_COLOURS[0]))
-    figure.update_layout(height=260, margin=_SMALL, xaxis_title=unit, yaxis_title="queries", **_QUIET)
-    figure.update_yaxes(gridcolor=_GRID)
-    return figure
-
-
 def heatmap(detail: Detail) -> go.Figure:
     """Cosine similarity of a query's rationales, the chosen pair outlined."""
     names = [f"{place}. {escape(row['teacher'])}" for place, row in enumerate(detail.samples, 1)]

@@ -24,6 +24,7 @@ PAGES = ("projects", *PATHS[1:])
 FIRST_HALF = {
     *("projects", "data", "queries", "teachers", "prompts", "label", "select", "decide", "selection", "frame"),
     "endpoints",
+    "outputs",
 }
 """Modules whose handlers `test_handlers` calls; `test_student_handlers` calls all others."""
 BROWSER_ONLY = {"opened_id", "cancel_shown"}
@@ -49,6 +50,11 @@ class Studio:
         self.called.add(place)
         endpoint = next(api_name for api_name, found in self.places().items() if found == place)
         return self.client.predict(*values, api_name=f"/{endpoint}")
+
+    def find(self, module: str, name: str) -> Any:
+        """A handler itself, which gives the values of layout and buttons too; a client of the API is not told these."""
+        endpoint = next(api_name for api_name, found in self.places().items() if found == (module, name))
+        return next(fn.fn for fn in self.app.fns.values() if fn.api_name == endpoint)
 
     def open(self, page: str, project: str) -> Any:
         """Open a page in this session, which fills its choices."""

@@ -95,14 +95,14 @@ def test_nothing_can_be_pressed_in_a_bare_project_that_must_fail(studio: Studio,
     screen = Screen(studio, page)
     screen.open("bare")
     must_fail = {
-        "data": {"Look at it", "Take the good rows", "Find them"},
+        "data": {"Preview", "Import valid rows", "Find near duplicates"},
         "select": {
             *("Select", "Draw the overviews", "Fit it to the gold labels", "First page", "Next page", "Keep them all"),
             *("Drop them all", "Save the edit", "Keep", "Drop", "Swap", "Undo the last decision"),
         },
         "train": {"Forecast", "Start", "Cancel", "Resume", "Rerun from here"},
         "evaluate": {"Score again", "Download report"},
-        "teachers": {"Save as a new version"},
+        "teachers": {"Save as a new version", "Import outputs"},
         "label": {"Quote", "Start", "Pause", "Retry failed", "Parse again"},
         "compress": {"Approve", "Save the edit", "Ask again", "First page", "Next page"},
     }.get(page, set())
@@ -112,11 +112,11 @@ def test_nothing_can_be_pressed_in_a_bare_project_that_must_fail(studio: Studio,
 def test_a_file_or_a_dataset_can_be_looked_at(studio: Studio) -> None:
     screen = Screen(studio, "data")
     screen.open("p")
-    assert screen.on["Find them"] and not screen.on["Look at it"]
+    assert screen.on["Find near duplicates"] and not screen.on["Preview"]
     screen.run("data", "can_look", "p", None, "hf:owner/name")
-    assert screen.on["Look at it"]
+    assert screen.on["Preview"]
     screen.run("data", "can_look", "p", None, "  ")
-    assert not screen.on["Look at it"]
+    assert not screen.on["Preview"]
 
 
 def test_select_goes_by_the_samples_and_by_what_is_typed(studio: Studio) -> None:
@@ -177,7 +177,7 @@ def test_a_run_can_be_cancelled_resumed_and_rerun_by_how_it_stands(
 def test_a_prompt_is_saved_only_where_it_says_something_new(studio: Studio) -> None:
     screen = Screen(studio, "teachers")
     screen.open("p")
-    assert screen.on["See it on a query"] and not screen.on["Save as a new version"]
+    assert not screen.on["Save as a new version"]
     text = studio.services.prompt.versions("p")[1]
     screen.run("prompts", "can_save", "p", text + "\nMore.")
     assert screen.on["Save as a new version"]

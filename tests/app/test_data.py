@@ -162,3 +162,40 @@ def test_strict_counts_a_gold_label_that_is_no_choice_as_bad(services: Services,
         services.data.import_queries("c", path, {}, 0, strict=True)
     told = services.data.import_queries("c", path, {}, 0)
     assert (told.added, told.golds, told.noted) == (1, 0, 1)
+
+
+def test_what_a_project_has_is_counted_by_split_label_and_kind(services: Services, tmp_path: Path) -> None:
+    rows = [
+        {"query": f"q{n}", "kind": "sums" if n < 3 else "rows", **({"gold": "1"} if n % 2 else {})} for n in range(5)
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    services.data.import_queries("p", path, {}, 0)
+    services.data.import_queries("p", write(tmp_path / "b.jsonl", "held"), {}, 1)
+    totals = services.queries.totals("p")
+    assert (totals.distill, totals.heldout, totals.total) == (5, 1, 6)
+    assert (totals.gold, totals.heldout_gold) == (2, 0) and totals.kinds == {"sums": 3, "rows": 2}
+    newest = services.queries.page("p", sort="-split")
+    assert newest.rows[0]["split"] == "heldout" and services.queries.page("p", sort="-gold").total == 6
+
+
+def test_a_preview_shows_values_of_every_column_once_and_clipped(services: Services, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("question,tier,empty\n" + "".join(f"q{n} {'x' * 200},gold,\n" for n in range(5)))
+    samples = services.preview.look("p", path, {}, 0).samples
+    assert samples["tier"] == ["gold"] and samples["empty"] == []
+    assert [value[:2] for value in samples["question"]] == ["q0", "q1", "q2"] and len(samples["question"][0]) == 60
+
+
+def test_outputs_are_looked_at_without_storing_any(services: Services, tmp_path: Path) -> None:
+    services.data.import_queries("p", write(tmp_path / "q.jsonl", "one", "two"), {}, 0)
+    path = tmp_path / "outputs.jsonl"
+    rows = [{"query": "one", "raw": "The answer is: 1"}, {"query": "three", "answer": "3"}, {"query": "two"}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = services.preview.look_at_outputs("p", path, "ann")
+    assert found.teachers == {"ann": 1} and (found.unmatched, found.rejected) == (1, 1)
+    assert found.rows[0]["rationale or reply"] == "The answer is: 1" and found.errors[0].row == 3
+    assert services.teachers.list_all("p") == []
+    path.write_text("")
+    with pytest.raises(InputError):
+        services.preview.look_at_outputs("p", path, "ann")

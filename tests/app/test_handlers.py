@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from gradio_client import handle_file
 
 from app.usecases.data import stored_queries
-from app.web.pages.teachers import _FIELDS, _read_given
+from app.web.pages.teachers import NEW
+from app.web.queries_form import FILE, NOTHING
+from app.web.teacher_form import FIELDS, read_settings
 from engine.errors import Conflict
 from engine.selection.settings import NONE, dcrs
 from engine.tasks import ROLES, get_task
@@ -64,40 +67,71 @@ def test_data(studio: Studio, tmp_path: Path) -> None:
     good = [f'"query {n}?","{CHOICES.replace(chr(34), chr(34) * 2)}",B' for n in range(6)]
     path.write_text("\n".join(["question,choices,answerKey", *good, '"",x,A', '"query 9?",no json,A']) + "\n")
     file, many = handle_file(str(path)), len(ROLES)
-    columns = studio("data", "arrive", "tickets", file, 0.0)
-    found = dict(zip(ROLES, columns[1 : 1 + many], strict=True))
+    none = [None, "", NOTHING, 0.0, None]
+    _, *columns = studio("data", "arrive", "tickets", file, NOTHING, 0.0, None)
+    found = dict(zip(ROLES, columns[:many], strict=True))
     assert [found[role]["value"] for role in ("query", "choices", "gold")] == ["question", "choices", "answerKey"]
-    assert "6 queries ready" in columns[1 + many] and "2 rows need you" in columns[1 + many]
-    looked = studio("data", "preview", "tickets", file, "", 0.0, *given(query="question", choices="choices"))
-    assert "6 queries ready" in looked[many]
+    samples = dict(zip(ROLES, columns[many : 2 * many], strict=True))
+    assert "query 0?" in samples["query"] and "your own ids" in samples["id"]
+    said, command = columns[2 * many :]
+    assert count_of("Valid queries", said) == "6" and count_of("Rows with errors", said) == "2"
+    assert re.search(r">7</td><td[^>]*>the choices are", said) and ">8</td>" in said, "by number and reason"
+    assert "tacit import-queries tickets up.csv --column query=question" in command and "--heldout 0" in command
+    mapped = given(query="question", choices="choices")
+    looked = studio("data", "preview", "tickets", file, "", NOTHING, 0.0, None, *mapped)
+    assert count_of("Valid queries", looked[2 * many]) == "6" and "gold=" in looked[2 * many + 1]
     studio("data", "can_look", "tickets", file, "")
-    assert "Drop a file first" in studio.refused("data", "preview", "tickets", None, "", 0.0, *given())
+    assert "Drop a file first" in studio.refused("data", "preview", "tickets", *none, *given())
     chosen = given(query="question", choices="choices", gold="answerKey")
-    said, held = studio("data", "store", "tickets", file, "", 0.0, *chosen)
-    assert "6 queries added" in said and "6 queries to distill from" in held
+    said = studio("data", "store", "tickets", file, "", NOTHING, 0.0, None, *chosen)[0]
+    assert "6 queries added" in said
     studio("data", "<lambda>")
     foreign = tmp_path / "foreign.csv"
     foreign.write_text("Frage,Loesung\nWas ist 1+1?,2\n")
     other = handle_file(str(foreign))
     studio("projects", "create", "foreign", "custom", "packaged")
-    asked = studio("data", "arrive", "foreign", other, 0.0)
-    offered = [[name for name, _ in column["choices"]] for column in asked[1 : 1 + many]]
+    asked = studio("data", "arrive", "foreign", other, NOTHING, 0.0, None)[1:]
+    offered = [[name for name, _ in column["choices"]] for column in asked[:many]]
     assert offered == [["- none -", "Frage", "Loesung"]] * many
-    shown = {role for role, column in zip(ROLES, asked[1 : 1 + many], strict=True) if column["visible"]}
+    shown = {role for role, column in zip(ROLES, asked[:many], strict=True) if column["visible"]}
     assert shown == {role.name for role in get_task("custom").roles}
-    asks, head = asked[1 + many : 3 + many]
-    assert "Which column holds the queries?" in asks and "--" not in asks and "Was ist 1+1?" in head
-    chosen = studio("data", "choose", "foreign", other, "", 0.0, *given(query="Frage"))
-    assert "1 query ready" in chosen[0]
-    assert "1 query added" in studio("data", "store", "foreign", other, "", 0.0, *given(query="Frage"))[0]
-    assert studio("data", "forget", "foreign")[many] == ""
+    asks = asked[2 * many]
+    assert "Which column holds the queries?" in asks and "--" not in asks and "Was ist 1+1?" in asks
+    given_now = [other, "", NOTHING, 0.0, None, *given(query="Frage")]
+    assert count_of("Valid queries", studio("data", "choose", "foreign", *given_now)[2 + many]) == "1"
+    assert "1 query added" in studio("data", "store", "foreign", *given_now)[0]
+    assert studio("data", "forget", "foreign")[2 * many] == ""
     assert "pairs are that close" in studio("data", "resemble", "tickets", 0.6)
+
+
+def count_of(label: str, html: str) -> str:
+    """The number on the tile of a label."""
+    return re.findall(rf"<div class='label'>{label}</div><div class='value'>([^<]*)<", html)[0]
+
+
+def test_a_second_file_is_held_out_and_wins_where_both_hold_a_query(studio: Studio, tmp_path: Path) -> None:
+    studio("projects", "create", "two files", "custom", "packaged")
+    first, second = tmp_path / "train.csv", tmp_path / "test.csv"
+    first.write_text("question,answer\none,1\ntwo,2\n")
+    second.write_text("question,answer\ntwo,2\nthree,3\n")
+    studio("data", "arrive", "two files", handle_file(str(first)), FILE, 0.5, None)
+    both = [handle_file(str(first)), "", FILE, 0.5, handle_file(str(second)), *given(query="question", gold="answer")]
+    _, shown, *drawn = studio("data", "choose", "two files", *both)
+    assert shown["visible"] and "Held-out file: 2 valid queries" in drawn[len(ROLES)]
+    held, kept = re.findall(r"tacit import-queries[^\n<]*", drawn[len(ROLES) + 1])[-2:]
+    assert "test.csv" in held and "--heldout 1" in held and "train.csv" in kept and "--heldout 0" in kept
+    said = studio("data", "store", "two files", *both)[0]
+    assert "Held-out file: 2 queries added" in said and "Queries: 1 query added" in said
+    totals = studio.services.queries.totals("two files")
+    assert (totals.distill, totals.heldout, totals.heldout_gold) == (1, 2, 2), "two is asked once, and held out"
+    missing = [*both[:4], None, *both[5:]]
+    assert "Drop the file of held-out queries" in studio("data", "choose", "two files", *missing)[2 + len(ROLES)]
 
 
 def teacher(url: str, **changes: Any) -> list[Any]:
     values = {
         "name": "ann",
-        "provider": "openai",
+        "preset": "compatible",
         "model": "fake-small",
         "endpoint": f"{url}/v1",
         "key_variable": "STUDIO_KEY",
@@ -112,58 +146,83 @@ def teacher(url: str, **changes: Any) -> list[Any]:
         "input_price": "1",
         "output_price": "$2",
     }
-    return [(values | changes)[name] for name in _FIELDS]
+    return [(values | changes)[name] for name in FIELDS]
 
 
 def test_teachers(studio: Studio) -> None:
     studio.open("teachers", "tickets")
-    new, url = "- a new one -", studio.provider.url
+    url = studio.provider.url
     draft = teacher(url, key_variable="STUDIO_KEY")
-    tried = studio("teachers", "probe", "tickets", *draft, KEY)[0]
-    assert "ann answers" in tried and "not saved yet" in tried
-    unnamed = teacher(url, name="", model="")
-    assert "fake-large" in studio("teachers", "offer", "tickets", *unnamed, KEY)
+    tried = studio("teachers", "probe", "tickets", *draft, KEY)
+    assert "ann answers (structured output: json_schema" in tried and "not saved yet" in tried
+    unnamed = teacher(url, name="", model=None)
+    models, told = studio("teachers", "offer", "tickets", *unnamed, KEY)
+    assert "fake-large" in [value for _, value in models["choices"]] and "2 models offered" in told
     assert "needs a name" in studio.refused("teachers", "probe", "tickets", *unnamed, KEY)
     assert studio.services.teachers.list_all("tickets") == [], "asking stores no teacher"
     assert "STUDIO_KEY" in studio.refused("teachers", "probe", "tickets", *draft, ""), "and no key"
-    said, listed, _, key, seen = studio("teachers", "store", "tickets", *teacher(url), KEY, new, "")
-    assert "ann is saved" in said and "STUDIO_KEY is set" in listed and key == "" and KEY not in listed + said + seen
-    shown = studio("teachers", "choose", "tickets", "ann")
-    assert shown[_FIELDS.index("model")] == "fake-small" and seen in shown
-    assert [shown[_FIELDS.index(name)] for name in ("output_price", "requests_per_minute")] == ["2", ""]
+    said, opened, key, seen = studio("teachers", "store", "tickets", *teacher(url), KEY, NEW, "")
+    listed, card = studio("teachers", "show_page", "tickets", "?open=ann")
+    assert "ann is saved" in said and opened == "ann" and key == "" and KEY not in listed + card + said + seen
+    assert "Key set" in listed and "Tested" in listed and "$1.00 / $2.00" in listed and "STUDIO_KEY is set" in card
+    shown = studio("teachers", "fill_editor", "tickets", "?open=ann", "")
+    assert shown[0] == "ann" and shown[1] == seen
+    fields = dict(zip(FIELDS, shown[-len(FIELDS) :], strict=True))
+    assert fields["model"]["value"] == "fake-small" and fields["preset"] == "compatible"
+    assert fields["endpoint"]["visible"] and (fields["output_price"], fields["requests_per_minute"]) == ("2", "")
     paced = studio("teachers", "store", "tickets", *teacher(url, requests_per_minute="60,000"), "", "ann", seen)
     assert studio.services.teachers.get("tickets", "ann").requests_per_minute == 60_000
-    seen = studio("teachers", "store", "tickets", *teacher(url), "", "ann", paced[4])[4]
-    assert studio("teachers", "probe", "tickets", *draft, "")[0].endswith("ann answers.</div>")
-    assert "2 models" in studio("teachers", "offer", "tickets", *draft, "")
+    seen = studio("teachers", "store", "tickets", *teacher(url), "", "ann", paced[3])[3]
+    assert "not saved" not in studio("teachers", "probe", "tickets", *draft, "")
     saved = studio("teachers", "store", "tickets", *teacher(url, max_tokens=200), "", "ann", seen)
-    assert saved[4] != seen
+    assert saved[3] != seen
     told = studio.refused("teachers", "store", "tickets", *teacher(url, max_tokens=300), "", "ann", seen)
     assert "Nothing was overwritten" in told
     assert studio.services.teachers.get("tickets", "ann").sampling.max_tokens == 200
-    studio("teachers", "store", "tickets", *teacher(url, name="bob", key_variable=""), "", new, "")
-    assert "Choose the teacher" in studio.refused("teachers", "ask_drop", "tickets", new)
+    studio("teachers", "store", "tickets", *teacher(url, name="bob", key_variable=""), "", NEW, "")
+    assert "Open the teacher" in studio.refused("teachers", "ask_drop", "tickets", NEW)
     assert "Remove bob" in studio("teachers", "ask_drop", "tickets", "bob")
     studio("teachers", "keep", "tickets")
     assert "bob" in {row["name"] for row in studio.services.teachers.list_all("tickets")}, "asking removes nothing"
-    assert "bob" not in studio("teachers", "drop", "tickets", "bob")[1]
-    studio("teachers", "<lambda>", "local")
+    assert "bob was removed" in studio("teachers", "drop", "tickets", "bob")[0]
+    studio("teachers", "begin", "tickets")
+
+
+def test_a_typed_teacher_is_left_alone_until_another_is_opened(studio: Studio) -> None:
+    fill = studio.find("teachers", "fill_editor")
+    assert all(set(part) == {"__type__"} for part in fill("tickets", "?open=ann", "ann")), "as while jobs run"
+    fresh = fill("tickets", "?open=%2B", "ann")
+    assert fresh[0] == NEW and fresh[-len(FIELDS) :][FIELDS.index("name")] == ""
+
+
+def test_a_preset_fills_in_what_is_usual_and_recordings_ask_for_a_file_only(studio: Studio) -> None:
+    address, variable, key, _ = studio("teachers", "take_preset", "tickets", "huggingface")
+    assert (address["value"], variable["value"]) == ("https://router.huggingface.co/v1", "HF_TOKEN")
+    assert address["visible"] and variable["visible"] and key["visible"]
+    address, variable, key, _ = studio("teachers", "take_preset", "tickets", "local")
+    assert not any(part["visible"] for part in (address, variable, key))
+    told = studio.refused("teachers", "store", "tickets", *teacher("x", preset="recordings"), "", NEW, "")
+    assert "use Import outputs" in told
+    told = studio("teachers", "tell_command", "tickets", *teacher("http://127.0.0.1:9", name="ann 2", max_tokens=300))
+    assert "tacit teachers add tickets &#x27;ann 2&#x27; --provider openai --model fake-small" in told
+    assert "--max-tokens 300" in told and "--top-p" not in told and KEY not in told
+    assert studio("teachers", "tell_command", "tickets", *teacher("x", input_price="much")) == ""
 
 
 @pytest.mark.parametrize(
     ("changes", "key", "told"),
     [
-        ({"key_variable": ""}, KEY, "fill in the field Variable of the key"),
-        ({"provider": "local", "model": "/models/x"}, KEY, "leave the field Key empty"),
+        ({"key_variable": ""}, KEY, "fill in the field Key environment variable"),
+        ({"preset": "local", "model": "/models/x"}, KEY, "leave the field Key empty"),
         ({"name": ""}, KEY, "A teacher needs a name"),
         ({"model": ""}, "", "A teacher needs the name of its model"),
         ({"endpoint": "nowhere"}, "", "must be a URL"),
         ({"temperature": None}, "", "Temperature: give a number from 0 to 2; the field is empty"),
-        ({"draws": 0}, "", "Samples a query: give a whole number from 1 to 100; 0 was given"),
-        ({"requests_per_minute": "-1"}, "", "Requests a minute: give a whole number above 0, or leave it empty"),
-        ({"requests_per_minute": "1.5"}, "", "Requests a minute: give a whole number above 0"),
-        ({"tokens_per_minute": "many"}, "", "Tokens a minute: give a whole number above 0"),
-        ({"input_price": "nan"}, "", "US $ a million tokens in: give a number from 0 to 100,000"),
+        ({"draws": 0}, "", "Samples per query: give a whole number from 1 to 100; 0 was given"),
+        ({"requests_per_minute": "-1"}, "", "Requests per minute: give a whole number above 0, or leave it empty"),
+        ({"requests_per_minute": "1.5"}, "", "Requests per minute: give a whole number above 0"),
+        ({"tokens_per_minute": "many"}, "", "Tokens per minute: give a whole number above 0"),
+        ({"input_price": "nan"}, "", "Input price ($/M tokens): give a number from 0 to 100,000"),
         ({"top_p": 0}, "", "top_p: give a number above 0 up to 1"),
         ({"output_price": ""}, "", "give both prices"),
     ],
@@ -174,7 +233,7 @@ def test_a_teacher_is_saved_with_its_key_or_not_at_all(
     before = studio.services.teachers.list_all("tickets")
     values = teacher(studio.provider.url, **{"name": "eve", "key_variable": "EVES_API_KEY", **changes})
     studio.open("teachers", "tickets")
-    said = studio.refused("teachers", "store", "tickets", *values, key, "- a new one -", "")
+    said = studio.refused("teachers", "store", "tickets", *values, key, NEW, "")
     assert told in said and KEY not in said
     assert studio.services.teachers.list_all("tickets") == before
     assert studio.services.teachers.connections.keys.of("EVES_API_KEY") == ""
@@ -182,32 +241,43 @@ def test_a_teacher_is_saved_with_its_key_or_not_at_all(
 
 def test_a_key_is_as_it_was_where_the_teacher_was_changed_elsewhere(studio: Studio) -> None:
     keys, seen = studio.services.teachers.connections.keys, studio.services.teachers.mark("tickets", "ann")
-    values = _read_given(dict(zip(_FIELDS, teacher(studio.provider.url), strict=True)))
+    values = read_settings(dict(zip(FIELDS, teacher(studio.provider.url), strict=True)))
     with pytest.raises(Conflict):
         studio.services.teachers.add("tickets", values, f"{seen}, but older", "another key")
     assert keys.find(studio.services.teachers.get("tickets", "ann")) == KEY
 
 
-def test_recorded_outputs_and_prompts(studio: Studio, tmp_path: Path) -> None:
+def test_recorded_outputs_are_looked_at_before_they_are_imported(studio: Studio, tmp_path: Path) -> None:
     outputs = tmp_path / "old.jsonl"
-    rows = [{"query": f"query {n}?", "rationale": "so it is", "answer": "B"} for n in range(4)]
-    outputs.write_text("\n".join(map(json.dumps, [*rows, {"query": "nobody asks"}])))
+    rows = [{"query": f"query {n}?", "rationale": "so it is <b>", "answer": "B"} for n in range(4)]
+    outputs.write_text("\n".join(map(json.dumps, [*rows, {"query": "nobody asks"}, {"query": "query 5?"}])))
+    file = handle_file(str(outputs))
     studio.open("teachers", "tickets")
-    assert "Drop a file" in studio.refused("teachers", "bring", "tickets", None, "")
-    said, listed, _ = studio("teachers", "bring", "tickets", handle_file(str(outputs)), "old")
-    assert (
-        "4 outputs of 1 teacher imported, all of them read." in said
-        and "1 row left out" in said
-        and "recorded" in listed
-    )
-    chosen = studio("teachers", "choose", "tickets", "old")
-    assert "it can be removed, not changed" in chosen[-1]
+    assert "Drop a file" in studio.refused("outputs", "bring", "tickets", None, "")
+    nameless = studio("outputs", "preview", "tickets", file, "")
+    assert count_of("Valid outputs", nameless) == "0" and "no teacher named" in nameless
+    shown = studio("outputs", "preview", "tickets", file, "old")
+    assert count_of("Valid outputs", shown) == "4" and count_of("Rows with errors", shown) == "2"
+    assert "so it is &lt;b&gt;" in shown and "tacit import-outputs tickets old.jsonl --teacher old" in shown
+    assert "old" not in {row["name"] for row in studio.services.teachers.list_all("tickets")}
+    assert studio("outputs", "forget", "tickets") == ""
+    said, name, *_ = studio("outputs", "bring", "tickets", file, "old")
+    assert "4 outputs of 1 teacher imported, all of them read." in said and name == "old"
+    listed, card = studio("teachers", "show_page", "tickets", "?open=old")
+    assert "Recordings, from a file" in listed and "Recordings, from a file" in card
+    fill = studio.find("teachers", "fill_editor")
+    choice, rest = fill("tickets", "?open=old", "ann")[2:4]
+    assert not choice.visible and not rest.visible, "what was recorded can be removed, not changed"
+
+
+def test_prompts(studio: Studio) -> None:
     assert "lacks {{ query }}" in studio.refused("prompts", "save", "tickets", "{{ factors }}", "1")
     text = "Be brief; score {{ factors }}.\n=====\n{{ query }}"
-    assert "Version 2 counts" in studio("prompts", "save", "tickets", text, "1")[0]
+    assert "Version 2 is saved" in studio("prompts", "save", "tickets", text, "1")[0]
     assert "Nothing was overwritten" in studio.refused("prompts", "save", "tickets", f"{text} Please.", "1")
     studio("prompts", "can_save", "tickets", text)
     assert "query 0?" in studio("prompts", "preview", "tickets", text)
+    assert "lacks {{ query }}" in studio("prompts", "preview", "tickets", "{{ factors }}"), "said in its place"
     assert studio("prompts", "pick", "tickets", 2)[0] == text
     assert studio.services.prompt.versions("tickets")[2] == text
 
@@ -298,7 +368,7 @@ def test_the_frame(studio: Studio) -> None:
 def test_stored_queries_are_searched_paged_and_read(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = studio.services.data.counts(studio.services.context.projects.get("p"))
     listed, one = studio("queries", "show_page", "p", "?project=p")
-    assert f"of {sum(counts.values()):,} queries" in listed and "Choose a query" in one
+    assert f"of {sum(counts.values()):,} queries" in listed and "class='current'" in listed and "To distill from" in one
     monkeypatch.setattr(stored_queries, "LISTED", 5)
     pages = [studio.services.queries.page("p", page=page) for page in (1, 2, 900)]
     assert [page.begin for page in pages] == [0, 5, 15] and {page.total for page in pages} == {sum(counts.values())}

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from app.usecases.data.imports import follow_families, longest_spans
 from app.usecases.workspace.context import Context
-from engine.columns import ImportedQueries, RowError, Span, find_columns, name_columns, read_queries
+from engine.choices import is_missing
+from engine.columns import ImportedQueries, RowError, Span, find_columns, name_columns, read_outputs, read_queries
 from engine.errors import InputError, MissingColumn
 from engine.hub import open_records
 from engine.packaged import packaged_student_folder
 from engine.ports import Task
 from engine.records import Record
 from engine.tasks import TASKS, get_task
+from engine.teachers.recorded import Recording
 from engine.teachers.tokens import find_in_files
 from engine.values import Query
 
@@ -27,6 +29,8 @@ _NAMED = 1000
 _SHOWN = 5
 _COLUMNS = 8
 _CLIPPED = 120
+_SAMPLES = 3
+_SAMPLE = 60
 _ERRORS = 20
 _MEASURED = 5_000
 _MEASURED_CHARACTERS = 1_000_000
@@ -39,7 +43,8 @@ class Preview:
     `rows` are queries as a teacher reads them. `lengths` are of up to 5,000 queries or a million characters of them, in
     `unit`: tokens of the packaged student where its tokenizer is on this machine, else characters. `asked` is what the
     person must say before anything can be taken; `rows` are then those of the file. `notes` are about rows that are
-    taken without a part of them. `broke_off` says why the file can't be read to its end.
+    taken without a part of them. `broke_off` says why the file can't be read to its end. `samples` are a few values of
+    each column, shortened.
     """
 
     names: list[str]
@@ -60,11 +65,32 @@ class Preview:
     asked: str = ""
     broke_off: str = ""
     paraphrases: int = 0
+    samples: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OutputPreview:
+    """What the first rows of a file of outputs would give; `rows` are the first of them as they were read.
+
+    `teachers` counts rows by teacher; `unmatched` belong to no query of the project, `rejected` can't be used, of which
+    `errors` tell the first. `broke_off` says why the file can't be read to its end.
+    """
+
+    teachers: dict[str, int]
+    rows: list[dict[str, Any]]
+    unmatched: int
+    rejected: int
+    noted: int
+    errors: list[RowError]
+    notes: list[RowError]
+    looked_at: int
+    partly: bool
+    broke_off: str
 
 
 @dataclass(frozen=True)
 class PreviewService:
-    """Use case of looking before storing."""
+    """Use cases of looking before storing."""
 
     context: Context
 
@@ -94,7 +120,8 @@ class PreviewService:
             firsts = follow_families(
                 self.context, project.id, list({q.id: q for block in blocks for q in block.queries}.values())[:_SHOWN]
             )
-            return _describe(seen, names, columns, blocks, task, firsts)
+            described = _describe(seen, names, columns, blocks, task, firsts)
+            return replace(described, samples=_sample(seen.records, names))
         except MissingColumn as error:
             rows = [_clip(record.values) for record in seen.records if record.error is None][:_SHOWN]
             return Preview(
@@ -110,7 +137,43 @@ class PreviewService:
                 "",
                 [],
                 asked=_as_sentence(str(error)),
+                samples=_sample(seen.records, names),
             )
+
+    def look_at_outputs(self, project_name: str, path: Path, teacher: str | None = None) -> OutputPreview:
+        """As `look`, of a file of outputs that teachers gave; `teacher` where the file has no such column.
+
+        Raises:
+            InputError: if the file can't be read.
+        """
+        project = self.context.projects.get(project_name)
+        seen = _read_some(open_records(path))
+        if not seen.records:
+            raise InputError(seen.broke_off or f"{path.name} has no rows")
+        queries = self.context.queries.get(project.id)
+        texts = {query.id: query.text for query in queries}
+        rows: list[dict[str, Any]] = []
+
+        def keep(name: str, query_id: str, recording: Recording) -> None:
+            if len(rows) < _SHOWN:
+                told = (name, texts[query_id], recording.answer, recording.rationale or recording.raw or "")
+                values = ["" if value is None else str(value)[:_CLIPPED] for value in told]
+                rows.append(dict(zip(("teacher", "query", "answer", "rationale or reply"), values, strict=True)))
+
+        tally = read_outputs(seen.records, queries, teacher, keep)
+        errors, notes = tally.errors[:_ERRORS], tally.notes[:_ERRORS]
+        return OutputPreview(
+            teachers=tally.teachers,
+            rows=rows,
+            unmatched=tally.unmatched,
+            rejected=tally.rejected,
+            noted=tally.noted,
+            errors=errors,
+            notes=notes,
+            looked_at=len(seen.records),
+            partly=seen.partly,
+            broke_off=seen.broke_off,
+        )
 
 
 @dataclass
@@ -134,6 +197,20 @@ def _read_some(records: Iterable[Record]) -> _Seen:
     except InputError as error:
         seen.broke_off = str(error)
     return seen
+
+
+def _sample(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[str]]:
+    """The first values of each column that are not empty, each once."""
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for record in records[:_NAMED]:
+        for name, value in record.values.items():
+            values = found.get(name)
+            if values is None or len(values) == _SAMPLES or is_missing(value):
+                continue
+            text = " ".join(str(value)[:_CLIPPED].split())[:_SAMPLE]
+            if text and text not in values:
+                values.append(text)
+    return found
 
 
 def _as_sentence(message: str) -> str:

@@ -13,6 +13,7 @@ LISTED = 25
 """Queries on a page of the list."""
 WHICH = {"all": "All", "distill": "To distill from", "heldout": "Held out", "gold": "With a gold label"}
 """Titles of what the list can be narrowed to."""
+SPLIT_TITLES = {"distill": "To distill from", "heldout": "Held out"}
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,37 @@ class QueryPage:
 
 
 @dataclass(frozen=True)
+class QueryTotals:
+    """How many queries a project has: by split, with a gold label (of all, and of the held-out), and by kind."""
+
+    distill: int
+    heldout: int
+    gold: int
+    heldout_gold: int
+    kinds: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        return self.distill + self.heldout
+
+
+@dataclass(frozen=True)
 class StoredQueryService:
     """Use cases of looking at queries."""
 
     context: Context
+
+    def totals(self, project_name: str) -> QueryTotals:
+        """What there is."""
+        queries, id_ = self.context.queries, self.context.projects.get(project_name).id
+        counts, labelled = queries.counts(id_), queries.count_labelled(id_)
+        return QueryTotals(
+            distill=counts.get("distill", 0),
+            heldout=counts.get("heldout", 0),
+            gold=sum(labelled.values()),
+            heldout_gold=labelled.get("heldout", 0),
+            kinds=queries.kinds(id_),
+        )
 
     def page(self, project_name: str, text: str = "", which: str = "", sort: str = "", page: int = 1) -> QueryPage:
         """Page number `page`, from 1; the last one where there are fewer. What is no filter or order counts as none."""

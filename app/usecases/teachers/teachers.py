@@ -11,6 +11,7 @@ from typing import Any
 
 from app.usecases.data.imports import RESERVED
 from app.usecases.teachers.connections import Connections, key_variable
+from app.usecases.teachers.presets import preset_of
 from app.usecases.workspace.context import Context
 from engine.config import TeacherConfig, read_config
 from engine.costs import Budget, Price, assumed_price, find_price
@@ -80,7 +81,7 @@ class TeacherService:
         if key.strip() and key_variable_of(spec) is None:
             raise InputError(
                 "Behind an address of its own a teacher's key needs a name, by which jobs find it: fill in "
-                "the field Variable of the key. Nothing was kept, neither the teacher nor the key."
+                "the field Key environment variable. Nothing was kept, neither the teacher nor the key."
             )
         if config.provider in HOSTED:
             self._check_key(spec, key)
@@ -118,22 +119,31 @@ class TeacherService:
         self.context.projects.remove_teacher(self.context.projects.get(project_name).id, name)
 
     def list_all(self, project_name: str) -> list[dict[str, Any]]:
-        """The project's teachers with price and what probing found."""
+        """The project's teachers with price, preset, what probing found and where their keys are."""
         project = self.context.projects.get(project_name)
         return [self._describe(spec) for spec in self.context.projects.teachers(project.id)]
 
     def _describe(self, spec: TeacherSpec) -> dict[str, Any]:
-        capabilities = self.connections.capabilities(spec) if spec.provider in HOSTED else None
         return {
             **asdict(spec),
             "price": _tell_price(find_price(spec)),
             "assumed": _tell_price(assumed_price(spec)),
-            "capabilities": None if capabilities is None else asdict(capabilities),
+            "capabilities": self.tested(spec),
+            "preset": preset_of(spec),
+            "hosted": spec.provider in HOSTED,
+            "key_state": self._key_state(spec),
         }
+
+    def tested(self, spec: TeacherSpec) -> dict[str, Any] | None:
+        """What a test found of a teacher's endpoint and model; None where there was none."""
+        capabilities = self.connections.capabilities(spec) if spec.provider in HOSTED else None
+        return None if capabilities is None else asdict(capabilities)
 
     def key_state(self, project_name: str, name: str) -> str:
         """Where a teacher's key is, never what it is: set, missing, or not needed."""
-        spec = self.get(project_name, name)
+        return self._key_state(self.get(project_name, name))
+
+    def _key_state(self, spec: TeacherSpec) -> str:
         variable = key_variable_of(spec)
         if variable is None:
             return "not needed"

@@ -3,83 +3,136 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from pydantic import Field
 
 from app.services import Services
 from app.usecases.data.previews import Preview
-from app.usecases.data.words import tell_paraphrases, tell_queries, tell_spans
 from app.web.choices import enable
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
-from app.web.frame import NO_PROJECT, Frame
+from app.web.frame import Frame
 from app.web.offers import only_guides
 from app.web.pages import queries
+from app.web.parts.code import command_html
+from app.web.parts.imports import commands_html_of, first_html, preview_html, samples_html, stored_html, totals_html
 from app.web.parts.messages import notice_html
 from app.web.parts.tables import table_html
-from app.web.plots import lengths as length_plot
-from engine.config import Config, read_config
+from app.web.queries_form import FILE, HOLD, NONE, SHARE, Given, column_label, read_given
 from engine.errors import InputError
-from engine.hub import HUB
 from engine.tasks import ROLES
 from engine.wording import counted
 from storage.projects import Project
 
-_COLUMN = "column of "
-_NONE = "- none -"
 _PAIRS = 100
-_SHOWN = 5
-"""Components that show what a file gives."""
+_TO_TOP = "(...values) => { window.scrollTo({top: 0, behavior: 'smooth'}); return values; }"
+"""The outcome is said above the list, which may be long."""
 KINDS = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", ".gz"]
 
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    services = frame.services
-    totals = lay_html()
-    queries.build(frame)
-    with gr.Row():
-        file = gr.File(label="A file of queries", file_types=KINDS, type="filepath")
-        dataset = gr.Textbox(label="or a dataset of the Hub", placeholder="hf:openai/gsm8k:main@train")
-    with gr.Row():
-        columns = {role: gr.Dropdown([_NONE], value=_NONE, label=f"{_COLUMN}{role}") for role in ROLES}
-    with gr.Row():
-        share = gr.Slider(0, 1, 0.2, step=0.05, label="share held out for scoring, by hash (1: the whole file)")
-        look = gr.Button("Look at it", variant="secondary", interactive=False)
-        take = gr.Button("Take the good rows", variant="primary", interactive=False)
-    said = lay_html()
-    with gr.Row():
-        rows = lay_html()
-        lengths = gr.Plot(label="length of queries", visible=False, min_width=320)
-    errors = lay_html()
-    with gr.Accordion("Near duplicates among the project's queries, and leaks between the splits", open=False):
+    result, totals = lay_html(), lay_html()
+    with gr.Column(visible=False) as listing:
+        listed = queries.build(frame)
+    with gr.Column(elem_classes="import"):
+        first = lay_html()
+        with gr.Accordion("Import more queries", open=False) as fold:
+            parts = _lay_import()
+    with gr.Accordion("Near duplicates, and leaks between the splits", open=False, visible=False) as nearness:
         with gr.Row():
-            close = gr.Slider(0.5, 1, 0.95, step=0.01, label="cosine similarity that counts as near")
-            find = gr.Button("Find them", interactive=False)
+            close = gr.Slider(0.5, 1, 0.95, step=0.01, label="Cosine similarity that counts as near")
+            find = gr.Button("Find near duplicates", interactive=False)
         near = lay_html()
-    shown = [said, rows, lengths, errors, take]
 
-    frame.fill([totals, find], lambda project: _hold(services, project))
-    do = _Handlers(frame, tuple(columns))
-    parts = {"file": file, "dataset": dataset, "share": share}
-    parts |= {f"{_COLUMN}{role}": part for role, part in columns.items()}
-    form = NamedForm(parts, _read_given)
-    inputs, drawn = [frame.project, *form.inputs], [*columns.values(), *shown]
-    frame.fill_once(list(columns.values()), do.show_roles)
-    look.click(frame.guard(do.preview, form), inputs, drawn, **frame.quiet)
-    file.upload(frame.guard(do.arrive), [frame.project, file, share], [dataset, *drawn], **frame.quiet)
-    frame.follow(take.click(frame.guard(do.store, form), inputs, [said, totals, find, take], **frame.quiet))
+    do = _Handlers(frame, tuple(parts.columns))
+    frame.fill([totals, listing, first, find, nearness], do.hold)
+    frame.fill_once([fold, *parts.columns.values()], do.start)
     find.click(frame.guard(do.resemble), [frame.project, close], near, **frame.quiet)
-    for column in columns.values():
-        column.input(frame.guard(do.choose, form), inputs, shown, **frame.quiet)
-    file.clear(frame.guard(do.forget), frame.project, drawn, show_progress="hidden", **frame.quiet)
-    for changed in (dataset.input, share.input):
-        changed(lambda: gr.Button(interactive=False), None, take, show_progress="hidden", **frame.quiet)
-    for changed in (file.change, dataset.change):
-        changed(frame.guard(do.can_look), [frame.project, file, dataset], look, show_progress="hidden", **frame.quiet)
+    _bind_import(frame, do, parts, [result, fold], listed)
+
+
+@dataclass(frozen=True)
+class _Import:
+    """The components of an import. `said` are those that show what a file gives, `mapped` what is asked of one."""
+
+    file: gr.File
+    dataset: gr.Textbox
+    look: gr.Button
+    mapped: gr.Column
+    columns: dict[str, gr.Dropdown]
+    samples: list[gr.HTML]
+    hold: gr.Radio
+    share: gr.Slider
+    second: gr.File
+    take: gr.Button
+    said: gr.HTML
+    command: gr.HTML
+
+    @property
+    def form(self) -> NamedForm[Given]:
+        parts = {"file": self.file, "dataset": self.dataset, "hold": self.hold, "share": self.share}
+        parts |= {"second": self.second, **{column_label(role): part for role, part in self.columns.items()}}
+        return NamedForm(parts, read_given)
+
+    @property
+    def shown(self) -> list[Any]:
+        """What every preview draws."""
+        return [*self.samples, self.said, self.command, self.take]
+
+
+def _lay_import() -> _Import:
+    with gr.Row(elem_classes="top"):
+        file = gr.File(
+            label="A file of queries", file_types=KINDS, type="filepath", height=84, elem_classes="drop", scale=3
+        )
+        with gr.Column(scale=2, min_width=260):
+            dataset = gr.Textbox(label="Or a dataset on the Hub", placeholder="hf:openai/gsm8k:main@train")
+            look = gr.Button("Preview", interactive=False)
+    with gr.Column(visible=False) as mapped:
+        columns, samples = {}, []
+        with gr.Row(elem_classes="mapping"):
+            for role in ROLES:
+                with gr.Column(min_width=200):
+                    columns[role] = gr.Dropdown([NONE], value=NONE, label=column_label(role))
+                    samples.append(lay_html())
+        with gr.Row(elem_classes="top"):
+            hold = gr.Radio(list(HOLD), value=SHARE, label="Held out for scoring", scale=3, min_width=320)
+            share = gr.Slider(0, 1, 0.2, step=0.05, label="Share held out", info="1: the whole file", scale=2)
+            second = gr.File(
+                label="A file of held-out queries",
+                file_types=KINDS,
+                type="filepath",
+                height=84,
+                elem_classes="drop",
+                scale=2,
+                min_width=320,
+                visible=False,
+            )
+        take = gr.Button("Import valid rows", variant="primary", interactive=False)
+    said, command = lay_html(), lay_html()
+    return _Import(file, dataset, look, mapped, columns, samples, hold, share, second, take, said, command)
+
+
+def _bind_import(frame: Frame, do: _Handlers, parts: _Import, told: list[Any], listed: queries.Listed) -> None:
+    """`told` are where the outcome is said, and the fold around the import."""
+    form, quiet = parts.form, {"show_progress": "hidden", **frame.quiet}
+    inputs, drawn = [frame.project, *form.inputs], [parts.mapped, *parts.columns.values(), *parts.shown]
+    parts.look.click(frame.guard(do.preview, form), inputs, drawn, **frame.quiet)
+    arrived = [frame.project, parts.file, parts.hold, parts.share, parts.second]
+    parts.file.upload(frame.guard(do.arrive), arrived, [parts.dataset, *drawn], **frame.quiet)
+    cleared = [parts.file, parts.dataset, parts.second, parts.mapped, parts.said, parts.command, parts.take]
+    stored = parts.take.click(frame.guard(do.store, form), inputs, [*told, *cleared], **frame.quiet)
+    frame.follow(stored)
+    stored.success(frame.guard(listed.show), [frame.project, frame.address], listed.components, js=_TO_TOP, **quiet)
+    changed = [column.input for column in parts.columns.values()]
+    changed += [parts.hold.input, parts.share.release, parts.second.upload, parts.second.clear]
+    gr.on(changed, frame.guard(do.choose, form), inputs, [parts.share, parts.second, *parts.shown], **frame.quiet)
+    parts.file.clear(frame.guard(do.forget), frame.project, drawn, **quiet)
+    parts.dataset.input(lambda: gr.Button(interactive=False), None, parts.take, **quiet)
+    for event in (parts.file.change, parts.dataset.change):
+        event(frame.guard(do.can_look), [frame.project, parts.file, parts.dataset], parts.look, **quiet)
 
 
 @dataclass(frozen=True)
@@ -89,15 +142,33 @@ class _Handlers:
     frame: Frame
     roles: tuple[str, ...]
 
-    def show_roles(self, project: Project | None) -> list[Any]:
-        """Hide the lists of columns that the project's task does not read."""
-        read = self.frame.services.preview.roles(project.name) if project else self.roles
-        return [gr.skip() if role in read else gr.Dropdown(visible=False) for role in self.roles]
+    @property
+    def services(self) -> Services:
+        return self.frame.services
+
+    def start(self, project: Project | None) -> list[Any]:
+        """Open the import where there is nothing yet, without the columns that the project's task does not read."""
+        read = self.services.preview.roles(project.name) if project else self.roles
+        empty = project is not None and not self.services.queries.totals(project.name).total
+        columns = [gr.skip() if role in read else gr.Dropdown(visible=False) for role in self.roles]
+        return [gr.Accordion(open=empty), *columns]
+
+    def hold(self, project: Project | None) -> list[Any]:
+        """How many queries a project has; where it has none, what to do."""
+        if project is None:
+            return ["", gr.Column(visible=False), "", *enable(False), gr.Accordion(visible=False)]
+        totals = self.services.queries.totals(project.name)
+        some = totals.total > 0
+        tiles, first = (totals_html(totals), "") if some else ("", first_html())
+        return [tiles, gr.Column(visible=some), first, *enable(totals.total > 1), gr.Accordion(visible=some)]
 
     def choose(self, project: str, entered: Entered[Given]) -> list[Any]:
-        """The preview anew with the columns that were chosen; nothing where there is no file to look at."""
+        """The preview anew with what was chosen; nothing where there is no file to look at."""
         given = entered.read()
-        return [gr.update()] * _SHOWN if given.is_empty else _draw(self._look(project, given))
+        asked = [gr.Slider(visible=given.hold == SHARE), gr.File(visible=given.hold == FILE)]
+        if given.is_empty:
+            return [*asked, *[gr.skip()] * (len(self.roles) + 3)]
+        return [*asked, *self._show(project, given, self._look(project, given))]
 
     @only_guides
     def can_look(self, project: str, file: str | None, dataset: str | None) -> Any:
@@ -106,114 +177,71 @@ class _Handlers:
 
     def forget(self, project: str) -> list[Any]:
         """What the page shows without a file."""
-        columns = [gr.Dropdown([_NONE], value=_NONE) for _ in self.roles]
-        return [*columns, "", "", gr.Plot(visible=False), "", gr.Button(interactive=False)]
+        columns = [gr.Dropdown([NONE], value=NONE) for _ in self.roles]
+        return [gr.Column(visible=False), *columns, *[""] * len(self.roles), "", "", gr.Button(interactive=False)]
 
     def preview(self, project: str, given: Entered[Given]) -> list[Any]:
         return self._preview(project, given.read())
 
+    def arrive(self, project: str, file: str, hold: str, share: float, second: str | None) -> list[Any]:
+        given = {"file": file, "dataset": "", "hold": hold, "share": share, "second": second}
+        return [gr.Textbox(""), *self._preview(project, read_given(given))]
+
     def _preview(self, project: str, given: Given) -> list[Any]:
         preview = self._look(project, given)
-        columns, choices = preview.columns, [_NONE, *preview.names]
-        drawn = [gr.Dropdown(choices, value=columns.get(role) or _NONE, visible=role in columns) for role in self.roles]
-        return [*drawn, *_draw(preview)]
+        columns, choices = preview.columns, [NONE, *preview.names]
+        drawn = [gr.Dropdown(choices, value=columns.get(role) or NONE, visible=role in columns) for role in self.roles]
+        return [gr.Column(visible=True), *drawn, *self._show(project, given, preview)]
 
     def _look(self, project: str, given: Given) -> Preview:
-        return self.frame.services.preview.look(project, given.source, given.columns, given.share)
+        return self.services.preview.look(project, given.source, given.columns, given.held_share)
+
+    def _look_second(self, project: str, given: Given) -> Preview | None:
+        """The second file by the same columns, those that it has no such column for by their usual names."""
+        if given.second_source is None:
+            return None
+        return self.services.preview.look(project, given.second_source, given.columns, 1.0)
+
+    def _show(self, project: str, given: Given, preview: Preview) -> list[Any]:
+        second = self._look_second(project, given)
+        samples = [samples_html(preview, role, ROLES[role].help) for role in self.roles]
+        missing = given.hold == FILE and second is None
+        good = preview.good > 0 and not missing and (second is None or second.good > 0)
+        said = preview_html(preview, second)
+        said += notice_html("Drop the file of held-out queries above.", tone="warn") if missing else ""
+        command = "" if preview.asked or missing else commands_html_of(project, given, preview, second)
+        return [*samples, said, command, gr.Button(interactive=good)]
 
     def store(self, project: str, entered: Entered[Given]) -> list[Any]:
-        given = entered.read()
-        result = self.frame.services.data.import_queries(project, given.source, given.columns, given.share)
-        errors = table_html([{"row": e.row, "what is wrong": e.message} for e in result.errors[:20]], "left out")
-        notes = table_html([{"row": n.row, "what is wrong": n.message} for n in result.notes[:20]], "taken in part")
-        shown = notice_html(" ".join(tell_queries(result)), bad=bool(result.broke_off)) + errors + notes
-        return [shown, *_hold(self.frame.services, self.frame.open(project)), gr.Button(interactive=False)]
+        """Import; a file of held-out queries goes first, so that what both files hold stays held out."""
+        given, data, held = entered.read(), self.services.data, ""
+        second = self._look_second(project, given)
+        if second is not None and given.second_source is not None:
+            columns = {role: name or "" for role, name in second.columns.items()}
+            held = stored_html(data.import_queries(project, given.second_source, columns, 1.0), "Held-out file")
+        try:
+            result = data.import_queries(project, given.source, given.columns, given.held_share)
+        except InputError as error:
+            if not held:
+                raise
+            return _stored(held + notice_html(f"Of the other file: {error}", bad=True))
+        return _stored(stored_html(result, "Queries" if held else "") + held)
 
     def resemble(self, project: str, threshold: float) -> str:
-        pairs = self.frame.services.resemble.find(project, threshold)
+        pairs = self.services.resemble.find(project, threshold)
         leaks = sum(pair.leak for pair in pairs)
         verb = "is" if len(pairs) == 1 else "are"
         summary = f"{counted(len(pairs), 'pair')} {verb} that close, {leaks:,} of them across the splits (a leak)."
         shown = [
-            {"": "leak" if pair.leak else "", "cosine": pair.similarity, "query": pair.first, "and": pair.second}
+            {"cosine": pair.similarity, "query": pair.first, "and": pair.second, "": "leak" if pair.leak else ""}
             for pair in pairs[:_PAIRS]
         ]
         more = f" The closest {_PAIRS} are shown; `tacit duplicates` lists all." if len(pairs) > _PAIRS else ""
-        return notice_html(summary + more, bad=leaks > 0) + table_html(shown)
-
-    def arrive(self, project: str, file: str, share: float) -> list[Any]:
-        return [gr.Textbox(""), *self._preview(project, Given(file=file, share=share))]
+        command = command_html(["tacit", "duplicates", project, "--threshold", f"{threshold:g}"])
+        return notice_html(summary + more, tone="bad" if leaks else "") + table_html(shown) + command
 
 
-class Given(Config):
-    """What is to be imported: a file or a dataset of the Hub, which column is what, and the share that is held out.
-
-    `columns` is the mapping that the page shows; empty: nothing was looked at yet, and columns are guessed.
-    """
-
-    file: str | None = None
-    dataset: str = ""
-    share: float = Field(0.0, ge=0, le=1)
-    columns: dict[str, str] = Field(default_factory=dict)
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.file and not self.dataset
-
-    @property
-    def source(self) -> str | Path:
-        """What is read.
-
-        Raises:
-            InputError: if there is nothing.
-        """
-        if self.dataset:
-            return self.dataset if self.dataset.startswith(HUB) else f"{HUB}{self.dataset}"
-        if self.file:
-            return Path(self.file)
-        raise InputError("Drop a file first, or name a dataset of the Hub.")
-
-
-def _read_given(named: dict[str, Any]) -> Given:
-    names = {part.removeprefix(_COLUMN): name for part, name in named.items() if part.startswith(_COLUMN)}
-    chosen = any(name and name != _NONE for name in names.values())
-    columns = {role: "" if name == _NONE else name for role, name in names.items() if name} if chosen else {}
-    given = {"file": named["file"], "dataset": (named["dataset"] or "").strip(), "share": named["share"]}
-    return read_config(Given, {**given, "columns": columns})
-
-
-def _hold(services: Services, project: Project | None) -> list[Any]:
-    """How many queries a project has, and the button that compares them."""
-    if project is None:
-        return [notice_html(NO_PROJECT), *enable(False)]
-    counts = services.data.counts(project)
-    distill, heldout = counts.get("distill", 0), counts.get("heldout", 0)
-    queries = counted(distill, "query", "queries")
-    message = notice_html(f"{project.name} has {queries} to distill from and {heldout:,} held out.")
-    return [message, *enable(distill + heldout > 1)]
-
-
-def _draw(preview: Preview) -> list[Any]:
-    if preview.asked:
-        message = notice_html(f"{preview.asked} Choose it above, and the others that the file has.", bad=True)
-        rows = table_html(preview.rows, "first rows of the file")
-        return [message, rows, gr.Plot(visible=False), "", gr.Button(interactive=False)]
-    part = f" (of the first {preview.looked_at:,} rows)" if preview.partly else ""
-    ready = f"{counted(preview.good, 'query', 'queries')} ready{part}"
-    need = f"{counted(preview.bad, 'row')} {'needs' if preview.bad == 1 else 'need'} you"
-    lines = [
-        f"{ready} · {need} · {counted(preview.duplicates, 'duplicate')}",
-        *tell_spans(preview.spanning, preview.spans),
-        *tell_paraphrases(preview.paraphrases),
-    ]
-    lines += [f"{counted(preview.noted, 'row')} will be taken in part."] if preview.noted else []
-    lines += [f"The file can't be read to its end: {preview.broke_off}."] if preview.broke_off else []
-    errors = [{"row": error.row, "what is wrong": error.message} for error in preview.errors]
-    notes = [{"row": note.row, "what is wrong": note.message} for note in preview.notes]
-    return [
-        "".join(notice_html(line, bad=not preview.good or line.startswith("The file can't")) for line in lines),
-        table_html(preview.rows, "first rows, as a teacher will see them"),
-        gr.Plot(length_plot(preview.lengths, preview.unit), visible=bool(preview.lengths)),
-        table_html(errors, "rows that need you: they are left out") + table_html(notes, "rows that are taken in part"),
-        gr.Button(interactive=preview.good > 0),
-    ]
+def _stored(said: str) -> list[Any]:
+    """The outcome, and the import as it was before a file came."""
+    file, nothing = gr.File(None), gr.Column(visible=False)
+    return [said, gr.Accordion(open=False), file, "", gr.File(None), nothing, "", "", gr.Button(interactive=False)]

@@ -12,6 +12,7 @@ from app.web.address import View, read_view
 from app.web.fields import lay_html
 from app.web.frame import Frame
 from app.web.parts.code import code_html, command_html
+from app.web.parts.histogram import histogram_html
 from app.web.parts.links import Link, links_html
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import Tone, empty_html, guide_html, notice_html, term_html
@@ -118,4 +119,5 @@ _PARTS: dict[str, Callable[[], str]] = {
     "Progress": _progress,
     "Plan": lambda: pipeline_html(make_plan(PlanOrder())),
     "Funnel": _funnel,
+    "Histogram": lambda: histogram_html([n * n % 97 for n in range(200)], "student tokens", "Query length", "queries"),
 }

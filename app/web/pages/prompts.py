@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -14,6 +13,7 @@ from app.web.fields import lay_html
 from app.web.frame import Frame
 from app.web.offers import only_guides
 from app.web.parts.messages import notice_html
+from app.web.parts.prompts import prompt_html
 from engine.errors import TacitError
 from storage.projects import Project
 
@@ -21,30 +21,27 @@ from storage.projects import Project
 def build(frame: Frame) -> None:
     """Lay this part out and bind its handlers."""
     do = _Handlers(frame.services)
-    with gr.Accordion("Prompt: what every teacher of this project is asked with", open=False):
-        with gr.Row():
-            with gr.Column(scale=3, min_width=320):
-                version = gr.Dropdown([], label="Version (the newest counts)", interactive=True)
-                text = gr.Textbox(
-                    label="Prompt",
-                    info="the system part, a line =====, the user part; {{ query }} and {{ factors }} are filled",
-                    lines=10,
-                    max_lines=24,
-                )
-                with gr.Row():
-                    save = gr.Button("Save as a new version", interactive=False)
-                    look = gr.Button("See it on a query", interactive=False)
-            with gr.Column(scale=2, min_width=320):
-                shown = lay_html()
-        said = lay_html()
+    lay_html(
+        "<h2>Prompt</h2><p class='quiet'>Every teacher of this project is asked with it. The system part stands above "
+        "a line of =====, the user part below; {{ query }} and {{ factors }} are filled in.</p>"
+    )
+    with gr.Row(elem_classes="top"):
+        with gr.Column(scale=1, min_width=340):
+            version = gr.Dropdown([], label="Version", info="the newest is asked with", interactive=True)
+            text = gr.Textbox(label="Prompt", lines=12, max_lines=24, elem_classes="mono-field")
+            save = gr.Button("Save as a new version", interactive=False)
+            said = lay_html()
+        with gr.Column(scale=1, min_width=340):
+            shown = lay_html()
     seen = gr.Textbox("1", visible=False)
     quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
-    frame.fill_once([version, text, seen, shown, look], do.start)
+    frame.fill_once([version, text, seen, shown], do.start)
     version.input(frame.guard(do.pick), [frame.project, version], [text, seen, shown], **frame.quiet)
     text.change(frame.guard(do.can_save), [frame.project, text], save, trigger_mode="always_last", **quiet)
-    look.click(frame.guard(do.preview), [frame.project, text], shown, **frame.quiet)
-    saved = save.click(frame.guard(do.save), [frame.project, text, seen], [said, version, seen, save], **frame.quiet)
-    saved.success(frame.guard(do.preview), [frame.project, text], shown, **frame.quiet)
+    text.input(frame.guard(do.preview), [frame.project, text], shown, trigger_mode="always_last", **quiet)
+    frame.follow(
+        save.click(frame.guard(do.save), [frame.project, text, seen], [said, version, seen, save], **frame.quiet)
+    )
 
 
 @dataclass(frozen=True)
@@ -55,14 +52,11 @@ class _Handlers:
 
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
-            return [gr.Dropdown([], value=None), "", "1", "", *enable(False)]
+            return [gr.Dropdown([], value=None), "", "1", ""]
         versions = self.services.prompt.versions(project.name)
         newest = max(versions)
-        try:
-            shown = self.preview(project.name, versions[newest])
-        except TacitError as error:
-            shown = notice_html(str(error), bad=True)
-        return [_choices(versions, newest), versions[newest], str(newest), shown, *enable(True)]
+        shown = self.preview(project.name, versions[newest])
+        return [_choices(versions, newest), versions[newest], str(newest), shown]
 
     def pick(self, project: str, version: int) -> list[Any]:
         versions = self.services.prompt.versions(project)
@@ -70,8 +64,12 @@ class _Handlers:
         return [text, str(max(versions)), self.preview(project, text)]
 
     def preview(self, project: str, text: str) -> str:
-        preview = self.services.prompt.preview(project, text)
-        return f"<b>system</b>{_quoted(preview.system)}<b>user</b>{_quoted(preview.user)}"
+        """The prompt as the teacher of a real query reads it, or what is wrong with it; it is asked while one types."""
+        try:
+            preview = self.services.prompt.preview(project, text)
+        except TacitError as error:
+            return f"<h3>On the first query</h3>{notice_html(str(error), tone='warn')}"
+        return prompt_html(preview.system, preview.user)
 
     @only_guides
     def can_save(self, project: str, text: str) -> Any:
@@ -82,11 +80,11 @@ class _Handlers:
     def save(self, project: str, text: str, seen: str) -> list[Any]:
         number = self.services.prompt.save(project, text, int(seen))
         message = (
-            f"Version {number} counts: Start asks every query again with it. Samples of earlier versions stay, and are "
-            "selected from as well."
+            f"Version {number} is saved: Start asks every query again with it. Samples of earlier versions stay, and "
+            "are selected from as well."
         )
         return [
-            notice_html(message),
+            notice_html(message, tone="good"),
             _choices(self.services.prompt.versions(project), number),
             str(number),
             *enable(False),
@@ -94,9 +92,5 @@ class _Handlers:
 
 
 def _choices(versions: dict[int, str], chosen: int) -> Any:
-    names = [(f"{number}" + (" (the program's own)" if number == 1 else ""), number) for number in versions]
+    names = [(f"{number}" + (" (shipped with Tacit)" if number == 1 else ""), number) for number in versions]
     return gr.Dropdown(names, value=chosen)
-
-
-def _quoted(text: str) -> str:
-    return f"<div class='reply'>{escape(text)}</div>"

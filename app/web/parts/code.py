@@ -16,4 +16,10 @@ def code_html(text: str) -> str:
 
 def command_html(words: Sequence[str], title: str = "As a command") -> str:
     """A command with exactly the settings of the page, folded away."""
-    return f"<details class='command'><summary>{escape(title)}</summary>{code_html(shlex.join(words))}</details>"
+    return commands_html([words], title)
+
+
+def commands_html(commands: Sequence[Sequence[str]], title: str = "As a command") -> str:
+    """As `command_html`, of commands one after the other."""
+    lines = "\n".join(shlex.join(words) for words in commands)
+    return f"<details class='command'><summary>{escape(title)}</summary>{code_html(lines)}</details>"
