@@ -40,7 +40,7 @@ _READS = {
     "label": {"ask_quote", "quote_grades"},
     "select": {"numbers", "survey", "set_out", "fit", "show_rules"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
-    "compress": {"first", "turn", "stay", "look", "follow"},
+    "compress": {"show_page"},
     "train": {"plan", "show_forecast", "steps", "draw", "can_go_on", "follow"},
     "evaluate": {"show", "price", "keep_margin", "pay_back", "first", "turn"},
     "playground": {"ask", "pick", "rest", "state", "stop", "take"},
