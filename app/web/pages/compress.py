@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
@@ -13,12 +13,11 @@ from app.services import Services
 from app.usecases.compression.reviews import FILTERS, PAGE, RationalePage, Summary
 from app.web.address import View, read_view
 from app.web.choices import enable, run_choices
-from app.web.fields import lay_html
 from app.web.frame import Frame
-from app.web.offers import OF_COPY
+from app.web.pages.review_layout import Review, lay_review
 from app.web.parts.code import command_html
 from app.web.parts.links import Link
-from app.web.parts.listing import LISTING, Column, Listing, listing_html
+from app.web.parts.listing import Column, Listing, listing_html
 from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.rationales import compression_tiles, rationale_html, state_cell, tokens_cell, versions_html
 from engine.errors import InputError, NotFound
@@ -34,52 +33,12 @@ _CHANGED = (
     "A newer version came in while you were writing: it is shown here. Your own text is still in the box; Save edit "
     "makes it the newest."
 )
-_FOCUS = "() => { document.querySelector('.editor textarea')?.focus(); }"
-_STEP = """() => {
-  const rows = [...document.querySelectorAll('.listing tbody tr[data-open]')];
-  const next = rows[rows.findIndex((row) => row.classList.contains('current')) + 1];
-  const turn = [...document.querySelectorAll('.listing .pager [data-page]')].pop();
-  if (next) { next.scrollIntoView({block: 'nearest'}); next.click(); } else if (turn && !turn.disabled) turn.click();
-}"""
-"""The row behind the open one, on the next page if need be."""
 _MOVED = """(seen) => {
   const {sample, page} = JSON.parse(seen);
   window.tacitView({open: sample, page: page > 1 ? page : ''}, true);
 }"""
 """Brings the address to what was opened meanwhile."""
 _AFRESH = "() => { window.tacitView({page: '', open: ''}, false); }"
-
-
-class _Shown(NamedTuple):
-    """What every handler fills, in this order."""
-
-    tiles: Any
-    empty: Any
-    banner: Any
-    waits: Any
-    go_on: Any
-    body: Any
-    listed: Any
-    command: Any
-    seen: Any
-    card: Any
-    text: Any
-    versions: Any
-    version: Any
-    withdraw: Any
-    again: Any
-    restore: Any
-
-
-class _Pressed(NamedTuple):
-    """Buttons that change something and are not filled, and the fields beside them."""
-
-    by_rule: gr.Button
-    most: gr.Number
-    all_on: gr.Button
-    approve: gr.Button
-    save: gr.Button
-    note: gr.Textbox
 
 
 @dataclass(frozen=True)
@@ -108,29 +67,11 @@ class _Open:
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    do = _Handlers(frame.services)
-    with gr.Row(elem_classes="top"):
-        with gr.Column(scale=5, min_width=320):
-            tiles = lay_html()
-        with gr.Column(scale=1, min_width=200):
-            run = gr.Dropdown([], label="Run", interactive=True)
-    empty = lay_html()
-    banner, waits, go_on, all_on = _lay_banner()
-    with gr.Column(visible=False) as body:
-        with gr.Row(elem_classes="inline"):
-            most, by_rule = _lay_rule()
-            said = lay_html(elem_classes="said")
-        with gr.Row(elem_classes="top"):
-            with gr.Column(scale=9, min_width=320):
-                listed, command = lay_html(js_on_load=LISTING), lay_html()
-            with gr.Column(scale=11, min_width=320, elem_classes="beside-list"):
-                one, approve, save, note = _lay_one()
-    seen = gr.Textbox(visible=False)
-    shown = _Shown(tiles, empty, banner, waits, go_on, body, listed, command, seen, *one)
-    _bind(frame, do, run, said, shown, _Pressed(by_rule, most, all_on, approve, save, note))
+    _bind(frame, _Handlers(frame.services), lay_review())
 
 
-def _bind(frame: Frame, do: _Handlers, run: Any, said: Any, shown: _Shown, press: _Pressed) -> None:
+def _bind(frame: Frame, do: _Handlers, page: Review) -> None:
+    run, said, shown, press = page
     given = [shown.seen, run, shown.text]
     frame.fill_once([run], do.choices)
     frame.fill_view([*shown], given, do.show_page)
@@ -151,49 +92,6 @@ def _bind(frame: Frame, do: _Handlers, run: Any, said: Any, shown: _Shown, press
     bind(press.by_rule, do.by_rule, press.most)
     bind(shown.go_on, do.go_on)
     bind(press.all_on, do.approve_rest)
-
-
-def _lay_banner() -> tuple[Any, ...]:
-    """What a run that waits for the review says, with the two ways on."""
-    with gr.Column(visible=False, elem_classes="banner") as banner:
-        waits = lay_html()
-        with gr.Row():
-            go_on = gr.Button("Continue with what is approved", variant="primary")
-            all_on = gr.Button("Approve the rest and continue")
-    return banner, waits, go_on, all_on
-
-
-def _lay_rule() -> tuple[gr.Number, gr.Button]:
-    """What approves many at once."""
-    lay_html("Approve all preserved under", elem_classes=OF_COPY)
-    most = gr.Number(80, label="Student tokens", show_label=False, precision=0, minimum=1, min_width=72)
-    lay_html("student tokens", elem_classes=OF_COPY)
-    return most, gr.Button("Approve all", size="sm")
-
-
-def _lay_one() -> tuple[tuple[Any, ...], gr.Button, gr.Button, gr.Textbox]:
-    """One rationale, what changes it, and its history."""
-    with gr.Row(elem_classes="toolbar"):
-        approve = gr.Button("Approve and next", variant="primary", elem_classes="key-a")
-        focus = gr.Button("Edit", elem_classes=["key-e", OF_COPY])
-        skip = gr.Button("Skip", elem_classes="key-j")
-        withdraw = gr.Button("Take approval back", interactive=False, elem_classes="key-u")
-    card = lay_html()
-    text = gr.Textbox(
-        label="Compressed rationale", lines=2, max_lines=14, interactive=True, elem_classes=["editor", OF_COPY]
-    )
-    save = gr.Button("Save edit")
-    with gr.Row():
-        note = gr.Textbox(label="Note to the teacher", lines=1, max_length=2000, placeholder="keep the dates")
-        again = gr.Button("Ask again", interactive=False)
-    with gr.Accordion("History", open=False):
-        versions = lay_html()
-        with gr.Row():
-            version = gr.Dropdown([], label="Version", interactive=True, min_width=160, scale=0)
-            restore = gr.Button("Restore", interactive=False)
-    focus.click(None, None, None, js=_FOCUS)
-    skip.click(None, None, None, js=_STEP)
-    return (card, text, versions, version, withdraw, again, restore), approve, save, note
 
 
 @dataclass(frozen=True)
