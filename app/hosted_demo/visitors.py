@@ -43,7 +43,7 @@ _READS = {
     "compress": {"show_page"},
     "train": {"plan", "show_forecast", "steps", "draw", "can_go_on", "follow"},
     "evaluate": {"show", "price", "keep_margin", "pay_back", "first", "turn"},
-    "playground": {"ask", "pick", "rest", "state", "stop", "take"},
+    "playground": {"ask", "open_link", "pick", "rest", "state", "stop", "take"},
     "exports": {"stages", "show", "ready", "make", "take"},
     "welcome": {"copy", "begin_afresh"},
 }
