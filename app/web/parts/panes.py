@@ -51,7 +51,7 @@ def _facts(pane: Pane) -> str:
         None if pane.seconds is None else f"{pane.seconds:.1f} s",
         None if pane.cost is None else f"${pane.cost:.4f}",
         f"${1000 * pane.cost:.2f} per 1,000" if pane.cost else None,
-        None if pane.over else "writing",
+        None if pane.over else "writing" if pane.text else "waiting",
     ]
     return " · ".join(filter(None, facts))
 
