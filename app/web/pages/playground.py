@@ -122,7 +122,7 @@ class _Handlers:
             gr.Warning("The query of this link is not in this project. Nothing was changed.")
             return [gr.skip(), gr.skip(), asked]
         listed = {id_ for _, id_ in self.services.play.first(self._project(project))}
-        return [text, gr.Dropdown(value=view.open if view.open in listed else None), asked]
+        return [text, gr.update(value=view.open if view.open in listed else None), asked]
 
     def state(self, project: str, ids: list[str], left: Event | None) -> list[Any]:
         """Why nobody can be asked now, if so; while somebody is being asked the button stays as it is."""
