@@ -214,11 +214,11 @@ class _Handlers:
             compression_tiles(summary),
             "",
             gr.Column(visible=summary.waiting),
-            _waits_html(summary, asked.run),
+            _waits_html(summary),
             gr.Button(interactive=summary.approved > 0),
             gr.Column(visible=True),
             listing_html(_listing(page, view, summary)),
-            "" if summary.waiting else command_html(["tacit", "compress", asked.run[:8]]),
+            _command_html(summary, asked.run),
             *self._fill_one(replace(asked, view=view), was, fresh),
         ]
 
@@ -288,15 +288,18 @@ def _first(page: RationalePage, summary: Summary) -> str:
     return rows[0] if rows else ""
 
 
-def _waits_html(summary: Summary, run: str) -> str:
+def _waits_html(summary: Summary) -> str:
     if not summary.waiting:
         return ""
     done = f"{summary.approved:,} of {counted(summary.rationales, 'rationale')} approved"
-    text = f"{done}. The run continues with what you approve; what is left unapproved is not taught."
-    return (
-        f"<h2>Stage 2 waits for you</h2><p>{text}</p>"
-        f"{command_html(['tacit', 'compress', run[:8], '--approve'], 'Approve the rest and continue, as a command')}"
-    )
+    return f"<h2>Stage 2 waits for you</h2><p>{done}. What is left unapproved is not taught.</p>"
+
+
+def _command_html(summary: Summary, run: str) -> str:
+    if summary.waiting:
+        words = ["tacit", "compress", run[:8], "--approve"]
+        return command_html(words, "Approve the rest and continue, as a command")
+    return command_html(["tacit", "compress", run[:8]])
 
 
 def _listing(page: RationalePage, view: View, summary: Summary) -> Listing:

@@ -42,7 +42,7 @@ def build(frame: Frame) -> None:
     do, most = _Handlers(frame.services, frame.policy.choose_systems), frame.policy.limits.query
     with gr.Row():
         query = gr.Textbox(
-            label="Query", lines=2, max_lines=8, scale=3, placeholder=f"At most {most:,} characters", min_width=300
+            label="Query", lines=2, max_lines=8, scale=3, placeholder=f"Type a query of at most {most:,} characters", min_width=300
         )
         few = gr.Dropdown([], label="From the project", interactive=True, scale=2, min_width=200)
         some = gr.Button("Random")
@@ -126,8 +126,10 @@ class _Handlers:
 
     def state(self, project: str, ids: list[str], left: Event | None) -> list[Any]:
         """Why nobody can be asked now, if so; while somebody is being asked the button stays as it is."""
-        reason = self.services.play.hindrance(self._project(project), ids)
-        return [notice_html(reason), gr.skip() if left is not None else gr.Button(interactive=not reason)]
+        project_record = self._project(project)
+        reason = self.services.play.hindrance(project_record, ids)
+        said = notice_html(reason) if self.services.play.systems(project_record) else ""  # the empty page says it
+        return [said, gr.skip() if left is not None else gr.Button(interactive=not reason)]
 
     def take(self, project: str, id_: str) -> str:
         return self.services.play.render(self._project(project), id_)
@@ -238,16 +240,12 @@ def _before_html(project: str, someone: bool) -> str:
     """What stands where nothing was asked yet."""
     if not someone:
         message = "Add a teacher, or train a student; then ask it here."
-        return empty_html("Nobody can be asked yet", message, Link("Train", "/train", project), _teachers(project))
+        return empty_html("Nobody can be asked yet", message, Link("Teachers", "/teachers", project), Link("Train", "/train", project))
     return empty_html(
         "Nothing asked yet",
         "Answers appear here side by side as they are written, with tokens, seconds and money under each. Where the "
         "query has a gold label, each is marked right or wrong.",
     )
-
-
-def _teachers(project: str) -> Link:
-    return Link("Teachers", "/teachers", project)
 
 
 def _hidden(panes: Sequence[Pane]) -> list[Pane]:
