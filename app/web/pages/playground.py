@@ -42,7 +42,12 @@ def build(frame: Frame) -> None:
     do, most = _Handlers(frame.services, frame.policy.choose_systems), frame.policy.limits.query
     with gr.Row():
         query = gr.Textbox(
-            label="Query", lines=2, max_lines=8, scale=3, placeholder=f"Type a query of at most {most:,} characters", min_width=300
+            label="Query",
+            lines=2,
+            max_lines=8,
+            scale=3,
+            placeholder=f"Type a query of at most {most:,} characters",
+            min_width=300,
         )
         few = gr.Dropdown([], label="From the project", interactive=True, scale=2, min_width=200)
         some = gr.Button("Random")
@@ -240,7 +245,9 @@ def _before_html(project: str, someone: bool) -> str:
     """What stands where nothing was asked yet."""
     if not someone:
         message = "Add a teacher, or train a student; then ask it here."
-        return empty_html("Nobody can be asked yet", message, Link("Teachers", "/teachers", project), Link("Train", "/train", project))
+        return empty_html(
+            "Nobody can be asked yet", message, Link("Teachers", "/teachers", project), Link("Train", "/train", project)
+        )
     return empty_html(
         "Nothing asked yet",
         "Answers appear here side by side as they are written, with tokens, seconds and money under each. Where the "

@@ -87,11 +87,10 @@ def lay_review() -> Review:
 
 def _lay_banner() -> tuple[Any, ...]:
     """What a run that waits for the review says, with the two ways on."""
-    with gr.Column(visible=False, elem_classes="banner") as banner:
-        with gr.Row(elem_classes="inline"):
-            waits = lay_html(elem_classes="wide")
-            go_on = gr.Button("Continue with what is approved", variant="primary", interactive=False)
-            all_on = gr.Button("Approve the rest and continue")
+    with gr.Column(visible=False, elem_classes="banner") as banner, gr.Row(elem_classes="inline"):
+        waits = lay_html(elem_classes="wide")
+        go_on = gr.Button("Continue with what is approved", variant="primary", interactive=False)
+        all_on = gr.Button("Approve the rest and continue")
     return banner, waits, go_on, all_on
 
 
