@@ -24,7 +24,7 @@ _NEWEST = (
 )
 _LISTED = f"""
     SELECT n.sample_id AS sample, n.version, n.origin, n.text AS compressed, n.flags, n.approved, s.teacher, s.label,
-        s.query_id, q.text AS query, coalesce(o.text, s.rationale) AS original, a.text AS student
+        s.query_id, q.text AS query, coalesce(o.text, s.rationale) AS original, a.text AS student, q.position
     FROM ({_NEWEST}) n JOIN runs u ON u.id = n.run_id
     JOIN selection_rows k ON k.selection_id = u.selection_id AND k.sample_id = n.sample_id AND k.reason LIKE 'kept%'
     JOIN samples s ON s.project_id = u.project_id AND s.id = n.sample_id
@@ -32,6 +32,56 @@ _LISTED = f"""
     JOIN queries q ON q.project_id = u.project_id AND q.id = s.query_id
     LEFT JOIN answers a ON a.run_id = n.run_id AND a.step = ? AND a.query_id = s.query_id
 """
+_FOUND = f"""
+    SELECT * FROM ({_LISTED}) LEFT JOIN (
+        SELECT unnest(?::VARCHAR[]) AS sample, unnest(?::INTEGER[]) AS long, unnest(?::INTEGER[]) AS short,
+            unnest(?::BOOLEAN[]) AS changed, unnest(?::BOOLEAN[]) AS kept
+    ) USING (sample)
+    WHERE (contains(lower(query), lower(?)) OR contains(lower(compressed), lower(?))) AND
+"""
+_LENGTH = "coalesce(short, length(compressed))"
+WHICH = {
+    "all": "TRUE",
+    "unapproved": "NOT approved",
+    "changed": "coalesce(changed, FALSE)",
+    "longer": f"{_LENGTH} > coalesce(long, length(original))",
+    "edited": "origin <> 'compressed'",
+    "kept": "coalesce(kept, FALSE)",
+    "approved": "approved",
+}
+"""Which rationales are listed, by name."""
+SORTS = {
+    "": "position, sample",
+    "query": "query, position, sample",
+    "-query": "query DESC, position, sample",
+    "tokens": f"{_LENGTH}, position, sample",
+    "-tokens": f"{_LENGTH} DESC, position, sample",
+}
+"""In which order, by name; "": as their queries came."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the store doesn't know of rationales, one place a sample: their lengths and what their check found.
+
+    Lengths are in the student's tokens; None: not known, characters count instead. `changed`: the rewriting did not
+    keep the answer, `kept`: so the teacher's own text stayed.
+    """
+
+    samples: Sequence[str] = ()
+    long: Sequence[int | None] = ()
+    short: Sequence[int | None] = ()
+    changed: Sequence[bool] = ()
+    kept: Sequence[bool] = ()
+
+
+@dataclass(frozen=True)
+class Sought:
+    """Which rationales are looked for: a text in the query or the short form, names of `WHICH` and of `SORTS`."""
+
+    text: str = ""
+    which: str = "all"
+    sort: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,10 +154,67 @@ class Rationales:
         teacher, label, query_id, query, original, student (None: it wrote none).
         """
         rows = self._db.rows(
-            f"{_LISTED} WHERE ? IS NULL OR n.sample_id = ? ORDER BY q.position, n.sample_id",
+            f"SELECT * EXCLUDE (position) FROM ({_LISTED} WHERE ? IS NULL OR n.sample_id = ?) "
+            "ORDER BY position, sample",
             [run_id, step or self.last_step(run_id), answers, sample_id, sample_id],
         )
         return [{**row, "flags": tuple(json.loads(row["flags"]))} for row in rows]
+
+    def find_page(
+        self, run_id: str, answers: str, measured: Measured, sought: Sought, begin: int, size: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Of a run's last step at most `size` rationales that are sought, behind the first `begin`, and how many are.
+
+        Keys as of `listed`.
+
+        Raises:
+            KeyError: if there is no such filter or order.
+        """
+        found = f"{_FOUND} {WHICH[sought.which]}"
+        values = self._seek(run_id, answers, measured, sought)
+        total = self._db.rows(f"SELECT count(*) AS n FROM ({found})", values)[0]["n"]
+        rows = self._db.rows(
+            f"SELECT * EXCLUDE (position, long, short, changed, kept) FROM ({found}) ORDER BY {SORTS[sought.sort]} "
+            "LIMIT ? OFFSET ?",
+            [*values, size, begin],
+        )
+        return [{**row, "flags": tuple(json.loads(row["flags"]))} for row in rows], int(total)
+
+    def find_next(
+        self, run_id: str, answers: str, measured: Measured, sought: Sought, sample_id: str
+    ) -> tuple[str, int] | None:
+        """The first unapproved rationale behind a sample's in the order that is sought, from the start again where
+        none is behind it; with its place among those sought, from 0. None where no other is left.
+        """
+        which, own = WHICH[sought.which], [sample_id]
+        rows = self._db.rows(
+            f"WITH found AS (SELECT sample, approved, {which} AS shown, "
+            f"row_number() OVER (ORDER BY {SORTS[sought.sort]}) AS place FROM ({_FOUND} ({which} OR sample = ?))) "
+            "SELECT n.sample, (SELECT count(*) FROM found f WHERE f.shown AND f.place < n.place) AS place FROM found n "
+            "WHERE NOT n.approved AND n.sample <> ? "
+            "ORDER BY n.place < coalesce((SELECT place FROM found WHERE sample = ?), 0), n.place LIMIT 1",
+            [*self._seek(run_id, answers, measured, sought), *own, *own, *own],
+        )
+        return (rows[0]["sample"], int(rows[0]["place"])) if rows else None
+
+    def _seek(self, run_id: str, answers: str, measured: Measured, sought: Sought) -> list[Any]:
+        known = [list(measured.samples), list(measured.long), list(measured.short)]
+        checked = [list(measured.changed), list(measured.kept)]
+        return [run_id, self.last_step(run_id), answers, *known, *checked, sought.text, sought.text]
+
+    def stamp(self, run_id: str) -> str:
+        """Changes when the newest versions of a run's last step do, and not when some are approved."""
+        row = self._db.row(
+            "SELECT count(*) AS n, sum(version) AS versions, max(created_at) AS at FROM rationales "
+            "WHERE run_id = ? AND step = ? AND NOT outdated",
+            [run_id, self.last_step(run_id)],
+        )
+        return "" if row is None else f"{row['n']} {row['versions']} {row['at']}"
+
+    def count_approved(self, run_id: str) -> int:
+        """How many samples of a run's last step have a newest version that is approved."""
+        rows = self._db.rows(f"SELECT count(*) AS n FROM ({_NEWEST}) WHERE approved", [run_id, self.last_step(run_id)])
+        return int(rows[0]["n"])
 
     def versions(self, run_id: str, sample_id: str) -> list[dict[str, Any]]:
         """All versions of one in the run's last step, outdated ones too, oldest first.

@@ -41,11 +41,11 @@ _READS = {
     "label": {"ask_quote", "quote_grades"},
     "select": {"numbers", "survey", "set_out", "fit", "show_rules"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
-    "compress": {"first", "turn", "stay", "look", "follow"},
+    "compress": {"show_page"},
     "train": {"plan", "show_forecast", "steps", "draw", "can_go_on", "follow"},
     "evaluate": {"choose", "list_prices", "show", "price", "keep_margin", "pay_back", "report"},
     "differences": {"show_page"},
-    "playground": {"ask", "pick", "rest", "state", "stop", "take"},
+    "playground": {"ask", "open_link", "pick", "rest", "state", "stop", "take"},
     "exports": {"choose", "stages", "show", "cards", "take"},
     "welcome": {"copy", "begin_afresh"},
 }

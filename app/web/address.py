@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-_LONGEST = 300
+LONGEST = 300
+"""Characters of each part of an address that are read."""
 _MOST_PAGES = 10_000_000
 
 ADDRESS = """
@@ -50,7 +51,7 @@ def read_view(address: str | None) -> View:
         given = parse_qs((address or "").removeprefix("?"), max_num_fields=50)
     except ValueError:
         return View()
-    first = {name: values[0][:_LONGEST] for name, values in given.items()}
+    first = {name: values[0][:LONGEST] for name, values in given.items()}
     page = first.get("page", "")
     number = int(page) if page.isascii() and page.isdecimal() and len(page) < 9 else 1
     return View(

@@ -34,6 +34,8 @@ def withhold(app: gr.Blocks, page: str, policy: Policy, filled: Iterable[Any]) -
     blocks = [block for block in app.blocks.values() if block.page == page]
     hidden: dict[int, Offer] = {}
     for block in blocks:
+        if "address" in (getattr(block, "elem_classes", None) or ()):
+            continue  # nobody sees it, and what is bound to it later only reads
         leads = triggers.get(block._id) or inputs.get(block._id)
         shows = outputs.get(block._id)
         offer = _best(leads or shows or set())

@@ -104,7 +104,7 @@ def test_nothing_can_be_pressed_in_a_bare_project_that_must_fail(studio: Studio,
         "evaluate": {"Score again", "Download report"},
         "teachers": {"Save as a new version", "Import outputs"},
         "label": {"Quote", "Start", "Pause", "Retry failed", "Parse again"},
-        "compress": {"Approve", "Save the edit", "Ask again", "First page", "Next page"},
+        "compress": {"Continue with what is approved", "Take approval back", "Ask again", "Restore"},
     }.get(page, set())
     assert {name for name in must_fail if screen.on[name]} == set()
 

@@ -114,8 +114,8 @@ def test_no_handler_answers_junk_in_a_librarys_words(studio: Studio, junk: Any) 
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (("compress", "by_rule", "p", None, None), "Student tokens: give a whole number of at least 1; the field is"),
-        (("compress", "by_rule", "p", None, 0), "Student tokens: give a whole number of at least 1; 0 was given"),
+        (("compress", "by_rule", "p", "", "", None, "", None), "give a whole number of at least 1; the field is"),
+        (("compress", "by_rule", "p", "", "", None, "", 0), "give a whole number of at least 1; 0 was given"),
         (("data", "resemble", "p", None), "give a number from 0.5 to 1; the field is empty"),
         (("data", "resemble", "p", 7), "give a number from 0.5 to 1; 7 was given"),
         (("data", "resemble", "p", "near"), "give a number from 0.5 to 1"),

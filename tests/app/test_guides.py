@@ -183,10 +183,9 @@ def test_removing_for_good_takes_the_name_once_more() -> None:
     ]
 
 
-def test_compress_offers_nothing_before_a_rationale_is_open(services: Services) -> None:
+def test_compress_says_where_rationales_come_from_before_there_are_any(services: Services) -> None:
     do = Compress(services)
     make(services)
-    told, *rest = do.look("p", None, None)
-    assert "Open a rationale" in told and can(rest[4:]) == [False] * 5
-    _, go_on, rest_on, *buttons, _, _ = do.stay("p", None, "all", 0)
-    assert can(buttons) == [False] * 3 and not go_on.visible and not rest_on.visible
+    _, empty, banner, _, go_on, body, *_, withdraw, again, restore = do.show_page("p", "", "", None, "")
+    assert "Nothing to compress yet" in empty and "href='/train?project=p'" in empty
+    assert not banner.visible and not body.visible and can([go_on, withdraw, again, restore]) == [False] * 4

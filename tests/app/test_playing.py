@@ -255,7 +255,7 @@ def test_a_query_that_is_too_long_is_refused_and_ask_comes_back(services: Servic
     with pytest.raises(InputError, match="longer than 8,000 characters"):
         next(do.ask("p", "x" * length, ["teacher ann"], False))
     said, ask_button, stop, left, _ = do.rest("p", ["teacher ann"])
-    assert said == "" and ask_button.interactive and not stop.interactive and left is None
+    assert said == "" and ask_button.interactive and not stop.visible and left is None
 
 
 def test_a_query_of_just_the_limit_is_asked(services: Services, provider: Provider) -> None:
@@ -269,9 +269,30 @@ def test_who_is_asked_is_chosen_first(services: Services, ids: list[str], told: 
     assert told in said and not button.interactive
 
 
-def test_where_nobody_can_be_asked_the_button_says_why(services: Services) -> None:
+def test_where_nobody_can_be_asked_the_page_says_why(services: Services) -> None:
     services.data.create_project(ProjectConfig(name="empty", task="custom", embedder="packaged"))
     said, button = _Handlers(services).state("empty", [], None)
-    assert "Nobody can be asked yet" in said and not button.interactive
-    *_, some = _Handlers(services).open(services.context.projects.get("empty"))
+    assert said == "" and not button.interactive
+    *_, some, before = _Handlers(services).open(services.context.projects.get("empty"))
     assert not some.interactive, "there is no query to take"
+    assert "Nobody can be asked yet" in before and "href='/train?project=empty'" in before
+    assert "href='/teachers?project=empty'" in before
+
+
+def test_an_answer_is_marked_by_the_gold_label_once_it_is_whole(services: Services, provider: Provider) -> None:
+    provider.piece_s = 0.0
+    services.data.add_queries(project_of(services).id, [QUERY], {QUERY.id: "Ann"})
+    *before, (ann, scripted) = ask(services, "ann", "forward")
+    assert ann.right is False and ann.label == "Tom" and scripted.right is None, "only whole answers are judged"
+    assert not [pane for panes in before for pane in panes if pane.right is not None]
+    *_, (page, _, _, _, _, _) = list(_Handlers(services).ask("p", QUERY.text, ["teacher ann"], False))
+    assert ">Wrong<" in page and "Gold label: Ann" in page
+
+
+def test_a_link_fills_the_query_once_and_leaves_what_is_typed(services: Services) -> None:
+    services.data.add_queries(project_of(services).id, [QUERY], {})
+    do = _Handlers(services)
+    text, _, filled = do.open_link("p", f"?project=p&open={QUERY.id}", "")
+    assert text == QUERY.text and filled == QUERY.id
+    left, _, filled = do.open_link("p", f"?project=p&open={QUERY.id}", filled)
+    assert not isinstance(left, str), "jobs that run do not put it back"

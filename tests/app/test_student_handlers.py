@@ -24,6 +24,7 @@ from app.usecases.labelling.label import LabelOrder
 from engine.errors import InputError
 from engine.values import Split, make_query
 from tests.app import evaluating
+from tests.app.reviewing import SKIPPED, approve_and_undo, read_and_edit
 from tests.app.studio import Studio, open_studio
 from tests.fakes.hub import TOKEN, Hub, run_hub
 
@@ -96,36 +97,16 @@ def test_train(studio: Studio) -> None:
 def test_compress(studio: Studio) -> None:
     studio.open("compress", "p")
     run = run_id(studio)
-    summary, *_, listed = studio("compress", "first", "p", run, "all")
-    assert "the run waits for you" in summary and "data-open" in listed
-    assert "the run waits for you" in studio("compress", "follow", "p", run)
-    assert "No rationale here" in studio("compress", "turn", "p", run, "all")[-1]
-    sample = studio.services.review.rows(run)[0]["sample"]
-    three, text, history, _, seen = studio("compress", "look", "p", run, sample)
-    assert "the student, on its own" in three and seen == "1" and "the teacher" in history
-    assert "no rationale is approved yet" in studio.refused("compress", "go_on", "p", run)
-    evil = "<script>alert(1)</script>"
-    assert "Saved" in studio("compress", "edit", "p", run, sample, evil, seen)
-    assert "Nothing was overwritten" in studio.refused("compress", "edit", "p", run, sample, "mine", seen)
-    assert "<script>" not in "".join(map(str, studio("compress", "look", "p", run, sample)[:1]))
-    assert "Say what should be different" in studio.refused("compress", "ask_again", "p", run, sample, " ")
-    assert "Asked" in studio("compress", "ask_again", "p", run, sample, "shorter")
-    until(lambda: studio.services.review.one(run, sample)["version"] == 3)
-    one = studio.services.review.one(run, sample)
-    assert [v["note"] for v in one["versions"][1:]] == [None, None, "shorter"] and not one["approved"]
-    assert "newest again" in studio("compress", "restore", "p", run, sample, 1, "3")
-    assert studio.services.review.one(run, sample)["compressed"] == text
-    assert "Not approved any more" in studio("compress", "withdraw", "p", run, sample)
-    assert "Approved" in studio("compress", "approve", "p", run, sample, "4")
-    assert "1 of" not in studio("compress", "stay", "p", run, "approved")[0]
-    assert "Open a rationale" in studio.refused("compress", "approve", "p", run, "", "1")
+    sample, seen, text = read_and_edit(studio, run, until)
+    approve_and_undo(studio, run, sample, seen, text)
+    assert "Open a rationale" in studio.refused("compress", "approve", "p", "", "{}", run, "")
     if _counts(studio, run):
-        assert "more are approved" in studio("compress", "by_rule", "p", run, 1000)
+        assert "more are approved" in studio("compress", "by_rule", "p", "", seen, run, text, 1000)[0]
     else:  # the packaged student was never opened on this machine, and the stand-in leaves no tokenizer
-        assert "is not on this machine yet" in studio.refused("compress", "by_rule", "p", run, 1000)
-    assert "The run goes on" in studio("compress", "approve_rest", "p", run)
+        assert "is not on this machine yet" in studio.refused("compress", "by_rule", "p", "", seen, run, text, 1000)
+    assert "The run continues" in studio("compress", "approve_rest", "p", "", seen, run, text)[0]
     until(lambda: status(studio) == "finished")
-    assert "waits for no review" in studio.refused("compress", "go_on", "p", run)
+    assert "waits for no review" in studio.refused("compress", "go_on", "p", "", seen, run, text)
 
 
 def _counts(studio: Studio, run: str) -> bool:
@@ -138,9 +119,9 @@ def test_only_what_was_approved_is_taught(studio: Studio) -> None:
     until(lambda: studio.services.context.runs.get(run.id).status == "waiting")
     rows = studio.services.review.rows(run.id)
     studio.open("compress", "p")
-    assert "nothing to learn from" in studio.refused("compress", "go_on", "p", run.id)
+    assert "nothing to learn from" in studio.refused("compress", "go_on", "p", "", "", run.id, "")
     studio.services.review.approve(run.id, rows[0]["sample"], 1)
-    assert "1 approved" in studio("compress", "go_on", "p", run.id)
+    assert "1 approved" in studio("compress", "go_on", "p", "", "", run.id, "")[0]
     until(lambda: studio.services.context.runs.get(run.id).status == "finished")
     steps = {step.name: step.result for step in studio.services.context.runs.steps(run.id)}
     assert steps["stage2"]["train_rows"] == 1 < len(rows) == steps["stage1"]["train_rows"]
@@ -184,6 +165,10 @@ def test_playground(studio: Studio) -> None:
     few = studio.services.play.first(opened)
     assert {id_ for _, id_ in few[:6]} == {q.id for q in studio.services.context.queries.get(opened.id, Split.HELDOUT)}
     assert studio("playground", "take", "p", few[1][1]).startswith(few[1][0][:40])
+    linked = studio("playground", "open_link", "p", f"?open={few[1][1]}")
+    assert linked[0].startswith(few[1][0][:40]) and linked[1]["value"] == few[1][1]
+    assert studio("playground", "open_link", "p", "?q=What+is+love%3F")[0] == "What is love?"
+    assert studio("playground", "open_link", "p", "?open=no-such-query")[0] == SKIPPED
     query, *_ = studio("playground", "pick", "p")
     teachers = ["teacher forward", "teacher eliminate"]
     studio("playground", "rest", "p", teachers)
@@ -191,19 +176,24 @@ def test_playground(studio: Studio) -> None:
     assert "longer than 8,000" in studio.refused("playground", "ask", "p", "x" * 9000, teachers, False)
     panes = studio("playground", "ask", "p", query, teachers, False)
     assert "forward" in panes and "eliminate" in panes
+    gold = studio.services.queries.one("p", studio.services.play.read_query(opened, query).id)[1]
+    assert f"Gold label: {gold}" in panes and panes.count(">Right<") + panes.count(">Wrong<") == 2
+    assert "data-link='open'" in panes
     studio("playground", "stop", "p")
     assert "Type a query" in studio.refused("playground", "ask", "p", " ", teachers, False)
     declined = studio("playground", "ask", "p", "What is love?", teachers, False)
     assert declined.count("does not know this query") == 2
+    assert "data-link='q' data-value='What is love?'" in declined and "Gold label" not in declined
     spent = studio.services.keep.spend(studio.services.context.projects.get("p").id)
     assert {row["purpose"] for row in spent} >= {"play", "label", "compress"}
     assert "at least two" in studio.refused("playground", "ask", "p", query, teachers[:1], True)
     for name in ("vote_first", "vote_second", "vote_both", "vote_neither"):
         panes = studio("playground", "ask", "p", query, teachers, True)
         assert "forward" not in panes and "eliminate" not in panes and "tokens" not in panes
+        assert "Gold label" not in panes and ">Right<" not in panes and ">Wrong<" not in panes
         panes, tally = studio("playground", name, "p")
-        assert "forward" in panes
-    assert "4" in tally
+        assert "forward" in panes and "Gold label" in panes
+    assert "4 blind votes" in tally
     assert "Ask in blind mode first" in studio.refused("playground", "vote_first", "p")
 
 

@@ -195,7 +195,7 @@ def test_from_a_curated_set_to_an_exported_student(
     tab.open("compress", PROJECT)
     tab.page.locator(".rail a", has_text="Compress").filter(has_text="waits for you").wait_for(timeout=180_000)
     tab.open("compress", PROJECT)
-    tab.see("the run waits for you")
+    tab.see("Stage 2 waits for you")
     review(tab)
     assert tab.errors == []
     tab.open("evaluate", PROJECT)
@@ -207,19 +207,32 @@ def test_from_a_curated_set_to_an_exported_student(
 
 
 def review(tab: Tab) -> None:
-    """Edit one, approve by rule, go on, and wait for the end."""
-    tab.page.locator("button.open").first.click()
-    expect(tab.field("Compressed")).not_to_have_value("")
-    tab.page.locator(".columns b", has_text="the student, on its own").wait_for()
-    tab.field("Compressed").fill("Shorter, by hand.")
-    tab.press("Save the edit")
+    """Approve with the keyboard, take it back, edit one, approve by rule, go on, and wait for the end."""
+    text = tab.field("Compressed rationale")
+    expect(text).not_to_have_value("")
+    tab.page.locator(".columns b", has_text="The student, on its own").wait_for()
+    first, current = text.input_value(), tab.page.locator(".listing tr.current")
+    tab.page.keyboard.press("a")
+    tab.see("Approved.")
+    expect(tab.page.locator(".listing td", has_text="Approved")).to_have_count(1)
+    tab.page.wait_for_url("**&open=*")
+    tab.page.keyboard.press("u")
+    tab.see("Not approved any more")
+    expect(text).to_have_value(first)
+    tab.page.keyboard.press("e")
+    expect(text).to_be_focused()
+    text.fill("Shorter, by hand.")
+    tab.press("Save edit")
     tab.see("Saved and approved")
-    tab.page.locator("td", has_text="edited, answer preserved (level 1)").first.wait_for()
+    expect(current).to_contain_text("Edited")
+    tab.page.locator(".chip", has_text="Edited").click()
+    tab.see("1-1 of 1 rationale")
+    tab.page.locator(".chip", has_text="All").click()
     tab.fill("Student tokens", "60")
-    tab.press("Approve all preserved under that")
+    tab.press("Approve all")
     tab.see("more are approved")
-    tab.press("Approve the rest and go on")
-    tab.see("The run goes on")
+    tab.press("Approve the rest and continue")
+    tab.see("The run continues")
     tab.open("train", PROJECT)
     tab.page.locator("td", has_text="finished").first.wait_for(timeout=180_000)
     tab.page.locator(".js-plotly-plot", has_text="stage3").first.wait_for()
@@ -231,13 +244,14 @@ def vote(tab: Tab) -> None:
     expect(tab.field("Query")).not_to_have_value("")
     for label in tab.page.locator("label", has_text=re.compile(r"stage1|stage2|forward|tabulate")).all():
         label.locator("input").uncheck()
-    tab.page.get_by_label("blind: two of them, unnamed, until you have voted").check()
+    tab.page.get_by_label("Blind: two of them, unnamed until you have voted").check()
     tab.press("Ask")
     tab.page.get_by_role("button", name="A is better").wait_for(timeout=120_000)
     shown = tab.page.locator(".pane b").all_inner_texts()
     assert shown == ["A", "B"], "nobody is named before the vote"
     tab.press("Both are good")
-    tab.page.locator("caption", has_text="blind votes").wait_for()
+    tab.page.locator("summary", has_text="1 blind vote").wait_for()
+    tab.page.locator(".badge", has_text="Gold label").wait_for()
     assert "stage3" in " ".join(tab.page.locator(".pane b").all_inner_texts())
 
 

@@ -12,22 +12,52 @@ from app.usecases.compression.compressions import AGAIN, answer_step
 from app.usecases.workspace.context import Context
 from engine.compression.rewriting import KEPT, NOT_PRESERVED, PRESERVED, SAME, WITH, WITHOUT, check_rewrite
 from engine.datasets.rows import Example
-from engine.errors import ConfigError, InputError, NotFound
+from engine.errors import InputError, NotFound
 from engine.packaged import packaged_student_folder
 from engine.plans import Compress
 from engine.records import MAX_CELL
 from engine.tasks import get_task
 from engine.teachers.tokens import find_in_files
 from engine.values import RationaleOrigin, RunStatus
-from storage.rationales import Version
+from storage.rationales import SORTS, Measured, Sought, Version
 from storage.runs import Run
 
-PAGE = 50
-FILTERS = ("all", "not approved", "not preserved", "by hand", "approved")
+PAGE = 25
+"""Rationales on a page of the list."""
+FILTERS = {
+    "all": "All",
+    "unapproved": "Unapproved",
+    "changed": "Changed answer",
+    "longer": "Longer",
+    "edited": "Edited",
+    "kept": "Original kept",
+    "approved": "Approved",
+}
+"""Titles of what the list can be narrowed to."""
 Row = dict[str, Any]
+_UNLIKE = ("answer changed", "does not lead to the answer")
+"""What flags of kept originals say whose rewriting did not keep the answer."""
+
+
+class Counts(NamedTuple):
+    """What stays of a run's rationales as long as nothing is written: see `Summary`."""
+
+    rationales: int
+    original_tokens: float | None
+    compressed_tokens: float | None
+    preserved: int
+    checked: int
+    kept_original: int
+    led: int
+    unaided: int
+
+
 _LENGTHS: dict[tuple[str, int], int] = {}
 """Lengths that were counted before, by tokenizer and hash of the text: a page asks for those of all rationales."""
 _MOST_LENGTHS = 1_000_000
+_LOOKED: dict[tuple[str, ...], tuple[Measured, Counts]] = {}
+"""What was measured before, by run, tokenizer and the stamp of its rationales: approving changes nothing of it."""
+_MOST_LOOKED = 40
 
 
 @dataclass(frozen=True)
@@ -40,18 +70,27 @@ class Summary:
     """
 
     rationales: int
-    approved: int
     original_tokens: float | None
     compressed_tokens: float | None
     preserved: int
     checked: int
-    level: int
     kept_original: int
     led: int
     unaided: int
+    approved: int
+    level: int
     reviewed: bool
     waiting: bool
     asking: int
+
+
+@dataclass(frozen=True)
+class RationalePage:
+    """Rows as of `ReviewService.rows`; the first one is number `begin` (from 0) of `total`."""
+
+    rows: list[Row]
+    begin: int
+    total: int
 
 
 class Edited(NamedTuple):
@@ -87,16 +126,27 @@ class ReviewService:
 
         return self.context.db.once(f"rationales of {run.id} in tokens of {folder}", read)
 
-    def page(self, run_id: str, which: str = "all", begin: int = 0) -> tuple[Summary, list[Row]]:
-        """How compression went, and fifty rationales from a place on, of those that a filter finds.
+    def page(self, run_id: str, sought: Sought, page: int = 1) -> RationalePage:
+        """Page number `page`, from 1; the last one where there are fewer. What is no filter or order counts as none."""
+        run = self.context.runs.get(run_id)
+        measured, _ = self._measure(run)
+        sought, find = _known_only(sought), self.context.rationales.find_page
+        answers = self._answers(run)
+        rows, total = find(run.id, answers, measured, sought, (page - 1) * PAGE, PAGE)
+        last = max(1, -(-total // PAGE))
+        if page > last:
+            rows, total = find(run.id, answers, measured, sought, (last - 1) * PAGE, PAGE)
+        return RationalePage(_measure(find_tokenizer(run), rows), (min(page, last) - 1) * PAGE, total)
 
-        Raises:
-            ConfigError: if there is no such filter.
+    def next_unapproved(self, run_id: str, sought: Sought, sample_id: str) -> tuple[str, int] | None:
+        """The unapproved rationale to look at behind a sample's, of those sought, and the page that it is on.
+
+        None where no other is left.
         """
-        if which not in FILTERS:
-            raise ConfigError(f"there is no filter {which!r}; there are {', '.join(FILTERS)}")
-        rows = self.rows(run_id)
-        return self._sum_up(run_id, rows), [row for row in rows if _passes(row, which)][begin : begin + PAGE]
+        run = self.context.runs.get(run_id)
+        measured, _ = self._measure(run)
+        found = self.context.rationales.find_next(run.id, self._answers(run), measured, _known_only(sought), sample_id)
+        return (found[0], found[1] // PAGE + 1) if found else None
 
     def count_approved(self, run_id: str) -> int:
         """How many rationales a person has approved in the last compress step of a run: what its next stage learns."""
@@ -104,27 +154,27 @@ class ReviewService:
 
     def summary(self, run_id: str) -> Summary:
         """How compression went over all of a run."""
-        return self._sum_up(run_id, self.rows(run_id))
-
-    def _sum_up(self, run_id: str, rows: Sequence[Row]) -> Summary:
         run = self.context.runs.get(run_id)
         asking = [job for job in self.context.jobs.unfinished_jobs() if job.kind == AGAIN and job.run_id == run.id]
-        checked = [row["preserved"] for row in rows if row["preserved"] is not None]
         return Summary(
-            rationales=len(rows),
-            approved=sum(row["approved"] for row in rows),
-            original_tokens=_median([row["tokens"][0] for row in rows]),
-            compressed_tokens=_median([row["tokens"][2] for row in rows]),
-            preserved=sum(checked),
-            checked=len(checked),
+            **self._measure(run)[1]._asdict(),
+            approved=self.context.rationales.count_approved(run.id),
             level=run.plan.check_level,
-            kept_original=sum(row["check"].startswith(KEPT) for row in rows),
-            led=sum(f"{WITH}{SAME}" in row["flags"] for row in rows),
-            unaided=sum(f"{WITHOUT}{SAME}" in row["flags"] for row in rows),
             reviewed=run.plan.reviewed,
             waiting=run.status is RunStatus.WAITING,
             asking=len(asking),
         )
+
+    def _measure(self, run: Run) -> tuple[Measured, Counts]:
+        """Lengths and checks of all rationales of a run, counted anew only after one was written."""
+        folder = find_tokenizer(run)
+        counter = "" if find_in_files(folder) is None else folder
+        key = (run.id, counter, self.context.rationales.stamp(run.id))
+        if key not in _LOOKED:
+            while len(_LOOKED) >= _MOST_LOOKED:
+                _LOOKED.pop(next(iter(_LOOKED)), None)
+            _LOOKED[key] = _look_over(self.rows(run.id))
+        return _LOOKED[key]
 
     def one(self, run_id: str, sample_id: str) -> Row:
         """One of them in full, with `versions`, the teacher's own text first as version 0.
@@ -262,12 +312,32 @@ def _median(values: Sequence[int | None]) -> float | None:
     return float(median(known)) if known else None
 
 
-def _passes(row: Row, which: str) -> bool:
-    conditions: dict[str, bool] = {
-        "all": True,
-        "not approved": not row["approved"],
-        "not preserved": row["preserved"] is False,
-        "by hand": row["origin"] != RationaleOrigin.COMPRESSED.value,
-        "approved": bool(row["approved"]),
-    }
-    return conditions[which]
+def _known_only(sought: Sought) -> Sought:
+    """What is no filter or order counts as none."""
+    return Sought(
+        sought.text, sought.which if sought.which in FILTERS else "all", sought.sort if sought.sort in SORTS else ""
+    )
+
+
+def _look_over(rows: Sequence[Row]) -> tuple[Measured, Counts]:
+    checks = [row["check"].removeprefix(f"{row['origin']}, ") for row in rows]
+    kept = [check.startswith(KEPT) for check in checks]
+    measured = Measured(
+        [row["sample"] for row in rows],
+        [row["tokens"][0] for row in rows],
+        [row["tokens"][2] for row in rows],
+        [check.startswith(NOT_PRESERVED) or any(one in check for one in _UNLIKE) for check in checks],
+        kept,
+    )
+    checked = [row["preserved"] for row in rows if row["preserved"] is not None]
+    counts = Counts(
+        rationales=len(rows),
+        original_tokens=_median(measured.long),
+        compressed_tokens=_median(measured.short),
+        preserved=sum(checked),
+        checked=len(checked),
+        kept_original=sum(row["check"].startswith(KEPT) for row in rows),
+        led=sum(f"{WITH}{SAME}" in row["flags"] for row in rows),
+        unaided=sum(f"{WITHOUT}{SAME}" in row["flags"] for row in rows),
+    )
+    return measured, counts

@@ -20,12 +20,12 @@ from app.usecases.teachers.connections import Connections
 from app.usecases.training.materials import StageBuilder
 from app.usecases.workspace.context import Context
 from engine.datasets.rows import student_prompt
-from engine.errors import ErrorKind, InputError, NotFound, StateError, WorkerFailed
+from engine.errors import ErrorKind, InputError, MissingPart, NotFound, StateError, WorkerFailed
 from engine.jobs.events import EventLog
 from engine.labelling.online import label
 from engine.pipeline import prompt_of
 from engine.ports import Task, Teacher
-from engine.tasks import get_task
+from engine.tasks import get_task, verify_many
 from engine.teachers.hosted import HostedTeacher
 from engine.values import Choice, Job, Purpose, Query, Split, make_query
 from storage.projects import Project
@@ -48,7 +48,8 @@ MOST_ASKED = 6
 class Pane:
     """One system's answer so far. `tokens` are the student's own, or what a provider bills. `over`: nothing more comes.
 
-    `whole`: it has said all that it had to say. `message` says why there is no answer, or not all of it.
+    `whole`: it has said all that it had to say. `message` says why there is no answer, or not all of it. `label` is
+    what it answered (None: not read yet, or not to be read), `right` whether that is right by the query's gold label.
     """
 
     name: str
@@ -59,6 +60,8 @@ class Pane:
     over: bool = False
     whole: bool = False
     message: str = ""
+    label: str | None = None
+    right: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ class PlayService:
                 over = students.done()
                 if job is not None and any(not panes[f"teacher {name}"].over for name in teachers):
                     self._collect(job, panes, get_task(project.config.task), query)
-                now = list(panes.values())
+                now = self._judge(project, query, panes)
                 if shown != now or time.monotonic() - shown_at > _STILL_S:
                     shown, shown_at = now, time.monotonic()
                     yield now
@@ -194,6 +197,27 @@ class PlayService:
             if job is not None and any(not pane.over for pane in panes.values()):
                 asking.submit(self.context.watch.cancel, job.id)
             asking.shutdown(wait=False)
+
+    def _judge(self, project: Project, query: Query, panes: dict[str, Pane]) -> list[Pane]:
+        """The panes, once all are over each with whether it is right; as they are where no gold label says so."""
+        if not all(pane.over for pane in panes.values()):
+            return list(panes.values())
+        gold, task = self.context.queries.find_gold(project.id, query.id), get_task(project.config.task)
+        if gold is None:
+            return list(panes.values())
+        read = {
+            id_: task.read_answer(query, pane.text) if id_.startswith("student ") else pane.label
+            for id_, pane in panes.items()
+            if pane.whole
+        }
+        said = {id_: label for id_, label in read.items() if label is not None}
+        try:
+            found = verify_many(task, [(query, label, gold) for label in said.values()])
+            right = dict(zip(said, found, strict=True))
+        except MissingPart:  # labels are programs, and nothing runs them here
+            return list(panes.values())
+        judged = {id_: replace(panes[id_], label=read[id_], right=right.get(id_, False)) for id_ in read}
+        return [judged.get(id_, pane) for id_, pane in panes.items()]
 
     def _ask_students(self, project: Project, query: Query, panes: dict[str, Pane], gone: threading.Event) -> None:
         """Ask the students one after the other, as long as somebody looks."""
@@ -297,9 +321,11 @@ def _answered(pane: Pane, row: dict[str, Any], task: Task, query: Query) -> Pane
     if row["purpose"] != Purpose.PLAY or (row["error"] and ErrorKind(row["error"]).may_pass):
         return replace(pane, message=message)
     cost = None if row["cost"] is None else float(row["cost"])
+    parsed = task.parse(query, row["raw"])
     text, tokens, seconds = say_reply(task, query, row["raw"]), row["output_tokens"], row["latency_s"]
     whole = row["error"] in (None, ErrorKind.UNPARSABLE, ErrorKind.NOT_A_CHOICE, ErrorKind.TRUNCATED)
     pane = replace(pane, text=text, tokens=tokens, seconds=seconds, cost=cost, message=message)
+    pane = replace(pane, label=parsed.label if parsed else None)
     return replace(pane, over=True, whole=whole and bool(text))
 
 

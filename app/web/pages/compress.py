@@ -2,249 +2,325 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from app.services import Services
-from app.usecases.compression.reviews import FILTERS, PAGE, Summary
-from app.web.choices import PICK, enable, opened_id, run_choices
-from app.web.fields import lay_html
+from app.usecases.compression.reviews import FILTERS, PAGE, RationalePage, Summary
+from app.web.address import View, read_view
+from app.web.choices import enable, run_choices
 from app.web.frame import Frame
-from app.web.parts.messages import notice_html
-from app.web.parts.tables import Opener, table_html
-from app.web.parts.texts import columns_html
-from engine.errors import InputError
+from app.web.pages.review_layout import Review, lay_review
+from app.web.parts.code import command_html
+from app.web.parts.links import Link
+from app.web.parts.listing import Column, Listing, listing_html
+from app.web.parts.messages import empty_html, notice_html
+from app.web.parts.rationales import compression_tiles, rationale_html, state_cell, tokens_cell, versions_html
+from engine.errors import InputError, NotFound
 from engine.wording import counted, verb
 from storage.projects import Project
+from storage.rationales import Sought
 
-_EMPTY = (
-    "Nothing is compressed yet. A run with stage 2 does it after stage 1: start one on the page Train, with "
-    "'wait for my review' to look before it goes on."
+_UNSAVED = (
+    "The text in the box is not saved. Press Save edit first; to drop it, open another rationale and come back. "
+    "Nothing was approved."
 )
-_CLOSED = "Open a rationale in the list to see it, change it or approve it."
+_CHANGED = (
+    "A newer version came in while you were writing: it is shown here. Your own text is still in the box; Save edit "
+    "makes it the newest."
+)
+_MOVED = """(seen) => {
+  const {sample, page} = JSON.parse(seen);
+  window.tacitView({open: sample, page: page > 1 ? page : ''}, true);
+}"""
+"""Brings the address to what was opened meanwhile."""
+_AFRESH = "() => { window.tacitView({page: '', open: ''}, false); }"
+
+
+@dataclass(frozen=True)
+class _Open:
+    """The rationale that a page shows, as it was when it was shown; `last` is the sample that was approved last."""
+
+    run: str = ""
+    sample: str = ""
+    version: int = 0
+    approved: bool = False
+    last: str = ""
+    page: int = 1
+
+    @classmethod
+    def read(cls, seen: object) -> _Open:
+        """What a page holds of it; nothing where that can't be read."""
+        try:
+            return cls(**json.loads(str(seen)))
+        except (ValueError, TypeError):
+            return cls()
+
+    def write(self) -> str:
+        """As a page holds it."""
+        return json.dumps(asdict(self))
 
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    do = _Handlers(frame.services)
-    run = gr.Dropdown([], label="Run", interactive=True)
-    summary = lay_html()
-    with gr.Row():
-        most = gr.Number(80, label="Student tokens", precision=0, minimum=1, min_width=110)
-        by_rule = gr.Button("Approve all preserved under that", interactive=False)
-        go_on = gr.Button("Go on with what is approved", variant="primary", visible=False)
-        all_on = gr.Button("Approve the rest and go on", visible=False)
-    said = lay_html()
-    with gr.Row():
-        which = gr.Dropdown(list(FILTERS), value="all", label="Show")
-        first, forward = gr.Button("First page", interactive=False), gr.Button("Next page", interactive=False)
-    rows, begin = lay_html(js_on_load=PICK), gr.State(0)
-    opened, seen = gr.Textbox(visible=False), gr.Textbox("0", visible=False)
-    three, text, versions, version, note, buttons = _lay_one()
+    _bind(frame, _Handlers(frame.services), lay_review())
 
+
+def _bind(frame: Frame, do: _Handlers, page: Review) -> None:
+    run, said, shown, press = page
+    given = [shown.seen, run, shown.text]
     frame.fill_once([run], do.choices)
-    listing = [summary, go_on, all_on, by_rule, first, forward, rows, begin]
-    page = [frame.project, run, which]
-    frame.fill_live([summary], [run], do.follow)
-    run.change(frame.guard(do.first), page, listing, **frame.quiet)
-    for event in (first.click, which.input):
-        event(frame.guard(do.first), page, listing, **frame.quiet)
-    forward.click(frame.guard(do.turn), [*page, begin], listing, **frame.quiet)
-    picked = rows.click(opened_id, None, opened, show_progress="hidden", **frame.quiet)
-    one = [three, text, versions, version, seen, *buttons.values()]
-    chosen = [frame.project, run, opened]
-    picked.success(frame.guard(do.look), chosen, one, trigger_mode="always_last", **frame.quiet)
+    frame.fill_view([*shown], given, do.show_page)
+    run.input(None, None, None, js=_AFRESH, **frame.quiet)
 
-    def bind(button: gr.Button, work: Any, inputs: list[Any]) -> None:
-        done = button.click(frame.guard(work), inputs, said, **frame.quiet)
-        shown = done.success(frame.guard(do.stay), [*page, begin], listing, show_progress="hidden", **frame.quiet)
-        frame.follow(shown.success(frame.guard(do.look), chosen, one, show_progress="hidden", **frame.quiet))
+    def bind(button: gr.Button, work: Callable[..., Any], *more: Any, moves: bool = False) -> None:
+        inputs, outputs = [frame.project, frame.address, *given, *more], [said, *shown]
+        done = button.click(frame.guard(work), inputs, outputs, show_progress="hidden", **frame.quiet)
+        if moves:
+            done.success(None, shown.seen, None, js=_MOVED, **frame.quiet)
+        frame.follow(done)
 
-    for button, work, more in (
-        (buttons["save"], do.edit, [text, seen]),
-        (buttons["approve"], do.approve, [seen]),
-        (buttons["withdraw"], do.withdraw, []),
-        (buttons["again"], do.ask_again, [note]),
-        (buttons["restore"], do.restore, [version, seen]),
-    ):
-        bind(button, work, [*chosen, *more])
-    bind(by_rule, do.by_rule, [frame.project, run, most])
-    bind(go_on, do.go_on, [frame.project, run])
-    bind(all_on, do.approve_rest, [frame.project, run])
+    bind(press.approve, do.approve, moves=True)
+    bind(shown.withdraw, do.withdraw, moves=True)
+    bind(press.save, do.edit)
+    bind(shown.again, do.ask_again, press.note)
+    bind(shown.restore, do.restore, shown.version)
+    bind(press.by_rule, do.by_rule, press.most)
+    bind(shown.go_on, do.go_on)
+    bind(press.all_on, do.approve_rest)
 
 
-def _lay_one() -> tuple[gr.HTML, gr.Textbox, gr.HTML, gr.Dropdown, gr.Textbox, dict[str, gr.Button]]:
-    """One rationale in three columns, what changes it, and its history."""
-    three = lay_html(notice_html(_CLOSED))
-    off: dict[str, Any] = {"interactive": False}
-    with gr.Row():
-        with gr.Column(scale=3, min_width=320):
-            text = gr.Textbox(label="Compressed", lines=4, max_lines=14, interactive=True)
-            with gr.Row():
-                approve, save = gr.Button("Approve", variant="primary", **off), gr.Button("Save the edit", **off)
-                withdraw = gr.Button("Take the approval back", **off)
-        with gr.Column(scale=2, min_width=320):
-            note = gr.Textbox(label="Note to the teacher", lines=2, max_length=2000, placeholder="keep the dates")
-            again = gr.Button("Ask again", **off)
-            with gr.Row():
-                version = gr.Dropdown([], label="Version", interactive=True, min_width=120)
-                restore = gr.Button("Restore it", **off)
-    versions = lay_html()
-    buttons = {"approve": approve, "save": save, "withdraw": withdraw, "again": again, "restore": restore}
-    return three, text, versions, version, note, buttons
+@dataclass(frozen=True)
+class _Asked:
+    """What a page asks for: a run, a part of its list, and what the text box holds."""
+
+    run: str
+    view: View
+    text: str
+    project: str
+
+    @property
+    def sought(self) -> Sought:
+        """Which rationales are listed."""
+        return Sought(self.view.search, self.view.show, self.view.sort)
 
 
 @dataclass(frozen=True)
 class _Handlers:
-    """What the page's events do; each is given the project and the run first."""
+    """What the page's events do; each is given the project, the address, what is open, the run and the text box."""
 
     services: Services
-
-    def _run(self, project: str, run: str | None) -> str:
-        return self.services.reading.run_of(project, run).id
 
     def choices(self, project: Project | None) -> Any:
         return run_choices(self.services.review.runs(project.id) if project else [])
 
-    def follow(self, project: str, run: str | None) -> str:
-        """The chosen run's summary, drawn anew while jobs run."""
-        return summary_html(self.services.review.summary(self._run(project, run))) if run else notice_html(_EMPTY)
-
-    def first(self, project: str, run: str | None, which: str) -> list[Any]:
-        return self._page(project, run, which, 0)
-
-    def turn(self, project: str, run: str | None, which: str, begin: int) -> list[Any]:
-        return self._page(project, run, which, begin + PAGE)
-
-    def stay(self, project: str, run: str | None, which: str, begin: int) -> list[Any]:
-        return self._page(project, run, which, begin)
-
-    def _page(self, project: str, run: str | None, which: str, begin: int) -> list[Any]:
+    def show_page(self, project: str, address: str, seen: str, run: str | None, text: str) -> list[Any]:
+        """The rationales that the address asks for, and the one that it opens."""
         if not run:
-            return [notice_html(_EMPTY), *[gr.Button(visible=False)] * 2, *enable(*[False] * 3), "", 0]
-        run_record = self._run(project, run)
-        summary, rows = self.services.review.page(run_record, which, begin)
-        lines = [_line(row, summary.reviewed) for row in rows]
-        empty = "No rationale here. Choose another filter, or go to the first page."
-        on = [gr.Button(visible=summary.waiting)] * 2
-        can = enable(summary.rationales > 0, begin > 0, len(rows) == PAGE)
-        return [summary_html(summary), *on, *can, table_html(lines, empty=empty), begin]
+            return _nothing("Nothing to compress yet", _NO_RUN, project)
+        return self._fill(self._ask(project, address, run, text), _Open.read(seen))
 
-    def look(self, project: str, run: str | None, sample: str | None) -> list[Any]:
-        if not sample or not run:
-            return [notice_html(_CLOSED), "", "", gr.Dropdown([], value=None), "0", *enable(*[False] * 5)]
-        row = self.services.review.one(self._run(project, run), sample)
-        numbers = [version["version"] for version in row["versions"]]
-        history = [
-            {
-                "version": version["version"],
-                "from": version["origin"],
-                "note": version.get("note") or "",
-                "text": version["text"],
-                "approved": version["approved"],
-            }
-            for version in reversed(row["versions"])
-        ]
-        shown = gr.Dropdown(numbers, value=max(0, row["version"] - 1))
-        asks = self.services.compress.can_ask(self._run(project, run), row["teacher"])
-        can = enable(not row["approved"], True, bool(row["approved"]), asks, len(numbers) > 1)
-        table = table_html(history, "history")
-        return [three_html(row), row["compressed"], table, shown, str(row["version"]), *can]
+    def approve(self, project: str, address: str, seen: str, run: str | None, text: str) -> list[Any]:
+        """Approve what is open, and open the next that is not approved."""
+        asked, was = self._ask(project, address, run, text), _named(_Open.read(seen))
+        row = self.services.review.one(asked.run, was.sample)
+        if _unsaved(row, was, text):
+            raise InputError(_UNSAVED)
+        self.services.review.approve(asked.run, was.sample, was.version)
+        found = self.services.review.next_unapproved(asked.run, asked.sought, was.sample)
+        summary = self.services.review.summary(asked.run)
+        sample, page = found or (was.sample, asked.view.page)
+        said = "Approved." if found else "Approved. No other rationale here is unapproved."
+        said = said if summary.reviewed else f"{said} The run asked for no review, so all are taught."
+        moved = replace(asked, view=replace(asked.view, open=sample, page=page))
+        return [notice_html(said, tone="good"), *self._fill(moved, replace(was, last=was.sample, page=page), True)]
 
-    def edit(self, project: str, run: str, sample: str, text: str, seen: str) -> str:
-        edited = self.services.review.edit(self._run(project, run), _named(sample), text, int(seen))
+    def withdraw(self, project: str, address: str, seen: str, run: str | None, text: str) -> list[Any]:
+        """Take back the approval of what is open, or else the one that was given last."""
+        asked, was = self._ask(project, address, run, text), _named(_Open.read(seen))
+        sample = was.sample if was.approved else was.last
+        if not sample:
+            raise InputError("This rationale is not approved. Nothing was changed.")
+        self.services.review.withdraw(asked.run, sample)
+        moved = replace(asked, view=replace(asked.view, open=sample))
+        said = notice_html("Not approved any more. A run with a review leaves it out of stage 2.")
+        return [said, *self._fill(moved, replace(was, last="", page=asked.view.page), True)]
+
+    def edit(self, project: str, address: str, seen: str, run: str | None, text: str) -> list[Any]:
+        asked, was = self._ask(project, address, run, text), _named(_Open.read(seen))
+        edited = self.services.review.edit(asked.run, was.sample, text, was.version)
         if edited.flaw is None:
-            return notice_html("Saved and approved; earlier versions stay.")
-        return notice_html(f"Saved, but not approved: {edited.flaw}. Approve it all the same if you mean it so.")
+            said = notice_html("Saved and approved; earlier versions stay.", tone="good")
+        else:
+            said = notice_html(f"Saved, but not approved: {edited.flaw}. Approve it if it is right.", tone="warn")
+        return [said, *self._fill(self._at(asked, was), was, True)]
 
-    def approve(self, project: str, run: str, sample: str, seen: str) -> str:
-        self.services.review.approve(self._run(project, run), _named(sample), int(seen))
-        return notice_html("Approved.")
+    def ask_again(self, project: str, address: str, seen: str, run: str | None, text: str, note: str) -> list[Any]:
+        asked, was = self._ask(project, address, run, text), _named(_Open.read(seen))
+        self.services.compress.ask_again(asked.run, was.sample, note)
+        said = notice_html("Asked. The answer appears here as a new version; the ones before it stay.")
+        return [said, *self._fill(self._at(asked, was), was)]
 
-    def withdraw(self, project: str, run: str, sample: str) -> str:
-        self.services.review.withdraw(self._run(project, run), _named(sample))
-        return notice_html("Not approved any more: stage 2 leaves it out.")
-
-    def ask_again(self, project: str, run: str, sample: str, note: str) -> str:
-        self.services.compress.ask_again(self._run(project, run), _named(sample), note)
-        return notice_html("Asked. The answer comes in as a new version; open the rationale again to see it.")
-
-    def restore(self, project: str, run: str, sample: str, version: int | None, seen: str) -> str:
+    def restore(
+        self, project: str, address: str, seen: str, run: str | None, text: str, version: int | None
+    ) -> list[Any]:
+        asked, was = self._ask(project, address, run, text), _named(_Open.read(seen))
         if version is None:
             raise InputError("Choose a version first.")
-        self.services.review.restore(self._run(project, run), _named(sample), int(version), int(seen))
-        return notice_html(f"Version {version} is the newest again, and approved.")
+        self.services.review.restore(asked.run, was.sample, int(version), was.version)
+        said = notice_html(f"Version {version} is the newest again, and approved.", tone="good")
+        return [said, *self._fill(self._at(asked, was), was, True)]
 
-    def by_rule(self, project: str, run: str | None, most: float) -> str:
-        count = self.services.review.approve_by_rule(self._run(project, run), int(most))
+    def by_rule(self, project: str, address: str, seen: str, run: str | None, text: str, most: float) -> list[Any]:
+        asked = self._ask(project, address, run, text)
+        count = self.services.review.approve_by_rule(asked.run, int(most))
         more = f"{count:,} more {verb(count, 'is')} approved"
-        return notice_html(f"{more}: the answer was preserved, in fewer than {counted(int(most), 'token')}.")
+        said = f"{more}: the answer was preserved, in fewer than {counted(int(most), 'token')}."
+        return [notice_html(said, tone="good"), *self._fill(asked, _Open.read(seen))]
 
-    def go_on(self, project: str, run: str | None) -> str:
-        return self._go(self._run(project, run), rest=False)
+    def go_on(self, project: str, address: str, seen: str, run: str | None, text: str) -> list[Any]:
+        return self._go(self._ask(project, address, run, text), _Open.read(seen), rest=False)
 
-    def approve_rest(self, project: str, run: str | None) -> str:
-        return self._go(self._run(project, run), rest=True)
+    def approve_rest(self, project: str, address: str, seen: str, run: str | None, text: str) -> list[Any]:
+        return self._go(self._ask(project, address, run, text), _Open.read(seen), rest=True)
 
-    def _go(self, run: str, rest: bool) -> str:
-        self.services.run.approve(run, rest)
-        taught = self.services.review.count_approved(run)
-        return notice_html(f"The run goes on: stage 2 learns from {counted(taught, 'approved rationale')}.")
+    def _go(self, asked: _Asked, was: _Open, rest: bool) -> list[Any]:
+        self.services.run.approve(asked.run, rest)
+        taught = self.services.review.count_approved(asked.run)
+        said = f"The run continues: stage 2 learns from {counted(taught, 'approved rationale')}."
+        return [notice_html(said, tone="good"), *self._fill(asked, was)]
+
+    def _ask(self, project: str, address: str, run: str | None, text: str) -> _Asked:
+        view = read_view(address if isinstance(address, str) else "")
+        return _Asked(self.services.reading.run_of(project, run).id, view, str(text or ""), project)
+
+    def _at(self, asked: _Asked, was: _Open) -> _Asked:
+        """With what is open named, where the address leaves it to the list."""
+        return replace(asked, view=replace(asked.view, open=was.sample))
+
+    def _fill(self, asked: _Asked, was: _Open, fresh: bool = False) -> list[Any]:
+        """All that the page shows. What is open stays as it is where nothing of it has changed, unless `fresh`."""
+        summary = self.services.review.summary(asked.run)
+        if not summary.rationales:
+            return _nothing("Nothing to review yet", _NOT_YET, asked.project)
+        page = self.services.review.page(asked.run, asked.sought, asked.view.page)
+        opened = asked.view.open or _first(page, summary)
+        view = replace(asked.view, open=opened)
+        return [
+            compression_tiles(summary),
+            "",
+            gr.Column(visible=summary.waiting),
+            _waits_html(summary),
+            gr.Button(interactive=summary.approved > 0),
+            gr.Column(visible=True),
+            listing_html(_listing(page, view, summary)),
+            _command_html(summary, asked.run),
+            *self._fill_one(replace(asked, view=view), was, fresh),
+        ]
+
+    def _fill_one(self, asked: _Asked, was: _Open, fresh: bool) -> list[Any]:
+        sample, last = asked.view.open, was.last if was.run == asked.run else ""
+        if not sample:
+            return _closed("No rationale is open.", replace(was, run=asked.run, sample="", last=last))
+        try:
+            row = self.services.review.one(asked.run, sample)
+        except NotFound:
+            return _closed("This rationale is not there any more.", replace(was, run=asked.run, sample="", last=last))
+        now = _Open(asked.run, sample, row["version"], bool(row["approved"]), last, was.page)
+        same = (was.run, was.sample) == (now.run, now.sample)
+        if same and was == now and not fresh:
+            return [gr.skip() for _ in range(8)]
+        writes = same and not fresh and _unsaved(row, was, asked.text)
+        newer = writes and was.version != now.version
+        numbers = [(f"{one['version']} · {one['origin']}", one["version"]) for one in row["versions"]]
+        return [
+            now.write(),
+            rationale_html(row, _CHANGED if newer else ""),
+            gr.skip() if writes else row["compressed"],
+            versions_html(row["versions"]),
+            gr.Dropdown(numbers, value=max(0, row["version"] - 1)),
+            *enable(
+                now.approved or last,
+                self.services.compress.can_ask(asked.run, row["teacher"]),
+                len(numbers) > 1,
+            ),
+        ]
 
 
-def _named(sample: str | None) -> str:
-    if not sample:
+_NO_RUN = (
+    "A run with stage 2 rewrites rationales after stage 1, so that the student can follow them. Start one on the page "
+    "Train; with 'wait for my review' it stops here until you have read them."
+)
+_NOT_YET = "This run has not compressed anything. Its rationales appear here once stage 1 has been trained."
+
+
+def _nothing(title: str, message: str, project: str) -> list[Any]:
+    """The page where there is nothing to review."""
+    off, gone = gr.Button(interactive=False), gr.Column(visible=False)
+    return ["", empty_html(title, message, Link("Train", "/train", project)), gone, "", off, gone, "", "", *_closed("")]
+
+
+def _closed(message: str, now: _Open = _Open()) -> list[Any]:
+    """The part of one rationale where none is open."""
+    return [now.write(), notice_html(message), "", "", gr.Dropdown([], value=None), *enable(*[False] * 3)]
+
+
+def _named(was: _Open) -> _Open:
+    if not was.sample:
         raise InputError("Open a rationale in the list first.")
-    return sample
+    return was
 
 
-def _line(row: dict[str, Any], reviewed: bool) -> dict[str, Any]:
-    original, student, compressed = row["tokens"]
-    return {
-        "query": Opener(row["query"][:120], row["sample"]),
-        "teacher": row["teacher"],
-        "tokens": original,
-        "student's": student,
-        "compressed": compressed,
-        "check": row["check"],
-        "approved": "-" if not reviewed and not row["approved"] else row["approved"],
-    }
+def _unsaved(row: dict[str, Any], was: _Open, text: str) -> bool:
+    """Whether the box holds something else than the version that was opened."""
+    opened = next((one["text"] for one in row["versions"] if one["version"] == was.version), "")
+    return str(text or "").split() != str(opened).split()
 
 
-def three_html(row: dict[str, Any]) -> str:
-    """The query, and below it teacher, student and short form side by side with their lengths."""
-    names = (row["teacher"], "the student, on its own", "compressed")
-    texts = (row["original"], row["student"] or "It wrote nothing.", row["compressed"])
-    heads = [
-        name if count is None else f"{name} · {counted(count, 'token')}"
-        for name, count in zip(names, row["tokens"], strict=True)
+def _first(page: RationalePage, summary: Summary) -> str:
+    """What is open where the address names none: what there is to review, else the first."""
+    left = [row["sample"] for row in page.rows if not row["approved"]] if summary.reviewed else []
+    rows: Sequence[str] = left or [row["sample"] for row in page.rows]
+    return rows[0] if rows else ""
+
+
+def _waits_html(summary: Summary) -> str:
+    if not summary.waiting:
+        return ""
+    done = f"{summary.approved:,} of {counted(summary.rationales, 'rationale')} approved"
+    return f"<h2>Stage 2 waits for you</h2><p>{done}. What is left unapproved is not taught.</p>"
+
+
+def _command_html(summary: Summary, run: str) -> str:
+    if summary.waiting:
+        words = ["tacit", "compress", run[:8], "--approve"]
+        return command_html(words, "Approve the rest and continue, as a command")
+    return command_html(["tacit", "compress", run[:8]])
+
+
+def _listing(page: RationalePage, view: View, summary: Summary) -> Listing:
+    rows = [
+        {
+            "id": row["sample"],
+            "query": row["query"][:160],
+            "tokens": tokens_cell(row),
+            "state": state_cell(row, summary.reviewed),
+        }
+        for row in page.rows
     ]
-    flags = ", ".join(row["flags"])
-    text = f"{row['query']}\nAnswer: {row['label']}" + (f" · {flags}" if flags else "")
-    return notice_html(text) + columns_html(list(zip(heads, texts, strict=True)))
-
-
-def summary_html(summary: Summary) -> str:
-    """The one line that says how it went."""
-    if not summary.rationales:
-        return notice_html("This run has compressed nothing yet.")
-    lengths = ""
-    if summary.original_tokens is not None and summary.compressed_tokens is not None:
-        lengths = f" · {summary.original_tokens:,.0f} -> {summary.compressed_tokens:,.0f} student tokens (median)"
-    share = f" · answer preserved in {summary.preserved:,} of {summary.checked:,} (level {summary.level})"
-    if summary.level > 1:
-        share += (
-            f", another teacher answers the same with {summary.led:,} of them, and without it for {summary.unaided:,}"
-        )
-    unchecked = summary.rationales - summary.checked
-    share += f", {unchecked:,} not checked" if unchecked else ""
-    kept = f" · {summary.kept_original:,} kept as they were" if summary.kept_original else ""
-    waits = " · the run waits for you" if summary.waiting else ""
-    asking = f" · {summary.asking} being asked again" if summary.asking else ""
-    approved = (
-        f" · {summary.approved:,} approved" if summary.reviewed else " · the run asked for no review: all were taught"
+    return Listing(
+        rows=rows,
+        columns=[Column("query", "Query", "query"), Column("tokens", "Tokens", "tokens"), Column("state", "State")],
+        view=view,
+        begin=page.begin,
+        total=page.total,
+        size=PAGE,
+        noun="rationale" if page.total == 1 else "rationales",
+        filters=FILTERS,
+        searched="Search rationales",
+        empty="No rationale matches. Clear the search, or choose another filter.",
     )
-    text = f"{counted(summary.rationales, 'rationale')}{lengths}{share}{kept}{approved}{asking}{waits}"
-    return notice_html(text)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
+from app.usecases.compression.reviews import Summary
 from app.usecases.playground.answers import Pane
 from app.usecases.projects.status import RunningJob
 from app.web.address import View, read_view
@@ -16,11 +17,14 @@ from app.web.parts.histogram import histogram_html
 from app.web.parts.links import Link, links_html
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import Tone, empty_html, guide_html, notice_html, term_html
+from app.web.parts.panes import asked_html, panes_html
 from app.web.parts.pipeline import Narrowing, funnel_html, pipeline_html
+from app.web.parts.rationales import compression_tiles, rationale_html, versions_html
 from app.web.parts.shell import bar_html, strip_html
 from app.web.parts.tables import Spark, table_html
-from app.web.parts.texts import columns_html, log_html, marked_html, panes_html
+from app.web.parts.texts import columns_html, log_html, marked_html
 from app.web.parts.tiles import Tile, badge_html, card_html, tiles_html, verdict_html
+from app.web.theme import stage_colour
 from engine.plans.order import PlanOrder
 from engine.plans.registry import make_plan
 
@@ -83,8 +87,40 @@ def _verdicts() -> str:
 
 def _texts() -> str:
     pair = marked_html(("ann", "first add, then halve"), ("ben", "first add, then double"))
-    panes = panes_html([Pane("stage 3", "Answer: 9", 5, 0.2, 0.0, over=True), Pane("ann", "First", over=False)])
-    return pair + columns_html([("teacher", "long"), ("student", "short")]) + panes + log_html("update 1 loss 2.31")
+    return pair + columns_html([("teacher", "long"), ("student", "short")]) + log_html("update 1 loss 2.31")
+
+
+def _answers() -> str:
+    panes = [
+        Pane("stage3 · f8230546", "Answer: 9", 5, 0.2, over=True, right=True),
+        Pane("ann", "First 4 and 5.\nAnswer: 8", 40, 2.1, 0.0021, over=True, right=False),
+        Pane("ben", "First", over=False),
+        Pane("cem", over=True, message="rate_limit: slow down"),
+    ]
+    asked = asked_html("What is 4 + 5?", ("q", "What is 4 + 5?"), "9")
+    return asked + panes_html(panes, {"stage3 · f8230546": stage_colour("stage3"), "ann": "#c2600a"})
+
+
+def _rationales() -> str:
+    whole = Summary(48, 180.0, 61.0, 45, 48, 3, 40, 12, 12, 2, reviewed=True, waiting=True, asking=1)
+    row = {
+        "sample": "s",
+        "version": 2,
+        "origin": "edited",
+        "teacher": "ann",
+        "label": "9",
+        "query": "What is 4 + 5?",
+        "original": "First take 4, then add 5.",
+        "compressed": "4 + 5",
+        "student": "4 and 5.\nAnswer: 8",
+        "tokens": (9, 8, 3),
+        "check": "edited, answer preserved (level 1)",
+        "preserved": True,
+        "approved": True,
+        "flags": ("student:other label", "answer preserved (level 1)"),
+    }
+    versions = [{"version": 1, "origin": "compressed", "approved": False, "text": "4 + 5"}]
+    return compression_tiles(whole) + rationale_html(row, "A newer version came in.") + versions_html(versions)
 
 
 def _progress() -> str:
@@ -116,6 +152,8 @@ _PARTS: dict[str, Callable[[], str]] = {
     "Tables": lambda: table_html([{"run": "first", "loss": Spark([3, 2, 1]), "score": 0.7, "why": None}], "a caption"),
     "Code": lambda: code_html("tacit label demo") + command_html(["tacit", "train", "demo", "--name", "a b"]),
     "Texts": _texts,
+    "Answers": _answers,
+    "Rationales": _rationales,
     "Progress": _progress,
     "Plan": lambda: pipeline_html(make_plan(PlanOrder())),
     "Funnel": _funnel,

@@ -12,14 +12,19 @@ import gradio as gr
 
 from app.services import Services
 from app.usecases.playground.answers import Pane
+from app.web.address import LONGEST, read_view
 from app.web.fields import lay_html
 from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import OF_COPY
-from app.web.parts.messages import notice_html
+from app.web.parts.links import Link
+from app.web.parts.messages import empty_html, notice_html
+from app.web.parts.panes import LINKS, asked_html, panes_html
 from app.web.parts.tables import table_html
-from app.web.parts.texts import panes_html
-from engine.errors import InputError, StateError
+from app.web.theme import stage_colour, teacher_colour
+from engine.errors import InputError, NotFound, StateError
 from engine.tasks import get_task
+from engine.values import Query
+from engine.wording import counted
 from storage.projects import Project
 from storage.votes import Verdict, Vote
 
@@ -35,28 +40,39 @@ _VERDICTS: tuple[tuple[str, Verdict], ...] = (
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     do, most = _Handlers(frame.services, frame.policy.choose_systems), frame.policy.limits.query
-    query = gr.Textbox(label="Query", info=f"at most {most:,} characters", lines=3, max_lines=12)
-    few = gr.Dropdown([], label="or one of the project's first queries", interactive=True)
-    chosen = gr.CheckboxGroup([], label="Who is asked")
-    blind = gr.Checkbox(False, label="blind: two of them, unnamed, until you have voted", elem_classes=OF_COPY)
     with gr.Row():
+        query = gr.Textbox(
+            label="Query",
+            lines=2,
+            max_lines=8,
+            scale=3,
+            placeholder=f"Type a query of at most {most:,} characters",
+            min_width=300,
+        )
+        few = gr.Dropdown([], label="From the project", interactive=True, scale=2, min_width=200)
+        some = gr.Button("Random")
+    chosen = gr.CheckboxGroup([], label="Who is asked", elem_classes="compact-choices")
+    with gr.Row(elem_classes="toolbar"):
         ask = gr.Button("Ask", variant="primary", interactive=False)
-        stop = gr.Button("Stop", variant="stop", interactive=False)
-        some = gr.Button("Another query, at random")
-    said, panes = lay_html(), lay_html()
-    ballot, left = gr.State([]), gr.State(None)
-    with gr.Row(visible=False) as votes:
+        stop = gr.Button("Stop", variant="stop", visible=False)
+        blind = gr.Checkbox(
+            False, label="Blind: two of them, unnamed until you have voted", elem_classes=OF_COPY, container=False
+        )
+    said, panes = lay_html(), lay_html(js_on_load=LINKS)
+    ballot, left, filled = gr.State([]), gr.State(None), gr.State("")
+    with gr.Row(visible=False, elem_classes="toolbar") as votes:
         buttons = [gr.Button(name) for name, _ in _VERDICTS]
     tally = lay_html()
-    frame.fill_once([chosen, query, few, tally, some], do.open)
+    frame.fill_once([chosen, query, few, tally, some, panes], do.open)
     frame.fill_live([said, ask], [chosen, left], do.state)
+    frame.fill_view([query, few, filled], [filled], do.open_link)
     ready = {"fn": frame.guard(do.state), "inputs": [frame.project, chosen, left], "outputs": [said, ask]}
     chosen.input(**ready, show_progress="hidden", trigger_mode="always_last", **frame.quiet)
     asked = ask.click(
         frame.guard_stream(do.ask),
         [frame.project, query, chosen, blind],
         [panes, ballot, votes, ask, stop, left],
-        show_progress="minimal",
+        show_progress="hidden",
         concurrency_limit=8,
         js=_CLIP % (most + 1),
         **frame.quiet,
@@ -85,25 +101,40 @@ class _Handlers:
 
     def open(self, project: Project | None) -> list[Any]:
         if project is None:
-            return [
-                gr.CheckboxGroup([], value=[]),
-                "",
-                gr.Dropdown([], visible=False),
-                notice_html(NO_PROJECT),
-                gr.Button(interactive=False),
-            ]
+            none = gr.CheckboxGroup([], value=[]), "", gr.Dropdown([], visible=False), notice_html(NO_PROJECT)
+            return [*none, gr.Button(interactive=False), ""]
         systems = self.choose(project, self.services.play.systems(project))
-        first = list(systems.values())[:4]
         few = self.services.play.first(project)
         text = self.take(project.name, few[0][1]) if few else ""
-        chosen = gr.CheckboxGroup(list(systems.items()), value=first)
+        chosen = gr.CheckboxGroup(_shorten(systems), value=list(systems.values())[:4])
         listed = gr.Dropdown(few, value=few[0][1] if few else None, visible=bool(few))
-        return [chosen, text, listed, self._tally(project), gr.Button(interactive=bool(few))]
+        return [
+            *(chosen, text, listed, self._tally(project), gr.Button(interactive=bool(few))),
+            _before_html(project.name, bool(systems)),
+        ]
+
+    def open_link(self, project: str, address: str, filled: str) -> list[Any]:
+        """The query that the address asks for, once: what is typed from then on stays."""
+        view = read_view(address)
+        asked = view.open or view.search
+        if asked == filled or not asked:
+            return [gr.skip(), gr.skip(), asked]
+        if not view.open:
+            return [view.search, gr.Dropdown(value=None), asked]
+        try:
+            text = self.take(project, view.open)
+        except NotFound:
+            gr.Warning("The query of this link is not in this project. Nothing was changed.")
+            return [gr.skip(), gr.skip(), asked]
+        listed = {id_ for _, id_ in self.services.play.first(self._project(project))}
+        return [text, gr.update(value=view.open if view.open in listed else None), asked]
 
     def state(self, project: str, ids: list[str], left: Event | None) -> list[Any]:
         """Why nobody can be asked now, if so; while somebody is being asked the button stays as it is."""
-        reason = self.services.play.hindrance(self._project(project), ids)
-        return [notice_html(reason), gr.skip() if left is not None else gr.Button(interactive=not reason)]
+        project_record = self._project(project)
+        reason = self.services.play.hindrance(project_record, ids)
+        said = notice_html(reason) if self.services.play.systems(project_record) else ""  # the empty page says it
+        return [said, gr.skip() if left is not None else gr.Button(interactive=not reason)]
 
     def take(self, project: str, id_: str) -> str:
         return self.services.play.render(self._project(project), id_)
@@ -125,22 +156,23 @@ class _Handlers:
         asked = random.sample(ids, 2) if blind else ids
         panes: list[Pane] = []
         left = Event()
-        above = _above(text)
-        off, on = gr.Button(interactive=False), gr.Button(interactive=True)
-        yield [above, [], gr.Row(visible=False), off, on, left]
+        above = self._above(project_record, query, text)
+        off = gr.Button(interactive=False)
+        yield [above, [], gr.Row(visible=False), off, gr.Button(visible=True, interactive=True), left]
         for panes in self.services.play.ask(project_record, query, asked, left):
-            yield [above + panes_html(_hidden(panes) if blind else panes), [], *[gr.skip()] * 4]
+            yield [above + self._draw(project_record, panes, blind), [], *[gr.skip()] * 4]
         ready = blind and all(pane.whole for pane in panes)
         ballot = [text, *map(asdict, panes)] if ready else []
-        shown = above + panes_html(_hidden(panes) if blind else panes)
+        above = self._above(project_record, query, text, over=not blind)
+        shown = above + self._draw(project_record, panes, blind)
         if blind and not ready:
             shown += notice_html("One of them gave no whole answer, so there is nothing to vote on.")
-        yield [shown, ballot, gr.Row(visible=ready), on, off, None]
+        yield [shown, ballot, gr.Row(visible=ready), gr.Button(interactive=True), gr.Button(visible=False), None]
 
     def rest(self, project: str, ids: list[str]) -> list[Any]:
         """However the asking ended; where a job has the device, the page looks when it is over."""
         waits = gr.Timer(active=True) if self.services.play.busy() else gr.skip()
-        return [*self.state(project, ids, None), gr.Button(interactive=False), None, waits]
+        return [*self.state(project, ids, None), gr.Button(visible=False), None, waits]
 
     def stop(self, project: str, left: Event | None) -> gr.Button:
         if left is not None:
@@ -165,15 +197,62 @@ class _Handlers:
         project_record = self._project(project)
         text, first, second = ballot[0], Pane(**ballot[1]), Pane(**ballot[2])
         self.services.play.vote(project_record, Vote(text, first.name, second.name, first.text, second.text, verdict))
-        return [_above(text) + panes_html([first, second]), self._tally(project_record), gr.Row(visible=False), []]
+        query = self.services.play.read_query(project_record, text)
+        shown = self._above(project_record, query, text, over=True) + self._draw(project_record, [first, second])
+        return [shown, self._tally(project_record, opened=True), gr.Row(visible=False), []]
 
-    def _tally(self, project: Project) -> str:
-        return table_html(self.services.play.tally(project), "blind votes")
+    def _tally(self, project: Project, opened: bool = False) -> str:
+        rows = self.services.play.tally(project)
+        if not rows:
+            return ""
+        votes = counted(sum(int(row["votes"]) for row in rows), "blind vote")
+        state = " open" if opened else ""
+        return f"<details class='more'{state}><summary>{votes}</summary>{table_html(rows)}</details>"
+
+    def _above(self, project: Project, query: Query, text: str, over: bool = False) -> str:
+        """The query that the panes answer, which may not be the one in the box any more; its gold label once `over`."""
+        known, gold = True, None
+        try:
+            _, gold = self.services.queries.one(project.name, query.id)
+        except NotFound:
+            known = False
+        said = text.strip()
+        link = ("open", query.id) if known else ("q", said) if len(said) <= LONGEST else None
+        return asked_html(said[:400], link, gold if over else None)
+
+    def _draw(self, project: Project, panes: Sequence[Pane], blind: bool = False) -> str:
+        if blind:
+            return panes_html(_hidden(panes))
+        systems = self.services.play.systems(project)
+        teachers = [id_.removeprefix("teacher ") for id_ in systems.values() if id_.startswith("teacher ")]
+        colours = {
+            name: teacher_colour(teachers, name) if name in teachers else stage_colour(name.partition(" · ")[0])
+            for name in (pane.name for pane in panes)
+        }
+        return panes_html(panes, colours)
 
 
-def _above(text: str) -> str:
-    """The query that the panes answer, which may not be the one in the box any more."""
-    return notice_html(f"Asked: {text.strip()[:400]}")
+def _shorten(systems: dict[str, str]) -> list[tuple[str, str]]:
+    """Who can be asked, without the run where there is only one of that name."""
+    short = [name.partition(" · ")[0] for name in systems]
+    return [
+        (brief if short.count(brief) == 1 else name, id_)
+        for brief, (name, id_) in zip(short, systems.items(), strict=True)
+    ]
+
+
+def _before_html(project: str, someone: bool) -> str:
+    """What stands where nothing was asked yet."""
+    if not someone:
+        message = "Add a teacher, or train a student; then ask it here."
+        return empty_html(
+            "Nobody can be asked yet", message, Link("Teachers", "/teachers", project), Link("Train", "/train", project)
+        )
+    return empty_html(
+        "Nothing asked yet",
+        "Answers appear here side by side as they are written, with tokens, seconds and money under each. Where the "
+        "query has a gold label, each is marked right or wrong.",
+    )
 
 
 def _hidden(panes: Sequence[Pane]) -> list[Pane]:

@@ -1,4 +1,4 @@
-"""Texts beside each other: with their differences marked, in columns, as answers, as replies, as a log."""
+"""Texts beside each other: with their differences marked, in columns, as replies, as a log."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from difflib import SequenceMatcher
 from html import escape
 from typing import Any
 
-from app.usecases.playground.answers import Pane
 from app.web.parts.messages import notice_html
-from engine.wording import counted
 
 
 def marked_html(first: tuple[str, str], second: tuple[str, str]) -> str:
@@ -36,26 +34,6 @@ def columns_html(columns: Sequence[tuple[str, str]]) -> str:
     """Texts side by side, each below its head; on a narrow screen one below the other."""
     parts = [f"<div><b>{escape(head)}</b><p>{escape(text)}</p></div>" for head, text in columns]
     return f"<div class='columns'>{''.join(parts)}</div>"
-
-
-def panes_html(panes: Sequence[Pane]) -> str:
-    """Answers side by side, with tokens, time and money under each."""
-    parts = []
-    for pane in panes:
-        facts = [
-            None if pane.tokens is None else counted(pane.tokens, "token"),
-            None if pane.seconds is None else f"{pane.seconds:.1f} s",
-            None if pane.cost is None else f"${pane.cost:.4f}",
-            None if pane.over else "...",
-        ]
-        under = " · ".join(filter(None, facts))
-        silent = "(it wrote nothing)" if pane.over and not pane.message else ""
-        message = notice_html(pane.message) if pane.message else ""
-        parts.append(
-            f"<div class='pane'><b>{escape(pane.name)}</b><p>{escape(pane.text or silent)}</p>{message}"
-            f"<div class='facts'>{escape(under)}</div></div>"
-        )
-    return f"<div class='columns' aria-live='polite'>{''.join(parts)}</div>"
 
 
 def replies_html(rows: Sequence[Mapping[str, Any]]) -> str:
