@@ -42,7 +42,7 @@ def read_named(address: str | None, name: str) -> str:
         given = parse_qs((address or "").removeprefix("?"), max_num_fields=50)
     except ValueError:
         return ""
-    return given.get(name, [""])[0][:_LONGEST]
+    return given.get(name, [""])[0][:LONGEST]
 
 
 def read_view(address: str | None) -> View:
