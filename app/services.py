@@ -25,6 +25,8 @@ from app.usecases.labelling.quotes import QuoteService
 from app.usecases.playground.answers import PLAY, PlayService
 from app.usecases.projects.copies import CarryService
 from app.usecases.projects.lookup import ProjectService
+from app.usecases.projects.overview import OverviewService
+from app.usecases.projects.results import ResultService
 from app.usecases.projects.status import STUDY, StandingService
 from app.usecases.selection.calibration import CalibrateService
 from app.usecases.selection.comparison import MatchService
@@ -68,6 +70,8 @@ class Services:
     export: ExportService
     resemble: ResembleService
     standing: StandingService
+    overview: OverviewService
+    results: ResultService
     preview: PreviewService
     queries: StoredQueryService
     browse: BrowseService
@@ -163,6 +167,7 @@ def _compose(context: Context) -> Services:
     studying = StudyService(context, planning, run)
     calibrating = CalibrateService(context, selecting)
     matching = MatchService(context, selecting, calibrating)
+    comparing = CompareService(context)
     return Services(
         context=context,
         projects=ProjectService(context),
@@ -178,6 +183,8 @@ def _compose(context: Context) -> Services:
         export=exporting,
         resemble=ResembleService(context),
         standing=StandingService(context, remaining),
+        overview=OverviewService(context, run),
+        results=ResultService(context, comparing),
         preview=PreviewService(context),
         queries=StoredQueryService(context),
         browse=BrowseService(context, selecting),
@@ -194,7 +201,7 @@ def _compose(context: Context) -> Services:
         study_quote=StudyQuoteService(context, studying, forecasting),
         forecast=forecasting,
         watch=WatchService(context, remaining),
-        compare=CompareService(context),
+        compare=comparing,
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
         keep=KeepService(context),

@@ -17,7 +17,7 @@ from app.services import open_services
 from app.web.main import PATHS, build_app
 from app.web.server import launch_options
 
-PAGES = ("projects", *PATHS[1:])
+PAGES = ("home", *PATHS[1:])
 SIZES = ((1280, 900), (390, 844))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 OUT = Path("docs/screenshots")
@@ -36,7 +36,7 @@ def main(workspace: Path, project: str) -> None:
             for width, height in SIZES:
                 for theme in ("light", "dark"):
                     page = browser.new_page(viewport={"width": width, "height": height})
-                    path = "" if name == "projects" else name
+                    path = "" if name == "home" else name
                     page.goto(f"{url}{path}?__theme={theme}&project={quote(project)}")
                     page.locator(".topbar summary").wait_for(state="attached")
                     if name == "select":
