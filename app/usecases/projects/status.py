@@ -57,7 +57,7 @@ GROUPS = {
     "Jobs and spend": "Workspace",
 }
 """The part of the work that a page belongs to; pages that are not here stand above all parts."""
-_NO_STEP = ("Home", "Overview", "Jobs and spend")
+_NO_STEP = ("Home", "Welcome", "Overview", "Jobs and spend")
 
 
 @dataclass(frozen=True)
