@@ -156,11 +156,8 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
 def _compose(context: Context) -> Services:
     """All use cases over an open workspace."""
     connections = Connections(context)
-    label, compressing, selecting = (
-        LabelService(context, connections),
-        CompressService(context, connections),
-        SelectService(context),
-    )
+    label, selecting = LabelService(context, connections), SelectService(context)
+    compressing = CompressService(context, connections)
     run, exporting = RunService(context, compressing, selecting), ExportService(context)
     planning, forecasting = PlanService(context), ForecastService(context, selecting)
     remaining = RemainingService(context, forecasting)
