@@ -58,8 +58,8 @@ def test_an_address_without_a_project_opens_the_newest(studio: Studio, page: str
 
 
 def test_a_project_that_is_removed_meanwhile_is_told_by_open_tabs(studio: Studio) -> None:
-    ticks = [fn.fn for fn in studio.app.fns.values() if fn.fn is not None and fn.fn.__name__ == "tick"]
-    _, _, _, lost, body, *_ = ticks[PAGES.index("label")](NOBODY)
+    ticks = [fn for fn in studio.app.fns.values() if fn.fn is not None and fn.fn.__name__ == "tick"]
+    _, _, _, lost, body, *_ = next(fn for fn in ticks if fn.page == "label").fn(NOBODY)
     assert "No such project" in lost and is_hidden(body)
 
 

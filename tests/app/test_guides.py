@@ -150,11 +150,12 @@ def test_a_cards_menu_archives_restores_and_asks_before_it_copies(services: Serv
     archived = do.show("", "?show=archived")
     assert "data-act='restore'" in archived and "data-act='archive'" not in archived and "Next:" not in archived
     assert "data-id='p'" in do.act("", pressed("restore", "p"))[1]
-    _, _, panel, title, chosen, twin, name, out, _ = do.act("", pressed("duplicate", "p"))
-    assert (panel.visible, twin.visible, out.visible) == (True, True, False)
-    assert "Duplicate p" in title and (chosen, name) == ("p", "p copy")
-    _, _, panel, title, _, twin, _, out, _ = do.act("", pressed("export", "p"))
-    assert (panel.visible, twin.visible, out.visible) == (True, False, True) and "never a key" in title
+    _, _, panel, title, chosen, name, duplicate, runs, export, _ = do.act("", pressed("duplicate", "p"))
+    assert panel.visible and "Duplicate p" in title and (chosen, name.value) == ("p", "p copy")
+    assert [part.visible for part in (name, duplicate, runs, export)] == [True, True, False, False]
+    _, _, panel, title, _, name, duplicate, runs, export, _ = do.act("", pressed("export", "p"))
+    assert panel.visible and "never a key" in title
+    assert [part.visible for part in (name, duplicate, runs, export)] == [False, False, True, True]
 
 
 def test_an_empty_workspace_leads_to_a_first_project(services: Services) -> None:

@@ -36,6 +36,7 @@ _WHY = {
 }
 _ASKED = (Purpose.LABEL, Purpose.GRADE)
 _REWRITTEN = (Purpose.COMPRESS, Purpose.CHECK)
+_NOT_YET = "The verdict stands here once a student is trained and scored on held-out queries."
 _MOST_REASONS = 2
 _MOST_NAMES = 3
 
@@ -117,7 +118,7 @@ class OverviewService:
         following = next_step(standing, judged.sure)
         return Overview(
             verdict=judged.verdict or "No result yet",
-            reason=judged.reason or f"No trained student was scored. Next: {following.what}",
+            reason=judged.reason or _NOT_YET,
             scored=bool(judged.verdict),
             sure=judged.sure,
             following=following,

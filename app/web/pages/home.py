@@ -51,9 +51,10 @@ class _Panel(NamedTuple):
     whole: gr.Column
     title: gr.HTML
     chosen: gr.Textbox
-    twin: gr.Row
     new_name: gr.Textbox
-    out: gr.Row
+    duplicate: gr.Button
+    runs: gr.Checkbox
+    export: gr.Button
     file: gr.File
 
 
@@ -84,7 +85,7 @@ def _lay_new(frame: Frame, do: _Handlers, own: gr.Button) -> gr.Column:
         with gr.Row():
             name = gr.Textbox(label="Project name", max_length=100, placeholder="support tickets", scale=2)
             tasks = [(TASKS.get(name).title.capitalize(), name) for name in TASKS.names()]
-            task = gr.Dropdown(tasks, value=DEFAULT_TASK, label="Task", info="how an answer is compared", scale=2)
+            task = gr.Dropdown(tasks, value=DEFAULT_TASK, label="Task", scale=2)
         with gr.Accordion("Advanced", open=False):
             embedder = gr.Dropdown(
                 [("Automatic", "auto"), ("Packaged (all-MiniLM-L6-v2)", "packaged")],
@@ -111,15 +112,14 @@ def _lay_projects(frame: Frame, do: _Handlers) -> None:
     said = lay_html()
     with gr.Column(visible=False, elem_classes="card act") as whole:
         title, chosen = lay_html(), gr.Textbox(visible=False)
-        with gr.Row(visible=False) as twin:
-            new_name = gr.Textbox(label="Name of the copy", max_length=100, scale=2)
-            duplicate = gr.Button("Duplicate", variant="primary")
-        with gr.Row(visible=False) as out:
-            runs = gr.Checkbox(False, label="With its runs and adapters")
-            export = gr.Button("Export", variant="primary")
+        new_name = gr.Textbox(label="Name of the copy", max_length=100, visible=False)
+        runs = gr.Checkbox(False, label="With its runs and adapters", visible=False)
         file = gr.File(label="The export", visible=False, interactive=False)
-        close = gr.Button("Close")
-    panel = _Panel(whole, title, chosen, twin, new_name, out, file)
+        with gr.Row():
+            duplicate = gr.Button("Duplicate", variant="primary", visible=False)
+            export = gr.Button("Export", variant="primary", visible=False)
+            close = gr.Button("Close")
+    panel = _Panel(whole, title, chosen, new_name, duplicate, runs, export, file)
     listed = lay_html(js_on_load=LISTING + ACTIONS)
     with gr.Accordion("Import a project", open=False):
         brought = gr.File(label="A project exported by Tacit (.zip)", file_types=[".zip"], type="filepath")
@@ -230,14 +230,15 @@ class _Handlers:
             gr.Column(visible=True),
             f"<h2>{act.capitalize()} {escape(project.name)}</h2><p class='quiet'>{text}</p>",
             project.name,
-            gr.Row(visible=twin),
-            f"{project.name[:95]} copy",
-            gr.Row(visible=not twin),
+            gr.Textbox(f"{project.name[:95]} copy", visible=twin),
+            gr.Button(visible=twin),
+            gr.Checkbox(False, visible=not twin),
+            gr.Button(visible=not twin),
             gr.File(visible=False),
         ]
 
     def _closed(self, message: str, address: str) -> list[Any]:
-        return [notice_html(message), self.show("", address), gr.Column(visible=False), *[gr.skip()] * 6]
+        return [notice_html(message), self.show("", address), gr.Column(visible=False), *[gr.skip()] * 7]
 
     def close_panel(self) -> Any:
         return gr.Column(visible=False)
