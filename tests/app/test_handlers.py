@@ -40,7 +40,7 @@ def test_home(studio: Studio) -> None:
         "home", "show", "p", "?q=nobody"
     )
     studio.open("home", "p")
-    said, listed, _ = studio("home", "duplicate", "p", "twin", "")
+    said, listed = studio("home", "duplicate", "p", "twin", "")
     assert "twin" in said and "twin" in listed and "tacit projects duplicate p twin" in said
     said, written = studio("home", "export", "twin", False)
     written = written["value"]
