@@ -33,7 +33,7 @@ from storage.projects import Project
 
 _GO = "(name) => { window.location.href = '/data?project=' + encodeURIComponent(name); }"
 _GO_LABEL = _GO.replace("/data", "/label")
-_FOCUS = "() => { setTimeout(() => document.querySelector('.new-project input')?.focus(), 100); }"
+_FOCUS = "() => { setTimeout(() => document.querySelector('.new-project textarea')?.focus(), 100); }"
 _SHOW = "() => { setTimeout(() => document.querySelector('.act')?.scrollIntoView({block: 'nearest'}), 100); }"
 _FRESH = (48, 24)
 """Queries of a fresh copy: few enough to go through all steps in minutes."""
