@@ -27,6 +27,8 @@ from app.usecases.labelling.quotes import QuoteService
 from app.usecases.playground.answers import PLAY, PlayService
 from app.usecases.projects.copies import CarryService
 from app.usecases.projects.lookup import ProjectService
+from app.usecases.projects.overview import OverviewService
+from app.usecases.projects.results import ResultService
 from app.usecases.projects.status import STUDY, StandingService
 from app.usecases.selection.calibration import CalibrateService
 from app.usecases.selection.comparison import MatchService
@@ -71,6 +73,8 @@ class Services:
     artefacts: ArtefactService
     resemble: ResembleService
     standing: StandingService
+    overview: OverviewService
+    results: ResultService
     preview: PreviewService
     queries: StoredQueryService
     browse: BrowseService
@@ -179,6 +183,8 @@ def _compose(context: Context) -> Services:
         artefacts=ArtefactService(context, exporting),
         resemble=ResembleService(context),
         standing=StandingService(context, remaining),
+        overview=OverviewService(context, run),
+        results=ResultService(context, comparing),
         preview=PreviewService(context),
         queries=StoredQueryService(context),
         browse=BrowseService(context, selecting),

@@ -121,6 +121,13 @@ class Rationales:
         )[0]
         return int(row["done"])
 
+    def count_in(self, run_id: str) -> int:
+        """How many rationales one run has rewritten that are not outdated."""
+        row = self._db.row(
+            "SELECT count(DISTINCT sample_id) AS done FROM rationales WHERE run_id = ? AND NOT outdated", [run_id]
+        )
+        return int(row["done"]) if row else 0
+
     def count_left(self, run: Run, step: str) -> dict[str, int]:
         """How many kept samples a compress step has not rewritten yet, by their teacher."""
         rows = self._db.rows(

@@ -289,6 +289,22 @@ class Runs:
             raise NotFound(f"these two did not both answer the query {query_id}")
         return dict(row)
 
+    def typical_right(self, run: Run, first: tuple[str, str], second: tuple[str, str]) -> dict[str, Any] | None:
+        """A held-out query that two systems, each (step, name), both got right: the second's answer is of usual length.
+
+        Keys: query_id, first_text, first_tokens, second_text, second_tokens. None where there is no such query.
+        """
+        return self._db.row(
+            "SELECT a.query_id, a.text AS first_text, a.tokens AS first_tokens, b.text AS second_text, "
+            "b.tokens AS second_tokens FROM answers a "
+            "JOIN answers b ON b.run_id = a.run_id AND b.query_id = a.query_id "
+            "JOIN queries q ON q.project_id = ? AND q.id = a.query_id "
+            "WHERE a.run_id = ? AND a.step = ? AND a.system = ? AND b.step = ? AND b.system = ? "
+            "AND a.correct AND b.correct ORDER BY abs(b.tokens - (SELECT avg(tokens) FROM answers "
+            "WHERE run_id = a.run_id AND step = b.step AND system = b.system)), q.position LIMIT 1",
+            [run.project_id, run.id, *first, *second],
+        )
+
     def metrics(self, run_id: str, step: str) -> list[dict[str, Any]]:
         """Metrics of a step by update."""
         return self._db.rows(

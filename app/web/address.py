@@ -27,13 +27,17 @@ window.addEventListener('popstate', () => { props.value = window.location.search
 
 @dataclass(frozen=True)
 class View:
-    """Pages count from 1. Each text is "" where nothing is asked; whoever reads it decides what it may be."""
+    """Pages count from 1; `tour` is the stop of the tour, 0 where nobody takes it.
+
+    Each text is "" where nothing is asked; whoever reads it decides what it may be.
+    """
 
     page: int = 1
     search: str = ""
     show: str = ""
     sort: str = ""
     open: str = ""
+    tour: int = 0
 
 
 def read_named(address: str | None, name: str) -> str:
@@ -52,12 +56,15 @@ def read_view(address: str | None) -> View:
     except ValueError:
         return View()
     first = {name: values[0][:LONGEST] for name, values in given.items()}
-    page = first.get("page", "")
-    number = int(page) if page.isascii() and page.isdecimal() and len(page) < 9 else 1
     return View(
-        page=min(max(1, number), _MOST_PAGES),
+        page=min(max(1, _whole(first.get("page", ""), 1)), _MOST_PAGES),
         search=first.get("q", "").strip(),
         show=first.get("show", ""),
         sort=first.get("sort", ""),
         open=first.get("open", ""),
+        tour=_whole(first.get("tour", ""), 0),
     )
+
+
+def _whole(text: str, otherwise: int) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else otherwise

@@ -16,13 +16,14 @@ import gradio as gr
 from app.hosted_demo.policy import Policy
 from app.services import Services
 from app.usecases.projects.status import Mark
-from app.web.address import ADDRESS
+from app.web.address import ADDRESS, read_view
 from app.web.fields import lay_html
 from app.web.forms import Form, enter
 from app.web.offers import OF_COPY, withhold
 from app.web.parts.links import Link, page_url
 from app.web.parts.messages import empty_html
 from app.web.parts.shell import Bar, head_html, rail_html, strip_html, topbar_html
+from app.web.parts.tour import tour_html
 from engine.errors import InputError, NotFound, StateError, TacitError, say_error, where_it_failed
 from storage.projects import Project
 
@@ -35,7 +36,7 @@ OVER_ALL = ("Home", "Welcome", "Jobs and spend")
 """Pages that hold something where the project of the address is not to be found."""
 NO_PROJECT = "Create a project first, on the page Home."
 _LOG = logging.getLogger(__name__)
-_NOT_OF_ONE = ("projects", "home", "jobs", "welcome")
+_NOT_OF_ONE = ("home", "jobs", "welcome")
 """Modules whose handlers don't work on the project of the address."""
 _NAMED = "() => [new URLSearchParams(window.location.search).get('project') || '', window.location.search]"
 """The project that the address names, and all that it asks for."""
@@ -246,8 +247,9 @@ def frame(
     @_spoken
     def load(name: str, address: str = "") -> list[Any]:
         project = policy.find(name)
-        named, message = policy.address(project) if project else name, policy.note(name, project, head.title)
-        return [named, *drawn.draw(project, name), *drawn.fill(made.openers, project, name), message]
+        named, note = policy.address(project) if project else name, policy.note(name, project, head.title)
+        tour = tour_html(read_view(address).tour, head.title, named)
+        return [named, *drawn.draw(project, name), *drawn.fill(made.openers, project, name), tour + note]
 
     @_spoken
     def tick(name: str) -> list[Any]:

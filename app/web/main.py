@@ -17,11 +17,12 @@ from app.web.pages import (
     endpoints,
     evaluate,
     exports,
+    home,
     jobs,
     kit,
     label,
+    overview,
     playground,
-    projects,
     select,
     study,
     teachers,
@@ -32,6 +33,7 @@ from app.web.pages import (
 _HOME = PageHead("Home", "Move reasoning from every call into training, and get the same answers for less.")
 _WELCOME = PageHead(WELCOME, "Move reasoning from every call into training, and get the same answers for less.")
 _PAGES = (
+    (PageHead("Overview", "Where the project stands, and what comes next."), "/overview", overview.build),
     (PageHead("Data", "The queries to distill from, and those held out to score on."), "/data", data.build),
     (PageHead("Teachers", "The models that answer your queries with their reasoning."), "/teachers", teachers.build),
     (PageHead("Label", "Every teacher answers every query that it has not answered yet."), "/label", label.build),
@@ -59,13 +61,13 @@ _PAGES = (
     (PageHead("Exports", "The training data and the student of a stage, to take with you."), "/exports", exports.build),
 )
 _ALL = (
-    *_PAGES[:7],
+    *_PAGES[:8],
     (PageHead("Study", "Several plans, several seeds, equal budgets: which one is better?"), "/study", study.build),
-    *_PAGES[7:],
+    *_PAGES[8:],
     (PageHead("Jobs and spend", "What runs and ran, and what it cost, over all projects."), "/jobs", jobs.build),
 )
 PATHS = ("", *(path.removeprefix("/") for _, path, _ in _ALL))
-"""Where the pages of one's own studio are, in the order of the work; the first holds the projects."""
+"""Where the pages of one's own studio are, in the order of the work; the first is Home."""
 KIT = "TACIT_KIT"
 """The variable that adds a page with every part in every state, for whoever builds pages."""
 _KEEP_UPLOADS_S = (600, 3600)
@@ -83,7 +85,7 @@ def build_app(services: Services, visibility: Visibility = "private") -> gr.Bloc
         Pages(title="Tacit", analytics_enabled=False) as app,
         frame(policy, services, app, _HOME, visibility) as made,
     ):
-        projects.build(made)
+        home.build(made)
         endpoints.build(services)
     kit_too = ((PageHead("Kit", "Every part in every state."), "/kit", kit.build),) if os.environ.get(KIT) else ()
     for head, path, build in (*_ALL, *kit_too):

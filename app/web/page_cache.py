@@ -22,7 +22,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 _FRESH_S = 60.0
 _MOST_PAGES = 200
-_OURS = {"project", "__theme"}
+_OURS = {"project", "__theme", "tour"}
 """Parts of an address that only the browser reads: the page's text is the same whatever they say."""
 _ADDRESSED = (b"host", b"x-forwarded-host", b"x-forwarded-proto")
 """Headers that the addresses inside a page follow."""

@@ -20,14 +20,14 @@ from app.web.page_cache import open_lean_sessions
 from tests.fakes.provider import Provider, run_provider
 from tests.fakes.student_worker import StudentBackend
 
-PAGES = ("projects", *PATHS[1:])
+PAGES = ("home", *PATHS[1:])
 FIRST_HALF = {
-    *("projects", "data", "queries", "teachers", "prompts", "label", "select", "decide", "selection", "frame"),
+    *("home", "data", "queries", "teachers", "prompts", "label", "select", "decide", "selection", "frame"),
     "endpoints",
     "outputs",
 }
 """Modules whose handlers `test_handlers` calls; `test_student_handlers` calls all others."""
-BROWSER_ONLY = {"opened_id", "cancel_shown"}
+BROWSER_ONLY = {"opened_id", "cancel_shown", "act"}
 """Handlers that need a click's own data; the browser stories click."""
 Place = tuple[str, str]
 

@@ -44,7 +44,7 @@ class Screen:
     on: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.path = "" if self.page == "projects" else self.page
+        self.path = "" if self.page == "home" else self.page
         for block in self.studio.app.blocks.values():
             if isinstance(block, gr.Button) and block.page == self.path:
                 self.on[block.value] = block.interactive is not False

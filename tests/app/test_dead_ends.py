@@ -48,7 +48,7 @@ def test_an_address_that_names_no_project_opens_none(studio: Studio, page: str) 
     assert name == NOBODY, "it is no other project's page"
     assert "No such project" in lost and "nobody&#x27;s project" in lost and "href='/'" in lost
     assert "/data" not in rail and strip == ""
-    assert is_hidden(body) is (page not in ("projects", "jobs"))
+    assert is_hidden(body) is (page not in ("home", "jobs"))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -58,8 +58,8 @@ def test_an_address_without_a_project_opens_the_newest(studio: Studio, page: str
 
 
 def test_a_project_that_is_removed_meanwhile_is_told_by_open_tabs(studio: Studio) -> None:
-    ticks = [fn.fn for fn in studio.app.fns.values() if fn.fn is not None and fn.fn.__name__ == "tick"]
-    _, _, _, lost, body, *_ = ticks[PAGES.index("label")](NOBODY)
+    ticks = [fn for fn in studio.app.fns.values() if fn.fn is not None and fn.fn.__name__ == "tick"]
+    _, _, _, lost, body, *_ = next(fn for fn in ticks if fn.page == "label").fn(NOBODY)
     assert "No such project" in lost and is_hidden(body)
 
 
@@ -67,7 +67,7 @@ def of_the_address(studio: Studio) -> list[Any]:
     """Handlers that are given the project of the address first."""
     loads = {fn.inputs[0]._id for fn in studio.app.fns.values() if fn.fn is not None and fn.fn.__name__ == "load"}
     found = [fn for fn in studio.app.fns.values() if fn.fn is not None and fn.inputs and fn.inputs[0]._id in loads]
-    own = ("projects", "jobs")
+    own = ("home", "jobs")
     return [
         fn for fn in found if fn.fn.__name__ not in ("load", "tick") and fn.fn.__module__.rpartition(".")[2] not in own
     ]

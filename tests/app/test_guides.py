@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -17,9 +18,9 @@ from app.web.frame import Frame
 from app.web.pages.compress import _Handlers as Compress
 from app.web.pages.exports import _Handlers as Exports
 from app.web.pages.exports import read_card
+from app.web.pages.home import _Handlers as Home
 from app.web.pages.jobs import _sure
 from app.web.pages.label import _Handlers as Label
-from app.web.pages.projects import _Handlers as Projects
 from engine.config import ProjectConfig
 from engine.errors import StateError
 from engine.values import Split, TeacherSpec, make_query
@@ -102,16 +103,16 @@ def test_a_started_labelling_can_be_paused_and_not_started_twice(
     assert retry and again
 
 
-def projects(services: Services) -> Projects:
-    return Projects(frame_of(services))
+def home(services: Services) -> Home:
+    return Home(frame_of(services))
 
 
 def fresh(services: Services, project: Project | None) -> tuple[bool, str]:
-    button, why = projects(services).afresh(project)
+    button, why, _ = home(services).afresh(project)
     return button.interactive, why
 
 
-def test_run_it_yourself_is_offered_only_where_it_works(services: Services, tmp_path: Path) -> None:
+def test_try_it_live_is_offered_only_where_it_works(services: Services, tmp_path: Path) -> None:
     assert fresh(services, None)[0] is False
     empty = make(services, name="empty")
     assert (
@@ -122,12 +123,13 @@ def test_run_it_yourself_is_offered_only_where_it_works(services: Services, tmp_
     record(services, project, tmp_path)
     assert not fresh(services, project)[0] and "are recordings" in fresh(services, project)[1]
     with pytest.raises(StateError, match="recordings"):
-        projects(services).begin_afresh("p")
+        home(services).begin_afresh("p")
     assert {found.name for found in services.context.projects.all()} == {"empty", "p"}, "no copy is left behind"
     live = TeacherSpec("ann", "openai", "m", "http://127.0.0.1:1/v1")
     services.context.projects.put_teacher(project.id, live)
-    assert fresh(services, project) == (True, "")
-    assert projects(services).begin_afresh("p") == "p, run 1"
+    can, why = fresh(services, project)
+    assert can and "48 queries" in why
+    assert home(services).begin_afresh("p") == "p, run 1"
 
 
 def can(buttons: list[Any]) -> list[bool]:
@@ -135,13 +137,35 @@ def can(buttons: list[Any]) -> list[bool]:
     return [button.interactive for button in buttons]
 
 
-def test_a_project_is_archived_or_restored_never_both(services: Services) -> None:
-    do = projects(services)
+def pressed(act: str, name: str) -> Any:
+    return SimpleNamespace(act=act, id=name)
+
+
+def test_a_cards_menu_archives_restores_and_asks_before_it_copies(services: Services) -> None:
+    do = home(services)
     make(services)
-    assert can(do.fits(None)) == can(do.fits("nobody's")) == [False] * 4
-    assert can(do.fits("p")) == [True, True, False, True]
-    assert can(do.archive("p")[3:]) == [True, False, True, True]
-    assert can(do.restore("p")[3:]) == [True, True, False, True]
+    assert "data-act='archive'" in do.show("", "") and "data-act='restore'" not in do.show("", "")
+    said, listed, *_ = do.act("", pressed("archive", "p"))
+    assert "p is archived" in said and "data-id='p'" not in listed and "Archived" in listed
+    archived = do.show("", "?show=archived")
+    assert "data-act='restore'" in archived and "data-act='archive'" not in archived and "Next:" not in archived
+    assert "data-id='p'" in do.act("", pressed("restore", "p"))[1]
+    _, _, panel, title, chosen, name, duplicate, runs, export, _ = do.act("", pressed("duplicate", "p"))
+    assert panel.visible and "Duplicate p" in title and (chosen, name.value) == ("p", "p copy")
+    assert [part.visible for part in (name, duplicate, runs, export)] == [True, True, False, False]
+    _, _, panel, title, _, name, duplicate, runs, export, _ = do.act("", pressed("export", "p"))
+    assert panel.visible and "never a key" in title
+    assert [part.visible for part in (name, duplicate, runs, export)] == [False, False, True, True]
+
+
+def test_an_empty_workspace_leads_to_a_first_project(services: Services) -> None:
+    result, door, live, _, source, form = home(services).show_first(None)
+    assert "Start with your own queries" in result and door == "" and form.visible
+    assert not live.interactive and source == ""
+    assert "No projects yet" in home(services).show("", "")
+    project = make(services)
+    result, *_, form = home(services).show_first(project)
+    assert "No result yet" in result and not form.visible
 
 
 def pushed(*values: Any) -> Entered[dict[str, Any]]:

@@ -35,26 +35,29 @@ def studio(embedded_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
         yield opened
 
 
-def test_projects(studio: Studio) -> None:
-    assert studio("projects", "create", "tickets", "choice", "packaged") == "tickets"
-    assert "already" in studio.refused("projects", "create", "tickets", "choice", "packaged")
-    assert "tickets" in studio("projects", "show", False)
-    studio.open("projects", "p")
-    said, listed, _ = studio("projects", "duplicate", "p", "twin")
-    assert "twin" in said and "twin" in listed
-    assert "twin" not in studio("projects", "archive", "twin")[1]
-    assert "twin" in studio("projects", "restore", "twin")[1]
-    said, written = studio("projects", "export", "twin", False)
+def test_home(studio: Studio) -> None:
+    assert studio("home", "create", "tickets", "choice", "packaged") == "tickets"
+    assert "already" in studio.refused("home", "create", "tickets", "choice", "packaged")
+    assert "tickets" in studio("home", "show", "p", "")
+    assert "p</a>" not in studio("home", "show", "p", "?q=TICK") and "Clear the search" in studio(
+        "home", "show", "p", "?q=nobody"
+    )
+    studio.open("home", "p")
+    said, listed = studio("home", "duplicate", "p", "twin", "")
+    assert "twin" in said and "twin" in listed and "tacit projects duplicate p twin" in said
+    said, written = studio("home", "export", "twin", False)
     written = written["value"]
     assert "never a key" in said and Path(written).stat().st_size > 1000
-    assert "again is imported" in studio("projects", "take", handle_file(written), "again")[0]
-    assert studio("projects", "begin_afresh", "again") == "again, run 1"
-    assert "Choose a project" in studio.refused("projects", "export", None, False)
-    assert "A project needs a name" in studio.refused("projects", "create", " ", "choice", "packaged")
-    assert "no longer available" in studio.refused("projects", "create", "x", "sums", "packaged")
-    assert "A project needs a name" in studio.refused("projects", "duplicate", "p", "")
-    studio("projects", "fits", "p")
-    studio("projects", "<lambda>", None)
+    assert "tacit projects export twin twin.tacit.zip" in said
+    assert "again is imported" in studio("home", "take", handle_file(written), "again", "")[0]
+    assert studio("home", "begin_afresh", "again") == "again, run 1"
+    assert "Choose a project" in studio.refused("home", "export", None, False)
+    assert "A project needs a name" in studio.refused("home", "create", " ", "choice", "packaged")
+    assert "no longer available" in studio.refused("home", "create", "x", "sums", "packaged")
+    assert "A project needs a name" in studio.refused("home", "duplicate", "p", "", "")
+    for name in ("open_form", "close_form", "close_panel"):
+        studio("home", name)
+    studio("home", "<lambda>", None)
 
 
 def given(**columns: str) -> list[str]:
@@ -89,7 +92,7 @@ def test_data(studio: Studio, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.csv"
     foreign.write_text("Frage,Loesung\nWas ist 1+1?,2\n")
     other = handle_file(str(foreign))
-    studio("projects", "create", "foreign", "custom", "packaged")
+    studio("home", "create", "foreign", "custom", "packaged")
     asked = studio("data", "arrive", "foreign", other, NOTHING, 0.0, None)[1:]
     offered = [[name for name, _ in column["choices"]] for column in asked[:many]]
     assert offered == [["- none -", "Frage", "Loesung"]] * many

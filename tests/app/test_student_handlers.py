@@ -284,10 +284,10 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
 
 
 def test_projects_with_runs_are_carried_and_begun_afresh(studio: Studio) -> None:
-    studio.open("projects", "p")
-    said, written = studio("projects", "export", "p", True)
+    studio.open("home", "p")
+    said, written = studio("home", "export", "p", True)
     assert "never a key" in said
-    assert "twin is imported" in studio("projects", "take", handle_file(written["value"]), "twin")[0]
+    assert "twin is imported" in studio("home", "take", handle_file(written["value"]), "twin", "")[0]
     services = studio.services
     old, new = (services.context.projects.get(name) for name in ("p", "twin"))
     runs = services.context.runs.all(new.id)
@@ -300,7 +300,7 @@ def test_projects_with_runs_are_carried_and_begun_afresh(studio: Studio) -> None
     listed = services.review.rows(runs[0].id)
     assert [r["compressed"] for r in listed] == [r["compressed"] for r in services.review.rows(run_id(studio))]
     assert services.browse.detail("twin", services.browse.queries("twin")[0]["id"]).cosines is not None
-    assert studio("projects", "begin_afresh", "p") == "p, run 1"
+    assert studio("home", "begin_afresh", "p") == "p, run 1"
     fresh = services.context.projects.get("p, run 1")
     assert services.context.queries.counts(fresh.id) == {"distill": 18, "heldout": 6}
     assert len(services.context.projects.teachers(fresh.id)) == 3 and not services.context.samples.counts(fresh.id)

@@ -74,9 +74,9 @@ def set_slider(tab: Tab, label: str, value: str) -> None:
 def test_from_a_file_to_a_curated_set(browser: Browser, server: Server, tmp_path: Path) -> None:
     tab = open_tab(browser, server)
     tab.open("")
-    tab.fill("Name of a new project", PROJECT)
+    tab.fill("Project name", PROJECT)
     with tab.leave():
-        tab.press("Create the project")
+        tab.press("Create project")
         tab.page.wait_for_url(f"**/data?project={PROJECT}")
     tab.page.locator(".topbar summary", has_text=PROJECT).wait_for()
     tab.page.set_input_files("input[type=file]", write_queries(tmp_path / "up.csv"))

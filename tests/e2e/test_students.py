@@ -68,6 +68,7 @@ def open_tab(browser: Browser, server: Server) -> Tab:
 
 
 WALK = {
+    "Overview": "Passed the rules",
     "Data": "300 queries to distill from",
     "Teachers": "tabulate",
     "Label": "samples to distill from",
@@ -105,10 +106,10 @@ def test_a_newcomer_walks_every_page_of_the_demo_project(browser: Browser, demo:
         tab.page.reload()
     tab.page.locator(".pager", has_text="1-4 of 4").wait_for(timeout=30_000)
     with tab.leave():
-        tab.page.locator(".rail a", has_text="Projects").first.click()
-        tab.page.locator(".rail a[aria-current=page]", has_text="Projects").wait_for()
+        tab.page.locator(".rail a", has_text="Home").first.click()
+        tab.page.locator(".rail a[aria-current=page]", has_text="Home").wait_for()
     with tab.leave():
-        tab.press("Run it yourself")
+        tab.press("Try it live: 48 queries")
         tab.page.wait_for_url("**/label?project=*")
     tab.page.locator(".topbar summary", has_text="demo, run 1").wait_for()
     tab.page.get_by_label("forward", exact=True).wait_for()
@@ -121,7 +122,7 @@ def test_a_newcomer_walks_every_page_of_the_demo_project(browser: Browser, demo:
 def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser, hosted: Server) -> None:
     tab = open_tab(browser, hosted)
     tab.open("")
-    tab.see("What the page Evaluate says to ship")
+    tab.see("the best teacher")
     tab.open("select", "demo")
     tab.page.locator(".topbar summary", has_text="demo, to look at").wait_for()
     tab.see("kept 566 of 875 samples")
@@ -136,7 +137,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     tab.open("")
     with tab.leave():
         tab.press("Make a copy of my own")
-        tab.page.wait_for_url("**/evaluate?project=try-*", timeout=30_000)
+        tab.page.wait_for_url("**/overview?project=try-*", timeout=30_000)
     tab.page.locator(".topbar summary", has_text="your own copy").wait_for()
     mine = re.search(r"project=(try-\w+)", tab.page.url)
     assert mine

@@ -6,16 +6,21 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any, Literal
 
 from app.usecases.evaluation.verdicts import judge
+from app.usecases.projects.next_steps import NextStep, Status, next_step, status_of
 from app.usecases.training.remaining import RemainingService
 from app.usecases.workspace.context import Context
 from engine.errors import NotFound, TacitError
+from engine.tasks import TASKS
 from engine.values import Job, JobStatus, RunStatus
 from engine.values.report import WHOLE
 from engine.wording import counted
 from storage.projects import Project
+from storage.selections import StoredSelection
+from storage.standings import Standing
 
 _FEW = 5
 """Replies from which on a pace can be told."""
@@ -23,6 +28,8 @@ STUDY = "study"
 """The kind of a study's job."""
 _NAME = 11
 """Characters of a student's name that fit on the rail beside its score."""
+LISTED = 12
+"""Projects on a page of the list."""
 _AFTER_S = 5.0
 """So long after the last sign of life a page is still drawn anew."""
 State = Literal["todo", "running", "done", "stale"]
@@ -50,7 +57,7 @@ GROUPS = {
     "Jobs and spend": "Workspace",
 }
 """The part of the work that a page belongs to; pages that are not here stand above all parts."""
-_NO_STEP = ("Home", "Overview", "Jobs and spend")
+_NO_STEP = ("Home", "Welcome", "Overview", "Jobs and spend")
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,26 @@ class RunningJob:
     of: int | None
     left_s: float | None = None
     """Seconds until it is done, once that can be said."""
+
+
+@dataclass(frozen=True)
+class ProjectCard:
+    """A project as a list shows it; `task` is the title of its task."""
+
+    standing: Standing
+    task: str
+    status: Status
+    next: NextStep
+
+
+@dataclass(frozen=True)
+class ProjectPage:
+    """Cards of one page; the first is number `begin` (from 0) of `total`; `archived` ones there are over all."""
+
+    cards: list[ProjectCard]
+    begin: int
+    total: int
+    archived: int
 
 
 @dataclass(frozen=True)
@@ -150,10 +177,8 @@ class StandingService:
             selection = self.context.selections.latest(project.id)
         except NotFound:
             return Mark("Select", "/select", "todo", "")
-        stale = list(self.context.samples.state(project.id)) != selection.counts.get("state")
-        if "evidence" in selection.counts:
-            stale |= list(self.context.evidence.state(project.id)) != selection.counts["evidence"]
-        return Mark("Select", "/select", "stale" if stale else "done", f"{selection.counts['kept']:,} kept")
+        state: State = "stale" if is_outdated(self.context, selection) else "done"
+        return Mark("Select", "/select", state, f"{selection.counts['kept']:,} kept")
 
     def _compress_mark(self, project: Project) -> Mark:
         done = self.context.rationales.count(project.id)
@@ -256,15 +281,53 @@ class StandingService:
         self.context.watch.cancel(job_id)
 
     def overview(self, archived: bool = False) -> list[dict[str, Any]]:
-        """Projects, oldest first, with their sizes and what they cost: those that are archived, or the others."""
-        rows = []
-        for project in self.context.projects.all():
-            if project.archived is not archived:
-                continue
-            numbers = self.context.projects.sizes(project.id)
-            runs = self.context.runs.all(project.id)
-            rows.append({"name": project.name, "task": project.config.task, **numbers, "runs": len(runs)})
-        return rows
+        """Projects, oldest first, with their sizes, state and what they cost: those that are archived, or the others.
+
+        Keys: name, task, queries, samples, cost (US dollars), runs, status, changed (UTC, ISO 8601), next (a page).
+        """
+        return [
+            {
+                "name": row.name,
+                "task": self.context.projects.get(row.id).config.task,
+                "queries": row.queries,
+                "samples": row.samples,
+                "cost": row.cost,
+                "runs": row.runs,
+                "status": status_of(row),
+                "changed": row.changed.replace(tzinfo=UTC).isoformat(timespec="seconds"),
+                "next": self._next(row).page,
+            }
+            for row in self.context.standings.oldest_first(archived)
+        ]
+
+    def page(self, search: str = "", archived: bool = False, page: int = 1) -> ProjectPage:
+        """One page of the projects whose names hold a text, what changed last first; beyond the end the last one."""
+        total = self.context.standings.count(archived, search)
+        begin = (min(page, max(1, -(-total // LISTED))) - 1) * LISTED
+        found = self.context.standings.page(archived, search, LISTED, begin)
+        return ProjectPage([self._card(row) for row in found], begin, total, self.context.standings.count(True))
+
+    def _card(self, standing: Standing) -> ProjectCard:
+        task = TASKS.get(name).title if (name := self.context.projects.get(standing.id).config.task) in TASKS else name
+        return ProjectCard(standing, task, status_of(standing), self._next(standing))
+
+    def _next(self, standing: Standing) -> NextStep:
+        return next_step(standing, ships(self.context, standing))
+
+
+def is_outdated(context: Context, selection: StoredSelection) -> bool:
+    """Whether a project's samples, or what is known of them, have changed since they were selected from."""
+    counts = selection.counts
+    if list(context.samples.state(selection.project_id)) != counts.get("state"):
+        return True
+    return "evidence" in counts and list(context.evidence.state(selection.project_id)) != counts["evidence"]
+
+
+def ships(context: Context, standing: Standing) -> bool:
+    """Whether the newest report of a project shows a student to ship, by the rule of the page Evaluate."""
+    run_id = context.reports.newest_run(standing.id) if standing.reported else None
+    verdict = judge(context, context.runs.get(run_id)) if run_id else None
+    return bool(verdict and verdict.ship)
 
 
 def _pace(done: int, of: int, seconds: float) -> tuple[float | None, float | None]:

@@ -27,6 +27,7 @@ from storage.reports import Reports
 from storage.runs import Runs
 from storage.samples import Samples
 from storage.selections import Selections
+from storage.standings import Standings
 from storage.votes import Votes
 
 POLL_S = 0.1
@@ -51,6 +52,7 @@ class Context:
     copies: Copies
     votes: Votes
     evidence: Evidence
+    standings: Standings
     supervisor: Supervisor | None = None
 
     @property
@@ -160,4 +162,5 @@ def open_context(workspace: Path) -> Context:
         copies=copies,
         votes=Votes(db),
         evidence=Evidence(db),
+        standings=Standings(db),
     )

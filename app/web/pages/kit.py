@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import gradio as gr
 
 from app.usecases.compression.reviews import Summary
 from app.usecases.playground.answers import Pane
-from app.usecases.projects.status import RunningJob
+from app.usecases.projects.next_steps import next_step, status_of
+from app.usecases.projects.status import ProjectCard, RunningJob
 from app.web.address import View, read_view
 from app.web.fields import lay_html
 from app.web.frame import Frame
@@ -19,14 +22,18 @@ from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import Tone, empty_html, guide_html, notice_html, term_html
 from app.web.parts.panes import asked_html, panes_html
 from app.web.parts.pipeline import Narrowing, funnel_html, pipeline_html
+from app.web.parts.projects import project_cards_html
 from app.web.parts.rationales import compression_tiles, rationale_html, versions_html
+from app.web.parts.scatter import Dot, scatter_html
 from app.web.parts.shell import bar_html, strip_html
 from app.web.parts.tables import Spark, table_html
 from app.web.parts.texts import columns_html, log_html, marked_html
 from app.web.parts.tiles import Tile, badge_html, card_html, tiles_html, verdict_html
+from app.web.parts.tour import STOPS, tour_html
 from app.web.theme import stage_colour
 from engine.plans.order import PlanOrder
 from engine.plans.registry import make_plan
+from storage.standings import Standing
 
 _TONES: tuple[Tone, ...] = ("", "good", "warn", "bad")
 
@@ -139,6 +146,34 @@ def _funnel() -> str:
     )
 
 
+def _scatter() -> str:
+    dots = [Dot(5, 0.7, "student", "#0f7d5d", "student 0.70"), Dot(80, 0.9, "teacher", "#9333ea", "teacher 0.90")]
+    return scatter_html([*dots, Dot(40, 0.5, "another", "#4350d0")], "output tokens an answer", "accuracy")
+
+
+def _projects() -> str:
+    now = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    counts = {"queries": 300, "samples": 875, "teachers": 3, "selections": 1, "runs": 1, "reported": 0, "jobs": 0}
+    cards = [
+        ProjectCard(at, "Multiple choice", status_of(at), next_step(at, ships=False))
+        for status in ("running", "waiting", "stopped", None)
+        for at in [
+            Standing(
+                id="1",
+                name=f"run {status}",
+                archived=status is None,
+                last_run=status,
+                exports=0,
+                cost=Decimal("1.25"),
+                unknown_cost=3,
+                changed=now.replace(tzinfo=None),
+                **counts,
+            )
+        ]
+    ]
+    return project_cards_html(cards, now)
+
+
 _PARTS: dict[str, Callable[[], str]] = {
     "Tiles": _tiles,
     "Messages": _messages,
@@ -158,4 +193,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "Plan": lambda: pipeline_html(make_plan(PlanOrder())),
     "Funnel": _funnel,
     "Histogram": lambda: histogram_html([n * n % 97 for n in range(200)], "student tokens", "Query length", "queries"),
+    "Scatter": _scatter,
+    "Projects": _projects,
+    "Tour": lambda: tour_html(2, STOPS[1].page, "demo"),
 }

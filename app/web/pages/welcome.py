@@ -9,46 +9,39 @@ import gradio as gr
 
 from app.hosted_demo.shipped_project import NAME
 from app.hosted_demo.visitors import Visitors
-from app.usecases.evaluation.comparisons import System
 from app.web.fields import lay_html
 from app.web.frame import Frame
 from app.web.parts.links import Link, links_html
 from app.web.parts.messages import note_html, notice_html
-from app.web.plots import tradeoff
+from app.web.parts.results import example_html, result_html
+from app.web.parts.tour import STOPS, tour_url
 from storage.projects import Project
 
-_GO = "(name) => { window.location.href = '/evaluate?project=' + encodeURIComponent(name); }"
-_GO_LABEL = _GO.replace("/evaluate", "/label")
-_WAY = (
-    ("Label", "/label", "three teachers answered unlabeled queries, each with its reasoning and a price"),
-    ("Select", "/select", "the confident samples were kept, and of each query the two that reason least alike"),
-    ("Compress", "/compress", "teachers shortened their reasoning to what the student could follow"),
-    ("Train", "/train", "a small student learned full reasoning, short reasoning, then answers only"),
-    ("Evaluate", "/evaluate", "students, teachers and baselines on queries that nobody trained on"),
-    ("Playground", "/playground", "ask them yourself, side by side"),
+_GO = "(name) => { window.location.href = '/overview?project=' + encodeURIComponent(name); }"
+_GO_LABEL = _GO.replace("/overview", "/label")
+_COPY = (
+    "Finished like the demo, and yours to change: select otherwise, edit rationales, vote. It lives for three hours at "
+    "most, or one hour unused; its address is its key, and this browser finds it again."
 )
+_FRESH = "Begin with a few of its queries: label, select and train a smoke test live."
 
 
 def build(frame: Frame, visitors: Visitors) -> None:
     """Lay the page out and bind its handlers."""
     do = _Handlers(frame, visitors)
-    with gr.Row():
-        with gr.Column(scale=3, min_width=320):
-            said = lay_html()
-            way = lay_html()
-        with gr.Column(scale=3, min_width=320):
-            plot = gr.Plot(label="score against output tokens", visible=False)
-    with gr.Row():
-        copy = gr.Button("Make a copy of my own", variant="primary")
-        fresh = gr.Button("Run it yourself")
-    gr.Markdown(
-        "A copy is finished like the demo, and yours to change: select otherwise, edit rationales, vote. 'Run it "
-        "yourself' starts with a few queries: label, select, train a smoke test live. Copies live for three hours at "
-        "most, or one hour unused; their address is their key, and this browser finds the last one again."
-    )
+    with gr.Row(elem_classes="top first"):
+        with gr.Column(scale=2, min_width=320):
+            result = lay_html()
+        with gr.Column(scale=1, min_width=260, elem_classes="doors"):
+            tour = lay_html()
+            copy = gr.Button("Make a copy of my own")
+            lay_html(f"<p>{_COPY}</p>")
+            fresh = gr.Button("Run it yourself")
+            lay_html(f"<p>{_FRESH}</p>")
+    example, way = lay_html(), lay_html()
     demo = gr.Textbox(NAME, visible=False)
     made, begun = gr.Textbox(visible=False), gr.Textbox(visible=False)
-    frame.fill_once([said, way, plot], do.show)
+    frame.fill_once([result, tour, example, way], do.show)
     copied = copy.click(frame.guard(do.copy), demo, made, **frame.quiet)
     copied.success(None, made, None, js=_GO, **frame.quiet)
     afresh = fresh.click(frame.guard(do.begin_afresh), demo, begun, **frame.quiet)
@@ -62,24 +55,34 @@ class _Handlers:
     frame: Frame
     visitors: Visitors
 
-    def show(self, opened: Project | None) -> list[object]:
-        """The demo's own figures, and the way through the pages of the demo or of the visitor's copy."""
+    def show(self, opened: Project | None) -> list[str]:
+        """The demo's own result and one answer of its student; the tour through the demo or the visitor's copy."""
         services = self.frame.services
         own = opened is not None and opened.name != NAME
         address = self.frame.policy.address(opened) if opened else NAME
-        runs = services.reading.runs_of(services.projects.get(NAME).id)
-        systems = services.compare.systems(runs[0]) if runs else []
-        way = [(Link(name, path, address), text) for name, path, text in _WAY]
-        drawn = gr.Plot(tradeoff(systems), visible=bool(systems))
-        going = note_html("Your copy is still there: ", Link("go on with it", "/label", address), "own") if own else ""
-        title = "The way through your copy" if own else "The way through"
-        return [going + notice_html(_headline(systems)), links_html(title, way), drawn]
+        result = services.results.find(services.projects.get(NAME))
+        example = services.results.example(result) if result else None
+        going = (
+            note_html("Your copy is still there: ", Link("go on with it", "/overview", address), "own") if own else ""
+        )
+        drawn = result_html(result) if result else notice_html("The demo project has no scored run.")
+        answer = f"<h2>The same query, answered twice</h2>{example_html(example)}" if example else ""
+        stops = [(Link(stop.page, stop.path, address), stop.text) for stop in STOPS]
+        title = "The pages of your copy" if own else "The pages of the demo"
+        return [going + drawn, _tour_html(address), answer, links_html(title, stops)]
 
     def copy(self, project: str, request: gr.Request) -> str:
         return self.visitors.copy(_address(request))
 
     def begin_afresh(self, project: str, request: gr.Request) -> str:
         return self.visitors.begin_afresh(_address(request))
+
+
+def _tour_html(address: str) -> str:
+    return (
+        f"<a class='button primary' href='{tour_url(1, address)}'>Take the tour</a>"
+        f"<p>{len(STOPS)} stops, a few minutes: from teachers' answers to the student. Nothing is changed.</p>"
+    )
 
 
 def _address(request: gr.Request) -> str:
@@ -90,17 +93,3 @@ def _address(request: gr.Request) -> str:
     except ValueError:
         return host
     return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else host
-
-
-def _headline(systems: list[System]) -> str:
-    by_name = {system.report.name: system.report for system in systems}
-    ship = next((system.report for system in systems if system.ship), None)
-    before, first = by_name.get("vanilla-fewshot"), by_name.get("stage1")
-    if ship is None or before is None or first is None:
-        return "The demo project is being looked at; its pages show every step."
-    return (
-        f"Here: a student of 135 million weights, {ship.n} unseen puzzles. Untrained, with worked examples: "
-        f"{before.accuracy:.0%} right in {before.mean_output_tokens:.0f} tokens. After full reasoning (stage 1): "
-        f"{first.accuracy:.0%} in {first.mean_output_tokens:.0f}. What the page Evaluate says to ship ({ship.name}): "
-        f"{ship.accuracy:.0%} in {ship.mean_output_tokens:.0f}. What it does not beat, the page Evaluate says too."
-    )

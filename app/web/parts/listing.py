@@ -77,15 +77,19 @@ class Listing:
     empty: str = "Nothing here matches."
 
 
-def listing_html(listing: Listing) -> str:
-    """Tools, rows and pager; a row opens its record."""
+def listing_html(listing: Listing, cards: str = "") -> str:
+    """Tools, rows and pager; a row opens its record. `cards` is HTML in the place of a table.
+
+    Where all cards stand on one page nobody needs to be told how many there are.
+    """
     tools = _search_html(listing) + _filters_html(listing)
     head = "".join(_head_html(column, listing) for column in listing.columns)
     body = "".join(_row_html(row, listing) for row in listing.rows)
     table = f"<div class='plain'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    shown = table if listing.rows else f"<div class='empty'><p>{escape(listing.empty)}</p></div>"
+    shown = (cards or table) if listing.rows else f"<div class='empty'><p>{escape(listing.empty)}</p></div>"
     row = f"<div class='tools'>{tools}</div>" if tools else ""
-    return f"<div class='listing'>{row}{shown}{_pager_html(listing)}</div>"
+    pager = "" if cards and listing.total <= listing.size else _pager_html(listing)
+    return f"<div class='listing'>{row}{shown}{pager}</div>"
 
 
 def _search_html(listing: Listing) -> str:

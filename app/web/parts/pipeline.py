@@ -28,12 +28,11 @@ def funnel_html(steps: Sequence[Narrowing]) -> str:
     for step in steps:
         share = 100 * step.count / most
         kind = "" if step.count else " class='todo'"
-        lost = f"<span class='lost'>{escape(step.lost)}</span>" if step.lost else ""
-        more = f"<span class='lost'>{escape(step.more)}</span>" if step.more else ""
+        said = " · ".join(filter(None, (step.lost, step.more)))
         lines.append(
             f"<a href='{escape(step.href)}'{kind}><span>{escape(step.title)}</span>"
-            f"<span class='track'><span class='width' style='display:block;width:{share:.1f}%'></span></span>"
-            f"<span><span class='count'>{step.count:,}</span>{lost}{more}</span></a>"
+            f"<span class='track'><span class='width' style='width:{share:.1f}%'></span></span>"
+            f"<span class='count'>{step.count:,}</span><span class='lost'>{escape(said)}</span></a>"
         )
     return f"<nav class='funnel' aria-label='From queries to stages'>{''.join(lines)}</nav>"
 
