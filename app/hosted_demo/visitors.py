@@ -37,7 +37,8 @@ _LOG = logging.getLogger(__name__)
 _READS = {
     "queries": {"show_page"},
     "prompts": {"pick", "preview", "can_save"},
-    "label": {"ask_quote", "quote_grades"},
+    "label": {"show_quote", "quote_grades"},
+    "failed_replies": {"show_failures"},
     "select": {"numbers", "survey", "set_out", "fit", "show_rules"},
     "decide": {"first", "turn", "stay", "look", "redraw", "pick", "numbers"},
     "compress": {"first", "turn", "stay", "look", "follow"},

@@ -24,6 +24,7 @@ PAGES = ("projects", *PATHS[1:])
 FIRST_HALF = {
     *("projects", "data", "queries", "teachers", "prompts", "label", "select", "decide", "selection", "frame"),
     "endpoints",
+    "failed_replies",
 }
 """Modules whose handlers `test_handlers` calls; `test_student_handlers` calls all others."""
 BROWSER_ONLY = {"opened_id", "cancel_shown"}

@@ -103,7 +103,7 @@ def test_nothing_can_be_pressed_in_a_bare_project_that_must_fail(studio: Studio,
         "train": {"Forecast", "Start", "Cancel", "Resume", "Rerun from here"},
         "evaluate": {"Score again", "First page", "Next page"},
         "teachers": {"Save as a new version"},
-        "label": {"Quote", "Start", "Pause", "Retry failed", "Parse again"},
+        "label": {"Start labelling", "Run a pilot of 5", "Pause", "Retry failed", "Re-parse replies"},
         "compress": {"Approve", "Save the edit", "Ask again", "First page", "Next page"},
     }.get(page, set())
     assert {name for name in must_fail if screen.on[name]} == set()

@@ -17,6 +17,8 @@ from engine.values import LOCAL, Event, Job, JobStatus, hash_id
 from storage.copies import Copies
 from storage.db import Database
 from storage.evidence import Evidence
+from storage.failures import Failures
+from storage.job_records import JobRecords
 from storage.jobs import Jobs
 from storage.ledger import Ledger
 from storage.overrules import Overrules
@@ -51,6 +53,8 @@ class Context:
     copies: Copies
     votes: Votes
     evidence: Evidence
+    failures: Failures
+    job_records: JobRecords
     supervisor: Supervisor | None = None
 
     @property
@@ -160,4 +164,6 @@ def open_context(workspace: Path) -> Context:
         copies=copies,
         votes=Votes(db),
         evidence=Evidence(db),
+        failures=Failures(db),
+        job_records=JobRecords(db),
     )
