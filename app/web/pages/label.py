@@ -11,6 +11,7 @@ from app.services import Services
 from app.usecases.labelling.answers import FAILURES, Labelling
 from app.usecases.labelling.grades import GradeOrder
 from app.usecases.labelling.label import LabelOrder, read_money
+from app.usecases.labelling.progress import Asking
 from app.usecases.labelling.quotes import PILOT
 from app.usecases.workspace.job_words import say_status
 from app.web.choices import enable
@@ -21,13 +22,13 @@ from app.web.pages import failed_replies
 from app.web.parts.code import command_html
 from app.web.parts.labelling import progress_html, quote_table_html, quote_tiles_html, say_cost, sum_costs
 from app.web.parts.links import Link
-from app.web.parts.messages import empty_html, guide_html, notice_html
+from app.web.parts.messages import Tone, empty_html, guide_html, notice_html
 from app.web.parts.tables import table_html
 from app.web.parts.texts import replies_html
 from engine.errors import InputError
 from engine.labelling.quote import Quote
-from engine.values import Job, JobStatus, Split
-from engine.wording import counted, verb
+from engine.values import JobStatus, Split
+from engine.wording import counted, say_span, verb
 from storage.projects import Project
 
 _ANY = "any"
@@ -231,7 +232,11 @@ class _Handlers:
         answers = self.services.answers
         asking = answers.progress(project)
         running = asking is not None and not asking.job.status.over
-        live = progress_html(asking) if asking and running else _ended_html(answers.last_job(project), "labelling")
+        last = answers.progress(project, "label", "batch", "ray-label")
+        live = progress_html(asking) if asking and running else _ended_html(last, "labelling")
+        shown = asking if running else last
+        for given_up in self.services.label.stopped(shown.job.id) if shown else []:
+            live += notice_html(given_up, tone="warn")
         replies = replies_html(answers.last_replies(project)) or notice_html("No reply yet.")
         said = gr.skip() if running else ""
         return [live, _counts_html(self.services, project), _grades_html(self.services, project), replies, said]
@@ -291,12 +296,24 @@ def _note_of(quotes: list[Quote], order: LabelOrder) -> str:
     return ""
 
 
-def _ended_html(job: Job | None, what: str) -> str:
-    """How the last job ended; "" where there was none or one runs."""
-    if job is None or not job.status.over:
+def _ended_html(asking: Asking | None, what: str) -> str:
+    """How the last job that asked teachers ended, and what it came to; "" where there was none or one runs."""
+    if asking is None or not asking.job.status.over:
         return ""
-    said = f"The last {what}: {say_status(job.status)[0].lower()}.{f' {job.message}' if job.message else ''}"
-    return notice_html(said, bad=job.status in _FAILED)
+    job = asking.job
+    if job.status is JobStatus.CANCELLED:
+        head = f"The last {what} was paused"
+    else:
+        head = f"The last {what}: {say_status(job.status)[0].lower()}"
+    all_ = asking.of is None or job.status is JobStatus.FINISHED
+    done = f"{asking.done:,}" if all_ else f"{asking.done:,} of {asking.of:,}"
+    took = None if asking.begun is None or asking.at is None else say_span(asking.at - asking.begun)
+    facts = [f"{done} asked for", f"{asking.failed:,} failed" if asking.failed else None]
+    facts += [say_cost(asking.cost, asking.unknown), took]
+    message = "" if job.status is JobStatus.CANCELLED else f" {job.message}"
+    numbers = f" ({', '.join(filter(None, facts))})" if asking.teachers else ""
+    tone: Tone = "bad" if job.status in _FAILED else ""
+    return notice_html(f"{head}{numbers}.{message if message.strip() else ''}", tone=tone)
 
 
 def guide_of(labelling: Labelling, address: str) -> str:
@@ -350,7 +367,7 @@ def _grades_html(services: Services, project: Project) -> str:
     recorded = [spec.name for spec in services.projects.teachers(project) if spec.provider == "recorded"]
     why = "a recording" if len(recorded) == 1 else "recordings"
     who = f"{', '.join(recorded)} can't be asked to grade, being {why}." if recorded else ""
-    ended = _ended_html(services.answers.last_job(project, "grade"), "grading")
+    ended = _ended_html(services.answers.progress(project, "grade"), "grading")
     return (
         notice_html(who) + ended + table_html(services.grade.standing(project), "Answers by their own teacher's grade.")
     )

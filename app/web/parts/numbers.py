@@ -18,7 +18,8 @@ def money_range(low: Decimal | None, high: Decimal | None) -> str:
         return "unknown"
     if high == 0 or low == high:
         return say_money(high)
-    return f"${low:,.2f}-{high:,.2f}" if high >= 1 else f"${low:.4f}-{high:.4f}"
+    places = 2 if high >= 1 else 3 if high >= Decimal("0.01") else 4
+    return f"${low:,.{places}f}-{high:,.{places}f}"
 
 
 def count_range(low: int, high: int) -> str:
