@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from app.demo import make_puzzles
+from app.recipe import FAST
 from app.services import Services, open_services
 from app.usecases.labelling.label import LabelOrder
 from app.usecases.projects.status import RunningJob
@@ -79,7 +81,10 @@ def test_a_running_labelling_is_told_by_teacher_and_in_all(services: Services, m
 
 
 def test_a_finished_labelling_asked_for_all_that_it_planned(services: Services) -> None:
-    project = make(services)
+    project = services.data.create_project(ProjectConfig(name="p", task="custom", embedder="packaged"))
+    train, heldout = make_puzzles(FAST)
+    asked = [make_query(puzzle.text, kind=puzzle.kind) for puzzle in train[:2]]
+    services.data.add_queries(project.id, [*asked, make_query(heldout[0].text, split=Split.HELDOUT)], {})
     services.label.add_scripted_teachers(project.id)
     services.context.wait(services.label.start("p", LabelOrder(splits=(Split.DISTILL, Split.HELDOUT))).id)
     asking = services.answers.progress(project)

@@ -69,11 +69,13 @@ def build(frame: Frame) -> None:
     spend = lay_html()
     frame.fill([unread, warned, aside], do.quarantined)
     frame.fill_view([tiles, listed, one, cancel], [scope], do.show)
-    frame.fill_live([plot, spend], [scope], do.spend)
+    frame.fill_live([spend], [scope], do.spend)
+    frame.fill_once([plot], lambda project: do.draw("", _ALL))
     scope.input(
         frame.guard(do.show), [frame.project, frame.address, scope], [tiles, listed, one, cancel], **frame.quiet
     )
-    scope.input(frame.guard(do.spend), [frame.project, scope], [plot, spend], **frame.quiet)
+    scope.input(frame.guard(do.spend), [frame.project, scope], spend, **frame.quiet)
+    scope.input(frame.guard(do.draw), [frame.project, scope], plot, **frame.quiet)
     cancelled = cancel.click(
         frame.guard(do.cancel), [frame.project, frame.address], [said, frame.timer, cancel], **frame.quiet
     )
@@ -193,22 +195,24 @@ class _Handlers:
             return [notice_html("There is no such job any more."), gr.Button(visible=False)]
         return [_record_html(row), gr.Button(visible=not JobStatus(row["status"]).over, interactive=True)]
 
-    def spend(self, project: str, scope: str) -> list[Any]:
-        """Spend by day as a chart, and by teacher and purpose as a table."""
-        only = self._only(project, scope)
-        rows = self.services.keep.spend_by_day(only)
+    def draw(self, project: str, scope: str) -> Any:
+        """Spend by day as a chart, by project, or by teacher where it is all of one project."""
+        rows = self.services.keep.spend_by_day(self._only(project, scope))
         several = len({row["project"] for row in rows if row["cost"]}) > 1
         chart = spend_plot(rows, "project" if several else "teacher")
+        return gr.Plot(chart, visible=chart is not None)
+
+    def spend(self, project: str, scope: str) -> str:
+        """Spend by teacher and purpose."""
+        rows = [_spent(row) for row in self.services.keep.spend(self._only(project, scope))]
+        charged = any(row["Cost"] != "$0.00" for row in rows)
         table = table_html(
-            [_spent(row) for row in self.services.keep.spend(only)],
-            "" if chart else "Nothing was charged so far.",
+            rows,
+            "" if charged else "Nothing was charged so far.",
             empty="No teacher was asked yet.",
             right=("Tokens in", "Tokens out", "Cost"),
         )
-        return [
-            gr.Plot(chart, visible=chart is not None),
-            f"<h2 class='of-table'>Spend by teacher and purpose</h2>{table}",
-        ]
+        return f"<h2 class='of-table'>Spend by teacher and purpose</h2>{table}"
 
     def cancel(self, project: str, address: str) -> list[Any]:
         """Ask the job that the address opens to stop."""
@@ -266,7 +270,9 @@ def _record_html(row: dict[str, Any]) -> str:
         ("Run id", (row["run_id"] or "")[:8]),
     ]
     lines = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(said)}</dd></div>" for name, said in facts if said)
-    message = notice_html(row["message"], tone=tone if tone == "bad" or tone == "warn" else "")
+    message = notice_html(
+        row["message"][:1].upper() + row["message"][1:], tone=tone if tone == "bad" or tone == "warn" else ""
+    )
     log = f"<details class='more'><summary>Log</summary>{log_html(row['log'])}</details>"
     way = ""
     if kind.path and row["project"]:

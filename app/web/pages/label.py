@@ -33,6 +33,12 @@ from storage.projects import Project
 
 _ANY = "any"
 _FAILED = (JobStatus.FAILED, JobStatus.NEEDS_KEY, JobStatus.CAPPED, JobStatus.INTERRUPTED, JobStatus.QUARANTINED)
+_ENDS = {
+    JobStatus.CANCELLED: "was paused",
+    JobStatus.INTERRUPTED: "was interrupted",
+    JobStatus.QUARANTINED: "has a journal that can't be read",
+}
+"""How the sentence about a job ends where its state alone would not do."""
 _ENGINES = [("From this machine", "process"), ("Batch API: half price, within 24 h", "batch")]
 
 
@@ -55,11 +61,12 @@ def build(frame: Frame) -> None:
             again = gr.Button("Re-parse replies", interactive=False)
         reread = lay_html()
         failed_replies.build(frame, kinds)
-    grades, grades_quoted, ask_grades, grade = _lay_grades()
-    with gr.Accordion("Latest replies, as text", open=False):
-        replies = lay_html()
+    with gr.Column() as after:
+        grades, grades_quoted, ask_grades, grade = _lay_grades()
+        with gr.Accordion("Latest replies, as text", open=False):
+            replies = lay_html()
     frame.fill([live, counts, grades, replies, said], do.progress)
-    frame.fill([setup, missing], do.sections)
+    frame.fill([setup, missing, after], do.sections)
     frame.fill_once([form.parts["teachers"]], do.choices)
     frame.fill([guide, pilot, start, pause, retry, again, ask_grades, grade], do.guide)
     frame.fill_live([tiles, by_teacher], form.inputs, do.show_quote, form)
@@ -89,18 +96,18 @@ def build(frame: Frame) -> None:
 def _lay_setup() -> tuple[NamedForm[LabelOrder], gr.Button, gr.Button, gr.HTML, gr.HTML, gr.HTML]:
     """What is asked for on the left; on the right what it will cost, and the buttons that begin it."""
     with gr.Row(elem_classes="top"):
-        with gr.Column(scale=1, min_width=280):
+        with gr.Column(scale=1, min_width=270):
             parts = {
                 "teachers": gr.CheckboxGroup([], label="Teachers"),
                 "heldout": gr.Checkbox(False, label="Also the held-out queries, for comparison only"),
                 "engine": gr.Radio(_ENGINES, value="process", label="Mode"),
             }
-            with gr.Row():
+            with gr.Row(elem_classes="caps"):
                 parts["max_cost"] = gr.Textbox(label="Cap in US $", placeholder="none", max_length=20, min_width=110)
                 parts["max_requests"] = gr.Textbox(
                     label="Cap on requests", placeholder="none", max_length=20, min_width=110
                 )
-        with gr.Column(scale=2, min_width=320):
+        with gr.Column(scale=3, min_width=320):
             tiles = lay_html()
             with gr.Row():
                 start = gr.Button("Start labelling", variant="primary", interactive=False)
@@ -149,12 +156,13 @@ class _Handlers:
         return [guide_of(standing, self.frame.policy.address(project)), pilot, start, pause, *enable(*more)]
 
     def sections(self, project: Project | None) -> list[Any]:
-        """Whether there is anybody to ask, and whether samples are missing."""
+        """Whether there is anybody to ask, whether samples are missing, and whether anybody could have answered."""
         if project is None:
-            return [gr.Column(visible=False)] * 2
+            return [gr.Column(visible=False)] * 3
         standing = self.services.answers.labelling(project)
         can_ask, failed = standing.askable and standing.queries, self.services.answers.missing(project)
-        return [gr.Column(visible=bool(can_ask)), gr.Column(visible=bool(failed))]
+        told = standing.queries and (standing.askable or standing.recorded)
+        return [gr.Column(visible=bool(can)) for can in (can_ask, failed, told)]
 
     def choices(self, project: Project | None) -> Any:
         specs = self.services.projects.teachers(project) if project else []
@@ -236,7 +244,8 @@ class _Handlers:
         live = progress_html(asking) if asking and running else _ended_html(last, "labelling")
         shown = asking if running else last
         for given_up in self.services.label.stopped(shown.job.id) if shown else []:
-            live += notice_html(given_up, tone="warn")
+            told = shown is not None and given_up.partition(": ")[2] in shown.job.message
+            live += "" if told else notice_html(given_up, tone="warn")
         replies = replies_html(answers.last_replies(project)) or notice_html("No reply yet.")
         said = gr.skip() if running else ""
         return [live, _counts_html(self.services, project), _grades_html(self.services, project), replies, said]
@@ -301,19 +310,16 @@ def _ended_html(asking: Asking | None, what: str) -> str:
     if asking is None or not asking.job.status.over:
         return ""
     job = asking.job
-    if job.status is JobStatus.CANCELLED:
-        head = f"The last {what} was paused"
-    else:
-        head = f"The last {what}: {say_status(job.status)[0].lower()}"
+    head = f"The last {what} {_ENDS.get(job.status) or say_status(job.status)[0].lower()}"
     all_ = asking.of is None or job.status is JobStatus.FINISHED
     done = f"{asking.done:,}" if all_ else f"{asking.done:,} of {asking.of:,}"
     took = None if asking.begun is None or asking.at is None else say_span(asking.at - asking.begun)
     facts = [f"{done} asked for", f"{asking.failed:,} failed" if asking.failed else None]
     facts += [say_cost(asking.cost, asking.unknown), took]
-    message = "" if job.status is JobStatus.CANCELLED else f" {job.message}"
+    message = "" if job.status is JobStatus.CANCELLED or not job.message else f": {job.message}"
     numbers = f" ({', '.join(filter(None, facts))})" if asking.teachers else ""
     tone: Tone = "bad" if job.status in _FAILED else ""
-    return notice_html(f"{head}{numbers}.{message if message.strip() else ''}", tone=tone)
+    return notice_html(f"{head}{numbers}{message or '.'}", tone=tone)
 
 
 def guide_of(labelling: Labelling, address: str) -> str:

@@ -18,7 +18,7 @@ def money_range(low: Decimal | None, high: Decimal | None) -> str:
         return "unknown"
     if high == 0 or low == high:
         return say_money(high)
-    places = 2 if high >= 1 else 3 if high >= Decimal("0.01") else 4
+    places = 2 if high >= Decimal("0.1") else 3 if high >= Decimal("0.01") else 4
     return f"${low:,.{places}f}-{high:,.{places}f}"
 
 
