@@ -28,8 +28,8 @@ def lay_kinds() -> gr.HTML:
     return lay_html(js_on_load=LISTING)
 
 
-def build(frame: Frame, kinds: gr.HTML) -> None:
-    """Lay the replies out, and bind what fills them and the table of `lay_kinds`."""
+def build(frame: Frame, kinds: gr.HTML, parsed: Any) -> None:
+    """Lay the replies out, and bind what fills them and the table of `lay_kinds`, anew after the event `parsed`."""
     do = _Handlers(frame.services)
     with gr.Row(elem_classes="top"):
         with gr.Column(scale=1, min_width=320):
@@ -37,6 +37,8 @@ def build(frame: Frame, kinds: gr.HTML) -> None:
         with gr.Column(scale=1, min_width=280):
             one = lay_html()
     frame.fill_view([kinds, listed, one], [], do.show_failures)
+    asked = [frame.project, frame.address]
+    parsed.success(frame.guard(do.show_failures), asked, [kinds, listed, one], show_progress="hidden", **frame.quiet)
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,13 @@ class _Handlers:
         nothing = "<p class='quiet'>There is no reply to show: the request itself failed.</p>"
         return (
             f"<div class='card'>{badges}<p class='said'>{escape(row['query'] or '')}</p>"
-            f"<p class='said'><b>{escape(row['message'] or '')}</b></p>{raw or nothing}"
+            f"<p class='said'><b>{escape(_sentence(row['message'] or ''))}</b></p>{raw or nothing}"
             f"<p class='quiet'>{escape(' · '.join(filter(None, facts)))}</p></div>"
         )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _read_key(view: View, rows: list[dict[str, Any]]) -> tuple[str, str]:

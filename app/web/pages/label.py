@@ -60,7 +60,9 @@ def build(frame: Frame) -> None:
             kind = gr.Dropdown(which, value=_ANY, label="Kind to retry", min_width=160, scale=0)
             again = gr.Button("Re-parse replies", interactive=False)
         reread = lay_html()
-        failed_replies.build(frame, kinds)
+        parsed = again.click(frame.guard(do.parse_again), frame.project, reread, **frame.quiet)
+        failed_replies.build(frame, kinds, parsed)
+    frame.follow(parsed)
     with gr.Column() as after:
         grades, grades_quoted, ask_grades, grade = _lay_grades()
         with gr.Accordion("Latest replies, as text", open=False):
@@ -71,15 +73,10 @@ def build(frame: Frame) -> None:
     frame.fill([guide, pilot, start, pause, retry, again, ask_grades, grade], do.guide)
     frame.fill_live([tiles, by_teacher], form.inputs, do.show_quote, form)
     order = [frame.project, *form.inputs]
+    calm: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
     for part in form.inputs:
-        part.input(
-            frame.guard(do.show_quote, form),
-            order,
-            [tiles, by_teacher],
-            show_progress="hidden",
-            trigger_mode="always_last",
-            **frame.quiet,
-        )
+        part.input(frame.guard(do.show_quote, form), order, [tiles, by_teacher], trigger_mode="always_last", **calm)
+    parsed.success(frame.guard(do.show_quote, form), order, [tiles, by_teacher], **calm)
     ask_grades.click(frame.guard(do.quote_grades, form), order, grades_quoted, **frame.quiet)
     pressed = [said, frame.timer, start, pilot, retry, pause]
     for button, work, inputs in (
@@ -89,7 +86,6 @@ def build(frame: Frame) -> None:
         (retry, do.begin_retry, [*order, kind]),
     ):
         button.click(frame.guard(work, form), inputs, pressed, **frame.quiet)
-    frame.follow(again.click(frame.guard(do.parse_again), frame.project, reread, **frame.quiet))
     pause.click(frame.guard(do.stop), frame.project, said, **frame.quiet)
 
 
@@ -213,7 +209,9 @@ class _Handlers:
         return self._begin(project, replace(order.read(), limit=PILOT))
 
     def begin_retry(self, project: str, order: Entered[LabelOrder], kind: str) -> list[Any]:
-        return self._begin(project, replace(order.read(), retry=("all" if kind == _ANY else kind,)))
+        """Ask again what the list of failures holds, which is of both splits."""
+        again = "all" if kind == _ANY else kind
+        return self._begin(project, replace(order.read(), splits=_splits(True), retry=(again,)))
 
     def parse_again(self, project: str) -> str:
         by_teacher = self.services.label.parse_again(project)

@@ -143,7 +143,7 @@ def failures_html(rows: Sequence[Mapping[str, Any]], chosen: str) -> str:
         for teacher, n in own.items():
             line[teacher] = _show_html(f"{n:,}", failure_key(kind, teacher), chosen) if n else "-"
         table.append({**line, "Together": f"{sum(own.values()):,}"})
-    return table_html(table, right=(*teachers, "Together"))
+    return table_html(table, "Held-out queries included.", right=(*teachers, "Together"))
 
 
 def failure_key(error: str, teacher: str = "") -> str:
