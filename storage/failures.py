@@ -18,7 +18,8 @@ SORTS = {
 }
 """In which order failures are listed, by name; "": the newest first."""
 _OPEN = """(
-    SELECT a.*, count(*) OVER (PARTITION BY a.teacher, a.sample_id, a.error) AS tries FROM attempts a
+    SELECT a.project_id, a.id, a.query_id, a.teacher, a.error, a.message, a.raw, a."at",
+        count(*) OVER (PARTITION BY a.teacher, a.sample_id, a.error) AS tries FROM attempts a
     WHERE a.project_id = ? AND a.error IS NOT NULL AND a.purpose IN ('label', 'evaluate')
         AND NOT EXISTS (SELECT 1 FROM samples s WHERE s.project_id = a.project_id AND s.query_id = a.query_id
             AND s.teacher = a.teacher AND s.draw = coalesce(a.draw, 0))
@@ -29,7 +30,7 @@ _OPEN = """(
 """The newest attempt of each sample that is missing, for each kind of error that it failed by."""
 _FOUND = (
     f"FROM {_OPEN} WHERE (? = '' OR f.error = ?) AND (? = '' OR f.teacher = ?) "
-    "AND contains(lower(concat_ws(' ', q.text, f.message, f.raw)), lower(?))"
+    "AND (? = '' OR contains(lower(concat_ws(' ', q.text, f.message, f.raw)), lower(?)))"
 )
 
 
@@ -54,7 +55,7 @@ class Failures:
             At most `size` rows behind the first `begin`, in the order of one of `SORTS`. Keys: id, teacher, error,
             query (160 characters), tries.
         """
-        values = [project_id, error, error, teacher, teacher, text]
+        values = [project_id, error, error, teacher, teacher, text, text]
         total = self._db.remembered(f"SELECT count(*) AS n {_FOUND}", values)[0]["n"]
         rows = self._db.remembered(
             f"SELECT f.id, f.teacher, f.error, left(q.text, 160) AS query, f.tries {_FOUND} "
