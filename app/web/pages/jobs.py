@@ -66,18 +66,18 @@ def build(frame: Frame) -> None:
             one = lay_html()
             cancel = gr.Button("Cancel", variant="stop", visible=False)
             said = lay_html()
+    opened = gr.Textbox("", visible=False)  # the job that is shown: a newer one may have come before Cancel is pressed
     spend = lay_html()
+    shown = [tiles, listed, one, cancel, opened]
     frame.fill([unread, warned, aside], do.quarantined)
-    frame.fill_view([tiles, listed, one, cancel], [scope], do.show)
+    frame.fill_view(shown, [scope], do.show)
     frame.fill_live([spend], [scope], do.spend)
     frame.fill_once([plot], lambda project: do.draw("", _ALL))
-    scope.input(
-        frame.guard(do.show), [frame.project, frame.address, scope], [tiles, listed, one, cancel], **frame.quiet
-    )
+    scope.input(frame.guard(do.show), [frame.project, frame.address, scope], shown, **frame.quiet)
     scope.input(frame.guard(do.spend), [frame.project, scope], spend, **frame.quiet)
     scope.input(frame.guard(do.draw), [frame.project, scope], plot, **frame.quiet)
     cancelled = cancel.click(
-        frame.guard(do.cancel), [frame.project, frame.address], [said, frame.timer, cancel], **frame.quiet
+        frame.guard(do.cancel), [frame.project, opened], [said, frame.timer, cancel], **frame.quiet
     )
     frame.follow(cancelled)
     frame.follow(retry.click(frame.guard(do.retry), [frame.project, aside], taken, **frame.quiet))
@@ -169,7 +169,7 @@ class _Handlers:
             filters=WHICH,
             empty="No job here yet.",
         )
-        return [self._headline_html(only), listing_html(listing), *self._one(view.open)]
+        return [self._headline_html(only), listing_html(listing), *self._one(view.open), view.open]
 
     def _headline_html(self, only: str | None) -> str:
         spent, counts = self.services.keep.spend(only), self.services.jobs.counts(only)
@@ -214,12 +214,8 @@ class _Handlers:
         )
         return f"<h2 class='of-table'>Spend by teacher and purpose</h2>{table}"
 
-    def cancel(self, project: str, address: str) -> list[Any]:
-        """Ask the job that the address opens to stop."""
-        job = read_view(address).open
-        if not job:
-            running = self.services.jobs.page("running").rows
-            job = str(running[0]["id"]) if running else ""
+    def cancel(self, project: str, job: str) -> list[Any]:
+        """Ask the job that is shown to stop."""
         if not job or JobStatus(self.services.jobs.one(job)["status"]).over:
             raise InputError("This job is over already.")
         self.services.keep.cancel(job)
