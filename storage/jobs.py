@@ -72,30 +72,6 @@ class Jobs:
         rows = self._db.remembered(f"SELECT {_JOB} FROM jobs WHERE project_id = ? ORDER BY number DESC", [project_id])
         return [_job(row) for row in rows]
 
-    def listed(self, size: int, after: int | None = None, only: str | None = None) -> list[dict[str, Any]]:
-        """Jobs of all projects or one, newest first, from a number (None: the newest) on downwards.
-
-        Keys: number, id, project (its name; None: removed), kind, status, started, seconds (from its first event to its
-        last), cost (US dollars; None: some of it unknown), message.
-        """
-        return self._db.rows(
-            "SELECT j.number, j.id, p.name AS project, j.kind, j.status, j.created_at AS started, "
-            '(SELECT max(e."at") - min(e."at") FROM events e WHERE e.job_id = j.id) AS seconds, '
-            "(SELECT CASE WHEN count(*) FILTER (WHERE a.cost IS NULL) > 0 THEN NULL ELSE coalesce(sum(a.cost), 0) END "
-            "FROM attempts a WHERE a.job_id = j.id) AS cost, j.message "
-            "FROM (SELECT * FROM jobs WHERE (? IS NULL OR number < ?) AND (? IS NULL OR project_id = ?) "
-            "ORDER BY number DESC LIMIT ?) j LEFT JOIN projects p ON p.id = j.project_id ORDER BY j.number DESC",
-            [after, after, only, only, size],
-        )
-
-    def quarantined(self) -> list[dict[str, Any]]:
-        """Jobs whose journal could not be taken in, newest first: id, project (its name), kind, message."""
-        return self._db.remembered(
-            "SELECT j.id, p.name AS project, j.kind, j.message FROM jobs j LEFT JOIN projects p ON p.id = j.project_id "
-            "WHERE j.status = ? ORDER BY j.number DESC",
-            [JobStatus.QUARANTINED.value],
-        )
-
     def ids_from(self, beginning: str) -> list[str]:
         """Ids that begin so, two at most: enough to tell whether one job is meant."""
         rows = self._db.rows("SELECT id FROM jobs WHERE starts_with(id, ?) LIMIT 2", [beginning])

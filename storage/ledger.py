@@ -69,6 +69,38 @@ class Ledger:
             [only, only],
         )
 
+    def by_day(self, only: str | None = None) -> list[dict[str, Any]]:
+        """What teachers cost by day (UTC), project and teacher, over all projects or one, oldest first.
+
+        Keys: day, project (its name), teacher, cost (US dollars, of those requests whose cost is known), requests,
+        unknown (requests without a known cost).
+        """
+        return self._db.remembered(
+            'SELECT make_timestamp((a."at" * 1000000)::BIGINT)::DATE AS day, p.name AS project, a.teacher, '
+            "coalesce(sum(a.cost), 0)::DOUBLE AS cost, count(*) AS requests, "
+            "count(*) FILTER (WHERE a.cost IS NULL) AS unknown FROM attempts a JOIN projects p ON p.id = a.project_id "
+            'WHERE a."at" IS NOT NULL AND (? IS NULL OR a.project_id = ?) GROUP BY ALL ORDER BY ALL',
+            [only, only],
+        )
+
+    def of_jobs(self, job_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """What some jobs asked their teachers for, by teacher.
+
+        Keys: teacher, done (samples asked for, however often), failed (those of them that no good reply followed),
+        requests, input_tokens, output_tokens, cost (US dollars, of those requests whose cost is known), unknown
+        (requests without a known cost), first and last (Unix times).
+        """
+        done = "count(DISTINCT sample_id) FILTER (WHERE purpose IN ('label', 'evaluate', 'grade'))"
+        good = "count(DISTINCT sample_id) FILTER (WHERE purpose IN ('label', 'evaluate', 'grade') AND error IS NULL)"
+        return self._db.remembered(
+            f"SELECT teacher, {done} AS done, {done} - {good} AS failed, count(*) AS requests, "
+            "sum(input_tokens)::BIGINT AS input_tokens, sum(output_tokens)::BIGINT AS output_tokens, "
+            "coalesce(sum(cost), 0) AS cost, count(*) FILTER (WHERE cost IS NULL) AS unknown, "
+            'min("at") AS first, max("at") AS last FROM attempts WHERE list_contains(?, job_id) '
+            "GROUP BY teacher ORDER BY teacher",
+            [list(job_ids)],
+        )
+
     def evaluations(self, project_id: str) -> list[dict[str, Any]]:
         """What a good answer to a held-out query cost, by teacher.
 

@@ -139,7 +139,8 @@ def label(
             show(as_json, reread_counts, lambda: show_parsed_again(reread_counts))
             return
         stopped = [] if quote else _ask(services, project, order, bars)
-        quotes = services.quote.quote(project, LabelOrder(teacher or (), splits)) if quote or pilot else []
+        rest = LabelOrder(teacher or (), splits, engine=order.engine)
+        quotes = services.quote.quote(project, rest) if quote or pilot else []
         counts, failures = services.answers.counts(project_record), services.answers.failures(project_record)
         spent = services.quote.spend(project)
     if quote:

@@ -278,7 +278,7 @@ class _Drawn:
         address, title = policy.address(project) if project else "", policy.title(name)
         values: list[Any] = [
             rail_html(marks, address, here, title),
-            strip_html(jobs, services.standing.trouble()),
+            strip_html(jobs, services.standing.trouble(), name),
             gr.Timer(active=services.standing.goes_on(project, jobs)),
             _lost_html(asked) if asked and project is None else "",
             gr.Column(visible=False) if self._hidden(project, asked) else gr.skip(),

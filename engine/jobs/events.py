@@ -21,6 +21,7 @@ _SEQ = re.compile(rb'"seq"\s*:\s*(\d{1,15})\b')
 _NUMBER = (int, float)
 _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "reply": {"sample_id": str, "query_id": str, "teacher": str, "purpose": str, "usage": dict},
+    "label_planned": {"by_teacher": dict},
     "label_started": {"split": str, "requests": int},
     "grade_started": {"requests": int},
     "teacher_stopped": {"teacher": str},

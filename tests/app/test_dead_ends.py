@@ -119,7 +119,7 @@ def test_no_handler_answers_junk_in_a_librarys_words(studio: Studio, junk: Any) 
         (("data", "resemble", "p", None), "give a number from 0.5 to 1; the field is empty"),
         (("data", "resemble", "p", 7), "give a number from 0.5 to 1; 7 was given"),
         (("data", "resemble", "p", "near"), "give a number from 0.5 to 1"),
-        (("label", "ask_quote", "p", ["nobody"], False, "process", "", ""), "load the page again"),
+        (("label", "show_quote", "p", ["nobody"], False, "process", "", ""), "load the page again"),
     ],
 )
 def test_a_field_says_what_it_takes(studio: Studio, call: tuple[Any, ...], told: str) -> None:

@@ -57,7 +57,7 @@ def label(services: Services, project: Project | None) -> tuple[str, list[bool]]
 
 
 def test_label_says_what_is_missing_before_it_offers_anything(services: Services) -> None:
-    assert label(services, None) == ("", [False] * 8)
+    assert label(services, None) == ("", [False] * 7)
     project = make(services)
     told, can = label(services, project)
     assert "no queries to ask yet" in told and "/data?project=p" in told and not any(can)
@@ -69,10 +69,9 @@ def test_label_says_what_is_missing_before_it_offers_anything(services: Services
 def test_label_tells_a_newcomer_what_is_there_and_what_comes_next(services: Services) -> None:
     project = make(services, queries=1, heldout=2)
     services.label.add_scripted_teachers(project.id)
-    told, (quote, pilot, start, pause, retry, again, *grades) = label(services, project)
-    assert "1 query to distill from, 2 held out, and 3 teachers to ask" in told
-    assert "Quote says" in told and "Start asks" in told and "/select?project=p" in told
-    assert quote and pilot and start and not pause and not retry and not again
+    told, (pilot, start, pause, retry, again, *grades) = label(services, project)
+    assert "1 query to distill from, 2 held out; nobody was asked yet" in told and "A pilot measures" in told
+    assert pilot and start and not pause and not retry and not again
     assert not any(grades), "there is nothing to grade"
 
 
@@ -82,7 +81,7 @@ def test_label_of_recorded_teachers_explains_itself(services: Services, tmp_path
     told, can = label(services, project)
     assert "nobody to ask here: the teacher is a recording" in told and "3 samples to distill from" in told
     assert "/select?project=p" in told and "/teachers?project=p" in told
-    assert not any(can[:5]) and not any(can[6:]), "recordings can't be asked to grade"
+    assert not any(can[:4]) and not any(can[5:]), "recordings can't be asked to grade"
 
 
 def test_a_started_labelling_can_be_paused_and_not_started_twice(
@@ -91,15 +90,15 @@ def test_a_started_labelling_can_be_paused_and_not_started_twice(
     project = make(services, queries=2)
     services.label.add_scripted_teachers(project.id)
     monkeypatch.setattr(type(services.label), "running", lambda self, project: ["a job"])
-    _, (quote, pilot, start, pause, *_) = label(services, project)
-    assert quote and pause and not start and not pilot
+    _, (pilot, start, pause, *_) = label(services, project)
+    assert pause and not start and not pilot
     monkeypatch.undo()
     services.context.wait(services.label.start("p", LabelOrder()).id)
-    _, (_, _, start, pause, retry, again, *_) = label(services, project)
+    _, (_, start, pause, retry, again, *_) = label(services, project)
     assert start and not pause and not retry and not again, "nothing failed"
     failed = [{"teacher": "forward", "error": "unparsable", "n": 1}]
-    monkeypatch.setattr(type(services.context.samples), "failures", lambda self, project_id: failed)
-    _, (_, _, _, _, retry, again, *_) = label(services, project)
+    monkeypatch.setattr(type(services.context.failures), "by_kind", lambda self, project_id: failed)
+    _, (_, _, _, retry, again, *_) = label(services, project)
     assert retry and again
 
 

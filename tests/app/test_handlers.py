@@ -288,18 +288,30 @@ def test_prompts(studio: Studio) -> None:
 def test_label(studio: Studio) -> None:
     studio.open("label", "tickets")
     order = ["tickets", ["ann"], False, "process"]
-    assert "ann" in studio("label", "ask_quote", *order, "", "")
+    tiles, table = studio("label", "show_quote", *order, "", "")
+    assert "Estimated cost" in tiles and "ann" in table and "tacit label tickets" in table
+    tiles, table = studio("label", "show_quote", "tickets", ["ann"], True, "batch", "0.00001", "7")
+    assert "within 24 h" in tiles and "cap is below this quote" in tiles
+    assert "--heldout --max-cost 0.00001 --max-requests 7 --engine batch" in table
+    assert "give a cap in US dollars" in studio("label", "show_quote", *order, "lots", "")[0]
+    assert "at least one teacher" in studio("label", "show_quote", "tickets", [], False, "process", "", "")[0]
     assert "give a cap in US dollars" in studio.refused("label", "begin", *order, "lots", "")
     assert "at least one teacher" in studio.refused("label", "begin", "tickets", [], False, "process", "", "")
     assert "Started" in studio("label", "begin_pilot", *order, "5", "")[0]
     studio.finish()
-    assert "measured on 5" in studio("label", "ask_quote", *order, "", "")
+    assert "measured on 5" in studio("label", "show_quote", *order, "", "")[1]
+    assert set(studio("failed_replies", "show_failures", "tickets", "")) == {""}
     studio.provider.faults = {"query 5?": ["prose"]}
     studio("label", "begin", *order, "5", "100")
     studio.finish()
     project = studio.services.context.projects.get("tickets")
     assert studio.services.context.samples.counts(project.id)[0] == {"teacher": "ann", "samples": 5, "failures": 1}
-    assert "ann: 0 of 1 can be read now" in studio("label", "parse_again", "tickets")
+    kinds, listed, one = studio("failed_replies", "show_failures", "tickets", "?show=unparsable/ann")
+    assert "Could not be parsed" in kinds and "1-1 of 1 failure" in listed and "query 5?" in one
+    assert "Could not be parsed: ann (1)" in listed
+    assert "No failure matches" in studio("failed_replies", "show_failures", "tickets", "?q=nowhere")[1]
+    assert "not among the failures" in studio("failed_replies", "show_failures", "tickets", "?open=gone")[2]
+    assert "ann: 0 of 1 can be parsed now" in studio("label", "parse_again", "tickets")
     asked = len(studio.provider.seen)
     studio("label", "begin_retry", *order, "5", "", "timeout")
     studio.finish()
@@ -308,8 +320,10 @@ def test_label(studio: Studio) -> None:
     studio("label", "begin_retry", *order, "5", "", "any")
     studio.finish()
     assert studio.services.context.samples.counts(project.id)[0]["failures"] == 0
+    assert studio("failed_replies", "show_failures", "tickets", "")[0] == "", "what a good reply followed is no failure"
+    assert "Nothing left to ask" in studio("label", "show_quote", *order, "", "")[0]
     assert "Nothing is running" in studio("label", "stop", "tickets")
-    assert "Quote of the grades" in studio("label", "quote_grades", *order, "", "")
+    assert "Estimated cost" in studio("label", "quote_grades", *order, "", "")
     assert "Started" in studio("label", "begin_grading", *order, "5", "100")[0]
     studio.finish()
     graded = {row["teacher"]: row for row in studio.services.grade.standing(project)}

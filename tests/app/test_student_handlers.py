@@ -308,11 +308,20 @@ def test_projects_with_runs_are_carried_and_begun_afresh(studio: Studio) -> None
 
 def test_jobs(studio: Studio) -> None:
     studio.open("jobs", "p")
-    jobs, spend = studio("jobs", "newest", "p", "all projects")
-    assert "student" in jobs and "compress" in jobs and "in all" in spend
-    assert "No job here" in studio("jobs", "older", "p", "p")[0]
-    assert len(studio("jobs", "show", "p", "p")) == 2
-    assert "No job runs" in studio.refused("jobs", "cancel", "p", None)
+    tiles, jobs, one, opened = studio("jobs", "show", "p", "", "all")
+    assert "Total spend" in tiles and "Training" in jobs and "Compression" in jobs
+    assert "Job id" in one and "Open " in one and opened[:8] in one
+    total = studio.services.jobs.counts().total
+    assert f"of {total}" in jobs and f"of {total}" not in studio("jobs", "show", "p", "", "here")[1]
+    assert "No job here" in studio("jobs", "show", "p", "?show=running", "all")[1]
+    failed = studio("jobs", "show", "p", "?show=failed&sort=-kind&page=9", "all")[1]
+    assert "Finished" not in failed
+    assert "no such job" in studio("jobs", "show", "p", "?open=gone", "all")[2]
+    spend = studio("jobs", "spend", "p", "all")
+    assert "Spend by teacher" in spend and "Compression" in spend
+    assert not studio("jobs", "draw", "p", "here")["visible"], "nothing was charged"
+    done = studio.services.jobs.page().rows[0]["id"]
+    assert "over already" in studio.refused("jobs", "cancel", "p", done)
     assert "Choose a job first" in studio.refused("jobs", "retry", "p", None)
     said, file = studio("jobs", "back_up", "p")
     assert "MB" in said and zipfile.is_zipfile(file["value"])
@@ -320,7 +329,7 @@ def test_jobs(studio: Studio) -> None:
     assert "to remove it for good" in studio.refused("jobs", "purge", "p", "twin", "twi")
     runs = [Path(r.folder) for r in studio.services.context.runs.all(studio.services.context.projects.get("twin").id)]
     assert all(folder.is_dir() for folder in runs)
-    assert "removed for good" in studio("jobs", "purge", "p", "twin", "twin")[0]
+    assert "deleted for good" in studio("jobs", "purge", "p", "twin", "twin")[0]
     assert not any(folder.exists() for folder in runs)
     assert "twin" not in {p.name for p in studio.services.context.projects.all()}
 

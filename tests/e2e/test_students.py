@@ -71,14 +71,14 @@ WALK = {
     "Overview": "Passed the rules",
     "Data": "300 queries to distill from",
     "Teachers": "tabulate",
-    "Label": "samples to distill from",
+    "Label": "Samples so far",
     "Select": "kept 566 of 875 samples",
     "Compress": "566 rationales",
     "Train": "15 of 15",
     "Evaluate": "Pays back after",
     "Playground": "Who is asked",
     "Exports": "Model card",
-    "Jobs and spend": "jobs, newest first",
+    "Jobs and spend": "Total spend",
 }
 
 
@@ -113,7 +113,7 @@ def test_a_newcomer_walks_every_page_of_the_demo_project(browser: Browser, demo:
         tab.page.wait_for_url("**/label?project=*")
     tab.page.locator(".topbar summary", has_text="demo, run 1").wait_for()
     tab.page.get_by_label("forward", exact=True).wait_for()
-    tab.press("Start")
+    tab.press("Start labelling")
     tab.see("Started.")
     expect(tab.page.locator(".rail a", has_text="Label")).to_contain_text("samples", timeout=30_000)
     assert tab.errors == []

@@ -5,9 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.usecases.labelling.progress import Asking, read_progress
 from app.usecases.workspace.context import Context
+from engine.errors import ErrorKind
 from engine.values import Job, Purpose, Split
+from storage.failures import SORTS
 from storage.projects import Project
+
+FAILURES = {
+    ErrorKind.RATE_LIMIT: "Rate limited",
+    ErrorKind.SERVER: "Server error",
+    ErrorKind.TIMEOUT: "Timed out",
+    ErrorKind.CONNECTION: "No connection",
+    ErrorKind.AUTH: "Key refused",
+    ErrorKind.QUOTA: "Out of quota",
+    ErrorKind.REFUSED: "Model declined",
+    ErrorKind.TRUNCATED: "Cut off at the token limit",
+    ErrorKind.UNPARSABLE: "Could not be parsed",
+    ErrorKind.NOT_A_CHOICE: "Not among the choices",
+    ErrorKind.CONTENT_FILTER: "Content filter",
+    ErrorKind.BAD_REQUEST: "Bad request",
+    ErrorKind.NOT_JSON: "Not JSON",
+    ErrorKind.REDIRECT: "Redirected elsewhere",
+    ErrorKind.UNKNOWN_QUERY: "Not in the recording",
+}
+"""Kinds of errors as a person says them."""
+LISTED = 10
+"""Failures on a page of the list."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +47,15 @@ class Labelling:
     @property
     def queries(self) -> int:
         return self.distill + self.heldout
+
+
+@dataclass(frozen=True)
+class FailurePage:
+    """Rows with `id`, `teacher`, `error`, `query` and `tries`; the first one is number `begin` (from 0) of `total`."""
+
+    rows: list[dict[str, Any]]
+    begin: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +91,38 @@ class AnswerService:
     def failures(self, project: Project) -> list[dict[str, Any]]:
         """What gave no sample, of both splits, by kind of error. Keys: teacher, error, n (each asked again once)."""
         return self.context.samples.failures(project.id)
+
+    def missing(self, project: Project) -> list[dict[str, Any]]:
+        """How many samples are missing since their requests failed, by teacher and kind of error.
+
+        Keys: teacher, error, n. One that a good reply followed later is not among them.
+        """
+        return self.context.failures.by_kind(project.id)
+
+    def failed_page(
+        self, project_name: str, error: str, teacher: str, text: str = "", sort: str = "", page: int = 1
+    ) -> FailurePage:
+        """Page number `page` of those, from 1; of a kind of error and of a teacher ("": any)."""
+        project = self.context.projects.get(project_name)
+        sort = sort if sort in SORTS else ""
+        find = (project.id, error, teacher, text, sort)
+        rows, total = self.context.failures.find_page(*find, (page - 1) * LISTED, LISTED)
+        last = max(1, -(-total // LISTED))
+        if page > last:
+            rows, total = self.context.failures.find_page(*find, (last - 1) * LISTED, LISTED)
+        return FailurePage(rows, (min(page, last) - 1) * LISTED, total)
+
+    def failed_one(self, project_name: str, attempt: str) -> dict[str, Any]:
+        """One failed attempt. Keys: teacher, error, message, raw, finish_reason, query, split, at, output_tokens.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        return self.context.failures.find_one(self.context.projects.get(project_name).id, attempt)
+
+    def progress(self, project: Project, *kinds: str) -> Asking | None:
+        """How far the newest job of these kinds is (none given: labelling or grading); None where there was none."""
+        return read_progress(self.context, project, *kinds)
 
     def last_replies(self, project: Project) -> list[dict[str, Any]]:
         """The newest replies, newest first. Keys: teacher, error (None: it could be read), raw (clipped)."""

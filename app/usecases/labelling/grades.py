@@ -93,7 +93,8 @@ class GradeService:
             teachers = await self.label.probed(reach, log) if reach.teachers else []
             work = replace(self._plan(project), teachers=teachers, nonce=job.id)
             asked = [*(teacher.spec.name for teacher in teachers), *(spec.name for spec in local)]
-            log.emit("grade_started", requests=sum(1 for name in asked for _ in work.find_missing(name)))
+            missing = {name: sum(1 for _ in work.find_missing(name)) for name in asked}
+            log.emit("grade_started", requests=sum(missing.values()), by_teacher=missing)
             elsewhere = [
                 self.label.placing.grade_locally(project, spec, list(list_grade_requests(work, spec)), log, stop)
                 for spec in local

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -205,8 +205,9 @@ class LabelService:
         budget = read_budget(job)
         async with self.connections.open(project, job.spec["teachers"], stop, budget) as reach:
             teachers = await self.probed(reach, log)
-            for split in (Split(value) for value in job.spec["splits"]):
-                work = self.plan_work(project, task, teachers, split, {**job.spec, "nonce": job.id})
+            works = self._plan_all(job, project, task, teachers)
+            tell_plan(works.values(), [*(t.spec for t in teachers), *self._elsewhere(job, project)], log)
+            for split, work in works.items():
                 requests = sum(count_missing(work, teacher.spec) for teacher in teachers)
                 log.emit("label_started", split=split, queries=len(work.queries), requests=requests)
                 for teacher in teachers:
@@ -262,9 +263,9 @@ class LabelService:
         async with self.connections.open(project, job.spec["teachers"], stop) as reach:
             able = {teacher.spec.name for teacher in await self.probed(reach, log)}
         self.context.watch.take_in(job)
-        for spec in self._elsewhere(job, project):
-            if spec.name not in able:
-                continue
+        asked = [spec for spec in self._elsewhere(job, project) if spec.name in able]
+        tell_plan(self._plan_all(job, project, task, ()).values(), asked, log)
+        for spec in asked:
             await self.placing.take_in_left(project, spec, stop)
             for split in (Split(value) for value in job.spec["splits"]):
                 work = self.plan_work(project, task, (), split, {**job.spec, "nonce": job.id})
@@ -279,11 +280,17 @@ class LabelService:
         restore_budget(budget, read_events(folder / EVENTS_FILE).events, specs)
         async with self.connections.open(project, job.spec["teachers"], stop, budget) as reach:
             teachers = [teacher for teacher in await self.probed(reach, log) if isinstance(teacher, HostedTeacher)]
-            for split in (Split(value) for value in job.spec["splits"]):
-                work = self.plan_work(project, task, (), split, {**job.spec, "nonce": job.id})
+            works = self._plan_all(job, project, task, ())
+            tell_plan(works.values(), [teacher.spec for teacher in teachers], log)
+            for work in works.values():
                 events = read_events(folder / EVENTS_FILE).events
                 todo = [BatchWork(work, t, folder, events, budget, stop, poll_s=POLL_BATCH_S) for t in teachers]
                 await run_all([label_in_batches(part, log) for part in todo])
+
+    def _plan_all(self, job: Job, project: Project, task: Task, teachers: Sequence[Teacher]) -> dict[Split, LabelWork]:
+        """What a job has to ask, by split."""
+        spec = {**job.spec, "nonce": job.id}
+        return {Split(name): self.plan_work(project, task, teachers, Split(name), spec) for name in job.spec["splits"]}
 
     def _is_new(self, teacher: Teacher) -> TypeGuard[HostedTeacher]:
         return isinstance(teacher, HostedTeacher) and self.connections.capabilities(teacher.spec) is None
@@ -356,6 +363,12 @@ class LabelService:
                 counts["read_now"] += 1
         self.context.samples.add_read(project.id, parsed)
         return by_teacher
+
+
+def tell_plan(works: Iterable[LabelWork], asked: Sequence[TeacherSpec], log: EventLog) -> None:
+    """Journal how many samples each teacher is to be asked for in all."""
+    counts = [{spec.name: count_missing(work, spec) for spec in asked} for work in works]
+    log.emit("label_planned", by_teacher={spec.name: sum(count[spec.name] for count in counts) for spec in asked})
 
 
 def read_budget(job: Job) -> Budget:

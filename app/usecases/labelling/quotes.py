@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from app.usecases.labelling.label import LabelOrder, LabelService
 from app.usecases.teachers.prompts import teacher_prompt
 from app.usecases.workspace.context import Context
+from engine.labelling.batch import DISCOUNT
 from engine.labelling.online import LabelWork
 from engine.labelling.quote import Quote, reckon_quote
 from engine.prompts import Prompt
@@ -18,6 +21,13 @@ from storage.projects import Project
 
 PILOT = 5
 """Queries that a pilot asks: enough to measure tokens by."""
+_DAY_S = 86_400.0
+
+
+def halve_quote(quote: Quote) -> Quote:
+    """The same asked by a provider's batch API: at its discount, some time within a day."""
+    low, high = (None if cost is None else cost * DISCOUNT for cost in (quote.cost_low, quote.cost_high))
+    return replace(quote, cost_low=low, cost_high=high, seconds_low=0.0, seconds_high=_DAY_S if quote.requests else 0.0)
 
 
 @dataclass(frozen=True)
@@ -31,18 +41,24 @@ class QuoteService:
         """What a labelling would ask each teacher, were no request to fail.
 
         Tokens come from the replies that the teacher has given to this prompt, where it has given any (a pilot of five
-        queries will do), else from the length of the prompts and the bound on a reply.
+        queries will do), else from the length of the prompts and the bound on a reply. By batches all costs half, and
+        takes up to a day. Reckoned once for the same order between two writes to the store; caps don't change it.
 
         Raises:
             ConfigError: if a teacher is unknown.
             StateError: if the project has no live teacher.
         """
         project = self.context.projects.get(project_name)
-        task = get_task(project.config.task)
-        prompt = teacher_prompt(self.context, project)
+        chosen = self.label.choose(project, order.teachers)
+        what = (order.splits, order.limit, order.retry, order.engine, [spec.name for spec in chosen], date.today())
+        return self.context.db.once(f"quote of {project.id}: {what}", lambda: self._quote_all(project, chosen, order))
+
+    def _quote_all(self, project: Project, chosen: Sequence[TeacherSpec], order: LabelOrder) -> list[Quote]:
+        task, prompt = get_task(project.config.task), teacher_prompt(self.context, project)
         settings = {"limit": order.limit, "retry": list(order.retry)}
         works = [self.label.plan_work(project, task, (), split, settings) for split in order.splits]
-        return [self._quote(project, spec, works, prompt) for spec in self.label.choose(project, order.teachers)]
+        quotes = [self._quote(project, spec, works, prompt) for spec in chosen]
+        return [halve_quote(quote) for quote in quotes] if order.engine == "batch" else quotes
 
     def _quote(self, project: Project, spec: TeacherSpec, works: list[LabelWork], prompt: Prompt) -> Quote:
         measured = self.context.ledger.measured(project.id, spec.name, prompt.hash)

@@ -15,7 +15,7 @@ from app.usecases.training.remaining import RemainingService
 from app.usecases.workspace.context import Context
 from engine.errors import NotFound, TacitError
 from engine.tasks import TASKS
-from engine.values import Job, JobStatus, RunStatus
+from engine.values import Job, JobStatus, RunStatus, Split
 from engine.values.report import WHOLE
 from engine.wording import counted
 from storage.projects import Project
@@ -246,11 +246,11 @@ class StandingService:
         text, done, of, left_s = "", None, None, None
         for event in self.context.jobs.last_events(job.id, ("progress", "metric", "label_started", "grade_started")):
             if event.type in ("label_started", "grade_started"):
-                text = f"label {event.data['split']}" if "split" in event.data else "grade"
+                text = "held-out queries" if event.data.get("split") == Split.HELDOUT else ""
                 of = event.data["requests"]
                 done = min(of, self.context.jobs.count_replies(job.id, event.seq))
                 rate, left_s = _pace(done, of, time.time() - event.at)
-                text += f" · {rate:.1f} a second" if rate else ""
+                text = " · ".join(filter(None, (text, f"{60 * rate:,.0f} per min" if rate else "")))
             elif event.type == "metric":
                 text, done, of = event.data["step"], event.data["update"], event.data.get("of")
                 left_s = self._left(job)

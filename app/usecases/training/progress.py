@@ -9,13 +9,13 @@ from pathlib import Path
 
 from app.usecases.training.remaining import RemainingService
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.jobs import read_tail
 from engine.jobs.spec import LOG_FILE
 from engine.remaining import Left
 from engine.values import Event, Job, JobStatus, RunStatus
 from storage.runs import Run
 
 _SPARK = 40
-_LOG_BYTES, _LOG_LINES = 20_000, 40
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,7 @@ class WatchService:
         for job in self.context.jobs.jobs_of(run.project_id):
             log = Path(job.folder) / LOG_FILE
             if job.run_id == run.id and log.is_file():
-                with log.open("rb") as file:
-                    file.seek(max(0, log.stat().st_size - _LOG_BYTES))
-                    lines = file.read().decode("utf-8", "replace").splitlines()
-                return "\n".join(lines[-_LOG_LINES:])
+                return read_tail(log)
         return ""
 
 

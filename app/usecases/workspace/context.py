@@ -17,6 +17,8 @@ from engine.values import LOCAL, Event, Job, JobStatus, hash_id
 from storage.copies import Copies
 from storage.db import Database
 from storage.evidence import Evidence
+from storage.failures import Failures
+from storage.job_records import JobRecords
 from storage.jobs import Jobs
 from storage.ledger import Ledger
 from storage.overrules import Overrules
@@ -53,6 +55,8 @@ class Context:
     votes: Votes
     evidence: Evidence
     standings: Standings
+    failures: Failures
+    job_records: JobRecords
     supervisor: Supervisor | None = None
 
     @property
@@ -163,4 +167,6 @@ def open_context(workspace: Path) -> Context:
         votes=Votes(db),
         evidence=Evidence(db),
         standings=Standings(db),
+        failures=Failures(db),
+        job_records=JobRecords(db),
     )

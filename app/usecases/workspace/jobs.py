@@ -1,17 +1,49 @@
-"""Jobs to their end."""
+"""Jobs: waited for to their end, and looked at."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from app.usecases.workspace.context import Context
+from engine.errors import NotFound
+from engine.jobs.spec import LOG_FILE
 from engine.values import Event, Job
+from storage.job_records import SHOWN, SORTS
+
+LISTED = 25
+"""Jobs on a page of the list."""
+WHICH = {"all": "All", "running": "Running", "failed": "Failed"}
+"""Titles of what the list can be narrowed to."""
+_DAY_S = 24 * 3600
+_LOG_BYTES, _LOG_LINES = 20_000, 40
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """Rows as `JobRecords.find_page` gives them; the first one is number `begin` (from 0) of `total`."""
+
+    rows: list[dict[str, Any]]
+    begin: int
+    total: int
+
+
+@dataclass(frozen=True)
+class JobCounts:
+    """How many jobs there are, and how many of them run, wait, and failed within a day."""
+
+    total: int
+    running: int
+    queued: int
+    failed: int
 
 
 @dataclass(frozen=True)
 class JobService:
-    """Use cases of whoever waits for jobs."""
+    """Use cases of whoever waits for jobs or looks at them. `only` is the id of a project; None: all of them."""
 
     context: Context
 
@@ -22,3 +54,48 @@ class JobService:
             WorkerFailed: if it did not finish, with what was kept and how to go on.
         """
         return self.context.wait(job_id, on_event)
+
+    def page(self, show: str = "", only: str | None = None, sort: str = "", page: int = 1) -> JobPage:
+        """Page number `page`, from 1; the last one where there are fewer. What is no filter or order counts as none."""
+        show, sort = show if show in SHOWN else "all", sort if sort in SORTS else ""
+        rows, total = self.context.job_records.find_page(show, only, sort, (page - 1) * LISTED, LISTED)
+        last = max(1, -(-total // LISTED))
+        if page > last:
+            rows, total = self.context.job_records.find_page(show, only, sort, (last - 1) * LISTED, LISTED)
+        return JobPage(rows, (min(page, last) - 1) * LISTED, total)
+
+    def one(self, job_id: str) -> dict[str, Any]:
+        """One job: a row of `page` with the last lines that its worker printed as `log`.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        row = self.context.job_records.find_one(job_id)
+        return {**row, "log": read_tail(Path(row["folder"]) / LOG_FILE)}
+
+    def counts(self, only: str | None = None) -> JobCounts:
+        """How many jobs there are."""
+        by_status = self.context.job_records.count(only)
+        return JobCounts(
+            total=sum(by_status.values()),
+            running=by_status.get("running", 0),
+            queued=by_status.get("queued", 0),
+            failed=self.context.job_records.count_failed(only, time.time() - _DAY_S),
+        )
+
+    def project_id(self, name: str) -> str | None:
+        """The id of the project of that name; None where there is none."""
+        try:
+            return self.context.projects.get(name).id if name else None
+        except NotFound:
+            return None
+
+
+def read_tail(log: Path) -> str:
+    """The last lines of a log; "" where there is none."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_BYTES))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return "\n".join(lines[-_LOG_LINES:])

@@ -29,16 +29,17 @@ class KeepService:
 
     context: Context
 
-    def jobs(self, after: int | None = None, only: str | None = None) -> list[dict[str, Any]]:
-        """Fifty jobs, newest first, of all projects or one, from a number on downwards.
+    def jobs(self) -> list[dict[str, Any]]:
+        """The fifty newest jobs of all projects, newest first.
 
-        Keys: number, id, project, kind, status, started, seconds, cost (None: some of it unknown), message.
+        Keys: number, id, project (None: removed), kind, status, started, seconds, cost (None: some of it unknown),
+        message, folder, run_id.
         """
-        return self.context.jobs.listed(JOBS, after, only)
+        return self.context.job_records.find_page("all", None, "", 0, JOBS)[0]
 
     def quarantined(self) -> list[dict[str, Any]]:
         """Jobs whose journal could not be taken in, newest first: id, project, kind, message."""
-        return self.context.jobs.quarantined()
+        return self.context.job_records.quarantined()
 
     def retry(self, job: str) -> Job:
         """Take the journal of a quarantined job in again, by its id or how it begins.
@@ -59,6 +60,13 @@ class KeepService:
         known cost).
         """
         return self.context.ledger.by_project(only)
+
+    def spend_by_day(self, only: str | None = None) -> list[dict[str, Any]]:
+        """The same by day (UTC), project and teacher, oldest first; `only` is the id of a project.
+
+        Keys: day, project, teacher, cost, requests, unknown.
+        """
+        return self.context.ledger.by_day(only)
 
     def purge(self, name: str, typed: str) -> None:
         """Remove a project for good: rows, runs, adapters, jobs. `typed` must be its name again.

@@ -3,51 +3,90 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.services import Services
-from app.usecases.workspace.upkeep import JOBS
+from app.usecases.workspace.job_words import job_kind, say_status
+from app.usecases.workspace.jobs import LISTED, WHICH
+from app.web.address import read_view
 from app.web.fields import lay_html
 from app.web.frame import Frame
+from app.web.parts.labelling import say_cost
+from app.web.parts.links import Link, button_html
+from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import notice_html
-from app.web.parts.tables import table_html
-from engine.errors import InputError
+from app.web.parts.numbers import say_money
+from app.web.parts.tables import Raw, table_html
+from app.web.parts.texts import log_html
+from app.web.parts.tiles import Tile, badge_html, tiles_html
+from app.web.plots_spend import spend_plot
+from engine.errors import InputError, NotFound
 from engine.values import JobStatus
 from engine.wording import counted, say_span
 from storage.projects import Project
 
-_ALL = "all projects"
+_ALL, _HERE = "all", "here"
+_SCOPES = [("All projects", _ALL), ("This project", _HERE)]
+_PURPOSES = {
+    "label": "Labelling",
+    "evaluate": "Held-out queries",
+    "compress": "Compression",
+    "check": "Checking answers",
+    "grade": "Grading",
+    "probe": "Connection test",
+    "play": "Playground",
+}
+"""What requests to teachers are for, in words."""
 
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     do = _Handlers(frame.services)
-    only = gr.Dropdown([_ALL], value=_ALL, label="Of", interactive=True)
-    with gr.Row():
-        job = gr.Dropdown([], label="A job that runs", interactive=True)
-        cancel = gr.Button("Cancel it", variant="stop", visible=False)
-    with gr.Row():
-        aside = gr.Dropdown([], label="A job whose journal could not be taken in", visible=False, interactive=True)
-        retry = gr.Button("Take it in again", visible=False)
-    said = lay_html()
-    jobs = lay_html()
-    with gr.Row():
-        first, older = gr.Button("Newest jobs", interactive=False), gr.Button("Older jobs", interactive=False)
-    spend = lay_html()
-    place = gr.State(None)
-    with gr.Accordion("Remove a project for good", open=False):
-        gr.Markdown("Its queries, samples, ledger, runs and adapters. Putting it away, on Projects, loses nothing.")
+    scope = gr.Radio(_SCOPES, value=_ALL, label="Scope", show_label=False)
+    tiles = lay_html()
+    with gr.Column(visible=False) as unread:
+        warned = lay_html()
         with gr.Row():
-            project = gr.Dropdown([], label="Project", interactive=True)
-            typed = gr.Textbox(label="Its name again", info="to be sure: only then it is removed", max_length=100)
-            purge = gr.Button("Remove it for good", variant="stop", interactive=False)
-        gone = lay_html()
-    with gr.Accordion("Back the workspace up", open=False):
+            aside = gr.Dropdown([], label="Job to retry", interactive=True, scale=0, min_width=260)
+            retry = gr.Button("Retry")
+    taken = lay_html()
+    plot = gr.Plot(show_label=False, visible=False)
+    lay_html("<h2>Jobs</h2>")
+    with gr.Row(elem_classes="top"):
+        with gr.Column(scale=2, min_width=320):
+            listed = lay_html(js_on_load=LISTING)
+        with gr.Column(scale=1, min_width=280):
+            one = lay_html()
+            cancel = gr.Button("Cancel", variant="stop", visible=False)
+            said = lay_html()
+    opened = gr.Textbox("", visible=False)  # the job that is shown: a newer one may have come before Cancel is pressed
+    spend = lay_html()
+    shown = [tiles, listed, one, cancel, opened]
+    frame.fill([unread, warned, aside], do.quarantined)
+    frame.fill_view(shown, [scope], do.show)
+    frame.fill_live([spend], [scope], do.spend)
+    frame.fill_once([plot], lambda project: do.draw("", _ALL))
+    scope.input(frame.guard(do.show), [frame.project, frame.address, scope], shown, **frame.quiet)
+    scope.input(frame.guard(do.spend), [frame.project, scope], spend, **frame.quiet)
+    scope.input(frame.guard(do.draw), [frame.project, scope], plot, **frame.quiet)
+    cancelled = cancel.click(
+        frame.guard(do.cancel), [frame.project, opened], [said, frame.timer, cancel], **frame.quiet
+    )
+    frame.follow(cancelled)
+    frame.follow(retry.click(frame.guard(do.retry), [frame.project, aside], taken, **frame.quiet))
+    _lay_upkeep(frame, do)
+
+
+def _lay_upkeep(frame: Frame, do: _Handlers) -> None:
+    """Backup, and below it, apart, removing a project for good."""
+    with gr.Accordion("Back up the workspace", open=False):
         gr.Markdown(
             "One file with everything but keys. `tacit restore FILE --workspace NEW_FOLDER` unpacks it; the folder "
             "that is open here can't be replaced while it is."
@@ -55,20 +94,21 @@ def build(frame: Frame) -> None:
         back_up = gr.Button("Make a backup")
         kept = lay_html()
         file = gr.File(label="The backup", visible=False, interactive=False)
-    frame.fill_once([only, project, place], do.open)
-    frame.fill([job, cancel], do.running)
-    frame.fill([aside, retry], do.quarantined)
-    shown = [jobs, spend, first, older]
-    frame.fill_live(shown, [only, place], do.show)
-    only.input(frame.guard(do.newest), [frame.project, only], [*shown, place], **frame.quiet)
-    first.click(frame.guard(do.newest), [frame.project, only], [*shown, place], **frame.quiet)
-    older.click(frame.guard(do.older), [frame.project, only, place], [*shown, place], **frame.quiet)
+    with gr.Accordion("Delete a project for good", open=False):
+        gr.Markdown(
+            "Deletes its queries, samples, ledger, runs and adapters; nothing brings them back. Archiving a project, "
+            "on the page Home, keeps everything."
+        )
+        with gr.Row():
+            project = gr.Dropdown([], label="Project", interactive=True)
+            typed = gr.Textbox(label="Type its name to confirm", max_length=100)
+            purge = gr.Button("Delete for good", variant="stop", interactive=False)
+        gone = lay_html()
+    frame.fill_once([project], do.open)
     for part in (project, typed):
         part.change(_sure, [project, typed], purge, show_progress="hidden", trigger_mode="always_last", **frame.quiet)
-    frame.follow(cancel.click(frame.guard(do.cancel), [frame.project, job], [said, frame.timer], **frame.quiet))
-    frame.follow(retry.click(frame.guard(do.retry), [frame.project, aside], said, **frame.quiet))
-    purged = purge.click(frame.guard(do.purge), [frame.project, project, typed], [gone, only, project], **frame.quiet)
-    frame.follow(purged.success(frame.guard(do.newest), [frame.project, only], [*shown, place], **frame.quiet))
+    purged = purge.click(frame.guard(do.purge), [frame.project, project, typed], [gone, project], **frame.quiet)
+    frame.follow(purged)
     back_up.click(frame.guard(do.back_up), frame.project, [kept, file], **frame.quiet)
 
 
@@ -80,64 +120,113 @@ class _Handlers:
     made: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
     """Backups that were made for a download, for as long as the server runs."""
 
-    def open(self, project: Project | None) -> list[Any]:
-        names = self.services.projects.names()
-        return [gr.Dropdown([_ALL, *names], value=_ALL), gr.Dropdown(names, value=None), None]
-
-    def running(self, project: Project | None) -> list[Any]:
-        jobs = self.services.standing.running()
-        names = [(f"{job.project}: {job.kind} {job.status}", job.id) for job in jobs]
-        chosen = gr.Dropdown(names, value=names[0][1] if names else None, visible=bool(names))
-        return [chosen, gr.Button(visible=bool(names))]
+    def open(self, project: Project | None) -> Any:
+        return gr.Dropdown(self.services.projects.names(), value=None)
 
     def quarantined(self, project: Project | None) -> list[Any]:
         rows = self.services.keep.quarantined()
-        names = [(f"{row['project'] or '(removed)'}: {row['kind']} {row['id'][:8]}", row["id"]) for row in rows]
-        chosen = gr.Dropdown(names, value=names[0][1] if names else None, visible=bool(names))
-        return [chosen, gr.Button(visible=bool(names))]
+        names = [(f"{row['project'] or '(removed)'}: {job_kind(row['kind']).title}", row["id"]) for row in rows]
+        chosen = gr.Dropdown(names, value=names[0][1] if names else None)
+        one = len(rows) == 1
+        warning = (
+            f"The {'journal' if one else 'journals'} of {counted(len(rows), 'job')} could not be read. What "
+            f"{'it holds' if one else 'they hold'} is kept on disk; repair the file that the job's message names, then "
+            "retry."
+        )
+        return [gr.Column(visible=bool(rows)), notice_html(warning, tone="warn") if rows else "", chosen]
 
     def retry(self, project: str, job: str | None) -> Any:
         if not job:
             raise InputError("Choose a job first.")
         taken = self.services.keep.retry(job)
-        return notice_html(f"Its journal is taken in; the {taken.kind} job is {taken.status}. {taken.message}")
+        status = say_status(taken.status)[0].lower()
+        return notice_html(f"The journal was read. {job_kind(taken.kind).title}: {status}. {taken.message}")
 
-    def _only(self, only: str | None) -> str | None:
-        return None if only in (None, _ALL) else self.services.projects.get(str(only)).id
+    def _only(self, project: str, scope: str) -> str | None:
+        return self.services.jobs.project_id(project) if scope == _HERE else None
 
-    def show(self, project: str, only: str | None, place: int | None) -> list[Any]:
-        rows = self.services.keep.jobs(place, self._only(only))
-        spent = self.services.keep.spend(self._only(only))
-        total = sum(row["cost"] for row in spent)
-        unknown = sum(row["unknown"] for row in spent)
-        summary = f"${total:.4f} in all"
-        summary += f", and {counted(unknown, 'request')} whose cost is not known" if unknown else ""
-        table = table_html([_line(row) for row in rows], "jobs, newest first", empty="No job here yet.")
-        spend = table_html([_spent(row) for row in spent], "spend by teacher and purpose")
-        more = gr.Button(interactive=len(rows) == JOBS), gr.Button(interactive=place is not None)
-        return [table, notice_html(summary) + spend, *reversed(more)]
+    def show(self, project: str, address: str, scope: str) -> list[Any]:
+        """The headline, the jobs that the address asks for, and the one that it opens."""
+        only, view = self._only(project, scope), read_view(address)
+        page = self.services.jobs.page(view.show, only, view.sort, view.page)
+        if not view.open and page.rows:
+            view = replace(view, open=str(page.rows[0]["id"]))
+        listing = Listing(
+            rows=[_line(row) for row in page.rows],
+            columns=[
+                Column("job", "Job", "kind"),
+                Column("project", "Project"),
+                Column("status", "Status", "status"),
+                Column("started", "Started (UTC)", "started"),
+                Column("took", "Took", right=True),
+                Column("cost", "Cost", right=True),
+            ],
+            view=view,
+            begin=page.begin,
+            total=page.total,
+            size=LISTED,
+            noun="job" if page.total == 1 else "jobs",
+            filters=WHICH,
+            empty="No job here yet.",
+        )
+        return [self._headline_html(only), listing_html(listing), *self._one(view.open), view.open]
 
-    def newest(self, project: str, only: str | None) -> list[Any]:
-        return [*self.show(project, only, None), None]
+    def _headline_html(self, only: str | None) -> str:
+        spent, counts = self.services.keep.spend(only), self.services.jobs.counts(only)
+        total = sum((row["cost"] for row in spent), Decimal(0))
+        unknown, failed = sum(row["unknown"] for row in spent), sum(row["failed"] for row in spent)
+        missing = f"and {counted(unknown, 'request')} of unknown cost" if unknown else ""
+        return tiles_html(
+            [
+                Tile(say_money(total), "Total spend", missing, "warn" if unknown else ""),
+                Tile(f"{sum(row['requests'] for row in spent):,}", "Requests", f"{failed:,} failed" if failed else ""),
+                Tile(f"{counts.running:,}", "Jobs running", f"{counts.queued:,} queued" if counts.queued else ""),
+                Tile(f"{counts.failed:,}", "Failed in the last day", "", "bad" if counts.failed else ""),
+            ]
+        )
 
-    def older(self, project: str, only: str | None, place: int | None) -> list[Any]:
-        rows = self.services.keep.jobs(place, self._only(only))
-        behind = rows[-1]["number"] if rows else place
-        return [*self.show(project, only, behind), behind]
-
-    def cancel(self, project: str, job: str | None) -> list[Any]:
+    def _one(self, job: str) -> list[Any]:
+        """The record of a job, and the button that cancels it."""
         if not job:
-            raise InputError("No job runs.")
+            return ["", gr.Button(visible=False)]
+        try:
+            row = self.services.jobs.one(job)
+        except NotFound:
+            return [notice_html("There is no such job any more."), gr.Button(visible=False)]
+        return [_record_html(row), gr.Button(visible=not JobStatus(row["status"]).over, interactive=True)]
+
+    def draw(self, project: str, scope: str) -> Any:
+        """Spend by day as a chart, by project, or by teacher where it is all of one project."""
+        rows = self.services.keep.spend_by_day(self._only(project, scope))
+        several = len({row["project"] for row in rows if row["cost"]}) > 1
+        chart = spend_plot(rows, "project" if several else "teacher")
+        return gr.Plot(chart, visible=chart is not None)
+
+    def spend(self, project: str, scope: str) -> str:
+        """Spend by teacher and purpose."""
+        rows = [_spent(row) for row in self.services.keep.spend(self._only(project, scope))]
+        charged = any(row["Cost"] != "$0.00" for row in rows)
+        table = table_html(
+            rows,
+            "" if charged else "Nothing was charged so far.",
+            empty="No teacher was asked yet.",
+            right=("Tokens in", "Tokens out", "Cost"),
+        )
+        return f"<h2 class='of-table'>Spend by teacher and purpose</h2>{table}"
+
+    def cancel(self, project: str, job: str) -> list[Any]:
+        """Ask the job that is shown to stop."""
+        if not job or JobStatus(self.services.jobs.one(job)["status"]).over:
+            raise InputError("This job is over already.")
         self.services.keep.cancel(job)
-        return [notice_html("Asked to stop; what it journaled is kept."), gr.Timer(active=True)]
+        message = "Asked to stop. What it has written so far is kept."
+        return [notice_html(message), gr.Timer(active=True), gr.Button(interactive=False)]
 
     def purge(self, project: str, name: str | None, typed: str) -> list[Any]:
         if not name:
             raise InputError("Choose a project first.")
         self.services.keep.purge(name, typed)
-        names = self.services.projects.names()
-        message = notice_html(f"{name} is removed for good.")
-        return [message, gr.Dropdown([_ALL, *names], value=_ALL), gr.Dropdown(names, value=None)]
+        return [notice_html(f"{name} was deleted for good."), gr.Dropdown(self.services.projects.names(), value=None)]
 
     def back_up(self, project: str) -> list[Any]:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M")
@@ -152,26 +241,56 @@ def _sure(project: str | None, typed: str) -> Any:
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:
+    status, tone = say_status(row["status"])
     over = JobStatus(row["status"]).over
     return {
+        "id": row["id"],
+        "job": job_kind(row["kind"]).title,
         "project": row["project"] or "(removed)",
-        "job": row["kind"],
-        "status": row["status"],
-        "started": f"{row['started']:%Y-%m-%d %H:%M} UTC",
+        "status": Raw(badge_html(status, tone), status),
+        "started": f"{row['started']:%Y-%m-%d %H:%M}",
         "took": "-" if row["seconds"] is None or not over else say_span(row["seconds"]),
-        "US $": "unknown" if row["cost"] is None else f"{row['cost']:.4f}",
-        "what happened": row["message"],
+        "cost": say_cost(row["cost"]),
     }
+
+
+def _record_html(row: dict[str, Any]) -> str:
+    """A job in full: what it was, how it ended, its log, and the page it belongs to."""
+    kind, (status, tone) = job_kind(row["kind"]), say_status(row["status"])
+    facts = [
+        ("Project", row["project"] or "(removed)"),
+        ("Started", f"{row['started']:%Y-%m-%d %H:%M} UTC"),
+        ("Took" if JobStatus(row["status"]).over else "Running for", _say_took(row["seconds"])),
+        ("Cost", say_cost(row["cost"])),
+        ("Job id", row["id"][:8]),
+        ("Run id", (row["run_id"] or "")[:8]),
+    ]
+    lines = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(said)}</dd></div>" for name, said in facts if said)
+    message = notice_html(
+        row["message"][:1].upper() + row["message"][1:], tone=tone if tone == "bad" or tone == "warn" else ""
+    )
+    log = f"<details class='more'><summary>Log</summary>{log_html(row['log'])}</details>"
+    way = ""
+    if kind.path and row["project"]:
+        way = f"<div class='buttons'>{button_html(Link(f'Open {kind.page}', kind.path, row['project']))}</div>"
+    return (
+        f"<div class='card record'><div class='title'>{escape(kind.title)} {badge_html(status, tone)}</div>"
+        f"<dl class='facts-list'>{lines}</dl>{message}{log if row['log'] else ''}{way}</div>"
+    )
+
+
+def _say_took(seconds: float | None) -> str:
+    return "" if seconds is None else say_span(seconds)
 
 
 def _spent(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        "project": row["project"],
-        "teacher": row["teacher"],
-        "for": row["purpose"],
-        "requests": row["requests"],
-        "failed": row["failed"],
-        "tokens in": row["tokens_in"],
-        "tokens out": row["tokens_out"],
-        "US $": f"{row['cost']:.4f}" + (" and unknown" if row["unknown"] else ""),
+        "Project": row["project"],
+        "Teacher": row["teacher"],
+        "For": _PURPOSES.get(row["purpose"], row["purpose"]),
+        "Requests": row["requests"],
+        "Failed": row["failed"],
+        "Tokens in": row["tokens_in"],
+        "Tokens out": row["tokens_out"],
+        "Cost": say_cost(row["cost"], row["unknown"]),
     }

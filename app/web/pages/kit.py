@@ -9,6 +9,7 @@ from decimal import Decimal
 import gradio as gr
 
 from app.usecases.compression.reviews import Summary
+from app.usecases.labelling.progress import Asking, TeacherProgress
 from app.usecases.playground.answers import Pane
 from app.usecases.projects.next_steps import next_step, status_of
 from app.usecases.projects.status import ProjectCard, RunningJob
@@ -17,6 +18,7 @@ from app.web.fields import lay_html
 from app.web.frame import Frame
 from app.web.parts.code import code_html, command_html
 from app.web.parts.histogram import histogram_html
+from app.web.parts.labelling import failures_html, progress_html, quote_tiles_html
 from app.web.parts.links import Link, links_html
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import Tone, empty_html, guide_html, notice_html, term_html
@@ -31,8 +33,10 @@ from app.web.parts.texts import columns_html, log_html, marked_html
 from app.web.parts.tiles import Tile, badge_html, card_html, tiles_html, verdict_html
 from app.web.parts.tour import STOPS, tour_html
 from app.web.theme import stage_colour
+from engine.labelling.quote import Quote
 from engine.plans.order import PlanOrder
 from engine.plans.registry import make_plan
+from engine.values import Job, JobStatus
 from storage.standings import Standing
 
 _TONES: tuple[Tone, ...] = ("", "good", "warn", "bad")
@@ -174,6 +178,19 @@ def _projects() -> str:
     return project_cards_html(cards, now)
 
 
+def _labelling() -> str:
+    parts = [
+        TeacherProgress("ann", 120, 480, 2, 131, 48_000, Decimal("0.4132"), 0, 2.1, 171.0),
+        TeacherProgress("ben", 0, None, 0, 0, 0, Decimal(0), 3, None, None),
+    ]
+    job = Job("1", "p", None, "label", JobStatus.RUNNING, {}, "")
+    amounts = Decimal("1.2"), Decimal("2.5"), 90.0, 840.0
+    quote = Quote("ann", "m", 480, 90_000, 120_000, 40_000, 60_000, *amounts, "$2 in, $8 out a million", "bounds")
+    failed = [{"teacher": "ann", "error": "timeout", "n": 2}, {"teacher": "ben", "error": "unparsable", "n": 31}]
+    shown = [quote_tiles_html([quote]), progress_html(Asking(job, parts, Decimal(9), None, 1.0, 2.0))]
+    return "<br>".join([*shown, failures_html(failed, "timeout")])
+
+
 _PARTS: dict[str, Callable[[], str]] = {
     "Tiles": _tiles,
     "Messages": _messages,
@@ -190,6 +207,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "Answers": _answers,
     "Rationales": _rationales,
     "Progress": _progress,
+    "Labelling": _labelling,
     "Plan": lambda: pipeline_html(make_plan(PlanOrder())),
     "Funnel": _funnel,
     "Histogram": lambda: histogram_html([n * n % 97 for n in range(200)], "student tokens", "Query length", "queries"),

@@ -50,11 +50,15 @@ watch('value', () => {
 
 @dataclass(frozen=True)
 class Column:
-    """A column: the key of its values in a row, its title, and by what it is sorted ("": it isn't)."""
+    """A column: the key of its values in a row, its title, by what it is sorted ("": it isn't), and its side.
+
+    Columns of nothing but numbers stand to the right anyway.
+    """
 
     key: str
     title: str
     sort: str = ""
+    right: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def _filters_html(listing: Listing) -> str:
 
 
 def _head_html(column: Column, listing: Listing) -> str:
-    side = side_of([row.get(column.key) for row in listing.rows])
+    side = _side(column, listing)
     title = escape(column.title)
     if not column.sort:
         return f"<th scope='col'{side}>{title}</th>"
@@ -126,12 +130,16 @@ def _head_html(column: Column, listing: Listing) -> str:
     )
 
 
+def _side(column: Column, listing: Listing) -> str:
+    return " class='right'" if column.right else side_of([row.get(column.key) for row in listing.rows])
+
+
 def _row_html(row: Mapping[str, Any], listing: Listing) -> str:
     id_ = escape(str(row["id"]))
     current = " class='current'" if str(row["id"]) == listing.view.open else ""
     cells = []
     for place, column in enumerate(listing.columns):
-        side = side_of([other.get(column.key) for other in listing.rows])
+        side = _side(column, listing)
         shown = cell_html(row.get(column.key))
         shown = f"<button type='button' class='open' data-open='{id_}'>{shown}</button>" if place == 0 else shown
         cells.append(f"<td{side}>{shown}</td>")

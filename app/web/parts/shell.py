@@ -8,8 +8,10 @@ from html import escape
 from itertools import groupby
 
 from app.usecases.projects.status import Mark, RunningJob
+from app.usecases.workspace.job_words import job_kind
 from app.web.parts.icons import icon_html
 from app.web.parts.links import Link, page_url
+from engine.values import JobStatus
 from engine.wording import counted, say_span
 
 NAME = "Tacit"
@@ -122,20 +124,26 @@ def head_html(title: str, lead: str, following: Link | None = None) -> str:
     return f"<div class='page-head' id='page' tabindex='-1'>{said}{way}</div>"
 
 
-def strip_html(jobs: Sequence[RunningJob], trouble: str = "") -> str:
-    """What runs at this moment, anywhere in the workspace, and what is wrong with the watch over it."""
+def strip_html(jobs: Sequence[RunningJob], trouble: str = "", here: str = "") -> str:
+    """What runs at this moment, anywhere in the workspace, and what is wrong with the watch over it.
+
+    Jobs of the project `here` are marked: studio.js tells when one of them is over.
+    """
     if not jobs and not trouble:
         return ""
     lines = [f"<div class='notice bad' role='alert'>{escape(trouble)}</div>"] if trouble else []
     for job in jobs:
+        title = job_kind(job.kind).title
         share = f"{job.done:,} of {job.of:,}" if job.of else ""
         left = f"{say_span(job.left_s)} left" if job.left_s is not None else ""
-        what = f"{job.project}: {job.kind} {job.status}{' · ' + job.text if job.text else ''}"
+        waits = "queued" if job.status == JobStatus.QUEUED else ""
+        what = " · ".join(filter(None, (f"{job.project}: {title}", waits, job.text)))
+        mine = f" data-mine='{escape(job.id)}' data-title='{escape(title)}'" if here and job.project == here else ""
         lines.append(
-            f"<div class='job'><span class='what'>{escape(what)}</span>{bar_html(job.done, job.of)}"
+            f"<div class='job'{mine}><span class='what'>{escape(what)}</span>{bar_html(job.done, job.of)}"
             f"<span class='far'>{escape(' · '.join(filter(None, (share, left))))}</span>"
             f"<button type='button' class='button small' data-cancel='{escape(job.id)}' "
-            f"aria-label='Cancel {escape(job.kind)} of {escape(job.project)}'>Cancel</button></div>"
+            f"aria-label='Cancel {escape(title)} of {escape(job.project)}'>Cancel</button></div>"
         )
     return f"<div class='strip' aria-live='polite'>{''.join(lines)}</div>"
 

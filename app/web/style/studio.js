@@ -37,9 +37,21 @@
     if (event.key === 'j' || event.key === 'k') { event.preventDefault(); step(event.key === 'j' ? 1 : -1); }
     if (event.key === '/' && document.querySelector('.listing input[type=search]')) { event.preventDefault(); document.querySelector('.listing input[type=search]').focus(); }
   });
+  // Jobs of this tab's project in the strip: one that is not there any more has ended, and the title says so until the tab is looked at.
+  let mine = new Map(), ended = '';
+  const watch = () => {
+    const now = new Map([...document.querySelectorAll('.strip [data-mine]')].map((job) => [job.dataset.mine, job.dataset.title]));
+    for (const [id, title] of mine) if (!now.has(id) && !document.hasFocus()) {
+      ended = title;
+      try { if (window.Notification?.permission === 'granted') new Notification(`Ended: ${title}`, { body: document.querySelector('.rail')?.dataset.project || '', tag: id }); } catch { /* some browsers tell only from a worker */ }
+    }
+    mine = now;
+  };
   const titled = () => {
-    const head = document.querySelector('.page-head h1'), said = head && `${head.textContent} · Tacit`;
+    watch();
+    const head = document.querySelector('.page-head h1'), said = head && (ended ? `Ended: ${ended} · Tacit` : `${head.textContent} · Tacit`);
     if (said && document.title !== said) document.title = said;
   };
+  addEventListener('focus', () => { ended = ''; titled(); });
   new MutationObserver(titled).observe(document.documentElement, { childList: true, subtree: true });
 })();
