@@ -16,11 +16,12 @@ from app.web.pages.teachers import _FIELDS, _read_given
 from engine.errors import Conflict
 from engine.selection.settings import NONE, dcrs
 from engine.tasks import ROLES, get_task
-from tests.app.forms import send_settings
+from tests.app.forms import make_form, send_settings
 from tests.app.studio import PAGES, Studio, open_studio
 from tests.fakes.provider import KEY
 
-SETTINGS = send_settings(dcrs(weights={"reasoning": 0.4, "answer": 0.4, "clarity": 0.2}))
+UNEVEN = {"reasoning": 0.4, "answer": 0.4, "clarity": 0.2}
+SETTINGS = send_settings(dcrs(weights=UNEVEN))
 CHOICES = json.dumps({"A": "x", "B": "y"})
 
 
@@ -246,45 +247,67 @@ def test_label(studio: Studio) -> None:
 
 def test_select(studio: Studio) -> None:
     studio.open("select", "p")
-    assert "kept" in studio("select", "choose", "p", *SETTINGS)[0]
-    assert "kept 52 of 52" in studio("select", "numbers", "p", *send_settings(NONE.config))[0]
+    assert "Samples kept" in studio("select", "choose", "p", *SETTINGS)[0]
+    assert ">52</div><div class='note'>of 52 (100%)" in studio("select", "numbers", "p", *send_settings(NONE.config))[0]
     assert "no number is given" in studio("select", "numbers", "p", *send_settings(threshold=None))[0], (
         "as where it was cleared"
     )
     assert "no number is given" in studio.refused("select", "choose", "p", *send_settings(temperature=None))
     set_out = studio("select", "set_out", "p", "recordings")
     assert set_out[2] == 0.6 and set_out[5:7] == ("keep", "keep")
+    studio("select", "set_out", "p", "custom")
     studio("select", "show_rules", "p", *send_settings(NONE.config, rules=["threshold"]))
     assert "a temperature needs 50" in studio.refused("select", "fit", "p", *SETTINGS)
-    assert "data-open" in studio("decide", "first", "p", "", "all")
-    assert "No query here" in studio("decide", "first", "p", "nobody asks this", "all")
-    assert "data-open" in studio("decide", "first", "p", "", "all")
-    assert "No query here" in studio("decide", "turn", "p", "", "all"), "eighteen queries fill one page"
-    assert "No query here" in studio("decide", "stay", "p", "", "all")
-    ways, *plots = studio("select", "survey", "p", *SETTINGS)
-    assert "keep all" in ways and len(plots) == 4
+    balanced = studio("select", "balance", "p", *send_settings(dcrs(weights=UNEVEN), reasoning=0.3), ["answer"])
+    assert balanced[2] == 0.3, "clarity gives up and takes, answer is locked"
+    assert "Samples kept" in balanced[len(make_form().weights)]
+    ways, *plots = studio("select", "survey", "p", *SETTINGS)[1:]
+    assert "keep all" in ways and len(plots) == 3
     assert "majority of labels" in ways and "hard rejection: graded Good: no sample has what it goes by" in ways
-    query = studio.services.browse.queries("p")[0]["id"]
+
+
+def test_decide(studio: Studio) -> None:
+    def show(address: str = "?project=p", opened: str = "", chosen: str = "", seen: str = "") -> Any:
+        return studio("decide", "show_page", "p", address, opened, chosen, seen)
+
+    query, second = (row["id"] for row in studio.services.browse.page("p").rows[:2])
     samples = studio.services.browse.detail("p", query).samples
-    detail, _, _, _, text, seen = studio("decide", "look", "p", query)
-    assert samples[0]["teacher"] in detail and text == samples[0]["rationale"] and seen == f"{samples[0]['id']} 0"
-    assert studio("decide", "pick", "p", query, samples[1]["id"])[0] == samples[1]["rationale"]
-    assert "kept by hand" in studio("decide", "keep", "p", samples[0]["id"])
-    assert "dropped by hand" in studio("decide", "drop", "p", samples[0]["id"])
-    assert "swapped" in studio("decide", "swap", "p", samples[0]["id"], samples[1]["id"])
+    first, other = samples[0]["id"], samples[1]["id"]
+    listed, head, one, opened, chosen, text, seen, *_ = show()
+    assert f"data-open='{query}'" in listed and "1-18 of 18 queries" in listed
+    assert opened.startswith(query) and f"data-choose='{chosen}'" in one and "3 samples" in head
+    assert seen == f"{chosen} 0" and text in {sample["rationale"] for sample in samples}
+    assert (
+        "No query matches" in show("?q=nobody+asks+this")[0]
+        and show("?q=nobody+asks+this")[3] == " 1   nobody asks this"
+    )
+    assert show(f"?open={second}")[3].startswith(second), "what the address opens"
+    assert show(opened=f"{second} 1   ")[3].startswith(second), "else what was open before in the same list"
+    assert show("?show=edited", opened=f"{second} 1   ")[3].startswith(" "), "but not in another"
+    assert "not there any more" in show("?open=gone")[1]
+    on = ("p", "?project=p")
+    assert studio("decide", "pick", *on, opened, other)[:2] == (samples[1]["rationale"], f"{other} 0")
+    assert "Kept by hand" in studio("decide", "keep", *on, first)
+    assert "Dropped by hand" in studio("decide", "drop", *on, first)
+    assert "Swapped" in studio("decide", "swap", *on, first, other)
+    assert "Nothing was decided" in studio.refused("decide", "keep", "p", f"?open={second}", first), "not seen yet"
+    assert "Nothing was decided" in studio.refused("decide", "drop", *on, "")
     evil = "<img src=x onerror=alert(1)>"
-    assert "saved" in studio("decide", "edit", "p", samples[0]["id"], evil, seen)[0]
-    assert len(studio("decide", "redraw", "p", query, samples[0]["id"])) == 3
-    assert "Nothing was overwritten" in studio.refused("decide", "edit", "p", samples[0]["id"], "mine", seen)
-    assert "Nothing was stored" in studio.refused("decide", "edit", "p", samples[1]["id"], "mine", seen)
-    assert "<img" not in studio("decide", "look", "p", query)[0]
-    assert "17 samples" in studio("decide", "keep_all", "p", "", "all", samples[0]["teacher"])
-    assert "17 samples" in studio("decide", "drop_all", "p", "", "all", samples[0]["teacher"])
+    said, now = studio("decide", "edit", *on, first, evil, f"{first} 0")
+    assert "Edit saved" in said and now.startswith(first)
+    assert "Nothing was overwritten" in studio.refused("decide", "edit", *on, first, "mine", f"{first} 0")
+    assert "Nothing was stored" in studio.refused("decide", "edit", *on, other, "mine", f"{first} 0")
+    shown = studio("decide", "show_anew", *on, opened, first)
+    assert "<img" not in shown[2] and shown[5] == evil and shown[6] == now
+    assert "Drop 17 samples" in studio("decide", "ask_drop_all", *on, samples[0]["teacher"])[0]
+    assert "Keep 17 samples" in studio("decide", "ask_keep_all", *on, samples[0]["teacher"])[0]
+    studio("decide", "leave_all", "p")
+    for action in ("keep", "drop"):
+        assert "17 samples" in studio("decide", "decide_all", *on, samples[0]["teacher"], action)
     for _ in range(6):
-        assert "undone" in studio("decide", "undo", "p")
-    assert "nothing to undo" in studio("decide", "undo", "p")
-    assert "kept" in studio("decide", "numbers", "p", *SETTINGS)[0]
-    assert "Open a query" in studio.refused("decide", "keep", "p", None)
+        assert "Undone" in studio("decide", "undo", "p")
+    assert "Nothing to undo" in studio("decide", "undo", "p")
+    assert "Samples kept" in studio("decide", "numbers", "p", *SETTINGS)[0]
 
 
 def test_the_frame(studio: Studio) -> None:
@@ -306,7 +329,7 @@ def test_stored_queries_are_searched_paged_and_read(studio: Studio, monkeypatch:
     beyond, _ = studio("queries", "show_page", "p", "?page=900&sort=nonsense&show=nonsense")
     assert "No query matches" not in beyond, "a page that is not there is the last one"
     assert counts.keys() == {"distill"} and "0 queries" in studio("queries", "show_page", "p", "?show=heldout")[0]
-    row = studio.services.browse.queries("p")[0]
+    row = studio.services.browse.page("p").rows[0]
     nothing, whole = studio("queries", "show_page", "p", f"?q=no+such+words&open={row['id']}")
     assert "No query matches" in nothing and row["query"][:20] in whole
     assert "not there any more" in studio("queries", "show_page", "p", "?open=gone")[1]
@@ -318,7 +341,7 @@ def test_programs_may_read(studio: Studio) -> None:
     assert studio("endpoints", "quote", "tickets")[0]["teacher"] == "ann"
     assert studio("endpoints", "selection", "p", 0.0)["samples"] == 52
     assert "there is no project" in studio.refused("endpoints", "standing", "nobody")
-    query = studio.services.browse.queries("p")[0]
+    query = studio.services.browse.page("p").rows[0]
     assert studio("endpoints", "query", "p", query["id"])["query"].startswith(query["query"])
 
 

@@ -11,9 +11,11 @@ from app.usecases.projects.status import RunningJob
 from app.web.address import View, read_view
 from app.web.fields import lay_html
 from app.web.frame import Frame
+from app.web.parts.candidates import Candidate, candidates_html
 from app.web.parts.code import code_html, command_html
 from app.web.parts.links import Link, links_html
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
+from app.web.parts.matrix import matrix_html
 from app.web.parts.messages import Tone, empty_html, guide_html, notice_html, term_html
 from app.web.parts.pipeline import Narrowing, funnel_html, pipeline_html
 from app.web.parts.shell import bar_html, strip_html
@@ -86,6 +88,17 @@ def _texts() -> str:
     return pair + columns_html([("teacher", "long"), ("student", "short")]) + panes + log_html("update 1 loss 2.31")
 
 
+def _candidates() -> str:
+    cards = [
+        Candidate(
+            "1", 1, "ann", ["label 9", "confidence 0.971"], "first add, <ins>then halve</ins>", True, "Kept by hand"
+        ),
+        Candidate("2", 2, "ben", ["label 9"], "first add", False, "Not in the pair", original="at first"),
+    ]
+    cosines = matrix_html(["1 ann", "2 ben"], [[1, 0.42], [0.42, 1]], "Cosine similarity", [0, 1])
+    return candidates_html(cards, "1", "Samples") + cosines
+
+
 def _progress() -> str:
     running = RunningJob("1", "demo", "student", "running", "stage2", 40, 150, 200.0)
     return bar_html(40, 150) + "<div style='position:static'>" + strip_html([running]) + "</div>"
@@ -115,6 +128,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "Tables": lambda: table_html([{"run": "first", "loss": Spark([3, 2, 1]), "score": 0.7, "why": None}], "a caption"),
     "Code": lambda: code_html("tacit label demo") + command_html(["tacit", "train", "demo", "--name", "a b"]),
     "Texts": _texts,
+    "Candidates": _candidates,
     "Progress": _progress,
     "Plan": lambda: pipeline_html(make_plan(PlanOrder())),
     "Funnel": _funnel,
