@@ -131,6 +131,9 @@ def _axis(domain: list[float], anchor: str, limits: list[float], show: bool = Tr
         "showticklabels": show,
         "nticks": 5,
         "tickfont": {"size": _TEXT},
+        "ticks": "outside",
+        "ticklen": 5 if show else 0,
+        "tickcolor": _CLEAR,
     }
 
 

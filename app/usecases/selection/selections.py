@@ -188,7 +188,7 @@ class SelectService:
 
     def has_samples(self, project_name: str) -> bool:
         """Whether anything can be selected from."""
-        return bool(self.context.samples.counts(self.context.projects.get(project_name).id))
+        return self.context.samples.state(self.context.projects.get(project_name).id)[0] > 0
 
     def is_selected(self, project_id: str) -> bool:
         """Whether there is a stored selection, which a person may decide over."""

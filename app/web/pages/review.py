@@ -15,7 +15,7 @@ from app.web.parts.texts import mark_words
 from engine.values import Reason
 from engine.wording import counted
 
-_LONGEST = 60
+_LONGEST = 40
 """Characters of a query that a message repeats."""
 
 
