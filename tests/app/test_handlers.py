@@ -290,6 +290,7 @@ def test_decide(studio: Studio) -> None:
     assert "Kept by hand" in studio("decide", "keep", *on, first)
     assert "Dropped by hand" in studio("decide", "drop", *on, first)
     assert "Swapped" in studio("decide", "swap", *on, first, other)
+    assert "not kept, to swap it in" in studio.refused("decide", "swap", *on, first, other), "it is in already"
     assert "Nothing was decided" in studio.refused("decide", "keep", "p", f"?open={second}", first), "not seen yet"
     assert "Nothing was decided" in studio.refused("decide", "drop", *on, "")
     evil = "<img src=x onerror=alert(1)>"

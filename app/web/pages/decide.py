@@ -237,7 +237,7 @@ class _Handlers:
         if row is None:
             return ["", "", gr.Dropdown([], value=None, visible=False), *enable(*[False] * 5)]
         kept = [(f"{place}. {other['teacher']}", other["id"]) for place, other in enumerate(rows, 1) if is_kept(other)]
-        can_swap = bool(kept) and not is_kept(row)
+        can_swap = 0 < len(kept) < len(rows)  # whichever is chosen: keys are faster than what an answer enables
         instead = gr.Dropdown(kept, value=kept[-1][1] if kept else None, visible=can_swap and len(kept) > 1)
         decides = bool(row["reason"])
         return [row["rationale"], f"{row['id']} {row['edit']}", instead, *enable(*[decides] * 4, decides and can_swap)]
@@ -281,6 +281,10 @@ class _Handlers:
         what = self._chosen(project, address, chosen)
         if not instead_of:
             raise StateError("No kept sample to take the place of. Nothing was decided.")
+        query_id, _ = self.services.browse.query_of(project, chosen)
+        rows = {row["id"]: row for row in self.services.browse.detail(project, query_id).samples}
+        if is_kept(rows[chosen]) or instead_of not in rows:
+            raise StateError("Choose a sample of this query that is not kept, to swap it in. Nothing was decided.")
         other = self._chosen(project, address, instead_of)
         self.services.select.swap(project, chosen, instead_of)
         return notice_html(f"Swapped: kept {what}, dropped {other.partition(' for ')[0]}. Undo: u.", tone="good")
