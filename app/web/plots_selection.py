@@ -35,7 +35,7 @@ def small_multiples(shares: dict[str, list[int]], threshold: float | None) -> go
         bars.append(_bars(name, counts, number, teacher_colour(names, name)))
         x, y = _domain(place % columns, columns), _domain(rows - 1 - place // columns, rows, 0.16)
         bottom, left = place + columns >= len(names), place % columns == 0
-        layout[f"xaxis{number}"] = _axis(x, f"y{number}", [max(0.0, begin), 1.01], show=bottom) | {"nticks": 5}
+        layout[f"xaxis{number}"] = _axis(x, f"y{number}", [max(0.0, begin), 1.01], show=bottom) | {"nticks": 4}
         layout[f"yaxis{number}"] = _axis(y, f"x{number}", [0, 1.08 * highest], show=left) | {"ticksuffix": "%"}
         layout["annotations"].append(_title(escape(name), x[0], y[1]))
         if threshold is not None:
