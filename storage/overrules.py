@@ -65,7 +65,7 @@ class Overrules:
             if seen is not None and _newest_edit(writer, project_id, decisions[0].sample_id) != seen:
                 raise Conflict(
                     "This rationale was edited elsewhere after you opened it. Nothing was overwritten and your text is "
-                    "still in its box: open the query again to see theirs."
+                    "still in its box: choose the sample again to see theirs."
                 )
             writer.insert("overrules", pa.table(rows))
             newest = writer.run("SELECT max(number) FROM overrules WHERE project_id = ?", [project_id])

@@ -18,23 +18,31 @@ from storage.projects import now
 
 CONDITIONS = {
     "all": "TRUE",
-    "labels differ": "labels > 1",
-    "by hand": "by_hand > 0",
-    "edited": "edited > 0",
-    "nothing kept": "kept = 0",
-    "all kept": "kept = samples",
+    "labels differ": "a.differ",
+    "by hand": "d.by_hand > 0",
+    "edited": "d.edited > 0",
+    "nothing kept": "coalesce(d.kept, 0) = 0",
+    "all kept": "d.kept = a.samples",
 }
-"""Which queries are found, by name; the conditions are on the columns of `_FOUND`."""
-_FOUND = """
-    SELECT q.position, q.id, left(q.text, 160) AS query,
-        count(*) FILTER (WHERE r.reason LIKE 'kept%') AS kept, count(*) AS samples,
-        string_agg(s.label, ', ' ORDER BY s.teacher, s.draw) AS answers, min(r.similarity) AS "pair's cosine",
-        count(DISTINCT s.label_key) AS labels, count(*) FILTER (WHERE r.reason LIKE '%by_hand') AS by_hand,
-        count(r.edit) AS edited
-    FROM queries q JOIN samples s ON s.project_id = q.project_id AND s.query_id = q.id
-    LEFT JOIN selection_rows r ON r.selection_id = ? AND r.sample_id = s.id
-    WHERE q.project_id = ? AND q.split = 'distill' AND q.position > ? AND contains(lower(q.text), lower(?))
-    GROUP BY q.position, q.id, q.text
+"""Which queries are found, by name."""
+SORTS = {
+    "": "q.position",
+    "text": "q.text, q.position",
+    "-text": "q.text DESC, q.position",
+    "kept": "coalesce(d.kept, 0), q.position",
+    "-kept": "coalesce(d.kept, 0) DESC, q.position",
+    "cosine": "d.cosine NULLS LAST, q.position",
+    "-cosine": "d.cosine DESC NULLS LAST, q.position",
+}
+"""In which order, by name; "": as they came."""
+_ANSWERED = """
+    SELECT query_id, count(*) AS samples, min(label_key) <> max(label_key) AS differ FROM samples
+    WHERE project_id = ? AND split = 'distill' GROUP BY query_id
+"""
+_DECIDED = """
+    SELECT query_id, count(*) FILTER (WHERE starts_with(reason, 'kept')) AS kept, min(similarity) AS cosine,
+        count(edit) AS edited, count(*) FILTER (WHERE reason LIKE '%by_hand') AS by_hand
+    FROM selection_rows WHERE selection_id = ? GROUP BY query_id
 """
 
 
@@ -42,19 +50,32 @@ _FOUND = """
 class Search:
     """Which queries of a project are looked for, beside what a selection ("": none) keeps of them.
 
-    `text` stands in them, `which` is a name of `CONDITIONS`, `after` the position behind which they come.
+    `text` stands in them, `which` is a name of `CONDITIONS`, `sort` one of `SORTS`.
     """
 
     project_id: str
     selection_id: str
     text: str = ""
     which: str = "all"
-    after: int = 0
+    sort: str = ""
 
-    @property
-    def values(self) -> list[Any]:
-        """The values of `_FOUND`."""
-        return [self.selection_id, self.project_id, self.after, self.text]
+    def find(self, column: str) -> tuple[str, list[Any]]:
+        """A query for a column of the queries that are found, in order, and its values.
+
+        Raises:
+            KeyError: if there is no such condition or order.
+        """
+        condition, order = CONDITIONS[self.which], SORTS[self.sort]
+        tables, values = [f"JOIN ({_ANSWERED}) a ON a.query_id = q.id"], [self.project_id]
+        if "d." in condition + order:
+            tables.append(f"LEFT JOIN ({_DECIDED}) d ON d.query_id = q.id")
+            values.append(self.selection_id)
+        where = "q.project_id = ? AND q.split = 'distill' AND " + condition
+        values.append(self.project_id)
+        if self.text:
+            where += " AND contains(lower(q.text), lower(?))"
+            values.append(self.text)
+        return f"SELECT {column} FROM queries q {' '.join(tables)} WHERE {where} ORDER BY {order}", values
 
 
 @dataclass(frozen=True)
@@ -154,26 +175,60 @@ class Selections:
         )
         return [{**row, "choices": json.loads(row["choices"])} for row in rows]
 
-    def find_queries(self, search: Search, size: int) -> list[dict[str, Any]]:
-        """The next queries that have samples, with what was kept of them, in their order.
+    def find_page(self, search: Search, begin: int, size: int) -> tuple[list[dict[str, Any]], int]:
+        """Queries that have samples, with what was kept of them, and how many there are.
 
-        Keys: position, id, query (its first 160 characters), kept, samples, answers, pair's cosine.
+        The order is made once between two writes: then a page of it is looked up by its positions, however many
+        samples there are.
+
+        Returns:
+            At most `size` rows behind the first `begin`, each with `id`, `query` (160 characters), `kept`, `samples`,
+            `answers` (the labels, by teacher and draw) and `cosine` (of the kept pair, None where there is none).
+
+        Raises:
+            KeyError: if there is no such condition or order.
         """
-        return self._db.remembered(
-            f"SELECT * EXCLUDE (labels, by_hand, edited) FROM ({_FOUND}) WHERE {CONDITIONS[search.which]} "
-            f"ORDER BY position LIMIT {int(size)}",
-            search.values,
+        sql, values = search.find("q.position")
+        found = self._db.once(f"{sql} {values!r}", lambda: self._db.arrays(sql, values)["position"])
+        page = found[begin : begin + size].tolist()
+        rows = self._db.rows(
+            "WITH page AS (SELECT id, text, position FROM queries WHERE project_id = ? AND split = 'distill' "
+            "AND position IN (SELECT unnest(?::BIGINT[]))) "
+            "SELECT q.position, q.id, left(q.text, 160) AS query, "
+            "count(*) FILTER (WHERE starts_with(r.reason, 'kept')) AS kept, count(*) AS samples, "
+            "list(s.label ORDER BY s.teacher, s.draw) AS answers, min(r.similarity) AS cosine "
+            "FROM page q JOIN samples s ON s.query_id = q.id "
+            "LEFT JOIN selection_rows r ON r.query_id = q.id AND r.sample_id = s.id AND r.selection_id = ? "
+            "WHERE s.project_id = ? AND s.split = 'distill' GROUP BY q.position, q.id, q.text",
+            [search.project_id, page, search.selection_id, search.project_id],
         )
+        places = {row.pop("position"): row for row in rows}
+        return [places[position] for position in page if position in places], len(found)
 
     def find_samples(self, search: Search, teacher: str | None) -> list[str]:
         """Ids of all samples of the queries that are found, of one teacher or (None) all, in order."""
+        found, values = search.find("q.id")
         rows = self._db.rows(
-            f"SELECT s.id FROM samples s JOIN (SELECT id FROM ({_FOUND}) WHERE {CONDITIONS[search.which]}) f "
-            "ON f.id = s.query_id "
+            f"SELECT s.id FROM samples s JOIN ({found}) f ON f.id = s.query_id "
             "WHERE s.project_id = ? AND s.split = 'distill' AND (? IS NULL OR s.teacher = ?) ORDER BY s.id",
-            [*search.values, search.project_id, teacher, teacher],
+            [*values, search.project_id, teacher, teacher],
         )
         return [row["id"] for row in rows]
+
+    def query_of(self, project_id: str, sample_id: str) -> tuple[str, str]:
+        """The id of the query that a sample answers, and its first 160 characters.
+
+        Raises:
+            NotFound: if there is no such sample.
+        """
+        row = self._db.row(
+            "SELECT q.id, left(q.text, 160) AS text FROM samples s "
+            "JOIN queries q ON q.project_id = s.project_id AND q.id = s.query_id WHERE s.project_id = ? AND s.id = ?",
+            [project_id, sample_id],
+        )
+        if row is None:
+            raise NotFound("This sample is not there any more. Nothing was done.")
+        return str(row["id"]), str(row["text"])
 
     def samples_of(self, project_id: str, selection_id: str, query_id: str) -> list[dict[str, Any]]:
         """All samples of a query, by teacher and draw, with what a selection ("": none) decided of each.

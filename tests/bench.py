@@ -157,7 +157,8 @@ def bench_paging(folder: Path) -> None:
     queries = SAMPLES // TEACHERS
     ids = pa.array([f"{n:024x}" for n in range(queries)])
     asked = {"project_id": "p", "choices": "[]", "split": "distill"}
-    answered = {"project_id": "p", "rationale": "because " * 20, "label": "1", "label_key": "1", "split": "distill"}
+    answered = {"project_id": "p", "rationale": "because " * 20, "split": "distill"}
+    rng = np.random.default_rng(0)
     texts, positions = pa.array([f"What is {n} plus {n}?" for n in range(queries)]), pa.array(range(1, queries + 1))
     with context.db.write() as writer:
         columns = {"id": ids, "text": texts, "position": positions}
@@ -167,11 +168,22 @@ def bench_paging(folder: Path) -> None:
             columns = {"id": own, "text_hash": own, "query_id": ids, "teacher": pa.array([name] * queries)}
             columns["draw"] = pa.array(np.zeros(queries, dtype=np.int32))
             columns["factors"] = pa.array([[("answer", 1.0)]] * queries, pa.map_(pa.string(), pa.float64()))
+            columns["label"] = columns["label_key"] = pa.array(np.where(rng.random(queries) < 0.1, "1", "2"))
             writer.insert("samples", pa.table(columns | {k: pa.array([v] * queries) for k, v in answered.items()}))
-    for where in (0, queries // 2, queries - 60):
-        search = Search("p", "", after=where)
-        what = f"page of 50 of {queries:,} queries with {SAMPLES:,} samples behind {where:,}"
-        measure(what, lambda s=search: context.selections.find_queries(s, 50))
+            rows = {
+                "sample_id": own,
+                "query_id": ids,
+                "teacher": columns["teacher"],
+                "similarity": pa.array(rng.random(queries)),
+            }
+            rows["reason"] = pa.array(np.where(rng.random(queries) < 0.5, "kept_pair", "below_threshold"))
+            writer.insert("selection_rows", pa.table(rows | {"selection_id": pa.array(["s"] * queries)}))
+    size = f"of {queries:,} queries with {SAMPLES:,} samples"
+    for which, sort in (("all", ""), ("labels differ", "-cosine"), ("nothing kept", "text")):
+        search = Search("p", "s", which=which, sort=sort)
+        for what, where in (("first", 0), ("middle", queries // 2), ("last", queries - 60)):
+            name = f"{what} page {size}, {which} {sort}".strip()
+            measure(name, lambda s=search, w=where: context.selections.find_page(s, w, 50))
     context.db.close()
 
 

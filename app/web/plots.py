@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from app.usecases.evaluation.comparisons import System
 from app.usecases.selection.comparison import Comparison
-from app.usecases.selection.overviews import Points, Survey
-from app.usecases.selection.queries import Detail
+from app.usecases.selection.overviews import Points
 from app.usecases.training.progress import Curve
 from app.web.theme import TEACHER_COLOURS, stage_colour, teacher_colour
 from engine.study import Record
@@ -21,8 +18,6 @@ from engine.study_table import ArmResult, Point
 from engine.wording import counted
 
 _SMALL = {"l": 40, "r": 10, "t": 36, "b": 40}
-_WIDE = {"l": 90, "r": 10, "t": 36, "b": 60}
-"""Room for names of teachers."""
 ACCENT, SECOND = TEACHER_COLOURS[0], "#64748b"
 _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font_color": "#64748b"}
 """Readable on light and on dark."""
@@ -35,95 +30,6 @@ _DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 
 _STEADY = 0.05
 """From this share of samples on a band is wholly in view: of a handful it would flatten all lines."""
-
-
-def histogram(shares: dict[str, list[int]], threshold: float | None) -> go.Figure:
-    """Confidences by teacher, the threshold as a line where there is one.
-
-    Written out as it is sent: building it call by call took longer than everything else on the page Select.
-    """
-    low = min((int(used[0]) for counts in shares.values() if (used := np.flatnonzero(counts)).size), default=0)
-    names = sorted(shares)
-    bars = [
-        {
-            "type": "bar",
-            "x": [(place + 0.5) / len(counts) for place in range(len(counts))],
-            "y": list(counts),
-            "name": escape(teacher),
-            "marker": {"color": teacher_colour(names, teacher)},
-            "width": 1 / len(counts),
-            "opacity": 0.6,
-        }
-        for teacher, counts in shares.items()
-    ]
-    lines = []
-    if threshold is not None:
-        lines.append({"type": "line", "x0": threshold, "x1": threshold, "y0": 0, "y1": 1, "yref": "y domain"})
-    begin = min(low / _bins(shares), 1.0 if threshold is None else threshold) - 0.02
-    layout = {
-        "barmode": "overlay",
-        "bargap": 0,
-        "height": 260,
-        "margin": _SMALL,
-        "paper_bgcolor": _QUIET["paper_bgcolor"],
-        "plot_bgcolor": _QUIET["plot_bgcolor"],
-        "font": {"color": _QUIET["font_color"]},
-        "shapes": [line | {"line": {"color": SECOND, "dash": "dash"}} for line in lines],
-        "xaxis": {"title": {"text": "confidence"}, "range": [begin, 1.02], "gridcolor": _GRID},
-        "yaxis": {"title": {"text": "samples"}, "gridcolor": _GRID},
-    }
-    return go.Figure({"data": bars, "layout": layout}, _validate=False)
-
-
-def _bins(shares: dict[str, list[int]]) -> int:
-    return len(next(iter(shares.values()), [0]))
-
-
-def heatmap(detail: Detail) -> go.Figure:
-    """Cosine similarity of a query's rationales, the chosen pair outlined."""
-    names = [f"{place}. {escape(row['teacher'])}" for place, row in enumerate(detail.samples, 1)]
-    figure = _matrix(names, z=detail.cosines, hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>")
-    kept = [place for place, row in enumerate(detail.samples) if row["reason"] == "kept_pair"]
-    if len(kept) == 2:
-        for x, y in (kept, kept[::-1]):
-            figure.add_shape(
-                type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line={"color": "#dc2626", "width": 3}
-            )
-    return figure
-
-
-def likeness(survey: Survey) -> go.Figure:
-    """How alike two teachers' rationales are on average."""
-    return _matrix(
-        [escape(name) for name in survey.teachers],
-        z=survey.likeness.mean.round(4).tolist(),
-        customdata=survey.likeness.shared.tolist(),
-        hovertemplate="%{y} and %{x}: %{z:.3f} over %{customdata:,} pairs<extra></extra>",
-    )
-
-
-def _matrix(names: list[str], **cells: Any) -> go.Figure:
-    """Cosines of all pairs, the first row on top."""
-    scale = {"zmin": 0, "zmax": 1, "colorscale": "Blues", "texttemplate": "%{z:.2f}"}
-    figure = go.Figure(go.Heatmap(x=names, y=names, **scale, **cells))
-    figure.update_layout(height=300, margin=_WIDE, yaxis={"autorange": "reversed"}, **_QUIET)
-    return figure
-
-
-def sweep(survey: Survey) -> go.Figure:
-    """What share of the queries keeps a sample, and how often those agree, by threshold; where one stands is marked."""
-    x = survey.sweep.threshold.tolist()
-    figure = go.Figure()
-    figure.add_scatter(x=x, y=survey.sweep.coverage.tolist(), name="queries with a sample", line_color=ACCENT)
-    agreement = [None if value != value else value for value in survey.sweep.agreement.tolist()]
-    figure.add_scatter(x=x, y=agreement, name="of those with several, agreeing", line_color=SECOND)
-    if survey.threshold is not None:
-        figure.add_vline(x=survey.threshold, line_dash="dash", line_color="#64748b", annotation_text="you are here")
-    legend = {"orientation": "h", "y": -0.35}
-    figure.update_layout(height=300, margin=_SMALL, xaxis_title="threshold", legend=legend, **_QUIET)
-    figure.update_xaxes(gridcolor=_GRID)
-    figure.update_yaxes(gridcolor=_GRID, range=[0, 1.02], tickformat=".0%")
-    return figure
 
 
 def ways_plot(comparison: Comparison) -> go.Figure:
@@ -174,7 +80,7 @@ def ways_plot(comparison: Comparison) -> go.Figure:
 
 
 def rationale_map(points: Points) -> go.Figure:
-    """Rationales in a plane, a colour a teacher; hollow ones are not kept."""
+    """Rationales in a plane, a colour a teacher; small hollow ones are not kept."""
     figure = go.Figure()
     teachers = sorted(set(points.teachers))
     for teacher in teachers:
@@ -185,18 +91,21 @@ def rationale_map(points: Points) -> go.Figure:
                 x=[points.x[n] for n in rows],
                 y=[points.y[n] for n in rows],
                 text=[escape(points.queries[n]) for n in rows],
-                name=f"{escape(teacher)}, {'kept' if kept else 'not kept'}",
+                name=escape(teacher),
+                legendgroup=teacher,
+                showlegend=kept,
                 mode="markers",
                 marker={"color": colour, "symbol": "circle" if kept else "circle-open", "size": 7 if kept else 5},
-                hovertemplate="%{text}<extra>%{fullData.name}</extra>",
+                hovertemplate=f"%{{text}}<extra>%{{fullData.name}}, {'kept' if kept else 'not kept'}</extra>",
             )
     part = (
         f"{len(points.x):,} of {points.of:,} rationales"
         if len(points.x) < points.of
         else counted(points.of, "rationale")
     )
-    title = {"text": f"{part}; two principal components, {points.shown:.0%} of the variance", "font_size": 13}
-    legend = {"orientation": "h", "y": -0.1}
+    said = f"{part} (filled: kept) by two principal components, {points.shown:.0%} of the variance"
+    title = {"text": said, "font_size": 13}
+    legend = {"orientation": "h", "y": -0.02, "itemsizing": "constant"}
     figure.update_layout(height=420, margin=_SMALL, title=title, legend=legend, **_QUIET)
     figure.update_xaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
     figure.update_yaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
@@ -232,35 +141,6 @@ def curves_plot(curves: Sequence[Curve], withheld: Sequence[Curve], title: str) 
 
 
 _TOKENS = "mean output tokens (student's tokenizer, log)"
-
-
-def tradeoff(systems: Sequence[System]) -> go.Figure:
-    """Score against mean output tokens, a dot a system with its interval; up and to the left is better."""
-    figure = go.Figure()
-    for system in systems:
-        row = system.report
-        symbol = {"teacher": "diamond", "stage": "circle", "baseline": "square", "untrained": "x"}[system.group]
-        figure.add_scatter(
-            x=[row.mean_output_tokens],
-            y=[row.accuracy],
-            name=escape(row.name),
-            mode="markers",
-            marker={"color": stage_colour(row.name), "size": 14 if system.ship else 10, "symbol": symbol},
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [row.ci_high - row.accuracy],
-                "arrayminus": [row.accuracy - row.ci_low],
-                "thickness": 1,
-            },
-            hovertemplate="%{y:.2f} with %{x:.1f} tokens<extra>%{fullData.name}</extra>",
-        )
-    measure = systems[0].report.measure if systems else "score"
-    legend = {"orientation": "h", "y": -0.28, "font": {"size": 10}}
-    figure.update_layout(height=400, margin=_SMALL, yaxis_title=measure, legend=legend, **_QUIET)
-    figure.update_xaxes(type="log", gridcolor=_GRID, dtick="D2", title={"text": _TOKENS, "font": {"size": 11}})
-    figure.update_yaxes(range=[-0.02, 1.02], gridcolor=_GRID)
-    return figure
 
 
 def arms_plot(arms: Sequence[ArmResult]) -> go.Figure:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import StateError
-from engine.selection.arrays import Floats, Ints, cosine_of_pairs, pairs_within
+from engine.selection.arrays import TOLERANCE, Floats, Ints, cosine_of_pairs, pairs_within
 
 _BLOCK = 2048
 MOST_FOUND = 1_000_000
@@ -49,27 +49,27 @@ def compare_teachers(query: Ints, teacher: Ints, embeddings: NDArray[np.float32]
     return Likeness(mean, count)
 
 
-def sweep_threshold(confidence: Floats, query: Ints, label: Ints, steps: int = 41) -> Sweep:
-    """What keeping all samples from a threshold on would mean, at even steps from 0 to 1."""
-    thresholds = np.linspace(0.0, 1.0, steps)
+def sweep_threshold(confidence: Floats, query: Ints, label: Ints, thresholds: Floats) -> Sweep:
+    """What keeping all samples from a threshold on would mean, by each of some thresholds."""
     known = ~np.isnan(confidence)
-    value, group, label = confidence[known], query[known], label[known]
-    queries = len(np.unique(query))
-    coverage, agreement = np.zeros(steps), np.full(steps, np.nan)
-    for place, threshold in enumerate(thresholds):
-        kept = value >= threshold - 1e-9
-        if not kept.any():
-            continue
-        _, inverse, size = np.unique(group[kept], return_inverse=True, return_counts=True)
-        low = np.full(len(size), np.iinfo(np.int64).max)
-        high = np.full(len(size), -1)
-        np.minimum.at(low, inverse, label[kept])
-        np.maximum.at(high, inverse, label[kept])
-        coverage[place] = len(size) / queries
-        several = size > 1
-        if several.any():
-            agreement[place] = float((low == high)[several].mean())
-    return Sweep(thresholds, coverage, agreement)
+    rows = np.flatnonzero(known)[np.lexsort((-confidence[known], query[known]))]
+    value, group, answer = confidence[rows], query[rows], label[rows]
+    first = np.flatnonzero(np.diff(group, prepend=-1))
+    place = np.arange(len(rows)) - np.repeat(first, np.diff(first, append=len(rows)))
+    other = answer != np.repeat(answer[first], np.diff(first, append=len(rows)))
+    differ = np.full(int(query.max(initial=0)) + 1, -np.inf)
+    np.maximum.at(differ, group[other], value[other])
+    held, several, unlike = (
+        _count_from(values, thresholds) for values in (value[first], value[place == 1], differ[differ > -np.inf])
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        agreement = np.where(several > 0, 1 - unlike / several, np.nan)
+    return Sweep(thresholds, held / max(1, len(np.unique(query))), agreement)
+
+
+def _count_from(values: Floats, thresholds: Floats) -> Floats:
+    """How many values reach each threshold."""
+    return len(values) - np.searchsorted(np.sort(values), thresholds - TOLERANCE).astype(np.float64)
 
 
 class Map(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import gradio as gr
@@ -15,9 +16,11 @@ from engine.selection.settings import SelectionConfig
 from storage.projects import Project
 
 
+@cache
 def make_form() -> SelectionForm:
     with gr.Blocks():
-        return SelectionForm(*lay_rules(), lay_weights(), gr.Number(label="temperature"))
+        rules, (weights, locks) = lay_rules(), lay_weights()
+        return SelectionForm(*rules, weights, gr.Number(label="temperature"), locks)
 
 
 def send_settings(config: SelectionConfig | None = None, **changed: Any) -> list[Any]:

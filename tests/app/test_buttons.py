@@ -97,8 +97,8 @@ def test_nothing_can_be_pressed_in_a_bare_project_that_must_fail(studio: Studio,
     must_fail = {
         "data": {"Preview", "Import valid rows", "Find near duplicates"},
         "select": {
-            *("Select", "Draw the overviews", "Fit it to the gold labels", "First page", "Next page", "Keep them all"),
-            *("Drop them all", "Save the edit", "Keep", "Drop", "Swap", "Undo the last decision"),
+            *("Select", "Redraw", "Fit to gold labels", "Keep all", "Drop all"),
+            *("Save edit", "Edit", "Keep", "Drop", "Swap", "Undo"),
         },
         "train": {"Forecast", "Start", "Cancel", "Resume", "Rerun from here"},
         "evaluate": {"Score again", "Download report"},
@@ -122,29 +122,34 @@ def test_a_file_or_a_dataset_can_be_looked_at(studio: Studio) -> None:
 def test_select_goes_by_the_samples_and_by_what_is_typed(studio: Studio) -> None:
     screen = Screen(studio, "select")
     screen.open("p")
-    assert screen.on["Select"] and screen.on["Draw the overviews"] and screen.on["Keep them all"]
+    assert screen.on["Select"] and screen.on["Redraw"]
     screen.run("select", "numbers", "p", *send_settings(threshold=None))
-    assert not screen.on["Select"] and not screen.on["Draw the overviews"]
+    assert not screen.on["Select"] and not screen.on["Redraw"]
     screen.run("select", "numbers", "p", *send_settings())
-    assert screen.on["Select"] and screen.on["Draw the overviews"]
+    assert screen.on["Select"] and screen.on["Redraw"]
 
 
 def test_decisions_go_by_the_open_query_and_undo_by_what_was_decided(studio: Studio) -> None:
     screen, services = Screen(studio, "select"), studio.services
     screen.open("p")
-    assert not screen.on["Keep"] and not screen.on["Undo the last decision"]
-    first = services.browse.queries("p")[0]["id"]
-    screen.run("decide", "look", "p", first)
-    assert screen.on["Keep"] and screen.on["Drop"] and screen.on["Save the edit"]
-    sample = services.browse.detail("p", first).samples[0]["id"]
-    screen.run("decide", "drop", "p", sample)
-    screen.run("decide", "stay", "p", "", "all", [0, 0])
-    assert screen.on["Undo the last decision"]
+    assert not screen.on["Keep"] and not screen.on["Undo"]
+    show = ("decide", "show_page", "p", "?project=p", "", "", "")
+    chosen = screen.run(*show)[4]
+    assert all(screen.on[name] for name in ("Keep", "Drop", "Edit", "Save edit", "Keep all", "Drop all"))
+    kept = [str(row["reason"]).startswith("kept") for row in _samples(services, chosen)]
+    assert screen.on["Swap"] is (any(kept) and not all(kept))
+    screen.run("decide", "drop", "p", "", chosen)
+    screen.run(*show)
+    assert screen.on["Undo"]
     screen.run("decide", "undo", "p")
-    screen.run("decide", "stay", "p", "", "all", [0, 0])
-    assert not screen.on["Undo the last decision"]
-    screen.run("decide", "first", "p", "no query holds this", "all")
-    assert not screen.on["Keep them all"] and not screen.on["Next page"]
+    screen.run(*show)
+    assert not screen.on["Undo"]
+    screen.run("decide", "show_page", "p", "?q=no+query+holds+this", "", "", "")
+    assert not screen.on["Keep all"] and not screen.on["Keep"]
+
+
+def _samples(services: Services, sample_id: str) -> list[dict[str, Any]]:
+    return services.browse.detail("p", services.browse.query_of("p", sample_id)[0]).samples
 
 
 def test_a_training_without_held_out_queries_can_not_be_started(studio: Studio) -> None:

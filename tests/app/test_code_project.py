@@ -14,7 +14,7 @@ from app.usecases.selection import behaviour, calibration
 from app.usecases.selection.behaviour import Case
 from app.usecases.training.plans import PlanOrder
 from app.usecases.workspace.context import Context
-from app.web.pages.selection import draw_numbers
+from app.web.pages.outcome import draw_outcome
 from engine.config import ProjectConfig
 from engine.errors import MissingPart, StateError
 from engine.jobs import run_labels
@@ -88,7 +88,7 @@ def test_answers_that_do_the_same_agree_whatever_their_text(services: Services, 
 def test_until_answers_were_run_no_numbers_are_shown(services: Services, runs: list[int]) -> None:
     with pytest.raises(StateError, match="selecting runs them"):
         services.select.preview("p", NONE.config)
-    said, *_ = draw_numbers(services, "p", lambda: NONE.config)
+    said, *_ = draw_outcome(services, "p", lambda: NONE.config)
     assert "selecting runs them" in said
     services.select.select("p", NONE.config)
     assert services.select.preview("p", NONE.config).counts["kept"] == 12

@@ -19,11 +19,13 @@ from app.web.teacher_form import FIELDS, read_settings
 from engine.errors import Conflict
 from engine.selection.settings import NONE, dcrs
 from engine.tasks import ROLES, get_task
-from tests.app.forms import send_settings
+from tests.app.deciding import review_by_hand
+from tests.app.forms import make_form, send_settings
 from tests.app.studio import PAGES, Studio, open_studio
 from tests.fakes.provider import KEY
 
-SETTINGS = send_settings(dcrs(weights={"reasoning": 0.4, "answer": 0.4, "clarity": 0.2}))
+UNEVEN = {"reasoning": 0.4, "answer": 0.4, "clarity": 0.2}
+SETTINGS = send_settings(dcrs(weights=UNEVEN))
 CHOICES = json.dumps({"A": "x", "B": "y"})
 
 
@@ -333,45 +335,27 @@ def test_label(studio: Studio) -> None:
 
 def test_select(studio: Studio) -> None:
     studio.open("select", "p")
-    assert "kept" in studio("select", "choose", "p", *SETTINGS)[0]
-    assert "kept 52 of 52" in studio("select", "numbers", "p", *send_settings(NONE.config))[0]
+    assert "Samples kept" in studio("select", "choose", "p", *SETTINGS)[0]
+    assert ">52</div><div class='note'>of 52 (100%)" in studio("select", "numbers", "p", *send_settings(NONE.config))[0]
     assert "no number is given" in studio("select", "numbers", "p", *send_settings(threshold=None))[0], (
         "as where it was cleared"
     )
     assert "no number is given" in studio.refused("select", "choose", "p", *send_settings(temperature=None))
     set_out = studio("select", "set_out", "p", "recordings")
     assert set_out[2] == 0.6 and set_out[5:7] == ("keep", "keep")
+    studio("select", "set_out", "p", "custom")
     studio("select", "show_rules", "p", *send_settings(NONE.config, rules=["threshold"]))
     assert "a temperature needs 50" in studio.refused("select", "fit", "p", *SETTINGS)
-    assert "data-open" in studio("decide", "first", "p", "", "all")
-    assert "No query here" in studio("decide", "first", "p", "nobody asks this", "all")
-    assert "data-open" in studio("decide", "first", "p", "", "all")
-    assert "No query here" in studio("decide", "turn", "p", "", "all"), "eighteen queries fill one page"
-    assert "No query here" in studio("decide", "stay", "p", "", "all")
-    ways, *plots = studio("select", "survey", "p", *SETTINGS)
-    assert "keep all" in ways and len(plots) == 4
+    balanced = studio("select", "balance", "p", *send_settings(dcrs(weights=UNEVEN), reasoning=0.3), ["answer"])
+    assert balanced[2] == 0.3, "clarity gives up and takes, answer is locked"
+    assert "Samples kept" in balanced[len(make_form().weights)]
+    ways, *plots = studio("select", "survey", "p", *SETTINGS)[1:]
+    assert "keep all" in ways and len(plots) == 3
     assert "majority of labels" in ways and "hard rejection: graded Good: no sample has what it goes by" in ways
-    query = studio.services.browse.queries("p")[0]["id"]
-    samples = studio.services.browse.detail("p", query).samples
-    detail, _, _, _, text, seen = studio("decide", "look", "p", query)
-    assert samples[0]["teacher"] in detail and text == samples[0]["rationale"] and seen == f"{samples[0]['id']} 0"
-    assert studio("decide", "pick", "p", query, samples[1]["id"])[0] == samples[1]["rationale"]
-    assert "kept by hand" in studio("decide", "keep", "p", samples[0]["id"])
-    assert "dropped by hand" in studio("decide", "drop", "p", samples[0]["id"])
-    assert "swapped" in studio("decide", "swap", "p", samples[0]["id"], samples[1]["id"])
-    evil = "<img src=x onerror=alert(1)>"
-    assert "saved" in studio("decide", "edit", "p", samples[0]["id"], evil, seen)[0]
-    assert len(studio("decide", "redraw", "p", query, samples[0]["id"])) == 3
-    assert "Nothing was overwritten" in studio.refused("decide", "edit", "p", samples[0]["id"], "mine", seen)
-    assert "Nothing was stored" in studio.refused("decide", "edit", "p", samples[1]["id"], "mine", seen)
-    assert "<img" not in studio("decide", "look", "p", query)[0]
-    assert "17 samples" in studio("decide", "keep_all", "p", "", "all", samples[0]["teacher"])
-    assert "17 samples" in studio("decide", "drop_all", "p", "", "all", samples[0]["teacher"])
-    for _ in range(6):
-        assert "undone" in studio("decide", "undo", "p")
-    assert "nothing to undo" in studio("decide", "undo", "p")
-    assert "kept" in studio("decide", "numbers", "p", *SETTINGS)[0]
-    assert "Open a query" in studio.refused("decide", "keep", "p", None)
+
+
+def test_decide(studio: Studio) -> None:
+    review_by_hand(studio, SETTINGS)
 
 
 def test_the_frame(studio: Studio) -> None:
@@ -393,7 +377,7 @@ def test_stored_queries_are_searched_paged_and_read(studio: Studio, monkeypatch:
     beyond, _ = studio("queries", "show_page", "p", "?page=900&sort=nonsense&show=nonsense")
     assert "No query matches" not in beyond, "a page that is not there is the last one"
     assert counts.keys() == {"distill"} and "0 queries" in studio("queries", "show_page", "p", "?show=heldout")[0]
-    row = studio.services.browse.queries("p")[0]
+    row = studio.services.browse.page("p").rows[0]
     nothing, whole = studio("queries", "show_page", "p", f"?q=no+such+words&open={row['id']}")
     assert "No query matches" in nothing and row["query"][:20] in whole
     assert "not there any more" in studio("queries", "show_page", "p", "?open=gone")[1]
@@ -405,7 +389,7 @@ def test_programs_may_read(studio: Studio) -> None:
     assert studio("endpoints", "quote", "tickets")[0]["teacher"] == "ann"
     assert studio("endpoints", "selection", "p", 0.0)["samples"] == 52
     assert "there is no project" in studio.refused("endpoints", "standing", "nobody")
-    query = studio.services.browse.queries("p")[0]
+    query = studio.services.browse.page("p").rows[0]
     assert studio("endpoints", "query", "p", query["id"])["query"].startswith(query["query"])
 
 

@@ -262,7 +262,7 @@ def test_two_who_press_at_once_start_one_run(visitors: Visitors) -> None:
 
 def test_long_texts_uploads_and_large_bodies_are_refused(visitors: Visitors) -> None:
     with pytest.raises(Forbidden, match="20,000 characters"):
-        visitors.check("decide", "first", [NAME, "x" * 20_001, "all"])
+        visitors.check("decide", "show_page", [NAME, "x" * 20_001, "", "", ""])
     passed = []
 
     async def inner(scope: Any, receive: Any, send: Any) -> None:
@@ -334,17 +334,17 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
         assert copy.startswith(PREFIX) and fresh.startswith(PREFIX) and copy != fresh
         assert set(visitors._origin.values()) == {"127.0.0.1"}
         name = visitors.resolve(copy)
-        query = services.browse.queries(name)[0]["id"]
+        query = services.browse.page(name).rows[0]["id"]
         sample = services.browse.detail(name, query).samples[0]["id"]
         client.predict(copy, "", api_name=f"/{names['frame', 'load']}")
-        assert "data-open" in call("decide", "first", copy, "", "all")
+        assert "data-open" in call("decide", "show_page", copy, "", "", "", "")[0]
         with pytest.raises(AppError, match="can only be looked at"):
             call("decide", "undo", NAME)
         with pytest.raises(AppError, match="This copy is gone"):
             call("decide", "undo", f"{PREFIX}{'0' * 32}")
-        assert "nothing to undo" in call("decide", "undo", copy)
+        assert "Nothing to undo" in call("decide", "undo", copy)
         services.select.overrule(name, [sample], "drop")
-        assert "undone" in call("decide", "undo", copy)
+        assert "Undone" in call("decide", "undo", copy)
         with pytest.raises(AppError, match="lacks"):
             call("prompts", "save", fresh, "{{ factors }}", "1")
     finally:

@@ -40,7 +40,7 @@ def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
         assert (summary.rationales, summary.original_tokens, summary.compressed_tokens) == (566, 35, 17)
         systems = {system.report.name: system for system in services.compare.systems(run, 0.5)}
         assert systems["stage3"].report.n == 204 and systems["stage3"].cost_per_1000
-        assert services.browse.detail(NAME, services.browse.queries(NAME)[0]["id"]).cosines is not None
+        assert services.browse.detail(NAME, services.browse.page(NAME).rows[0]["id"]).cosines is not None
         paid = services.compare.pay_back(run, "stage3", "forward", 0.5, 2.0)
         (span,) = services.context.db.rows(
             'SELECT (max(e."at") - min(e."at")) / 3600 AS hours FROM events e JOIN jobs j ON j.id = e.job_id '
@@ -59,7 +59,7 @@ def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
 
 
 def test_a_backup_restores_the_workspace_elsewhere(selected: Services, tmp_path: Path) -> None:
-    before = selected.browse.queries("p")
+    before = selected.browse.page("p").rows
     adapter = selected.context.workspace / "runs" / "r" / "stage1" / "adapter"
     adapter.mkdir(parents=True)
     (adapter / "adapter_model.safetensors").write_bytes(b"weights")
@@ -72,7 +72,7 @@ def test_a_backup_restores_the_workspace_elsewhere(selected: Services, tmp_path:
         selected.keep.back_up(tmp_path / "other.zip")
     restore_workspace(file, tmp_path / "elsewhere")
     with open_services(tmp_path / "elsewhere") as restored:
-        assert restored.browse.queries("p") == before
+        assert restored.browse.page("p").rows == before
         folders = restored.context.db.rows("SELECT folder FROM jobs")
         assert all(row["folder"].startswith(str(tmp_path / "elsewhere")) for row in folders) and folders
         assert (
@@ -100,7 +100,7 @@ def test_a_file_that_is_no_backup_writes_nothing(tmp_path: Path, names: list[str
 def test_purging_leaves_nothing_of_a_project_and_all_of_the_others(selected: Services) -> None:
     selected.carry.duplicate("p", "twin")
     gone, stays = selected.context.projects.get("p"), selected.context.projects.get("twin")
-    before = selected.browse.queries("twin")
+    before = selected.browse.page("twin").rows
     vectors = selected.context.db.rows("SELECT count(*) AS n FROM embeddings_384")
     with pytest.raises(InputError, match="Nothing was removed"):
         selected.keep.purge("p", "P")
@@ -111,7 +111,7 @@ def test_purging_leaves_nothing_of_a_project_and_all_of_the_others(selected: Ser
     for row in tables:
         left = selected.context.db.rows(f"SELECT count(*) AS n FROM {row['name']} WHERE project_id = ?", [gone.id])
         assert left == [{"n": 0}], row["name"]
-    assert selected.browse.queries("twin") == before
+    assert selected.browse.page("twin").rows == before
     assert selected.context.db.rows("SELECT count(*) AS n FROM embeddings_384") == vectors, "the twin needs them"
     assert selected.context.samples.known_ids(stays.id)
     selected.keep.purge("twin", "twin")

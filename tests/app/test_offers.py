@@ -148,7 +148,7 @@ def test_a_copys_key_stands_on_no_page_in_no_export_and_in_no_file(
                     held = b"".join(parts.read(part) for part in parts.namelist())
             assert len(held) > 1000 and key.encode() not in held
         with pytest.raises(AppError) as told:
-            client.predict(key, "no such query", None, api_name=f"/{names['decide', 'look']}")
+            client.predict(key, "?open=no+such+query", "", "", api_name=f"/{names['decide', 'pick']}")
         assert key not in str(told.value) and "your copy" in str(told.value)
     finally:
         app.close()

@@ -28,7 +28,7 @@ def sizes(services: Services, name: str) -> tuple[object, ...]:
 
 
 def decide_something(services: Services) -> None:
-    query = services.browse.queries("p")[0]["id"]
+    query = services.browse.page("p").rows[0]["id"]
     sample = services.browse.detail("p", query).samples[0]
     services.select.overrule("p", [sample["id"]], "drop")
     services.select.edit("p", sample["id"], "my words", seen=0)
@@ -59,7 +59,7 @@ def test_an_archived_project_is_out_of_the_list_and_comes_back(selected: Service
 def test_what_is_exported_is_imported(selected: Services, tmp_path: Path) -> None:
     decide_something(selected)
     outputs = tmp_path / "outputs.jsonl"
-    text = selected.browse.queries("p")[0]["query"]
+    text = selected.browse.page("p").rows[0]["query"]
     outputs.write_text(json.dumps({"query": text, "teacher": "old", "rationale": "so", "answer": "7"}))
     selected.context.wait(selected.data.import_outputs("p", outputs).job_id)
     path = selected.carry.export("p", tmp_path / "p.zip")
@@ -151,7 +151,7 @@ def test_a_teacher_that_could_not_be_made_here_is_not_imported(
 
 def test_an_import_replaces_no_recording_and_no_broken_prompt_comes_in(selected: Services, tmp_path: Path) -> None:
     outputs = tmp_path / "outputs.jsonl"
-    row = {"query": selected.browse.queries("p")[0]["query"], "teacher": "old", "rationale": "so", "answer": "7"}
+    row = {"query": selected.browse.page("p").rows[0]["query"], "teacher": "old", "rationale": "so", "answer": "7"}
     outputs.write_text(json.dumps(row))
     selected.context.wait(selected.data.import_outputs("p", outputs).job_id)
     (held,) = selected.context.recordings.glob("*.jsonl")

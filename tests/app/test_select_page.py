@@ -16,10 +16,11 @@ from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services
 from app.usecases.exports.exports import ExportOrder
+from app.usecases.selection import queries
 from app.usecases.selection.comparison import list_matched, list_ways
 from app.web.parts.tables import Opener, table_html
 from app.web.parts.texts import marked_html, replies_html
-from app.web.plots import sweep, ways_plot
+from app.web.plots import ways_plot
 from engine.errors import Conflict, InputError, NotFound, StateError
 from engine.plans import Evaluate, Plan
 from engine.selection.rules.least_similar_pair import LeastSimilarPair
@@ -58,7 +59,7 @@ def test_a_preview_stores_nothing_and_equals_what_is_stored_then(selected: Servi
 
 def test_decisions_go_over_the_selection_and_can_be_undone(selected: Services) -> None:
     first = selected.select.select("p", SelectionConfig())
-    rows = selected.browse.queries("p")
+    rows = selected.browse.page("p").rows
     assert len(rows) == 18 and rows[0]["samples"] <= 3
     before = selected.browse.detail("p", rows[0]["id"])
     kept = [row["id"] for row in before.samples if row["reason"].startswith("kept")]
@@ -66,7 +67,7 @@ def test_decisions_go_over_the_selection_and_can_be_undone(selected: Services) -
     after = selected.browse.detail("p", rows[0]["id"])
     assert {row["id"]: row["reason"] for row in after.samples}[kept[0]] == "dropped_by_hand"
     assert selected.context.selections.latest(first.project_id).counts["kept"] == first.counts["kept"] - 1
-    assert [row["id"] for row in selected.browse.queries("p", which="by hand")] == [rows[0]["id"]]
+    assert [row["id"] for row in selected.browse.page("p", which="by hand").rows] == [rows[0]["id"]]
     selected.select.select("p", dcrs(threshold=1.0))
     assert selected.browse.detail("p", rows[0]["id"]).samples != before.samples
     selected.select.select("p", SelectionConfig())
@@ -76,7 +77,7 @@ def test_decisions_go_over_the_selection_and_can_be_undone(selected: Services) -
 
 
 def test_a_detail_shows_the_true_cosines(selected: Services) -> None:
-    query = selected.browse.queries("p")[0]["id"]
+    query = selected.browse.page("p").rows[0]["id"]
     found = selected.browse.detail("p", query)
     assert found.cosines is not None
     matrix = np.array(found.cosines)
@@ -86,14 +87,40 @@ def test_a_detail_shows_the_true_cosines(selected: Services) -> None:
         assert abs(matrix[pair[0], pair[1]] - found.samples[pair[0]]["similarity"]) < 1e-3
 
 
-def test_queries_are_searched_and_paged_by_position(selected: Services) -> None:
-    every = selected.browse.queries("p")
-    assert selected.browse.queries("p", after=every[9]["position"]) == every[10:]
+def test_queries_are_searched_sorted_and_paged(selected: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = selected.browse.page("p").rows
     word = every[3]["query"].split()[0].lower()
-    assert every[3]["id"] in {row["id"] for row in selected.browse.queries("p", search=word)}
-    assert selected.browse.queries("p", search="%' OR 1=1 --") == []
-    with pytest.raises(StateError):
-        selected.browse.queries("p", which="1=1")
+    assert every[3]["id"] in {row["id"] for row in selected.browse.page("p", word).rows}
+    assert selected.browse.page("p", "%' OR 1=1 --").total == 0
+    assert selected.browse.page("p", which="1=1", sort="1; DROP").rows == every, "what is no filter counts as none"
+    kept = [row["kept"] for row in selected.browse.page("p", sort="-kept").rows]
+    assert kept == sorted((row["kept"] for row in every), reverse=True)
+    cosines = [row["cosine"] for row in selected.browse.page("p", sort="cosine").rows]
+    known = [cosine for cosine in cosines if cosine is not None]
+    assert known and cosines == sorted(known) + [None] * (len(cosines) - len(known)), "without a pair come last"
+    texts = [row["query"] for row in selected.browse.page("p", sort="-text").rows]
+    assert texts == sorted((row["query"] for row in every), reverse=True)
+    monkeypatch.setattr(queries, "LISTED", 5)
+    selected.browse.pages.clear()
+    pages = [selected.browse.page("p", page=page) for page in (1, 2, 900)]
+    assert [(page.begin, page.total, len(page.rows)) for page in pages] == [(0, 18, 5), (5, 18, 5), (15, 18, 3)]
+    assert pages[1].rows == every[5:10] and pages[2].rows == every[15:]
+
+
+def test_filters_find_what_they_say(selected: Services) -> None:
+    def found(which: str) -> set[str]:
+        return {row["id"] for row in selected.browse.page("p", which=which).rows}
+
+    for row in selected.browse.page("p").rows:
+        samples = selected.browse.detail("p", row["id"]).samples
+        kept = [sample for sample in samples if str(sample["reason"]).startswith("kept")]
+        assert (row["kept"], row["samples"]) == (len(kept), len(samples))
+        assert row["answers"] == [sample["label"] for sample in samples]
+        assert (row["id"] in found("nothing kept")) is (not kept)
+        assert (row["id"] in found("all kept")) is (len(kept) == len(samples))
+        assert (row["id"] in found("labels differ")) is (len({sample["label"] for sample in samples}) > 1)
+    with pytest.raises(StateError, match="no filter"):
+        selected.browse.matching("p", "", "1=1", None)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +169,7 @@ def test_standing_tells_what_is_done_and_what_is_stale(selected: Services) -> No
 
 def first_query(services: Services) -> tuple[str, list[dict[str, Any]]]:
     """A query with a pair and a sample beside it."""
-    for row in services.browse.queries("p"):
+    for row in services.browse.page("p").rows:
         samples = services.browse.detail("p", row["id"]).samples
         if sorted(str(s["reason"]) for s in samples) == ["kept_pair", "kept_pair", "not_in_pair"]:
             return row["id"], samples
@@ -187,7 +214,7 @@ def test_an_edit_is_taught_and_exported_and_the_teachers_text_stays(selected: Se
     selected.export.write("p", tmp_path / "g.jsonl", ExportOrder())
     rows = {row["sample_id"]: row for row in map(json.loads, (tmp_path / "g.jsonl").read_text().splitlines())}
     assert rows[sample["id"]]["rationale"] == "In my own words." and rows[sample["id"]]["edited"] is True
-    assert [row["id"] for row in selected.browse.queries("p", which="edited")] == [query_id]
+    assert [row["id"] for row in selected.browse.page("p", which="edited").rows] == [query_id]
     selected.select.undo("p")
     assert selected.context.selections.latest(project.id).fingerprint == built_on.fingerprint
 
@@ -230,12 +257,15 @@ def test_overviews_are_computed_from_the_samples(selected: Services) -> None:
     assert len(found.teachers) == 3 and np.allclose(found.likeness.mean, found.likeness.mean.T)
     by_name = {row["way"]: row for row in list_ways(found.ways)}
     assert by_name["none"]["samples kept"] == by_name["none"]["queries kept"] + sum(
-        row["samples"] - 1 for row in selected.browse.queries("p")
+        row["samples"] - 1 for row in selected.browse.page("p").rows
     )
     assert by_name["as set"]["samples kept"] == selected.select.preview("p", dcrs(threshold=0.9)).counts["kept"]
     assert by_name.keys() >= {"paper", "recordings", "majority", "agreed", "majority's"}
     assert "labels right (95%)" not in by_name["none"] and list_matched(found.ways) == [], "there is no gold label"
-    assert found.sweep.coverage[0] == 1 and (np.diff(found.sweep.coverage) <= 1e-12).all()
+    swept = selected.select.preview("p", dcrs(threshold=0.9)).sweep
+    assert swept is not None and swept.coverage[0] == 1 and (np.diff(swept.coverage) <= 1e-12).all()
+    assert 0.9 in swept.threshold, "where one stands is among them"
+    assert selected.survey.survey("p", dcrs(threshold=0.9)) is found, "drawn once between two writes"
     points = selected.survey.draw_map("p", dcrs(threshold=0.9))
     assert len(points.x) == points.of == by_name["none"]["samples kept"] and 0 < points.shown <= 1
     assert sum(points.kept) == by_name["as set"]["samples kept"]
@@ -244,7 +274,6 @@ def test_overviews_are_computed_from_the_samples(selected: Services) -> None:
 def test_overviews_are_drawn_of_settings_without_a_threshold(selected: Services) -> None:
     for config in (LOG_PROBS.config, GRADES.config, MAJORITY.config):
         found = selected.survey.survey("p", config)
-        assert sweep(found).data and found.threshold in (None, 0.95)
         assert ways_plot(found.ways).data == (), "without gold labels there is no line"
     shared = selected.match.list_ways(
         "p", SelectionConfig(weights={"reasoning": 0.333, "answer": 0.333, "clarity": 0.334})

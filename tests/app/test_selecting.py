@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ import pytest
 from app.services import Services, open_services
 from app.usecases.selection.calibration import say_fitted, say_measured
 from app.usecases.selection.tallies import say_notices
-from app.web.pages.selection import draw_numbers, say_reason
+from app.web.pages.outcome import draw_outcome, explain, say_command, say_reason
 from engine.config import ProjectConfig
 from engine.errors import InputError, StateError
 from engine.packaged import PACKAGED_EMBEDDER
-from engine.selection.settings import NONE, RECORDINGS, SelectionConfig, dcrs
+from engine.selection.rules.one_teacher import OneTeacher
+from engine.selection.rules.top_share import TopShare
+from engine.selection.settings import GRADES, NONE, PRESETS, RECORDINGS, SelectionConfig, dcrs, read_selection
 from engine.values import Choice, Reason, Split, TeacherSpec, make_query
 from storage.projects import Project
-from tests.app.forms import enter_settings
+from tests.app.forms import enter_settings, make_form, send_settings
 
 CHOICES = tuple(Choice(letter, f"option {letter}") for letter in "ABCDE")
 Answers = Sequence[Sequence[tuple[str, str]]]
@@ -92,8 +95,12 @@ def test_a_project_of_recordings_begins_with_their_preset_and_is_told_why(servic
     assert "All teachers are recordings" in begun.notice
     shown = enter_settings(begun.config)
     assert shown.read() == begun.config
-    said, *_ = draw_numbers(services, "p", shown.read)
-    assert "kept 80 of 115 samples, for 40 of 60 queries" in said
+    said, *_ = draw_outcome(services, "p", shown.read)
+    assert tiles_of(said) == {
+        "Samples kept": ("80", "of 115 (70%)"),
+        "Queries with a kept sample": ("40", "of 60"),
+        "Label disagreement": ("0", "queries whose labels differ, of what passes"),
+    }
     assert "5 queries were answered by one teacher alone" in said
     assert "15 queries were answered by two teachers that differ" in said
     assert services.select.preview("p", RECORDINGS.config).counts["reasons"] == {
@@ -161,15 +168,17 @@ def test_the_calibration_error_is_shown_where_gold_labels_exist(services: Servic
     assert found.error == pytest.approx(0.75 * (8 / 9 - 2 / 3) + 0.25 * (0.5 - 4 / 9))
     assert found.right == pytest.approx(125 / 200) and found.kept_right == pytest.approx(2 / 3)
     assert [row["samples"] for row in found.bins] == [50, 150]
-    said, *_ = draw_numbers(services, "p", enter_settings(config).read)
-    assert f"Calibration error {found.error:.3f}" in said and "in 10 bins of equal width, n = 200 samples" in said
+    said, _, _, _, gold, preset, *_ = draw_outcome(services, "p", enter_settings(config).read)
+    assert tiles_of(said)["Right among kept"] == ("66.7%", "95% interval 58.8% to 73.7%; of all samples 62.5%")
+    assert f"Calibration error {found.error:.3f}" in gold and "in 10 bins of equal width, n = 200 samples" in gold
+    assert preset == "recordings"
 
 
 def test_without_gold_labels_nothing_is_said_of_calibration(services: Services) -> None:
     scored(services, golds=0)
     assert services.calibrate.measure("p", RECORDINGS.config) is None
-    said, *_ = draw_numbers(services, "p", enter_settings(RECORDINGS.config).read)
-    assert "alibration" not in said
+    said, _, _, _, gold, *_ = draw_outcome(services, "p", enter_settings(RECORDINGS.config).read)
+    assert "Right among kept" not in tiles_of(said) and "No answered query has a gold label" in gold
     with pytest.raises(StateError, match="0 queries have a gold label and a confidence; a temperature needs 50"):
         services.calibrate.fit("p", RECORDINGS.config)
 
@@ -234,9 +243,77 @@ def test_a_cleared_number_is_told_and_changes_nothing(services: Services, name: 
     cleared = enter_settings(RECORDINGS.config, **{name: None})
     with pytest.raises(InputError, match="no number is given"):
         cleared.read()
-    said, plot, *can = draw_numbers(services, "p", cleared.read)
-    assert [button.interactive for button in can] == [False, False]
-    assert "no number is given" in said and plot.visible is False
+    said, *plots, _, _, _, _, select, redraw = draw_outcome(services, "p", cleared.read)
+    assert [button.interactive for button in (select, redraw)] == [False, False]
+    assert "no number is given" in said and [plot.visible for plot in plots] == [False, False]
+
+
+def tiles_of(html: str) -> dict[str, tuple[str, str]]:
+    """Value and note of each tile, by its label."""
+    found = re.findall(
+        r"<div class='label'>(.*?)</div><div class='value'>(.*?)</div><div class='note'>(.*?)</div>", html
+    )
+    return {label: (value, note) for label, value, note in found}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SelectionConfig(),
+        NONE.config,
+        GRADES.config,
+        dcrs(
+            0.8, {"reasoning": 0.25, "agreement": 0.75}, disagreement="majority", few="require_three", temperature=1.5
+        ),
+        SelectionConfig(rules=(TopShare(share=0.3, within="all"), OneTeacher(name="ann"))),
+    ],
+)
+def test_the_command_selects_with_exactly_these_settings(config: SelectionConfig) -> None:
+    words = say_command("my project", config)
+    assert words[:3] == ["tacit", "select", "my project"]
+    given: dict[str, list[str]] = {}
+    for option, value in zip(words[3::2], words[4::2], strict=True):
+        given.setdefault(option, []).append(value)
+    preset = given.pop("--preset")[0]
+    changes = {"temperature": given.pop("--temperature", [None])[0]}
+    weights, rules = given.pop("--weight", []), given.pop("--rule", [])
+    assert given == {}
+    assert read_selection(PRESETS.get(preset).config, changes, weights, rules) == config
+    assert say_command("p", config, "paper") == ["tacit", "select", "p", "--preset", "paper"]
+
+
+def test_the_preset_in_force_is_named_and_others_are_custom(services: Services) -> None:
+    store(services, [AGREE, DIFFER] * 4, scores={"reasoning": 0.9, "answer": 0.9, "clarity": 0.9})
+    for preset in PRESETS:
+        config = PRESETS.get(preset).config
+        shown = enter_settings(config).read()
+        assert services.match.name_preset("p", shown) == preset, "however the form writes it"
+    assert services.match.name_preset("p", dcrs(0.93)) == ""
+    *_, preset, command, _, _ = draw_outcome(services, "p", lambda: dcrs(0.93))
+    assert preset == "custom" and "threshold:threshold=0.93" in command
+
+
+def test_a_moved_weight_is_shared_out_and_locked_ones_stay() -> None:
+    form = make_form()
+    values = send_settings(dcrs(weights={"reasoning": 0.5, "answer": 0.3, "agreement": 0.2}))
+    names = list(form.weights)
+    values[-1 - len(names) + names.index("reasoning")] = 0.4
+    moved = form.balance(values, names.index("reasoning"), ["answer"])
+    assert dict(zip(names, form.weights_of(moved), strict=True)) == dict.fromkeys(names, 0.0) | {
+        "reasoning": 0.4,
+        "answer": 0.3,
+        "agreement": 0.3,
+    }
+    assert form.read(moved).weights == {"reasoning": 0.4, "answer": 0.3, "agreement": 0.3}
+    values[-2] = None
+    assert form.balance(values, 0, []) == values, "a cleared one is told by whoever reads it"
+
+
+def test_the_reason_of_a_sample_is_said_with_its_numbers() -> None:
+    row = {"reason": "below_threshold", "similarity": None, "confidence": 0.9312}
+    assert explain(row, 0.95) == "Confidence 0.931 is below the threshold of 0.95"
+    assert explain(row | {"reason": "kept_pair", "similarity": 0.412}, 0.95) == "Kept: least similar pair (cosine 0.41)"
+    assert explain(row | {"reason": None}, None) == "Not selected yet"
 
 
 def test_every_reason_is_said_in_words() -> None:

@@ -299,7 +299,7 @@ def test_projects_with_runs_are_carried_and_begun_afresh(studio: Studio) -> None
     assert services.export.stages(runs[0]) == services.export.stages(services.context.runs.get(run_id(studio)))
     listed = services.review.rows(runs[0].id)
     assert [r["compressed"] for r in listed] == [r["compressed"] for r in services.review.rows(run_id(studio))]
-    assert services.browse.detail("twin", services.browse.queries("twin")[0]["id"]).cosines is not None
+    assert services.browse.detail("twin", services.browse.page("twin").rows[0]["id"]).cosines is not None
     assert studio("home", "begin_afresh", "p") == "p, run 1"
     fresh = services.context.projects.get("p, run 1")
     assert services.context.queries.counts(fresh.id) == {"distill": 18, "heldout": 6}

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from app.web.main import PATHS
 from tests.e2e.conftest import Server, Tab
@@ -174,61 +174,77 @@ def label_with_a_kill(tab: Tab, server: Server, providers: dict[str, Provider]) 
         assert len(asked) == QUERIES and sum(asked.values()) <= QUERIES + 1, f"{name}: paid twice at most what flew"
 
 
+def see_kept(tab: Tab, count: int, timeout_s: float = 30) -> None:
+    tile = tab.page.locator(".tile", has_text="Samples kept").locator(".value")
+    expect(tile).to_have_text(str(count), timeout=timeout_s * 1000)
+
+
+def weight(tab: Tab, factor: str) -> Locator:
+    return tab.page.get_by_label(f"number input for {factor}")
+
+
 def curate(tab: Tab) -> None:
     tab.open("select", PROJECT)
     tab.press("Select")
-    tab.see("kept 0 of 48 samples", timeout_s=120)
+    see_kept(tab, 0, timeout_s=120)
     tab.see("the threshold separates nothing")
     set_slider(tab, "Threshold of confidence", "0.94")
-    tab.see("kept 32 of 48 samples")
-    set_slider(tab, "reasoning", "0.4")
-    tab.see("kept 0 of 48 samples")
-    set_slider(tab, "reasoning", "0.2")
-    tab.see("kept 32 of 48 samples")
-    expect(tab.page.get_by_label("number input for clarity")).to_have_value("0.4")
+    see_kept(tab, 32)
+    tab.see("you are here (0.94)")
+    expect(tab.field("Preset")).to_have_value("Custom")
+    tab.page.get_by_text("Weights of the factors").click()
+    set_slider(tab, "Reasoning", "0.4")
+    see_kept(tab, 0)
+    set_slider(tab, "Reasoning", "0.2")
+    see_kept(tab, 32)
+    tab.page.get_by_role("checkbox", name="Answer").check()
+    answer = weight(tab, "Answer").input_value()
+    set_slider(tab, "Reasoning", "0.25")
+    expect(weight(tab, "Clarity")).to_have_value(f"{0.75 - float(answer):g}")
+    expect(weight(tab, "Answer")).to_have_value(answer)
+    set_slider(tab, "Reasoning", "0.2")
+    see_kept(tab, 32)
     tab.press("Select")
-    tab.page.locator("td", has_text="kept pair").first.wait_for()
+    tab.page.locator(".candidate", has_text="least similar pair").first.wait_for()
     tab.page.locator("button.open", has_text="query 5").click()
-    tab.page.locator(".js-plotly-plot", has_text="careful").last.wait_for()
-    heatmap = tab.page.locator(".js-plotly-plot .heatmaplayer text")
-    expect(heatmap).to_have_count(9)
-    assert heatmap.all_text_contents().count("1.00") == 3
-    assert tab.page.locator(".pair del").count() and tab.page.locator(".pair ins").count()
-    tab.press("Drop")
-    tab.see("dropped by hand")
-    tab.page.locator("td", has_text="dropped by hand").first.wait_for()
-    edit = tab.field("Its rationale")
-    edit.fill("What I would say <b>myself</b>.")
-    tab.press("Save the edit")
-    tab.see("the teacher's own text stays")
-    expect(
-        tab.page.locator("td", has_text="What I would say <b>myself</b>.")
-        .or_(tab.page.locator(".pair p", has_text="What I would say <b>myself</b>."))
-        .first
-    ).to_be_visible()
-    tab.press("Undo the last decision")
-    tab.see("undone: edit of 1 sample")
-    tab.press("Undo the last decision")
-    tab.see("undone: drop of 1 sample")
-    tab.see("kept 32 of 48 samples")
-    tab.page.get_by_text("Overviews: likeness of teachers").click()
-    tab.press("Draw the overviews")
-    tab.see("the same samples, selected otherwise")
+    expect(tab.page.locator(".asked")).to_contain_text("query 5")
+    cells = tab.page.locator(".review .matrix tbody td")
+    expect(cells).to_have_count(9)
+    assert cells.all_text_contents().count("1.00") == 3
+    assert tab.page.locator(".candidate del").count() and tab.page.locator(".candidate ins").count()
+    tab.page.locator("button.key-d").click()
+    tab.see("Dropped by hand:")
+    expect(tab.page.locator(".candidate[aria-checked=true]")).to_contain_text("Dropped by hand")
+    expect(tab.page.locator("button.key-u")).to_be_enabled()
+    see_kept(tab, 31)
+    tab.field("Rationale of the chosen sample").fill("What I would say <b>myself</b>.")
+    tab.press("Save edit")
+    tab.see("Edit saved")
+    expect(tab.page.locator(".candidate p", has_text="What I would say <b>myself</b>.").first).to_be_visible()
+    tab.page.locator("button.key-u").click()
+    tab.see("Undone: edit of 1 sample")
+    tab.page.locator("button.key-u").click()
+    tab.see("Undone: drop of 1 sample")
+    see_kept(tab, 32)
+    tab.page.get_by_text("Overviews: similarity of teachers").click()
+    tab.see("The same samples, selected otherwise")
 
 
 def test_the_second_of_two_tabs_is_told(browser: Browser, server: Server) -> None:
     first, second = open_tab(browser, server), open_tab(browser, server)
+    label = "Rationale of the chosen sample"
     for tab in (first, second):
         tab.open("select", PROJECT)
         tab.page.locator("button.open", has_text="query 7").click()
-        expect(tab.field("Its rationale")).not_to_have_value("")
+        expect(tab.page.locator(".asked")).to_contain_text("query 7")
+        expect(tab.field(label)).not_to_have_value("")
     for tab, text in ((first, "the first says"), (second, "the second says")):
-        tab.field("Its rationale").fill(text)
-        tab.press("Save the edit")
-        tab.see("the teacher's own text stays" if tab is first else "Nothing was overwritten")
-    expect(second.field("Its rationale")).to_have_value("the second says")
-    second.page.locator("button.open", has_text="query 7").click()
-    expect(second.field("Its rationale")).to_have_value("the first says")
+        tab.field(label).fill(text)
+        tab.press("Save edit")
+        tab.see("Edit saved" if tab is first else "Nothing was overwritten")
+    expect(second.field(label)).to_have_value("the second says")
+    second.page.locator(".candidate[aria-checked=true]").click()
+    expect(second.field(label)).to_have_value("the first says")
     assert first.errors == []
 
 

@@ -38,7 +38,7 @@ def test_a_sweep_counts_as_a_plain_loop_does(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     query, label = rng.integers(0, 6, count), rng.integers(0, 2, count)
     confidence = np.where(rng.random(count) < 0.2, np.nan, rng.random(count))
-    found = sweep_threshold(confidence, query, label, steps=5)
+    found = sweep_threshold(confidence, query, label, np.linspace(0.0, 1.0, 5))
     for place, threshold in enumerate(found.threshold):
         held = [n for n in range(count) if confidence[n] >= threshold]
         groups = [[label[n] for n in held if query[n] == q] for q in set(query)]

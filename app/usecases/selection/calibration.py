@@ -28,7 +28,7 @@ from engine.selection.calibration import (
     measure_calibration,
     temper,
 )
-from engine.selection.comparison import RIGHT, UNSCORED, WRONG
+from engine.selection.comparison import RIGHT, UNSCORED, WRONG, find_wilson
 from engine.selection.select import weigh
 from engine.selection.settings import NONE, SelectionConfig
 from engine.tasks import get_task
@@ -47,7 +47,8 @@ class Measured:
 
     `error` is the expected calibration error in ten bins of equal width, `auroc` the chance that a right sample has the
     greater confidence; both None where no confidence is known or all are right or wrong. `right` is the share of right
-    labels among all `labels` scored, `kept_right` among the `kept` ones of them. `bins` is a table, a filled bin a row.
+    labels among all `labels` scored, `kept_right` among the `kept` ones of them, with Wilson's 95% interval from
+    `kept_low` to `kept_high`. `bins` is a table, a filled bin a row.
     """
 
     error: float | None
@@ -59,6 +60,8 @@ class Measured:
     right: float
     kept: int
     kept_right: float | None
+    kept_low: float | None
+    kept_high: float | None
     bins: list[dict[str, Any]]
 
 
@@ -107,6 +110,7 @@ class CalibrateService:
         confidence, right, kept = chosen.confidence[scored], verdict[scored] == RIGHT, chosen.kept[scored]
         known = ~np.isnan(confidence)
         calibration = measure_calibration(confidence, right)
+        low, high = find_wilson(np.array([float(right[kept].sum())]), np.array([float(kept.sum())]))
         return Measured(
             error=calibration.error,
             auroc=auroc(confidence[known].tolist(), right[known].tolist()),
@@ -117,6 +121,8 @@ class CalibrateService:
             right=float(right.mean()),
             kept=int(kept.sum()),
             kept_right=float(right[kept].mean()) if kept.any() else None,
+            kept_low=float(low[0]) if kept.any() else None,
+            kept_high=float(high[0]) if kept.any() else None,
             bins=[
                 {
                     "from": place / BINS,

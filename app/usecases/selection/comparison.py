@@ -107,13 +107,18 @@ class MatchService:
         """
         factors = get_task(self.context.projects.get(project_name).config.task).factors
         presets = {name: PRESETS.get(name) for name in PRESETS}
-        own = _mark(config, factors)
-        name = next((name for name, preset in presets.items() if _mark(preset.config, factors) == own), AS_SET)
+        name = self.name_preset(project_name, config) or AS_SET
         title = f"{presets[name].title} (as set)" if name in presets else "as set, nothing by hand"
         ways = {name: (title, config), **others}
         known = [_mark(way, factors) for _, way in ways.values()]
         more = {n: (p.title, p.config) for n, p in presets.items() if _mark(p.config, factors) not in known}
         return {**ways, **more}
+
+    def name_preset(self, project_name: str, config: SelectionConfig) -> str:
+        """The preset that settings come to, however they are written; "" where it is none."""
+        factors = get_task(self.context.projects.get(project_name).config.task).factors
+        own = _mark(config, factors)
+        return next((name for name in PRESETS if _mark(PRESETS.get(name).config, factors) == own), "")
 
     def compare_ways(self, project_name: str, loaded: LoadedSamples, ways: Ways) -> Comparison:
         """As `compare`, for ways of one's own.

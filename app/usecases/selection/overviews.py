@@ -1,4 +1,4 @@
-"""Views over all samples of a project: likeness of teachers, what a threshold costs, other ways to select, a map."""
+"""Views over all samples of a project: similarity of teachers, other ways to select, a map."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from app.usecases.selection.comparison import Comparison, MatchService, Ways
 from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context
-from engine.selection.overviews import Likeness, Sweep, compare_teachers, flatten, sweep_threshold
+from engine.selection.overviews import Likeness, compare_teachers, flatten
 from engine.selection.rules.labels import Labels
 from engine.selection.rules.least_similar_pair import LeastSimilarPair
 from engine.selection.rules.threshold import Threshold
@@ -24,8 +24,6 @@ class Survey:
 
     teachers: list[str]
     likeness: Likeness
-    sweep: Sweep
-    threshold: float | None
     ways: Comparison
 
 
@@ -51,15 +49,17 @@ class SurveyService:
     match: MatchService
 
     def survey(self, project_name: str, config: SelectionConfig) -> Survey:
-        """All overviews but the map. Raises as `SelectService.preview`."""
-        chosen_by = _with_vectors(config)
-        loaded, chosen = self.select.choose(project_name, chosen_by)
+        """All overviews but the map, computed once between two writes. Raises as `SelectService.preview`."""
+        return self.context.db.once(
+            f"survey {project_name} {config.fingerprint}", lambda: self._survey(project_name, config)
+        )
+
+    def _survey(self, project_name: str, config: SelectionConfig) -> Survey:
+        loaded, _ = self.select.choose(project_name, _with_vectors(config))
         arrays = loaded.arrays
         return Survey(
             list(arrays.sources),
             compare_teachers(arrays.query, arrays.teacher, loaded.vectors),
-            sweep_threshold(chosen.confidence, arrays.query, arrays.label),
-            chosen_by.cut,
             self.match.compare_ways(project_name, loaded, self._list_ways(project_name, config)),
         )
 
@@ -72,11 +72,16 @@ class SurveyService:
         return self.match.list_ways(project_name, config, otherwise)
 
     def draw_map(self, project_name: str, config: SelectionConfig) -> Points:
-        """Up to 2,000 rationales, evenly out of all, by their two principal components.
+        """Up to 2,000 rationales, evenly out of all, by their two principal components; once between two writes.
 
         Raises:
             StateError: as `SelectService.preview`.
         """
+        return self.context.db.once(
+            f"map {project_name} {config.fingerprint}", lambda: self._draw_map(project_name, config)
+        )
+
+    def _draw_map(self, project_name: str, config: SelectionConfig) -> Points:
         loaded, chosen = self.select.choose(project_name, _with_vectors(config))
         arrays = loaded.arrays
         rows = np.unique(np.linspace(0, len(arrays.ids) - 1, min(MOST_POINTS, len(arrays.ids))).round().astype(int))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,23 @@ from app.usecases.workspace.context import Context
 from engine.errors import NotFound, StateError
 from engine.selection.settings import SelectionConfig
 from storage.projects import Project
-from storage.selections import CONDITIONS, Search
+from storage.selections import CONDITIONS, SORTS, Search
 
-LISTED = 50
-"""Queries on a page of the list."""
-FILTERS = tuple(CONDITIONS)
-"""Which queries are shown, by name."""
+LISTED, _PAGES = 50, 50
+"""Queries on a page of the list, and pages that are remembered."""
+FILTERS = {name: name.capitalize() for name in CONDITIONS}
+"""Titles of what the list can be narrowed to, by name."""
+
+
+@dataclass(frozen=True)
+class ReviewPage:
+    """Rows with `id`, `query`, `kept`, `samples`, `answers` and `cosine`; the first is number `begin` (from 0) of
+    `total`.
+    """
+
+    rows: list[dict[str, Any]]
+    begin: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -37,28 +48,45 @@ class BrowseService:
 
     context: Context
     select: SelectService
+    pages: dict[str, ReviewPage] = field(default_factory=dict)
 
-    def queries(self, project_name: str, search: str = "", which: str = "all", after: int = 0) -> list[dict[str, Any]]:
-        """The next 50 queries behind a position that have samples, with what was kept of them.
+    def page(self, project_name: str, text: str = "", which: str = "", sort: str = "", page: int = 1) -> ReviewPage:
+        """Queries that have samples, with what was kept of them: page number `page`, from 1, of 50.
 
-        Raises:
-            StateError: if there is no such filter.
+        The last page where there are fewer. What is no filter or order counts as none. Pages are remembered until the
+        samples or the selection are others, so that a page that is shown costs nothing while jobs write.
         """
-        return self.context.selections.find_queries(self._search(project_name, search, which, after), LISTED)
+        which, sort = which if which in CONDITIONS else "all", sort if sort in SORTS else ""
+        search = self._search(project_name, text, which, sort)
+        key = f"{search} {page} {self.context.samples.state(search.project_id)}"
+        found = self.pages.get(key)
+        if found is None:
+            while len(self.pages) >= _PAGES:
+                self.pages.pop(next(iter(self.pages)), None)
+            found = self.pages[key] = self._page(search, page)
+        return found
 
-    def matching(self, project_name: str, search: str, which: str, teacher: str | None) -> list[str]:
+    def _page(self, search: Search, page: int) -> ReviewPage:
+        rows, total = self.context.selections.find_page(search, (page - 1) * LISTED, LISTED)
+        last = max(1, -(-total // LISTED))
+        if page > last:
+            rows, total = self.context.selections.find_page(search, (last - 1) * LISTED, LISTED)
+        return ReviewPage(rows, (min(page, last) - 1) * LISTED, total)
+
+    def matching(self, project_name: str, text: str, which: str, teacher: str | None) -> list[str]:
         """All samples of the queries that a search and a filter find, of one teacher or (None) all.
 
         Raises:
             StateError: if there is no such filter.
         """
-        return self.context.selections.find_samples(self._search(project_name, search, which), teacher)
+        which = which or "all"
+        if which not in CONDITIONS:
+            raise StateError(f"there is no filter {which!r}; there are {', '.join(CONDITIONS)}")
+        return self.context.selections.find_samples(self._search(project_name, text, which), teacher)
 
-    def _search(self, project_name: str, text: str, which: str, after: int = 0) -> Search:
-        if which not in FILTERS:
-            raise StateError(f"there is no filter {which!r}; there are {', '.join(FILTERS)}")
+    def _search(self, project_name: str, text: str, which: str, sort: str = "") -> Search:
         project = self.context.projects.get(project_name)
-        return Search(project.id, self._selection_id(project.id), text.strip(), which, after)
+        return Search(project.id, self._selection_id(project.id), text.strip(), which, sort)
 
     def settings(self, project_name: str) -> SelectionConfig:
         """The settings of a project's newest selection.
@@ -85,6 +113,14 @@ class BrowseService:
             number, text = edits.get(sample["id"], (0, sample["rationale"]))
             sample |= {"edit": number, "rationale": text}
         return Detail(query.text, samples, self._cosines(project, [s["text_hash"] for s in samples]))
+
+    def query_of(self, project_name: str, sample_id: str) -> tuple[str, str]:
+        """The id of the query that a sample answers, and its first 160 characters.
+
+        Raises:
+            NotFound: if the project has no such sample.
+        """
+        return self.context.selections.query_of(self.context.projects.get(project_name).id, sample_id)
 
     def _selection_id(self, project_id: str) -> str:
         try:

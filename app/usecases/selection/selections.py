@@ -23,6 +23,7 @@ from engine.packaged import PACKAGED_EMBEDDER, PAPER_EMBEDDER
 from engine.plans import Plan
 from engine.records import MAX_CELL
 from engine.selection.arrays import REASONS, Selection
+from engine.selection.overviews import Sweep, sweep_threshold
 from engine.selection.select import apply_decisions, select
 from engine.selection.settings import SelectionConfig
 from engine.tasks import get_task
@@ -32,15 +33,19 @@ from storage.projects import Project
 from storage.samples import SampleArrays
 from storage.selections import StoredSelection
 
-_BINS, _PREVIEWS = 50, 20
+_BINS, _PREVIEWS, _STEPS = 50, 20, 61
 
 
 @dataclass(frozen=True)
 class SelectionPreview:
-    """The numbers of a selection, and each teacher's confidences in 50 bins from 0 to 1."""
+    """The numbers of a selection, each teacher's confidences in 50 bins from 0 to 1, and what other thresholds keep.
+
+    `sweep` is None where no rule reads confidences, or none is known.
+    """
 
     counts: dict[str, Any]
     histogram: dict[str, list[int]]
+    sweep: Sweep | None
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ class SelectService:
         for code, teacher in enumerate(loaded.arrays.sources):
             values = chosen.confidence[loaded.arrays.teacher == code]
             shares[teacher] = np.histogram(values[~np.isnan(values)], _BINS, (0.0, 1.0))[0].tolist()
-        return SelectionPreview(count_kept(loaded.arrays, chosen, config), shares)
+        return SelectionPreview(count_kept(loaded.arrays, chosen, config), shares, _sweep(loaded, chosen, config))
 
     def _mark(self, project: Project, config: SelectionConfig) -> str:
         """What tells one preview from another."""
@@ -183,7 +188,7 @@ class SelectService:
 
     def has_samples(self, project_name: str) -> bool:
         """Whether anything can be selected from."""
-        return bool(self.context.samples.counts(self.context.projects.get(project_name).id))
+        return self.context.samples.state(self.context.projects.get(project_name).id)[0] > 0
 
     def is_selected(self, project_id: str) -> bool:
         """Whether there is a stored selection, which a person may decide over."""
@@ -323,6 +328,16 @@ class SelectService:
 
     def _run_embedder(self, project: Project, texts: dict[str, str], on_event: Callable[[Event], None]) -> None:
         run_embedder(self.context, project, list(texts.values()), on_event)
+
+
+def _sweep(loaded: LoadedSamples, chosen: Selection, config: SelectionConfig) -> Sweep | None:
+    """What other thresholds would keep, at those that tell the samples apart and at the one that is set."""
+    known = chosen.confidence[~np.isnan(chosen.confidence)]
+    if not config.needs_confidence or not len(known):
+        return None
+    own = [] if config.cut is None else [config.cut]
+    thresholds = np.unique([*np.quantile(known, np.linspace(0, 1, _STEPS)).round(4), *own])
+    return sweep_threshold(chosen.confidence, loaded.arrays.query, loaded.arrays.label, thresholds)
 
 
 def _no_samples(project: Project) -> StateError:

@@ -16,11 +16,13 @@ from app.usecases.projects.status import ProjectCard, RunningJob
 from app.web.address import View, read_view
 from app.web.fields import lay_html
 from app.web.frame import Frame
+from app.web.parts.candidates import Candidate, candidates_html
 from app.web.parts.code import code_html, command_html
 from app.web.parts.histogram import histogram_html
 from app.web.parts.labelling import failures_html, progress_html, quote_tiles_html
 from app.web.parts.links import Link, links_html
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
+from app.web.parts.matrix import matrix_html
 from app.web.parts.messages import Tone, empty_html, guide_html, notice_html, term_html
 from app.web.parts.panes import asked_html, panes_html
 from app.web.parts.pipeline import Narrowing, funnel_html, pipeline_html
@@ -134,6 +136,17 @@ def _rationales() -> str:
     return compression_tiles(whole) + rationale_html(row, "A newer version came in.") + versions_html(versions)
 
 
+def _candidates() -> str:
+    cards = [
+        Candidate(
+            "1", 1, "ann", ["label 9", "confidence 0.971"], "first add, <ins>then halve</ins>", True, "Kept by hand"
+        ),
+        Candidate("2", 2, "ben", ["label 9"], "first add", False, "Not in the pair", original="at first"),
+    ]
+    cosines = matrix_html(["1 ann", "2 ben"], [[1, 0.42], [0.42, 1]], "Cosine similarity", [0, 1])
+    return candidates_html(cards, "1", "Samples") + cosines
+
+
 def _progress() -> str:
     running = RunningJob("1", "demo", "student", "running", "stage2", 40, 150, 200.0)
     return bar_html(40, 150) + "<div style='position:static'>" + strip_html([running]) + "</div>"
@@ -206,6 +219,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "Texts": _texts,
     "Answers": _answers,
     "Rationales": _rationales,
+    "Candidates": _candidates,
     "Progress": _progress,
     "Labelling": _labelling,
     "Plan": lambda: pipeline_html(make_plan(PlanOrder())),

@@ -1,38 +1,25 @@
-"""What the parts of the page Select share: its settings as a form, and its numbers as a person reads them."""
+"""The settings of a selection as a form: rules in their order, weights that sum to 1, a temperature."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
 
-from app.services import Services
-from app.usecases.selection.calibration import Measured, say_measured
-from app.usecases.selection.tallies import say_kept, say_notices
-from app.web.choices import enable
+from app.usecases.selection.weights import share_out
+from app.web.fields import lay_html
 from app.web.forms import lay_field
-from app.web.parts.messages import notice_html
-from app.web.parts.tables import table_html
-from app.web.plots import histogram
 from engine.config import read_config
-from engine.errors import InputError, StateError
+from engine.errors import InputError
 from engine.selection.factors import FACTORS
 from engine.selection.rules import RULES
 from engine.selection.settings import SelectionConfig
 from engine.tasks import TASKS
-from engine.values import Reason
 from storage.projects import Project
 
-_REASONS = {
-    Reason.NO_CONFIDENCE: "no confidence: too little is known",
-    Reason.TEACHERS_DIFFER: "its two teachers differ",
-    Reason.LABELS_DISAGREE: "labels disagree, none is the majority's",
-    Reason.LABEL_MINORITY: "label of a minority",
-    Reason.REJECTED: "rejected by a rule",
-    Reason.KEPT_UNSELECTED: "kept: there is no rule",
-}
 _STEP = 0.001
 """Of a weight."""
 
@@ -53,7 +40,7 @@ class SelectionForm:
     """The settings of a selection as components.
 
     `rules` chooses rules by name; `fields` hold the settings of each, `groups` show them where the rule is chosen;
-    `weights` are sliders by factor.
+    `weights` are sliders by factor, `locks` says which of them stay where others move.
     """
 
     rules: gr.Dropdown
@@ -61,6 +48,7 @@ class SelectionForm:
     groups: Mapping[str, Any]
     weights: Mapping[str, gr.Slider]
     temperature: gr.Number
+    locks: gr.CheckboxGroup
 
     @property
     def inputs(self) -> list[Any]:
@@ -75,8 +63,8 @@ class SelectionForm:
 
     @property
     def outputs(self) -> list[Any]:
-        """The components, and what shows the settings of the rules chosen."""
-        return [*self.inputs, *self.groups.values()]
+        """The components, what shows the settings of the rules chosen, and the locks."""
+        return [*self.inputs, *self.groups.values(), self.locks]
 
     def read(self, values: Sequence[Any]) -> SelectionConfig:
         """The settings. A weight of 0 is left out.
@@ -116,11 +104,30 @@ class SelectionForm:
             for name in parts
         ]
         own = {*TASKS.get(project.config.task).factors, *FACTORS.names(), *weights}
+        parts = share_out([weights.get(name, 0.0) / whole for name in self.weights], _heaviest(weights, self.weights))
         shares = [
-            round(weights.get(name, 0.0) / whole, 3) if name in own else gr.Slider(value=0.0, visible=False)
-            for name in self.weights
+            part if name in own else gr.Slider(value=0.0, visible=False)
+            for name, part in zip(self.weights, parts, strict=True)
         ]
-        return [list(chosen), *fields, *shares, config.temperature, *self.show_groups(list(chosen))]
+        names = list_factors()
+        locks = gr.CheckboxGroup([(say(names[name]), name) for name in self.weights if name in own], value=[])
+        return [list(chosen), *fields, *shares, config.temperature, *self.show_groups(list(chosen)), locks]
+
+    def balance(self, values: Sequence[Any], moved: int, locked: Any) -> list[Any]:
+        """What `inputs` hold once the weight at a place was moved: the others share what it leaves, but locked ones.
+
+        Values that hold no number everywhere are left as they are; reading them says what is wrong.
+        """
+        weights = self.weights_of(values)
+        if any(isinstance(weight, bool) or not isinstance(weight, (int, float)) for weight in weights):
+            return list(values)
+        names = list(self.weights)
+        places = [names.index(name) for name in locked if name in names] if isinstance(locked, list) else []
+        return [*values[: -len(weights) - 1], *share_out(weights, moved, places), values[-1]]
+
+    def weights_of(self, values: Sequence[Any]) -> list[Any]:
+        """Of what `inputs` hold, the weights."""
+        return list(values[len(self.inputs) - len(self.weights) - 1 : -1])
 
     def show_groups(self, chosen: Sequence[str] | None) -> list[Any]:
         """Each rule's settings, shown where it is chosen."""
@@ -134,86 +141,54 @@ def _demand(values: Mapping[str, Any]) -> None:
         raise InputError(f"{' and '.join(empty)}: no number is given. Type one; nothing was changed meanwhile.")
 
 
+def _heaviest(weights: Mapping[str, float], names: Mapping[str, Any]) -> int:
+    """The place of the greatest weight."""
+    listed = list(names)
+    return listed.index(max(weights, key=lambda name: weights[name]))
+
+
+def say(title: str) -> str:
+    """A title as it begins a label."""
+    return title[:1].upper() + title[1:]
+
+
 def lay_rules() -> tuple[gr.Dropdown, dict[str, dict[str, Any]], dict[str, Any]]:
     """What chooses rules, and of each rule the components of its settings and what holds them."""
     kinds = sorted(RULES.names(), key=lambda kind: RULES.get(kind).stage)
-    titles = [(RULES.get(kind).title, kind) for kind in kinds]
+    titles = [(say(RULES.get(kind).title), kind) for kind in kinds]
     begun = [rule.kind for rule in SelectionConfig().rules]
-    label = "Rules, in their order (none: keep all)"
-    rules = gr.Dropdown(titles, value=begun, multiselect=True, label=label)
+    rules = gr.Dropdown(titles, value=begun, multiselect=True, label="Rules, in their order", info="None: keep all.")
     fields, groups = {}, {}
     for kind in kinds:
         rule = RULES.get(kind)
         with gr.Column(visible=kind in begun) as groups[kind]:
-            gr.Markdown(f"**{rule.title}**: {rule.help}", elem_classes="help")
             fields[kind] = {
                 name: lay_field(name, field, rule.choices.get(name))
                 for name, field in rule.model_fields.items()
                 if name != "kind"
             }
+            lay_html(f"<p class='quiet'>{escape(rule.help)}</p>", elem_classes="help")
     return rules, fields, groups
 
 
-def lay_weights() -> dict[str, gr.Slider]:
-    """A slider a factor, two beside each other."""
-    names, weights = list_factors(), {}
-    listed = list(names)
-    for pair in (listed[at : at + 2] for at in range(0, len(listed), 2)):
-        with gr.Row():
-            for name in pair:
-                weights[name] = gr.Slider(0, 1, 0.0, step=_STEP, label=names[name], min_width=130)
-    computed = [f"- {FACTORS.get(name).title}: {FACTORS.get(name).help}" for name in FACTORS]
-    gr.Markdown("\n".join(["Teachers report the others; these are computed:", *computed]))
-    return weights
-
-
-def draw_numbers(services: Services, project: str, read: Callable[[], SelectionConfig]) -> list[Any]:
-    """What these settings keep, as text and as a histogram, and the buttons that select and draw the overviews.
-
-    Settings that can't be are told in the place of the numbers.
-    """
-    try:
-        config = read()
-        preview = services.select.preview(project, config)
-        measured = services.calibrate.measure(project, config)
-    except (StateError, InputError) as error:
-        wrong = isinstance(error, InputError)
-        can = enable(not wrong and services.select.has_samples(project), False)
-        return [notice_html(str(error), bad=wrong), gr.Plot(visible=False), *can]
-    drawn = gr.Plot(histogram(preview.histogram, config.cut), visible=config.needs_confidence)
-    return [_numbers_html(preview.counts, measured), drawn, *enable(True, True)]
-
-
-def _numbers_html(counts: dict[str, Any], measured: Measured | None) -> str:
-    notices = "".join(map(notice_html, say_notices(counts)))
-    warnings = "".join(
-        notice_html(f"{row['teacher']}: {row['passed']:.0%} pass; the threshold separates nothing", bad=True)
-        for row in counts["spread"]
-        if not row["separates"]
+def lay_weights() -> tuple[dict[str, gr.Slider], gr.CheckboxGroup]:
+    """A slider a factor, what rests on other evidence folded away, and the locks."""
+    names = list_factors()
+    weights: dict[str, gr.Slider] = {}
+    lay_html(
+        "<p class='quiet'>They sum to 1: what one takes, the others give up in proportion. "
+        "To lower the only one there is, raise another.</p>"
     )
-    kept = [{"teacher": name, "kept": number} for name, number in counts["kept_by_teacher"].items()]
-    reasons = [{"reason": say_reason(name), "samples": number} for name, number in counts["reasons"].items()]
-    tables = f"<div class='beside'>{table_html(reasons)}{table_html(kept)}</div>"
-    return notice_html(say_kept(counts)) + notices + warnings + tables + _measured_html(measured)
+    apart = [name for name in names if name in FACTORS.names() and not FACTORS.get(name).votes]
+    for name in (name for name in names if name not in apart):
+        weights[name] = _lay_weight(name, names[name])
+    with gr.Accordion("More factors", open=False):
+        for name in apart:
+            weights[name] = _lay_weight(name, names[name])
+    locks = gr.CheckboxGroup([], label="Locked weights", info="They stay where another one moves.")
+    return {name: weights[name] for name in names}, locks
 
 
-def _measured_html(measured: Measured | None) -> str:
-    if measured is None:
-        return ""
-    rows = [
-        {
-            "confidence": f"{row['from']:.1f} to {row['to']:.1f}",
-            "samples": row["samples"],
-            "mean": row["confidence"],
-            "right": row["right"],
-        }
-        for row in measured.bins
-    ]
-    return notice_html("\n".join(say_measured(measured))) + table_html(rows)
-
-
-def say_reason(reason: str | None) -> str:
-    """A reason as a person reads it."""
-    if reason is None:
-        return "not selected yet"
-    return _REASONS.get(Reason(reason), reason.replace("_", " "))
+def _lay_weight(name: str, title: str) -> gr.Slider:
+    info = FACTORS.get(name).help if name in FACTORS.names() else None
+    return gr.Slider(0, 1, 0.0, step=_STEP, label=say(title), info=info, buttons=[])

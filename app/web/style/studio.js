@@ -12,12 +12,26 @@
   const shown = (part) => part && part.offsetParent !== null && !part.disabled;
   const typing = (event) => event.target.closest('input, textarea, select, [contenteditable], [role=listbox]') || event.metaKey || event.ctrlKey || event.altKey;
   const rows = () => [...document.querySelectorAll('.listing tbody tr[data-open]')].filter((row) => row.offsetParent);
+  let place = 0; // of the row that was opened last: where it is no longer listed, its neighbours are still the next ones
   const step = (by) => {
     const all = rows(), at = all.findIndex((row) => row.classList.contains('current'));
-    const to = all[Math.min(all.length - 1, Math.max(0, at < 0 ? 0 : at + by))];
+    const next = at >= 0 ? at + by : place + (by > 0 ? 0 : by);
+    const turn = all[0]?.closest('.listing')?.querySelector(`.pager [data-page]:${by > 0 ? 'last' : 'first'}-of-type:not(:disabled)`);
+    if (at >= 0 && all.length && (next < 0 || next >= all.length) && turn) { place = 0; turn.click(); return; }
+    const to = all[Math.min(all.length - 1, Math.max(0, next))];
     if (to) { to.querySelector('button.open, a')?.focus({ preventScroll: true }); to.scrollIntoView({ block: 'nearest' }); to.click(); }
   };
+  // Cards that one is chosen of: by its number, or the one before or behind it.
+  const choose = (key) => {
+    const all = [...document.querySelectorAll('[data-choose]')].filter(shown);
+    const at = all.findIndex((part) => part.getAttribute('aria-checked') === 'true');
+    const to = /^[1-9]$/.test(key) ? all.find((part) => part.dataset.number === key) : key === 'ArrowRight' ? all[at + 1] : key === 'ArrowLeft' ? all[at - 1] : null;
+    if (to) { to.scrollIntoView({ block: 'nearest' }); to.click(); }
+    return Boolean(to);
+  };
   document.addEventListener('click', (event) => {
+    const row = event.target.closest('.listing tbody tr[data-open]');
+    if (row) place = Math.max(0, rows().indexOf(row)); else if (event.target.closest('[data-page], [data-sort], [data-show]')) place = 0;
     const copy = event.target.closest('[data-copy]');
     if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => {
       const was = copy.textContent; copy.textContent = 'Copied'; setTimeout(() => { copy.textContent = was; }, 1200);
@@ -34,7 +48,8 @@
     if (typing(event)) return;
     const pressed = [...document.querySelectorAll(`button.key-${CSS.escape(event.key)}`)].find(shown);
     if (pressed) { event.preventDefault(); pressed.click(); return; }
-    if (event.key === 'j' || event.key === 'k') { event.preventDefault(); step(event.key === 'j' ? 1 : -1); }
+    if (choose(event.key)) { event.preventDefault(); return; }
+    if (['j', 'k', 'p'].includes(event.key)) { event.preventDefault(); step(event.key === 'j' ? 1 : -1); }
     if (event.key === '/' && document.querySelector('.listing input[type=search]')) { event.preventDefault(); document.querySelector('.listing input[type=search]').focus(); }
   });
   // Jobs of this tab's project in the strip: one that is not there any more has ended, and the title says so until the tab is looked at.
