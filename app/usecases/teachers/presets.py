@@ -44,7 +44,7 @@ PRESETS = {
         "OpenRouter", "openai", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "as qwen/qwen3-32b"
     ),
     "ollama": Preset("Ollama", "openai", "http://127.0.0.1:11434/v1", "", "as qwen3:8b"),
-    "vllm": Preset("vLLM", "openai", "http://127.0.0.1:8000/v1", "", "the model that the server was started with"),
+    "vllm": Preset("vLLM", "openai", "http://127.0.0.1:8000/v1", "", "as the server was started with"),
     "llama-server": Preset("llama-server (llama.cpp)", "openai", "http://127.0.0.1:8080/v1", "", "any name will do"),
     COMPATIBLE: Preset("Other OpenAI-compatible server", "openai", "", "", "its name on the server"),
     "local": Preset("Local model, run by Tacit", "local", "", "", "a folder, or a name on the Hub"),
