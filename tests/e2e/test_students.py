@@ -215,7 +215,7 @@ def review(tab: Tab) -> None:
     first, current = text.input_value(), tab.page.locator(".listing tr.current")
     tab.page.keyboard.press("a")
     tab.see("Approved.")
-    expect(tab.page.locator(".listing td", has_text="Approved")).to_have_count(1)
+    expect(tab.page.locator(".listing td", has_text=re.compile("^Approved$"))).to_have_count(1)
     tab.page.wait_for_url("**&open=*")
     tab.page.keyboard.press("u")
     tab.see("Not approved any more")

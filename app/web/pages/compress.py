@@ -180,7 +180,8 @@ class _Handlers:
         count = self.services.review.approve_by_rule(asked.run, int(most))
         more = f"{count:,} more {verb(count, 'is')} approved"
         said = f"{more}: the answer was preserved, in fewer than {counted(int(most), 'token')}."
-        return [notice_html(said, tone="good"), *self._fill(asked, _Open.read(seen))]
+        was = _Open.read(seen)
+        return [notice_html(said, tone="good"), *self._fill(self._at(asked, was), was)]
 
     def go_on(self, project: str, address: str, seen: str, run: str | None, text: str) -> list[Any]:
         return self._go(self._ask(project, address, run, text), _Open.read(seen), rest=False)
@@ -192,7 +193,7 @@ class _Handlers:
         self.services.run.approve(asked.run, rest)
         taught = self.services.review.count_approved(asked.run)
         said = f"The run continues: stage 2 learns from {counted(taught, 'approved rationale')}."
-        return [notice_html(said, tone="good"), *self._fill(asked, was)]
+        return [notice_html(said, tone="good"), *self._fill(self._at(asked, was), was)]
 
     def _ask(self, project: str, address: str, run: str | None, text: str) -> _Asked:
         view = read_view(address if isinstance(address, str) else "")
@@ -200,7 +201,7 @@ class _Handlers:
 
     def _at(self, asked: _Asked, was: _Open) -> _Asked:
         """With what is open named, where the address leaves it to the list."""
-        return replace(asked, view=replace(asked.view, open=was.sample))
+        return replace(asked, view=replace(asked.view, open=was.sample)) if was.run == asked.run else asked
 
     def _fill(self, asked: _Asked, was: _Open, fresh: bool = False) -> list[Any]:
         """All that the page shows. What is open stays as it is where nothing of it has changed, unless `fresh`."""

@@ -88,7 +88,8 @@ def state_cell(row: Mapping[str, Any], reviewed: bool) -> Raw:
         badges.append(badge_html("Approved", "good"))
     elif reviewed and not badges:
         badges.append(badge_html("Unapproved"))
-    return Raw(" ".join(badges) or badge_html("Preserved", "good"), "badge")
+    shown = "".join(badges) or badge_html("Preserved", "good")
+    return Raw(f"<span class='badges'>{shown}</span>", "badge")
 
 
 def _changed(row: Mapping[str, Any]) -> bool:
