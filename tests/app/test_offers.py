@@ -133,6 +133,8 @@ def test_a_copys_key_stands_on_no_page_in_no_export_and_in_no_file(
             assert first == key and any(key in link for link in links)
             assert key not in re.sub(r"href='[^']*'", "", str(shown)), load
         run = services.context.runs.all(project_of(visitors, key).id)[0].id
+        for page in ("exports", "evaluate"):
+            client.predict(key, "", None, api_name=f"/{names[page, 'choose']}")
         client.predict(key, run, api_name=f"/{names['exports', 'stages']}")
         cards = client.predict(key, run, "stage3", api_name=f"/{names['exports', 'cards']}")
         assert "data-later" not in cards and "left out of this demo" in cards, "nothing is prepared for strangers"

@@ -23,6 +23,7 @@ from app.usecases.exports.hub import read_what
 from app.usecases.labelling.label import LabelOrder
 from engine.errors import InputError
 from engine.values import Split, make_query
+from engine.wording import counted
 from tests.app import evaluating
 from tests.app.reviewing import SKIPPED, approve_and_undo, read_and_edit
 from tests.app.studio import Studio, open_studio
@@ -213,7 +214,7 @@ def test_exports(studio: Studio, tmp_path: Path) -> None:
         said, file = studio("exports", "take", *chosen, what, form)
         assert "B: your browser saves it" in said and Path(file).suffix == f".{form}"
     rows = pq.read_table(file).to_pylist()
-    assert f"{len(rows)} rows" in cards, "as many as the card says"
+    assert f">{counted(len(rows), 'row')}<" in cards, "as many as the card says"
     _, file = studio("exports", "take", *chosen, "student-adapter", "adapter")
     with zipfile.ZipFile(file) as archive:
         assert "SmolLM2" in archive.read("stage3-adapter/adapter_config.json").decode()
