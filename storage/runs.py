@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -19,7 +20,10 @@ from storage.projects import now
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a plan on one selection."""
+    """One run of a plan on one selection.
+
+    `number` counts a project's runs from 1, the oldest first; a run that is not stored has none. `created_at` in UTC.
+    """
 
     id: str
     project_id: str
@@ -28,6 +32,15 @@ class Run:
     folder: str
     status: RunStatus
     message: str
+    name: str = ""
+    note: str = ""
+    number: int = field(default=0, compare=False)
+    created_at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def title(self) -> str:
+        """What people know it by: the name somebody gave it, else its number among the project's runs."""
+        return self.name or f"Run {self.number}"
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,21 @@ class StepOf:
 
 
 @dataclass(frozen=True)
+class RunPage:
+    """Some runs of a project: those whose name, note or plan holds `search` and that stand so (none named: any).
+
+    `sort` is name, started, plan or status, with a hyphen before it from the last on; else the newest come first.
+    """
+
+    project_id: str
+    size: int
+    begin: int = 0
+    search: str = ""
+    statuses: tuple[RunStatus, ...] = ()
+    sort: str = ""
+
+
+@dataclass(frozen=True)
 class Sides:
     """Two systems that are compared, each a pair of the step that asked it and its name.
 
@@ -64,7 +92,13 @@ class Sides:
     alone: Literal["", "first", "second"] = ""
 
 
-_RUN = "id, project_id, selection_id, plan, folder, status, message"
+_NAME, _NOTE = 80, 2_000
+_RUN = (
+    "id, project_id, selection_id, plan, folder, status, message, "
+    f"left(coalesce(name, ''), {_NAME}) AS name, left(coalesce(note, ''), {_NOTE}) AS note, number, created_at FROM "
+    "(SELECT *, row_number() OVER (PARTITION BY project_id ORDER BY created_at, id) AS number FROM runs)"
+)
+_SORTS = {"name": "lower(title)", "started": "created_at", "plan": "plan_name", "status": "status"}
 _RIGHT_ALONE = {"": "TRUE", "first": "a.correct AND NOT b.correct", "second": "b.correct AND NOT a.correct"}
 
 
@@ -78,7 +112,8 @@ class Runs:
         """Store a run with all its steps queued."""
         with self._db.write() as writer:
             writer.run(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO runs (id, project_id, selection_id, plan, folder, status, message, created_at, name, "
+                "note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     run.id,
                     run.project_id,
@@ -88,6 +123,8 @@ class Runs:
                     run.status.value,
                     run.message,
                     now(),
+                    run.name,
+                    run.note,
                 ],
             )
             for position, step in enumerate(run.plan.steps):
@@ -102,7 +139,7 @@ class Runs:
         Raises:
             NotFound: if there is none, or more than one.
         """
-        rows = self._db.rows(f"SELECT {_RUN} FROM runs WHERE starts_with(id, ?)", [run_id])
+        rows = self._db.rows(f"SELECT {_RUN} WHERE starts_with(id, ?)", [run_id])
         if len(rows) != 1 or not run_id:
             raise NotFound(f"{'no run' if not rows else 'more than one run'} begins with {run_id!r}; see `tacit runs`")
         return _run(rows[0])
@@ -110,10 +147,33 @@ class Runs:
     def all(self, project_id: str | None = None) -> list[Run]:
         """Runs, newest first, of one project or all."""
         where, values = ("", []) if project_id is None else ("WHERE project_id = ?", [project_id])
-        return [
-            _run(row)
-            for row in self._db.remembered(f"SELECT {_RUN} FROM runs {where} ORDER BY created_at DESC", values)
-        ]
+        return [_run(row) for row in self._db.remembered(f"SELECT {_RUN} {where} ORDER BY created_at DESC", values)]
+
+    def page(self, asked: RunPage) -> tuple[list[Run], int]:
+        """Some of a project's runs, and how many were found in all."""
+        where = "project_id = ?"
+        values: list[Any] = [asked.project_id]
+        if asked.search:
+            where += " AND contains(lower(concat_ws(' ', title, note, plan_name)), lower(?))"
+            values.append(asked.search)
+        if asked.statuses:
+            where += f" AND status IN ({', '.join('?' * len(asked.statuses))})"
+            values += [status.value for status in asked.statuses]
+        column, order = _SORTS.get(asked.sort.removeprefix("-"), ""), "DESC" if asked.sort.startswith("-") else "ASC"
+        sort = f"{column} {order}, created_at DESC, id" if column else "created_at DESC, id"
+        titled = (
+            f"SELECT *, coalesce(nullif(name, ''), 'Run ' || number) AS title, plan->>'name' AS plan_name "
+            f"FROM (SELECT {_RUN})"
+        )
+        total = self._db.remembered(f"SELECT count(*) AS n FROM ({titled}) WHERE {where}", values)[0]["n"]
+        sql = f"SELECT * EXCLUDE (title, plan_name) FROM ({titled}) WHERE {where} ORDER BY {sort} LIMIT ? OFFSET ?"
+        rows = self._db.remembered(sql, [*values, asked.size, asked.begin])
+        return [_run(row) for row in rows], int(total)
+
+    def rename(self, run_id: str, name: str, note: str) -> None:
+        """Give a run a name ("": its number again) and a note."""
+        with self._db.write() as writer:
+            writer.run("UPDATE runs SET name = ?, note = ? WHERE id = ?", [name, note, run_id])
 
     def count(self, project_id: str, status: RunStatus) -> int:
         """How many runs of a project stand so."""
@@ -264,6 +324,17 @@ class Runs:
             [run_id],
         )
         return {row["step"]: (row["n"], row["latency"]) for row in rows}
+
+    def step_seconds(self, run_id: str) -> dict[str, float]:
+        """By step: seconds that its present job took for it so far; pauses before a step is resumed do not count."""
+        rows = self._db.rows(
+            "SELECT step, sum(took) AS seconds FROM (SELECT e.data->>'step' AS step, e.type, CASE WHEN e.type = "
+            "'step_started' THEN 0 ELSE e.\"at\" - lag(e.\"at\") OVER (PARTITION BY e.job_id, e.data->>'step' "
+            "ORDER BY e.seq) END AS took FROM events e JOIN steps s ON s.job_id = e.job_id "
+            "AND s.name = e.data->>'step' WHERE s.run_id = ?) GROUP BY step HAVING sum(took) IS NOT NULL",
+            [run_id],
+        )
+        return {row["step"]: row["seconds"] for row in rows}
 
     def device_seconds(self, run_id: str) -> float:
         """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""

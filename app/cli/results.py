@@ -309,7 +309,10 @@ def show_bill(data: dict[str, Any]) -> None:
 
 def show_run(data: dict[str, Any]) -> None:
     """A run's steps and report."""
-    out.print(f"run {data['run']} ({data['plan']}): {data['status']} {data['message']}".rstrip(), markup=False)
+    known = f"{data['name']} (run {data['run'][:8]}, plan {data['plan']})"
+    out.print(f"{known}: {data['status']} {data['message']}".rstrip(), markup=False)
+    if data["note"]:
+        out.print(data["note"], markup=False)
     print_table("steps", data["steps"])
     if data["rows"] or data["status"] == "finished":
         show_report(data)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import asdict, replace
+from typing import Any
 
 import duckdb
 import pytest
@@ -33,7 +34,7 @@ from storage.projects import Projects
 from storage.queries import Queries
 from storage.rationales import Rationales, Version
 from storage.reports import Reports
-from storage.runs import Run, Runs, put_scores
+from storage.runs import Run, RunPage, Runs, put_scores
 from storage.selections import Selections, StoredSelection
 
 
@@ -178,6 +179,29 @@ def test_a_run_comes_back_with_its_plan_and_steps(runs: Runs, run: Run) -> None:
     first, second = runs.steps("run1")
     assert (first.status, first.fingerprint, first.result) == (JobStatus.FINISHED, "f", {"loss": 0.5})
     assert second.status is JobStatus.QUEUED
+
+
+def test_runs_are_named_searched_filtered_sorted_and_paged(runs: Runs, run: Run) -> None:
+    for number in range(2, 6):
+        runs.add(replace(run, id=f"run{number}", status=RunStatus.FINISHED if number % 2 else RunStatus.STOPPED))
+    runs.add(replace(run, id="elsewhere", project_id="q"))
+    assert [one.title for one in runs.all("p")] == ["Run 5", "Run 4", "Run 3", "Run 2", "Run 1"]
+    assert runs.get("elsewhere").title == "Run 1" and runs.get("elsewhere").created_at is not None
+    runs.rename("run3", "the small one", "rank 8 is enough")
+    found = runs.get("run3")
+    assert (found.title, found.note, found.number) == ("the small one", "rank 8 is enough", 3)
+
+    def page(**asked: Any) -> tuple[list[str], int]:
+        rows, total = runs.page(RunPage("p", **{"size": 10, **asked}))
+        return [row.id for row in rows], total
+
+    assert page() == (["run5", "run4", "run3", "run2", "run1"], 5)
+    assert page(size=2, begin=2) == (["run3", "run2"], 5)
+    assert page(search="SMALL") == page(search="rank 8") == (["run3"], 1)
+    assert page(search="run 4") == (["run4"], 1) and page(search="twt")[1] == 5 and page(search="%")[1] == 0
+    assert page(statuses=(RunStatus.STOPPED, RunStatus.RUNNING)) == (["run4", "run2", "run1"], 3)
+    assert page(sort="started")[0][0] == "run1" and page(sort="-name")[0][0] == "run3"
+    assert page(sort="name; DROP TABLE runs")[1] == 5
 
 
 def test_a_run_is_found_only_by_an_unambiguous_beginning(runs: Runs, run: Run) -> None:
