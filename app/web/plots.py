@@ -14,7 +14,6 @@ from app.usecases.evaluation.comparisons import System
 from app.usecases.selection.comparison import Comparison
 from app.usecases.selection.overviews import Points, Survey
 from app.usecases.selection.queries import Detail
-from app.usecases.training.progress import Curve
 from app.web.theme import TEACHER_COLOURS, stage_colour, teacher_colour
 from engine.study import Record
 from engine.study_table import ArmResult, Point
@@ -208,34 +207,6 @@ def rationale_map(points: Points) -> go.Figure:
     figure.update_layout(height=420, margin=_SMALL, title=title, legend=legend, **_QUIET)
     figure.update_xaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
     figure.update_yaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
-    return figure
-
-
-def curves_plot(curves: Sequence[Curve], withheld: Sequence[Curve], title: str) -> go.Figure:
-    """Metrics by update, a colour a stage and a dash a run; what was measured on withheld rows as marks."""
-    figure = go.Figure()
-    runs = list(dict.fromkeys(curve.run for curve in curves))
-    for curve in (*curves, *withheld):
-        marks = curve in withheld
-        name = f"{curve.step}{' withheld' if marks else ''}"
-        if len(runs) > 1:
-            name = f"{curve.run[:8]} {name}"
-        colour = stage_colour(curve.step)
-        figure.add_scatter(
-            x=[curve.offset + update for update in curve.updates],
-            y=curve.values,
-            name=escape(name),
-            mode="markers" if marks else "lines",
-            line={
-                "color": colour,
-                "dash": _DASHES[runs.index(curve.run) % len(_DASHES)] if curve.run in runs else "solid",
-            },
-            marker={"color": colour, "size": 8, "symbol": "diamond"},
-        )
-    legend = {"orientation": "h", "y": -0.35}
-    figure.update_layout(height=280, margin=_SMALL, xaxis_title="update", yaxis_title=title, legend=legend, **_QUIET)
-    figure.update_xaxes(gridcolor=_GRID)
-    figure.update_yaxes(gridcolor=_GRID)
     return figure
 
 
