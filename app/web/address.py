@@ -9,6 +9,7 @@ _LONGEST = 300
 _MOST_PAGES = 10_000_000
 
 ADDRESS = """
+if (window.location.search) setTimeout(() => { props.value = window.location.search; });
 window.tacitView = (patch, push) => {
   const here = new URL(window.location.href);
   for (const [name, value] of Object.entries(patch)) {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from math import log10
 from textwrap import wrap
+from typing import NamedTuple
 
 import plotly.graph_objects as go
 
@@ -43,33 +44,38 @@ def loss_plot(curves: Sequence[Curve], withheld: Sequence[Curve], weight: float,
             mode="markers",
             marker={"color": stage_colour(curve.step), "size": 8, "symbol": "diamond"},
         )
-    return _finish(figure, ends, "loss", log)
+    return name_ends(figure, ends, "loss", log)
 
 
 def speed_plot(curves: Sequence[Curve], weight: float) -> go.Figure:
     """The throughput of one run, in the colours of its losses, whose names stand there."""
     figure = go.Figure()
     ends = [_draw(figure, curve, stage_colour(curve.step), curve.step, weight) for curve in curves]
-    _finish(figure, [(x, y, colour, "") for x, y, colour, _ in ends], "tokens/s", False)
+    name_ends(figure, [end._replace(name="") for end in ends], "tokens/s", False)
     return figure.update_xaxes(range=None, rangemode="tozero").update_yaxes(range=None, rangemode="tozero")
 
 
 def compare_plot(curves: Sequence[Curve], names: Mapping[str, str], weight: float, log: bool) -> go.Figure:
     """Several runs over each other, a colour a run; `names` by id, in the order of the colours."""
     figure = go.Figure()
-    ends: dict[str, _End] = {}
+    ends: dict[str, End] = {}
     for curve in curves:
         colour = TEACHER_COLOURS[list(names).index(curve.run) % len(TEACHER_COLOURS)]
         ends[curve.run] = _draw(figure, curve, colour, f"{names[curve.run]}, {curve.step}", weight)
-    named = [(x, y, colour, names[run]) for run, (x, y, colour, _) in ends.items()]
-    return _finish(figure, named, "loss", log)
+    named = [end._replace(name=names[run]) for run, end in ends.items()]
+    return name_ends(figure, named, "loss", log)
 
 
-_End = tuple[float, float, str, str]
-"""Where a line ends, its colour, and what it is called."""
+class End(NamedTuple):
+    """Where a line ends, its colour, and what it is called ("": nothing is written there)."""
+
+    x: float
+    y: float
+    colour: str
+    name: str
 
 
-def _draw(figure: go.Figure, curve: Curve, colour: str, name: str, weight: float) -> _End:
+def _draw(figure: go.Figure, curve: Curve, colour: str, name: str, weight: float) -> End:
     x = [curve.offset + update for update in curve.updates]
     drawn = smooth(curve.values, weight)
     if weight > 0:
@@ -80,10 +86,10 @@ def _draw(figure: go.Figure, curve: Curve, colour: str, name: str, weight: float
     hover = "update %{x:,}: %{y:.4g}<extra>" + escape(name) + "</extra>"
     mode = "lines" if len(x) > 1 else "markers"
     figure.add_scatter(x=x, y=drawn, name=escape(name), mode=mode, line=line, hovertemplate=hover)
-    return (float(x[-1]), drawn[-1], colour, name) if x else (0.0, 0.0, colour, name)
+    return End(float(x[-1]), drawn[-1], colour, name) if x else End(0.0, 0.0, colour, "")
 
 
-def _finish(figure: go.Figure, ends: Sequence[_End], title: str, log: bool) -> go.Figure:
+def name_ends(figure: go.Figure, ends: Sequence[End], title: str, log: bool) -> go.Figure:
     """Name each line behind its end; names of lines that end near each other stand one below the other."""
     layout = {"height": _HEIGHT, "margin": _MARGIN, "showlegend": False, "hovermode": "closest"}
     figure.update_layout(**layout, **_QUIET)
@@ -119,9 +125,10 @@ def _finish(figure: go.Figure, ends: Sequence[_End], title: str, log: bool) -> g
 
 
 def _range(figure: go.Figure, log: bool) -> tuple[float, float]:
-    """What of the other axis is drawn, in its own numbers, with some room."""
-    values = [value for trace in figure.data for value in trace.y if value is not None]
+    """What of the other axis is drawn, in its own numbers: the lines, with some room; raw values may leave it."""
+    drawn_lines = [trace for trace in figure.data if trace.opacity is None]
+    values = [value for trace in drawn_lines for value in trace.y if value is not None]
     drawn = [log10(max(value, _LEAST)) for value in values] if log else values
     low, high = min(drawn, default=0.0), max(drawn, default=1.0)
-    room = 0.06 * ((high - low) or 1.0)
+    room = 0.1 * ((high - low) or 1.0)
     return (low if low >= 0 and not log and low - room < 0 else low - room), high + room

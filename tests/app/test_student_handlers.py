@@ -64,8 +64,8 @@ def status(studio: Studio) -> str:
 
 def test_train(studio: Studio) -> None:
     studio.open("train", "p")
-    drawn, forecast, command = studio("train", "plan", "p", *ORDER, "")[:3]
-    assert "you review" in drawn and "full reasoning" in drawn and forecast == ""
+    lacking, drawn, forecast, command = studio("train", "plan", "p", *ORDER, "")[:4]
+    assert lacking == "" and "you review" in drawn and "full reasoning" in drawn and forecast == ""
     assert " rows</span>" in drawn, "what is selected tells how many rows the first stage has"
     assert "tacit train p --plan twt+standard-kd --preset smoke --student packaged --review" in html.unescape(command)
     named = studio("train", "command", "p", *ORDER[:7], "2,1,4", "16", *ORDER[9:16], "3", "a name")
@@ -92,8 +92,8 @@ def test_train(studio: Studio) -> None:
     assert "4 updates" in drawn, "the drawn plan tells what was measured of a step"
     assert "2.0 GB" in found and "too long" in found and "5,000" in found and "the long one" in found
     assert "measured already" in studio("train", "ask_forecast", "p", *ORDER)[0]
-    said, above, compared, _ = studio("train", "start", "p", *ORDER, "the first")
-    assert "the first is queued" in said and said == above and len(compared["choices"]) == 1
+    said, compared, _ = studio("train", "start", "p", *ORDER, "the first")
+    assert "the first is queued" in said and len(compared["choices"]) == 1
     assert "Another run is named The first" in studio.refused("train", "start", "p", *ORDER, "The  first")
     until(lambda: status(studio) == "waiting")
     run = run_id(studio)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -38,23 +39,28 @@ _NUMBERS = {
 """Label, least, most, and whether it is a whole number."""
 
 
-def lay_order(only: str | None) -> NamedForm[PlanOrder]:
-    """The components of an order. `only`: the preset that runs as it is, if one does."""
+def lay_order(only: str | None, lay_between: Callable[[], None] = lambda: None) -> NamedForm[PlanOrder]:
+    """The components of an order. `only`: the preset that runs as it is, if one does.
+
+    `lay_between` lays out what stands between the fields that everybody uses and the others.
+    """
     presets = [(title, name) for name, title in PRESET_TITLES.items() if only in (None, name)]
     with gr.Row():
         kinds = [(PLANS.get(name).title, name) for name in PLANS.names()]
         begun = PlanOrder().plan
-        plan = gr.Dropdown(kinds, value=begun, label="Plan", scale=2)
-        preset = gr.Dropdown(presets, value=presets[0][1], label="Preset", interactive=only is None)
+        plan = gr.Dropdown(kinds, value=begun, label="Plan", min_width=120)
+        preset = gr.Dropdown(presets, value=presets[0][1], label="Preset", interactive=only is None, min_width=120)
         student = gr.Textbox(
             "packaged",
             label="Student",
             placeholder="packaged, a folder or a Hub id",
             max_length=300,
             interactive=only is None,
+            min_width=120,
         )
         chosen = [("Latest selection", ""), *((PRESETS.get(name).title, name) for name in PRESETS)]
-        selection = gr.Dropdown(chosen, value="", label="Selection", interactive=only is None)
+        selection = gr.Dropdown(chosen, value="", label="Selection", interactive=only is None, min_width=120)
+    lay_between()
     with gr.Accordion("Advanced", open=False):
         parts = {"plan": plan, "preset": preset, "student": student} | _lay_compressing(only)
         parts |= _lay_training(only) | {"selection": selection}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -31,92 +31,118 @@ from storage.runs import Run
 _MOST_COMPARED = 6
 _HEAD = (
     "<div class='section-head'><h2>Runs</h2>"
-    "<button type='button' class='button' data-notify>Notify me in this browser</button>"
-    "<a class='button primary' href='#new-run'>New run</a></div>"
+    "<button type='button' class='button' data-notify>Notify me in this browser</button></div>"
 )
 _EMPTY = "No run yet. Choose a plan below and start it."
 
 
-@dataclass(frozen=True)
-class RunParts:
-    """What other parts of the page work on: where messages stand, which runs can be compared, drawing all anew."""
+class ListParts(NamedTuple):
+    """The list of runs, where messages stand, and which run is open."""
 
+    listed: gr.HTML
     said: gr.HTML
+    run: gr.Textbox
+
+
+class RunParts(NamedTuple):
+    """The open run: its numbers and steps, what can be done with it, and what it measures."""
+
+    shown: gr.HTML
+    step: gr.Dropdown
+    again: gr.Button
+    resume: gr.Button
+    cancel: gr.Button
+    weight: gr.Slider
+    log_scale: gr.Checkbox
+    losses: gr.Plot
+    speeds: gr.Plot
+    name: gr.Textbox
+    note: gr.Textbox
+    rename: gr.Button
+    log: gr.HTML
+
+
+class CompareParts(NamedTuple):
+    """Several runs over each other."""
+
     compared: gr.Dropdown
-    redraw: Callable[[Any], None]
+    differences: gr.HTML
+    plot: gr.Plot
 
 
-def build(frame: Frame) -> RunParts:
-    """Lay this part out and bind its handlers."""
-    do = _Handlers(frame)
+def lay_list() -> ListParts:
+    """Lay the list of runs out."""
     lay_html(_HEAD)
-    listed = lay_html(js_on_load=LISTING)
-    said = lay_html()
-    run = gr.Textbox("", visible="hidden", label="Open run", elem_classes="open-run")
-    with gr.Column(visible=False) as whole:
-        shown = lay_html()
-        with gr.Row():
-            step = gr.Dropdown([], label="Step", interactive=True, min_width=160, scale=0)
-            again = gr.Button("Rerun from this step", interactive=False)
-            resume = gr.Button("Resume", interactive=False)
-            cancel = gr.Button("Cancel", variant="stop", interactive=False)
-        losses, speeds, weight, log_scale = _lay_plots()
-        with gr.Accordion("Name and note", open=False), gr.Row():
-            name = gr.Textbox(label="Name", placeholder="as “rank 16, no review”", max_length=80)
-            note = gr.Textbox(label="Note", placeholder="what to remember of it", max_length=2000, scale=3)
-            rename = gr.Button("Save")
-        with gr.Accordion("Log of the worker", open=False):
-            log = lay_html()
-    compared = _build_compare(frame, do, [weight, log_scale])
-    frame.fill_view([listed, run, whole, shown], [], do.show)
-    frame.fill_live([cancel, resume, again], [run], do.follow)
-    frame.fill_live([losses, speeds, log], [run, weight, log_scale], do.draw)
-    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
-    opened = [frame.project, run]
-    run.change(frame.guard(do.fields), opened, [step, name, note], **last)
-    run.change(frame.guard(do.can_go_on), opened, [cancel, resume, again, said], **last)
-    drawn = [frame.project, run, weight, log_scale]
-    for change in (run.change, weight.change, log_scale.change):
-        change(frame.guard(do.draw), drawn, [losses, speeds, log], **last)
-    told = [said, frame.timer]
-    cancelled = cancel.click(frame.guard(do.cancel), opened, told, **frame.quiet)
-    resumed = resume.click(frame.guard(do.resume), opened, told, **frame.quiet)
-    reran = again.click(frame.guard(do.rerun), [*opened, step], told, **frame.quiet)
-    renamed = rename.click(frame.guard(do.rename), [*opened, name, note], [said, compared], **frame.quiet)
-
-    def redraw(event: Any) -> None:
-        asked = [frame.project, frame.address]
-        event.success(frame.guard(do.show), asked, [listed, run, whole, shown], show_progress="hidden", **frame.quiet)
-
-    for event in (cancelled, resumed, reran, renamed):
-        frame.follow(event)
-        redraw(event)
-    return RunParts(said, compared, redraw)
+    listed, said = lay_html(js_on_load=LISTING), lay_html()
+    return ListParts(listed, said, gr.Textbox("", visible="hidden", label="Open run"))
 
 
-def _build_compare(frame: Frame, do: _Handlers, drawn: list[Any]) -> gr.Dropdown:
-    """Several runs over each other; `drawn`: components that say how. Returns the choice of runs."""
+def lay_run() -> RunParts:
+    """Lay the open run out."""
+    shown = lay_html()
+    with gr.Row():
+        step = gr.Dropdown([], label="Step", interactive=True, min_width=160, scale=0)
+        again = gr.Button("Rerun from this step", interactive=False)
+        resume = gr.Button("Resume", interactive=False)
+        cancel = gr.Button("Cancel", variant="stop", interactive=False)
+    with gr.Row():
+        weight = gr.Slider(0, 0.99, 0.8, step=0.01, label="Smoothing", scale=0, min_width=240)
+        log_scale = gr.Checkbox(True, label="Log scale of the loss", scale=0, min_width=180)
+    losses = gr.Plot(label="Loss by update", visible=False)
+    speeds = gr.Plot(label="Tokens/s by update", visible=False)
+    with gr.Accordion("Name and note", open=False), gr.Row():
+        name = gr.Textbox(label="Name", placeholder="as “rank 16, no review”", max_length=80)
+        note = gr.Textbox(label="Note", placeholder="what to remember of it", max_length=2000, scale=2)
+        rename = gr.Button("Save")
+    with gr.Accordion("Log of the worker", open=False):
+        log = lay_html()
+    return RunParts(shown, step, again, resume, cancel, weight, log_scale, losses, speeds, name, note, rename, log)
+
+
+def lay_compare() -> CompareParts:
+    """Lay the comparison of runs out."""
     with gr.Accordion("Compare runs", open=False):
         compared = gr.Dropdown(
             [], label="Runs to compare", info="2 to 6", multiselect=True, max_choices=_MOST_COMPARED, interactive=True
         )
-        differences, over = lay_html(), gr.Plot(label="Loss by update", visible=False)
-    frame.fill_once([compared], do.list_choices)
+        return CompareParts(compared, lay_html(), gr.Plot(label="Loss by update", visible=False))
+
+
+def bind(frame: Frame, top: ListParts, whole: gr.Column, one: RunParts, many: CompareParts) -> Callable[[Any], None]:
+    """Bind the handlers of these parts; `whole` holds the open run. Returns what draws all anew after an event."""
+    do = _Handlers(frame)
+    drawn = [top.listed, top.run, whole, one.shown]
+    frame.fill_view(drawn, [], do.show)
+    buttons, opened = [one.cancel, one.resume, one.again], [frame.project, top.run]
+    frame.fill_live(buttons, [top.run], do.follow)
+    how, plots = [one.weight, one.log_scale], [one.losses, one.speeds, one.log]
+    frame.fill_live(plots, [top.run, *how], do.draw)
+    frame.fill_once([many.compared], do.list_choices)
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
-    for part in (compared, *drawn):
-        part.change(frame.guard(do.compare), [frame.project, compared, *drawn], [differences, over], **last)
-    return compared
+    top.run.change(frame.guard(do.fields), opened, [one.step, one.name, one.note], **last)
+    top.run.change(frame.guard(do.can_go_on), opened, [*buttons, top.said], **last)
+    for part in (top.run, *how):
+        part.change(frame.guard(do.draw), [*opened, *how], plots, **last)
+    for part in (many.compared, *how):
+        asked = [frame.project, many.compared, *how]
+        part.change(frame.guard(do.compare), asked, [many.differences, many.plot], **last)
+    told = [top.said, frame.timer]
+    events = [
+        one.cancel.click(frame.guard(do.cancel), opened, told, **frame.quiet),
+        one.resume.click(frame.guard(do.resume), opened, told, **frame.quiet),
+        one.again.click(frame.guard(do.rerun), [*opened, one.step], told, **frame.quiet),
+        one.rename.click(
+            frame.guard(do.rename), [*opened, one.name, one.note], [top.said, many.compared], **frame.quiet
+        ),
+    ]
 
+    def redraw(event: Any) -> None:
+        frame.follow(event)
+        event.success(frame.guard(do.show), [frame.project, frame.address], drawn, **last)
 
-def _lay_plots() -> tuple[gr.Plot, gr.Plot, gr.Slider, gr.Checkbox]:
-    """What the open run measures, and how it is drawn."""
-    with gr.Row():
-        weight = gr.Slider(0, 0.99, 0.8, step=0.01, label="Smoothing", scale=0, min_width=280)
-        log_scale = gr.Checkbox(True, label="Log scale of the loss", scale=0, min_width=180)
-    with gr.Row(elem_classes="top"):
-        losses = gr.Plot(label="Loss by update", visible=False, scale=2, min_width=320)
-        speeds = gr.Plot(label="Tokens/s by update", visible=False, scale=1, min_width=280)
-    return losses, speeds, weight, log_scale
+    for event in events:
+        redraw(event)
+    return redraw
 
 
 @dataclass(frozen=True)

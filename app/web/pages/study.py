@@ -34,7 +34,7 @@ from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.shell import bar_html
 from app.web.parts.tables import Raw, table_html
 from app.web.parts.tiles import Tile, badge_html, tiles_html, verdict_html
-from app.web.plots import arms_plot, front_plot, learning_plot
+from app.web.plots_study import arms_plot, front_plot, learning_plot
 from engine.budgets import BUDGETS
 from engine.errors import InputError, TacitError
 from engine.plans import PLANS
@@ -47,6 +47,10 @@ _WHAT = (
     "intervals over seeds and queries."
 )
 _EMPTY = f"No study yet. {_WHAT} Choose plans and seeds below, or start one from a TOML file."
+_HEAD = (
+    "<div class='section-head'><h2>Studies</h2><a class='button primary' href='#new-study'>New study</a></div>"
+    f"<p class='quiet'>{_WHAT}</p>"
+)
 _COLUMNS = (
     Column("name", "Study"),
     Column("contrast", "Question"),
@@ -62,7 +66,7 @@ _MOST_BYTES = 1_000_000
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     do = _Handlers(frame.services)
-    lay_html(f"<p class='quiet'>{_WHAT}</p>")
+    lay_html(_HEAD)
     listed = lay_html(js_on_load=LISTING)
     which = gr.Textbox("", visible="hidden", label="Open study")
     said = lay_html()
@@ -99,7 +103,7 @@ def build(frame: Frame) -> None:
 
 def _build_new(frame: Frame, do: _Handlers, said: gr.HTML) -> list[Any]:
     """The part that starts another study; its events that start one."""
-    lay_html("<h2>New study</h2>")
+    lay_html("<h2 id='new-study'>New study</h2>")
     form, contrast = _lay_form()
     with gr.Row():
         start = gr.Button("Start study", variant="primary")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -12,7 +12,7 @@ from app.services import Services
 from app.usecases.training.plans import plan_notes
 from app.web.choices import enable, run_name
 from app.web.fields import lay_html
-from app.web.forms import Entered
+from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.pages import runs
 from app.web.pages.orders import NOBODY, lay_order, order_words
@@ -29,33 +29,72 @@ from engine.plans.order import PlanOrder
 from engine.wording import counted, say_span
 from storage.projects import Project
 
+_TO_NEWEST = "() => { window.tacitView && window.tacitView({open: '', page: '', q: '', show: '', sort: ''}, true); }"
+"""What is started is shown: the address names no other run any more."""
+
+
+class _New(NamedTuple):
+    """The components of a new run."""
+
+    order: NamedForm[PlanOrder]
+    start: gr.Button
+    measure: gr.Button
+    said: gr.HTML
+    lacking: gr.HTML
+    drawn: gr.HTML
+    forecast: gr.HTML
+    name: gr.Textbox
+    command: gr.HTML
+
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
-    do = _Handlers(frame)
-    shown = runs.build(frame)
-    lay_html("<h2 id='new-run'>New run</h2>")
-    order = lay_order(frame.policy.limits.preset)
-    drawn, forecast = lay_html(), lay_html()
-    with gr.Row():
-        name = gr.Textbox(label="Name of the run", placeholder="its number if empty", max_length=80, scale=0)
-        start = gr.Button("Start training", variant="primary", interactive=False)
-        measure = gr.Button("Forecast", interactive=False)
-    said, command = lay_html(), lay_html()
+    top = runs.lay_list()
+    with gr.Row(elem_classes="top"):
+        with gr.Column(scale=2, min_width=320, visible=False) as whole:
+            one = runs.lay_run()
+        with gr.Column(scale=1, min_width=320, elem_classes="new-run"):
+            new = _lay_new(frame)
+    many = runs.lay_compare()
+    redraw = runs.bind(frame, top, whole, one, many)
+    _bind_new(frame, new, top, many, redraw)
 
+
+def _lay_new(frame: Frame) -> _New:
+    """What is asked of a new run, the buttons that start and measure it, and the plan as it will run."""
+    lay_html("<h2>New run</h2>")
+    between: list[Any] = []
+
+    def lay_between() -> None:
+        between.append(gr.Textbox(label="Name of the run", placeholder="its number if empty", max_length=80))
+        between.append(lay_html())
+        with gr.Row():
+            between.append(gr.Button("Start training", variant="primary", interactive=False))
+            between.append(gr.Button("Forecast", interactive=False))
+        between.extend((lay_html(), lay_html(), lay_html()))
+
+    order = lay_order(frame.policy.limits.preset, lay_between)
+    name, lacking, start, measure, said, forecast, drawn = between
+    return _New(order, start, measure, said, lacking, drawn, forecast, name, lay_html())
+
+
+def _bind_new(
+    frame: Frame, new: _New, top: runs.ListParts, many: runs.CompareParts, redraw: Callable[[Any], None]
+) -> None:
+    do, order = _Handlers(frame), new.order
     asked = [frame.project, *order.inputs]
-    frame.fill_once([order.parts["compressor"], drawn, command, measure, start], do.open)
+    planned = [new.lacking, new.drawn, new.forecast, new.command, new.measure, new.start]
+    frame.fill_once([order.parts["compressor"], *planned], do.open)
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
     for part in order.inputs:
-        part.input(frame.guard(do.plan, order), [*asked, name], [drawn, forecast, command, measure, start], **last)
-    name.input(frame.guard(do.command, order), [*asked, name], command, **last)
-    measure.click(frame.guard(do.ask_forecast, order), asked, [said, frame.timer], **frame.quiet)
-    frame.fill_live([drawn, forecast], order.inputs, do.show_forecast, order)
-    started = start.click(
-        frame.guard(do.start, order), [*asked, name], [said, shown.said, shown.compared, frame.timer], **frame.quiet
-    )
-    frame.follow(started)
-    shown.redraw(started)
+        part.input(frame.guard(do.plan, order), [*asked, new.name], planned, **last)
+    new.name.input(frame.guard(do.command, order), [*asked, new.name], new.command, **last)
+    new.measure.click(frame.guard(do.ask_forecast, order), asked, [new.said, frame.timer], **frame.quiet)
+    frame.fill_live([new.drawn, new.forecast], order.inputs, do.show_forecast, order)
+    told = [new.said, many.compared, frame.timer]
+    started = new.start.click(frame.guard(do.start, order), [*asked, new.name], told, **frame.quiet)
+    redraw(started)
+    started.success(None, None, None, js=_TO_NEWEST, **frame.quiet)
 
 
 @dataclass(frozen=True)
@@ -74,15 +113,16 @@ class _Handlers:
     def open(self, project: Project | None) -> list[Any]:
         """The form as it begins; a live teacher is asked for only where recordings are to be compressed."""
         if project is None:
-            return [gr.skip(), notice_html(NO_PROJECT), "", *enable(False, False)]
+            return [gr.skip(), notice_html(NO_PROJECT), "", "", "", *enable(False, False)]
         teachers = self.services.projects.teachers(project)
         live = [spec.name for spec in teachers if spec.provider != "recorded"]
         compressor = gr.Dropdown([NOBODY, *live], value=NOBODY, visible=len(live) < len(teachers))
         order = PlanOrder(preset=self.frame.policy.limits.preset or "small-student")
         plan = self.services.plan.make(project.name, order)
         why = self._why_not(project.name, plan)
-        drawn = self._draw(project.name, plan, why)
-        return [compressor, drawn, command_html(order_words(project.name, order)), *enable(not why, not why)]
+        command = command_html(order_words(project.name, order))
+        told = [_lacking_html(project.name, why), *self._forecast(project.name, plan, why), command]
+        return [compressor, *told, *enable(not why, not why)]
 
     def _why_not(self, project: str, plan: Plan) -> TacitError | None:
         """What a plan lacks to be started; None if nothing."""
@@ -94,16 +134,17 @@ class _Handlers:
 
     def _draw(self, project: str, plan: Plan, why: TacitError | None, forecast: Forecast | None = None) -> str:
         rows = self.services.forecast.rows(project, plan) if why is None else {}
-        return plan_html(plan, rows, forecast) + (_lacking_html(project, why) if why else "")
+        return plan_html(plan, rows, forecast)
 
     def plan(self, project: str, order: Entered[PlanOrder], name: str = "") -> list[Any]:
         """The plan as it is typed; what can't be read yet is told in its place."""
         try:
             plan = self._plan(project, order)
         except TacitError as error:
-            return [notice_html(str(error), bad=True), "", "", *enable(False, False)]
+            return [notice_html(str(error), bad=True), gr.skip(), "", "", *enable(False, False)]
         why = self._why_not(project, plan)
-        return [*self._forecast(project, plan, why), self.command(project, order, name), *enable(not why, not why)]
+        told = [_lacking_html(project, why), *self._forecast(project, plan, why), self.command(project, order, name)]
+        return [*told, *enable(not why, not why)]
 
     def command(self, project: str, order: Entered[PlanOrder], name: str = "") -> str:
         """The command that starts the same run."""
@@ -133,12 +174,12 @@ class _Handlers:
         plan = self._plan(project, order)
         try:
             if self.services.forecast.find(project, plan) is not None:
-                return [notice_html("This was measured already: see the tiles above."), gr.skip()]
+                return [notice_html("This was measured already: see the figures below."), gr.skip()]
         except StateError:  # it failed: measure again
             pass
         self.services.forecast.ask(project, plan)
         return [
-            notice_html("Measuring a few updates and words on the device. The forecast appears above."),
+            notice_html("Measuring a few updates and words on the device. The forecast appears below."),
             gr.Timer(active=True),
         ]
 
@@ -154,11 +195,13 @@ class _Handlers:
             f"{run.title} is queued. It keeps running when this tab is closed or the server stops.", tone="good"
         )
         choices = gr.Dropdown([(run_name(one), one.id) for one in every])
-        return [message, message, choices, gr.Timer(active=True)]
+        return [message, choices, gr.Timer(active=True)]
 
 
-def _lacking_html(project: str, why: TacitError) -> str:
-    """What is missing before the run can start, and the page where it comes from."""
+def _lacking_html(project: str, why: TacitError | None) -> str:
+    """What is missing before the run can start, and the page where it comes from; "" if nothing is."""
+    if why is None:
+        return ""
     if isinstance(why, NotFound):
         return guide_html(f"{why}: select samples first.", Link("To Select", "/select", project))
     if "held-out" in str(why):

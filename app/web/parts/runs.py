@@ -95,7 +95,7 @@ def run_html(progress: Progress, steps: Sequence[StepProgress], stale: Sequence[
     return (
         f"<div class='run-head'><h2>{escape(run.title)}</h2>{status_html(progress)}"
         f"<span class='quiet'>{escape(facts)}</span></div>{note}{notice_html(run.message, tone=tone)}"
-        f"{tiles_html(_tiles(progress, steps))}{pipeline_html(run.plan, notes, states)}"
+        f"<div class='run-tiles'>{tiles_html(_tiles(progress, steps))}</div>{pipeline_html(run.plan, notes, states)}"
     )
 
 
@@ -122,7 +122,7 @@ def _tiles(progress: Progress, steps: Sequence[StepProgress]) -> list[Tile]:
     elif took:
         tiles.append(Tile(say_span(sum(took)), "on the device", "all steps together"))
     if progress.losses:
-        tiles.append(Tile(f"{progress.losses[-1]:.3f}", "loss", f"last update of {progress.trained}"))
+        tiles.append(Tile(f"{progress.losses[-1]:.3f}", "loss", progress.trained))
     if progress.tokens_per_second:
         tiles.append(Tile(f"{progress.tokens_per_second:,.0f}", "tokens/s", "last update"))
     if progress.best:
