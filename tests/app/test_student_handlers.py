@@ -82,7 +82,7 @@ def test_train(studio: Studio) -> None:
     wrong = [*ORDER[:7], "1,2@x,3", *ORDER[8:], ""]
     assert "2@x can't be a stage" in html.unescape(studio("train", "plan", "p", *wrong)[0])
     wrong = [*ORDER[:2], "nobody/has-this", *ORDER[3:]]
-    assert "nobody/has-this is not on this machine" in studio("train", "plan", "p", *wrong, "")[0]
+    assert "nobody/has-this is not on this machine" in studio("train", "plan", "p", *wrong, "")[1]
     assert "Nothing was started" in studio.refused("train", "start", "p", *wrong, "")
     assert "Nothing was started" in studio.refused("train", "ask_forecast", "p", *wrong)
     assert "No run yet" in studio("runs", "show", "p", "")[0]
