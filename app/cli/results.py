@@ -275,12 +275,15 @@ def show_report(data: dict[str, Any]) -> None:
 
 
 def show_runs(rows: Sequence[dict[str, Any]]) -> None:
-    """All runs; of one that is going on, what is left of it."""
+    """All runs; of one that is going on, what is left of it. What happened to them stands below."""
     print_table("runs", [{**_without(row), "run": row["run"][:8], "left": say_left(row)} for row in rows])
+    for row in rows:
+        if row["message"]:
+            out.print(f"{row['name']}: {row['message']}", markup=False)
 
 
 def _without(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if not name.startswith("left_")}
+    return {name: value for name, value in row.items() if not name.startswith("left_") and name != "message"}
 
 
 def say_left(row: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ _WHAT = (
     "A study trains several plans, each over several seeds, within one budget, and says which is better, with 95% "
     "intervals over seeds and queries."
 )
-_EMPTY = f"No study yet. {_WHAT} Choose plans and seeds below, or start one from a TOML file."
+_EMPTY = "No study yet. Choose plans and seeds below, or start one from a TOML file."
 _HEAD = (
     "<div class='section-head'><h2>Studies</h2><a class='button primary' href='#new-study'>New study</a></div>"
     f"<p class='quiet'>{_WHAT}</p>"

@@ -33,6 +33,9 @@ _TO_NEWEST = "() => { window.tacitView && window.tacitView({open: '', page: '', 
 """What is started is shown: the address names no other run any more."""
 
 
+_UNSELECTED = "Nothing is selected in this project yet. Select samples on the page Select first."
+
+
 class _New(NamedTuple):
     """The components of a new run."""
 
@@ -187,7 +190,7 @@ class _Handlers:
         try:
             run = self.services.run.start(project, self._plan(project, order), name=name or "")
         except NotFound as error:
-            raise InputError(f"{error}: select samples on the page Select first.") from error
+            raise InputError(_UNSELECTED) from error
         if run.status == "stopped":
             raise StateError(f"{run.title} could not start: {run.message}")
         every = self.services.reading.runs_of(run.project_id)
@@ -203,7 +206,7 @@ def _lacking_html(project: str, why: TacitError | None) -> str:
     if why is None:
         return ""
     if isinstance(why, NotFound):
-        return guide_html(f"{why}: select samples first.", Link("To Select", "/select", project))
+        return guide_html(_UNSELECTED, Link("To Select", "/select", project))
     if "held-out" in str(why):
         return guide_html(str(why), Link("To Data", "/data", project))
     if "no samples" in str(why):
