@@ -45,9 +45,7 @@ def run_demo(services: Services, recipe: Recipe, tell: Tell, on_event: Callable[
     project, selection = prepare_puzzles(services, recipe, tell, on_event)
     auroc = services.calibrate.measure_scores(project.name)
     run = _open_run(services, project, recipe)
-    tell(
-        f"{selection.counts['kept']} of {counted(selection.counts['samples'], 'sample')} kept; run {run.id[:8]} trains"
-    )
+    tell(f"{selection.counts['kept']} of {counted(selection.counts['samples'], 'sample')} kept; {run.title} trains")
     run = services.run.wait(run.id, on_event)
     return DemoResult(run, time.monotonic() - started, dict(selection.counts), auroc)
 

@@ -46,6 +46,7 @@ from app.usecases.training.run_reports import ReadService
 from app.usecases.training.runs import RunService
 from app.usecases.training.studies import StudyService
 from app.usecases.training.study_quotes import StudyQuoteService
+from app.usecases.training.webhook import Webhook, read_webhook
 from app.usecases.workspace.context import Context, open_context
 from app.usecases.workspace.jobs import JobService
 from app.usecases.workspace.upkeep import KeepService
@@ -119,12 +120,12 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
     Raises:
         WorkspaceBusy: if another process has the workspace open.
         StoreError: if its database can't be used.
-        ConfigError: if $TACIT_DEVICES is no number of GPUs.
+        ConfigError: if $TACIT_DEVICES is no number of GPUs, or $TACIT_WEBHOOK no web address.
     """
-    devices = _devices()
+    devices, webhook = _devices(), read_webhook()
     context = open_context(workspace.resolve())
     shutil.rmtree(context.workspace / PUSHING, ignore_errors=True)
-    services = _compose(context)
+    services = _compose(context, webhook)
     runners = {
         "label": services.label.run_label,
         "batch": services.label.run_batch,
@@ -157,12 +158,12 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         context.db.close()
 
 
-def _compose(context: Context) -> Services:
+def _compose(context: Context, webhook: Webhook) -> Services:
     """All use cases over an open workspace."""
     connections = Connections(context)
     label, compressing = LabelService(context, connections), CompressService(context, connections)
     selecting = SelectService(context)
-    run, exporting = RunService(context, compressing, selecting), ExportService(context)
+    run, exporting = RunService(context, compressing, selecting, webhook), ExportService(context)
     planning, forecasting = PlanService(context), ForecastService(context, selecting)
     remaining, studying = RemainingService(context, forecasting), StudyService(context, planning, run)
     calibrating, comparing = CalibrateService(context, selecting), CompareService(context)

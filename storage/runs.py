@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +20,10 @@ from storage.projects import now
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a plan on one selection."""
+    """One run of a plan on one selection.
+
+    `number` counts a project's runs from 1, the oldest first; a run that is not stored has none. `created_at` in UTC.
+    """
 
     id: str
     project_id: str
@@ -28,6 +32,15 @@ class Run:
     folder: str
     status: RunStatus
     message: str
+    name: str = ""
+    note: str = ""
+    number: int = field(default=0, compare=False)
+    created_at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def title(self) -> str:
+        """What people know it by: the name somebody gave it, else its number among the project's runs."""
+        return self.name or f"Run {self.number}"
 
 
 @dataclass(frozen=True)
@@ -53,52 +66,27 @@ class StepOf:
 
 
 @dataclass(frozen=True)
-class Sides:
-    """Two systems that are compared, each a pair of the step that asked it and its name."""
+class RunPage:
+    """Some runs of a project: those whose name, note or plan holds `search` and that stand so (none named: any).
 
-    first: tuple[str, str]
-    second: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Which queries on which two systems differ are listed: a name of `RIGHT`, a kind, a text in the query, an order.
-
-    Each is "" where nothing is asked; pages count from 1.
+    `sort` is name, started, plan or status, with a hyphen before it from the last on; else the newest come first.
     """
 
-    right: str = ""
-    kind: str = ""
-    text: str = ""
+    project_id: str
+    size: int
+    begin: int = 0
+    search: str = ""
+    statuses: tuple[RunStatus, ...] = ()
     sort: str = ""
-    page: int = 1
 
 
-_RUN = "id, project_id, selection_id, plan, folder, status, message"
-RIGHT = {
-    "": "TRUE",
-    "first": "a.correct AND NOT b.correct",
-    "second": "b.correct AND NOT a.correct",
-    "neither": "NOT a.correct AND NOT b.correct",
-}
-"""Who is right of two that differ, by name."""
-DIFFERING_SORTS = {
-    "": "q.position",
-    "query": "q.text, q.position",
-    "-query": "q.text DESC, q.position",
-    "kind": "q.kind, q.position",
-    "-kind": "q.kind DESC, q.position",
-}
-_BESIDE = """
-    FROM answers a JOIN answers b ON b.run_id = a.run_id AND b.query_id = a.query_id
-    JOIN queries q ON q.project_id = ? AND q.id = a.query_id
-    LEFT JOIN golds g ON g.project_id = q.project_id AND g.query_id = q.id
-    WHERE a.run_id = ? AND a.step = ? AND a.system = ? AND b.step = ? AND b.system = ?
-"""
-_SAID = (
-    "q.kind, g.label AS gold, a.label AS first_label, a.correct AS first_correct, b.label AS second_label, "
-    "b.correct AS second_correct"
+_NAME, _NOTE = 80, 2_000
+_RUN = (
+    "id, project_id, selection_id, plan, folder, status, message, "
+    f"left(coalesce(name, ''), {_NAME}) AS name, left(coalesce(note, ''), {_NOTE}) AS note, number, created_at FROM "
+    "(SELECT *, row_number() OVER (PARTITION BY project_id ORDER BY created_at, id) AS number FROM runs)"
 )
+_SORTS = {"name": "lower(title)", "started": "created_at", "plan": "plan_name", "status": "status"}
 
 
 class Runs:
@@ -111,7 +99,8 @@ class Runs:
         """Store a run with all its steps queued."""
         with self._db.write() as writer:
             writer.run(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO runs (id, project_id, selection_id, plan, folder, status, message, created_at, name, "
+                "note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     run.id,
                     run.project_id,
@@ -121,6 +110,8 @@ class Runs:
                     run.status.value,
                     run.message,
                     now(),
+                    run.name,
+                    run.note,
                 ],
             )
             for position, step in enumerate(run.plan.steps):
@@ -135,7 +126,7 @@ class Runs:
         Raises:
             NotFound: if there is none, or more than one.
         """
-        rows = self._db.rows(f"SELECT {_RUN} FROM runs WHERE starts_with(id, ?)", [run_id])
+        rows = self._db.rows(f"SELECT {_RUN} WHERE starts_with(id, ?)", [run_id])
         if len(rows) != 1 or not run_id:
             raise NotFound(f"{'no run' if not rows else 'more than one run'} begins with {run_id!r}; see `tacit runs`")
         return _run(rows[0])
@@ -143,10 +134,33 @@ class Runs:
     def all(self, project_id: str | None = None) -> list[Run]:
         """Runs, newest first, of one project or all."""
         where, values = ("", []) if project_id is None else ("WHERE project_id = ?", [project_id])
-        return [
-            _run(row)
-            for row in self._db.remembered(f"SELECT {_RUN} FROM runs {where} ORDER BY created_at DESC", values)
-        ]
+        return [_run(row) for row in self._db.remembered(f"SELECT {_RUN} {where} ORDER BY created_at DESC", values)]
+
+    def page(self, asked: RunPage) -> tuple[list[Run], int]:
+        """Some of a project's runs, and how many were found in all."""
+        where = "project_id = ?"
+        values: list[Any] = [asked.project_id]
+        if asked.search:
+            where += " AND contains(lower(concat_ws(' ', title, note, plan_name)), lower(?))"
+            values.append(asked.search)
+        if asked.statuses:
+            where += f" AND status IN ({', '.join('?' * len(asked.statuses))})"
+            values += [status.value for status in asked.statuses]
+        column, order = _SORTS.get(asked.sort.removeprefix("-"), ""), "DESC" if asked.sort.startswith("-") else "ASC"
+        sort = f"{column} {order}, created_at DESC, id" if column else "created_at DESC, id"
+        titled = (
+            f"SELECT *, coalesce(nullif(name, ''), 'Run ' || number) AS title, plan->>'name' AS plan_name "
+            f"FROM (SELECT {_RUN})"
+        )
+        total = self._db.remembered(f"SELECT count(*) AS n FROM ({titled}) WHERE {where}", values)[0]["n"]
+        sql = f"SELECT * EXCLUDE (title, plan_name) FROM ({titled}) WHERE {where} ORDER BY {sort} LIMIT ? OFFSET ?"
+        rows = self._db.remembered(sql, [*values, asked.size, asked.begin])
+        return [_run(row) for row in rows], int(total)
+
+    def rename(self, run_id: str, name: str, note: str) -> None:
+        """Give a run a name ("": its number again) and a note."""
+        with self._db.write() as writer:
+            writer.run("UPDATE runs SET name = ?, note = ? WHERE id = ?", [name, note, run_id])
 
     def count(self, project_id: str, status: RunStatus) -> int:
         """How many runs of a project stand so."""
@@ -248,63 +262,6 @@ class Runs:
         )
         return [EvalItem(**row) for row in rows]
 
-    def answers_beside_golds(
-        self, run: Run, sides: Sides, asked: Asked, begin: int, size: int
-    ) -> tuple[list[dict[str, Any]], int]:
-        """Held-out queries on which two systems give other labels or verdicts, and how many there are.
-
-        Returns:
-            At most `size` rows behind the first `begin`: id, query (160 characters), kind, gold (None: none);
-            first_label, first_correct, and the same of second.
-
-        Raises:
-            KeyError: if there is no such name of `RIGHT` or `DIFFERING_SORTS`.
-        """
-        values = [run.project_id, run.id, *sides.first, *sides.second, asked.text, asked.kind, asked.kind]
-        found = (
-            f"{_BESIDE} AND (a.correct IS DISTINCT FROM b.correct OR a.label IS DISTINCT FROM b.label) "
-            f"AND contains(lower(q.text), lower(?)) AND (? = '' OR q.kind = ?) AND {RIGHT[asked.right]}"
-        )
-        total = self._db.rows(f"SELECT count(*) AS n {found}", values)[0]["n"]
-        rows = self._db.rows(
-            f"SELECT q.id, left(q.text, 160) AS query, {_SAID} {found} ORDER BY {DIFFERING_SORTS[asked.sort]} "
-            "LIMIT ? OFFSET ?",
-            [*values, size, begin],
-        )
-        return [dict(row) for row in rows], int(total)
-
-    def answer_beside_golds(self, run: Run, sides: Sides, query_id: str) -> dict[str, Any]:
-        """What two systems said of one held-out query.
-
-        Keys: query, kind, gold (None: none); first_text, first_label, first_correct, and the same of second.
-
-        Raises:
-            NotFound: if not both answered it.
-        """
-        row = self._db.row(
-            f"SELECT q.text AS query, {_SAID}, a.text AS first_text, b.text AS second_text {_BESIDE} AND q.id = ?",
-            [run.project_id, run.id, *sides.first, *sides.second, query_id],
-        )
-        if row is None:
-            raise NotFound(f"these two did not both answer the query {query_id}")
-        return dict(row)
-
-    def typical_right(self, run: Run, first: tuple[str, str], second: tuple[str, str]) -> dict[str, Any] | None:
-        """A held-out query that two systems, each (step, name), both got right: the second's answer is of usual length.
-
-        Keys: query_id, first_text, first_tokens, second_text, second_tokens. None where there is no such query.
-        """
-        return self._db.row(
-            "SELECT a.query_id, a.text AS first_text, a.tokens AS first_tokens, b.text AS second_text, "
-            "b.tokens AS second_tokens FROM answers a "
-            "JOIN answers b ON b.run_id = a.run_id AND b.query_id = a.query_id "
-            "JOIN queries q ON q.project_id = ? AND q.id = a.query_id "
-            "WHERE a.run_id = ? AND a.step = ? AND a.system = ? AND b.step = ? AND b.system = ? "
-            "AND a.correct AND b.correct ORDER BY abs(b.tokens - (SELECT avg(tokens) FROM answers "
-            "WHERE run_id = a.run_id AND step = b.step AND system = b.system)), q.position LIMIT 1",
-            [run.project_id, run.id, *first, *second],
-        )
-
     def metrics(self, run_id: str, step: str) -> list[dict[str, Any]]:
         """Metrics of a step by update."""
         return self._db.rows(
@@ -336,6 +293,17 @@ class Runs:
             [run_id],
         )
         return {row["step"]: (row["n"], row["latency"]) for row in rows}
+
+    def step_seconds(self, run_id: str) -> dict[str, float]:
+        """By step: seconds that its present job took for it so far; pauses before a step is resumed do not count."""
+        rows = self._db.rows(
+            "SELECT step, sum(took) AS seconds FROM (SELECT e.data->>'step' AS step, e.type, CASE WHEN e.type = "
+            "'step_started' THEN 0 ELSE e.\"at\" - lag(e.\"at\") OVER (PARTITION BY e.job_id, e.data->>'step' "
+            "ORDER BY e.seq) END AS took FROM events e JOIN steps s ON s.job_id = e.job_id "
+            "AND s.name = e.data->>'step' WHERE s.run_id = ?) GROUP BY step HAVING sum(took) IS NOT NULL",
+            [run_id],
+        )
+        return {row["step"]: row["seconds"] for row in rows}
 
     def device_seconds(self, run_id: str) -> float:
         """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""

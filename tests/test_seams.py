@@ -142,7 +142,7 @@ SEAMS = (
         "first-words",
         Compressor("the first words", "Nobody is asked.", keep_first_words, needs_teacher=False),
         "train",
-        "Compressed by",
+        "Compression method",
     ),
     Seam(DATASETS, "backwards", BACKWARDS, "export", "Data"),
     Seam(LOSSES, "half", Loss("half of the likelihood", "Halved.", halve), "train", "Loss"),
@@ -153,7 +153,7 @@ SEAMS = (
         "evaluate",
         "brief answers",
     ),
-    Seam(BACKENDS, "next-door", NextDoor(), "train", "Trains on"),
+    Seam(BACKENDS, "next-door", NextDoor(), "train", "Compute"),
     Seam(EXPORTS, "weights", WEIGHTS, "export", "Taken out as"),
     Seam(PLANS, "backwards-plan", PlanKind("Answers first", "One stage.", plan_backwards), "train", "Plan"),
 )

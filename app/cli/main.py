@@ -236,6 +236,20 @@ def rerun(
     show(as_json, data, lambda: show_run(data))
 
 
+@runs_app.command("rename")
+def rename(
+    run: RunId,
+    name: Annotated[str, typer.Argument(help='Its name; "" for its number in the project.')],
+    note: Annotated[str | None, typer.Option(help="What to remember of it; as it is if left out.")] = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Give a run a name, which stands for it everywhere, and a note."""
+    with open_workspace(workspace) as services:
+        old = services.reading.find_run(run)
+        new = services.run.rename(old.id, name, old.note if note is None else note)
+    sys.stdout.write(f"run {new.id[:8]} is {new.title}\n")
+
+
 @runs_app.command("cancel")
 def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """Stop a run whose worker goes on after its starter has gone; it saves a checkpoint first."""

@@ -275,12 +275,15 @@ def show_report(data: dict[str, Any]) -> None:
 
 
 def show_runs(rows: Sequence[dict[str, Any]]) -> None:
-    """All runs; of one that is going on, what is left of it."""
+    """All runs; of one that is going on, what is left of it. What happened to them stands below."""
     print_table("runs", [{**_without(row), "run": row["run"][:8], "left": say_left(row)} for row in rows])
+    for row in rows:
+        if row["message"]:
+            out.print(f"{row['name']}: {row['message']}", markup=False)
 
 
 def _without(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if not name.startswith("left_")}
+    return {name: value for name, value in row.items() if not name.startswith("left_") and name != "message"}
 
 
 def say_left(row: dict[str, Any]) -> str:
@@ -309,7 +312,10 @@ def show_bill(data: dict[str, Any]) -> None:
 
 def show_run(data: dict[str, Any]) -> None:
     """A run's steps and report."""
-    out.print(f"run {data['run']} ({data['plan']}): {data['status']} {data['message']}".rstrip(), markup=False)
+    known = f"{data['name']} (run {data['run'][:8]}, plan {data['plan']})"
+    out.print(f"{known}: {data['status']} {data['message']}".rstrip(), markup=False)
+    if data["note"]:
+        out.print(data["note"], markup=False)
     print_table("steps", data["steps"])
     if data["rows"] or data["status"] == "finished":
         show_report(data)

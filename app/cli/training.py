@@ -33,6 +33,8 @@ def train(
     loss: Annotated[str | None, typer.Option(help="One of {engine.losses:LOSSES}; the first if left out.")] = None,
     compress_cap: Annotated[str | None, typer.Option(help="US dollars that compressing may cost.")] = None,
     backend: Annotated[str, typer.Option(help="Where it trains: one of {engine.jobs.backends:BACKENDS}.")] = "local",
+    name: Annotated[str, typer.Option(help="What the run is called; its number in the project if left out.")] = "",
+    note: Annotated[str, typer.Option(help="What to remember of it.")] = "",
     forecast: Annotated[bool, typer.Option("--forecast", help="Measure time and memory; start nothing.")] = False,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
@@ -51,7 +53,9 @@ def train(
         chosen = services.plan.make(project, read_config(PlanOrder, asked))
         _tell(chosen)
         if not forecast:
-            data = services.reading.run(services.run.wait(services.run.start(project, chosen).id, bars).id)
+            data = services.reading.run(
+                services.run.wait(services.run.start(project, chosen, False, name, note).id, bars).id
+            )
         else:
             services.jobs.wait(services.forecast.ask(project, chosen).id, bars)
             measured = services.forecast.find(project, chosen)

@@ -43,7 +43,8 @@ _READS = {
     "select": {"numbers", "survey", "set_out", "fit", "show_rules", "balance"},
     "decide": {"show_page", "show_anew", "pick", "numbers"},
     "compress": {"show_page"},
-    "train": {"plan", "show_forecast", "steps", "draw", "can_go_on", "follow"},
+    "train": {"plan", "command", "show_forecast"},
+    "runs": {"show", "can_go_on", "follow", "fields", "draw", "compare"},
     "evaluate": {"choose", "list_prices", "show", "price", "keep_margin", "pay_back", "report"},
     "differences": {"show_page"},
     "playground": {"ask", "open_link", "pick", "rest", "state", "stop", "take"},
@@ -58,16 +59,18 @@ _WRITES = {
     "select": {"choose"},
     "decide": {"keep", "drop", "swap", "edit", "undo", "ask_keep_all", "ask_drop_all", "leave_all", "decide_all"},
     "compress": {"edit", "approve", "withdraw", "ask_again", "restore", "by_rule", "go_on", "approve_rest"},
-    "train": {"ask_forecast", "start", "cancel", "resume", "rerun"},
+    "train": {"ask_forecast", "start"},
+    "runs": {"cancel", "resume", "rerun", "rename"},
     "evaluate": {"score", "set_margin"},
     "playground": {"vote_first", "vote_second", "vote_both", "vote_neither"},
 }
 _ON_DEVICE = {
     *(("data", "resemble"), ("select", "choose")),
-    *(("train", name) for name in ("ask_forecast", "start", "resume", "rerun")),
+    *(("train", name) for name in ("ask_forecast", "start")),
+    *(("runs", name) for name in ("resume", "rerun")),
 }
 _ORDERS = {("train", "ask_forecast"), ("train", "start")}
-_GO_ON = {("train", "resume"), ("train", "rerun")}
+_GO_ON = {("runs", "resume"), ("runs", "rerun")}
 _GONE = "This copy is gone: copies live for a few hours. Make a new one on the first page."
 _STUDENT = "student "
 _FRESH = (24, 12)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from app.usecases.training.run_settings import plan_title
 from engine.errors import InputError
 from storage.runs import Run
 
@@ -54,7 +55,7 @@ def opened_id(event: gr.EventData) -> str:
 
 def run_name(run: Run) -> str:
     """A run as choices name it."""
-    return f"{run.id[:8]} · {run.plan.name} · {run.status.value}"
+    return f"{run.title} · {plan_title(run.plan)} · {run.status.value}"
 
 
 def run_choices(runs: Sequence[Run], chosen: str | None = None) -> Any:

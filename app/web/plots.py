@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -11,10 +9,7 @@ import plotly.graph_objects as go
 
 from app.usecases.selection.comparison import Comparison
 from app.usecases.selection.overviews import Points
-from app.usecases.training.progress import Curve
-from app.web.theme import TEACHER_COLOURS, stage_colour, teacher_colour
-from engine.study import Record
-from engine.study_table import ArmResult, Point
+from app.web.theme import TEACHER_COLOURS, teacher_colour
 from engine.wording import counted
 
 _SMALL = {"l": 40, "r": 10, "t": 36, "b": 40}
@@ -109,118 +104,4 @@ def rationale_map(points: Points) -> go.Figure:
     figure.update_layout(height=420, margin=_SMALL, title=title, legend=legend, **_QUIET)
     figure.update_xaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
     figure.update_yaxes(showticklabels=False, gridcolor=_GRID, zeroline=False)
-    return figure
-
-
-def curves_plot(curves: Sequence[Curve], withheld: Sequence[Curve], title: str) -> go.Figure:
-    """Metrics by update, a colour a stage and a dash a run; what was measured on withheld rows as marks."""
-    figure = go.Figure()
-    runs = list(dict.fromkeys(curve.run for curve in curves))
-    for curve in (*curves, *withheld):
-        marks = curve in withheld
-        name = f"{curve.step}{' withheld' if marks else ''}"
-        if len(runs) > 1:
-            name = f"{curve.run[:8]} {name}"
-        colour = stage_colour(curve.step)
-        figure.add_scatter(
-            x=[curve.offset + update for update in curve.updates],
-            y=curve.values,
-            name=escape(name),
-            mode="markers" if marks else "lines",
-            line={
-                "color": colour,
-                "dash": _DASHES[runs.index(curve.run) % len(_DASHES)] if curve.run in runs else "solid",
-            },
-            marker={"color": colour, "size": 8, "symbol": "diamond"},
-        )
-    legend = {"orientation": "h", "y": -0.35}
-    figure.update_layout(height=280, margin=_SMALL, xaxis_title="update", yaxis_title=title, legend=legend, **_QUIET)
-    figure.update_xaxes(gridcolor=_GRID)
-    figure.update_yaxes(gridcolor=_GRID)
-    return figure
-
-
-_TOKENS = "mean output tokens (student's tokenizer, log)"
-
-
-def arms_plot(arms: Sequence[ArmResult]) -> go.Figure:
-    """The score of each arm with its interval over seeds and queries, the first on top."""
-    figure = go.Figure()
-    figure.add_scatter(
-        x=[arm.score for arm in arms],
-        y=[escape(arm.arm) for arm in arms],
-        mode="markers",
-        marker={"color": ACCENT, "size": 10},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [arm.high - arm.score for arm in arms],
-            "arrayminus": [arm.score - arm.low for arm in arms],
-            "thickness": 1.5,
-        },
-        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
-    )
-    height = 120 + 32 * len(arms)
-    figure.update_layout(height=height, margin={**_SMALL, "l": 160}, xaxis_title="score", showlegend=False, **_QUIET)
-    figure.update_xaxes(gridcolor=_GRID)
-    figure.update_yaxes(gridcolor=_GRID, autorange="reversed")
-    return figure
-
-
-def front_plot(points: Sequence[Point]) -> go.Figure:
-    """Score against mean output tokens of every student of every arm; those that count are filled.
-
-    What arms have in common, as the untrained student, is drawn once, in grey.
-    """
-    figure = go.Figure()
-    arms = list(dict.fromkeys(point.arm for point in points))
-    places = Counter((point.system, point.score, point.tokens) for point in points)
-    common = {place for place, count in places.items() if count > 1 and len(arms) > 1}
-    groups: dict[str, list[Point]] = {}
-    for point in points:
-        place = (point.system, point.score, point.tokens)
-        rows = groups.setdefault(point.system if place in common else point.arm, [])
-        if place not in common or not rows:
-            rows.append(point)
-    for name, rows in groups.items():
-        figure.add_scatter(
-            x=[max(point.tokens, 0.5) for point in rows],
-            y=[point.score for point in rows],
-            text=[escape(point.system) for point in rows],
-            name=escape(name),
-            mode="markers",
-            marker={
-                "color": teacher_colour(arms, name) if name in arms else SECOND,
-                "size": [12 if point.counts else 8 for point in rows],
-                "symbol": ["circle" if point.counts else "circle-open" for point in rows],
-            },
-            hovertemplate="%{text}: %{y:.3f} with %{x:.1f} tokens<extra>%{fullData.name}</extra>",
-        )
-    legend = {"orientation": "h", "y": -0.28, "font": {"size": 10}}
-    figure.update_layout(height=400, margin=_SMALL, yaxis_title="score", legend=legend, **_QUIET)
-    figure.update_xaxes(type="log", gridcolor=_GRID, nticks=8, title={"text": _TOKENS, "font": {"size": 11}})
-    figure.update_yaxes(gridcolor=_GRID, rangemode="tozero")
-    return figure
-
-
-def learning_plot(records: Sequence[Record]) -> go.Figure:
-    """Training loss by update of each record, its stages one after the other, a colour an arm."""
-    figure = go.Figure()
-    arms = sorted({record.arm for record in records})
-    for record in records:
-        updates: list[float] = []
-        values: list[float | None] = []
-        offset = 0
-        for curve in record.facts.get("curves", {}).values():
-            updates += [offset + update for update, _ in curve]
-            values += [value for _, value in curve]
-            offset += curve[-1][0] if curve else 0
-            updates.append(offset)
-            values.append(None)
-        colour = teacher_colour(arms, record.arm)
-        figure.add_scatter(x=updates, y=values, name=escape(record.arm), mode="lines", line={"color": colour})
-    legend = {"orientation": "h", "y": -0.35, "font": {"size": 10}}
-    figure.update_layout(height=300, margin=_SMALL, xaxis_title="update", yaxis_title="loss", legend=legend, **_QUIET)
-    figure.update_xaxes(gridcolor=_GRID)
-    figure.update_yaxes(gridcolor=_GRID)
     return figure

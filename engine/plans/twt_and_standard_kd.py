@@ -16,5 +16,5 @@ def make(settings: PlanSettings) -> Plan:
 
 PLANS.add(
     "twt+standard-kd",
-    PlanKind("TwT beside Standard KD", "TwT, and labels alone at equal epochs and updates.", make, compresses=True),
+    PlanKind("TwT + Standard KD baseline", "TwT, and labels alone at equal epochs and updates.", make, compresses=True),
 )

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from app.web.forms import Entered, NamedForm
+from app.web.pages.orders import lay_order
 from app.web.pages.selection import SelectionForm, lay_rules, lay_weights
-from app.web.pages.train import lay_order
 from engine.config import ProjectConfig
 from engine.plans.order import PlanOrder
 from engine.selection.settings import SelectionConfig

@@ -100,7 +100,7 @@ def test_nothing_can_be_pressed_in_a_bare_project_that_must_fail(studio: Studio,
             *("Select", "Redraw", "Fit to gold labels", "Keep all", "Drop all"),
             *("Save edit", "Edit", "Keep", "Drop", "Swap", "Undo"),
         },
-        "train": {"Forecast", "Start", "Cancel", "Resume", "Rerun from here"},
+        "train": {"Forecast", "Start training", "Cancel", "Resume", "Rerun from this step"},
         "evaluate": {"Score again", "Download report"},
         "teachers": {"Save as a new version", "Import outputs"},
         "label": {"Start labelling", "Run a pilot of 5", "Pause", "Retry failed", "Re-parse replies"},
@@ -155,9 +155,10 @@ def _samples(services: Services, sample_id: str) -> list[dict[str, Any]]:
 def test_a_training_without_held_out_queries_can_not_be_started(studio: Studio) -> None:
     screen = Screen(studio, "train")
     screen.open("p")
-    assert not screen.on["Start"] and not screen.on["Forecast"]
-    drawn = screen.run("train", "plan", "p", *ORDER.values())[0]
-    assert "has no held-out queries to evaluate on" in drawn and not screen.on["Start"]
+    assert not screen.on["Start training"] and not screen.on["Forecast"]
+    drawn = screen.run("train", "plan", "p", *ORDER.values(), "")[0]
+    assert "has no held-out queries to evaluate on" in drawn and not screen.on["Start training"]
+    assert "/data?project=p" in drawn
 
 
 @pytest.mark.parametrize(
@@ -174,9 +175,9 @@ def test_a_run_can_be_cancelled_resumed_and_rerun_by_how_it_stands(
 ) -> None:
     run = put_run(studio.services, tmp_path, status)
     screen = Screen(studio, "train")
-    screen.run("train", "can_go_on", "p", run.id)
-    screen.run("train", "follow", "p", run.id)
-    assert (screen.on["Cancel"], screen.on["Resume"], screen.on["Rerun from here"]) == can
+    screen.run("runs", "can_go_on", "p", run.id)
+    screen.run("runs", "follow", "p", run.id)
+    assert (screen.on["Cancel"], screen.on["Resume"], screen.on["Rerun from this step"]) == can
 
 
 def test_a_prompt_is_saved_only_where_it_says_something_new(studio: Studio) -> None:

@@ -31,7 +31,7 @@ from tests.fakes.student_worker import StudentBackend
 
 ORDER: list[Any] = [
     *("twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""),
-    *("teacher-guided", "likelihood", "", "local"),
+    *("teacher-guided", "likelihood", "", "local", ""),
 ]
 UNGUARDED = {"load", "tick", "opened_id", "<lambda>"}
 """They ask the policy themselves, or reach no service."""
@@ -115,7 +115,7 @@ def test_visitors_neither_see_nor_reach_each_others_copies(services: Services, v
     for guess in ("try-", mine[:-1], "", None, "anything", first):
         assert visitors.find(guess).name == NAME  # type: ignore[union-attr]
         with pytest.raises(Forbidden):
-            visitors.check("train", "cancel", [guess, "run"])
+            visitors.check("runs", "cancel", [guess, "run"])
     assert not visitors.sees(NAME, first) and not visitors.sees(second, first) and visitors.sees(first, first)
     runs = services.context.runs.all(services.context.projects.get(first).id)
     with pytest.raises(InputError, match="has no run"):
@@ -217,7 +217,7 @@ def test_only_the_smoke_test_trains_and_one_at_a_time(services: Services, visito
     mine, other = visitors.copy("a"), visitors.copy("a")
     visitors.check("train", "start", [mine, enter_order(*ORDER)])
     wrong = [(1, "small-student"), (2, "/etc"), (7, "9,9,9"), (8, "512"), (11, "100000"), (13, "other"), (14, "none")]
-    wrong.append((15, "elsewhere"))
+    wrong += [(15, "elsewhere"), (16, "7")]
     for place, value in wrong:
         with pytest.raises(Forbidden, match="smoke"):
             visitors.check("train", "start", [mine, enter_order(*ORDER[:place], value, *ORDER[place + 1 :])])
@@ -236,7 +236,7 @@ def test_the_demos_own_run_is_too_long_to_be_done_again(services: Services, visi
     run = services.context.runs.all(project_of(visitors, mine).id)[0]
     for action in ("rerun", "resume"):
         with pytest.raises(Forbidden, match="too long for the demo"):
-            visitors.check("train", action, [mine, run.id, "stage1"])
+            visitors.check("runs", action, [mine, run.id, "stage1"])
     with pytest.raises(Forbidden, match="smoke"):
         visitors.check("train", "ask_forecast", [mine, enter_order("twt", "smoke", "some-org/70B-model", *ORDER[3:])])
 

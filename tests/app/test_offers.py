@@ -74,10 +74,10 @@ def test_of_what_is_left_out_neither_fields_nor_empty_frames_are_shown(services:
         return bool(block.visible) and (block.parent is None or is_shown(block.parent))
 
     labels = {str(block.label) for block in app.blocks.values() if getattr(block, "label", None) and is_shown(block)}
-    assert labels >= {"Prompt", "Stage", "Device price ($/h)", "Drawn side by side", "Plan"}
-    for label in ("Key", "Base URL", "Model", "File", "Repository", "Rank", "Batch"):
+    assert labels >= {"Prompt", "Stage", "Device price ($/h)", "Runs to compare", "Plan"}
+    for label in ("Key", "Base URL", "Model", "File", "Repository", "LoRA rank", "Batch size"):
         assert label not in labels
-    assert not any("outputs" in label or "Token" in label or "in place of the preset" in label for label in labels)
+    assert not any("outputs" in label or "Token" in label or "Epochs per stage" in label for label in labels)
     told = [block for block in app.blocks.values() if getattr(block, "value", None) == LEFT_OUT]
     assert {block.page for block in told} == {"data", "teachers", "exports"}
 

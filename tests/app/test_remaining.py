@@ -13,7 +13,8 @@ from app.recipe import FAST
 from app.services import Services, open_services
 from app.usecases.training.plans import plan_notes
 from app.usecases.training.remaining import Left
-from app.web.pages.train import _line, plan_html
+from app.web.pages.train import plan_html
+from app.web.parts.runs import run_html, run_row
 from engine.config import StudentConfig, TrainConfig
 from engine.errors import ConfigError
 from engine.plans import Plan
@@ -124,10 +125,13 @@ def test_the_list_of_runs_and_the_page_tell_the_whole(services: Services) -> Non
     worker = Worker(services, run)
     worker.write("vanilla", "vanilla", HELD, 3.0)
     worker.train("stage1", 5, 2.0, whole=False)
-    found = next(p for p in services.watch.progress(run.project_id) if p.run.id == run.id)
+    found = services.watch.page("p", "", "", "", 1).rows[0]
+    assert found.run.id == run.id
     assert found.left is not None and services.reading.runs()[0]["left_s"] == found.left.seconds
-    line = _line(found)
-    assert line["left in all"] not in ("-", "") and not line["left in all"].startswith("0")
+    line = run_row(found)
+    assert line["left"] not in ("-", "") and not line["left"].startswith("0")
+    drawn = run_html(found, services.watch.steps(run))
+    assert "left, scoring included" in drawn and f">{line['left']}<" in drawn
     services.context.runs.set_status(run.id, RunStatus.STOPPED)
     assert services.reading.runs()[0]["left_s"] is None
 

@@ -31,7 +31,7 @@ from tests.fakes.hub import TOKEN, Hub, run_hub
 
 ORDER: list[Any] = [
     *("twt+standard-kd", "smoke", "packaged", "- its own teacher -", True, 1, "", "", "", "", "", ""),
-    *("teacher-guided", "likelihood", "", "local"),
+    *("teacher-guided", "likelihood", "", "local", ""),
 ]
 
 
@@ -67,32 +67,44 @@ def status(studio: Studio) -> str:
 
 def test_train(studio: Studio) -> None:
     studio.open("train", "p")
-    drawn, forecast = studio("train", "plan", "p", *ORDER)
-    assert "you review" in drawn and "full reasoning" in drawn and forecast == ""
-    assert "give three parts" in studio("train", "plan", "p", *ORDER[:7], "1,2", *ORDER[8:])[0]
+    lacking, drawn, forecast, command = studio("train", "plan", "p", *ORDER, "")[:4]
+    assert lacking == "" and "you review" in drawn and "full reasoning" in drawn and forecast == ""
+    assert " rows</span>" in drawn, "what is selected tells how many rows the first stage has"
+    assert "tacit train p --plan twt+standard-kd --preset smoke --student packaged --review" in html.unescape(command)
+    named = studio("train", "command", "p", *ORDER[:7], "2,1,4", "16", *ORDER[9:16], "3", "a name")
+    assert "--stages 2,1,4 --rank 16 --seed 3 --name 'a name'" in html.unescape(named).replace("--review ", "")
+    assert "give three parts" in studio("train", "plan", "p", *ORDER[:7], "1,2", *ORDER[8:], "")[0]
     for place, value, told in (
         (9, "fast", "Learning rate: fast is not allowed"),
-        (8, "1.5", "Rank: 1.5 is not allowed; give a whole"),
+        (8, "1.5", "LoRA rank: 1.5 is not allowed; give a whole"),
+        (16, "-1", "Seed: -1 is not allowed"),
     ):
-        wrong = [*ORDER[:place], value, *ORDER[place + 1 :]]
+        wrong = [*ORDER[:place], value, *ORDER[place + 1 :], ""]
         assert told in html.unescape(studio.refused("train", "start", "p", *wrong))
-    assert "Preset: choose one" in studio.refused("train", "start", "p", ORDER[0], None, *ORDER[2:])
-    assert "2@x can't be a stage" in html.unescape(studio("train", "plan", "p", *ORDER[:7], "1,2@x,3", *ORDER[8:])[0])
+    assert "Preset: choose one" in studio.refused("train", "start", "p", ORDER[0], None, *ORDER[2:], "")
+    wrong = [*ORDER[:7], "1,2@x,3", *ORDER[8:], ""]
+    assert "2@x can't be a stage" in html.unescape(studio("train", "plan", "p", *wrong)[0])
     wrong = [*ORDER[:2], "nobody/has-this", *ORDER[3:]]
-    assert "nobody/has-this is not on this machine" in studio("train", "plan", "p", *wrong)[0]
-    assert "Nothing was started" in studio.refused("train", "start", "p", *wrong)
+    assert "nobody/has-this is not on this machine" in studio("train", "plan", "p", *wrong, "")[1]
+    assert "Nothing was started" in studio.refused("train", "start", "p", *wrong, "")
     assert "Nothing was started" in studio.refused("train", "ask_forecast", "p", *wrong)
-    assert not studio.services.context.runs.all(studio.services.context.projects.get("p").id)
+    assert "No run yet" in studio("runs", "show", "p", "")[0]
     assert "Measuring" in studio("train", "ask_forecast", "p", *ORDER)[0]
     studio.finish()
-    found = studio("train", "show_forecast", "p", *ORDER)
+    drawn, found = studio("train", "show_forecast", "p", *ORDER)
+    assert "4 updates" in drawn, "the drawn plan tells what was measured of a step"
     assert "2.0 GB" in found and "too long" in found and "5,000" in found and "the long one" in found
-    assert "Measured already" in studio("train", "ask_forecast", "p", *ORDER)[0]
-    said, _, _, _ = studio("train", "start", "p", *ORDER)
-    assert "is queued" in said
+    assert "measured already" in studio("train", "ask_forecast", "p", *ORDER)[0]
+    said, compared, _ = studio("train", "start", "p", *ORDER, "the first")
+    assert "the first is queued" in said and len(compared["choices"]) == 1
+    assert "Another run is named The first" in studio.refused("train", "start", "p", *ORDER, "The  first")
     until(lambda: status(studio) == "waiting")
-    assert studio("train", "draw", "p", [run_id(studio)], run_id(studio))[2].count("trained stage1") == 1
-    assert any(name == "stage2" for name, _ in studio("train", "steps", "p", run_id(studio))["choices"])
+    run = run_id(studio)
+    assert studio("runs", "draw", "p", run, 0.8, True)[2].count("trained stage1") == 1
+    step, name, note = studio("runs", "fields", "p", run)
+    assert any(name == "stage2" for name, _ in step["choices"]) and (name, note) == ("the first", "")
+    assert studio("runs", "show", "p", f"?open={run}")[1] == run
+    assert "Saved: Run 1" in studio("runs", "rename", "p", run, "", "as it should be")[0]
 
 
 def test_compress(studio: Studio) -> None:
@@ -131,21 +143,26 @@ def test_only_what_was_approved_is_taught(studio: Studio) -> None:
 def test_train_again(studio: Studio) -> None:
     run = run_id(studio)
     studio.open("train", "p")
-    studio("train", "steps", "p", run)
-    studio("train", "can_go_on", "p", run)
-    studio("train", "follow", "p", run)
-    assert "does stage3" in studio("train", "rerun", "p", run, "stage3")[0]
+    studio("runs", "fields", "p", run)
+    studio("runs", "can_go_on", "p", run)
+    studio("runs", "follow", "p", run)
+    assert "Choose two" in studio("runs", "compare", "p", [run], 0.5, False)[0]
+    both = [one.id for one in studio.services.context.runs.all(studio.services.context.runs.get(run).project_id)]
+    differing, plot = studio("runs", "compare", "p", both, 0.5, False)
+    assert "settings of these runs are the same" in differing and "Last loss" in differing and plot["value"]
+    assert "reruns stage3" in studio("runs", "rerun", "p", run, "stage3")[0]
     until(lambda: status(studio) == "finished")
-    assert "no step" in studio.refused("train", "rerun", "p", run, None)
-    assert "asked to stop" in studio("train", "cancel", "p", run)[0]
-    assert "can be resumed" in studio.refused("train", "resume", "p", run)
+    assert "no step" in studio.refused("runs", "rerun", "p", run, None)
+    assert "asked to stop" in studio("runs", "cancel", "p", run)[0]
+    assert "can be resumed" in studio.refused("runs", "resume", "p", run)
     sample = studio.services.review.rows(run)[0]["sample"]
     studio.services.review.edit(run, sample, "by hand, afterwards")
     assert studio.services.run.stale_steps(run) == ["stage2", "stage3"]
-    assert "goes on" in studio("train", "resume", "p", run)[0]
+    assert "stage2, stage3 are out of date" in studio("runs", "can_go_on", "p", run)
+    assert "resumes" in studio("runs", "resume", "p", run)[0]
     until(lambda: status(studio) == "finished")
     studio.services.carry.duplicate("p", "other")
-    assert "has no run" in studio.refused("train", "cancel", "other", run)
+    assert "has no run" in studio.refused("runs", "cancel", "other", run)
 
 
 def test_evaluate(studio: Studio) -> None:
@@ -292,7 +309,10 @@ def test_projects_with_runs_are_carried_and_begun_afresh(studio: Studio) -> None
     services = studio.services
     old, new = (services.context.projects.get(name) for name in ("p", "twin"))
     runs = services.context.runs.all(new.id)
-    assert len(runs) == len(services.context.runs.all(old.id)) and runs[0].id != run_id(studio)
+    assert [(one.title, one.note) for one in runs] == [
+        (one.title, one.note) for one in services.context.runs.all(old.id)
+    ]
+    assert runs[0].id != run_id(studio)
     assert vars(services.compare)["context"] is services.context
     mine = [vars(s.report) for s in services.compare.systems(services.context.runs.get(run_id(studio)))]
     assert [vars(s.report) for s in services.compare.systems(runs[0])] == mine
@@ -337,31 +357,33 @@ def test_jobs(studio: Studio) -> None:
 
 def test_study(studio: Studio, tmp_path: Path) -> None:
     studio.open("study", "p")
-    assert "No study yet" in studio("study", "show", "p", None)[0]
+    assert "No study yet" in studio("study", "list_studies", "p", "")[0]
     plans = ["standard-kd", "mixed"]
     first, second = studio("study", "pairs", "p", plans, "twt", "standard-kd")
     assert (first["value"], second["value"]) == ("standard-kd", "mixed")
     order = ["small", "1", "smoke", "", plans, "standard-kd", "mixed", "updates", "4"]
-    assert "is scored once" in studio("study", "quote", "p", *order)
+    assert "tacit study small.toml" in studio("study", "command", "p", *order)
+    quoted = studio("study", "quote", "p", *order)
+    assert "of the device" in quoted and "for teachers" in quoted and "standard-kd" in quoted
     assert "Seeds: give whole numbers" in studio.refused("study", "start", "p", "small", "one", *order[2:])
     assert "2 runs, one after the other" in studio("study", "start", "p", *order)[0]
     studio.finish()
     shown = studio("study", "show", "p", "small")
     assert "standard-kd against mixed" in shown[0] and "mixed" in shown[1]
-    assert "small stops" in studio("study", "cancel", "p", "small")[0]
-    assert "goes on" in studio("study", "go_on", "p", "small")[0]
+    assert "small is stopping" in studio("study", "cancel", "p", "small")[0]
+    assert "resumes" in studio("study", "go_on", "p", "small")[0]
     studio.finish()
     grid = studio.services.study.find("p", "small")
     record = studio.services.study.folder(grid) / "mixed-1.json"
     moved = shutil.move(record, tmp_path / record.name)
     assert "mixed, seed 1: not run yet" in studio("study", "show", "p", "small")[5]
-    assert "1 record taken in" in studio("study", "take_in", "p", "small", [handle_file(str(moved))])
+    assert "1 record imported" in studio("study", "take_in", "p", "small", [handle_file(str(moved))])[0]
     text = (
         '[study]\nname = "filed"\nproject = "q"\nseeds = [1]\ncontrast = ["a", "b"]\norder = { preset = "smoke" }\n'
         '[[arms]]\nname = "a"\nplan = "standard-kd"\n[[arms]]\nname = "b"\nplan = "mixed"\n'
     )
     (tmp_path / "grid.toml").write_text(text, "utf-8")
-    assert "filed has begun" in studio("study", "start_file", "p", handle_file(str(tmp_path / "grid.toml")))[0]
+    assert "filed has started" in studio("study", "start_file", "p", handle_file(str(tmp_path / "grid.toml")))[0]
     studio.finish()
 
 

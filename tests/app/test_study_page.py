@@ -12,7 +12,7 @@ import pytest
 
 from app.demo import prepare_study
 from app.services import Services
-from app.usecases.training.study_files import read_grid_file
+from app.usecases.training.study_files import read_grid_file, write_grid_text
 from app.web.forms import Entered
 from app.web.pages.study import _Handlers, _read_form
 from engine.config import ProjectConfig
@@ -53,12 +53,16 @@ def test_a_study_is_quoted_started_and_shown(students: Services, tmp_path: Path)
     project = students.projects.get("p")
     assert "No study yet" in do.show("p", None)[0]
     quoted = do.quote("p", entered())
-    assert "answer-first" in quoted and "is scored once" in quoted
+    assert "answer-first" in quoted and "of the device" in quoted and "trained once a seed" in quoted
     assert students.context.runs.all(project.id) == [], "a quote starts nothing"
-    message, which, _ = do.start("p", entered())
-    assert "4 runs" in message and which.value == "mine"
+    message, _ = do.start("p", entered())
+    assert "4 runs" in message
     wait(students, "mine")
+    listed, opened, _ = do.list_studies("p", "")
+    assert opened == "mine" and "4 of 4" in listed and "complete" in listed
+    assert do.list_studies("p", "?open=another")[1] == "mine", "an address of before opens the last changed"
     shown = do.show("p", "mine")
+    assert "Too few seeds to tell" in shown[0] and "verdict wait" in shown[0]
     assert "answer-first against standard-kd" in shown[0] and "Each arm takes 4 updates." in shown[0]
     grid = students.study.find("p", "mine")
     assert students.study.read(grid) is students.study.read(grid), "a tick of the page reckons nothing anew"
@@ -69,12 +73,12 @@ def test_a_study_is_quoted_started_and_shown(students: Services, tmp_path: Path)
     (folder / "standard-kd-2.json").rename(tmp_path / "standard-kd-2.json")
     shown = do.show("p", "mine")
     assert "standard-kd, seed 2: not run yet" in shown[5] and shown[6].interactive
-    assert "1 record taken in" in do.take_in("p", "mine", [str(tmp_path / "standard-kd-2.json")])
+    assert "1 record imported" in do.take_in("p", "mine", [str(tmp_path / "standard-kd-2.json")])[0]
     assert "not run yet" not in do.show("p", "mine")[5]
     older = json.loads((tmp_path / "standard-kd-2.json").read_text("utf-8")) | {"settings": "of before"}
     (folder / "standard-kd-2.json").write_text(json.dumps(older), "utf-8")
     assert "standard-kd, seed 2: not run yet" in do.show("p", "mine")[5], "a record of an older grid counts for nothing"
-    assert "1 record taken in" in do.take_in("p", "mine", [str(tmp_path / "standard-kd-2.json")]), "and is replaced"
+    assert "1 record imported" in do.take_in("p", "mine", [str(tmp_path / "standard-kd-2.json")])[0], "and is replaced"
     (tmp_path / "older.json").write_text(json.dumps(older), "utf-8")
     with pytest.raises(InputError, match="settings that 'mine' does not have"):
         do.take_in("p", "mine", [str(tmp_path / "older.json")])
@@ -111,7 +115,7 @@ def test_what_is_entered_wrongly_is_said_by_its_field(students: Services) -> Non
         ({"name": " "}, InputError, "Name: give"),
         ({"seeds": "1,x"}, InputError, "Seeds: give"),
         ({"seeds": "1,1"}, ConfigError, "twice"),
-        ({"amount": "much"}, InputError, "How much"),
+        ({"amount": "much"}, InputError, "Amount: give"),
         ({"plans": ["twt"]}, ConfigError, "arms"),
         ({"second": "twt"}, ConfigError, "contrast"),
     ):
@@ -175,6 +179,14 @@ def test_a_grid_of_a_file_is_started_on_the_project_of_the_page(students: Servic
         "utf-8",
     )
     assert read_grid_file(file).project == "elsewhere"
+    written = tmp_path / "written.toml"
+    harder = read_grid_file(file).model_copy(update={"puzzles": PuzzleSet(queries=6, heldout=6)})
+    arm = harder.arms[0].model_copy(update={"order": {"student": 'a "quoted" \\ é', "rank": 4}, "system": "s"})
+    harder = harder.model_copy(update={"arms": (arm, harder.arms[1]), "budget": grid.budget})
+    for one in (grid, harder):
+        written.write_text(write_grid_text(one), "utf-8")
+        assert read_grid_file(written) == one, "what the page writes is what the command reads"
+    assert "plan = &quot;answer-first&quot;" in _Handlers(students).command("p", entered())
     _Handlers(students).start_file("p", str(file))
     wait(students, "filed")
     assert {arm.arm for arm in students.study.read(students.study.find("p", "filed")).result.arms} == {"a", "b"}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import asdict, replace
+from typing import Any
 
 import duckdb
 import pytest
@@ -31,9 +32,9 @@ from storage.db import Database
 from storage.jobs import Jobs
 from storage.projects import Projects
 from storage.queries import Queries
-from storage.rationales import Measured, Rationales, Sought, Version
+from storage.rationales import Rationales, Version
 from storage.reports import Reports
-from storage.runs import Run, Runs, put_scores
+from storage.runs import Run, RunPage, Runs, put_scores
 from storage.selections import Selections, StoredSelection
 
 
@@ -180,6 +181,29 @@ def test_a_run_comes_back_with_its_plan_and_steps(runs: Runs, run: Run) -> None:
     assert second.status is JobStatus.QUEUED
 
 
+def test_runs_are_named_searched_filtered_sorted_and_paged(runs: Runs, run: Run) -> None:
+    for number in range(2, 6):
+        runs.add(replace(run, id=f"run{number}", status=RunStatus.FINISHED if number % 2 else RunStatus.STOPPED))
+    runs.add(replace(run, id="elsewhere", project_id="q"))
+    assert [one.title for one in runs.all("p")] == ["Run 5", "Run 4", "Run 3", "Run 2", "Run 1"]
+    assert runs.get("elsewhere").title == "Run 1" and runs.get("elsewhere").created_at is not None
+    runs.rename("run3", "the small one", "rank 8 is enough")
+    found = runs.get("run3")
+    assert (found.title, found.note, found.number) == ("the small one", "rank 8 is enough", 3)
+
+    def page(**asked: Any) -> tuple[list[str], int]:
+        rows, total = runs.page(RunPage("p", **{"size": 10, **asked}))
+        return [row.id for row in rows], total
+
+    assert page() == (["run5", "run4", "run3", "run2", "run1"], 5)
+    assert page(size=2, begin=2) == (["run3", "run2"], 5)
+    assert page(search="SMALL") == page(search="rank 8") == (["run3"], 1)
+    assert page(search="run 4") == (["run4"], 1) and page(search="twt")[1] == 5 and page(search="%")[1] == 0
+    assert page(statuses=(RunStatus.STOPPED, RunStatus.RUNNING)) == (["run4", "run2", "run1"], 3)
+    assert page(sort="started")[0][0] == "run1" and page(sort="-name")[0][0] == "run3"
+    assert page(sort="name; DROP TABLE runs")[1] == 5
+
+
 def test_a_run_is_found_only_by_an_unambiguous_beginning(runs: Runs, run: Run) -> None:
     runs.add(replace(run, id="run2", plan=Plan(name="other", steps=(Train(name="t"),))))
     for asked in ("run", "", "nope", "run%"):
@@ -195,96 +219,6 @@ def test_rationales_keep_every_version_and_give_the_newest(db: Database, runs: R
     assert Rationales(db).add(run, "s2", Version(RationaleOrigin.EDITED, "other")) == 1
     assert Rationales(db).newest("run1") == {"s1": ("better", ()), "s2": ("other", ())}
     assert len(db.rows("SELECT * FROM rationales")) == 3
-
-
-@pytest.fixture
-def reviewed(db: Database, run: Run) -> Rationales:
-    """Four rewritten rationales, of the queries `ann 1` to `ann 4`; the second is approved."""
-    queries = [make_query(f"ann {n}") for n in range(1, 5)]
-    Queries(db).add("p", queries, {})
-    with db.write() as writer:
-        writer.run("INSERT INTO steps VALUES ('run1', 2, 'short', 'compress', 'finished', NULL, NULL, '{}')")
-        for n, query in enumerate(queries, 1):
-            writer.run(
-                "INSERT INTO samples (project_id, id, query_id, teacher, rationale, label, label_key, factors, draw, "
-                "split, text_hash) VALUES ('p', ?, ?, 'ann', 'a long rationale', 'B', 'B', MAP {}, 0, 'distill', 'h')",
-                [f"s{n}", query.id],
-            )
-            writer.run(
-                "INSERT INTO selection_rows (selection_id, sample_id, query_id, teacher, reason) "
-                "VALUES ('sel1', ?, ?, 'ann', 'kept')",
-                [f"s{n}", query.id],
-            )
-    held = Rationales(db)
-    for n, approved in enumerate((False, True, False, False), 1):
-        held.add(run, f"s{n}", Version(RationaleOrigin.COMPRESSED, f"short {n}%", approved=approved))
-    return held
-
-
-KNOWN = Measured(
-    ["s1", "s2", "s3", "s4"], [9, 9, 9, 9], [5, 2, 7, 11], [False, False, True, False], [False, False, False, True]
-)
-
-
-@pytest.mark.parametrize(
-    ("sought", "found"),
-    [
-        (Sought(), "s1 s2 s3 s4"),
-        (Sought(sort="tokens"), "s2 s1 s3 s4"),
-        (Sought(sort="-query"), "s4 s3 s2 s1"),
-        (Sought(which="unapproved"), "s1 s3 s4"),
-        (Sought(which="approved"), "s2"),
-        (Sought(which="changed"), "s3"),
-        (Sought(which="kept"), "s4"),
-        (Sought(which="longer"), "s4"),
-        (Sought(which="edited"), ""),
-        (Sought("ANN 3"), "s3"),
-        (Sought("short 2%"), "s2"),
-        (Sought("%"), "s1 s2 s3 s4"),
-        (Sought("_"), ""),
-    ],
-)
-def test_rationales_are_sought_sorted_and_counted(reviewed: Rationales, sought: Sought, found: str) -> None:
-    rows, total = reviewed.find_page("run1", "", KNOWN, sought, 0, 10)
-    assert " ".join(row["sample"] for row in rows) == found and total == len(rows)
-    rows, total = reviewed.find_page("run1", "", KNOWN, sought, 1, 1)
-    assert [row["sample"] for row in rows] == found.split()[1:2] and total == len(found.split())
-
-
-def test_characters_count_where_no_tokenizer_is_at_hand(reviewed: Rationales) -> None:
-    rows, total = reviewed.find_page("run1", "", Measured(), Sought(which="longer", sort="-tokens"), 0, 10)
-    assert rows == [] and total == 0
-    rows, _ = reviewed.find_page("run1", "", Measured(), Sought(), 0, 10)
-    assert set(rows[0]) == set(reviewed.listed("run1", "")[0])
-
-
-@pytest.mark.parametrize(
-    ("sought", "at", "found"),
-    [
-        (Sought(), "s1", ("s3", 2)),
-        (Sought(), "s4", ("s1", 0)),
-        (Sought(which="unapproved"), "s1", ("s3", 0)),
-        (Sought(which="unapproved", sort="tokens"), "s3", ("s4", 1)),
-        (Sought(which="approved"), "s2", None),
-        (Sought("ann 2"), "s2", None),
-    ],
-)
-def test_the_next_unapproved_stands_behind_in_the_order_that_is_sought(
-    reviewed: Rationales, sought: Sought, at: str, found: tuple[str, int] | None
-) -> None:
-    reviewed.approve("run1", [(at, 1)])
-    assert reviewed.find_next("run1", "", KNOWN, sought, at) == found
-
-
-def test_the_stamp_of_rationales_changes_by_what_is_written_and_not_by_approving(
-    reviewed: Rationales, run: Run
-) -> None:
-    before = reviewed.stamp("run1")
-    reviewed.approve("run1", [("s1", 1)])
-    assert reviewed.stamp("run1") == before and reviewed.count_approved("run1") == 2
-    reviewed.add(run, "s1", Version(RationaleOrigin.EDITED, "by hand", approved=False))
-    assert reviewed.stamp("run1") != before and reviewed.count_approved("run1") == 1
-    assert [row["sample"] for row in reviewed.find_page("run1", "", KNOWN, Sought(which="edited"), 0, 9)[0]] == ["s1"]
 
 
 def make_row(name: str, score: Value, others: dict[str, float]) -> ReportRow:

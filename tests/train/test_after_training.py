@@ -195,7 +195,7 @@ def test_the_playground_gives_way_to_a_run(trained: tuple[Services, Run]) -> Non
     services, run = trained
     project = services.context.projects.get("p")
     systems = services.play.systems(project)
-    ids = [systems[f"stage3 · {run.id[:8]}"], next(i for n, i in systems.items() if n.startswith("vanilla"))]
+    ids = [systems[f"stage3 · {run.title}"], next(i for n, i in systems.items() if n.startswith("vanilla"))]
     query = services.context.queries.get(project.id)[0]
     panes: list[Pane] = list(services.play.ask(project, query, ids))[-1]
     assert all(pane.over and pane.tokens == 8 for pane in panes)

@@ -21,7 +21,8 @@ from engine.tasks.reply import read_growing
 from engine.values import Query
 from engine.values.report import WHOLE, Difference, ReportRow
 from engine.wording import counted
-from storage.runs import DIFFERING_SORTS, RIGHT, Asked, Run, Sides
+from storage.differences import DIFFERING_SORTS, RIGHT, Asked, Sides
+from storage.runs import Run
 
 PAGE = 10
 """Queries on a page of the list of differences."""
@@ -157,10 +158,10 @@ class CompareService:
         sides = _sides(run, pair)
         right = asked.right if asked.right in RIGHT else ""
         find = replace(asked, right=right, sort=asked.sort if asked.sort in DIFFERING_SORTS else "")
-        rows, total = self.context.runs.answers_beside_golds(run, sides, find, (find.page - 1) * PAGE, PAGE)
+        rows, total = self.context.differences.answers_beside_golds(run, sides, find, (find.page - 1) * PAGE, PAGE)
         last = max(1, -(-total // PAGE))
         if find.page > last:
-            rows, total = self.context.runs.answers_beside_golds(run, sides, find, (last - 1) * PAGE, PAGE)
+            rows, total = self.context.differences.answers_beside_golds(run, sides, find, (last - 1) * PAGE, PAGE)
         task = get_task(self.context.projects.get(run.project_id).config.task)
         for row in rows:
             row["gold"] = None if row["gold"] is None else task.show_gold(row["gold"])
@@ -175,7 +176,7 @@ class CompareService:
             NotFound: if not both answered it.
             InputError: if one of the two is not named.
         """
-        row = self.context.runs.answer_beside_golds(run, _sides(run, pair), query_id)
+        row = self.context.differences.answer_beside_golds(run, _sides(run, pair), query_id)
         query = self.context.queries.find_one(run.project_id, query_id)
         task = get_task(self.context.projects.get(run.project_id).config.task)
         row["gold"] = None if row["gold"] is None else task.show_gold(row["gold"])

@@ -20,6 +20,15 @@ def groups_of(run: Run) -> dict[str, Group]:
     return {step.system: step.role for step in run.plan.evaluated}
 
 
+def best_student(context: Context, run: Run) -> ReportRow | None:
+    """The student of a plan's method that scored highest over all queries; None where none was scored."""
+    groups = groups_of(run)
+    rows = [row for row in context.reports.rows(run.id) if row.kind == WHOLE]
+    stages = [row for row in rows if groups.get(row.name) == "stage"]
+    trained = stages or [row for row in rows if groups.get(row.name) == "baseline"]
+    return max(trained, key=lambda row: row.accuracy, default=None)
+
+
 def judge(context: Context, run: Run, kind: str = WHOLE) -> Verdict | None:
     """What of a run to ship, over all held-out queries or one kind; None where nothing trained was scored."""
     return _judged(context, run).get(kind)

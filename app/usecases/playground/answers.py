@@ -80,7 +80,7 @@ class PlayService:
         for run in self.context.runs.all(project.id):
             trained = [step.name for step in run.plan.trained if self._adapter(run, step.name)]
             if trained:
-                systems |= {f"{name} · {run.id[:8]}": f"student {run.id} {name}" for name in trained}
+                systems |= {f"{name} · {run.title}": f"student {run.id} {name}" for name in trained}
                 systems.setdefault(f"vanilla · {run.plan.student.model}", f"student {run.id} ")
         for spec in self.context.projects.teachers(project.id):
             if spec.provider != "local":

@@ -102,7 +102,7 @@ class ResultService:
 
     def _example(self, result: Result, student: str, teacher: str) -> Example | None:
         steps, run = find_systems(result.run.plan), result.run
-        row = self.context.runs.typical_right(
+        row = self.context.differences.typical_right(
             run, (steps.get(student, student), student), (steps.get(teacher, TEACHERS), teacher)
         )
         if row is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.usecases.selection.selections import SelectService
 from app.usecases.training.materials import StageBuilder, pretend_run
 from app.usecases.workspace.context import Context
+from engine.datasets import DATASETS
 from engine.datasets.rows import row_to_json, student_prompt
 from engine.errors import StateError
 from engine.forecasts import CHARACTERS, Forecast, PlannedWriting, find_measured, reckon
@@ -31,6 +32,8 @@ class ForecastService:
 
     context: Context
     selecting: SelectService
+    _rows: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By selection and dataset: counted once, since a selection stays as it is."""
 
     def ask(self, project_name: str, plan: Plan) -> Job:
         """Queue the measuring of a plan on the newest selection; a few updates and words on the device.
@@ -89,6 +92,23 @@ class ForecastService:
         if not events or not self.context.selections.exists(jobs[0].spec["selection"]):
             return None
         return reckon(plan, events[0].data, self._count(pretend_run(plan, project.id, jobs[0].spec["selection"])))
+
+    def rows(self, project_name: str, plan: Plan) -> dict[str, int]:
+        """By train step: how many rows it will learn from, where the newest selection tells that already."""
+        if plan.selection is not None or plan.missing:
+            return {}
+        project = self.context.projects.get(project_name)
+        selection = self.context.selections.latest(project.id)
+        counts: dict[str, int] = {}
+        builder = StageBuilder(self.context, pretend_run(plan, project.id, selection.id))
+        for step in plan.trained:
+            dataset = DATASETS.get(step.dataset)
+            if not dataset.needs_compress and not step.replay:
+                key = (selection.id, step.dataset)
+                if key not in self._rows:
+                    self._rows[key] = len(builder.rows(step.dataset))
+                counts[step.name] = self._rows[key]
+        return counts
 
     def _key(self, project: Project, plan: Plan) -> str:
         """What a measurement depends on: epochs and rates do not count."""

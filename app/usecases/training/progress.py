@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from app.usecases.evaluation.verdicts import best_student
 from app.usecases.training.remaining import RemainingService
 from app.usecases.workspace.context import Context
 from app.usecases.workspace.jobs import read_tail
 from engine.jobs.spec import LOG_FILE
 from engine.remaining import Left
 from engine.values import Event, Job, JobStatus, RunStatus
-from storage.runs import Run
+from engine.values.report import ReportRow
+from storage.runs import Run, RunPage
 
+LISTED = 8
+"""Runs on a page of the list."""
+SHOWN = {"": "All", "going": "Running", "finished": "Finished", "stopped": "Stopped"}
+"""Which runs can be listed."""
+_STATUSES: dict[str, tuple[RunStatus, ...]] = {
+    "going": (RunStatus.RUNNING, RunStatus.WAITING),
+    "finished": (RunStatus.FINISHED,),
+    "stopped": (RunStatus.STOPPED,),
+}
 _SPARK = 40
 
 
@@ -32,21 +44,48 @@ class Progress:
     update: int | None
     of: int | None
     losses: list[float]
+    trained: str
+    """The train step of these losses, the last that has begun; "" where none has."""
     tokens_per_second: float | None
     left_s: float | None
     left: Left | None
     queued: bool
+    best: ReportRow | None = None
+    """The student of the plan's method that scored highest; None before it is scored."""
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """Where a step stands: its status in a word, seconds it took so far, rows it is made of or has made."""
+
+    name: str
+    status: JobStatus
+    seconds: float | None
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class RunList:
+    """Some runs, newest first if nothing else is asked, from `begin` on among `total` that were found."""
+
+    rows: list[Progress]
+    begin: int
+    total: int
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric of one train step by update, `offset` updates of earlier steps before it."""
+    """A metric of one train step by update, `offset` updates of earlier steps before it.
+
+    `baseline`: the step trains what the plan's method is compared with.
+    """
 
     run: str
     step: str
     offset: int
     updates: list[int]
     values: list[float]
+    baseline: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,10 +95,29 @@ class WatchService:
     context: Context
     remaining: RemainingService
 
-    def progress(self, project_id: str) -> list[Progress]:
-        """All runs of a project, newest first."""
+    def page(self, project_name: str, search: str, show: str, sort: str, page: int) -> RunList:
+        """One page of a project's runs. `show` is one of `SHOWN`, `sort` as `RunPage` says."""
+        project_id = self.context.projects.get(project_name).id
+        asked = RunPage(project_id, LISTED, (page - 1) * LISTED, search, _STATUSES.get(show, ()), sort)
+        runs, total = self.context.runs.page(asked)
+        if not runs and total:
+            asked = replace(asked, begin=(total - 1) // LISTED * LISTED)
+            runs, total = self.context.runs.page(asked)
         jobs = {job.run_id: job for job in reversed(self.context.jobs.jobs_of(project_id)) if job.run_id}
-        return [self._progress(run, jobs.get(run.id)) for run in self.context.runs.all(project_id)]
+        return RunList([self._progress(run, jobs.get(run.id)) for run in runs], asked.begin, total)
+
+    def one(self, run: Run) -> Progress:
+        """How far one run is."""
+        jobs = [job for job in self.context.jobs.jobs_of(run.project_id) if job.run_id == run.id]
+        return self._progress(run, jobs[0] if jobs else None)
+
+    def steps(self, run: Run) -> list[StepProgress]:
+        """The steps of a run in their order."""
+        took = self.context.runs.step_seconds(run.id)
+        return [
+            StepProgress(state.name, state.status, took.get(state.name), _count_rows(state.result))
+            for state in self.context.runs.steps(run.id)
+        ]
 
     def _progress(self, run: Run, job: Job | None) -> Progress:
         states = self.context.runs.steps(run.id)
@@ -78,10 +136,12 @@ class WatchService:
             update=update,
             of=of,
             losses=_thin(losses),
+            trained=trained[-1] if trained else "",
             tokens_per_second=speeds[-1] if speeds else None,
             left_s=left if run.status is RunStatus.RUNNING else None,
             left=self.remaining.left(run, states) if run.status is RunStatus.RUNNING else None,
             queued=bool(job and job.status is JobStatus.QUEUED),
+            best=best_student(self.context, run) if run.status is RunStatus.FINISHED else None,
         )
 
     def _pace(self, job: Job | None, step: str) -> tuple[int | None, int | None, float | None]:
@@ -102,6 +162,7 @@ class WatchService:
         for run_id in run_ids:
             run = self.context.runs.get(run_id)
             ends: dict[str, int] = {}
+            beside = {step.start for step in run.plan.evaluated if step.role == "baseline"}
             for step in run.plan.trained:
                 offset = ends.get(step.start or "", 0)
                 rows = self.context.runs.metrics(run.id, step.name)
@@ -109,7 +170,7 @@ class WatchService:
                 for name in dict.fromkeys(row["name"] for row in rows):
                     own = [row for row in rows if row["name"] == name]
                     updates, values = [row["update_no"] for row in own], [row["value"] for row in own]
-                    by_metric[name].append(Curve(run.id, step.name, offset, updates, values))
+                    by_metric[name].append(Curve(run.id, step.name, offset, updates, values, step.name in beside))
         return by_metric
 
     def log_tail(self, run_id: str) -> str:
@@ -120,6 +181,11 @@ class WatchService:
             if job.run_id == run.id and log.is_file():
                 return read_tail(log)
         return ""
+
+
+def _count_rows(result: Mapping[str, Any]) -> int | None:
+    """How many rows a finished step learned, or answers or rationales it wrote; None where none are told."""
+    return next((int(result[key]) for key in ("train_rows", "rationales", "answers") if key in result), None)
 
 
 def _thin(values: Sequence[float]) -> list[float]:

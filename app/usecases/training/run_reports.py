@@ -36,6 +36,7 @@ class ReadService:
             listed.append(
                 {
                     "run": run.id,
+                    "name": run.title,
                     "project": names[run.project_id],
                     "plan": run.plan.name,
                     "status": run.status.value,
@@ -86,6 +87,8 @@ class ReadService:
         stale = set(self.running.stale_steps(run.id))
         return {
             "run": run.id,
+            "name": run.title,
+            "note": run.note,
             "plan": run.plan.name,
             "status": run.status.value,
             "message": run.message,

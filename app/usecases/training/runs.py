@@ -11,9 +11,12 @@ from pathlib import Path
 
 from app.usecases.compression.compressions import AGAIN, CompressService
 from app.usecases.evaluation.scores import SCORE, submit_score
+from app.usecases.evaluation.verdicts import best_student
 from app.usecases.selection.selections import SelectService
 from app.usecases.training.materials import TEACHERS, StageBuilder
+from app.usecases.training.run_names import check_name
 from app.usecases.training.sharing import take_over
+from app.usecases.training.webhook import Webhook
 from app.usecases.workspace.context import POLL_S, Context
 from engine.errors import StateError, TacitError, WorkerFailed
 from engine.jobs.backends import BACKENDS
@@ -40,16 +43,18 @@ class RunService:
     context: Context
     compressing: CompressService
     selecting: SelectService
+    webhook: Webhook = field(default_factory=Webhook)
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held where a run goes on, so that two who press at once don't both start its next step."""
 
-    def start(self, project_name: str, plan: Plan, share: bool = False) -> Run:
+    def start(self, project_name: str, plan: Plan, share: bool = False, name: str = "", note: str = "") -> Run:
         """Start a run of a plan, on the plan's own selection or else the project's newest.
 
         With `share` it takes over from earlier runs of the project what they made of equal inputs, up to the first
-        compressing.
+        compressing. `name` and `note` as in `rename`.
 
         Raises:
+            InputError: as `rename`.
             ConfigError: as `check`, or if the student can't be had.
             MissingPart: if the packaged student is not installed.
             NotFound, StateError: as `check`.
@@ -57,17 +62,29 @@ class RunService:
         project = self.context.projects.get(project_name)
         self.check(project_name, plan)
         check_student(plan.student)
+        named = check_name(self.context.runs.all(project.id), None, name, note)
         with self.selecting.lock:  # nobody selects anew before the run holds what it is built on
             selection = self.selecting.select_for(project_name, plan)
             run_id = hash_id("run", project.id, selection.id, plan.fingerprint, time.time_ns())
             folder = self.context.workspace / "runs" / run_id
             folder.mkdir(parents=True)
-            run = Run(run_id, project.id, selection.id, plan, str(folder), RunStatus.RUNNING, "")
+            run = Run(run_id, project.id, selection.id, plan, str(folder), RunStatus.RUNNING, "", *named)
             self.context.runs.add(run)
         if share:
             take_over(self.context, run)
         self.advance(run)
-        return run
+        return self.context.runs.get(run.id)
+
+    def rename(self, run_id: str, name: str, note: str) -> Run:
+        """Give a run another name ("": its number) and note.
+
+        Raises:
+            InputError: if one is too long, or another run of the project is known by the name.
+        """
+        run = self.context.runs.get(run_id)
+        with self.lock:
+            self.context.runs.rename(run.id, *check_name(self.context.runs.all(run.project_id), run, name, note))
+        return self.context.runs.get(run.id)
 
     def check(self, project_name: str, plan: Plan) -> None:
         """Whether a project has what a plan works on; the student itself is not looked for.
@@ -99,7 +116,21 @@ class RunService:
         try:
             self._advance(run)
         except (TacitError, OSError) as error:
-            self.context.runs.set_status(run.id, RunStatus.STOPPED, str(error))
+            self._end(run, RunStatus.STOPPED, str(error))
+
+    def _end(self, run: Run, status: RunStatus, message: str = "") -> None:
+        """Set how a run ended by itself, and tell whoever wants to know; nothing that was said to it is told."""
+        self.context.runs.set_status(run.id, status, message)
+        project = self.context.projects.get(run.project_id)
+        best = best_student(self.context, run) if status is RunStatus.FINISHED else None
+        self.webhook.tell(
+            {
+                "run": self.context.runs.get(run.id).title,
+                "project": project.name,
+                "status": "finished" if status is RunStatus.FINISHED else "failed",
+                "score": best.accuracy if best else None,
+            }
+        )
 
     def _advance(self, run: Run) -> None:
         states = self.context.runs.steps(run.id)
@@ -109,7 +140,7 @@ class RunService:
         first = steps[0] if steps else None
         if first is None:
             if submit_score(self.context, run) is None:
-                self.context.runs.set_status(run.id, RunStatus.FINISHED)
+                self._end(run, RunStatus.FINISHED)
         elif isinstance(first, Review):
             self.context.runs.set_status(run.id, RunStatus.WAITING, f"step {first.name} waits for a person to approve")
         elif isinstance(first, Compress):
@@ -175,7 +206,7 @@ class RunService:
         if job.kind == SCORE and not self._is_trained(run):
             return
         if job.status is JobStatus.FINISHED and job.kind == SCORE:
-            self.context.runs.set_status(run.id, RunStatus.FINISHED)
+            self._end(run, RunStatus.FINISHED)
             return
         if job.status is JobStatus.FINISHED:
             self.advance(run)
@@ -183,7 +214,11 @@ class RunService:
         for state in self.context.runs.steps(run.id):
             if state.status is JobStatus.RUNNING:
                 self.context.runs.set_step(run.id, state.name, status=job.status.value)
-        self.context.runs.set_status(run.id, RunStatus.STOPPED, f"{job.kind} job {job.status}: {job.message}")
+        message = f"{job.kind} job {job.status}: {job.message}"
+        if job.status is JobStatus.CANCELLED:
+            self.context.runs.set_status(run.id, RunStatus.STOPPED, message)
+        else:
+            self._end(run, RunStatus.STOPPED, message)
 
     def _is_trained(self, run: Run) -> bool:
         """Whether nothing but the scoring is left of a run."""
@@ -195,7 +230,7 @@ class RunService:
         busy = {job.run_id for job in self.context.jobs.unfinished_jobs()}
         for run in self.context.runs.all():
             if run.status is RunStatus.RUNNING and run.id not in busy:
-                self.context.runs.set_status(run.id, RunStatus.STOPPED, "cut off between two steps")
+                self._end(run, RunStatus.STOPPED, "cut off between two steps")
 
     def cancel(self, run_id: str) -> Run:
         """Stop a run: its job checkpoints and ends; one that waits, or stands between two jobs, is stopped at once."""

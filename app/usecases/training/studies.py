@@ -78,6 +78,11 @@ class StudyService:
         """The studies of a project that the workspace keeps, the last changed first."""
         return [grid for grid in list_grids(self.context.workspace / STUDIES) if grid.project == project_name]
 
+    def count(self, grid: Grid) -> tuple[int, int]:
+        """How many runs of a study left a record, and how many there are to be. Records are not opened."""
+        names = [f"{cell.name}.json" for cell in list_cells(grid)]
+        return sum((self.folder(grid) / name).is_file() for name in names), len(names)
+
     def find(self, project_name: str, name: str) -> Grid:
         """A study of a project.
 

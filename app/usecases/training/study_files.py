@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.config import read_config
 from engine.errors import InputError, TacitError
@@ -50,6 +51,41 @@ def read_grid_file(file: Path) -> Grid:
     except ValueError as error:  # the parser's words name line and column
         raise InputError(f"{file} is no TOML: {error}. Nothing was started.") from error
     return read_grid(data)
+
+
+def write_grid_text(grid: Grid) -> str:
+    """A grid as people write it: TOML that `read_grid_file` reads back as the same grid."""
+    study = {"name": grid.name, "project": grid.project, "seeds": list(grid.seeds), "contrast": list(grid.contrast)}
+    lines = ["[study]", *(f"{name} = {_toml(value)}" for name, value in study.items())]
+    if grid.order:
+        lines += ["", "[study.order]", *(f"{name} = {_toml(value)}" for name, value in _given(grid.order))]
+    for part in ("budget", "puzzles"):
+        settings = getattr(grid, part)
+        if settings is not None:
+            lines += [
+                "",
+                f"[study.{part}]",
+                *(f"{name} = {_toml(value)}" for name, value in settings.model_dump().items()),
+            ]
+    for arm in grid.arms:
+        lines += ["", "[[arms]]", f"name = {_toml(arm.name)}", f"plan = {_toml(arm.plan)}"]
+        lines += [f"system = {_toml(arm.system)}"] if arm.system else []
+        lines += [f"order = {_toml(arm.order)}"] if arm.order else []
+    return "\n".join(lines) + "\n"
+
+
+def _given(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Settings without those that say nothing, which TOML has no word for."""
+    return [(name, value) for name, value in settings.items() if value is not None]
+
+
+def _toml(value: Any) -> str:
+    """A value of a grid in TOML, whose texts are written as those of JSON are."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml(one)}" for name, one in _given(value)) + " }"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def read_record(file: Path) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.usecases.training.study_quotes import StudyQuote
 from engine.budgets import BUDGETS
@@ -55,6 +55,28 @@ def _say_corrected(contrast: Contrast) -> str:
     return "-" if contrast.p_holm is None else f"{contrast.p_holm:.4f}"
 
 
+class StudyVerdict(NamedTuple):
+    """What a study came to: in a few words, in a sentence, and whether one arm is shown to be better."""
+
+    title: str
+    text: str
+    sure: bool
+
+
+def judge_study(grid: Grid, result: StudyResult) -> StudyVerdict:
+    """What the contrast that was chosen beforehand came to so far."""
+    text = say_result(grid, result)
+    chosen = next((contrast for contrast in result.contrasts if contrast.chosen), None)
+    if chosen is None:
+        return StudyVerdict("No result yet", text, False)
+    if chosen.p is None:
+        return StudyVerdict("Too few seeds to tell", text, False)
+    if chosen.low > 0 or chosen.high < 0:
+        better, worse = (chosen.first, chosen.second) if chosen.low > 0 else (chosen.second, chosen.first)
+        return StudyVerdict(f"{better} beats {worse}", text, True)
+    return StudyVerdict(f"No difference shown between {chosen.first} and {chosen.second}", text, False)
+
+
 def say_result(grid: Grid, result: StudyResult) -> str:
     """What the contrast that was chosen beforehand says so far, in a sentence."""
     chosen = next((contrast for contrast in result.contrasts if contrast.chosen), None)
@@ -97,6 +119,17 @@ def quote_rows(quote: StudyQuote) -> list[dict[str, Any]]:
             "US $": _say_money(arm.cost_low, arm.cost_high),
         }
         for arm in quote.arms
+    ]
+
+
+def quote_tiles(quote: StudyQuote) -> list[tuple[str, str, str]]:
+    """The same in figures: value, what it is, a line about it."""
+    cost = quote.cost
+    runs, requests = sum(arm.runs for arm in quote.arms), sum(arm.requests for arm in quote.arms)
+    return [
+        (_say_spans(*quote.seconds), "of the device", "all arms and seeds"),
+        (f"{runs:,}", "runs", f"of {counted(len(quote.arms), 'arm')}"),
+        ("unknown" if cost is None else f"${_say_money(*cost)}", "for teachers", f"{counted(requests, 'request')}"),
     ]
 
 

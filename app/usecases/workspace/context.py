@@ -16,6 +16,7 @@ from engine.jobs.supervisor import Supervisor
 from engine.values import LOCAL, Event, Job, JobStatus, hash_id
 from storage.copies import Copies
 from storage.db import Database
+from storage.differences import Differences
 from storage.evidence import Evidence
 from storage.failures import Failures
 from storage.job_records import JobRecords
@@ -46,6 +47,7 @@ class Context:
     samples: Samples
     selections: Selections
     runs: Runs
+    differences: Differences
     rationales: Rationales
     reports: Reports
     jobs: Jobs
@@ -158,6 +160,7 @@ def open_context(workspace: Path) -> Context:
         samples=samples,
         selections=Selections(db),
         runs=Runs(db),
+        differences=Differences(db),
         rationales=Rationales(db),
         reports=Reports(db),
         jobs=Jobs(db, samples),

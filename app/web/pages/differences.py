@@ -20,7 +20,8 @@ from app.web.parts.tiles import badge_html
 from engine.errors import NotFound
 from engine.values.report import WHOLE
 from engine.wording import counted
-from storage.runs import Asked, Run
+from storage.differences import Asked
+from storage.runs import Run
 
 _TO = "(value) => { window.tacitView({NAME: value, page: '', open: ''}, true); }"
 _EVERY = "All kinds"

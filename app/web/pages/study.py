@@ -2,100 +2,147 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.services import Services
-from app.usecases.training.study_files import read_grid_file
+from app.usecases.training.study_files import read_grid_file, write_grid_text
 from app.usecases.training.study_lines import (
     arm_rows,
     contrast_rows,
+    judge_study,
     kind_rows,
     quote_rows,
+    quote_tiles,
     say_budget,
-    say_result,
     tell_study_quote,
 )
+from app.web.address import read_view
 from app.web.choices import enable
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import only_guides
-from app.web.parts.messages import notice_html
-from app.web.parts.tables import table_html
-from app.web.plots import arms_plot, front_plot, learning_plot
+from app.web.pages.orders import PRESET_TITLES
+from app.web.parts.code import code_html, command_html
+from app.web.parts.listing import LISTING, Column, Listing, listing_html
+from app.web.parts.messages import empty_html, notice_html
+from app.web.parts.shell import bar_html
+from app.web.parts.tables import Raw, table_html
+from app.web.parts.tiles import Tile, badge_html, tiles_html, verdict_html
+from app.web.plots_study import arms_plot, front_plot, learning_plot
 from engine.budgets import BUDGETS
 from engine.errors import InputError, TacitError
 from engine.plans import PLANS
-from engine.plans.order import TRAIN_PRESETS
 from engine.study import FINISHED, Grid, read_grid
+from engine.study_table import StudyResult
 from engine.wording import counted
-from storage.projects import Project
 
-_EMPTY = "No study yet. Choose plans and seeds below, or bring a grid as a TOML file."
-_NONE = "- its own epochs -"
+_WHAT = (
+    "A study trains several plans, each over several seeds, within one budget, and says which is better, with 95% "
+    "intervals over seeds and queries."
+)
+_EMPTY = "No study yet. Choose plans and seeds below, or start one from a TOML file."
+_HEAD = (
+    "<div class='section-head'><h2>Studies</h2><a class='button primary' href='#new-study'>New study</a></div>"
+    f"<p class='quiet'>{_WHAT}</p>"
+)
+_COLUMNS = (
+    Column("name", "Study"),
+    Column("contrast", "Question"),
+    Column("arms", "Arms"),
+    Column("seeds", "Seeds"),
+    Column("runs", "Runs"),
+    Column("status", "Status"),
+)
+_NONE = "- the epochs of its plan -"
 _MOST_BYTES = 1_000_000
 
 
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     do = _Handlers(frame.services)
-    with gr.Row():
-        which = gr.Dropdown([], label="Study", interactive=True, scale=2)
-        go_on = gr.Button("Go on", interactive=False)
-        cancel = gr.Button("Cancel", variant="stop", interactive=False)
-        take = gr.UploadButton("Take in records", file_types=[".json"], file_count="multiple", interactive=False)
+    lay_html(_HEAD)
+    listed = lay_html(js_on_load=LISTING)
+    which = gr.Textbox("", visible="hidden", label="Open study")
     said = lay_html()
-    result, arms = lay_html(), lay_html()
-    with gr.Row():
-        intervals = gr.Plot(label="score by arm", visible=False)
-        front = gr.Plot(label="score against output tokens", visible=False)
-    curves = gr.Plot(label="training loss by update, first seed", visible=False)
-    rest = lay_html()
-    gr.Markdown("### A new one")
-    form, contrast = _lay_form()
-    with gr.Row():
-        quote = gr.Button("Quote")
-        start = gr.Button("Start", variant="primary")
-        file = gr.UploadButton("Start a grid from a file", file_types=[".toml"])
-    quoted = lay_html()
-
+    with gr.Column(visible=False) as whole:
+        result, arms = lay_html(), lay_html()
+        with gr.Row():
+            go_on = gr.Button("Resume", interactive=False)
+            take = gr.UploadButton(
+                "Import records", file_types=[".json"], file_count="multiple", interactive=False, scale=0
+            )
+            cancel = gr.Button("Cancel", variant="stop", interactive=False)
+        with gr.Row(elem_classes="top"):
+            intervals = gr.Plot(label="Score by arm", visible=False)
+            front = gr.Plot(label="Score against output tokens", visible=False)
+        curves = gr.Plot(label="Training loss by update, first seed", visible=False)
+        rest = lay_html()
     shown = [result, arms, intervals, front, curves, rest, go_on, cancel, take]
-    frame.fill_once([which], do.choices)
+    frame.fill_view([listed, which, whole], [], do.list_studies)
     frame.fill_live(shown, [which], do.show)
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
     which.change(frame.guard(do.show), [frame.project, which], shown, **last)
+    chosen, told = [frame.project, which], [said, frame.timer]
+    events = [
+        go_on.click(frame.guard(do.go_on), chosen, told, **frame.quiet),
+        cancel.click(frame.guard(do.cancel), chosen, told, **frame.quiet),
+        take.upload(frame.guard(do.take_in), [*chosen, take], told, **frame.quiet),
+        *_build_new(frame, do, said),
+    ]
+    for event in events:
+        frame.follow(event)
+        asked = [frame.project, frame.address]
+        event.success(frame.guard(do.list_studies), asked, [listed, which, whole], **last)
+
+
+def _build_new(frame: Frame, do: _Handlers, said: gr.HTML) -> list[Any]:
+    """The part that starts another study; its events that start one."""
+    lay_html("<h2 id='new-study'>New study</h2>")
+    form, contrast = _lay_form()
+    with gr.Row():
+        start = gr.Button("Start study", variant="primary")
+        quote = gr.Button("Quote")
+        file = gr.UploadButton("Start from a TOML file", file_types=[".toml"], scale=0)
+    quoted, command = lay_html(), lay_html()
+    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
     form.parts["plans"].change(frame.guard(do.pairs), [frame.project, form.parts["plans"], *contrast], contrast, **last)
     asked = [frame.project, *form.inputs]
+    for part in form.inputs:
+        part.change(frame.guard(do.command, form), asked, command, **last)
+    begun = {name: part.value for name, part in form.parts.items()}
+    frame.fill_once([command], lambda project: do.tell_command(project.name, begun) if project else "")
     quote.click(frame.guard(do.quote, form), asked, quoted, **frame.quiet)
-    frame.follow(start.click(frame.guard(do.start, form), asked, [said, which, frame.timer], **frame.quiet))
-    bring = [frame.project, file]
-    frame.follow(file.upload(frame.guard(do.start_file), bring, [said, which, frame.timer], **frame.quiet))
-    chosen = [frame.project, which]
-    frame.follow(go_on.click(frame.guard(do.go_on), chosen, [said, frame.timer], **frame.quiet))
-    frame.follow(cancel.click(frame.guard(do.cancel), chosen, [said, frame.timer], **frame.quiet))
-    frame.follow(take.upload(frame.guard(do.take_in), [*chosen, take], said, **frame.quiet))
+    return [
+        start.click(frame.guard(do.start, form), asked, [said, frame.timer], **frame.quiet),
+        file.upload(frame.guard(do.start_file), [frame.project, file], [said, frame.timer], **frame.quiet),
+    ]
 
 
 def _lay_form() -> tuple[NamedForm[dict[str, Any]], list[gr.Dropdown]]:
     """What is compared, and the contrast that is chosen beforehand."""
     kinds = [(PLANS.get(name).title, name) for name in PLANS.names()]
+    titles = {plan: title for title, plan in kinds}
     begun = ["twt", "standard-kd"]
     with gr.Row():
-        name = gr.Textbox(label="Name", placeholder="first-study", max_length=60)
-        seeds = gr.Textbox("1,2,3", label="Seeds", info="by comma; three or more tell something", max_length=100)
-        preset = gr.Dropdown(list(TRAIN_PRESETS), value="small-student", label="Preset")
-        stages = gr.Textbox(label="Epochs of the stages", placeholder="preset's, or 2,1,4", max_length=100)
-    plans = gr.Dropdown(kinds, value=begun, multiselect=True, label="Plans", info="an arm each")
+        name = gr.Textbox(label="Name of the study", placeholder="first-study", max_length=60)
+        seeds = gr.Textbox("1,2,3", label="Seeds", placeholder="three or more, as 1,2,3", max_length=100)
+        presets = [(title, preset) for preset, title in PRESET_TITLES.items()]
+        preset = gr.Dropdown(presets, value="small-student", label="Preset")
+        stages = gr.Textbox(label="Epochs per stage", placeholder="preset, or 2,1,4", max_length=100)
+    plans = gr.Dropdown(kinds, value=begun, multiselect=True, label="Plans to compare")
     with gr.Row():
-        first = gr.Dropdown(begun, value=begun[0], label="Chosen beforehand: is", interactive=True)
-        second = gr.Dropdown(begun, value=begun[1], label="different from", interactive=True)
+        pairs = [(titles[plan], plan) for plan in begun]
+        first = gr.Dropdown(pairs, value=begun[0], label="Question: is this plan", interactive=True)
+        second = gr.Dropdown(pairs, value=begun[1], label="different from", interactive=True)
         budgets = [(_NONE, ""), *((BUDGETS.get(name).title, name) for name in BUDGETS)]
-        budget = gr.Dropdown(budgets, value="", label="Every arm takes equally much of")
-        amount = gr.Textbox(label="How much", placeholder="as 192000", max_length=12)
+        budget = gr.Dropdown(budgets, value="", label="Equal budget of")
+        amount = gr.Textbox(label="Amount", placeholder="as 192000", max_length=12)
     parts = {"name": name, "seeds": seeds, "preset": preset, "stages": stages, "plans": plans}
     parts |= {"first": first, "second": second, "budget": budget, "amount": amount}
     return NamedForm(parts, lambda named: named), [first, second]
@@ -120,7 +167,7 @@ def _read_form(project: str, named: dict[str, Any]) -> Grid:
     if named["budget"]:
         amount = (named["amount"] or "").replace(",", "").strip()
         if not amount.isdecimal():
-            raise InputError("How much: give a whole number, as 192000.")
+            raise InputError("Amount: give a whole number, as 192000.")
         table["budget"] = {"kind": named["budget"], "amount": int(amount)}
     return read_grid(
         {"study": table, "arms": [{"name": _name_arm(plan), "plan": plan} for plan in named["plans"] or ()]}
@@ -138,49 +185,98 @@ class _Handlers:
 
     services: Services
 
-    def choices(self, project: Project | None) -> Any:
-        names = [grid.name for grid in self.services.study.grids(project.name)] if project else []
-        return gr.Dropdown(names, value=names[0] if names else None, visible=bool(names))
+    def list_studies(self, project: str, address: str) -> list[Any]:
+        """The studies of the project, and the one that the address opens, the last changed if it names none."""
+        grids = self.services.study.grids(project)
+        view = read_view(address)
+        names = [grid.name for grid in grids]
+        opened = view.open if view.open in names else next(iter(names), "")
+        if not grids:
+            return [empty_html("No study yet", _EMPTY.removeprefix("No study yet. ")), "", gr.Column(visible=False)]
+        listing = Listing(
+            rows=[self._row(grid) for grid in grids],
+            columns=_COLUMNS,
+            view=replace(view, open=opened),
+            begin=0,
+            total=len(grids),
+            size=len(grids),
+            noun="study" if len(grids) == 1 else "studies",
+            filters={},
+        )
+        return [listing_html(listing), opened, gr.Column(visible=True)]
+
+    def _row(self, grid: Grid) -> dict[str, Any]:
+        done, of = self.services.study.count(grid)
+        running = self.services.study.running_job(grid) is not None
+        done_badge = badge_html("complete", "good") if done == of else badge_html("incomplete", "warn")
+        state = "running" if running else "complete" if done == of else "incomplete"
+        share = f"<div class='share'>{bar_html(done, of)}<span>{done:,} of {of:,}</span></div>"
+        return {
+            "id": grid.name,
+            "name": grid.name,
+            "contrast": f"{grid.contrast[0]} against {grid.contrast[1]}",
+            "arms": len(grid.arms),
+            "seeds": len(grid.seeds),
+            "runs": Raw(share, f"{done}"),
+            "status": Raw(badge_html("running", "accent") if running else done_badge, state),
+        }
 
     @only_guides
     def show(self, project: str, name: str | None) -> list[Any]:
-        """The table of a study, its plots, what is missing of it, and what can be done."""
+        """What a study came to, its table and plots, what is missing of it, and what can be done."""
         hidden = [gr.Plot(visible=False)] * 3
-        if not project:
-            return [notice_html(NO_PROJECT), "", *hidden, "", *_can(False, False, False)]
-        if not name:
-            return [notice_html(_EMPTY), "", *hidden, "", *_can(False, False, False)]
+        if not project or not name:
+            return [notice_html(_EMPTY if project else NO_PROJECT), "", *hidden, "", *_can(False, False, False)]
         grid = self.services.study.find(project, name)
         running = self.services.study.running_job(grid) is not None
         try:
             result, records = self.services.study.read(grid)
         except TacitError as error:
-            return [notice_html(str(error)), "", *hidden, "", *_can(not running, running, True)]
-        head = notice_html(say_result(grid, result)) + notice_html(say_budget(grid))
+            return [notice_html(str(error), bad=True), "", *hidden, "", *_can(not running, running, True)]
+        verdict = judge_study(grid, result)
+        head = verdict_html(verdict.title, f"{verdict.text} {say_budget(grid)}", verdict.sure)
         plots = hidden
         if result.arms:
             finished = [record for record in records if record.status == FINISHED]
             first = [record for record in finished if record.seed == min(other.seed for other in finished)]
             drawn = (arms_plot(result.arms), front_plot(result.points), learning_plot(first))
             plots = [gr.Plot(plot, visible=True) for plot in drawn]
-        rest = table_html(kind_rows(result), "score by kind")
-        rest += table_html(contrast_rows(result), "differences on the same queries; others corrected by Holm's method")
-        rest += "".join(notice_html(line) for line in result.missing)
         can = _can(bool(result.missing) and not running, running, True)
-        return [head, table_html(arm_rows(result), "arms, over seeds and queries"), *plots, rest, *can]
+        table = table_html(arm_rows(result), "arms, over seeds and queries", right=_NUMBERS)
+        return [head, table, *plots, _rest_html(result), *can]
 
     def pairs(self, project: str, plans: list[str] | None, first: str | None, second: str | None) -> list[Any]:
         """The arms that a contrast can be of; what was chosen stays where it still is one."""
         names = list(plans or ())
         left = first if first in names else next(iter(names), None)
         right = second if second in names and second != left else next((n for n in names if n != left), None)
-        return [gr.Dropdown(names, value=left), gr.Dropdown(names, value=right)]
+        choices = [(PLANS.get(name).title if name in PLANS.names() else name, name) for name in names]
+        return [gr.Dropdown(choices, value=left), gr.Dropdown(choices, value=right)]
+
+    def command(self, project: str, entered: Entered[dict[str, Any]]) -> str:
+        """The file and the command that run the same study."""
+        return self.tell_command(project, entered.read())
+
+    def tell_command(self, project: str, named: dict[str, Any]) -> str:
+        """The same, of fields by their names; a study without a name yet goes by `study`."""
+        try:
+            grid = _read_form(project, named | {"name": (named["name"] or "").strip() or "study"})
+        except TacitError:  # it is not whole yet: Start and Quote say what is missing
+            return ""
+        file = f"{grid.name}.toml"
+        return command_html(["tacit", "study", file]) + (
+            f"<details class='command'><summary>{escape(file)}</summary>{code_html(write_grid_text(grid))}</details>"
+        )
 
     def quote(self, project: str, entered: Entered[dict[str, Any]]) -> str:
         """What the study would take; each arm is measured for a moment on the device."""
         quoted = self.services.study_quote.quote(_read_form(project, entered.read()))
-        lines = "".join(notice_html(line) for line in tell_study_quote(quoted))
-        return table_html(quote_rows(quoted), "what each arm takes, all seeds together") + lines
+        tiles = [Tile(value, label, note) for value, label, note in quote_tiles(quoted)]
+        lines = "".join(notice_html(line) for line in tell_study_quote(quoted)[1:])
+        rows = table_html(
+            quote_rows(quoted), "what each arm takes, all seeds together", right=("training", "writing", "US $")
+        )
+        return tiles_html(tiles) + rows + lines
 
     def start(self, project: str, entered: Entered[dict[str, Any]]) -> list[Any]:
         return self._start(project, _read_form(project, entered.read()))
@@ -195,23 +291,46 @@ class _Handlers:
 
     def _start(self, project: str, grid: Grid) -> list[Any]:
         self.services.study.start(grid)
-        names = [other.name for other in self.services.study.grids(project)]
         runs = counted(len(grid.arms) * len(grid.seeds), "run")
-        message = notice_html(f"{grid.name} has begun: {runs}, one after the other.")
-        return [message, gr.Dropdown(names, value=grid.name, visible=True), gr.Timer(active=True)]
+        message = notice_html(f"{grid.name} has started: {runs}, one after the other.", tone="good")
+        return [message, gr.Timer(active=True)]
 
     def go_on(self, project: str, name: str | None) -> list[Any]:
         self.services.study.start(self.services.study.find(project, name or ""))
-        return [notice_html(f"{name} goes on where it was."), gr.Timer(active=True)]
+        return [notice_html(f"{name} resumes where it stopped."), gr.Timer(active=True)]
 
     def cancel(self, project: str, name: str | None) -> list[Any]:
         self.services.study.cancel(self.services.study.find(project, name or ""))
-        return [notice_html(f"{name} stops; the run it is at saves a checkpoint first."), gr.Timer(active=True)]
+        return [notice_html(f"{name} is stopping; its present run saves a checkpoint first."), gr.Timer(active=True)]
 
-    def take_in(self, project: str, name: str | None, files: list[str] | None) -> str:
+    def take_in(self, project: str, name: str | None, files: list[str] | None) -> list[Any]:
         grid = self.services.study.find(project, name or "")
         new = self.services.study.take_in(grid, [Path(file) for file in files or ()])
-        return notice_html(f"{counted(new, 'record')} taken in; those that were finished here already stay.")
+        message = notice_html(
+            f"{counted(new, 'record')} imported; runs that were finished here keep their own records."
+        )
+        return [message, gr.Timer(active=True)]
+
+
+_NUMBERS = ("score", "95%", "tokens", "difference", "p", "corrected")
+"""Columns of figures that are written out with their intervals."""
+
+
+def _rest_html(result: StudyResult) -> str:
+    """Differences, scores by kind, and what is missing."""
+    differences = "differences on the same queries; p-values but the first corrected by Holm's method"
+    rest = table_html(contrast_rows(result), differences, right=_NUMBERS)
+    kinds = kind_rows(result)
+    rest += table_html(
+        kinds, "score by kind of query", right=[name for name in (kinds[0] if kinds else ()) if name != "arm"]
+    )
+    if result.missing:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in result.missing)
+        missing = counted(len(result.missing), "run")
+        rest += (
+            f"<details class='more' open><summary>{missing} missing</summary><ul class='quiet'>{lines}</ul></details>"
+        )
+    return rest
 
 
 def _can(go_on: bool, cancel: bool, take: bool) -> list[Any]:

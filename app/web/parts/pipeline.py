@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Literal
 
 from engine.datasets import DATASETS
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Train
@@ -37,24 +38,48 @@ def funnel_html(steps: Sequence[Narrowing]) -> str:
     return f"<nav class='funnel' aria-label='From queries to stages'>{''.join(lines)}</nav>"
 
 
-def pipeline_html(plan: Plan, notes: Mapping[str, str] | None = None) -> str:
-    """The steps of a plan in their order, what trains outlined. `notes`: what is known of a step, by its name.
+State = Literal["", "queued", "running", "done", "failed", "stale"]
 
-    Scoring stands behind the step it scores, so it is left out.
+
+def pipeline_html(plan: Plan, notes: Mapping[str, str] | None = None, states: Mapping[str, State] | None = None) -> str:
+    """The steps of a plan in their order, what trains outlined.
+
+    `notes` and `states` by a step's name: what is known of it, and where it stands. Scoring stands behind the step that
+    it scores, so it is one part at the end, with the note of the evaluation that runs.
     """
+    notes, states = notes or {}, states or {}
     own = f"by its own rules: {plan.selection.title}" if plan.selection else "what was selected"
-    parts = [f"<li><b>select</b><span>{escape(own)}</span></li>"]
+    parts = [_part_html("select", own, "done" if states else "", "")]
     for step in plan.steps:
         if isinstance(step, Evaluate):
             continue
         title, text = _say_step(step)
-        note = (notes or {}).get(step.name, "")
-        kind = " class='main'" if isinstance(step, Train) else ""
-        said = " · ".join(filter(None, (text, note)))
-        parts.append(f"<li{kind} title='{escape(step.name)}'><b>{escape(title)}</b><span>{escape(said)}</span></li>")
-    scored = sum(isinstance(step, Evaluate) for step in plan.steps)
-    parts.append(f"<li><b>score</b><span>{scored} systems on the held-out queries</span></li>" if scored else "")
+        said = " · ".join(filter(None, (text, notes.get(step.name, ""))))
+        kind = "main" if isinstance(step, Train) else ""
+        parts.append(_part_html(title, said, states.get(step.name, ""), kind))
+    if plan.evaluated:
+        parts.append(_scored_html(plan, notes, states))
     return f"<ol class='pipeline' aria-label='Steps of the plan'>{''.join(parts)}</ol>"
+
+
+def _scored_html(plan: Plan, notes: Mapping[str, str], states: Mapping[str, State]) -> str:
+    """The scoring of all students as one part: as far as the least of them."""
+    told = [states.get(step.name, "") for step in plan.evaluated]
+    done = sum(state == "done" for state in told)
+    every: tuple[State, ...] = ("failed", "running")
+    state: State = next((one for one in every if one in told), "done" if done == len(told) else "queued")
+    systems = f"{len(told)} systems on the held-out queries"
+    said = f"{done} of {systems}" if states and done < len(told) else systems
+    note = next((notes.get(step.name, "") for step in plan.evaluated if states.get(step.name) == "running"), "")
+    return _part_html("score", " · ".join(filter(None, (said, note))), state if states else "", "")
+
+
+def _part_html(title: str, text: str, state: State, kind: str) -> str:
+    """One part of the row. A state is told by a mark and, to whoever hears the page, in a word."""
+    classes = " ".join(filter(None, (kind, state)))
+    mark = f"<i class='mark' role='img' aria-label='{state}' title='{state}'></i>" if state else ""
+    named = f" class='{classes}'" if classes else ""
+    return f"<li{named}><b>{mark}{escape(title)}</b><span>{escape(text)}</span></li>"
 
 
 def _say_step(step: AnyStep) -> tuple[str, str]:

@@ -1,0 +1,134 @@
+"""Plots of what runs measure by update: one run's stages, and several runs over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from math import log10
+from textwrap import wrap
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from app.usecases.training.progress import Curve
+from app.web.theme import TEACHER_COLOURS, stage_colour
+
+_GRID = "rgba(100, 116, 139, 0.3)"
+_QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": "#64748b", "size": 12}}
+_MARGIN = {"l": 52, "r": 12, "t": 12, "b": 44}
+_ROOM = 0.26
+"""Room for labels at the right, as a share of the updates drawn."""
+_LINE_PX, _HEIGHT = 15, 320
+_LONGEST, _LINE, _LEAST = 40, 16, 1e-6
+
+
+def smooth(values: Sequence[float], weight: float) -> list[float]:
+    """An exponential moving average, corrected for its beginning, as boards of training runs draw it."""
+    smoothed, last, scale = [], 0.0, 0.0
+    for value in values:
+        last = weight * last + (1 - weight) * value
+        scale = weight * scale + (1 - weight)
+        smoothed.append(last / scale)
+    return smoothed
+
+
+def loss_plot(curves: Sequence[Curve], withheld: Sequence[Curve], weight: float, log: bool) -> go.Figure:
+    """One run: a colour a stage, the smoothed line over the faint raw one; withheld rows as marks."""
+    figure = go.Figure()
+    ends = [_draw(figure, curve, stage_colour(curve.step), curve.step, weight) for curve in curves]
+    for curve in withheld:
+        figure.add_scatter(
+            x=[curve.offset + update for update in curve.updates],
+            y=curve.values,
+            name=escape(f"{curve.step}, withheld rows"),
+            mode="markers",
+            marker={"color": stage_colour(curve.step), "size": 8, "symbol": "diamond"},
+        )
+    return name_ends(figure, ends, "loss", log)
+
+
+def speed_plot(curves: Sequence[Curve], weight: float) -> go.Figure:
+    """The throughput of one run, in the colours of its losses, whose names stand there."""
+    figure = go.Figure()
+    ends = [_draw(figure, curve, stage_colour(curve.step), curve.step, weight) for curve in curves]
+    name_ends(figure, [end._replace(name="") for end in ends], "tokens/s", False)
+    return figure.update_xaxes(range=None, rangemode="tozero").update_yaxes(range=None, rangemode="tozero")
+
+
+def compare_plot(curves: Sequence[Curve], names: Mapping[str, str], weight: float, log: bool) -> go.Figure:
+    """Several runs over each other, a colour a run; `names` by id, in the order of the colours."""
+    figure = go.Figure()
+    ends: dict[str, End] = {}
+    for curve in curves:
+        colour = TEACHER_COLOURS[list(names).index(curve.run) % len(TEACHER_COLOURS)]
+        ends[curve.run] = _draw(figure, curve, colour, f"{names[curve.run]}, {curve.step}", weight)
+    named = [end._replace(name=names[run]) for run, end in ends.items()]
+    return name_ends(figure, named, "loss", log)
+
+
+class End(NamedTuple):
+    """Where a line ends, its colour, and what it is called ("": nothing is written there)."""
+
+    x: float
+    y: float
+    colour: str
+    name: str
+
+
+def _draw(figure: go.Figure, curve: Curve, colour: str, name: str, weight: float) -> End:
+    x = [curve.offset + update for update in curve.updates]
+    drawn = smooth(curve.values, weight)
+    if weight > 0:
+        figure.add_scatter(
+            x=x, y=curve.values, mode="lines", line={"color": colour, "width": 1}, opacity=0.25, hoverinfo="skip"
+        )
+    line = {"color": colour, "width": 2}
+    hover = "update %{x:,}: %{y:.4g}<extra>" + escape(name) + "</extra>"
+    mode = "lines" if len(x) > 1 else "markers"
+    figure.add_scatter(x=x, y=drawn, name=escape(name), mode=mode, line=line, hovertemplate=hover)
+    return End(float(x[-1]), drawn[-1], colour, name) if x else End(0.0, 0.0, colour, "")
+
+
+def name_ends(figure: go.Figure, ends: Sequence[End], title: str, log: bool) -> go.Figure:
+    """Name each line behind its end; names of lines that end near each other stand one below the other."""
+    layout = {"height": _HEIGHT, "margin": _MARGIN, "showlegend": False, "hovermode": "closest"}
+    figure.update_layout(**layout, **_QUIET)
+    last = max((end[0] for end in ends), default=1.0)
+    low, high = _range(figure, log)
+    figure.update_xaxes(gridcolor=_GRID, title="update", range=[0, last * (1 + _ROOM)], zeroline=False)
+    axis = "log" if log else "linear"
+    figure.update_yaxes(gridcolor=_GRID, title=title, type=axis, range=[low, high], zeroline=False)
+    if log:
+        figure.update_yaxes(dtick="D2")
+    inner = _HEIGHT - _MARGIN["t"] - _MARGIN["b"]
+    taken: list[tuple[float, float]] = []
+    for x, y, colour, name in sorted(ends, key=lambda end: -end[1]):
+        if not name:
+            continue
+        value = log10(max(y, _LEAST)) if log else y
+        place = inner * (value - low) / ((high - low) or 1.0)
+        lines = [escape(line) for line in wrap(f"{name[:_LONGEST]} {y:.3g}", _LINE)]
+        below = [free for other, free in taken if abs(other - x) < _ROOM * last]
+        shown = min([place, *(free - _LINE_PX * len(lines) / 2 for free in below)])
+        taken.append((x, shown - _LINE_PX * len(lines) / 2))
+        figure.add_annotation(
+            x=x,
+            y=value,
+            text=f"<span style='color:{colour}'>{'<br>'.join(lines)}</span>",
+            align="left",
+            showarrow=False,
+            xanchor="left",
+            xshift=6,
+            yshift=shown - place,
+        )
+    return figure
+
+
+def _range(figure: go.Figure, log: bool) -> tuple[float, float]:
+    """What of the other axis is drawn, in its own numbers: the lines, with some room; raw values may leave it."""
+    drawn_lines = [trace for trace in figure.data if trace.opacity is None]
+    values = [value for trace in drawn_lines for value in trace.y if value is not None]
+    drawn = [log10(max(value, _LEAST)) for value in values] if log else values
+    low, high = min(drawn, default=0.0), max(drawn, default=1.0)
+    room = 0.1 * ((high - low) or 1.0)
+    return (low if low >= 0 and not log and low - room < 0 else low - room), high + room
