@@ -163,7 +163,7 @@ app.command()(study)
 @app.command()
 def compress(
     run: RunId,
-    approve: Annotated[bool, typer.Option(help="Approve what is there, and go on with the run.")] = False,
+    approve: Annotated[bool, typer.Option(help="Approve what is there, and continue the run.")] = False,
     edit: Annotated[str | None, typer.Option(help="Sample whose rationale is rewritten by hand.")] = None,
     text: Annotated[str | None, typer.Option(help="The new text for --edit.")] = None,
     as_json: Json = False,
@@ -281,7 +281,7 @@ def serve(
         bool, typer.Option("--with-demo/--no-demo", help="Whether a workspace without projects gets the demo project.")
     ] = True,
     hosted: Annotated[
-        bool, typer.Option("--demo", help="For strangers: the demo to look at, a copy for each visitor, no keys.")
+        bool, typer.Option("--demo", help="For strangers: the demo read-only, a copy for each visitor, no keys.")
     ] = False,
     allow_host: Annotated[
         list[str] | None,

@@ -105,4 +105,4 @@ def import_project(
         made = services.carry.bring(file, name)
     sys.stdout.write(f"{made.name} is imported\n")
     if made.unkeyed:
-        sys.stdout.write(f"name the variable of the key again for {', '.join(made.unkeyed)}\n")
+        sys.stdout.write(f"set the key environment variable again for {', '.join(made.unkeyed)}\n")

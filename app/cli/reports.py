@@ -21,7 +21,7 @@ def report(
         Path, typer.Option("--html", help="File to write; it is read offline, and an old one is replaced.")
     ],
     device_hour: Annotated[
-        float, typer.Option(min=0, max=1e6, help="US dollars an hour of the device; assumed where you give none.")
+        float, typer.Option(min=0, max=1e6, help="Device price in US dollars an hour; assumed where you give none.")
     ] = 0.10,
     price: Annotated[
         list[str] | None,

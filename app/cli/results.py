@@ -321,7 +321,7 @@ def show_run(data: dict[str, Any]) -> None:
         show_report(data)
     if data["status"] == "waiting":
         out.print(
-            f"look with `tacit compress {data['run'][:8]}`, go on with `tacit compress {data['run'][:8]} --approve`"
+            f"look with `tacit compress {data['run'][:8]}`, continue with `tacit compress {data['run'][:8]} --approve`"
         )
 
 

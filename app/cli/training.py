@@ -80,7 +80,7 @@ def evaluate(
         ),
     ] = None,
     device_hour: Annotated[
-        float, typer.Option(min=0, max=1e6, help="US dollars an hour of the device; assumed where you give none.")
+        float, typer.Option(min=0, max=1e6, help="Device price in US dollars an hour; assumed where you give none.")
     ] = 0.10,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,

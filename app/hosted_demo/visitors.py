@@ -164,7 +164,7 @@ class Visitors:
             return next((key for key, name in self._names.items() if name == project.name), NAME)
 
     def title(self, name: str) -> str:
-        return "demo, to look at" if name == NAME else "your own copy"
+        return "demo (read only)" if name == NAME else "your own copy"
 
     def note(self, address: str, project: Project | None, page: str) -> str:
         """That a copy is gone, and what can't be changed where."""
@@ -306,7 +306,7 @@ class Visitors:
                 raise Forbidden("Many copies are being made at this moment; try again in a minute.")
             if list(self._origin.values()).count(address) >= self.quotas.copies_each:
                 raise Forbidden(
-                    f"{self.quotas.copies_each} copies were made from your address; go on with one of them, or come "
+                    f"{self.quotas.copies_each} copies were made from your address; continue with one of them, or come "
                     "back when one of them was left alone for an hour."
                 )
             if len(self._made) >= self.quotas.copies:

@@ -329,7 +329,7 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
 
         rail, *_, note = client.predict(NAME, "", api_name="/load_1")[1:]
         assert "can only be looked at" in note
-        assert "demo, to look at" in rail
+        assert "demo (read only)" in rail
         copy, fresh = call("welcome", "copy", NAME), call("welcome", "begin_afresh", NAME)
         assert copy.startswith(PREFIX) and fresh.startswith(PREFIX) and copy != fresh
         assert set(visitors._origin.values()) == {"127.0.0.1"}

@@ -124,7 +124,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     tab.open("")
     tab.see("the best teacher")
     tab.open("select", "demo")
-    tab.page.locator(".topbar summary", has_text="demo, to look at").wait_for()
+    tab.page.locator(".topbar summary", has_text="demo (read only)").wait_for()
     tab.see("kept 566 of 875 samples")
     tab.see("can only be looked at")
     expect(tab.page.get_by_role("button", name="Select", exact=True)).to_be_hidden()
@@ -165,7 +165,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     response = other.page.goto(f"{hosted.url}/jobs")
     assert response and response.status == 404, "what is of all projects is not there"
     other.page.get_by_role("link", name="Go to the first page").click()
-    other.page.locator(".topbar summary", has_text="demo, to look at").wait_for()
+    other.page.locator(".topbar summary", has_text="demo (read only)").wait_for()
 
 
 def test_from_a_curated_set_to_an_exported_student(

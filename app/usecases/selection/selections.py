@@ -341,7 +341,7 @@ def _sweep(loaded: LoadedSamples, chosen: Selection, config: SelectionConfig) ->
 
 
 def _no_samples(project: Project) -> StateError:
-    reason = "has no samples yet; label its queries first, or bring outputs with `tacit import-outputs`"
+    reason = "has no samples yet; label its queries first, or import outputs with `tacit import-outputs`"
     return StateError(f"{project.name!r} {reason}")
 
 
