@@ -105,7 +105,7 @@ class _Handlers:
         gold = f"<p class='quiet'>Gold label: <b>{escape(str(row['gold']))}</b></p>" if row["gold"] is not None else ""
         kind = badge_html(str(row["kind"])) if row["kind"] else ""
         sides = "".join(_side_html(name, row, side) for name, side in zip(pair, ("first", "second"), strict=True))
-        return f"<div class='card said'>{kind}<p class='long-text'>{escape(str(row['query']))}</p>{gold}{sides}</div>"
+        return f"<div class='card spoken'>{kind}<p class='long-text'>{escape(str(row['query']))}</p>{gold}{sides}</div>"
 
 
 def _filters(first: str, second: str) -> dict[str, str]:

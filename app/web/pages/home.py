@@ -190,9 +190,7 @@ class _Handlers:
         archived = view.show == "archived"
         page = self.services.standing.page(view.search, archived, view.page)
         if not page.total and not page.archived and not view.search:
-            return empty_html(
-                "No projects yet", "Name one above to begin. `tacit demo` makes a finished one."
-            )
+            return empty_html("No projects yet", "Name one above to begin. `tacit demo` makes a finished one.")
         cards = project_cards_html(page.cards, datetime.now(UTC))
         listing = Listing(
             rows=[{"id": card.standing.id} for card in page.cards],

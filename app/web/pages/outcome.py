@@ -154,7 +154,7 @@ def _shares(title: str, rows: Sequence[tuple[str, int]], whole: int) -> str:
                 title: name,
                 noun: number,
                 "share": Raw(
-                    f"<span class='share'><span style='width:{100 * number / (whole or 1):.0f}%'></span></span>"
+                    f"<span class='portion'><span style='width:{100 * number / (whole or 1):.0f}%'></span></span>"
                 ),
             }
             for name, number in rows

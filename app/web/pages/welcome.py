@@ -63,7 +63,9 @@ class _Handlers:
         result = services.results.find(services.projects.get(NAME))
         example = services.results.example(result) if result else None
         going = (
-            note_html("Your copy is still there: ", Link("continue with it", "/overview", address), "own") if own else ""
+            note_html("Your copy is still there: ", Link("continue with it", "/overview", address), "own")
+            if own
+            else ""
         )
         drawn = result_html(result) if result else notice_html("The demo project has no scored run.")
         answer = f"<h2>The same query, answered twice</h2>{example_html(example)}" if example else ""
