@@ -25,7 +25,7 @@ from app.usecases.evaluation.comparisons import System
 from app.usecases.evaluation.report_lines import more_lines
 from app.usecases.labelling.label import LabelOrder
 from app.web.main import build_app
-from app.web.pages.evaluate import _tables_html
+from app.web.pages.evaluate import _more_html
 from engine.compression import COMPRESSORS, Compressor
 from engine.config import ProjectConfig, StudentConfig
 from engine.datasets import DATASETS, DatasetKind, Materials
@@ -293,7 +293,7 @@ def test_a_plan_of_fakes_is_forecast_run_and_scored(tiny_student: Path, tmp_path
     assert ask_exported(run, tmp_path / "out") == {item.query_id: item.text for item in run.answers}
     (more,) = more_lines([row])
     assert more["brief answers"] in ("0%", "25%", "50%", "75%", "100%")
-    page = _tables_html([System(row, "stage", None, None, None, False)])
+    page = _more_html([System(row, "stage", None, None, None, False)])
     assert ">brief answers<" in page and f">{more['brief answers']}<" in page
     data = {"rows": [row.to_dict()], "differences": [], "notes": [], "verdict": ""}
     with out.capture() as told:

@@ -115,7 +115,7 @@ def count_of(label: str, html: str) -> str:
 
 
 def test_a_second_file_is_held_out_and_wins_where_both_hold_a_query(studio: Studio, tmp_path: Path) -> None:
-    studio("projects", "create", "two files", "custom", "packaged")
+    studio("home", "create", "two files", "custom", "packaged")
     first, second = tmp_path / "train.csv", tmp_path / "test.csv"
     first.write_text("question,answer\none,1\ntwo,2\n")
     second.write_text("question,answer\ntwo,2\nthree,3\n")

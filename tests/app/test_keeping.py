@@ -13,7 +13,7 @@ import pytest
 
 from app.hosted_demo.shipped_project import NAME, SHIPPED, bring_demo
 from app.services import Services, open_services
-from app.usecases.evaluation.comparisons import ASSUMED_HOUR
+from app.usecases.evaluation.comparisons import ASSUMED_HOUR, Terms
 from app.usecases.workspace.upkeep import restore_workspace
 from engine.config import read_config
 from engine.errors import ConfigError, InputError, StateError
@@ -41,7 +41,7 @@ def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
         systems = {system.report.name: system for system in services.compare.systems(run, 0.5)}
         assert systems["stage3"].report.n == 204 and systems["stage3"].cost_per_1000
         assert services.browse.detail(NAME, services.browse.page(NAME).rows[0]["id"]).cosines is not None
-        paid = services.compare.pay_back(run, "stage3", "forward", 0.5, 2.0)
+        paid = services.compare.pay_back(run, "stage3", "forward", Terms(0.5))
         (span,) = services.context.db.rows(
             'SELECT (max(e."at") - min(e."at")) / 3600 AS hours FROM events e JOIN jobs j ON j.id = e.job_id '
             "WHERE j.run_id = ? AND j.kind = 'student'",
@@ -49,7 +49,7 @@ def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
         )
         assert 0.9 * span["hours"] < paid.device_hours <= span["hours"], "the device's time is counted, and only once"
         assert paid.queries is not None and paid.student_cost is not None
-        saved = (2.0 - paid.student_cost) / 1000
+        saved = (systems["forward"].cost_per_1000 - paid.student_cost) / 1000
         assert paid.asking == 0 < paid.assumed < 1, "the ledger stays empty; assumed list prices stand beside it"
         assert paid.queries == pytest.approx((paid.assumed + 0.5 * paid.device_hours) / saved)
         billed = services.compare.systems(run, ASSUMED_HOUR)

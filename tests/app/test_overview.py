@@ -83,7 +83,7 @@ def test_what_changed_last_comes_first_and_is_searched_and_paged(
         selected.data.create_project(ProjectConfig(name=name, task="custom"))
     old = selected.context.standings.one(selected.projects.get("p").id).changed
     selected.select.overrule(
-        "p", [selected.browse.detail("p", selected.browse.queries("p")[0]["id"]).samples[0]["id"]], "drop"
+        "p", [selected.browse.detail("p", selected.browse.page("p").rows[0]["id"]).samples[0]["id"]], "drop"
     )
     assert selected.context.standings.one(selected.projects.get("p").id).changed > old
     first, second = (selected.standing.page(page=page) for page in (1, 2))

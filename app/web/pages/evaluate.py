@@ -361,22 +361,22 @@ def _table_html(report: RunReport, run: str) -> str:
     name = f"{file_name(report.project, run[:8], 'systems')}.csv"
     csv = f"data:text/csv;charset=utf-8,{quote(systems_csv(systems))}"
     link = f"<a class='button small' download='{escape(name)}' href='{csv}'>Download CSV</a>"
-    more = more_lines([system.report for system in systems])
-    told = (
-        table_html(more, "95% intervals; the same answers")
-        if more
-        else notice_html(
-            "This report was scored by an earlier version. Score again adds what can be told of its answers."
-        )
-    )
     assumed = f" Prices marked {ASSUMED} are nobody's bill." if any(system.assumed for system in systems) else ""
     n = systems[0].report.n
     return (
         f"<div class='section-head'><h2>All systems</h2><span class='quiet'>{n:,} held-out queries.{assumed}</span>"
         f"<span class='space'></span>{link}</div>"
         f"{systems_html(report.table, _term)}"
-        f"<details class='more'><summary>Calibration, coverage and agreement</summary><div>{told}</div></details>"
+        "<details class='more'><summary>Calibration, coverage and agreement</summary>"
+        f"<div>{_more_html(systems)}</div></details>"
     )
+
+
+def _more_html(systems: list[System]) -> str:
+    """The measures that not every report has."""
+    more = more_lines([system.report for system in systems])
+    old = "This report was scored by an earlier version. Score again adds what can be told of its answers."
+    return table_html(more, "95% intervals; the same answers") if more else notice_html(old)
 
 
 def _term(column: Column) -> str:
