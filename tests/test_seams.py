@@ -58,6 +58,7 @@ from engine.tasks import TASKS, get_task
 from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.values import EvalItem, ParsedReply, Query, RunStatus, Sample, Split, StageRow, make_query
 from engine.values.report import Value
+from storage.runs import Run
 from tests.fakes.next_door import NextDoor
 from tests.fakes.shouted_task import ShoutedTask
 from tests.fakes.variants import registered
@@ -134,9 +135,9 @@ def read_weights(folder: Path) -> Student:
 WEIGHTS = Exporter("bare weights", "Nothing beside them.", Scope.STUDENT, write_weights, read_weights)
 BACKWARDS = DatasetKind("answer first", "[x; y; r'].", make_backwards, length=0.6, stand_in="full")
 SEAMS = (
-    Seam(TASKS, "shouted", ShoutedTask(), "import-queries", "What an answer is"),
+    Seam(TASKS, "shouted", ShoutedTask(), "import-queries", "Task"),
     Seam(FACTORS, "brevity", Factor("brevity", "Short is good.", score_brevity), "select", "brevity"),
-    Seam(RULES, "first-teachers", OneTeacher, "select", "Rules, in their order (none: keep all)"),
+    Seam(RULES, "first-teachers", OneTeacher, "select", "Rules, in their order"),
     Seam(
         COMPRESSORS,
         "first-words",
@@ -154,7 +155,7 @@ SEAMS = (
         "brief answers",
     ),
     Seam(BACKENDS, "next-door", NextDoor(), "train", "Compute"),
-    Seam(EXPORTS, "weights", WEIGHTS, "export", "Taken out as"),
+    Seam(EXPORTS, "weights", WEIGHTS, "export", "What"),
     Seam(PLANS, "backwards-plan", PlanKind("Answers first", "One stage.", plan_backwards), "train", "Plan"),
 )
 
@@ -189,9 +190,17 @@ def test_a_variant_is_a_choice_on_a_page(workspace: Path) -> None:
     labels = {str(getattr(block, "label", "")) for block in blocks}
     expected = {(seam.label, seam.name) for seam in SEAMS if seam.registry not in (FACTORS, DATASETS, MEASURES)}
     assert expected <= offered
-    assert {"brevity", "How many teachers"} <= labels, "a factor has a slider, a rule's settings have components"
+    assert {"Brevity", "How many teachers"} <= labels, "a factor has a slider, a rule's settings have components"
     assert {"Tests column", "Hidden tests column"} <= labels, "and a task's own columns have lists"
-    assert any(value == "rows-backwards" for _, value in offered)
+
+
+def test_an_exporter_and_a_dataset_are_cards_on_the_page_exports(workspace: Path) -> None:
+    with open_services(workspace) as services:
+        project = services.data.create_project(ProjectConfig(name="p", task="custom"))
+        plan = make_plan(PlanOrder(plan="backwards-plan", preset="smoke"))
+        run = Run("r", project.id, "none", plan, str(workspace / "r"), RunStatus.FINISHED, "")
+        cards = {artefact.id for artefact in services.artefacts.of("p", run, "backwards")}
+    assert {"student-weights", "rows-backwards"} <= cards
 
 
 def make_samples() -> tuple[list[Query], dict[str, str], list[Sample]]:
