@@ -75,6 +75,7 @@ def test_from_a_file_to_a_curated_set(browser: Browser, server: Server, tmp_path
     tab = open_tab(browser, server)
     tab.open("")
     tab.fill("Project name", PROJECT)
+    tab.choose("Task", "Multiple choice")
     with tab.leave():
         tab.press("Create project")
         tab.page.wait_for_url(f"**/data?project={PROJECT}")

@@ -69,11 +69,11 @@ def open_tab(browser: Browser, server: Server) -> Tab:
 
 WALK = {
     "Overview": "Passed the rules",
-    "Data": "300 queries to distill from",
+    "Data": "1-25 of 504 queries",
     "Teachers": "tabulate",
     "Label": "Samples so far",
-    "Select": "kept 566 of 875 samples",
-    "Compress": "566 rationales",
+    "Select": "of 875 (65%)",
+    "Compress": "1-25 of 566 rationales",
     "Train": "15 of 15",
     "Evaluate": "Pays back after",
     "Playground": "Who is asked",
@@ -125,10 +125,10 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     tab.see("the best teacher")
     tab.open("select", "demo")
     tab.page.locator(".topbar summary", has_text="demo (read only)").wait_for()
-    tab.see("kept 566 of 875 samples")
+    tab.see("of 875 (65%)")
     tab.see("can only be looked at")
     expect(tab.page.get_by_role("button", name="Select", exact=True)).to_be_hidden()
-    expect(tab.page.get_by_role("button", name="Next page")).to_be_visible()
+    expect(tab.page.get_by_role("button", name="Next", exact=True)).to_be_visible()
     tab.open("playground", "demo")
     tab.page.get_by_label(re.compile("stage3")).wait_for()
     expect(tab.page.get_by_label("forward")).to_have_count(0)
