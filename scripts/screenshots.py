@@ -86,7 +86,7 @@ def take_all(camera: Camera, services: Services, project: str) -> None:
         for path in paths:
             camera.shoot(path, name, f"{path}-{'empty' if name == EMPTY else 'failed'}")
     run = services.run.start(project, services.plan.make(project, PlanOrder(preset="smoke", plan="twt")))
-    wait(lambda: any(one.of for one in services.watch.progress(run.project_id)))
+    wait(lambda: any(job.of for job in services.standing.running()))
     for path in RUNNING:
         camera.shoot(path, project, f"{path}-running")
     services.run.cancel(run.id)
