@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pytest_socket import socket_allow_hosts
 
 os.environ["TACIT_KEY_VARIABLES"] = "LOOPBACK_KEY,STUDIO_KEY,PLAY_KEY,TICKETS_KEY,OTHER"
 os.environ.update(HF_HUB_OFFLINE="1", TACIT_THREADS="1", TOKENIZERS_PARALLELISM="false")
+settings.register_profile("suite", deadline=None)  # a busy machine stops a test of 1 ms for 200 ms now and then
+settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)
