@@ -343,7 +343,7 @@ def guide_of(labelling: Labelling, address: str) -> str:
         return guide_html(message, select, teachers)
     if not labelling.samples:
         message = (
-            f"{counted(labelling.distill, 'query')} to distill from, {labelling.heldout:,} held out; nobody was asked "
+            f"{counted(labelling.distill, 'query')} to distill from, {labelling.heldout:,} held out; no samples "
             "yet. A pilot measures how long replies are, which narrows this quote."
         )
         return notice_html(message)
