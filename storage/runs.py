@@ -305,13 +305,13 @@ class Runs:
         )
         return {row["step"]: row["seconds"] for row in rows}
 
-    def device_seconds(self, run_id: str) -> float:
-        """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
+    def device_seconds(self, *run_ids: str) -> float:
+        """How long some runs' workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
         row = self._db.row(
             'SELECT coalesce(sum(least(coalesce(took, 0), 3600)), 0) AS seconds FROM (SELECT e."at" - lag(e."at") OVER '
             "(PARTITION BY j.id ORDER BY e.seq) AS took FROM events e JOIN jobs j ON j.id = e.job_id "
-            "WHERE j.run_id = ? AND j.kind = 'student')",
-            [run_id],
+            "WHERE list_contains(?, j.run_id) AND j.kind = 'student')",
+            [list(run_ids)],
         )
         return float(row["seconds"]) if row else 0.0
 

@@ -1,4 +1,4 @@
-"""What pages share that open a record by a click, work on a chosen run, or ask before they remove something."""
+"""What pages share that work on a chosen run, or ask before they remove something."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ import gradio as gr
 from app.usecases.training.run_settings import plan_title
 from engine.errors import InputError
 from storage.runs import Run
-
-PICK = """element.addEventListener('click', (event) => {
-  const row = event.target.closest('[data-open]');
-  if (row) trigger('click', {id: row.dataset.open});
-});"""
-"""For `js_on_load` of a table: a click on an `Opener` tells its id."""
 
 
 class Question(NamedTuple):
@@ -46,11 +40,6 @@ def lay_question(yes: str, no: str) -> Question:
 def enable(*can: object) -> list[Any]:
     """Buttons that can be pressed now, or can't."""
     return [gr.Button(interactive=bool(one)) for one in can]
-
-
-def opened_id(event: gr.EventData) -> str:
-    """The id of the record that was clicked."""
-    return str(event.id)
 
 
 def run_name(run: Run) -> str:

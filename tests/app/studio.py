@@ -28,7 +28,7 @@ FIRST_HALF = {
     "failed_replies",
 }
 """Modules whose handlers `test_handlers` calls; `test_student_handlers` calls all others."""
-BROWSER_ONLY = {"opened_id", "cancel_shown", "act"}
+BROWSER_ONLY = {"cancel_shown", "act"}
 """Handlers that need a click's own data; the browser stories click."""
 Place = tuple[str, str]
 

@@ -33,7 +33,7 @@ ORDER: list[Any] = [
     *("twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""),
     *("teacher-guided", "likelihood", "", "local", ""),
 ]
-UNGUARDED = {"load", "tick", "opened_id", "<lambda>"}
+UNGUARDED = {"load", "tick", "<lambda>"}
 """They ask the policy themselves, or reach no service."""
 
 

@@ -108,7 +108,7 @@ def test_the_overview_counts_what_was_lost_and_says_what_is_stale(selected: Serv
     }
     selected.select.select("p", dcrs(threshold=0.5))
     (newer,) = selected.overview.read(project).stale
-    assert run.id[:8] in newer.text and newer.path == "/train"
+    assert "Run 1" in newer.text and newer.path == "/train"
     sample = next(iter(selected.context.samples.known_ids(project.id)))
     selected.context.samples.set_keys(project.id, {sample: "another"})
     told = selected.overview.read(project).stale

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from app.usecases.compression.compressions import AGAIN, answer_step
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.paging import Rows, turn_to
 from engine.compression.rewriting import KEPT, NOT_PRESERVED, PRESERVED, SAME, WITH, WITHOUT, check_rewrite
 from engine.datasets.rows import Example
 from engine.errors import InputError, NotFound
@@ -84,15 +85,6 @@ class Summary:
     asking: int
 
 
-@dataclass(frozen=True)
-class RationalePage:
-    """Rows as of `ReviewService.rows`; the first one is number `begin` (from 0) of `total`."""
-
-    rows: list[Row]
-    begin: int
-    total: int
-
-
 class Edited(NamedTuple):
     """A version written by hand, and what speaks against it; only where nothing does is it approved at once."""
 
@@ -126,17 +118,14 @@ class ReviewService:
 
         return self.context.db.once(f"rationales of {run.id} in tokens of {folder}", read)
 
-    def page(self, run_id: str, sought: Sought, page: int = 1) -> RationalePage:
-        """Page number `page`, from 1; the last one where there are fewer. What is no filter or order counts as none."""
+    def page(self, run_id: str, sought: Sought, page: int = 1) -> Rows:
+        """Some of `rows`, as `turn_to`. What is no filter or order counts as none."""
         run = self.context.runs.get(run_id)
         measured, _ = self._measure(run)
         sought, find = _known_only(sought), self.context.rationales.find_page
         answers = self._answers(run)
-        rows, total = find(run.id, answers, measured, sought, (page - 1) * PAGE, PAGE)
-        last = max(1, -(-total // PAGE))
-        if page > last:
-            rows, total = find(run.id, answers, measured, sought, (last - 1) * PAGE, PAGE)
-        return RationalePage(_measure(find_tokenizer(run), rows), (min(page, last) - 1) * PAGE, total)
+        found = turn_to(page, PAGE, lambda begin: find(run.id, answers, measured, sought, begin, PAGE))
+        return replace(found, rows=_measure(find_tokenizer(run), found.rows))
 
     def next_unapproved(self, run_id: str, sought: Sought, sample_id: str) -> tuple[str, int] | None:
         """The unapproved rationale to look at behind a sample's, of those sought, and the page that it is on.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.paging import Rows, turn_to
 from engine.values import Query
 from storage.queries import SORTS, SPLITS
 
@@ -14,15 +14,6 @@ LISTED = 25
 WHICH = {"all": "All", "distill": "To distill from", "heldout": "Held out", "gold": "With a gold label"}
 """Titles of what the list can be narrowed to."""
 SPLIT_TITLES = {"distill": "To distill from", "heldout": "Held out"}
-
-
-@dataclass(frozen=True)
-class QueryPage:
-    """Rows with `id`, `text`, `kind`, `split` and `gold`; the first one is number `begin` (from 0) of `total`."""
-
-    rows: list[dict[str, Any]]
-    begin: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -58,16 +49,15 @@ class StoredQueryService:
             kinds=queries.kinds(id_),
         )
 
-    def page(self, project_name: str, text: str = "", which: str = "", sort: str = "", page: int = 1) -> QueryPage:
-        """Page number `page`, from 1; the last one where there are fewer. What is no filter or order counts as none."""
+    def page(self, project_name: str, text: str = "", which: str = "", sort: str = "", page: int = 1) -> Rows:
+        """Some of the queries, each with `id`, `text`, `kind`, `split` and `gold`, as `turn_to`.
+
+        What is no filter or order counts as none.
+        """
         project = self.context.projects.get(project_name)
         which, sort = which if which in SPLITS else "all", sort if sort in SORTS else ""
         find = (project.id, text, which, sort)
-        rows, total = self.context.queries.find_page(*find, (page - 1) * LISTED, LISTED)
-        last = max(1, -(-total // LISTED))
-        if page > last:
-            rows, total = self.context.queries.find_page(*find, (last - 1) * LISTED, LISTED)
-        return QueryPage(rows, (min(page, last) - 1) * LISTED, total)
+        return turn_to(page, LISTED, lambda begin: self.context.queries.find_page(*find, begin, LISTED))
 
     def one(self, project_name: str, query_id: str) -> tuple[Query, str | None]:
         """A query, and its gold label if it has one.

@@ -10,6 +10,7 @@ from app.usecases.evaluation.bills import NO_PRICES, Bill, Prices, bills, list_p
 from app.usecases.evaluation.verdicts import Group, groups_of, judge, judge_kinds
 from app.usecases.training.materials import TEACHERS
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.paging import Rows, turn_to
 from engine.costs import ASSUMED, Price
 from engine.errors import InputError
 from engine.evaluation.money import PayBack, cost_on_device, reckon_pay_back
@@ -147,10 +148,11 @@ class CompareService:
         """How long the run's workers had the device; a gap in a journal, maybe a pause, counts for an hour at most."""
         return self.context.runs.device_seconds(run.id) / 3600
 
-    def differing(self, run: Run, pair: tuple[str, str], asked: Asked) -> Differing:
-        """The held-out queries on which two systems give other labels or verdicts: page number `asked.page`, from 1.
+    def differing(self, run: Run, pair: tuple[str, str], asked: Asked) -> Rows:
+        """The held-out queries on which two systems give other labels or verdicts, as `turn_to`.
 
-        The last page is given where there are fewer; what is no filter or order counts as none.
+        Rows hold id, query, kind, gold, and label and correct of first and second. What is no filter or order counts as
+        none.
 
         Raises:
             InputError: if one of the two is not named.
@@ -158,14 +160,12 @@ class CompareService:
         sides = _sides(run, pair)
         right = asked.right if asked.right in RIGHT else ""
         find = replace(asked, right=right, sort=asked.sort if asked.sort in DIFFERING_SORTS else "")
-        rows, total = self.context.differences.answers_beside_golds(run, sides, find, (find.page - 1) * PAGE, PAGE)
-        last = max(1, -(-total // PAGE))
-        if find.page > last:
-            rows, total = self.context.differences.answers_beside_golds(run, sides, find, (last - 1) * PAGE, PAGE)
+        read = self.context.differences.answers_beside_golds
+        found = turn_to(find.page, PAGE, lambda begin: read(run, sides, find, begin, PAGE))
         task = get_task(self.context.projects.get(run.project_id).config.task)
-        for row in rows:
+        for row in found.rows:
             row["gold"] = None if row["gold"] is None else task.show_gold(row["gold"])
-        return Differing(rows, (min(find.page, last) - 1) * PAGE, total)
+        return found
 
     def difference(self, run: Run, pair: tuple[str, str], query_id: str) -> dict[str, Any]:
         """What two systems said of one held-out query.
@@ -185,15 +185,6 @@ class CompareService:
             if name not in steps:
                 row[f"{side}_text"] = say_reply(task, query, row[f"{side}_text"])
         return row
-
-
-@dataclass(frozen=True)
-class Differing:
-    """One page: rows with id, query, kind, gold, and label and correct of first and second; from `begin` of `total`."""
-
-    rows: list[dict[str, Any]]
-    begin: int
-    total: int
 
 
 def _sides(run: Run, pair: tuple[str, str]) -> Sides:

@@ -13,7 +13,7 @@ from app.palette import stage_colour
 from app.usecases.evaluation.charts import Dot, Shape
 from app.usecases.evaluation.comparisons import System
 from app.usecases.evaluation.report_lines import show_measure
-from app.usecases.evaluation.verdicts import Group, say_difference, say_points
+from app.usecases.evaluation.verdicts import Group, rank, say_difference, say_points
 from engine.costs import ASSUMED
 from engine.evaluation.money import PayBack
 from engine.evaluation.report import Verdict
@@ -102,9 +102,9 @@ class KindTable:
 
 
 def best_teacher(systems: Sequence[System]) -> System | None:
-    """The teacher with the highest score; None where none was scored."""
+    """The teacher with the highest score, of equal ones the briefest; None where none was scored."""
     teachers = [system for system in systems if system.group == "teacher"]
-    return max(teachers, key=lambda system: system.report.accuracy, default=None)
+    return max(teachers, key=lambda system: rank(system.report), default=None)
 
 
 def summarise(systems: Sequence[System], verdict: Verdict | None, payback: PayBack | None) -> Summary:

@@ -15,6 +15,11 @@ from storage.runs import Run
 Group = Role | Literal["teacher"]
 
 
+def rank(row: ReportRow) -> tuple[float, float]:
+    """By what the best of several systems is found: the score, and of equal ones the briefest."""
+    return row.accuracy, -row.mean_output_tokens
+
+
 def groups_of(run: Run) -> dict[str, Group]:
     """What kind of system each student of a run is, by the name that its answers go by."""
     return {step.system: step.role for step in run.plan.evaluated}

@@ -7,8 +7,9 @@ from typing import Any
 
 from app.usecases.labelling.progress import Asking, read_progress
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.paging import Rows, turn_to
 from engine.errors import ErrorKind
-from engine.values import Job, Purpose, Split
+from engine.values import Purpose, Split
 from storage.failures import SORTS
 from storage.projects import Project
 
@@ -47,15 +48,6 @@ class Labelling:
     @property
     def queries(self) -> int:
         return self.distill + self.heldout
-
-
-@dataclass(frozen=True)
-class FailurePage:
-    """Rows with `id`, `teacher`, `error`, `query` and `tries`; the first one is number `begin` (from 0) of `total`."""
-
-    rows: list[dict[str, Any]]
-    begin: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -101,16 +93,15 @@ class AnswerService:
 
     def failed_page(
         self, project_name: str, error: str, teacher: str, text: str = "", sort: str = "", page: int = 1
-    ) -> FailurePage:
-        """Page number `page` of those, from 1; of a kind of error and of a teacher ("": any)."""
+    ) -> Rows:
+        """Some of those, as `turn_to`, of a kind of error and of a teacher ("": any).
+
+        Rows hold `id`, `teacher`, `error`, `query` and `tries`.
+        """
         project = self.context.projects.get(project_name)
         sort = sort if sort in SORTS else ""
         find = (project.id, error, teacher, text, sort)
-        rows, total = self.context.failures.find_page(*find, (page - 1) * LISTED, LISTED)
-        last = max(1, -(-total // LISTED))
-        if page > last:
-            rows, total = self.context.failures.find_page(*find, (last - 1) * LISTED, LISTED)
-        return FailurePage(rows, (min(page, last) - 1) * LISTED, total)
+        return turn_to(page, LISTED, lambda begin: self.context.failures.find_page(*find, begin, LISTED))
 
     def failed_one(self, project_name: str, attempt: str) -> dict[str, Any]:
         """One failed attempt. Keys: teacher, error, message, raw, finish_reason, query, split, at, output_tokens.
@@ -127,8 +118,3 @@ class AnswerService:
     def last_replies(self, project: Project) -> list[dict[str, Any]]:
         """The newest replies, newest first. Keys: teacher, error (None: it could be read), raw (clipped)."""
         return self.context.samples.last_replies(project.id)
-
-    def last_job(self, project: Project, *kinds: str) -> Job | None:
-        """The newest job of these kinds (none given: labelling) in a project; None where there was none."""
-        jobs = self.context.jobs.jobs_of(project.id)
-        return next((job for job in jobs if job.kind in (kinds or ("label", "batch"))), None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.usecases.evaluation.verdicts import groups_of, judge, say_verdict
+from app.usecases.evaluation.verdicts import groups_of, judge, rank, say_verdict
 from app.usecases.projects.next_steps import NextStep, next_step
 from app.usecases.projects.status import is_outdated
 from app.usecases.training.runs import RunService
@@ -143,7 +143,7 @@ class OverviewService:
         title, _, reason = say_verdict(verdict, rows).partition(": ")
         taught = groups_of(run)
         teachers = [row for row in rows if row.kind == WHOLE and row.name not in taught]
-        best = max(teachers, key=lambda row: (row.accuracy, -row.mean_output_tokens), default=None)
+        best = max(teachers, key=rank, default=None)
         beside = (
             f" The best teacher, {best.name}: {best.accuracy:.2f} with {best.mean_output_tokens:.1f} tokens."
             if best
@@ -204,13 +204,13 @@ class OverviewService:
             found.append(Stale("The samples changed after they were selected from.", "Select again", "/select"))
         if run is None:
             return found
-        name = f"{run.plan.name} ({run.id[:8]})"
+        name = run.title
         if selection and run.plan.selection is None and run.selection_id != selection.id:
-            text = f"The selection is newer than run {name}: its stages were trained on an earlier one."
+            text = f"The selection is newer than {name}: its stages were trained on an earlier one."
             found.append(Stale(text, "Train again", "/train"))
         steps = self.running.stale_steps(run.id) if run.status is not RunStatus.RUNNING else []
         if steps:
-            text = f"{', '.join(steps)} of run {name} {verb(len(steps), 'was')} trained on texts that changed since."
+            text = f"{', '.join(steps)} of {name} {verb(len(steps), 'was')} trained on texts that changed since."
             found.append(Stale(text, f"Rerun from {steps[0]}", "/train"))
         return found
 
@@ -219,14 +219,14 @@ class OverviewService:
         teachers = [spec.name for spec in self.context.projects.teachers(project.id)]
         totals = self.context.ledger.totals(project.id)
         requests = sum(row["requests"] for row in totals)
-        seconds = sum(self.context.runs.device_seconds(run.id) for run in runs)
+        seconds = self.context.runs.device_seconds(*(run.id for run in runs))
         names = ", ".join(teachers[:_MOST_NAMES]) + (" and more" if len(teachers) > _MOST_NAMES else "")
         held = counts.get("heldout", 0)
         return [
             Fact(_money(totals), "Spent on teachers", counted(requests, "request")),
             Fact(f"{len(teachers)}", "Teachers", names),
             Fact(f"{sum(counts.values()):,}", "Queries", f"{counts.get('distill', 0):,} to distill, {held:,} held out"),
-            Fact(f"{len(runs)}", "Runs", f"newest: {runs[0].plan.name}, {runs[0].status.value}" if runs else ""),
+            Fact(f"{len(runs)}", "Runs", f"newest: {runs[0].title}, {runs[0].status.value}" if runs else ""),
             Fact(say_span(seconds) if seconds else "-", "Device time", "of all runs" if seconds else ""),
         ]
 

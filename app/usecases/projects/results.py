@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.usecases.evaluation.comparisons import ASSUMED_HOUR, CompareService, System, say_reply
+from app.usecases.evaluation.summary import best_teacher
 from app.usecases.training.materials import TEACHERS
 from app.usecases.workspace.context import Context
 from engine.evaluation.report import Verdict
@@ -41,8 +42,7 @@ class Result:
     @property
     def teacher(self) -> System | None:
         """The teacher that scores highest, of equal ones the briefest; None where teachers were not scored."""
-        teachers = [system for system in self.systems if system.group == "teacher"]
-        return max(teachers, key=lambda one: (one.report.accuracy, -one.report.mean_output_tokens), default=None)
+        return best_teacher(self.systems)
 
 
 @dataclass(frozen=True)

@@ -263,7 +263,11 @@ class StandingService:
         """Seconds until a run is done, scoring included; None where that can't be told."""
         if job.run_id is None:
             return None
-        left = self.remaining.left(self.context.runs.get(job.run_id), self.context.runs.steps(job.run_id))
+        run_id = job.run_id
+        left = self.context.db.once(
+            f"what is left of run {run_id}",
+            lambda: self.remaining.left(self.context.runs.get(run_id), self.context.runs.steps(run_id)),
+        )
         return left.seconds if left else None
 
     def goes_on(self, project: Project | None, jobs: Sequence[RunningJob]) -> bool:

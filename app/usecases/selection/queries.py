@@ -9,6 +9,7 @@ import numpy as np
 
 from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.paging import Rows, turn_to
 from engine.errors import NotFound, StateError
 from engine.selection.settings import SelectionConfig
 from storage.projects import Project
@@ -18,17 +19,6 @@ LISTED, _PAGES = 50, 50
 """Queries on a page of the list, and pages that are remembered."""
 FILTERS = {name: name.capitalize() for name in CONDITIONS}
 """Titles of what the list can be narrowed to, by name."""
-
-
-@dataclass(frozen=True)
-class ReviewPage:
-    """Rows with `id`, `query`, `kept`, `samples`, `answers` and `cosine`; the first is number `begin` (from 0) of
-    `total`.
-    """
-
-    rows: list[dict[str, Any]]
-    begin: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -48,13 +38,14 @@ class BrowseService:
 
     context: Context
     select: SelectService
-    pages: dict[str, ReviewPage] = field(default_factory=dict)
+    pages: dict[str, Rows] = field(default_factory=dict)
 
-    def page(self, project_name: str, text: str = "", which: str = "", sort: str = "", page: int = 1) -> ReviewPage:
-        """Queries that have samples, with what was kept of them: page number `page`, from 1, of 50.
+    def page(self, project_name: str, text: str = "", which: str = "", sort: str = "", page: int = 1) -> Rows:
+        """Queries that have samples, with what was kept of them, as `turn_to`.
 
-        The last page where there are fewer. What is no filter or order counts as none. Pages are remembered until the
-        samples or the selection are others, so that a page that is shown costs nothing while jobs write.
+        Rows hold `id`, `query`, `kept`, `samples`, `answers` and `cosine`. What is no filter or order counts as none.
+        Pages are remembered until the samples or the selection are others, so that a page that is shown costs nothing
+        while jobs write.
         """
         which, sort = which if which in CONDITIONS else "all", sort if sort in SORTS else ""
         search = self._search(project_name, text, which, sort)
@@ -63,15 +54,10 @@ class BrowseService:
         if found is None:
             while len(self.pages) >= _PAGES:
                 self.pages.pop(next(iter(self.pages)), None)
-            found = self.pages[key] = self._page(search, page)
+            found = self.pages[key] = turn_to(
+                page, LISTED, lambda begin: self.context.selections.find_page(search, begin, LISTED)
+            )
         return found
-
-    def _page(self, search: Search, page: int) -> ReviewPage:
-        rows, total = self.context.selections.find_page(search, (page - 1) * LISTED, LISTED)
-        last = max(1, -(-total // LISTED))
-        if page > last:
-            rows, total = self.context.selections.find_page(search, (last - 1) * LISTED, LISTED)
-        return ReviewPage(rows, (min(page, last) - 1) * LISTED, total)
 
     def matching(self, project_name: str, text: str, which: str, teacher: str | None) -> list[str]:
         """All samples of the queries that a search and a filter find, of one teacher or (None) all.

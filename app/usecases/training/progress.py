@@ -12,6 +12,7 @@ from app.usecases.evaluation.verdicts import best_student
 from app.usecases.training.remaining import RemainingService
 from app.usecases.workspace.context import Context
 from app.usecases.workspace.jobs import read_tail
+from app.usecases.workspace.paging import Page, turn_to
 from engine.jobs.spec import LOG_FILE
 from engine.remaining import Left
 from engine.values import Event, Job, JobStatus, RunStatus
@@ -65,15 +66,6 @@ class StepProgress:
 
 
 @dataclass(frozen=True)
-class RunList:
-    """Some runs, newest first if nothing else is asked, from `begin` on among `total` that were found."""
-
-    rows: list[Progress]
-    begin: int
-    total: int
-
-
-@dataclass(frozen=True)
 class Curve:
     """A metric of one train step by update, `offset` updates of earlier steps before it.
 
@@ -95,16 +87,13 @@ class WatchService:
     context: Context
     remaining: RemainingService
 
-    def page(self, project_name: str, search: str, show: str, sort: str, page: int) -> RunList:
+    def page(self, project_name: str, search: str, show: str, sort: str, page: int) -> Page[Progress]:
         """One page of a project's runs. `show` is one of `SHOWN`, `sort` as `RunPage` says."""
         project_id = self.context.projects.get(project_name).id
-        asked = RunPage(project_id, LISTED, (page - 1) * LISTED, search, _STATUSES.get(show, ()), sort)
-        runs, total = self.context.runs.page(asked)
-        if not runs and total:
-            asked = replace(asked, begin=(total - 1) // LISTED * LISTED)
-            runs, total = self.context.runs.page(asked)
+        asked = RunPage(project_id, LISTED, 0, search, _STATUSES.get(show, ()), sort)
+        found = turn_to(page, LISTED, lambda begin: self.context.runs.page(replace(asked, begin=begin)))
         jobs = {job.run_id: job for job in reversed(self.context.jobs.jobs_of(project_id)) if job.run_id}
-        return RunList([self._progress(run, jobs.get(run.id)) for run in runs], asked.begin, total)
+        return Page([self._progress(run, jobs.get(run.id)) for run in found.rows], found.begin, found.total)
 
     def one(self, run: Run) -> Progress:
         """How far one run is."""

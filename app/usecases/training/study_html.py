@@ -9,16 +9,15 @@ from importlib.metadata import version
 from app.usecases.evaluation.charts import Bar, intervals_svg
 from app.usecases.evaluation.html_report import document_html, facts_html, figure_html, rows_html, verdict_html
 from app.usecases.evaluation.summary import Summary
-from app.usecases.training.study_lines import arm_rows, contrast_rows, kind_rows, say_budget, say_result
+from app.usecases.training.study_lines import arm_rows, contrast_rows, judge_study, kind_rows, say_budget
 from engine.study import Grid
 from engine.study_table import StudyResult
 
 
 def study_html(grid: Grid, result: StudyResult, written: date) -> str:
     """What a study says so far: the chosen contrast, the arms with their intervals, all differences, the settings."""
-    chosen = next((contrast for contrast in result.contrasts if contrast.chosen), None)
-    sure = chosen is not None and chosen.p is not None and (chosen.low > 0 or chosen.high < 0)
-    summary = Summary(" against ".join(grid.contrast), say_result(grid, result), sure, (), ())
+    verdict = judge_study(grid, result)
+    summary = Summary(verdict.title, verdict.text, verdict.sure, (), ())
     bars = [Bar(arm.arm, arm.score, arm.low, arm.high) for arm in result.arms]
     parts = [
         verdict_html(summary),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.paging import Rows, turn_to
 from engine.errors import NotFound
 from engine.jobs.spec import LOG_FILE
 from engine.values import Event, Job
@@ -20,15 +21,6 @@ WHICH = {"all": "All", "running": "Running", "failed": "Failed"}
 """Titles of what the list can be narrowed to."""
 _DAY_S = 24 * 3600
 _LOG_BYTES, _LOG_LINES = 20_000, 40
-
-
-@dataclass(frozen=True)
-class JobPage:
-    """Rows as `JobRecords.find_page` gives them; the first one is number `begin` (from 0) of `total`."""
-
-    rows: list[dict[str, Any]]
-    begin: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -55,14 +47,11 @@ class JobService:
         """
         return self.context.wait(job_id, on_event)
 
-    def page(self, show: str = "", only: str | None = None, sort: str = "", page: int = 1) -> JobPage:
-        """Page number `page`, from 1; the last one where there are fewer. What is no filter or order counts as none."""
+    def page(self, show: str = "", only: str | None = None, sort: str = "", page: int = 1) -> Rows:
+        """Some jobs, as `turn_to`: rows of `JobRecords.find_page`. What is no filter or order counts as none."""
         show, sort = show if show in SHOWN else "all", sort if sort in SORTS else ""
-        rows, total = self.context.job_records.find_page(show, only, sort, (page - 1) * LISTED, LISTED)
-        last = max(1, -(-total // LISTED))
-        if page > last:
-            rows, total = self.context.job_records.find_page(show, only, sort, (last - 1) * LISTED, LISTED)
-        return JobPage(rows, (min(page, last) - 1) * LISTED, total)
+        find = self.context.job_records.find_page
+        return turn_to(page, LISTED, lambda begin: find(show, only, sort, begin, LISTED))
 
     def one(self, job_id: str) -> dict[str, Any]:
         """One job: a row of `page` with the last lines that its worker printed as `log`.

@@ -10,7 +10,8 @@ from typing import Any
 import gradio as gr
 
 from app.services import Services
-from app.usecases.compression.reviews import FILTERS, PAGE, RationalePage, Summary
+from app.usecases.compression.reviews import FILTERS, PAGE, Summary
+from app.usecases.workspace.paging import Rows
 from app.web.address import View, read_view
 from app.web.choices import enable, run_choices
 from app.web.frame import Frame
@@ -282,7 +283,7 @@ def _unsaved(row: dict[str, Any], was: _Open, text: str) -> bool:
     return str(text or "").split() != str(opened).split()
 
 
-def _first(page: RationalePage, summary: Summary) -> str:
+def _first(page: Rows, summary: Summary) -> str:
     """What is open where the address names none: what there is to review, else the first."""
     left = [row["sample"] for row in page.rows if not row["approved"]] if summary.reviewed else []
     rows: Sequence[str] = left or [row["sample"] for row in page.rows]
@@ -303,7 +304,7 @@ def _command_html(summary: Summary, run: str) -> str:
     return command_html(["tacit", "compress", run[:8]])
 
 
-def _listing(page: RationalePage, view: View, summary: Summary) -> Listing:
+def _listing(page: Rows, view: View, summary: Summary) -> Listing:
     rows = [
         {
             "id": row["sample"],

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from app.services import Services
-from app.usecases.data.stored_queries import LISTED, SPLIT_TITLES, WHICH, QueryPage
+from app.usecases.data.stored_queries import LISTED, SPLIT_TITLES, WHICH
+from app.usecases.workspace.paging import Rows
 from app.web.address import View, read_view
 from app.web.fields import lay_html
 from app.web.frame import Frame
@@ -82,7 +83,7 @@ class _Handlers:
         )
 
 
-def _list(page: QueryPage, view: View) -> Listing:
+def _list(page: Rows, view: View) -> Listing:
     rows = [{**row, "split": SPLIT_TITLES[row["split"]], "gold": row["gold"] or "-"} for row in page.rows]
     kinds = [Column("kind", "Kind", "kind")] if any(row["kind"] for row in rows) else []
     columns = [Column("text", "Query", "text"), *kinds, Column("split", "Split", "split")]
