@@ -102,7 +102,7 @@ def test_the_overview_counts_what_was_lost_and_says_what_is_stale(selected: Serv
     assert levels["Queries"].count == 18 and levels["Samples"].count == counts["samples"]
     assert levels["Kept"].count == counts["kept"] and levels["Stages"].more == "no run yet"
     assert seen.stale == [] and (seen.following.page, seen.scored, seen.sure) == ("Train", False, False)
-    run = put_run(selected, RunStatus.FINISHED, tmp_path)
+    put_run(selected, RunStatus.FINISHED, tmp_path)
     assert {"Short rationales", "stage1", "stage2", "stage3"} <= {
         n.title for n in selected.overview.read(project).levels
     }
