@@ -109,6 +109,11 @@ class WatchService:
         ]
 
     def _progress(self, run: Run, job: Job | None) -> Progress:
+        """Reckoned once between two writes to the store, for the list, the open run and every tab."""
+        found: Progress = self.context.db.once(f"progress of run {run.id}", lambda: self._reckon(run, job))
+        return found
+
+    def _reckon(self, run: Run, job: Job | None) -> Progress:
         states = self.context.runs.steps(run.id)
         current = next((s for s in states if s.status is not JobStatus.FINISHED), None)
         begun = {s.name for s in states if s.status is not JobStatus.QUEUED}

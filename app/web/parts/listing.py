@@ -87,8 +87,9 @@ def listing_html(listing: Listing, cards: str = "") -> str:
     Where all cards stand on one page nobody needs to be told how many there are.
     """
     tools = _search_html(listing) + _filters_html(listing)
-    head = "".join(_head_html(column, listing) for column in listing.columns)
-    body = "".join(_row_html(row, listing) for row in listing.rows)
+    sides = [_side(column, listing) for column in listing.columns]
+    head = "".join(_head_html(column, side, listing) for column, side in zip(listing.columns, sides, strict=True))
+    body = "".join(_row_html(row, sides, listing) for row in listing.rows)
     table = f"<div class='plain'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     shown = (cards or table) if listing.rows else f"<div class='empty'><p>{escape(listing.empty)}</p></div>"
     row = f"<div class='tools'>{tools}</div>" if tools else ""
@@ -115,8 +116,7 @@ def _filters_html(listing: Listing) -> str:
     return "".join(chips)
 
 
-def _head_html(column: Column, listing: Listing) -> str:
-    side = _side(column, listing)
+def _head_html(column: Column, side: str, listing: Listing) -> str:
     title = escape(column.title)
     if not column.sort:
         return f"<th scope='col'{side}>{title}</th>"
@@ -134,12 +134,11 @@ def _side(column: Column, listing: Listing) -> str:
     return " class='right'" if column.right else side_of([row.get(column.key) for row in listing.rows])
 
 
-def _row_html(row: Mapping[str, Any], listing: Listing) -> str:
+def _row_html(row: Mapping[str, Any], sides: Sequence[str], listing: Listing) -> str:
     id_ = escape(str(row["id"]))
     current = " class='current'" if str(row["id"]) == listing.view.open else ""
     cells = []
-    for place, column in enumerate(listing.columns):
-        side = _side(column, listing)
+    for place, (column, side) in enumerate(zip(listing.columns, sides, strict=True)):
         shown = cell_html(row.get(column.key))
         shown = f"<button type='button' class='open' data-open='{id_}'>{shown}</button>" if place == 0 else shown
         cells.append(f"<td{side}>{shown}</td>")
