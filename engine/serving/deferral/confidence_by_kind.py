@@ -1,0 +1,41 @@
+"""A bound on the student's own confidence for each kind of query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Final, Literal
+
+import numpy as np
+from pydantic import Field
+
+from engine.serving.deferral.base import DEFERRALS, NEVER, REST, DeferralRule, Floats, list_quantiles
+
+_NAME: Final = "confidence-by-kind"
+
+
+class ConfidenceByKind(DeferralRule):
+    """Answer where the confidence reaches the threshold of the query's kind; kinds that have none are not asked."""
+
+    title: ClassVar[str] = "Confidence threshold by kind"
+    help: ClassVar[str] = "Answers where its confidence reaches the threshold of the query's kind, which callers name."
+    by_kind: ClassVar[bool] = True
+
+    kind: Literal["confidence-by-kind"] = _NAME
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field({}, title="Confidence threshold by kind")
+
+    def find_bars(self, kinds: Sequence[str | None]) -> Floats:
+        """The threshold of each query's kind."""
+        return np.array([self.thresholds.get(kind or REST, NEVER) for kind in kinds], dtype=np.float64)
+
+    @classmethod
+    def list_levels(cls, confidence: Floats) -> list[float]:
+        """Quantiles of the confidences."""
+        return list_quantiles(confidence)
+
+    @classmethod
+    def fit(cls, bars: Mapping[str, float]) -> ConfidenceByKind:
+        """The rule with these bars, without the kinds that are not asked."""
+        return cls(thresholds={kind: bar for kind, bar in sorted(bars.items()) if bar != NEVER})
+
+
+DEFERRALS.add(_NAME, ConfidenceByKind)
