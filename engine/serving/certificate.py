@@ -1,11 +1,11 @@
 """What a ladder may lose against its last rung, certified on queries that took no part in fitting it.
 
 Candidates are tested one after the other, from careful to bold, until one can't be certified: Learn then Test with
-fixed sequence testing (Angelopoulos et al. 2021, arXiv 2110.01052, section 3.2), over candidates that lie on the front of the
-fitting half (Laufer-Goldshtein et al. 2023, "Efficiently Controlling Multiple Risks with Pareto Testing"). The p-value
-is 1 over the capital of a bet against "it loses at least so much" (Waudby-Smith & Ramdas 2023, "Estimating means of
-bounded random variables by betting", section 4), so it holds for any number of queries. Half of the stake is bet as the
-fitting half would have liked it, half is spread evenly.
+fixed sequence testing (Angelopoulos et al. 2021, arXiv 2110.01052, section 3.2), over candidates that lie on the front
+of the fitting half (Laufer-Goldshtein et al. 2023, "Efficiently Controlling Multiple Risks with Pareto Testing"). The
+p-value is 1 over the capital of a bet against "it loses at least so much" (Waudby-Smith & Ramdas 2023, "Estimating
+means of bounded random variables by betting", section 4), so it holds for any number of queries. Half of the stake is
+bet as the fitting half would have liked it, half is spread evenly.
 """
 
 from __future__ import annotations
