@@ -1,0 +1,213 @@
+"""What a ladder saves against its last rung: steps from careful to bold, and the boldest that a wish lets through."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.serving.certificate import SURE, Losses, certify_in_turn, count_losses, count_needed
+from engine.serving.deferral.base import DeferralRule, Floats
+from engine.serving.fitting import find_front
+from engine.serving.outcomes import EFFORTS, Outcomes, climb_all, split_in_halves
+
+MOST_STUDENTS = 3
+_LEAST_HALF = 10
+_RESAMPLES = 1000
+
+
+class Effort(NamedTuple):
+    """What a query takes on average; dollars and seconds are None where they are not known of every rung asked."""
+
+    tokens: float
+    dollars: float | None
+    seconds: float | None
+
+
+class Share(NamedTuple):
+    """A ratio to the reference's effort, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """A ladder on the path from careful to bold. All but `fitted` is measured on the certifying half.
+
+    Attributes:
+        rules: one for each rung but the last.
+        fitted: losses on the fitting half.
+        losses: losses on the certifying half.
+        score: share of right answers.
+        shares: of the queries that each rung answered, in the order of the rungs.
+        effort: of a query.
+    """
+
+    rules: tuple[DeferralRule, ...]
+    fitted: Losses
+    losses: Losses
+    score: float
+    shares: tuple[float, ...]
+    effort: Effort
+
+
+@dataclass(frozen=True)
+class Single:
+    """One system alone, on the certifying half."""
+
+    system: str
+    score: float
+    effort: Effort
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """All steps of a ladder of systems; the first asks the reference alone.
+
+    `n_fit` and `n` are the queries of the fitting and of the certifying half.
+    """
+
+    systems: tuple[str, ...]
+    steps: tuple[Step, ...]
+    singles: tuple[Single, ...]
+    n_fit: int
+    n: int
+    held: Outcomes
+
+    @property
+    def reference(self) -> Single:
+        """The last rung alone."""
+        return self.singles[-1]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The step for a wish.
+
+    Attributes:
+        step: the boldest that is certified; where none but the first is, the boldest that fits the wish uncertified.
+        place: its place on the path.
+        certified: whether it is.
+        needed: about how many more labelled held-out queries would certify this step, or the next bolder one where the
+            step is certified; None: no number would, or there is no bolder one.
+        saved: by effort ("tokens", "dollars", "seconds"), the share of the reference's that it takes.
+    """
+
+    step: Step
+    place: int
+    certified: bool
+    needed: int | None
+    saved: dict[str, Share]
+
+
+def fit_ladder(outcomes: Outcomes, rule: type[DeferralRule], effort: str = "tokens") -> Ladder:
+    """Fit on one half of the queries, measure on the other.
+
+    Raises:
+        InputError: if there are too few queries, too many students, or the effort is not known of every system.
+    """
+    if len(outcomes.systems) - 1 > MOST_STUDENTS:
+        raise InputError(f"a ladder has {MOST_STUDENTS} students at the most; choose fewer")
+    if effort not in EFFORTS:
+        raise InputError(f"there is no effort {effort!r}; there are {', '.join(EFFORTS)}")
+    if outcomes.count < 2 * _LEAST_HALF:
+        raise InputError(
+            f"{outcomes.count} held-out queries were answered by all of {', '.join(outcomes.systems)}; a ladder needs "
+            f"{2 * _LEAST_HALF} at the least, half to fit on and half to measure on"
+        )
+    if np.isnan(getattr(outcomes, effort)).any():
+        unknown = [s for s, row in zip(outcomes.systems, getattr(outcomes, effort), strict=True) if np.isnan(row).any()]
+        raise InputError(f"the {effort} of {', '.join(unknown)} are not known; save tokens instead, or give a price")
+    half = split_in_halves(outcomes)
+    fit, held = outcomes.take(half), outcomes.take(~half)
+    steps = tuple(
+        _measure(held, candidate.rules, count_losses(candidate.climbed.lost))
+        for candidate in find_front(fit, rule, effort)
+    )
+    singles = tuple(
+        Single(name, float(held.right[place].mean()), _mean_effort(*(getattr(held, e)[place] for e in EFFORTS)))
+        for place, name in enumerate(held.systems)
+    )
+    return Ladder(outcomes.systems, steps, singles, fit.count, held.count, held)
+
+
+def _measure(held: Outcomes, rules: tuple[DeferralRule, ...], fitted: Losses) -> Step:
+    climbed = climb_all(held, rules)
+    shares = tuple(float((climbed.by == rung).mean()) for rung in range(len(held.systems)))
+    effort = _mean_effort(*(climbed.sum_effort(getattr(held, name)) for name in EFFORTS))
+    return Step(rules, fitted, count_losses(climbed.lost), float(climbed.right.mean()), shares, effort)
+
+
+def _mean_effort(tokens: Floats, dollars: Floats, seconds: Floats) -> Effort:
+    return Effort(float(tokens.mean()), _mean_or_none(dollars), _mean_or_none(seconds))
+
+
+def _mean_or_none(values: Floats) -> float | None:
+    mean = float(values.mean())
+    return None if math.isnan(mean) else mean
+
+
+def choose_step(ladder: Ladder, allowed: float, sure: float = SURE) -> Choice:
+    """The step of a ladder for a wish: at most `allowed` of the queries lost against the reference.
+
+    Args:
+        allowed: share in [0, 1).
+        sure: with which probability the loss is to be below it.
+    """
+    losses, fitted = [step.losses for step in ladder.steps], [step.fitted for step in ladder.steps]
+    passed = certify_in_turn(losses, fitted, allowed, sure).passed
+    if passed > 1:
+        place, certified = passed - 1, True
+    else:
+        fits = [place for place, own in enumerate(fitted) if own.mean <= allowed]
+        place, certified = max(fits), False
+    if place == 0:  # the reference alone loses nothing
+        certified = True
+    target = place + 1 if certified else place
+    needed = None
+    if target < len(ladder.steps):
+        both = Losses(*(a + b for a, b in zip(losses[target], fitted[target], strict=True)))
+        enough = count_needed(both, allowed, sure)
+        needed = None if enough is None else max(0, 2 * max(enough, ladder.n + 1) - ladder.n_fit - ladder.n)
+    return Choice(ladder.steps[place], place, certified, needed, _find_shares(ladder, ladder.steps[place]))
+
+
+def _find_shares(ladder: Ladder, step: Step) -> dict[str, Share]:
+    """What the step takes of the reference's effort, where both are known, with percentile bootstrap intervals."""
+    climbed = climb_all(ladder.held, step.rules)
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, ladder.n, (_RESAMPLES, ladder.n))
+    shares = {}
+    for name in EFFORTS:
+        array = getattr(ladder.held, name)
+        mine, theirs = climbed.sum_effort(array), array[-1]
+        if np.isnan(mine).any() or np.isnan(theirs).any() or not theirs.sum() > 0:
+            continue
+        ratios = mine[drawn].sum(axis=1) / theirs[drawn].sum(axis=1)
+        low, high = np.quantile(ratios, (0.025, 0.975))
+        shares[name] = Share(float(mine.sum() / theirs.sum()), float(low), float(high))
+    return shares
+
+
+def list_students(efforts: Sequence[tuple[str, float, float]]) -> list[str]:
+    """The students that a ladder begins with where nobody chooses: who answers at once, then who reasons best.
+
+    Args:
+        efforts: of each trained student its name, its score and its mean output tokens.
+
+    Returns:
+        The best of those that write about as little as the briefest, and the best of those that write more than twice
+        as much as that one; in this order.
+    """
+    if not efforts:
+        return []
+    least = min(tokens for _, _, tokens in efforts)
+    direct = max((one for one in efforts if one[2] <= 1.5 * least), key=lambda one: one[1])
+    reasoning = [one for one in efforts if one[2] > 2 * direct[2]]
+    return [direct[0], *([max(reasoning, key=lambda one: one[1])[0]] if reasoning else [])]
