@@ -35,6 +35,7 @@ from app.usecases.selection.comparison import MatchService
 from app.usecases.selection.overviews import SurveyService
 from app.usecases.selection.queries import BrowseService
 from app.usecases.selection.selections import SelectService
+from app.usecases.serving.savings import SaveService
 from app.usecases.teachers.connections import Connections
 from app.usecases.teachers.prompts import PromptService
 from app.usecases.teachers.teachers import TeacherService
@@ -94,6 +95,7 @@ class Services:
     watch: WatchService
     compare: CompareService
     report: ReportService
+    save: SaveService
     play: PlayService
     publish: PublishService
     keep: KeepService
@@ -162,12 +164,11 @@ def _compose(context: Context, webhook: Webhook) -> Services:
     """All use cases over an open workspace."""
     connections = Connections(context)
     label, compressing = LabelService(context, connections), CompressService(context, connections)
-    selecting = SelectService(context)
+    selecting, comparing = SelectService(context), CompareService(context)
     run, exporting = RunService(context, compressing, selecting, webhook), ExportService(context)
-    planning, forecasting = PlanService(context), ForecastService(context, selecting)
+    planning, calibrating = PlanService(context), CalibrateService(context, selecting)
+    forecasting, matching = ForecastService(context, selecting), MatchService(context, selecting, calibrating)
     remaining, studying = RemainingService(context, forecasting), StudyService(context, planning, run)
-    calibrating, comparing = CalibrateService(context, selecting), CompareService(context)
-    matching = MatchService(context, selecting, calibrating)
     return Services(
         context=context,
         projects=ProjectService(context),
@@ -204,6 +205,7 @@ def _compose(context: Context, webhook: Webhook) -> Services:
         watch=WatchService(context, remaining),
         compare=comparing,
         report=ReportService(context, comparing),
+        save=SaveService(context, comparing),
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
         keep=KeepService(context),

@@ -262,6 +262,23 @@ class Runs:
         )
         return [EvalItem(**row) for row in rows]
 
+    def judged(self, run_id: str, teachers: str) -> list[EvalItem]:
+        """All answers to held-out queries that count in a run, with their log-probs; without texts.
+
+        `teachers` is the step in which the teachers' answers stand; theirs have no verdict where no label is gold. The
+        label is "" where there is one, None where nothing could be read.
+        """
+        rows = self._db.rows(
+            "SELECT a.system, a.query_id, q.kind, '' AS text, CASE WHEN a.label IS NOT NULL THEN '' END AS label, "
+            "a.tokens, a.latency_s, a.correct, a.finished, a.log_prob "
+            "FROM answers a JOIN runs u ON u.id = a.run_id "
+            "JOIN queries q ON q.project_id = u.project_id AND q.id = a.query_id AND q.split = 'heldout' "
+            "LEFT JOIN steps s ON s.run_id = a.run_id AND s.name = a.step "
+            "WHERE a.run_id = ? AND (s.kind = 'evaluate' OR a.step = ?) ORDER BY a.system, a.query_id",
+            [run_id, teachers],
+        )
+        return [EvalItem(**row) for row in rows]
+
     def metrics(self, run_id: str, step: str) -> list[dict[str, Any]]:
         """Metrics of a step by update."""
         return self._db.rows(

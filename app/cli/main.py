@@ -14,6 +14,7 @@ from typer.exceptions import Abort
 from app.cli.exports import backup, export, push, restore_backup, serve_student
 from app.cli.jobs import jobs_app
 from app.cli.options import DEFAULT_WORKSPACE, Json, Listing, ProjectName, RunId, Workspace, open_workspace, show
+from app.cli.policy import policy
 from app.cli.projects import projects_app
 from app.cli.reports import report
 from app.cli.selection import calibrate, select
@@ -186,6 +187,7 @@ def compress(
 
 app.command(cls=Listing)(evaluate)
 app.command()(report)
+app.command(cls=Listing)(policy)
 
 
 @runs_app.callback()

@@ -23,6 +23,7 @@ from app.web.pages import (
     label,
     overview,
     playground,
+    save,
     select,
     study,
     teachers,
@@ -52,6 +53,11 @@ _PAGES = (
         PageHead("Evaluate", "Students, teachers and baselines on the same held-out queries."),
         "/evaluate",
         evaluate.build,
+    ),
+    (
+        PageHead("Save", "Ask the student first, and a teacher only where it is not sure: what that saves."),
+        "/save",
+        save.build,
     ),
     (
         PageHead("Playground", "Ask students and teachers the same thing, side by side."),

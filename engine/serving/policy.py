@@ -24,6 +24,7 @@ class StudentRung(Config):
         student: the base model and how it writes.
         adapter: folder of its adapter, relative to the workspace; "" where it has none.
         prompt: the student's prompt that it is asked with, a name under `prompts/student`.
+        stops_behind_answer: it is cut off where its answer is over, as the task says.
         rule: when its answer is good enough.
     """
 
@@ -32,6 +33,7 @@ class StudentRung(Config):
     student: StudentConfig
     adapter: str = Field("", max_length=1000)
     prompt: str = Field("answer", pattern=r"^[A-Za-z0-9_\-]{1,99}$")
+    stops_behind_answer: bool = False
     rule: SerializeAsAny[DeferralRule]
 
     @field_validator("rule", mode="before")

@@ -18,6 +18,7 @@ _REACH = (9.0, 16.0, 26.0, 38.0, 52.0, 70.0, 92.0, 120.0)
 _TURNS = ((1, 0), (-1, 0), (0.9, -0.7), (0.9, 0.7), (-0.9, -0.7), (-0.9, 0.7), (0, -1), (0, 1))
 _NARROW = 500
 """Below this width a chart is for a narrow screen, and is hidden on others."""
+TOKENS_AXIS = "mean output tokens, log scale"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 12.0, 44.0
 
 
@@ -70,26 +71,39 @@ class Field:
         )
 
 
-def tradeoff_svg(dots: Sequence[Dot], measure: str, width: float = 860, height: float = 380) -> str:
-    """Score against mean output tokens, each dot with its interval and its name; up and to the left is better."""
+def tradeoff_svg(
+    dots: Sequence[Dot],
+    measure: str,
+    width: float = 860,
+    height: float = 380,
+    line: Sequence[tuple[float, float]] = (),
+    axis: str = TOKENS_AXIS,
+) -> str:
+    """Score against mean output tokens, each dot with its interval and its name; up and to the left is better.
+
+    `line` joins further points (tokens, score); `axis` says what the dots' tokens are, where they are something else.
+    """
     if not dots:
         return ""
-    field = Field(width, height, _span_tokens(dots), _span_scores(dots))
-    said = f"{measure} against mean output tokens, a dot a system; up and to the left is better"
+    field = Field(
+        width, height, _span_tokens([*(dot.tokens for dot in dots), *(x for x, _ in line)]), _span_scores(dots)
+    )
+    said = f"{measure} against {axis}, a dot a system; up and to the left is better"
     below = sorted(dots, key=lambda dot: not dot.strong)  # the pick is the largest: what lies on it stays to be seen
     marks = "".join(_dot_svg(dot, field) for dot in below)
     names = "".join(_name_svg(dot, box, field) for dot, box in zip(dots, place_names(dots, field), strict=True))
     kind = "narrow" if width < _NARROW else "wide"
     return (
         f"<svg class='chart {kind}' viewBox='0 0 {width:g} {height:g}' width='{width:g}' role='img' "
-        f"aria-label='{escape(said)}'>{_axes_svg(field, measure)}{marks}{names}</svg>"
+        f"aria-label='{escape(said)}'>{_axes_svg(field, measure, axis)}{_line_svg(line, field)}{marks}{names}</svg>"
     )
 
 
 def place_names(dots: Sequence[Dot], field: Field) -> list[Box]:
     """Where the names of dots stand: on no dot, on no other name, and on as few intervals as can be."""
     spots = [field.at(dot.tokens, dot.score) for dot in dots]
-    marks = [Box(x - 7, y - 7, x + 7, y + 7) for x, y in spots]
+    sizes = [13 if dot.strong else 7 for dot in dots]
+    marks = [Box(x - size, y - size, x + size, y + size) for (x, y), size in zip(spots, sizes, strict=True)]
     bars = [
         Box(x - 2, field.at(dot.tokens, dot.high)[1], x + 2, field.at(dot.tokens, dot.low)[1])
         for dot, (x, _) in zip(dots, spots, strict=True)
@@ -121,9 +135,14 @@ def _candidates(spot: tuple[float, float], wide: float) -> Iterator[tuple[float,
             yield far, Box(left, top, left + wide, top + _LINE)
 
 
-def _span_tokens(dots: Sequence[Dot]) -> tuple[float, float]:
-    known = [max(dot.tokens, 0.5) for dot in dots]
+def _span_tokens(amounts: Sequence[float]) -> tuple[float, float]:
+    known = [amount for amount in amounts if amount > 0] or [1.0]
     return min(known) / 1.6, max(known) * 1.6
+
+
+def _line_svg(line: Sequence[tuple[float, float]], field: Field) -> str:
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (field.at(*point) for point in line))
+    return f"<polyline class='line' points='{points}'/>" if points else ""
 
 
 def _span_scores(dots: Sequence[Dot]) -> tuple[float, float]:
@@ -132,7 +151,7 @@ def _span_scores(dots: Sequence[Dot]) -> tuple[float, float]:
     return max(0.0, low), max(low + 0.1, min(1.0, high))
 
 
-def _axes_svg(field: Field, measure: str) -> str:
+def _axes_svg(field: Field, measure: str, axis: str) -> str:
     foot, parts = field.height - _BOTTOM, []
     step = 0.1 if field.y[1] - field.y[0] < 0.55 else 0.2
     for n in range(round(field.y[0] / 0.1), round(field.y[1] / 0.1) + 1):
@@ -141,7 +160,7 @@ def _axes_svg(field: Field, measure: str) -> str:
         y = field.at(field.x[0], n / 10)[1]
         parts.append(f"<path class='grid' d='M{_LEFT:g} {y:.1f}H{field.width - _RIGHT:g}'/>")
         parts.append(f"<text x='{_LEFT - 8:g}' y='{y + 4:.1f}' text-anchor='end'>{n / 10:.1f}</text>")
-    for power in range(-1, 5):
+    for power in range(-6, 5):
         for digit in (1, 2, 5):
             value = digit * 10.0**power
             if field.x[0] <= value <= field.x[1]:
@@ -149,9 +168,7 @@ def _axes_svg(field: Field, measure: str) -> str:
                 parts.append(f"<path class='grid' d='M{x:.1f} {_TOP:g}V{foot:g}'/>")
                 parts.append(f"<text x='{x:.1f}' y='{foot + 16:g}' text-anchor='middle'>{value:,g}</text>")
     middle = (_LEFT + field.width - _RIGHT) / 2
-    parts.append(
-        f"<text x='{middle:g}' y='{field.height - 8:g}' text-anchor='middle'>mean output tokens, log scale</text>"
-    )
+    parts.append(f"<text x='{middle:g}' y='{field.height - 8:g}' text-anchor='middle'>{escape(axis)}</text>")
     turned = f"x='12' y='{(_TOP + foot) / 2:g}' transform='rotate(-90 12 {(_TOP + foot) / 2:g})'"
     return "".join(parts) + f"<text {turned} text-anchor='middle'>{escape(measure)}</text>"
 

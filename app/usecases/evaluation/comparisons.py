@@ -118,15 +118,14 @@ class CompareService:
         lacking = [name for name in (student, teacher) if name not in systems]
         if lacking:
             raise InputError(f"the report has no {', '.join(lacking)}; it has {', '.join(systems) or 'nothing yet'}")
-        payback = reckon_pay_back(
-            sum_asking(self.context, run, terms.prices),
-            self._device_hours(run),
-            terms.device_hour,
-            systems[teacher].cost_per_1000,
-            systems[student].cost_per_1000,
-        )
-        assumed = systems[teacher].assumed
-        return replace(payback, teacher_assumed=assumed, device_assumed=terms.device_hour == ASSUMED_HOUR)
+        payback = self.reckon(run, systems[teacher].cost_per_1000, systems[student].cost_per_1000, terms)
+        return replace(payback, teacher_assumed=systems[teacher].assumed)
+
+    def reckon(self, run: Run, before: float | None, after: float | None, terms: Terms) -> PayBack:
+        """When a run has paid back its asking and training, if a thousand answers cost `before`, and `after` now."""
+        spent, hours = sum_asking(self.context, run, terms.prices), self._device_hours(run)
+        payback = reckon_pay_back(spent, hours, terms.device_hour, before, after)
+        return replace(payback, device_assumed=terms.device_hour == ASSUMED_HOUR)
 
     def bill(self, run: Run, device_hour: float) -> dict[str, Any]:
         """What a thousand answers of each system cost, and when the one to ship pays back against the best teacher.

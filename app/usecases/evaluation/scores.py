@@ -35,7 +35,7 @@ def submit_score(context: Context, run: Run) -> Job | None:
     queries = {query.id: query for query in context.queries.get(run.project_id, Split.HELDOUT)}
     stored = context.queries.golds(run.project_id)
     golds = {query_id: label for query_id, label in stored.items() if query_id in queries}
-    given = _teacher_labels(context, run.project_id)
+    given = read_teacher_labels(context, run.project_id)
     labels = golds or find_consensus(given)
     steps = [step.name for step in run.plan.evaluated] + ([TEACHERS] if golds else [])
     costs = context.ledger.answer_costs(run.project_id)
@@ -88,7 +88,7 @@ def _ask(
     return Asked(step, query, label, False, replace(item, cost=cost, finished=None), others)
 
 
-def _teacher_labels(context: Context, project_id: str) -> dict[str, dict[str, str]]:
+def read_teacher_labels(context: Context, project_id: str) -> dict[str, dict[str, str]]:
     """What teachers said of each held-out query, by its id, then by teacher; label keys, so equal labels are equal."""
     labels: dict[str, dict[str, str]] = {}
     for sample in context.samples.get(project_id, Split.HELDOUT):

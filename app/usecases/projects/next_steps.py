@@ -64,7 +64,7 @@ _STEPS: tuple[tuple[Callable[[Standing, bool], object], NextStep], ...] = (
     ),
     (
         lambda at, _: not at.exports,
-        NextStep("Exports", "/exports", "Take the student out: an adapter, merged weights or a server."),
+        NextStep("Save", "/save", "See what asking the student first saves, and at what risk."),
     ),
 )
 """In the order of the work: when a step is the next one, and the step."""

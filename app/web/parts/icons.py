@@ -13,6 +13,7 @@ _PATHS = {
     "train": "M3 18l5-7 4 4 4-8 5 6M3 21h18",
     "evaluate": "M4 20V10M10 20V4M16 20v-7M21 20H3",
     "study": "M9 3v6l-5 9a2 2 0 002 3h12a2 2 0 002-3l-5-9V3M8 3h8M7 15h10",
+    "save": "M4 20h5v-5h5v-5h5V5M4 20V9M4 9l-2 3M4 9l2 3",
     "playground": "M4 5h12v9H8l-4 3V5zM19 9h1v11l-3-2h-7",
     "exports": "M12 3v12M7 10l5 5 5-5M4 20h16",
     "jobs": "M12 7v5l3 2M12 3a9 9 0 100 18 9 9 0 000-18z",

@@ -27,6 +27,7 @@ _ICONS = {
     "Train": "train",
     "Evaluate": "evaluate",
     "Study": "study",
+    "Save": "save",
     "Playground": "playground",
     "Exports": "exports",
     "Jobs and spend": "jobs",

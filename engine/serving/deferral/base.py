@@ -25,6 +25,7 @@ UNKNOWN = 0.0
 """The confidence of an answer whose log-prob is not known."""
 REST = ""
 """The kind of queries that have none, or one that was not there when the rule was fitted."""
+NEVER_SAID = "never: it is not asked"
 _MOST_LEVELS = 24
 
 
@@ -45,6 +46,10 @@ class DeferralRule(Config):
 
     def find_bars(self, kinds: Sequence[str | None]) -> Floats:
         """The least confidence to answer with, for queries of these kinds, (N,); `NEVER`: the rung is not asked."""
+        raise NotImplementedError
+
+    def say(self) -> str:
+        """When a rung with this rule answers, as a person reads it, behind "answers"."""
         raise NotImplementedError
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 from pydantic import Field
 
-from engine.serving.deferral.base import DEFERRALS, NEVER, UNKNOWN, DeferralRule, Floats
+from engine.serving.deferral.base import DEFERRALS, NEVER, NEVER_SAID, UNKNOWN, DeferralRule, Floats
 
 _NAME: Final = "kind"
 
@@ -26,6 +26,10 @@ class ByKind(DeferralRule):
     def find_bars(self, kinds: Sequence[str | None]) -> Floats:
         """0 for queries of its kinds, `NEVER` for all others."""
         return np.array([UNKNOWN if kind and kind in self.kinds else NEVER for kind in kinds], dtype=np.float64)
+
+    def say(self) -> str:
+        """The bound in words."""
+        return f"where the kind is {' or '.join(self.kinds)}" if self.kinds else NEVER_SAID
 
     @classmethod
     def list_levels(cls, confidence: Floats) -> list[float]:

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 from pydantic import Field
 
-from engine.serving.deferral.base import DEFERRALS, NEVER, REST, DeferralRule, Floats, list_quantiles
+from engine.serving.deferral.base import DEFERRALS, NEVER, NEVER_SAID, REST, DeferralRule, Floats, list_quantiles
 
 _NAME: Final = "confidence"
 
@@ -25,6 +25,10 @@ class Confidence(DeferralRule):
     def find_bars(self, kinds: Sequence[str | None]) -> Floats:
         """The threshold, for every query."""
         return np.full(len(kinds), NEVER if self.threshold is None else self.threshold)
+
+    def say(self) -> str:
+        """The bound in words."""
+        return NEVER_SAID if self.threshold is None else f"where its confidence is {self.threshold:.2f} or more"
 
     @classmethod
     def list_levels(cls, confidence: Floats) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 import numpy as np
 from pydantic import Field
 
-from engine.serving.deferral.base import DEFERRALS, NEVER, REST, DeferralRule, Floats, list_quantiles
+from engine.serving.deferral.base import DEFERRALS, NEVER, NEVER_SAID, REST, DeferralRule, Floats, list_quantiles
 
 _NAME: Final = "confidence-by-kind"
 
@@ -26,6 +26,11 @@ class ConfidenceByKind(DeferralRule):
     def find_bars(self, kinds: Sequence[str | None]) -> Floats:
         """The threshold of each query's kind."""
         return np.array([self.thresholds.get(kind or REST, NEVER) for kind in kinds], dtype=np.float64)
+
+    def say(self) -> str:
+        """The bound in words."""
+        said = [f"{bar:.2f} ({kind or 'other kinds'})" for kind, bar in self.thresholds.items()]
+        return f"where its confidence is {', '.join(said)} or more" if said else NEVER_SAID
 
     @classmethod
     def list_levels(cls, confidence: Floats) -> list[float]:

@@ -1,0 +1,1 @@
+"""Use cases of serving: what a ladder saves, and what it saved."""

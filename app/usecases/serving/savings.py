@@ -1,0 +1,269 @@
+"""What a run's ladder saves: students first, a teacher last, at a loss that somebody allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from app.usecases.evaluation.bills import bills
+from app.usecases.evaluation.comparisons import CompareService, System, Terms
+from app.usecases.evaluation.scores import read_teacher_labels
+from app.usecases.evaluation.verdicts import rank
+from app.usecases.teachers.prompts import teacher_prompt
+from app.usecases.training.materials import TEACHERS, StageBuilder
+from app.usecases.workspace.context import Context
+from engine.config import Config, TeacherConfig, read_config
+from engine.errors import InputError, StateError
+from engine.evaluation.money import PayBack
+from engine.evaluation.report import find_consensus
+from engine.pipeline import prompt_of
+from engine.serving.certificate import SURE
+from engine.serving.deferral import DEFERRALS, DeferralRule
+from engine.serving.deferral.base import UNKNOWN
+from engine.serving.outcomes import gather
+from engine.serving.policy import Certificate, Expected, Policy, StudentRung, TeacherRung
+from engine.serving.saving import Choice, Ladder, choose_step, fit_ladder, list_students
+from engine.values import EvalItem, TeacherSpec
+from engine.values.report import WHOLE
+from storage.runs import Run
+
+
+class SaveOrder(Config):
+    """What somebody wishes of a ladder.
+
+    Attributes:
+        students: who is asked, in this order; none: those that `list_students` finds.
+        reference: who is asked last, and compared with; "": the best teacher.
+        rule: the deferral rule.
+        effort: what is to be saved.
+        allowed: share of queries that may be lost against the reference.
+        sure: with which probability the loss is to be below that.
+    """
+
+    students: tuple[str, ...] = Field((), title="Students")
+    reference: str = Field("", max_length=100, title="Last, and compared with")
+    rule: str = Field("confidence", max_length=100, title="Answers by itself by")
+    effort: Literal["tokens", "dollars", "seconds"] = Field("tokens", title="To save")
+    allowed: float = Field(0.02, ge=0, le=0.5, title="Allowed loss")
+    sure: float = Field(SURE, gt=0.5, lt=1, title="With probability")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Who can stand in a ladder of a run: students in the order of their tokens, and who can stand last."""
+
+    students: tuple[str, ...]
+    references: tuple[str, ...]
+    usual: tuple[str, ...]
+    best: str
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What a ladder comes to for a wish.
+
+    Attributes:
+        order: the wish, with everybody named.
+        labels: what counted as right.
+        assumed: systems whose money is by an assumed price.
+        unsure: students whose log-probs were not kept, so that no threshold can tell their answers apart.
+        pay_back: when the ladder has paid back the asking and the training, against the reference alone.
+    """
+
+    order: SaveOrder
+    ladder: Ladder
+    choice: Choice
+    labels: Literal["gold", "consensus"]
+    assumed: tuple[str, ...]
+    unsure: tuple[str, ...]
+    pay_back: PayBack
+
+
+@dataclass(frozen=True)
+class SaveService:
+    """Use cases of ladders."""
+
+    context: Context
+    comparing: CompareService
+
+    def candidates(self, run: Run) -> Candidates:
+        """Who can stand in a ladder of this run.
+
+        Raises:
+            StateError: if nothing trained, or no teacher, was scored on the held-out queries.
+        """
+        return _find_candidates(self.comparing.systems(run), self._teachers(run))
+
+    def _teachers(self, run: Run) -> list[str]:
+        """The teachers that answered held-out queries, whether or not there are gold labels to score them by."""
+        return list(bills(self.context, run))
+
+    def read(self, run: Run, order: SaveOrder, terms: Terms) -> Saving:
+        """What a ladder saves, by the answers that are stored; nobody is asked.
+
+        Raises:
+            StateError: if nothing trained, or no teacher, was scored on the held-out queries.
+            InputError: if the order names somebody who did not answer, or there are too few queries.
+            ConfigError: if there is no such rule.
+        """
+        systems = {
+            system.report.name: system for system in self.comparing.systems(run, terms.device_hour, terms.prices)
+        }
+        found = _find_candidates(list(systems.values()), self._teachers(run))
+        order = _name_all(order, found)
+        names = (*order.students, order.reference)
+        items, labels = self._judge(run)
+        dollars = self._dollars(run, systems, names, terms)
+        question = f"ladder of {run.id} {order.model_dump_json(exclude={'allowed', 'sure'})} {sorted(dollars.items())}"
+        ladder = self.context.db.once(
+            question, lambda: fit_ladder(gather(items(), names, dollars), DEFERRALS.get(order.rule), order.effort)
+        )
+        choice = choose_step(ladder, order.allowed, order.sure)
+        before, after = ladder.reference.effort.dollars, choice.step.effort.dollars
+        pay_back = self.comparing.reckon(run, _thousand(before), _thousand(after), terms)
+        assumed = tuple(name for name in names if name in systems and systems[name].assumed)
+        unsure = tuple(
+            name for place, name in enumerate(order.students) if not (ladder.held.confidence[place] > UNKNOWN).any()
+        )
+        pay_back = replace(pay_back, teacher_assumed=order.reference in assumed)
+        return Saving(order, ladder, choice, labels, assumed, unsure, pay_back)
+
+    def _dollars(
+        self, run: Run, systems: Mapping[str, System], names: tuple[str, ...], terms: Terms
+    ) -> dict[str, float | None]:
+        """US dollars of an answer, by system."""
+        billed = bills(self.context, run, terms.prices)
+        per_1000 = {name: bill.per_1000 for name, bill in billed.items()}
+        per_1000 |= {name: system.cost_per_1000 for name, system in systems.items()}
+        return {name: None if (cost := per_1000.get(name)) is None else cost / 1000 for name in names}
+
+    def _judge(self, run: Run) -> tuple[Callable[[], list[EvalItem]], Literal["gold", "consensus"]]:
+        """The answers with verdicts, read when they are needed, and what the verdicts go by."""
+        rows = [row for row in self.context.reports.rows(run.id) if row.kind == WHOLE]
+        if not rows or rows[0].measure == "accuracy":
+            return lambda: self.context.runs.judged(run.id, TEACHERS), "gold"
+
+        def by_consensus() -> list[EvalItem]:
+            given = read_teacher_labels(self.context, run.project_id)
+            agreed = find_consensus(given)
+            return [
+                item
+                if item.correct is not None or item.query_id not in agreed
+                else replace(item, correct=given[item.query_id].get(item.system) == agreed[item.query_id])
+                for item in self.context.runs.judged(run.id, TEACHERS)
+            ]
+
+        return by_consensus, "consensus"
+
+    def policy(self, run: Run, saving: Saving) -> Policy:
+        """The ladder as a policy, to be served.
+
+        Raises:
+            StateError: if a student has no adapter any more.
+        """
+        project = self.context.projects.get(run.project_id)
+        specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
+        prompt, step, order = teacher_prompt(self.context, project), saving.choice.step, saving.order
+        rungs: list[StudentRung | TeacherRung] = [
+            self._student(run, name, rule) for name, rule in zip(order.students, step.rules, strict=True)
+        ]
+        spec = specs.get(order.reference)
+        rungs.append(
+            TeacherRung(
+                system=order.reference,
+                teacher=_to_config(spec) if spec is not None and spec.provider != "recorded" else None,
+                prompt=prompt.text,
+                version=prompt.version,
+            )
+        )
+        ladder = saving.ladder
+        certificate = Certificate(
+            reference=order.reference, allowed=order.allowed, sure=order.sure, n=ladder.n, labels=saving.labels
+        )
+        return Policy(
+            project=project.name,
+            run=run.id,
+            task=project.config.task,
+            made=datetime.now(UTC).isoformat(timespec="seconds"),
+            rungs=tuple(rungs),
+            kinds=tuple(sorted({kind for kind in ladder.held.kinds if kind})),
+            expected=_expect(saving),
+            certificate=certificate if saving.choice.certified else None,
+        )
+
+    def _student(self, run: Run, name: str, rule: DeferralRule) -> StudentRung:
+        step = next(one for one in run.plan.evaluated if one.system == name)
+        adapter = StageBuilder(self.context, run).folder(step.start or "") / "adapter"
+        if not adapter.is_dir():
+            raise StateError(f"the adapter of {name} is not here, so it could not be served; choose another student")
+        return StudentRung(
+            system=name,
+            student=run.plan.student,
+            adapter=adapter.resolve().relative_to(self.context.workspace.resolve()).as_posix(),
+            prompt=step.prompt or prompt_of(run.plan, step.start or ""),
+            stops_behind_answer=step.stops_behind_answer,
+            rule=rule,
+        )
+
+
+def _find_candidates(systems: Sequence[System], teachers: Sequence[str]) -> Candidates:
+    trained = sorted(
+        (one.report for one in systems if one.group in ("stage", "baseline")), key=lambda row: row.mean_output_tokens
+    )
+    if not trained:
+        raise StateError("Nothing trained was scored on held-out queries yet. A ladder begins with a student.")
+    scored = sorted((one.report for one in systems if one.group == "teacher"), key=rank, reverse=True)
+    references = [row.name for row in scored] or sorted(teachers)
+    if not references:
+        raise StateError("No teacher answered the held-out queries. Label them too: the last rung is a teacher.")
+    usual = list_students([(row.name, row.accuracy, row.mean_output_tokens) for row in trained])
+    return Candidates(tuple(row.name for row in trained), tuple(references), tuple(usual), references[0])
+
+
+def _name_all(order: SaveOrder, found: Candidates) -> SaveOrder:
+    """The order with everybody named.
+
+    Raises:
+        InputError: if it names somebody who can't stand there.
+    """
+    students, reference = order.students or found.usual, order.reference or found.best
+    unknown = [name for name in students if name not in found.students]
+    if unknown:
+        raise InputError(
+            f"no trained student of this run is named {unknown[0]!r}; there are {', '.join(found.students)}"
+        )
+    if len(set(students)) != len(students):
+        raise InputError("a student stands in a ladder once")
+    if reference not in found.references:
+        raise InputError(f"no teacher that answered is named {reference!r}; there are {', '.join(found.references)}")
+    return order.model_copy(update={"students": tuple(students), "reference": reference})
+
+
+def _thousand(dollars: float | None) -> float | None:
+    return None if dollars is None else 1000 * dollars
+
+
+def _to_config(spec: TeacherSpec) -> TeacherConfig:
+    values = asdict(spec)
+    sampling = values.pop("sampling")
+    return read_config(TeacherConfig, {**values, **sampling})
+
+
+def _expect(saving: Saving) -> Expected:
+    ladder, step, alone = saving.ladder, saving.choice.step, saving.ladder.reference
+    return Expected(
+        n=ladder.n,
+        score=step.score,
+        reference_score=alone.score,
+        shares=dict(zip(ladder.systems, step.shares, strict=True)),
+        tokens=step.effort.tokens,
+        reference_tokens=alone.effort.tokens,
+        dollars=step.effort.dollars,
+        reference_dollars=alone.effort.dollars,
+        seconds=step.effort.seconds,
+        reference_seconds=alone.effort.seconds,
+    )

@@ -1,0 +1,23 @@
+"""A ladder drawn: who is asked, in which order, and who answers how much."""
+
+from __future__ import annotations
+
+from html import escape
+
+from app.palette import stage_colour
+from app.usecases.serving.saving_lines import rung_rows
+from app.usecases.serving.savings import Saving
+
+
+def rungs_html(saving: Saving) -> str:
+    """A bar a rung, as long as its share of the answers, with when it answers."""
+    rows = []
+    for row, share in zip(rung_rows(saving), saving.choice.step.shares, strict=True):
+        name, answers, when = (escape(str(row[key])) for key in ("rung", "answers", "when"))
+        fill = f"width:{100 * share:.1f}%;background:{stage_colour(str(row['rung']))}"
+        rows.append(
+            f"<li><span class='name'>{name}</span>"
+            f"<span class='track'><span class='fill' style='{fill}'></span></span>"
+            f"<b>{answers}</b><span class='quiet'>{when}</span></li>"
+        )
+    return f"<ol class='rungs'>{''.join(rows)}</ol>"
