@@ -24,7 +24,7 @@ from app.usecases.labelling.label import LabelOrder
 from engine.errors import InputError
 from engine.values import Split, make_query
 from engine.wording import counted
-from tests.app import evaluating
+from tests.app import evaluating, saving
 from tests.app.reviewing import SKIPPED, approve_and_undo, read_and_edit
 from tests.app.studio import Studio, open_studio
 from tests.fakes.hub import TOKEN, Hub, run_hub
@@ -175,6 +175,10 @@ def test_evaluate_sets_the_margin_and_writes_the_report(studio: Studio) -> None:
 
 def test_evaluate_lists_where_two_differ(studio: Studio) -> None:
     evaluating.lists_where_two_differ(studio, run_id(studio))
+
+
+def test_save_says_why_there_is_nothing_to_save_yet(studio: Studio) -> None:
+    saving.says_what_is_lacking(studio, run_id(studio))
 
 
 def test_playground(studio: Studio) -> None:

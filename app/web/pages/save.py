@@ -24,7 +24,7 @@ from app.web.parts.links import Link
 from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.tiles import Tile, tiles_html, verdict_html
 from engine.config import read_config
-from engine.errors import StateError
+from engine.errors import InputError, StateError
 from engine.serving.certificate import SURE
 from engine.serving.deferral import DEFERRALS
 from engine.serving.policy import write_policy
@@ -164,7 +164,7 @@ class _Handlers:
         order, terms = entered.read()
         try:
             saving = self.services.save.read(found, order, terms)
-        except StateError as error:
+        except (InputError, StateError) as error:
             way = Link("To Evaluate", "/evaluate", address)
             return [empty_html("Nothing to save yet", str(error), way), "", "", "", *enable(False)]
         measure = "Accuracy" if saving.labels == "gold" else "Agreement"

@@ -1,0 +1,19 @@
+"""The page Save, called over HTTP on a project that has too few held-out queries for it."""
+
+from __future__ import annotations
+
+from tests.app.studio import Studio
+
+WISH = (2, "tokens", "confidence", [], None, "90", "0.10")
+"""The form as it opens: points, what to save, the rule; who is asked, who last, the confidence, the device's price."""
+
+
+def says_what_is_lacking(studio: Studio, run: str) -> None:
+    studio.open("save", "p")
+    assert studio("save", "choose", "p", "", None)["value"] == run
+    students, teacher = studio("save", "name", "p", run)
+    assert students["value"] and teacher["value"] in {"forward", "tabulate", "eliminate"}
+    said = studio("save", "show", "p", *WISH, run)[0]
+    assert "6 held-out queries" in said and "needs 20" in said
+    assert "needs 20" in studio.refused("save", "take", "p", *WISH, run)
+    assert "give an amount" in studio.refused("save", "show", "p", *WISH[:-1], "cheap", run)
