@@ -35,6 +35,7 @@ from app.usecases.selection.comparison import MatchService
 from app.usecases.selection.overviews import SurveyService
 from app.usecases.selection.queries import BrowseService
 from app.usecases.selection.selections import SelectService
+from app.usecases.serving.queries import GatewayService
 from app.usecases.teachers.connections import Connections
 from app.usecases.teachers.prompts import PromptService
 from app.usecases.teachers.teachers import TeacherService
@@ -97,6 +98,7 @@ class Services:
     play: PlayService
     publish: PublishService
     keep: KeepService
+    gateway: GatewayService
 
 
 def _devices() -> int:
@@ -207,4 +209,5 @@ def _compose(context: Context, webhook: Webhook) -> Services:
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
         keep=KeepService(context),
+        gateway=GatewayService(context),
     )

@@ -24,6 +24,7 @@ class StudentRung(Config):
         student: the base model and how it writes.
         adapter: folder of its adapter, relative to the workspace; "" where it has none.
         prompt: the student's prompt that it is asked with, a name under `prompts/student`.
+        stops_behind_answer: whether it answers before it reasons, and is stopped behind the answer.
         rule: when its answer is good enough.
     """
 
@@ -32,6 +33,7 @@ class StudentRung(Config):
     student: StudentConfig
     adapter: str = Field("", max_length=1000)
     prompt: str = Field("answer", pattern=r"^[A-Za-z0-9_\-]{1,99}$")
+    stops_behind_answer: bool = False
     rule: SerializeAsAny[DeferralRule]
 
     @field_validator("rule", mode="before")
@@ -84,7 +86,8 @@ class Certificate(Config):
 class Expected(Config):
     """What a policy came to on `n` held-out queries that took no part in fitting it; means a query, None: not known.
 
-    `shares`: of the queries that each rung answered, by system. `reference_*` is the last rung alone.
+    `shares`: of the queries that each rung answered, by system. `reference_*` is the last rung alone. `agreement`: of
+    the queries that students answered, the share with the reference's label.
     """
 
     n: int
@@ -97,6 +100,7 @@ class Expected(Config):
     reference_dollars: float | None = None
     seconds: float | None = None
     reference_seconds: float | None = None
+    agreement: float | None = Field(None, ge=0, le=1)
 
 
 Rung = Annotated[StudentRung | TeacherRung, Field(discriminator="kind")]
