@@ -162,9 +162,8 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
 
 def _compose(context: Context, webhook: Webhook) -> Services:
     """All use cases over an open workspace."""
-    connections = Connections(context)
+    connections, selecting = Connections(context), SelectService(context)
     label, compressing = LabelService(context, connections), CompressService(context, connections)
-    selecting = SelectService(context)
     run, exporting = RunService(context, compressing, selecting, webhook), ExportService(context)
     planning, forecasting = PlanService(context), ForecastService(context, selecting)
     remaining, studying = RemainingService(context, forecasting), StudyService(context, planning, run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,32 +50,32 @@ def gateway(
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Serve a policy's ladder of students and teacher with an OpenAI-compatible API."""
-    given = dict(locals())  # options have the names of the settings' fields
+    _serve(dict(locals()))  # options have the names of the settings' fields
+
+
+def _serve(given: dict[str, Any]) -> None:
     import logging
 
+    from app.gateway.server import run_gateway
+    from app.gateway.service import open_gateway
     from app.gateway.settings import GatewaySettings
+    from app.gateway.students import vllm_commands
     from app.usecases.labelling.label import read_money
+    from app.usecases.serving.keys import make_key
     from engine.config import read_config
     from engine.serving.policy import read_policy
 
+    policy = read_policy(given["policy"])
+    if given["print_vllm"]:
+        sys.stdout.writelines(f"{line}\n" for line in vllm_commands(policy, given["workspace"]))
+        return
     asked = {name: value for name, value in given.items() if name in GatewaySettings.model_fields and value is not None}
     for amount in ("max_cost", "shadow_max_cost"):
         read = read_money(asked.pop(amount, None))
         asked |= {} if read is None else {amount: float(read)}
-    read_from = read_policy(policy)
-    if print_vllm:
-        from app.gateway.students import vllm_commands
-
-        sys.stdout.writelines(f"{line}\n" for line in vllm_commands(read_from, workspace))
-        return
-    settings = read_config(GatewaySettings, asked)
-    from app.gateway.server import run_gateway
-    from app.gateway.service import open_gateway
-    from app.usecases.serving.keys import make_key
-
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    opened = open_gateway(read_from, settings, workspace)
-    if new_key:
+    opened = open_gateway(policy, read_config(GatewaySettings, asked), given["workspace"])
+    if given["new_key"]:
         _say(f"A key for callers, which is shown this once: {make_key(opened.folder)}")
     run_gateway(opened, _say)
 

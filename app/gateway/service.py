@@ -141,8 +141,8 @@ class Gateway:
         if reason == "fallback refused":
             return ApiError(
                 503,
-                f"the student was not sure, and {failed or 'the last rung'} gave no answer; this gateway gives none that "
-                "is not sure (--when-teacher-fails refuse)",
+                f"the student was not sure, and {failed or 'the last rung'} gave no answer; this gateway gives no "
+                "answer that is not sure (--when-teacher-fails refuse)",
                 "teacher_failed",
                 retry_after_s=5,
             )
