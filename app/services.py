@@ -35,6 +35,7 @@ from app.usecases.selection.comparison import MatchService
 from app.usecases.selection.overviews import SurveyService
 from app.usecases.selection.queries import BrowseService
 from app.usecases.selection.selections import SelectService
+from app.usecases.serving.queries import GatewayService
 from app.usecases.serving.savings import SaveService
 from app.usecases.teachers.connections import Connections
 from app.usecases.teachers.prompts import PromptService
@@ -99,6 +100,7 @@ class Services:
     play: PlayService
     publish: PublishService
     keep: KeepService
+    gateway: GatewayService
 
 
 def _devices() -> int:
@@ -162,9 +164,8 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
 
 def _compose(context: Context, webhook: Webhook) -> Services:
     """All use cases over an open workspace."""
-    connections = Connections(context)
+    connections, selecting, comparing = Connections(context), SelectService(context), CompareService(context)
     label, compressing = LabelService(context, connections), CompressService(context, connections)
-    selecting, comparing = SelectService(context), CompareService(context)
     run, exporting = RunService(context, compressing, selecting, webhook), ExportService(context)
     planning, calibrating = PlanService(context), CalibrateService(context, selecting)
     forecasting, matching = ForecastService(context, selecting), MatchService(context, selecting, calibrating)
@@ -209,4 +210,5 @@ def _compose(context: Context, webhook: Webhook) -> Services:
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
         keep=KeepService(context),
+        gateway=GatewayService(context),
     )

@@ -12,6 +12,7 @@ from typer._click.exceptions import ClickException
 from typer.exceptions import Abort
 
 from app.cli.exports import backup, export, push, restore_backup, serve_student
+from app.cli.gateway import gateway, gateway_key
 from app.cli.jobs import jobs_app
 from app.cli.options import DEFAULT_WORKSPACE, Json, Listing, ProjectName, RunId, Workspace, open_workspace, show
 from app.cli.policy import policy
@@ -266,6 +267,8 @@ def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
 
 app.command(cls=Listing)(export)
 app.command("serve-student")(serve_student)
+app.command()(gateway)
+app.command("gateway-key")(gateway_key)
 app.command()(push)
 app.command()(backup)
 app.command("restore")(restore_backup)

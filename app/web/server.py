@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
 import threading
@@ -15,8 +14,9 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from app.hosted_demo.visitors import Visitors
+from app.hosts import is_own, read_names
 from app.services import Services
-from app.web.access import Doors, read_names, tell_missing
+from app.web.access import Doors, tell_missing
 from app.web.main import build_demo
 from app.web.page_cache import Gate, PageCache, open_lean_sessions
 from app.web.theme import HEAD, make_theme
@@ -45,7 +45,7 @@ def launch_options(
     users = _read_users(auth) if auth else None
     if hosted and (auth or mcp):
         raise InputError("--demo is open to everybody and has no public endpoints: leave --auth and --mcp out")
-    if users is None and not hosted and not _is_own(host):
+    if users is None and not hosted and not is_own(host):
         raise InputError(
             f"{host} can be reached from other machines: give a login with --auth user:password, or a file of such "
             "lines. Nothing was started."
@@ -105,13 +105,6 @@ def serve_hosted(services: Services, options: dict[str, Any]) -> None:
         serve_app(build_demo(services, visitors), options)
     finally:
         stopped.set()
-
-
-def _is_own(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _read_users(auth: str) -> list[tuple[str, str]]:

@@ -1,8 +1,10 @@
 """The playground's resident worker: students answer one prompt, token by token, over lines of JSON (worker only).
 
 Reads requests from standard input, one a line: {"id", "student" (a StudentConfig), "prompt" ([[role, text], ...]),
-"adapter" (a folder, or null: the student without any)}. Writes {"id", "text"} as the text grows and in the end {"id",
-"text", "tokens", "finished", "seconds"}, or {"id", "error"}. The base model stays loaded from one request to the next.
+"adapter" (a folder, or null: the student without any), "until" (a text with which the answer is over; may be left
+out)}. Writes {"id", "text"} as the text grows and in the end {"id", "text", "tokens", "finished", "seconds", "log_prob"
+(the mean of the label's tokens, or null), "read" (tokens of the prompt)}, or {"id", "error"}. The base model stays
+loaded from one request to the next.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import torch
 from peft import PeftModel
 
 from engine.config import StudentConfig, read_config
+from engine.datasets.encode import encode_prompt
 from engine.errors import TacitError, say_error
 from engine.inference.writer import Writer, load_base, load_tokenizer, pick_device
 from engine.packaged import count_processors
@@ -66,14 +69,14 @@ class Resident:
             self.model.delete_adapter(self.names.pop(oldest))
 
     def answer(
-        self, prompt: list[tuple[str, str]], adapter: Path | None, tell: Callable[[str], None]
+        self, prompt: list[tuple[str, str]], adapter: Path | None, tell: Callable[[str], None], until: str = ""
     ) -> dict[str, Any]:
         """Answer greedily, as evaluations do. Tokens count the end token too."""
         with self.wearing(adapter) as model:
-            writer = Writer(model, self.tokenizer, self.student.generate_tokens, 1)
+            writer = Writer(model, self.tokenizer, self.student.generate_tokens, 1, until=until)
             wrote = writer.write_aloud(tuple(prompt), tell)
-        reply = {"text": wrote.text, "tokens": wrote.tokens, "finished": wrote.finished}
-        return {**reply, "seconds": wrote.latency_s}
+        reply = {"text": wrote.text, "tokens": wrote.tokens, "finished": wrote.finished, "log_prob": wrote.log_prob}
+        return {**reply, "seconds": wrote.latency_s, "read": len(encode_prompt(self.tokenizer, tuple(prompt)))}
 
 
 def open_resident(student: StudentConfig) -> Resident:
@@ -105,7 +108,8 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                 resident = open_resident(student)
             adapter = Path(asked["adapter"]) if asked["adapter"] else None
             prompt = [(str(role), str(text)) for role, text in asked["prompt"]]
-            say(id=number, over=True, **resident.answer(prompt, adapter, partial(_tell, say, number)))
+            until = str(asked.get("until", ""))
+            say(id=number, over=True, **resident.answer(prompt, adapter, partial(_tell, say, number), until))
         except (TacitError, OSError, MemoryError) as error:
             say(id=number, over=True, error=say_error(error))
         except (ValueError, RuntimeError):  # a library's words, which help nobody who asked a question

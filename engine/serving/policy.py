@@ -86,7 +86,8 @@ class Certificate(Config):
 class Expected(Config):
     """What a policy came to on `n` held-out queries that took no part in fitting it; means a query, None: not known.
 
-    `shares`: of the queries that each rung answered, by system. `reference_*` is the last rung alone.
+    `shares`: of the queries that each rung answered, by system. `reference_*` is the last rung alone. `agreement`: of
+    the queries that students answered, the share with the reference's label.
     """
 
     n: int
@@ -99,6 +100,7 @@ class Expected(Config):
     reference_dollars: float | None = None
     seconds: float | None = None
     reference_seconds: float | None = None
+    agreement: float | None = Field(None, ge=0, le=1)
 
 
 Rung = Annotated[StudentRung | TeacherRung, Field(discriminator="kind")]

@@ -13,8 +13,8 @@ from gradio_client import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.hosts import Names, Place, read_names, read_place
 from app.services import open_services
-from app.web.access import Names, Place, read_names, read_place
 from app.web.main import build_app
 from app.web.server import launch_lean, launch_options
 from engine.errors import InputError

@@ -15,7 +15,7 @@ from app.cli.main import app
 from app.hosted_demo.shipped_project import NAME, bring_demo
 from app.services import Services, open_services
 from app.usecases.evaluation.comparisons import Terms
-from app.usecases.serving.saving_lines import figures, rung_rows, say_certificate, saving_data
+from app.usecases.serving.saving_lines import figures, rung_rows, saving_data, say_certificate
 from app.usecases.serving.savings import SaveOrder
 from app.usecases.training.materials import TEACHERS
 from engine.errors import ConfigError, InputError, StateError

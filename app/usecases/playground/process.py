@@ -23,7 +23,10 @@ _SLICE_S = 0.2
 
 @dataclass
 class StudentProcess:
-    """The worker process that keeps a student loaded. One request at a time; it can be ended at any moment."""
+    """The worker process that keeps a student loaded. One request at a time; it can be ended at any moment.
+
+    `idle_s`: it ends when nobody has asked for so long; None: it never does.
+    """
 
     process: subprocess.Popen[str] | None = None
     lines: queue.Queue[str | None] = field(default_factory=queue.Queue)
@@ -31,6 +34,7 @@ class StudentProcess:
     numbers: int = 0
     idle: threading.Timer | None = None
     closed: bool = False
+    idle_s: float | None = _IDLE_S
 
     @property
     def alive(self) -> bool:
@@ -110,7 +114,9 @@ class StudentProcess:
 
     def _rest(self) -> None:
         """Free the memory when nobody has asked for a while."""
-        self.idle = threading.Timer(_IDLE_S, self.end)
+        if self.idle_s is None:
+            return
+        self.idle = threading.Timer(self.idle_s, self.end)
         self.idle.daemon = True
         self.idle.start()
 

@@ -1,0 +1,1 @@
+"""The gateway: an OpenAI-compatible server that runs a policy's ladder."""

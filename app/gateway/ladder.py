@@ -1,0 +1,98 @@
+"""A policy's rungs together: who is asked, how many wait, and when it is too many."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from app.gateway.requests import ApiError
+from app.gateway.rungs import Errand, RungPort
+from engine.errors import CapReached, TacitError, TeacherError
+from engine.serving.climbing import RungAnswer, Served, climb
+from engine.serving.policy import Policy, StudentRung, TeacherRung
+from engine.values import Query
+
+_LONGEST_WAIT_S = 60
+_SMOOTH = 0.9
+
+
+class Climbed(NamedTuple):
+    """What a ladder answered, the rationale of the answer that counts, and why rungs failed, by system."""
+
+    served: Served
+    rationale: str
+
+
+@dataclass
+class Ladder:
+    """The rungs of a policy, in their order. `queue`: requests that wait for a rung at most."""
+
+    policy: Policy
+    ports: Mapping[str, RungPort]
+    queue: int
+    open: Counter[str] = field(default_factory=Counter)
+    pace: dict[str, float] = field(default_factory=dict)
+    """Seconds an answer, by rung: a mean in which older ones fade."""
+
+    @property
+    def last(self) -> str:
+        """The rung that always answers."""
+        return self.policy.systems[-1]
+
+    @property
+    def students(self) -> frozenset[str]:
+        """The rungs that are students."""
+        return frozenset(rung.system for rung in self.policy.students)
+
+    def count_waiting(self) -> dict[str, int]:
+        """Requests that wait for each rung."""
+        return {name: max(0, self.open[name] - port.width) for name, port in self.ports.items()}
+
+    def admit(self, only: str = "") -> None:
+        """Let one more in, which asks the first rung, or the one that it names.
+
+        Raises:
+            ApiError: 429 if it would wait and as many wait as may, with when to come again.
+        """
+        first = only or self.policy.systems[0]
+        waiting = self.count_waiting()
+        total, full = sum(waiting.values()), self.open[first] >= self.ports[first].width
+        if total < self.queue or not (total or full):
+            return
+        seconds = sum((n + 1) * self.pace.get(name, 1.0) / self.ports[name].width for name, n in waiting.items())
+        raise ApiError(
+            429,
+            f"{total} requests are waiting already, as many as may (--queue); come again a little later",
+            "overloaded",
+            retry_after_s=min(_LONGEST_WAIT_S, max(1, math.ceil(seconds))),
+        )
+
+    async def climb(self, query: Query, only: str, errand: Errand) -> Climbed:
+        """Ask rung after rung; `only` names one that is asked alone."""
+        rationales: dict[str, str] = {}
+
+        async def ask(rung: StudentRung | TeacherRung, asked: Query) -> RungAnswer:
+            port = self.ports[rung.system]
+            self.open[rung.system] += 1
+            try:
+                told = await port.ask(asked, errand)
+            finally:
+                self.open[rung.system] -= 1
+            rationales[rung.system] = told.rationale
+            before = self.pace.get(rung.system, told.answer.seconds)
+            self.pace[rung.system] = _SMOOTH * before + (1 - _SMOOTH) * told.answer.seconds
+            return told.answer
+
+        served = await climb(self.policy, query, query.kind, ask, only)
+        by = served.answer
+        return Climbed(served, rationales.get(by.system, "") if by else "")
+
+
+def why(error: TacitError) -> str:
+    """The reason of a failure in a word, without anything that was said."""
+    if isinstance(error, TeacherError):
+        return error.kind.value
+    return "cap" if isinstance(error, CapReached) else "failed"

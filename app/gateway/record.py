@@ -1,0 +1,96 @@
+"""The gateway's own meter: what happens is journaled, added up, and watched for a drop of agreement."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.gateway.journal import Journal
+from app.usecases.serving.folder import ABOUT, METER
+from app.usecases.serving.meter import Meter, Tally, measure, read_all, watch
+from app.usecases.training.webhook import Webhook
+from engine.lines import write_atomically
+from engine.serving.drift import Drift
+
+_LOG = logging.getLogger(__name__)
+_FRESH_S = 1.0
+
+
+@dataclass
+class Recorder:
+    """Where records of one policy go. `about` is what the folder says of the gateway; its `policy` marks records."""
+
+    about: dict[str, Any]
+    journal: Journal
+    webhook: Webhook
+    tally: Tally
+    drift: Drift
+    damaged: int = 0
+    earlier: int = 0
+    refused: int = 0
+    _refused_at: float = 0.0
+    _shown: tuple[float, Meter] | None = field(default=None, repr=False)
+
+    def add(self, type_: str, **record: Any) -> None:
+        """Write one record and take it in."""
+        whole = {"type": type_, "at": round(time.time(), 3), "policy": self.about["policy"], **record}
+        self.journal.write(whole)
+        self.tally.add(whole)
+
+    def refuse(self) -> None:
+        """One more was turned away for load; they are written together, once a second at most."""
+        self.refused += 1
+        if time.monotonic() - self._refused_at >= _FRESH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write how many were turned away."""
+        if self.refused:
+            self.add("refused", n=self.refused)
+            self.refused, self._refused_at = 0, time.monotonic()
+
+    def compare(self, agrees: bool) -> None:
+        """Take a compared answer into the watch; a drop is told in the log, on the meter and by the webhook, once."""
+        if not self.drift.add(agrees):
+            return
+        state = self.drift.state
+        told = {
+            "shadows": state.n,
+            "agreement": state.agreement,
+            "expected": state.expected,
+            "bound": state.bound,
+        }
+        self.add("alarm", **told)
+        _LOG.warning(
+            "the students agree with %s less often than they should: on %.1f%% of %d shadowed queries, where at least "
+            "%.1f%% were due. Look at what callers ask, and fit the policy anew",
+            self.about["reference"],
+            100 * (state.agreement or 0),
+            state.n,
+            100 * (state.bound or 0),
+        )
+        self.webhook.tell(
+            {"gateway": self.about["name"], "project": self.about["project"], "status": "agreement dropped", **told}
+        )
+
+    def show(self) -> Meter:
+        """The meter, at most a second old."""
+        now = time.monotonic()
+        if self._shown is None or now - self._shown[0] > _FRESH_S:
+            self._shown = now, measure(self.about, self.tally, self.damaged, self.earlier, self.drift.state)
+        return self._shown[1]
+
+    def close(self) -> None:
+        """Write what is left, and close the journal."""
+        self.flush()
+        self.journal.close()
+
+
+def open_recorder(folder: Path, about: dict[str, Any], webhook: Webhook) -> Recorder:
+    """Go on with the meter of a policy where an earlier gateway of this folder left it."""
+    write_atomically(folder / ABOUT, about)
+    tally, damaged, earlier = read_all(folder, about["policy"])
+    return Recorder(about, Journal(folder, METER), webhook, tally, watch(about, tally.agreed), damaged, earlier)

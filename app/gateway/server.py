@@ -1,0 +1,264 @@
+"""The gateway as a web server: OpenAI's chat completions and models, its health, its meter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from app.gateway.answers import HEARTBEAT, completion, describe_in_headers, event, events
+from app.gateway.doors import Doors, KeyRing, error_response
+from app.gateway.requests import ApiError, ChatAsk, read_chat
+from app.gateway.service import Answered, Gateway
+from app.hosts import is_own, read_names
+from app.usecases.serving.folder import ABOUT
+from app.usecases.serving.keys import read_keys
+from engine.errors import InputError, TacitError, where_it_failed
+from engine.lines import write_atomically
+
+MOST_BODY = 1_000_000
+"""Bytes of a request."""
+_BODY_S = 30.0
+_HEARTBEAT_S = 10.0
+_STOPPING_S = 30
+_LOG = logging.getLogger(__name__)
+
+
+class ChatEndpoint:
+    """POST /v1/chat/completions. A caller who hangs up is noticed at once, and so is whoever worked for it."""
+
+    def __init__(self, gateway: Gateway, heartbeat_s: float = _HEARTBEAT_S) -> None:
+        self._gateway, self._heartbeat_s = gateway, heartbeat_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        gateway = self._gateway
+        try:
+            body = await _read_body(receive)
+            kind = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-tacit-kind"), None)
+            ask = read_chat(body, kind, gateway.names, gateway.policy.systems)
+            gateway.ladder.admit(ask.only)
+        except _Gone:
+            return
+        except ApiError as error:
+            if error.status == 429:
+                gateway.recorder.refuse()
+            return await error_response(error)(scope, receive, send)
+        work = asyncio.ensure_future(gateway.answer(ask))
+        left = asyncio.ensure_future(_wait_gone(receive))
+        try:
+            begun = await self._wait(work, left, ask, send)
+            if not work.done():
+                return
+            answered = await self._finish(work, begun, ask, send)
+        finally:
+            left.cancel()
+            if not work.done():
+                work.cancel()
+                await asyncio.wait([work])
+        if answered is not None:
+            gateway.compare(answered, ask)
+
+    async def _wait(self, work: asyncio.Future[Answered], left: asyncio.Future[None], ask: ChatAsk, send: Send) -> bool:
+        """Wait for the answer, or until the caller hangs up; whether events were begun, to say that it still comes."""
+        begun = False
+        while True:
+            patience = self._heartbeat_s if ask.stream else None
+            both: list[asyncio.Future[Any]] = [work, left]
+            done, _ = await asyncio.wait(both, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return begun
+            if not begun:
+                await send(_start(200, [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]))
+                begun = True
+            await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+
+    async def _finish(self, work: asyncio.Future[Answered], begun: bool, ask: ChatAsk, send: Send) -> Answered | None:
+        error = work.exception()
+        if error is not None:
+            told = ApiError(400, str(error)) if isinstance(error, TacitError) else error
+            if not isinstance(told, ApiError):
+                _LOG.error("a request failed unforeseen: %s", where_it_failed(error))
+                told = ApiError(500, "the gateway failed; its log says where", "unforeseen")
+            await _send_error(told, begun, send)
+            return None
+        answered = work.result()
+        head = {"id": answered.request, "created": self._gateway.began, "model": ask.model}
+        marks = describe_in_headers(answered.told)
+        if not ask.stream:
+            data = completion(head, answered.content, answered.usage, answered.told)
+            await _send_whole(200, json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"), marks, send)
+            return answered
+        if not begun:
+            kind = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+            await send(_start(200, [*kind, *marks]))
+        usage = answered.usage if ask.include_usage else None
+        for piece in events(head, answered.content, usage, answered.told):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return answered
+
+
+class _Gone(Exception):
+    """The caller hung up."""
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """The whole body.
+
+    Raises:
+        ApiError: if it is too large, or does not come.
+        _Gone: if the caller hung up in its middle.
+    """
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(_BODY_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _Gone
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > MOST_BODY:
+                    raise ApiError(413, f"a request has at most {MOST_BODY:,} bytes. Nothing was asked", "too_large")
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+    except TimeoutError:
+        raise ApiError(408, f"the request did not come whole within {_BODY_S:.0f} s", "timeout") from None
+
+
+async def _wait_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+async def _send_whole(status: int, body: bytes, headers: list[tuple[bytes, bytes]], send: Send) -> None:
+    shared = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send(_start(status, [*shared, *headers]))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_error(error: ApiError, begun: bool, send: Send) -> None:
+    """As a response of its own, or as an event where the answer's were begun."""
+    if begun:
+        await send({"type": "http.response.body", "body": event(error.body), "more_body": False})
+        return
+    more = [] if error.retry_after_s is None else [(b"retry-after", str(error.retry_after_s).encode())]
+    await _send_whole(error.status, json.dumps(error.body).encode(), more, send)
+
+
+def build_server(gateway: Gateway, heartbeat_s: float = _HEARTBEAT_S) -> Starlette:
+    """The gateway as an ASGI application.
+
+    Raises:
+        InputError: if callers from elsewhere could reach it without a key, or nobody has one.
+    """
+    settings = gateway.settings
+    if settings.no_key and not is_own(settings.host):
+        raise InputError(
+            f"{settings.host} can be reached from other machines: leave --no-key out, and give callers a key. Nothing "
+            "was started."
+        )
+    if not settings.no_key and not read_keys(gateway.folder):
+        raise InputError(
+            f"callers need a key, and there is none: make one with --new-key, or by `tacit gateway-key "
+            f"{gateway.folder.name}`; on this machine alone, --no-key does without"
+        )
+
+    async def models(request: Request) -> Response:
+        names = dict.fromkeys((*gateway.names, *gateway.policy.systems))
+        data = [{"id": name, "object": "model", "created": gateway.began, "owned_by": "tacit"} for name in names]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok", "waiting": sum(gateway.ladder.count_waiting().values())})
+
+    async def meter(request: Request) -> Response:
+        return JSONResponse(asdict(gateway.recorder.show()))
+
+    ring = None if settings.no_key else KeyRing(gateway.folder)
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", ChatEndpoint(gateway, heartbeat_s), methods=["POST"]),
+            Route("/v1/models", models, methods=["GET"]),
+            Route("/v1/tacit/meter", meter, methods=["GET"]),
+            Route("/health", health, methods=["GET"]),
+        ],
+        middleware=[Middleware(Doors, names=read_names(settings.host, settings.allow_host), keys=ring)],
+        exception_handlers={HTTPException: _tell_http},
+    )
+
+
+async def _tell_http(request: Request, error: Exception) -> Response:
+    """What is not there, or not by this method, as OpenAI's API tells it."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    told = ApiError(status, f"{request.method} {request.url.path[:200]} is not served here", "not_found")
+    return error_response(told)
+
+
+def run_gateway(gateway: Gateway, say: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; answers that are under way are given out first.
+
+    Raises:
+        TacitError: if it can't be started.
+    """
+    app = build_server(gateway)
+    settings = gateway.settings
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_STOPPING_S,
+        timeout_keep_alive=75,
+    )
+    try:
+        listener = config.bind_socket()
+    except SystemExit:
+        raise InputError(f"{settings.host}:{settings.port} can't be listened on: is another server there?") from None
+    address = f"http://{_in_address(settings.host)}:{listener.getsockname()[1]}"
+    server = uvicorn.Server(config)
+
+    async def serve() -> None:
+        try:
+            for note in await gateway.start():
+                say(note)
+            gateway.recorder.about["address"] = address
+            write_atomically(gateway.folder / ABOUT, gateway.recorder.about)
+            say(f"The gateway is open at {address}/v1, by the models {', '.join(gateway.names)}")
+            await server.serve([listener])
+        finally:
+            await gateway.close()
+            listener.close()
+
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)  # which the server raises again at its end
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(serve())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -1,0 +1,333 @@
+"""The meter of a gateway: what it answered, by whom, what that took, and what it saved against the last rung alone.
+
+Reads the journal `meter`, which the gateway appends to, and needs neither the store nor the gateway.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from app.usecases.serving.folder import METER, journal_files, read_about, read_journal
+from engine.errors import NotFound
+from engine.serving.drift import ALPHA, TOLERANCE, Drift, DriftState
+
+ENOUGH = 30
+"""So many shadowed queries say what the last rung takes; with fewer, the policy's held-out queries do."""
+_Z = 1.959964
+"""Of a two-sided interval of 95%."""
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What a request saved in the mean, with its 95% interval over requests, and in total over `n` of them.
+
+    `source`: where the last rung's own consumption is from: shadowed queries, or the policy's held-out ones.
+    """
+
+    mean: float
+    low: float
+    high: float
+    total: float
+    n: int
+    source: Literal["shadows", "policy"]
+
+
+@dataclass(frozen=True)
+class Meter:
+    """What one policy came to behind a gateway so far.
+
+    Attributes:
+        since, until: seconds since 1970 of its first and its last request; None where there was none.
+        requests: of callers, without those that can't be served.
+        by_rung: requests that each rung answered.
+        forced: of them, those that named their rung.
+        fallbacks: of them, those that a student answered since the rungs behind it failed.
+        errors: requests without an answer, by reason.
+        refused: requests that were turned away for load, which `requests` does not count.
+        read, written: tokens of all rungs that were asked, by rung.
+        dollars: what providers billed for answers; None: some of it is not known.
+        shadows, shadow_dollars: queries that were sent to the last rung besides, and what that cost.
+        p50_s, p95_s: seconds to an answer.
+        tokens_saved, dollars_saved: output tokens, providers' US dollars; None where nothing is there to compare with.
+        drift: agreement of students with the last rung, on shadowed queries.
+        damaged: lines that could not be read.
+        earlier: requests under other policies of the same gateway.
+    """
+
+    name: str
+    project: str
+    policy: str
+    address: str
+    since: float | None
+    until: float | None
+    requests: int
+    by_rung: dict[str, int]
+    forced: int
+    fallbacks: int
+    errors: dict[str, int]
+    refused: int
+    read: dict[str, int]
+    written: dict[str, int]
+    dollars: float | None
+    shadows: int
+    shadow_dollars: float | None
+    p50_s: float | None
+    p95_s: float | None
+    tokens_saved: Saving | None
+    dollars_saved: Saving | None
+    drift: DriftState
+    damaged: int = 0
+    earlier: int = 0
+
+
+def _floats() -> array[float]:
+    return array("d")
+
+
+@dataclass
+class Tally:
+    """The records of one policy, added up. Dollars are NaN where they are not known.
+
+    `by_student`, `tokens` and `dollars` go by the requests that the policy answered by itself: whether a student did,
+    and what all rungs took that were asked. `ref_*` go by shadowed queries.
+    """
+
+    requests: int = 0
+    by_rung: Counter[str] = field(default_factory=Counter)
+    forced: int = 0
+    fallbacks: int = 0
+    refused: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    read: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+    since: float | None = None
+    until: float | None = None
+    billed: array[float] = field(default_factory=_floats)
+    seconds: array[float] = field(default_factory=_floats)
+    by_student: array[float] = field(default_factory=_floats)
+    tokens: array[float] = field(default_factory=_floats)
+    dollars: array[float] = field(default_factory=_floats)
+    answer_tokens: array[float] = field(default_factory=_floats)
+    answer_dollars: array[float] = field(default_factory=_floats)
+    shadows: int = 0
+    agreed: array[int] = field(default_factory=lambda: array("b"))
+    ref_tokens: array[float] = field(default_factory=_floats)
+    ref_dollars: array[float] = field(default_factory=_floats)
+    shadow_billed: array[float] = field(default_factory=_floats)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take one record in; what is no record of a request or a shadow is left out."""
+        if record.get("type") == "request":
+            self._add_request(record)
+        elif record.get("type") == "shadow":
+            self._add_shadow(record)
+        elif record.get("type") == "refused":
+            self.refused += _count(record.get("n"))
+
+    def _add_request(self, record: Mapping[str, Any]) -> None:
+        at = _number(record.get("at"))
+        if not math.isnan(at):
+            self.since = at if self.since is None else min(at, self.since)
+            self.until = at if self.until is None else max(at, self.until)
+        self.requests += 1
+        asked = [part for part in record.get("asked") or () if isinstance(part, dict)]
+        for part in asked:
+            name = str(part.get("system"))
+            self.read[name] += _count(part.get("in"))
+            self.written[name] += _count(part.get("out"))
+        billed = sum(_number(part.get("usd"), 0.0 if part.get("own") else math.nan) for part in asked)
+        self.billed.append(billed)
+        rung = record.get("rung")
+        if not isinstance(rung, str):
+            self.errors[str(record.get("error") or "unknown")] += 1
+            return
+        self.by_rung[rung] += 1
+        self.seconds.append(_number(record.get("seconds")))
+        self.forced += record.get("forced") is True
+        self.fallbacks += record.get("fallback") is True
+        if record.get("forced") is not True and record.get("fallback") is not True:
+            self._add_own(record, rung, asked, billed)
+
+    def _add_own(self, record: Mapping[str, Any], rung: str, asked: list[dict[str, Any]], billed: float) -> None:
+        last = record.get("last") is True
+        self.by_student.append(0.0 if last else 1.0)
+        self.tokens.append(float(sum(_count(part.get("out")) for part in asked)))
+        self.dollars.append(billed)
+        own = [part for part in asked if part.get("system") == rung]
+        self.answer_tokens.append(float(sum(_count(part.get("out")) for part in own)))
+        self.answer_dollars.append(sum(_number(part.get("usd"), 0.0 if part.get("own") else math.nan) for part in own))
+
+    def _add_shadow(self, record: Mapping[str, Any]) -> None:
+        self.shadows += 1
+        self.shadow_billed.append(_number(record.get("usd"), 0.0 if record.get("own") else math.nan))
+        if record.get("error"):
+            return
+        self.ref_tokens.append(_number(record.get("out")))
+        self.ref_dollars.append(self.shadow_billed[-1])
+        if isinstance(record.get("agrees"), bool):
+            self.agreed.append(int(record["agrees"]))
+
+    def merge(self, other: Tally) -> None:
+        """Add what came after it."""
+        for name in ("requests", "forced", "fallbacks", "refused", "shadows"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("by_rung", "errors", "read", "written"):
+            getattr(self, name).update(getattr(other, name))
+        for name, value in vars(other).items():
+            if isinstance(value, array):
+                getattr(self, name).extend(value)
+        self.since = min((at for at in (self.since, other.since) if at is not None), default=None)
+        self.until = max((at for at in (self.until, other.until) if at is not None), default=None)
+
+
+def _number(value: object, unknown: float = math.nan) -> float:
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable and isinstance(value, (int, float)) else unknown
+
+
+def _count(value: object) -> int:
+    number = _number(value, 0.0)
+    return int(number) if 0 <= number <= 1e12 else 0
+
+
+def measure(
+    about: Mapping[str, Any], tally: Tally, damaged: int = 0, earlier: int = 0, drift: DriftState | None = None
+) -> Meter:
+    """The meter of what a gateway says of itself and of the records of its policy.
+
+    `drift`: where the watch over them stands, if that is known; else they are gone through.
+    """
+    expected = about.get("expected") if isinstance(about.get("expected"), dict) else {}
+    seconds = np.array(tally.seconds)
+    seconds = seconds[np.isfinite(seconds)]
+    p50, p95 = (float(np.quantile(seconds, share)) if len(seconds) else None for share in (0.5, 0.95))
+    return Meter(
+        name=str(about.get("name", "")),
+        project=str(about.get("project", "")),
+        policy=str(about.get("policy", "")),
+        address=str(about.get("address", "")),
+        since=tally.since,
+        until=tally.until,
+        requests=tally.requests,
+        by_rung=dict(tally.by_rung),
+        forced=tally.forced,
+        fallbacks=tally.fallbacks,
+        errors=dict(tally.errors),
+        read=dict(tally.read),
+        written=dict(tally.written),
+        dollars=_total(tally.billed),
+        shadows=tally.shadows,
+        shadow_dollars=_total(tally.shadow_billed),
+        p50_s=p50,
+        p95_s=p95,
+        tokens_saved=find_saving(tally, "tokens", (expected or {}).get("reference_tokens")),
+        dollars_saved=find_saving(tally, "dollars", (expected or {}).get("reference_dollars")),
+        refused=tally.refused,
+        drift=drift or watch(about, tally.agreed).state,
+        damaged=damaged,
+        earlier=earlier,
+    )
+
+
+def _total(values: Iterable[float]) -> float | None:
+    total = math.fsum(values)
+    return None if math.isnan(total) else total
+
+
+def watch(about: Mapping[str, Any], agreed: Iterable[int] = ()) -> Drift:
+    """The test for a drop of agreement, with what was shadowed so far taken in."""
+    expected = about.get("expected")
+    agreement = _number(expected.get("agreement") if isinstance(expected, dict) else None)
+    tolerance, alpha = _number(about.get("tolerance"), TOLERANCE), _number(about.get("alpha"), ALPHA)
+    drift = Drift(None if math.isnan(agreement) else agreement, tolerance, alpha)
+    for one in agreed:
+        drift.add(bool(one))
+    return drift
+
+
+def find_saving(tally: Tally, what: Literal["tokens", "dollars"], reference: object) -> Saving | None:
+    """What was saved against asking the last rung alone; None where that, or what was taken, is not known.
+
+    Shadowed queries are drawn from those that students answered, so they stand for these alone; where the last rung
+    answered, it took what it took, and what students took before it was not saved. Without enough of them, `reference`
+    is the mean of the last rung over the policy's held-out queries, for all requests, and is taken as exact. The
+    interval is normal, over requests and over shadowed queries.
+    """
+    taken, answers = np.array(getattr(tally, what)), np.array(getattr(tally, f"answer_{what}"))
+    student, shadowed = np.array(tally.by_student) > 0, np.array(getattr(tally, f"ref_{what}"))
+    n = len(taken)
+    if n < 2 or np.isnan(taken).any():
+        return None
+    shadowed = shadowed[np.isfinite(shadowed)]
+    source: Literal["shadows", "policy"]
+    if len(shadowed) >= ENOUGH:
+        source, mean = "shadows", float(shadowed.mean())
+        alone = np.where(student, mean, answers)
+        extra = float(student.mean()) ** 2 * float(shadowed.var(ddof=1)) / len(shadowed)
+    else:
+        source, mean, extra = "policy", _number(reference), 0.0
+        alone = np.full(n, mean)
+    if math.isnan(mean):
+        return None
+    saved = alone - taken
+    middle, half = float(saved.mean()), _Z * math.sqrt(float(saved.var(ddof=1)) / n + extra)
+    return Saving(middle, middle - half, middle + half, float(saved.sum()), n, source)
+
+
+def read_tallies(path: Path) -> tuple[dict[str, Tally], int]:
+    """The records of one file by policy, and how many lines were damaged."""
+    tallies: dict[str, Tally] = {}
+    damaged = 0
+    for record, _ in read_journal(path):
+        if record is None:
+            damaged += 1
+        else:
+            tallies.setdefault(str(record.get("policy", "")), Tally()).add(record)
+    return tallies, damaged
+
+
+@lru_cache(maxsize=128)
+def _read_once(path: Path, size: int, changed: int) -> tuple[dict[str, Tally], int]:
+    """As `read_tallies` of a file that does not change any more; nobody may change what this gives."""
+    return read_tallies(path)
+
+
+def read_all(folder: Path, policy: str) -> tuple[Tally, int, int]:
+    """All records of a policy, how many lines were damaged, and how many requests other policies had."""
+    whole, damaged, earlier = Tally(), 0, 0
+    for path in journal_files(folder, METER):
+        try:
+            stat = path.stat()
+        except OSError:  # it has just been renamed
+            continue
+        written = path.stem == METER
+        tallies, bad = read_tallies(path) if written else _read_once(path, stat.st_size, stat.st_mtime_ns)
+        damaged += bad
+        for name, tally in tallies.items():
+            if name == policy:
+                whole.merge(tally)
+            else:
+                earlier += tally.requests
+    return whole, damaged, earlier
+
+
+def read_meter(folder: Path) -> Meter:
+    """The meter of a gateway's folder, whether the gateway runs or not.
+
+    Raises:
+        NotFound: if no gateway was ever started there.
+    """
+    about = read_about(folder)
+    if not about:
+        raise NotFound(f"no gateway {folder.name!r} was started in this workspace; `tacit gateway POLICY` starts one")
+    tally, damaged, earlier = read_all(folder, str(about.get("policy", "")))
+    return measure(about, tally, damaged, earlier)
