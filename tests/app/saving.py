@@ -16,4 +16,5 @@ def says_what_is_lacking(studio: Studio, run: str) -> None:
     said = studio("save", "show", "p", *WISH, run)[0]
     assert "6 held-out queries" in said and "needs 20" in said
     assert "needs 20" in studio.refused("save", "take", "p", *WISH, run)
+    assert studio("save", "read_meters", "p")[0] == "" and "0 queries imported" in studio("save", "take_in", "p")
     assert "give an amount" in studio.refused("save", "show", "p", *WISH[:-1], "cheap", run)

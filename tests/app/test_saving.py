@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from app.usecases.serving.saving_lines import figures, rung_rows, saving_data, s
 from app.usecases.serving.savings import SaveOrder
 from app.usecases.training.materials import TEACHERS
 from engine.errors import ConfigError, InputError, StateError
+from engine.lines import write_atomically, write_lines
 from engine.serving.policy import read_policy
+from engine.values import make_query
 from storage.runs import Run
 from tests.app.saving import WISH
 from tests.app.studio import Studio, open_studio
@@ -152,6 +155,21 @@ class TestThePage:
         run = run_of(studio.services).id
         shown = studio("save", "show", NAME, 10, "tokens", "kind", ["stage3", "stage1"], "forward", "95", "", run)
         assert "must name the kind" in shown[3] and "--sure 95" in shown[3] and "unknown" in shown[0]
+
+    def test_a_gateway_s_meter_is_read_and_its_queries_are_taken_in(self, studio: Studio, demo: Path) -> None:
+        assert studio("save", "read_meters", NAME)[0] == ""
+        folder = demo / "gateway" / "demo"
+        folder.mkdir(parents=True)
+        about = {"name": "demo", "project": NAME, "policy": "abc", "expected": {"reference_tokens": 80.0}}
+        write_atomically(folder / "gateway.json", about)
+        asked = [{"system": "stage3", "in": 60, "out": 5, "own": True}]
+        request = {"type": "request", "policy": "abc", "at": 1.0, "asked": asked, "rung": "stage3", "seconds": 0.2}
+        write_lines(folder / "meter.jsonl", [request, {**request, "rung": None, "error": "timeout"}, request])
+        write_lines(folder / "queries.jsonl", [{"query": asdict(make_query("How many are 2 and 2?"))}])
+        shown = studio("save", "read_meters", NAME)[0]
+        assert "stage3 2" in shown and "timeout 1" in shown and "150" in shown, "2 times 75 tokens are saved"
+        assert "1 query imported" in studio("save", "take_in", NAME)
+        assert "0 queries imported" in studio("save", "take_in", NAME)
 
     def test_the_policy_is_taken_along(self, studio: Studio) -> None:
         run = run_of(studio.services).id

@@ -10,6 +10,7 @@ from typing import Any
 
 from app.usecases.data.imports import follow_families
 from app.usecases.serving.folder import QUERIES, journal_files, list_gateways, read_about, read_journal
+from app.usecases.serving.meter import Meter, read_meter
 from app.usecases.workspace.context import Context
 from engine.lines import write_atomically
 from engine.values import Query, Split, make_query, query_from_json
@@ -32,6 +33,25 @@ class GatewayService:
     """Use cases of what gateways left in the workspace."""
 
     context: Context
+
+    def meters(self, project_name: str) -> list[Meter]:
+        """What a project's gateways came to so far, whether they run or not; the newest first.
+
+        Raises:
+            NotFound: if there is no such project.
+        """
+        project = self.context.projects.get(project_name)
+        folders = list_gateways(self.context.workspace)
+        found = [read_meter(folder) for folder in folders if read_about(folder).get("project") == project.name]
+        return sorted(found, key=lambda meter: meter.until or 0.0, reverse=True)
+
+    def waiting(self, project_name: str) -> int:
+        """How many queries of callers can be taken into a project.
+
+        Raises:
+            NotFound: if there is no such project.
+        """
+        return count_waiting(self.context.workspace, self.context.projects.get(project_name).name)
 
     def take_queries(self, project_name: str) -> TakenQueries:
         """Store what callers asked this project's gateways (`--log-queries`) since it was last taken.

@@ -19,15 +19,16 @@ from app.usecases.workspace.context import Context
 from engine.config import Config, TeacherConfig, read_config
 from engine.errors import InputError, StateError
 from engine.evaluation.money import PayBack
-from engine.evaluation.report import find_consensus
+from engine.evaluation.report import find_agreement, find_consensus
 from engine.pipeline import prompt_of
 from engine.serving.certificate import SURE
 from engine.serving.deferral import DEFERRALS, DeferralRule
 from engine.serving.deferral.base import UNKNOWN
-from engine.serving.outcomes import gather
+from engine.serving.outcomes import climb_all, gather
 from engine.serving.policy import Certificate, Expected, Policy, StudentRung, TeacherRung
 from engine.serving.saving import Choice, Ladder, choose_step, fit_ladder, list_students
-from engine.values import EvalItem, TeacherSpec
+from engine.tasks import get_task
+from engine.values import EvalItem, Split, TeacherSpec
 from engine.values.report import WHOLE
 from storage.runs import Run
 
@@ -191,9 +192,33 @@ class SaveService:
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             rungs=tuple(rungs),
             kinds=tuple(sorted({kind for kind in ladder.held.kinds if kind})),
-            expected=_expect(saving),
+            expected=_expect(saving, self._find_agreement(run, saving)),
             certificate=certificate if saving.choice.certified else None,
         )
+
+    def _find_agreement(self, run: Run, saving: Saving) -> float | None:
+        """Of the queries that students answer, the share with the last rung's label; None where they answer none."""
+        ladder, step = saving.ladder, saving.choice.step
+        by = climb_all(ladder.held, step.rules).by
+        asked = {
+            (ladder.systems[rung], query)
+            for rung, query in zip(by, ladder.held.queries, strict=True)
+            if rung < len(ladder.systems) - 1
+        }
+        if not asked:
+            return None
+        queries = {query.id: query for query in self.context.queries.get(run.project_id, Split.HELDOUT)}
+        given = read_teacher_labels(self.context, run.project_id)
+        task = get_task(self.context.projects.get(run.project_id).config.task)
+        steps = {one.system: one.name for one in run.plan.evaluated}
+        same = [
+            find_agreement(task, queries[item.query_id], item.label, {"last": theirs})["last"]
+            for name in saving.order.students
+            for item in self.context.runs.answers(run.id, steps[name])
+            if (name, item.query_id) in asked
+            and (theirs := given.get(item.query_id, {}).get(saving.order.reference)) is not None
+        ]
+        return sum(same) / len(same) if same else None
 
     def _student(self, run: Run, name: str, rule: DeferralRule) -> StudentRung:
         step = next(one for one in run.plan.evaluated if one.system == name)
@@ -253,7 +278,7 @@ def _to_config(spec: TeacherSpec) -> TeacherConfig:
     return read_config(TeacherConfig, {**values, **sampling})
 
 
-def _expect(saving: Saving) -> Expected:
+def _expect(saving: Saving, agreement: float | None) -> Expected:
     ladder, step, alone = saving.ladder, saving.choice.step, saving.ladder.reference
     return Expected(
         n=ladder.n,
@@ -266,4 +291,5 @@ def _expect(saving: Saving) -> Expected:
         reference_dollars=alone.effort.dollars,
         seconds=step.effort.seconds,
         reference_seconds=alone.effort.seconds,
+        agreement=agreement,
     )

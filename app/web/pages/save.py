@@ -22,6 +22,7 @@ from app.web.parts.code import commands_html
 from app.web.parts.ladder import rungs_html
 from app.web.parts.links import Link
 from app.web.parts.messages import empty_html, notice_html
+from app.web.parts.meters import meters_html
 from app.web.parts.tiles import Tile, tiles_html, verdict_html
 from engine.config import read_config
 from engine.errors import InputError, StateError
@@ -29,11 +30,13 @@ from engine.serving.certificate import SURE
 from engine.serving.deferral import DEFERRALS
 from engine.serving.policy import write_policy
 from engine.serving.saving import MOST_STUDENTS
+from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run
 
 _TO_RUN = "(run) => { window.tacitView({run}, true); }"
 _MOST_POINTS = 10
+_METER_S = 3.0
 _SURE = ("80", "90", "95", "99")
 _USUAL = "found by itself"
 
@@ -59,6 +62,19 @@ def build(frame: Frame) -> None:
         event = part.blur if part is hour else part.input
         event(frame.guard(do.show, form), asked, shown, **last)
     save_after(take.click(frame.guard(do.take, form), asked, file, **frame.quiet), file)
+    _lay_meters(frame, do)
+
+
+def _lay_meters(frame: Frame, do: _Handlers) -> None:
+    """What gateways of the project came to, read again every few seconds, and a button for what they were asked."""
+    meters, told = lay_html(), lay_html()
+    take_in = gr.Button("Import logged queries", visible=False)
+    timer = gr.Timer(_METER_S, active=False)
+    shown = [meters, take_in, timer]
+    frame.fill_once(shown, do.open_meters)
+    timer.tick(frame.guard(do.read_meters), frame.project, shown, show_progress="hidden", **frame.quiet)
+    taken = take_in.click(frame.guard(do.take_in), frame.project, told, **frame.quiet)
+    taken.success(frame.guard(do.read_meters), frame.project, shown, show_progress="hidden", **frame.quiet)
 
 
 def _lay_form() -> tuple[gr.Dropdown, dict[str, Any], dict[str, Any], gr.Textbox, gr.Button]:
@@ -175,6 +191,26 @@ class _Handlers:
             commands_html(_commands(found, saving, terms)) + _warned(saving),
             *enable(True),
         ]
+
+    def open_meters(self, project: Project | None) -> list[Any]:
+        """As `read_meters`."""
+        return self.read_meters(project.name) if project else ["", gr.Button(visible=False), gr.Timer(active=False)]
+
+    def read_meters(self, project: str) -> list[Any]:
+        """What the project's gateways came to, what can be taken in of them, and whether to look again."""
+        meters, waiting = self.services.gateway.meters(project), self.services.gateway.waiting(project)
+        head = "<h2>Gateways</h2>" if meters else ""
+        button = gr.Button(f"Import {counted(waiting, 'logged query', 'logged queries')}", visible=bool(waiting))
+        return [head + meters_html(meters), button, gr.Timer(active=bool(meters))]
+
+    def take_in(self, project: str) -> str:
+        """Make what callers asked new queries of the project."""
+        taken = self.services.gateway.take_queries(project)
+        had = f" {counted(taken.had, 'query was', 'queries were')} there already." if taken.had else ""
+        lost = f" {counted(taken.damaged, 'line')} could not be read." if taken.damaged else ""
+        return notice_html(
+            f"{counted(taken.new, 'query', 'queries')} imported to distill from.{had}{lost}", tone="good"
+        )
 
     def take(self, project: str, entered: Entered[tuple[SaveOrder, Terms]], run: str | None) -> str:
         """The policy as a file."""
