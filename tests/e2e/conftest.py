@@ -129,9 +129,14 @@ def browser() -> Iterator[Browser]:
 def make_server(workspace: Path, *options: str) -> Server:
     """A server of a workspace, not started yet."""
     workspace.mkdir(exist_ok=True)
+    return Server(workspace, free_port(), options)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        return Server(workspace, free.getsockname()[1], options)
+        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
