@@ -124,7 +124,7 @@ def test_the_overview_of_the_demo_says_what_evaluate_says(shipped: Services) -> 
     verdict = shipped.compare.verdict(run)
     assert verdict is not None and f"Ship {verdict.ship}" in drawn and f"n = {verdict.n}" in drawn
     links = re.findall(r"href='(/[a-z]+)\?project=demo'", drawn)
-    assert {"/data", "/label", "/select", "/compress", "/evaluate", "/exports"} <= set(links)
+    assert {"/data", "/label", "/select", "/compress", "/evaluate", "/save"} <= set(links)
     assert "button primary' href='/exports?project=demo'" in drawn
     assert show(shipped, None).count("Create one") == 1
 
@@ -188,4 +188,4 @@ def test_how_long_ago_is_said_in_the_unit_that_fits(ago: timedelta, said: str) -
 def test_a_project_with_a_student_not_worth_shipping_is_looked_at_first(shipped: Services) -> None:
     standing = shipped.context.standings.one(shipped.projects.get(NAME).id)
     assert status_of(standing) == "finished"
-    assert [next_step(standing, ships).page for ships in (True, False)] == ["Exports", "Evaluate"]
+    assert [next_step(standing, ships).page for ships in (True, False)] == ["Save", "Evaluate"]
