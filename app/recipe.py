@@ -48,7 +48,7 @@ SELECTION = dcrs(threshold=0.95, disagreement="majority")
 FULL = Recipe(
     project="demo",
     queries=300,
-    heldout=204,
+    heldout=1002,
     plan=with_standard_kd(twt_plan(_student(96), (_stage(2, 4), _stage(1, 4), _stage(4, 4)), shots=3)),
 )
 

@@ -39,7 +39,7 @@ def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
         summary = services.review.summary(run.id)
         assert (summary.rationales, summary.original_tokens, summary.compressed_tokens) == (566, 35, 17)
         systems = {system.report.name: system for system in services.compare.systems(run, 0.5)}
-        assert systems["stage3"].report.n == 204 and systems["stage3"].cost_per_1000
+        assert systems["stage3"].report.n == 1002 and systems["stage3"].cost_per_1000
         assert services.browse.detail(NAME, services.browse.page(NAME).rows[0]["id"]).cosines is not None
         paid = services.compare.pay_back(run, "stage3", "forward", Terms(0.5))
         (span,) = services.context.db.rows(
@@ -55,7 +55,7 @@ def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
         billed = services.compare.systems(run, ASSUMED_HOUR)
         assert all(system.cost_per_1000 and system.assumed for system in billed), "a bill before and after"
         verdict = services.compare.verdict(run)
-        assert verdict is not None and verdict.n == 204 and verdict.ship in {s.report.name for s in billed if s.ship}
+        assert verdict is not None and verdict.n == 1002 and verdict.ship in {s.report.name for s in billed if s.ship}
 
 
 def test_a_backup_restores_the_workspace_elsewhere(selected: Services, tmp_path: Path) -> None:

@@ -210,10 +210,10 @@ def test_the_commands_write_them(tmp_path: Path) -> None:
     workspace = ["--workspace", str(tmp_path / "workspace")]
     assert tacit("projects", "import", "app/shipped/demo.tacit.zip", *workspace).returncode == 0
     file = tmp_path / "report.html"
-    done = tacit("report", "f823", "--html", str(file), "--price", "forward=4/16", *workspace)
+    done = tacit("report", "d9ad", "--html", str(file), "--price", "forward=4/16", *workspace)
     assert done.returncode == 0 and str(file) in done.stdout, done.stderr
     assert "$4 in, $16 out" in file.read_text("utf-8")
-    refused = tacit("report", "f823", "--html", str(file), "--price", "forward", *workspace)
+    refused = tacit("report", "d9ad", "--html", str(file), "--price", "forward", *workspace)
     assert refused.returncode == 2 and "TEACHER=IN/OUT" in refused.stderr
     grid = tmp_path / "grid.toml"
     grid.write_text(

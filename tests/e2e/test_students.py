@@ -69,13 +69,14 @@ def open_tab(browser: Browser, server: Server) -> Tab:
 
 WALK = {
     "Overview": "Passed the rules",
-    "Data": "1-25 of 504 queries",
+    "Data": "1-25 of 1,302 queries",
     "Teachers": "tabulate",
     "Label": "Samples so far",
     "Select": "of 875 (65%)",
     "Compress": "1-25 of 566 rationales",
     "Train": "15 of 15",
     "Evaluate": "Pays back after",
+    "Save": "points below",
     "Playground": "Who is asked",
     "Exports": "Model card",
     "Jobs and spend": "Total spend",
@@ -141,7 +142,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     tab.page.locator(".topbar summary", has_text="your own copy").wait_for()
     mine = re.search(r"project=(try-\w+)", tab.page.url)
     assert mine
-    tab.page.locator(".verdict", has_text="over vanilla-fewshot (n = 204)").wait_for()
+    tab.page.locator(".verdict", has_text="over vanilla-fewshot (n = 1,002)").wait_for()
     with tab.leave():
         tab.page.goto(f"{hosted.url}/train?project={mine[1]}")
     tab.page.locator(".topbar summary", has_text="your own copy").wait_for()

@@ -93,13 +93,12 @@ class TestTheCertificate:
 class TestTheFront:
     @pytest.mark.parametrize("name", DEFERRALS.names())
     @pytest.mark.parametrize("effort", ["tokens", "dollars", "seconds"])
-    def test_each_step_loses_more_and_takes_less(self, name: str, effort: str) -> None:
+    def test_each_step_takes_less_and_the_first_asks_the_reference_alone(self, name: str, effort: str) -> None:
         outcomes = make_outcomes(300)
         front = find_front(outcomes, DEFERRALS[name], effort)
-        lost = [candidate.climbed.lost.sum() for candidate in front]
         taken = [candidate.climbed.sum_effort(getattr(outcomes, effort)).sum() for candidate in front]
         assert (front[0].climbed.by == 2).all() and front[0].climbed.asked[:2].sum() == 0
-        assert lost[1:] == sorted(lost[1:]) and taken == sorted(taken, reverse=True) and len(front) > 1
+        assert taken == sorted(set(taken), reverse=True) and len(front) > 1
 
     def test_rules_are_stored_and_read_back(self) -> None:
         outcomes = make_outcomes(200)

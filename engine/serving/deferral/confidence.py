@@ -28,7 +28,7 @@ class Confidence(DeferralRule):
 
     def say(self) -> str:
         """The bound in words."""
-        return NEVER_SAID if self.threshold is None else f"where its confidence is {self.threshold:.2f} or more"
+        return NEVER_SAID if self.threshold is None else f"where its confidence is {self.threshold:.3f} or more"
 
     @classmethod
     def list_levels(cls, confidence: Floats) -> list[float]:

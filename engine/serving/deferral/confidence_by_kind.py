@@ -29,7 +29,7 @@ class ConfidenceByKind(DeferralRule):
 
     def say(self) -> str:
         """The bound in words."""
-        said = [f"{bar:.2f} ({kind or 'other kinds'})" for kind, bar in self.thresholds.items()]
+        said = [f"{bar:.3f} ({kind or 'other kinds'})" for kind, bar in self.thresholds.items()]
         return f"where its confidence is {', '.join(said)} or more" if said else NEVER_SAID
 
     @classmethod
