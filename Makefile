@@ -16,7 +16,7 @@ $(STAMP): requirements.lock pyproject.toml scripts/install.sh
 demo: $(STAMP)
 	@$(BIN)/tacit serve --port 0
 
-# Computes the demo project anew and writes app/shipped/demo.tacit.zip (about half an hour on two cores).
+# Computes the demo project anew and writes app/shipped/demo.tacit.zip (under an hour on two cores).
 DEMO_WORKSPACE ?= build/demo
 shipped-demo: $(STAMP)
 	@$(BIN)/python -m scripts.ship_demo $(DEMO_WORKSPACE)

@@ -1,6 +1,6 @@
 """Writes app/shipped/demo.tacit.zip: the demo project as the demo's own recipe computes it, with adapters.
 
-`make shipped-demo` runs the whole recipe first (27 minutes on two cores); a workspace that has run it is used as it is.
+`make shipped-demo` runs the whole recipe first (under an hour); a workspace that has run it is used as it is.
 Adapters are kept in float16, rounded to 9 bits of mantissa: those of the stages, and of the student that the verdict
 says to ship. Those of the other baselines are left out: their scores stay.
 """

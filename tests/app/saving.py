@@ -10,8 +10,8 @@ WISH = (2, "tokens", "confidence", [], None, "90", "0.10")
 
 def says_what_is_lacking(studio: Studio, run: str) -> None:
     studio.open("save", "p")
-    assert studio("save", "choose", "p", "", None)["value"] == run
-    students, teacher = studio("save", "name", "p", run)
+    chosen, students, teacher, said, *_ = studio("save", "choose", "p", "", None, *WISH)
+    assert chosen["value"] == run and "needs 20" in said
     assert students["value"] and teacher["value"] in {"forward", "tabulate", "eliminate"}
     said = studio("save", "show", "p", *WISH, run)[0]
     assert "6 held-out queries" in said and "needs 20" in said

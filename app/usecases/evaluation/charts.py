@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 Shape = Literal["circle", "square", "diamond", "cross"]
@@ -91,7 +92,7 @@ def tradeoff_svg(
     said = f"{measure} against {axis}, a dot a system; up and to the left is better"
     below = sorted(dots, key=lambda dot: not dot.strong)  # the pick is the largest: what lies on it stays to be seen
     marks = "".join(_dot_svg(dot, field) for dot in below)
-    names = "".join(_name_svg(dot, box, field) for dot, box in zip(dots, place_names(dots, field), strict=True))
+    names = "".join(_name_svg(dot, box, field) for dot, box in zip(dots, place_names(dots, field, line), strict=True))
     kind = "narrow" if width < _NARROW else "wide"
     return (
         f"<svg class='chart {kind}' viewBox='0 0 {width:g} {height:g}' width='{width:g}' role='img' "
@@ -99,8 +100,8 @@ def tradeoff_svg(
     )
 
 
-def place_names(dots: Sequence[Dot], field: Field) -> list[Box]:
-    """Where the names of dots stand: on no dot, on no other name, and on as few intervals as can be."""
+def place_names(dots: Sequence[Dot], field: Field, line: Sequence[tuple[float, float]] = ()) -> list[Box]:
+    """Where the names of dots stand: on no dot, on no other name, and on as little of intervals and the line as can be."""
     spots = [field.at(dot.tokens, dot.score) for dot in dots]
     sizes = [13 if dot.strong else 7 for dot in dots]
     marks = [Box(x - size, y - size, x + size, y + size) for (x, y), size in zip(spots, sizes, strict=True)]
@@ -108,6 +109,7 @@ def place_names(dots: Sequence[Dot], field: Field) -> list[Box]:
         Box(x - 2, field.at(dot.tokens, dot.high)[1], x + 2, field.at(dot.tokens, dot.low)[1])
         for dot, (x, _) in zip(dots, spots, strict=True)
     ]
+    bars += [Box(x - 2, y - 2, x + 2, y + 2) for x, y in _dot_line(line, field)]
     taken: dict[int, Box] = {}
     inside = Box(_LEFT, 2, field.width - 2, field.height - _BOTTOM + 2)
     for place in sorted(range(len(dots)), key=lambda n: (not dots[n].strong, spots[n][0], spots[n][1])):
@@ -138,6 +140,14 @@ def _candidates(spot: tuple[float, float], wide: float) -> Iterator[tuple[float,
 def _span_tokens(amounts: Sequence[float]) -> tuple[float, float]:
     known = [amount for amount in amounts if amount > 0] or [1.0]
     return min(known) / 1.6, max(known) * 1.6
+
+
+def _dot_line(line: Sequence[tuple[float, float]], field: Field) -> Iterator[tuple[float, float]]:
+    """Places along a line, a few px from each other."""
+    places = [field.at(*point) for point in line]
+    for (left, top), (right, foot) in pairwise(places):
+        steps = max(1, int(math.hypot(right - left, foot - top) / 6))
+        yield from ((left + (right - left) * n / steps, top + (foot - top) * n / steps) for n in range(steps + 1))
 
 
 def _line_svg(line: Sequence[tuple[float, float]], field: Field) -> str:

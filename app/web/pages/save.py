@@ -35,6 +35,8 @@ from storage.projects import Project
 from storage.runs import Run
 
 _TO_RUN = "(run) => { window.tacitView({run}, true); }"
+_NAMES = ("allowed", "effort", "rule", "students", "reference", "sure", "hour")
+"""The fields of the form, in the order in which the page sends them."""
 _MOST_POINTS = 10
 _METER_S = 3.0
 _SURE = ("80", "90", "95", "99")
@@ -47,20 +49,19 @@ def build(frame: Frame) -> None:
     run, wish, ladder, hour, take = _lay_form()
     said, who, curve, command = (lay_html() for _ in range(4))
     file = lay_file()
-    form = NamedForm({**wish, **ladder, "hour": hour}, _read)
+    parts = {**wish, **ladder, "hour": hour}
+    form = NamedForm({name: parts[name] for name in _NAMES}, _read)
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
-    last = {"trigger_mode": "always_last", **hidden}
     shown = [said, who, curve, command, take]
     asked = [frame.project, *form.inputs, run]
     frame.fill_once([wish["allowed"]], do.open)
-    frame.fill_view([run], [run], do.choose)
+    frame.fill_view([run, ladder["students"], ladder["reference"], *shown], [run, *form.inputs], do.choose)
     run.input(None, run, None, js=_TO_RUN)
-    named = run.change(frame.guard(do.name), [frame.project, run], [ladder["students"], ladder["reference"]], **hidden)
-    named.then(frame.guard(do.show, form), asked, shown, **hidden)
     for part in form.inputs:
-        event = part.blur if part is hour else part.input
-        event(frame.guard(do.show, form), asked, shown, **last)
+        event = part.blur if part is hour else part.change if part is wish["allowed"] else part.input
+        event(
+            frame.guard(do.show, form), asked, shown, show_progress="hidden", trigger_mode="always_last", **frame.quiet
+        )
     save_after(take.click(frame.guard(do.take, form), asked, file, **frame.quiet), file)
     _lay_meters(frame, do)
 
@@ -82,9 +83,7 @@ def _lay_form() -> tuple[gr.Dropdown, dict[str, Any], dict[str, Any], gr.Textbox
     with gr.Row():
         run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=200)
         wish = {
-            "allowed": gr.Slider(
-                0, _MOST_POINTS, 2, step=0.5, label="Allowed loss (points of 100)", scale=3, min_width=240
-            ),
+            "allowed": gr.Slider(0, _MOST_POINTS, 2, step=0.5, label="Allowed loss (points)", scale=3, min_width=240),
             "effort": gr.Dropdown(
                 [(title, name) for name, title in EFFORT_TITLES.items()], value="tokens", label="To save", min_width=130
             ),
@@ -150,17 +149,25 @@ class _Handlers:
         """The margin of the project, which Evaluate goes by too, within what the slider shows."""
         return min(float(_MOST_POINTS), round(200 * project.config.margin) / 2) if project else 2.0
 
-    def choose(self, project: str, address: str, run: str | None) -> Any:
-        """The runs; the one of the address, else the one that is chosen, else the newest."""
+    def choose(self, project: str, address: str, run: str | None, *values: Any) -> list[Any]:
+        """The runs, who can be asked in the chosen one, and what `show` says of it.
+
+        That is the run of the address, else the one that is chosen, else the newest. Whoever a person chose to be asked
+        stays as long as the run does.
+        """
         runs = self.services.reading.runs_of(self.services.projects.get(project).id)
-        there = {found.id for found in runs}
-        return run_choices(runs, next((one for one in (read_named(address, "run"), run) if one in there), None))
+        there = [found.id for found in runs]
+        chosen = next((one for one in (read_named(address, "run"), run, *there) if one in there), None)
+        asked: list[Any] = [gr.skip(), gr.skip()] if chosen and chosen == run else self._name(project, chosen)
+        named = dict(zip(_NAMES, values, strict=True))
+        named |= {} if chosen == run else {"students": [], "reference": ""}
+        return [run_choices(runs, chosen), *asked, *self._show(project, chosen, *_read(named))]
 
     def _run(self, project: str, run: str | None) -> Run:
         found: Run = self.services.reading.run_of(project, run)
         return found
 
-    def name(self, project: str, run: str | None) -> list[Any]:
+    def _name(self, project: str, run: str | None) -> list[Any]:
         """Who can be asked in a run."""
         try:
             found = self.services.save.candidates(self._run(project, run))
@@ -173,11 +180,13 @@ class _Handlers:
 
     def show(self, project: str, entered: Entered[tuple[SaveOrder, Terms]], run: str | None) -> list[Any]:
         """What the ladder saves: the certificate, who answers, the curve, the command."""
+        return self._show(project, run, *entered.read())
+
+    def _show(self, project: str, run: str | None, order: SaveOrder, terms: Terms) -> list[Any]:
         address = self.frame.policy.address(self.services.projects.get(project))
         if not run:
             return [_empty(address), "", "", "", *enable(False)]
         found = self._run(project, run)
-        order, terms = entered.read()
         try:
             saving = self.services.save.read(found, order, terms)
         except (InputError, StateError) as error:
