@@ -101,7 +101,7 @@ def tradeoff_svg(
 
 
 def place_names(dots: Sequence[Dot], field: Field, line: Sequence[tuple[float, float]] = ()) -> list[Box]:
-    """Where the names of dots stand: on no dot, on no other name, and on as little of intervals and the line as can be."""
+    """Where the names of dots stand: on no dot and no other name, and on as little of intervals and line as can be."""
     spots = [field.at(dot.tokens, dot.score) for dot in dots]
     sizes = [13 if dot.strong else 7 for dot in dots]
     marks = [Box(x - size, y - size, x + size, y + size) for (x, y), size in zip(spots, sizes, strict=True)]
