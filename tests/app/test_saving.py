@@ -146,7 +146,8 @@ class TestThePage:
         run = run_of(studio.services).id
         careful = studio("save", "show", NAME, 0.5, *WISH[1:], run)
         bold = studio("save", "show", NAME, 10, *WISH[1:], run)
-        assert "Not certified" in careful[0] and "At most 10 points below" in bold[0]
+        assert "At most 0.5 points below" in careful[0] and "At most 10 points below" in bold[0]
+        assert careful[1] != bold[1]
         assert "95% interval" in bold[0] and "<svg" in bold[2] and "--loss 10" in bold[3] and "tacit gateway" in bold[3]
         assert bold[1].count("<li>") == 3
 
