@@ -125,7 +125,7 @@ def test_the_overview_of_the_demo_says_what_evaluate_says(shipped: Services) -> 
     assert verdict is not None and f"Ship {verdict.ship}" in drawn and f"n = {verdict.n:,}" in drawn
     links = re.findall(r"href='(/[a-z]+)\?project=demo'", drawn)
     assert {"/data", "/label", "/select", "/compress", "/evaluate", "/save"} <= set(links)
-    assert "button primary' href='/exports?project=demo'" in drawn
+    assert "button primary' href='/save?project=demo'" in drawn
     assert show(shipped, None).count("Create one") == 1
 
 
