@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.config import StudentConfig
 from engine.errors import MissingPart, StateError
 from engine.exports.adapter import CONFIG
-from engine.exports.base import EXPORTERS, Exporter, Outgoing, Scope, Student
+from engine.exports.base import EXPORTERS, Exporter, Outgoing, Scope, Student, Use, write_notes
 
 MERGED = "merged"
 
@@ -29,8 +29,7 @@ def write_merged(given: Outgoing, to: Path) -> None:
     part = to.with_name(f"{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     import_module("engine.inference.merging").merge(student.config, student.adapter, part)  # brings torch
-    for name, text in given.notes.items():
-        (part / Path(name).name).write_text(text, "utf-8")
+    write_notes(part, given.notes)
     part.rename(to)
 
 
@@ -59,5 +58,6 @@ EXPORTERS.add(
             "from transformers import AutoModelForCausalLM, AutoTokenizer\n",
             "model = AutoModelForCausalLM.from_pretrained(folder)\n",
         ),
+        uses=(Use("vLLM", "vllm serve . --served-model-name student", port=8000),),
     ),
 )

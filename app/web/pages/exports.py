@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.usecases.exports.artefacts import ROWS, SET, STUDENT, say_size
+from app.usecases.exports.artefacts import ITEMS, ROWS, SET, STUDENT, say_size
 from app.usecases.exports.exports import ADAPTER, ExportOrder
 from app.usecases.exports.hub import SET as WHOLE_SET
 from app.usecases.exports.hub import TOKEN, PushOrder, is_repository, list_pushed, read_what
@@ -25,6 +25,7 @@ from app.web.parts.links import Link
 from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.tables import table_html
 from engine.errors import InputError
+from engine.evaluation.readback import SAMPLE
 from storage.projects import Project
 from storage.runs import Run
 
@@ -37,6 +38,14 @@ def build(frame: Frame) -> None:
     with gr.Row():
         run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=220)
         stage = gr.Dropdown([], label="Stage", interactive=True, min_width=200)
+        sample = gr.Number(
+            SAMPLE,
+            label="Held-out queries to check",
+            info="an export answers them again, to be compared with the scored answers; 0: not checked",
+            minimum=0,
+            precision=0,
+            min_width=220,
+        )
     cards, said = lay_html(js_on_load=ARTEFACTS), lay_html()
     wish, file = lay_html(js_on_load=PREPARE), lay_file()
     with gr.Row(elem_classes="top"):
@@ -61,7 +70,7 @@ def build(frame: Frame) -> None:
     stage.change(frame.guard(do.show), chosen, [about, card, use], **hidden)
     take = cards.click(frame.guard(do.take), [*chosen, taken, form], [said, file], js=TAKEN, **hidden)
     save_after(take, file)
-    asked = wish.click(frame.guard(do.prepare), [*chosen, prepared], [said, frame.timer], js=PREPARED, **hidden)
+    asked = wish.click(frame.guard(do.prepare), [*chosen, sample, prepared], [said, frame.timer], js=PREPARED, **hidden)
     frame.follow(asked.success(frame.guard(do.cards), chosen, cards, **hidden))
     _bind_push(frame, do, (run, stage, what, repository, private), token, push, question, said)
 
@@ -190,9 +199,9 @@ class _Handlers:
         path = self.services.export.pack(project, order, self.downloads.folder(project, order))
         return [notice_html(f"{path.name}, {say_size(path)}: your browser saves it.", tone="good"), str(path)]
 
-    def prepare(self, project: str, run: str | None, stage: str | None, form: str) -> list[Any]:
-        """Let a worker make a student; what is made already, or being it, stays."""
-        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form)
+    def prepare(self, project: str, run: str | None, stage: str | None, sample: float | None, form: str) -> list[Any]:
+        """Let a worker make a student and check it; what is made already, or being it, stays."""
+        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form, read_sample(sample))
         over = job.status.over
         message = "It is ready already." if over else "Being prepared. The download starts once it is ready."
         return [notice_html(message), gr.Timer(active=True)]
@@ -248,9 +257,22 @@ def read_order(run: str | None, stage: str | None, artefact: str, form: str) -> 
         if not run:
             raise InputError("Choose a run first; the page Train starts one.")
         return ExportOrder(run, None, artefact.removeprefix(ROWS), form)
-    if artefact.startswith(STUDENT):
+    if artefact.startswith((STUDENT, ITEMS)):
         return ExportOrder(run, _named(stage), None, form)
     raise InputError("Choose what to download: press the button of a card.")
+
+
+def read_sample(sample: float | None) -> int:
+    """How many held-out queries an export answers; as many as usual where the field is empty.
+
+    Raises:
+        InputError: if that is no whole number from 0 on.
+    """
+    if sample is None:
+        return SAMPLE
+    if sample < 0 or sample != int(sample):
+        raise InputError("Held-out queries to check: give a whole number from 0 on.")
+    return int(sample)
 
 
 def read_card(readme: str) -> str:
