@@ -21,8 +21,9 @@ from engine.lines import read_lines, write_lines
 from engine.tasks.base import ANSWER
 
 _INVALID = "[invalid]"
-_LAST_LINE = re.escape(ANSWER.strip()) + r"[ \t]*(\S[^\n]*)"
-_BARE = r"\A\s*(\S+(?:[ \t]+\S+){0,4})\s*\Z"
+_MARK = re.escape(ANSWER.strip())
+_LAST_LINE = _MARK + r"[ \t]*(\S[^\n]*)"
+_BARE = rf"\A(?![\s\S]*{_MARK})" + r"\s*(\S+(?:[ \t]+\S+){0,4})\s*\Z"
 _IGNORED = (r"^\s+|[\s.]+$", r"(?<=\d),(?=\d{3}(?!\d))")
 """Left out before labels are compared: white space around, final full stops, commas within numbers."""
 

@@ -226,7 +226,9 @@ def test_exports(studio: Studio, tmp_path: Path) -> None:
     chosen = ["p", run, "stage3"]
     cards = studio("exports", "cards", *chosen)
     assert "Prepare and download: The merged model of stage3" in cards and "not prepared" in cards
-    assert "Download zip: The adapter of stage3" in cards and "Training rows: compressed reasoning" in cards
+    assert "Check and download zip: The adapter of stage3" in cards and "Training rows: compressed reasoning" in cards
+    assert "Download unchecked: The adapter of stage3" in cards and "not checked" in cards
+    assert "Prepare and download zip: The model as GGUF, Q8_0 of stage3" in cards.replace("download:", "download zip:")
     for what, form in (("set", "jsonl"), ("set", "parquet"), ("rows-compressed", "parquet")):
         said, file = studio("exports", "take", *chosen, what, form)
         assert "B: your browser saves it" in said and Path(file).suffix == f".{form}"
@@ -238,11 +240,20 @@ def test_exports(studio: Studio, tmp_path: Path) -> None:
         assert "/a/path" not in "".join(archive.read(n).decode("latin-1") for n in archive.namelist())
     merged = [*chosen, "student-merged", "merged"]
     assert "not made yet" in studio.refused("exports", "take", *merged)
-    assert "download starts once it is ready" in studio("exports", "prepare", *chosen, "merged")[0]
+    assert "whole number from 0" in studio.refused("exports", "prepare", *chosen, -1, "merged")
+    assert "download starts once it is ready" in studio("exports", "prepare", *chosen, 4, "merged")[0]
     studio.finish()
-    assert "ready already" in studio("exports", "prepare", *chosen, "merged")[0]
-    assert "Prepare and download" not in studio("exports", "cards", *chosen)
-    assert "your browser saves it" in studio("exports", "take", *merged)[0]
+    assert "ready already" in studio("exports", "prepare", *chosen, 4, "merged")[0]
+    cards = studio("exports", "cards", *chosen)
+    assert "Download zip: The merged model of stage3" in cards
+    assert "4 of 4 answers (a sample of 6) are the scored student&#x27;s; accuracy +0.00" in cards
+    said, file = studio("exports", "take", *merged)
+    with zipfile.ZipFile(file) as archive:
+        readme = archive.read("stage3-merged/README.md").decode()
+        assert "| queries asked | 4 of 6 |" in readme and "vllm serve ." in readme, "the card is of after the check"
+        assert ".eval_results/p.yaml" in str(archive.namelist())
+    for what, form in (("items-lm-eval", "lm-eval"), ("items-inspect", "inspect")):
+        assert "your browser saves it" in studio("exports", "take", *chosen, what, form)[0]
     assert "Choose a stage" in studio.refused("exports", "take", "p", run, None, "student-adapter", "adapter")
     assert "Choose a run" in studio.refused("exports", "take", "p", None, None, "rows-full", "jsonl")
     assert "press the button" in studio.refused("exports", "take", *chosen, "", "")
@@ -277,10 +288,14 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     assert "/me/mine/commit" in push("adapter", "me/mine", token=TOKEN)
     pushed = hub.files["models/me/mine"]
     assert hub.private["models/me/mine"] and {"README.md", "tacit.json", "adapter_config.json"} <= set(pushed)
+    (result,) = huggingface_hub.parse_eval_result_entries(yaml.safe_load(pushed[".eval_results/p.yaml"]))
+    report = next(r for r in studio.services.context.reports.rows(run) if (r.name, r.kind) == ("stage3", ""))
+    assert result.value == pytest.approx(report.accuracy, abs=1e-4) and result.dataset_id == "me/p-heldout"
+    assert result.source_url == "https://huggingface.co/me/mine" and f"{report.n} held-out queries" in str(result.notes)
     assert "SmolLM2" in pushed["adapter_config.json"].decode() and "stage3" in pushed["README.md"].decode()
     studio("exports", "keep", "p")
     studio("exports", "can_push", *stage3, "me/mine", True)
-    studio("exports", "prepare", "p", run, "stage3", "merged")
+    studio("exports", "prepare", "p", run, "stage3", None, "merged")
     studio.finish()
     assert "/me/whole/commit" in push("merged", "me/whole", private=False)
     whole = hub.files["models/me/whole"]
