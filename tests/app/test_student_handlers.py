@@ -240,7 +240,7 @@ def test_exports(studio: Studio, tmp_path: Path) -> None:
         assert "/a/path" not in "".join(archive.read(n).decode("latin-1") for n in archive.namelist())
     merged = [*chosen, "student-merged", "merged"]
     assert "not made yet" in studio.refused("exports", "take", *merged)
-    assert "whole number from 0" in studio.refused("exports", "prepare", *chosen, -1, "merged")
+    assert "whole number of at least 0" in studio.refused("exports", "prepare", *chosen, -1, "merged")
     assert "download starts once it is ready" in studio("exports", "prepare", *chosen, 4, "merged")[0]
     studio.finish()
     assert "ready already" in studio("exports", "prepare", *chosen, 4, "merged")[0]

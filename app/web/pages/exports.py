@@ -201,7 +201,8 @@ class _Handlers:
 
     def prepare(self, project: str, run: str | None, stage: str | None, sample: float | None, form: str) -> list[Any]:
         """Let a worker make a student and check it; what is made already, or being it, stays."""
-        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form, read_sample(sample))
+        count = SAMPLE if sample is None else int(sample)
+        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form, count)
         over = job.status.over
         message = "It is ready already." if over else "Being prepared. The download starts once it is ready."
         return [notice_html(message), gr.Timer(active=True)]
@@ -260,19 +261,6 @@ def read_order(run: str | None, stage: str | None, artefact: str, form: str) -> 
     if artefact.startswith((STUDENT, ITEMS)):
         return ExportOrder(run, _named(stage), None, form)
     raise InputError("Choose what to download: press the button of a card.")
-
-
-def read_sample(sample: float | None) -> int:
-    """How many held-out queries an export answers; as many as usual where the field is empty.
-
-    Raises:
-        InputError: if that is no whole number from 0 on.
-    """
-    if sample is None:
-        return SAMPLE
-    if sample < 0 or sample != int(sample):
-        raise InputError("Held-out queries to check: give a whole number from 0 on.")
-    return int(sample)
 
 
 def read_card(readme: str) -> str:
