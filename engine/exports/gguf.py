@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import StudentConfig
-from engine.errors import MissingPart, StateError
-from engine.exports.adapter import CONFIG
+from engine.errors import MissingPart
 from engine.exports.base import EXPORTERS, Exporter, Outgoing, Scope, Student, Use, write_notes
+from engine.exports.merged import find_merging
 from engine.exports.modelfile import cut_template, mark_turns, write_modelfile
 
 MODELFILE = "Modelfile"
@@ -31,17 +31,13 @@ def write_as(kind: str) -> Callable[[Outgoing, Path], None]:
             StateError: if there is no student, or such a model is not written as GGUF.
             MissingPart: if there is no adapter, or the base can't be loaded.
         """
-        student = given.student
-        if student is None or student.adapter is None:
-            raise StateError("this student has no adapter to merge")
-        if not (student.adapter / CONFIG).is_file():
-            raise MissingPart(f"there is no adapter in {student.adapter}")
+        student, adapter = find_merging(given)
         part = to.with_name(f"{to.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         file = name_file(kind)
         writing = import_module("engine.inference.gguf_file")  # brings torch
-        asked = writing.write_gguf(student.config, student.adapter, kind, part / file)
+        asked = writing.write_gguf(student, adapter, kind, part / file)
         turn = mark_turns(given.asking)
         template = cut_template(asked.render(turn[:2]), asked.render(turn, answered=True))
         (part / MODELFILE).write_text(write_modelfile(file, given.asking, template, asked.stops), "utf-8")

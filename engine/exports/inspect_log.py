@@ -132,7 +132,7 @@ EXPORTERS.add(
     "inspect",
     Exporter(
         "Inspect log",
-        "What the student was asked, answered and scored on each held-out query, for `inspect view`.",
+        "What the student was asked, answered and scored on each held-out query, for inspect view.",
         Scope.ITEMS,
         write_log,
         read_log,

@@ -164,8 +164,8 @@ def read_task(folder: Path) -> Rows:
 EXPORTERS.add(
     "lm-eval",
     Exporter(
-        "lm-evaluation-harness task",
-        "The held-out queries with their labels as a task of lm-evaluation-harness: YAML and JSONL.",
+        "task for lm-evaluation-harness",
+        "The held-out queries with their labels, as YAML and JSONL.",
         Scope.ITEMS,
         write_task,
         read_task,

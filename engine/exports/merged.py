@@ -21,16 +21,27 @@ def write_merged(given: Outgoing, to: Path) -> None:
         StateError: if there is no student.
         MissingPart: if there is no adapter, or the base can't be loaded.
     """
+    student, adapter = find_merging(given)
+    part = to.with_name(f"{to.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    import_module("engine.inference.merging").merge(student, adapter, part)  # brings torch
+    write_notes(part, given.notes)
+    part.rename(to)
+
+
+def find_merging(given: Outgoing) -> tuple[StudentConfig, Path]:
+    """The student that is taken out, and the adapter that is merged into it.
+
+    Raises:
+        StateError: if there is no student.
+        MissingPart: if there is no adapter.
+    """
     student = given.student
     if student is None or student.adapter is None:
         raise StateError("this student has no adapter to merge")
     if not (student.adapter / CONFIG).is_file():
         raise MissingPart(f"there is no adapter in {student.adapter}")
-    part = to.with_name(f"{to.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    import_module("engine.inference.merging").merge(student.config, student.adapter, part)  # brings torch
-    write_notes(part, given.notes)
-    part.rename(to)
+    return student.config, student.adapter
 
 
 def read_merged(folder: Path) -> Student:

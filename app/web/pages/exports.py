@@ -29,6 +29,10 @@ from engine.evaluation.readback import SAMPLE
 from storage.projects import Project
 from storage.runs import Run
 
+CHECKED = (
+    "A student that is prepared is read back from its files and answers so many held-out queries again, to be compared "
+    "with what was scored; 0: it is not checked."
+)
 _TO_RUN = "(run) => { window.tacitView({run}, true); }"
 
 
@@ -38,14 +42,8 @@ def build(frame: Frame) -> None:
     with gr.Row():
         run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=220)
         stage = gr.Dropdown([], label="Stage", interactive=True, min_width=200)
-        sample = gr.Number(
-            SAMPLE,
-            label="Held-out queries to check",
-            info="an export answers them again, to be compared with the scored answers; 0: not checked",
-            minimum=0,
-            precision=0,
-            min_width=220,
-        )
+        sample = gr.Number(SAMPLE, label="Queries to check", minimum=0, precision=0, scale=0, min_width=150)
+    lay_html(f"<p class='quiet'>{CHECKED}</p>")
     cards, said = lay_html(js_on_load=ARTEFACTS), lay_html()
     wish, file = lay_html(js_on_load=PREPARE), lay_file()
     with gr.Row(elem_classes="top"):
@@ -199,10 +197,9 @@ class _Handlers:
         path = self.services.export.pack(project, order, self.downloads.folder(project, order))
         return [notice_html(f"{path.name}, {say_size(path)}: your browser saves it.", tone="good"), str(path)]
 
-    def prepare(self, project: str, run: str | None, stage: str | None, sample: float | None, form: str) -> list[Any]:
+    def prepare(self, project: str, run: str | None, stage: str | None, sample: float, form: str) -> list[Any]:
         """Let a worker make a student and check it; what is made already, or being it, stays."""
-        count = SAMPLE if sample is None else int(sample)
-        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form, count)
+        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form, int(sample))
         over = job.status.over
         message = "It is ready already." if over else "Being prepared. The download starts once it is ready."
         return [notice_html(message), gr.Timer(active=True)]
