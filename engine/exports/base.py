@@ -98,12 +98,14 @@ class Use:
 
     In `text` are filled in: `{base}`, `{rank}` of the adapter, and `{tokens}` that an answer may have. `port` is where
     it answers chat completions as OpenAI's API has them; 0: it does not. `model`: what the student is called there.
+    `note`: one sentence that a card says of it.
     """
 
     title: str
     text: str
     port: int = 0
     model: str = "student"
+    note: str = ""
 
 
 def refuse_nothing(config: Mapping[str, Any]) -> str:

@@ -89,7 +89,12 @@ def _offer(name: str, kind: str, title: str, help_text: str) -> None:
             tokenizer=f"AutoTokenizer.from_pretrained(folder, gguf_file={file!r})",
             uses=(
                 Use("llama.cpp", f"llama-server --model {file} --jinja --temp 0 --predict {{tokens}}", port=8080),
-                Use("Ollama", f"ollama create student --file {MODELFILE}\nollama run student", port=11434),
+                Use(
+                    "Ollama",
+                    f"ollama create student --file {MODELFILE}\nollama run student",
+                    port=11434,
+                    note="The Modelfile sets the system message and what stands around a query: give the bare query.",
+                ),
             ),
             refuses=refuse,
         ),

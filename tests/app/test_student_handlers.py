@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import io
+import json
+import re
 import shutil
 import time
 import zipfile
@@ -252,6 +254,13 @@ def test_exports(studio: Studio, tmp_path: Path) -> None:
         readme = archive.read("stage3-merged/README.md").decode()
         assert "| queries asked | 4 of 6 |" in readme and "vllm serve ." in readme, "the card is of after the check"
         assert ".eval_results/p.yaml" in str(archive.namelist())
+    (request,) = re.findall(r"<<'JSON'\n(.*?)\nJSON\n", readme, re.DOTALL)
+    asked = json.loads(request)
+    assert (asked["model"], asked["temperature"]) == ("student", 0) and [m["role"] for m in asked["messages"]] == [
+        "system",
+        "user",
+    ]
+    assert f"System message:\n\n```text\n{asked['messages'][0]['content']}\n```" in readme
     for what, form in (("items-lm-eval", "lm-eval"), ("items-inspect", "inspect")):
         assert "your browser saves it" in studio("exports", "take", *chosen, what, form)[0]
     assert "Choose a stage" in studio.refused("exports", "take", "p", run, None, "student-adapter", "adapter")

@@ -103,7 +103,9 @@ def say_uses(context: Context, project: Project, run: Run, step: str, exporter: 
     rank = next((size for size in _LORA_RANKS if size >= run.plan.student.lora.rank), _LORA_RANKS[-1])
     uses = EXPORTERS.get(exporter).uses
     parts = [
-        f"## {use.title}\n\n```sh\n{use.text.format(base=base, rank=rank, tokens=_limit(run))}\n```\n" for use in uses
+        f"## {use.title}\n\n```sh\n{use.text.format(base=base, rank=rank, tokens=_limit(run))}\n```\n"
+        + (f"\n{use.note}\n" if use.note else "")
+        for use in uses
     ]
     served = [use for use in uses if use.port]
     if served:
