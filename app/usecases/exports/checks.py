@@ -43,14 +43,15 @@ def place_of(context: Context, run: Run, step: str, name: str) -> Path:
     return context.workspace / "exports" / f"{run.id}-{step}-{name}-{made}{EXPORTERS.get(name).suffix}"
 
 
-def _result_of(place: Path) -> Path:
+def result_of(place: Path) -> Path:
+    """The file in which it is kept how an export's answers compared."""
     return place.with_name(f"{place.name}.check.json")
 
 
 def find_read_back(context: Context, run: Run, step: str, name: str) -> ReadBack | None:
     """How an export's answers compared with the scored ones; None where it was not checked, or made anew since."""
     try:
-        return read_back_from(json.loads(_result_of(place_of(context, run, step, name)).read_text("utf-8")))
+        return read_back_from(json.loads(result_of(place_of(context, run, step, name)).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -104,7 +105,7 @@ def write_check(context: Context, run: Run, step: str, place: Path, sample: int,
     return AnswerCheck(
         task=context.projects.get(run.project_id).config.task,
         file=write_lines(folder / "check.jsonl", lines),
-        output=_result_of(place),
+        output=result_of(place),
         of=len(stored.rows),
         measure=stored.measure,
         max_tokens=asking.max_tokens,

@@ -11,7 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from app.usecases.exports.cards import base_name, write_card
-from app.usecases.exports.checks import adapter_of, ask_of, find_read_back, place_of, say_read_back, write_check
+from app.usecases.exports.checks import (
+    adapter_of,
+    ask_of,
+    find_read_back,
+    place_of,
+    result_of,
+    say_read_back,
+    write_check,
+)
 from app.usecases.exports.items import take_scored
 from app.usecases.exports.snippets import load_snippet
 from app.usecases.training.materials import StageBuilder
@@ -215,7 +223,8 @@ class ExportService:
                 check=write_check(self.context, run, step, output, sample, job.path),
             )
 
-        spec = {"output": str(output), "step": step, "run": run.id, "what": name, "sample": sample}
+        check = str(result_of(output))
+        spec = {"output": str(output), "check": check, "step": step, "run": run.id, "what": name, "sample": sample}
         return self.context.submit(run.project_id, EXPORT, spec, fill=fill)
 
     def pack(self, project_name: str, order: ExportOrder, folder: Path) -> Path:
