@@ -222,9 +222,10 @@ def test_exports(studio: Studio, tmp_path: Path) -> None:
     run = run_id(studio)
     assert studio("exports", "choose", "p", "", None)["value"] == run
     assert studio("exports", "stages", "p", run)["value"]
-    about, card, use = studio("exports", "show", "p", run, "stage3")
+    about, card, use = studio("exports", "show", "p", run, "stage3", 20)
     assert "Model card" in about and "Where it comes from" in card and "/a/path" not in card
     assert "serve-student" in use and "AutoTokenizer" in use and "data-copy" in use and "tacit export p" in use
+    assert "--stage stage3 --check 20" in use
     chosen = ["p", run, "stage3"]
     cards = studio("exports", "cards", *chosen)
     assert "Prepare and download: The merged model of stage3" in cards and "not prepared" in cards

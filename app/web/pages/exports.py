@@ -65,7 +65,8 @@ def build(frame: Frame) -> None:
     run.change(frame.guard(do.stages), [frame.project, run], stage, **hidden)
     for part in (run, stage):
         part.change(frame.guard(do.cards), chosen, cards, trigger_mode="always_last", **hidden)
-    stage.change(frame.guard(do.show), chosen, [about, card, use], **hidden)
+    for part in (stage, sample):
+        part.change(frame.guard(do.show), [*chosen, sample], [about, card, use], **hidden)
     take = cards.click(frame.guard(do.take), [*chosen, taken, form], [said, file], js=TAKEN, **hidden)
     save_after(take, file)
     asked = wish.click(frame.guard(do.prepare), [*chosen, sample, prepared], [said, frame.timer], js=PREPARED, **hidden)
@@ -171,7 +172,7 @@ class _Handlers:
             return cards
         return cards + "<br>" + empty_html("No student yet", "Training rows and students come with a run.", train)
 
-    def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:
+    def show(self, project: str, run: str | None, stage: str | None, sample: float) -> list[Any]:
         """The model card, and how to load and to serve the student."""
         if not run or not stage:
             return ["", "", ""]
@@ -181,6 +182,7 @@ class _Handlers:
         serve = code_html(f"tacit serve-student {found.id[:8]} --stage {stage}")
         name = self.services.projects.get(project).name
         command = ["tacit", "export", name, f"{stage}/", "--run", found.id[:8], "--stage", stage]
+        command += [] if sample == SAMPLE else ["--check", str(int(sample))]
         return [
             "<h2>Model card</h2>",
             card,
