@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from engine.config import StudentConfig
 from engine.errors import ConfigError
@@ -111,3 +112,24 @@ def check_student(student: StudentConfig) -> None:
     except Exception as error:  # noqa: BLE001 - whatever stands between here and the Hub
         problem = f"{name} is not on this machine, and the Hub could not be asked ({type(error).__name__})"
     raise ConfigError(f"{problem}. Nothing was started.")
+
+
+def read_model_config(student: StudentConfig) -> dict[str, Any] | None:
+    """The `config.json` of a student that is on this machine; None where there is none to be read. Asks nobody."""
+    if student.model == "packaged":
+        place: Any = packaged_student_folder() / "config.json"
+    elif Path(student.model).is_dir():
+        place = Path(student.model) / "config.json"
+    else:
+        from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 - only where a model of the Hub is named
+        from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
+
+        try:
+            place = try_to_load_from_cache(student.model, "config.json", revision=student.revision)
+        except HFValidationError:
+            return None
+    try:
+        config = json.loads(Path(place).read_text("utf-8"))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    return config if isinstance(config, dict) else None

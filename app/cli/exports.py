@@ -12,22 +12,33 @@ import typer
 from app.cli.options import DEFAULT_WORKSPACE, ProjectName, RunId, Workspace, open_workspace
 
 Stage = Annotated[str, typer.Option(help="Train step, as stage3.")]
+Check = Annotated[
+    int,
+    typer.Option(
+        "--check",
+        min=0,
+        help="Held-out queries that an exported student answers again, to be compared with what was scored; 0: none.",
+    ),
+]
+_SAMPLE = 50
+"""As `engine.evaluation.readback.SAMPLE`, which is not imported for the help alone."""
 
 
 def export(
     project: ProjectName,
-    to: Annotated[Path, typer.Argument(help="File .jsonl or .parquet for the set, or a folder for an adapter.")],
+    to: Annotated[Path, typer.Argument(help="File .jsonl or .parquet for the set, or a folder for a student.")],
     run: Annotated[str | None, typer.Option(help="Run whose stage is exported.")] = None,
-    stage: Annotated[str | None, typer.Option(help="Train step whose adapter is copied.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Train step whose student, or answers, are exported.")] = None,
     dataset: Annotated[str | None, typer.Option(help="The rows a stage trains on: {engine.datasets:DATASETS}.")] = None,
     form: Annotated[str, typer.Option("--as", help="One of {engine.exports:EXPORTERS}; TO's ending if left out.")] = "",
+    check: Check = _SAMPLE,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
-    """Write the distillation set, the rows of a stage, or the student of a stage with its card."""
+    """Write the distillation set, the rows of a stage, its student with its card, or its answers for a harness."""
     from app.usecases.exports.exports import ExportOrder
 
     with open_workspace(workspace) as services:
-        message = services.export.write(project, to, ExportOrder(run, stage, dataset, form))
+        message = services.export.write(project, to, ExportOrder(run, stage, dataset, form, check))
     sys.stdout.write(f"{message}\n")
 
 
@@ -50,7 +61,7 @@ def serve_student(
         raise MissingPart("the command `transformers` is not beside this Python; `make install` installs it")
     with open_workspace(workspace) as services:
         run_record = services.reading.find_run(run)
-        services.jobs.wait(services.export.prepare(run_record.id, stage, SERVED).id)
+        services.jobs.wait(services.export.prepare(run_record.id, stage, SERVED, 0).id)
         folder = services.export.prepared(run_record, stage, SERVED)
     sys.stdout.write(
         f"model {folder}\nhttp://{host}:{port}/v1 (chat completions)\n"
@@ -68,6 +79,7 @@ def push(
         str, typer.Option(help="A student's export, as adapter or merged, or set (what it was taught).")
     ] = "adapter",
     public: Annotated[bool, typer.Option("--public", help="Anybody may see it.")] = False,
+    check: Check = _SAMPLE,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Push a stage's student, or the set it was taught with, with a card to the Hub."""
@@ -76,8 +88,9 @@ def push(
     with open_workspace(workspace) as services:
         order = PushOrder(run, repository, read_what(what), stage, not public)
         run_record = services.publish.check(order)
-        if order.what != SET and not services.export.is_ready(run_record, stage, order.what):
-            services.jobs.wait(services.export.prepare(run_record.id, stage, order.what).id)
+        if order.what != SET and (check or not services.export.is_ready(run_record, stage, order.what)):
+            services.jobs.wait(services.export.prepare(run_record.id, stage, order.what, check).id)
+            sys.stdout.write(f"{services.export.say_read_back(run_record, stage, order.what)}\n")
         job = services.publish.push(order)
         services.jobs.wait(job.id)
         pushed = services.publish.find_pushed(job.id)

@@ -40,21 +40,29 @@ def encode_prompt(tokenizer: Any, prompt: ChatText) -> list[int]:
     the first user turn. Without a template: the turns as text blocks that end in a newline, so that no token spans the
     border between prompt and completion.
     """
+    text = render_prompt(tokenizer, prompt)
     if getattr(tokenizer, "chat_template", None):
-        messages = [{"role": role, "content": text} for role, text in prompt]
-        return _apply_template(tokenizer, messages, True)
-    blocks = [f"{text}\n" if role == "assistant" else f"{text}\n\n" for role, text in prompt]
-    ids: list[int] = tokenizer.encode("".join(blocks).rstrip("\n") + "\n")
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+        return ids
+    ids = tokenizer.encode(text)
     return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
 
 
-def _apply_template(tokenizer: Any, messages: list[dict[str, str]], generate: bool) -> list[int]:
+def render_prompt(tokenizer: Any, prompt: ChatText, generate: bool = True) -> str:
+    """The text whose ids `encode_prompt` gives; `generate`: up to where the student begins to write."""
+    if getattr(tokenizer, "chat_template", None):
+        messages = [{"role": role, "content": text} for role, text in prompt]
+        return _apply_template(tokenizer, messages, generate)
+    blocks = [f"{text}\n" if role == "assistant" else f"{text}\n\n" for role, text in prompt]
+    return "".join(blocks).rstrip("\n") + "\n"
+
+
+def _apply_template(tokenizer: Any, messages: list[dict[str, str]], generate: bool) -> str:
     try:
-        text = tokenizer.apply_chat_template(messages, add_generation_prompt=generate, tokenize=False)
+        return str(tokenizer.apply_chat_template(messages, add_generation_prompt=generate, tokenize=False))
     except Exception:  # noqa: BLE001 - a template refuses a role by any jinja error
-        text = tokenizer.apply_chat_template(_fold_system(messages), add_generation_prompt=generate, tokenize=False)
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
-    return ids
+        folded = _fold_system(messages)
+        return str(tokenizer.apply_chat_template(folded, add_generation_prompt=generate, tokenize=False))
 
 
 def _fold_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:

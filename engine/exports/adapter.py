@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.config import StudentConfig
 from engine.errors import MissingPart, StateError
-from engine.exports.base import EXPORTERS, Exporter, Outgoing, Scope, Student
+from engine.exports.base import EXPORTERS, Exporter, Outgoing, Scope, Student, Use, write_notes
 
 CONFIG = "adapter_config.json"
 
@@ -27,8 +27,7 @@ def write_adapter(given: Outgoing, to: Path) -> None:
     part = to.with_name(f"{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(source, part)
-    for name, text in {**given.notes, CONFIG: name_base(source, given.base)}.items():
-        (part / name).write_text(text, "utf-8")
+    write_notes(part, {**given.notes, CONFIG: name_base(source, given.base)})
     part.rename(to)
 
 
@@ -62,6 +61,13 @@ EXPORTERS.add(
         load=(
             "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n",
             "base = AutoModelForCausalLM.from_pretrained({base!r})\nmodel = PeftModel.from_pretrained(base, folder)\n",
+        ),
+        uses=(
+            Use(
+                "vLLM",
+                "vllm serve {base} --enable-lora --max-lora-rank {rank} --lora-modules student=.",
+                port=8000,
+            ),
         ),
     ),
 )

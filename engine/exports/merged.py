@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.config import StudentConfig
 from engine.errors import MissingPart, StateError
 from engine.exports.adapter import CONFIG
-from engine.exports.base import EXPORTERS, Exporter, Outgoing, Scope, Student
+from engine.exports.base import EXPORTERS, Exporter, Outgoing, Scope, Student, Use, write_notes
 
 MERGED = "merged"
 
@@ -21,17 +21,27 @@ def write_merged(given: Outgoing, to: Path) -> None:
         StateError: if there is no student.
         MissingPart: if there is no adapter, or the base can't be loaded.
     """
+    student, adapter = find_merging(given)
+    part = to.with_name(f"{to.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    import_module("engine.inference.merging").merge(student, adapter, part)  # brings torch
+    write_notes(part, given.notes)
+    part.rename(to)
+
+
+def find_merging(given: Outgoing) -> tuple[StudentConfig, Path]:
+    """The student that is taken out, and the adapter that is merged into it.
+
+    Raises:
+        StateError: if there is no student.
+        MissingPart: if there is no adapter.
+    """
     student = given.student
     if student is None or student.adapter is None:
         raise StateError("this student has no adapter to merge")
     if not (student.adapter / CONFIG).is_file():
         raise MissingPart(f"there is no adapter in {student.adapter}")
-    part = to.with_name(f"{to.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    import_module("engine.inference.merging").merge(student.config, student.adapter, part)  # brings torch
-    for name, text in given.notes.items():
-        (part / Path(name).name).write_text(text, "utf-8")
-    part.rename(to)
+    return student.config, student.adapter
 
 
 def read_merged(folder: Path) -> Student:
@@ -59,5 +69,6 @@ EXPORTERS.add(
             "from transformers import AutoModelForCausalLM, AutoTokenizer\n",
             "model = AutoModelForCausalLM.from_pretrained(folder)\n",
         ),
+        uses=(Use("vLLM", "vllm serve . --served-model-name student", port=8000),),
     ),
 )

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from engine.config import StudentConfig
 from engine.inference.writer import Device, load_student, load_tokenizer
 
-_SMALL = 1_000_000_000
+SMALL = 1_000_000_000
 """Up to this many weights a merged model stays in float32: in bfloat16 small updates would be rounded off."""
+
+
+def load_merged(student: StudentConfig, adapter: Path) -> Any:
+    """The merged model in float32, on the processor.
+
+    Raises:
+        MissingPart: if the base can't be loaded.
+    """
+    return load_student(student, adapter, Device("cpu", torch.float32)).merge_and_unload()
 
 
 def merge(student: StudentConfig, adapter: Path, folder: Path) -> None:
@@ -19,8 +29,8 @@ def merge(student: StudentConfig, adapter: Path, folder: Path) -> None:
     Raises:
         MissingPart: if the base can't be loaded.
     """
-    model = load_student(student, adapter, Device("cpu", torch.float32)).merge_and_unload()
-    if sum(weight.numel() for weight in model.parameters()) > _SMALL:
+    model = load_merged(student, adapter)
+    if sum(weight.numel() for weight in model.parameters()) > SMALL:
         model = model.to(torch.bfloat16)
     model.save_pretrained(folder)
     load_tokenizer(student).save_pretrained(folder)

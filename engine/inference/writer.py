@@ -25,6 +25,7 @@ from engine.inference.labels import mean_log_prob
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.values import Generation, Token
 
+GGUF = ".gguf"
 _UNFINISHED = "\ufffd"
 """What stands for a character of which a token is still missing."""
 
@@ -93,6 +94,14 @@ def _convert_packaged(folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
 
 
+def _find_files(student: StudentConfig) -> tuple[str, dict[str, str]]:
+    """Where `from_pretrained` finds a student, and what else it must be told: a GGUF file is named in its folder."""
+    folder = student_folder(student)
+    if folder.endswith(GGUF) and Path(folder).is_file():
+        return str(Path(folder).parent), {"gguf_file": Path(folder).name}
+    return folder, {"revision": student.revision}
+
+
 def _unloadable(student: StudentConfig, error: Exception) -> MissingPart:
     message = f"the student {student.model} can't be loaded: {say_hub_error(error)}"
     return MissingPart(f"{message}; the log of the worker says more")
@@ -104,13 +113,11 @@ def load_tokenizer(student: StudentConfig) -> Any:
     Raises:
         MissingPart: if it can't be loaded.
     """
-    folder = student_folder(student)
+    folder, named = _find_files(student)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, revision=student.revision)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **named)
     except (OSError, ValueError) as error:
-        raise MissingPart(
-            f"the student {student.model} can't be loaded: {say_hub_error(error)}; the log of the worker says more"
-        ) from error
+        raise _unloadable(student, error) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -123,15 +130,11 @@ def load_base(student: StudentConfig, device: Device, attention: str = "sdpa") -
         MissingPart: if it can't be loaded.
     """
     choose_math_kernels()
-    folder = student_folder(student)
+    folder, named = _find_files(student)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, revision=student.revision, dtype=device.dtype, attn_implementation=attention
-        )
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=device.dtype, attn_implementation=attention, **named)
     except (OSError, ValueError) as error:
-        raise MissingPart(
-            f"the student {student.model} can't be loaded: {say_hub_error(error)}; the log of the worker says more"
-        ) from error
+        raise _unloadable(student, error) from error
     set_generation_settings_aside(model)
     return model.to(device.name)
 

@@ -117,8 +117,37 @@ class ForecastJob(Payload):
     asks: BundlePath
 
 
+class AskedSo(Config):
+    """How a student is asked, as `engine.exports.Asking`."""
+
+    system: str = ""
+    before: str = ""
+    behind: str = ""
+    max_tokens: int = 256
+    until: str = ""
+
+
+class AnswerCheck(Config):
+    """Held-out queries that an export answers again.
+
+    `file`: one JSON object a line, as `engine.evaluation.readback.as_line` makes, with the `prompt`; the comparison
+    goes to `output`. `of`: how many queries the scored student answered; `measure` as of `ScoreJob`.
+    """
+
+    task: str
+    file: BundlePath
+    output: BundlePath
+    of: int
+    measure: str
+    max_tokens: int
+    until: str = ""
+
+
 class ExportJob(Payload):
-    """A student to be taken out by an exporter, to `output`; `notes` and `base` as of `engine.exports.Outgoing`."""
+    """A student to be taken out by an exporter, to `output`; `notes` and `base` as of `engine.exports.Outgoing`.
+
+    With a `check` it is read back and compared with the scored student.
+    """
 
     kind: ClassVar[str] = "export"
     work: ClassVar[str] = "engine.jobs.export"
@@ -129,6 +158,8 @@ class ExportJob(Payload):
     output: BundlePath
     base: str = ""
     notes: dict[str, str] = Field(default_factory=dict)
+    asking: AskedSo = AskedSo()
+    check: AnswerCheck | None = None
 
 
 class LocalLabelJob(Payload):

@@ -18,6 +18,7 @@ from app.usecases.workspace.upkeep import restore_workspace
 from engine.config import read_config
 from engine.errors import ConfigError, InputError, StateError
 from engine.plans import Plan
+from engine.values import Job, JobStatus
 
 
 def test_the_demo_project_is_shipped_whole_and_small(workspace: Path) -> None:
@@ -102,9 +103,15 @@ def test_purging_leaves_nothing_of_a_project_and_all_of_the_others(selected: Ser
     gone, stays = selected.context.projects.get("p"), selected.context.projects.get("twin")
     before = selected.browse.page("twin").rows
     vectors = selected.context.db.rows("SELECT count(*) AS n FROM embeddings_384")
+    exported = [selected.context.workspace / "exports" / name for name in ("made", "made.check.json")]
+    exported[0].mkdir(parents=True)
+    exported[1].write_text("{}")
+    spec = dict(zip(("output", "check"), map(str, exported), strict=True))
+    selected.context.jobs.add(Job("made", gone.id, None, "export", JobStatus.FINISHED, spec, str(exported[0])))
     with pytest.raises(InputError, match="Nothing was removed"):
         selected.keep.purge("p", "P")
     selected.keep.purge("p", "p")
+    assert not any(path.exists() for path in exported)
     tables = selected.context.db.rows(
         "SELECT table_name AS name FROM duckdb_columns() WHERE column_name = 'project_id' AND schema_name = 'main'"
     )

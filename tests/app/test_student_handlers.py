@@ -23,8 +23,7 @@ from app.usecases.exports.hub import read_what
 from app.usecases.labelling.label import LabelOrder
 from engine.errors import InputError
 from engine.values import Split, make_query
-from engine.wording import counted
-from tests.app import evaluating, saving
+from tests.app import evaluating, exporting, saving
 from tests.app.reviewing import SKIPPED, approve_and_undo, read_and_edit
 from tests.app.studio import Studio, open_studio
 from tests.fakes.hub import TOKEN, Hub, run_hub
@@ -219,37 +218,8 @@ def test_playground(studio: Studio) -> None:
     assert "Ask in blind mode first" in studio.refused("playground", "vote_first", "p")
 
 
-def test_exports(studio: Studio, tmp_path: Path) -> None:
-    studio.open("exports", "p")
-    run = run_id(studio)
-    assert studio("exports", "choose", "p", "", None)["value"] == run
-    assert studio("exports", "stages", "p", run)["value"]
-    about, card, use = studio("exports", "show", "p", run, "stage3")
-    assert "Model card" in about and "Where it comes from" in card and "/a/path" not in card
-    assert "serve-student" in use and "AutoTokenizer" in use and "data-copy" in use and "tacit export p" in use
-    chosen = ["p", run, "stage3"]
-    cards = studio("exports", "cards", *chosen)
-    assert "Prepare and download: The merged model of stage3" in cards and "not prepared" in cards
-    assert "Download zip: The adapter of stage3" in cards and "Training rows: compressed reasoning" in cards
-    for what, form in (("set", "jsonl"), ("set", "parquet"), ("rows-compressed", "parquet")):
-        said, file = studio("exports", "take", *chosen, what, form)
-        assert "B: your browser saves it" in said and Path(file).suffix == f".{form}"
-    rows = pq.read_table(file).to_pylist()
-    assert f">{counted(len(rows), 'row')}<" in cards, "as many as the card says"
-    _, file = studio("exports", "take", *chosen, "student-adapter", "adapter")
-    with zipfile.ZipFile(file) as archive:
-        assert "SmolLM2" in archive.read("stage3-adapter/adapter_config.json").decode()
-        assert "/a/path" not in "".join(archive.read(n).decode("latin-1") for n in archive.namelist())
-    merged = [*chosen, "student-merged", "merged"]
-    assert "not made yet" in studio.refused("exports", "take", *merged)
-    assert "download starts once it is ready" in studio("exports", "prepare", *chosen, "merged")[0]
-    studio.finish()
-    assert "ready already" in studio("exports", "prepare", *chosen, "merged")[0]
-    assert "Prepare and download" not in studio("exports", "cards", *chosen)
-    assert "your browser saves it" in studio("exports", "take", *merged)[0]
-    assert "Choose a stage" in studio.refused("exports", "take", "p", run, None, "student-adapter", "adapter")
-    assert "Choose a run" in studio.refused("exports", "take", "p", None, None, "rows-full", "jsonl")
-    assert "press the button" in studio.refused("exports", "take", *chosen, "", "")
+def test_exports(studio: Studio) -> None:
+    exporting.takes_everything_out(studio, run_id(studio))
 
 
 @pytest.fixture
@@ -281,10 +251,14 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     assert "/me/mine/commit" in push("adapter", "me/mine", token=TOKEN)
     pushed = hub.files["models/me/mine"]
     assert hub.private["models/me/mine"] and {"README.md", "tacit.json", "adapter_config.json"} <= set(pushed)
+    (result,) = huggingface_hub.parse_eval_result_entries(yaml.safe_load(pushed[".eval_results/p.yaml"]))
+    report = next(r for r in studio.services.context.reports.rows(run) if (r.name, r.kind) == ("stage3", ""))
+    assert result.value == pytest.approx(report.accuracy, abs=1e-4) and result.dataset_id == "me/p-heldout"
+    assert result.source_url == "https://huggingface.co/me/mine" and f"{report.n} held-out queries" in str(result.notes)
     assert "SmolLM2" in pushed["adapter_config.json"].decode() and "stage3" in pushed["README.md"].decode()
     studio("exports", "keep", "p")
     studio("exports", "can_push", *stage3, "me/mine", True)
-    studio("exports", "prepare", "p", run, "stage3", "merged")
+    studio("exports", "prepare", "p", run, "stage3", 2, "merged")
     studio.finish()
     assert "/me/whole/commit" in push("merged", "me/whole", private=False)
     whole = hub.files["models/me/whole"]

@@ -266,8 +266,8 @@ def export(tab: Tab, folder: Path) -> None:
     expect(tab.field("Stage")).not_to_have_value("")
     tab.field("Stage").click()
     tab.page.get_by_role("option", name=re.compile("^stage3")).click()
-    with tab.page.expect_download() as download:
-        tab.press("Download zip: The adapter of stage3")
+    with tab.page.expect_download(timeout=180_000) as download:
+        tab.press("Check and download zip: The adapter of stage3")
     assert download.value.suggested_filename == "stage3-adapter.zip"
     path = folder / "adapter.zip"
     download.value.save_as(path)
@@ -275,6 +275,7 @@ def export(tab: Tab, folder: Path) -> None:
         archive.extractall(folder)
     made = folder / "stage3-adapter"
     found = re.search(r"```python\n(.*?)```", (made / "README.md").read_text(), re.DOTALL)
-    assert found and json.loads((made / "tacit.json").read_text())["step"] == "stage3"
+    provenance = json.loads((made / "tacit.json").read_text())
+    assert found and provenance["step"] == "stage3" and provenance["read_back"]["share"] >= 0.9
     done = subprocess.run([sys.executable, "-c", found[1]], cwd=made, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.strip(), done.stderr

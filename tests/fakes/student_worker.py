@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
 
+from engine.evaluation.readback import asked_from_line, compare_answers
+from engine.exports.base import write_notes
 from engine.jobs.backends.local import LocalBackend
 from engine.jobs.events import EVENTS_FILE, EventLog
 from engine.jobs.spec import (
@@ -22,6 +25,7 @@ from engine.jobs.spec import (
     read_spec,
 )
 from engine.lines import read_lines, write_atomically
+from engine.tasks import get_task
 
 MEASURED = {
     "device": "cpu",
@@ -38,9 +42,7 @@ def main(folder: Path) -> None:
     if isinstance(job, ForecastJob):
         log.emit("measured", steps=[_measured(step) for step in job.steps], **MEASURED)
     elif isinstance(job, ExportJob):
-        job.output.mkdir(parents=True)
-        for name, text in job.notes.items():
-            (job.output / name).write_text(text)
+        _export(job)
     else:
         assert isinstance(job, StudentJob)
         for step in job.steps:
@@ -48,6 +50,18 @@ def main(folder: Path) -> None:
             result = _train(log, step) if step.kind == "train" else _answer(log, step)
             log.emit("step_finished", step=step.name, result=result)
     write_atomically(folder / STATUS_FILE, {"status": "finished", "message": ""})
+
+
+def _export(job: ExportJob) -> None:
+    """The notes alone; what was asked again is answered as it was when it was scored."""
+    if not job.output.exists():
+        job.output.mkdir(parents=True)
+        write_notes(job.output, job.notes)
+    if job.check is not None:
+        asked = [asked_from_line(line) for line in read_lines(job.check.file)]
+        answers = {one.query.id: one.text for one in asked}
+        found = compare_answers(get_task(job.check.task), asked, answers, job.check.measure)
+        write_atomically(job.check.output, replace(found, of=job.check.of, where="a stand-in").to_dict())
 
 
 def _measured(step: ForecastStep) -> dict[str, object]:

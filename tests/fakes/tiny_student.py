@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, PreTrainedTokenizerFast
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -20,11 +21,15 @@ LLAMA3 = (
 SPECIAL = ("<|end|>", "<|im_start|>", "<|im_end|>", "<|begin|>", "<|head|>", "<|tail|>", "<|eot|>")
 
 
-def make_tokenizer(template: str | None) -> PreTrainedTokenizerFast:
-    """A byte tokenizer: every byte is a token, so that any text has ids and the goldens can be read."""
+def make_tokenizer(template: str | None, merges: Sequence[tuple[str, str]] = ()) -> PreTrainedTokenizerFast:
+    """A byte tokenizer: every byte is a token, so that any text has ids and the goldens can be read.
+
+    With `merges` it has longer tokens too.
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate([*SPECIAL, *alphabet])}
-    inner = Tokenizer(models.BPE(vocabulary, []))
+    tokens = [*SPECIAL, *alphabet, *(first + second for first, second in merges)]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    inner = Tokenizer(models.BPE(vocabulary, list(merges)))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     inner.add_special_tokens(list(SPECIAL))
@@ -35,11 +40,14 @@ def make_tokenizer(template: str | None) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def make_tiny_student(folder: Path, template: str | None = CHATML) -> Path:
-    """Write model and tokenizer into a folder."""
-    tokenizer = make_tokenizer(template)
+def make_tiny_student(
+    folder: Path, template: str | None = CHATML, merges: Sequence[tuple[str, str]] = (), kind: str = "llama"
+) -> Path:
+    """Write model and tokenizer into a folder; `kind` names the architecture."""
+    tokenizer = make_tokenizer(template, merges)
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = AutoConfig.for_model(
+        kind,
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
@@ -51,6 +59,6 @@ def make_tiny_student(folder: Path, template: str | None = CHATML) -> Path:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    LlamaForCausalLM(config).to(torch.float32).save_pretrained(folder)
+    MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config).to(torch.float32).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -210,13 +210,14 @@ def test_the_playground_gives_way_to_a_run(trained: tuple[Services, Run]) -> Non
     assert services.play.busy() == ""
 
 
-@pytest.mark.parametrize("form", ["adapter", "merged"])
+@pytest.mark.parametrize(("form", "sample"), [("adapter", 0), ("merged", 4)])
 def test_the_snippet_of_an_export_loads_it_and_it_answers_as_the_student_did(
-    trained: tuple[Services, Run], tmp_path: Path, form: str
+    trained: tuple[Services, Run], tmp_path: Path, form: str, sample: int
 ) -> None:
     services, run = trained
     make_louder(Path(run.folder) / "stage3" / "adapter" / "adapter_model.safetensors")
-    services.export.write("p", tmp_path / form, ExportOrder(run.id, "stage3", form=form))
+    said = services.export.write("p", tmp_path / form, ExportOrder(run.id, "stage3", form=form, sample=sample))
+    assert ("Changed: " if sample else "Not checked") in said, "its adapter is not the one that was scored any more"
     card = (tmp_path / form / "README.md").read_text()
     assert "agreement" in card and "forward" in card and str(Path.home()) not in card
     found = re.search(r"```python\n(.*?)```", card, re.DOTALL)
@@ -231,6 +232,7 @@ def test_the_snippet_of_an_export_loads_it_and_it_answers_as_the_student_did(
     writer = Writer(model, load_tokenizer(run.plan.student), run.plan.student.generate_tokens, 1)
     assert done.stdout.strip() == next(iter(writer.write([WriteRequest(query.id, prompt)]))).text != ""
     provenance = json.loads((tmp_path / form / "tacit.json").read_text())
+    assert (provenance["read_back"] or {"asked": 0})["asked"] == sample and said.rpartition(". ")[2] in card
     assert provenance["step"] == "stage3" and {t["name"] for t in provenance["teachers"]} >= {"forward"}
 
 
@@ -242,7 +244,7 @@ def test_what_is_pushed_names_no_folder_of_this_machine(
     own = TeacherSpec("own", "local", str(tiny_student))
     services.context.projects.put_teacher(run.project_id, own)
     services.publish.keys.put(TOKEN_NAME, TOKEN)
-    services.context.wait(services.export.prepare(run.id, "stage3", "merged").id)
+    services.context.wait(services.export.prepare(run.id, "stage3", "merged", 0).id)
     merged = services.export.prepared(run, "stage3", "merged")
     before = (merged / "README.md").read_text()
     with run_hub() as hub:

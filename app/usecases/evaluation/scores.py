@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from app.usecases.training.materials import TEACHERS
@@ -16,6 +16,7 @@ from engine.values import EvalItem, Job, Query, Split, hash_id
 from storage.runs import Run
 
 SCORE = ScoreJob.kind
+ACCURACY, AGREEMENT = "accuracy", "agreement"
 
 
 def submit_score(context: Context, run: Run) -> Job | None:
@@ -33,11 +34,9 @@ def submit_score(context: Context, run: Run) -> Job | None:
         if job.run_id == run.id and job.kind == SCORE:  # being scored already
             return job
     queries = {query.id: query for query in context.queries.get(run.project_id, Split.HELDOUT)}
-    stored = context.queries.golds(run.project_id)
-    golds = {query_id: label for query_id, label in stored.items() if query_id in queries}
     given = read_teacher_labels(context, run.project_id)
-    labels = golds or find_consensus(given)
-    steps = [step.name for step in run.plan.evaluated] + ([TEACHERS] if golds else [])
+    labels, measure = find_labels(context, run.project_id, queries, given)
+    steps = [step.name for step in run.plan.evaluated] + ([TEACHERS] if measure == ACCURACY else [])
     costs = context.ledger.answer_costs(run.project_id)
     asked = [
         _ask(step, queries[item.query_id], labels[item.query_id], item, given.get(item.query_id, {}), costs)
@@ -54,11 +53,28 @@ def submit_score(context: Context, run: Run) -> Job | None:
             task=context.projects.get(run.project_id).config.task,
             file=write_lines(job.path / "answers.jsonl", map(as_line, asked)),
             output=job.path / "scored.json",
-            measure="accuracy" if golds else "agreement",
+            measure=measure,
             references=tuple(step.system for step in run.plan.evaluated if step.reference),
         )
 
     return context.submit(run.project_id, SCORE, {}, run.id, fill)
+
+
+def find_labels(
+    context: Context,
+    project_id: str,
+    queries: Collection[str],
+    given: Mapping[str, Mapping[str, str]] | None = None,
+) -> tuple[dict[str, str], str]:
+    """The labels that held-out queries are scored by, by query id, and what such a score is called.
+
+    `queries` are the ids of the held-out ones; `given` what teachers said of each, where that is at hand.
+    """
+    stored = context.queries.golds(project_id)
+    golds = {query_id: label for query_id, label in stored.items() if query_id in queries}
+    if golds:
+        return golds, ACCURACY
+    return find_consensus(read_teacher_labels(context, project_id) if given is None else given), AGREEMENT
 
 
 def hash_labels(context: Context, project_id: str) -> str:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from app.usecases.exports.checks import say_read_back
 from app.usecases.exports.exports import ADAPTER, EXPORT, ExportService
+from app.usecases.exports.items import why_no_items
 from app.usecases.workspace.context import Context
 from engine.datasets import DATASETS
 from engine.errors import NotFound, StateError
-from engine.exports import EXPORTERS, Scope
+from engine.exports import EXPORTERS, Exporter, Scope
 from engine.plans import Compress, Plan
 from engine.values import Job, JobStatus
 from engine.wording import counted
@@ -24,7 +26,12 @@ ROWS = "rows-"
 """Artefacts that are the rows of a dataset begin so."""
 STUDENT = "student-"
 """Artefacts that are a student by an exporter begin so."""
-State = Literal["ready", "not prepared", "preparing", "failed", "missing"]
+ITEMS = "items-"
+"""Artefacts that are a student's answers by an exporter begin so."""
+NOT_CHECKED = "Not read back yet: its answers were not compared with the scored ones."
+State = Literal[
+    "ready", "not checked", "changed", "not prepared", "preparing", "checking", "failed", "refused", "missing"
+]
 
 
 @dataclass(frozen=True)
@@ -95,12 +102,21 @@ class ArtefactService:
         ]
 
     def _students(self, run: Run, step: str | None) -> list[Artefact]:
-        named = [name for name in EXPORTERS if EXPORTERS[name].scope is Scope.STUDENT]
-        return [self._student(run, step, name) for name in named]
+        names = {scope: [n for n in EXPORTERS if EXPORTERS[n].scope is scope] for scope in (Scope.STUDENT, Scope.ITEMS)}
+        students = [self._student(run, step, name) for name in names[Scope.STUDENT]]
+        return [*students, *(self._answers(run, step, name) for name in names[Scope.ITEMS])]
+
+    def _answers(self, run: Run, step: str | None, name: str) -> Artefact:
+        """A stage's scored answers for a harness."""
+        exporter = EXPORTERS.get(name)
+        note = why_no_items(self.context, run, step) if step else "This run has trained no stage yet."
+        forms = ((name, exporter.suffix.removeprefix(".").upper() or "zip"),)
+        title = f"{_title(exporter)}{f': {step}' if step else ''}"
+        return Artefact(f"{ITEMS}{name}", title, exporter.help, "", "missing" if note else "ready", forms, note)
 
     def _student(self, run: Run, step: str | None, name: str) -> Artefact:
         exporter = EXPORTERS.get(name)
-        title = f"{exporter.title[:1].upper()}{exporter.title[1:]}{f' of {step}' if step else ''}"
+        title = f"{_title(exporter)}{f' of {step}' if step else ''}"
         forms = ((name, "file" if exporter.suffix else "zip"),)
 
         def made(state: State, size: str = "", note: str = "") -> Artefact:
@@ -112,20 +128,34 @@ class ArtefactService:
             adapter = self.export.find_adapter(run, step)
         except StateError as error:
             return made("missing", note=str(error))
-        if not exporter.needs_worker:
-            return made("ready", say_size(adapter))
+        if reason := self.export.refusal(run, name):
+            return made("refused", note=f"{reason[:1].upper()}{reason[1:]}.")
         output = self.export.prepared(run, step, name)
-        if output.exists():
-            return made("ready", say_size(output))
+        there = output.exists() or not exporter.needs_worker
+        size = say_size(output if output.exists() else adapter) if there else ""
         job = next((job for job in self._jobs(run) if job.spec["output"] == str(output)), None)
         if job is not None and not job.status.over:
+            if output.exists():
+                return made("checking", size, "It answers held-out queries, to be compared with the scored answers.")
             return made("preparing", note="Being prepared in the background.")
-        if job is not None and job.status is not JobStatus.FINISHED:
-            return made("failed", note=job.message or f"The last attempt is {job.status.value}.")
-        return made("not prepared")
+        found = self.export.read_back(run, step, name) if there else None
+        if found is not None:
+            return made("changed" if found.changed else "ready", size, say_read_back(found))
+        failed = job.message or f"The last attempt is {job.status.value}." if job and _is_failed(job) else ""
+        if there:
+            return made("not checked", size, f"The check failed: {failed}" if failed else NOT_CHECKED)
+        return made("failed", note=failed) if failed else made("not prepared")
 
     def _jobs(self, run: Run) -> Sequence[Job]:
         return [job for job in self.context.jobs.jobs_of(run.project_id) if job.kind == EXPORT]
+
+
+def _title(exporter: Exporter) -> str:
+    return f"{exporter.title[:1].upper()}{exporter.title[1:]}"
+
+
+def _is_failed(job: Job) -> bool:
+    return job.status not in (JobStatus.FINISHED, JobStatus.CANCELLED)
 
 
 def say_size(path: Path) -> str:

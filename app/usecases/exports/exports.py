@@ -1,20 +1,36 @@
-"""Taking results out: the distillation set, the rows of a stage, a stage's student, by the exporters there are."""
+"""Taking results out: the distillation set, the rows of a stage, a stage's student or its answers, by the exporters."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from app.usecases.exports.cards import base_name, snippet, write_card
+from app.usecases.exports.cards import base_name, write_card
+from app.usecases.exports.checks import (
+    adapter_of,
+    ask_of,
+    find_read_back,
+    place_of,
+    result_of,
+    say_read_back,
+    write_check,
+)
+from app.usecases.exports.items import take_scored
+from app.usecases.exports.snippets import load_snippet
 from app.usecases.training.materials import StageBuilder
 from app.usecases.workspace.context import Context
 from engine.datasets.rows import row_to_json
 from engine.errors import NotFound, StateError
+from engine.evaluation.readback import SAMPLE, ReadBack
 from engine.exports import EXPORTERS, Exporter, Outgoing, Scope, Student
-from engine.jobs.spec import ExportJob
+from engine.exports.base import write_notes
+from engine.jobs.spec import AskedSo, ExportJob
+from engine.students import read_model_config
 from engine.values import Job, JobStatus
 from engine.wording import counted
 from storage.projects import Project
@@ -23,20 +39,23 @@ from storage.runs import Run
 EXPORT = ExportJob.kind
 ADAPTER = "adapter"
 """The exporter of students where none is named."""
+NO_NOTES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class ExportOrder:
     """What is taken out, and as what.
 
-    With a `step` its student; with a `dataset` the rows that it makes of a run's set; else the distillation set.
-    `form` names an exporter; where it is empty, a file's name says it, and of a student it is the adapter.
+    With a `step` its student, or its answers; with a `dataset` the rows that it makes of a run's set; else the
+    distillation set. `form` names an exporter; where it is empty, a file's name says it, and of a step it is the
+    adapter. `sample`: how many held-out queries an exported student answers again, to be compared; 0: none.
     """
 
     run: str | None = None
     step: str | None = None
     dataset: str | None = None
     form: str = ""
+    sample: int = SAMPLE
 
 
 @dataclass(frozen=True)
@@ -59,15 +78,20 @@ class ExportService:
         if run is None:
             raise StateError("--stage belongs to a run; name it with --run")
         name = order.form or ADAPTER
-        exporter = _exporter(name, Scope.STUDENT)
+        exporter = _exporter(name, Scope.STUDENT, Scope.ITEMS)
         if to.exists():
             raise StateError(f"{to} exists already; nothing was written")
-        if exporter.needs_worker:
-            self.context.wait(self.prepare(run.id, order.step, name).id)
-            _copy_whole(self.prepared(run, order.step, name), to)
+        said = f"{order.step}, {exporter.title}, written to {to}"
+        if exporter.scope is Scope.ITEMS:
+            scored = take_scored(self.context, run, order.step)
+            exporter.write(Outgoing(scored=scored), to)
+            return f"{said}: {counted(len(scored.items), 'query')}"
+        if exporter.needs_worker or order.sample > 0:
+            self.context.wait(self.prepare(run.id, order.step, name, order.sample).id)
+            _copy_whole(self.prepared(run, order.step, name), to, self.take_student(run, order.step, name).notes)
         else:
             exporter.write(self.take_student(run, order.step, name), to)
-        return f"{order.step}, {exporter.title}, written to {to}"
+        return f"{said}. {self.say_read_back(run, order.step, name)}"
 
     def _find(self, project_name: str, order: ExportOrder) -> tuple[Project, Run | None]:
         """The project of an order, and its run where it names one."""
@@ -92,17 +116,18 @@ class ExportService:
         exporter.write(Outgoing(rows=rows), to)
         return len(rows)
 
-    def take_student(self, run: Run, step: str, name: str, public: bool = False) -> Outgoing:
+    def take_student(self, run: Run, step: str, name: str, public: bool = False, repository: str = "") -> Outgoing:
         """The student of a finished train step with its card and its provenance, for an exporter.
 
-        `public`: it leaves this machine, so a base model in a folder is only named.
+        `public` and `repository` as of `write_card`.
 
         Raises:
             StateError: if the step has no adapter.
         """
         student = Student(run.plan.student, self.find_adapter(run, step))
-        notes = write_card(self.context, run, step, name, public).files
-        return Outgoing(student=student, notes=notes, base=base_name(run, public))
+        notes = write_card(self.context, run, step, name, public, repository).files
+        asking = ask_of(self.context, run, step)
+        return Outgoing(student=student, notes=notes, base=base_name(run, public), asking=asking)
 
     def card(self, run: Run, step: str, name: str = ADAPTER) -> str:
         """The card that goes with a stage's student, in Markdown."""
@@ -111,7 +136,7 @@ class ExportService:
     def snippet(self, run: Run, step: str, name: str = ADAPTER) -> str:
         """Python that loads a stage's exported student and asks it."""
         project = self.context.projects.get(run.project_id)
-        return snippet(self.context, project, run, step, name, base_name(run))
+        return load_snippet(self.context, project, run, step, name, base_name(run))
 
     def find_adapter(self, run: Run, step: str) -> Path:
         """The adapter of a finished train step.
@@ -119,22 +144,36 @@ class ExportService:
         Raises:
             StateError: if there is none.
         """
-        source = StageBuilder(self.context, run).folder(step) / "adapter"
+        source = adapter_of(run, step)
         if step not in {other.name for other in run.plan.steps} or not source.is_dir():
             raise StateError(f"step {step} of run {run.id} has no finished adapter")
         return source
 
     def stages(self, run: Run) -> list[str]:
         """The train steps of a run whose adapters are there."""
-        builder = StageBuilder(self.context, run)
-        names = [step.name for step in run.plan.trained]
-        return [name for name in names if (builder.folder(name) / "adapter").is_dir()]
+        return [step.name for step in run.plan.trained if adapter_of(run, step.name).is_dir()]
 
     def prepared(self, run: Run, step: str, name: str) -> Path:
-        """Where a student lies once a worker has made it; named after the adapter that it was made from."""
-        made = self.find_adapter(run, step).stat().st_mtime_ns
-        suffix = EXPORTERS.get(name).suffix
-        return self.context.workspace / "exports" / f"{run.id}-{step}-{name}-{made}{suffix}"
+        """Where a student lies once a worker has made it.
+
+        Raises:
+            StateError: if the step has no adapter.
+        """
+        self.find_adapter(run, step)
+        return place_of(self.context, run, step, name)
+
+    def read_back(self, run: Run, step: str, name: str) -> ReadBack | None:
+        """How an export's answers compared with the scored ones; None where it was not checked."""
+        return find_read_back(self.context, run, step, name)
+
+    def say_read_back(self, run: Run, step: str, name: str) -> str:
+        """The same in words."""
+        return say_read_back(self.read_back(run, step, name))
+
+    def refusal(self, run: Run, name: str) -> str:
+        """Why a run's student can't be taken out so; "": it can, as far as is known before its model is loaded."""
+        config = read_model_config(run.plan.student)
+        return "" if config is None else EXPORTERS.get(name).refuses(config)
 
     def is_ready(self, run: Run, step: str, name: str) -> bool:
         """Whether a stage's student can be taken out so now: it needs no worker, or one has made it as it is now."""
@@ -149,31 +188,44 @@ class ExportService:
             return False
         return True
 
-    def prepare(self, run_id: str, step: str, name: str) -> Job:
-        """Let a worker make a stage's student; one that is made already, or being it, stays.
+    def prepare(self, run_id: str, step: str, name: str, sample: int = SAMPLE) -> Job:
+        """Let a worker make a stage's student and check it on `sample` held-out queries.
+
+        What is made already stays, and is only checked where that was not done on as many; a job that is at it goes on.
 
         Raises:
-            StateError: if the step has no adapter.
+            StateError: if the step has no adapter, or such a model is not taken out so.
             ConfigError: if there is no such exporter.
         """
         run = self.context.runs.get(run_id)
         _exporter(name, Scope.STUDENT)
         given, output = self.take_student(run, step, name), self.prepared(run, step, name)
+        if reason := self.refusal(run, name):
+            raise StateError(reason)
+        found = self.read_back(run, step, name)
         for job in self.context.jobs.jobs_of(run.project_id):
-            fits = job.kind == EXPORT and job.spec["output"] == str(output)
-            if fits and (not job.status.over or (job.status is JobStatus.FINISHED and output.exists())):
+            if job.kind != EXPORT or job.spec["output"] != str(output):
+                continue
+            as_much = job.spec.get("sample", 0) >= sample or (found is not None and found.asked == found.of)
+            if not job.status.over or (job.status is JobStatus.FINISHED and output.exists() and as_much):
                 return job
         output.parent.mkdir(parents=True, exist_ok=True)
-        payload = ExportJob(
-            exporter=name,
-            student=run.plan.student,
-            adapter=self.find_adapter(run, step),
-            output=output,
-            notes=given.notes,
-            base=given.base,
-        )
-        spec = {"output": str(output), "step": step, "run": run.id, "what": name}
-        return self.context.submit(run.project_id, EXPORT, spec, fill=lambda job: payload)
+
+        def fill(job: Job) -> ExportJob:
+            return ExportJob(
+                exporter=name,
+                student=run.plan.student,
+                adapter=self.find_adapter(run, step),
+                output=output,
+                notes=dict(given.notes),
+                base=given.base,
+                asking=AskedSo(**asdict(given.asking)),
+                check=write_check(self.context, run, step, output, sample, job.path),
+            )
+
+        check = str(result_of(output))
+        spec = {"output": str(output), "check": check, "step": step, "run": run.id, "what": name, "sample": sample}
+        return self.context.submit(run.project_id, EXPORT, spec, fill=fill)
 
     def pack(self, project_name: str, order: ExportOrder, folder: Path) -> Path:
         """Make one file of an export in a folder, to be downloaded.
@@ -191,19 +243,28 @@ class ExportService:
             return path
         if run is None:
             raise StateError("Choose a run first; the page Train starts one.")
-        name = f"{order.step}-{order.form}"
+        target = folder / f"{order.step}-{order.form}{exporter.suffix or '.zip'}"
+        if exporter.scope is Scope.ITEMS:
+            return self._pack_answers(run, order.step, exporter, target)
         if exporter.needs_worker:
             source = self.prepared(run, order.step, order.form)
             if not source.exists():
                 raise StateError(f"{exporter.title} is not made yet")
-            return _pack(source, folder / f"{name}{exporter.suffix or '.zip'}")
+            return _pack(source, target, self.take_student(run, order.step, order.form).notes)
         with tempfile.TemporaryDirectory(dir=folder) as part:
             made = Path(part) / f"{order.step}{exporter.suffix}"
             exporter.write(self.take_student(run, order.step, order.form), made)
-            return _pack(made, folder / f"{name}{exporter.suffix or '.zip'}")
+            return _pack(made, target)
+
+    def _pack_answers(self, run: Run, step: str, exporter: Exporter, target: Path) -> Path:
+        scored = take_scored(self.context, run, step)
+        with tempfile.TemporaryDirectory(dir=target.parent) as part:
+            made = Path(part) / f"{step}{exporter.suffix}"
+            exporter.write(Outgoing(scored=scored), made)
+            return _pack(made, target)
 
 
-def _exporter(name: str, scope: Scope) -> Exporter:
+def _exporter(name: str, *scopes: Scope) -> Exporter:
     """An exporter of what is to be taken out.
 
     Raises:
@@ -211,9 +272,9 @@ def _exporter(name: str, scope: Scope) -> Exporter:
         StateError: if it takes something else out.
     """
     exporter = EXPORTERS.get(name)
-    if exporter.scope is not scope:
-        fitting = ", ".join(name for name in EXPORTERS if EXPORTERS[name].scope is scope)
-        raise StateError(f"{name} does not fit {_OF[scope]}; there are {fitting}")
+    if exporter.scope not in scopes:
+        fitting = ", ".join(name for name in EXPORTERS if EXPORTERS[name].scope in scopes)
+        raise StateError(f"{name} does not fit {_OF[scopes[0]]}; there are {fitting}")
     return exporter
 
 
@@ -232,33 +293,37 @@ def _form_of(path: Path) -> str:
     return endings[path.suffix]
 
 
-def _copy_whole(source: Path, to: Path) -> None:
-    """Copy a file or a folder, all or nothing."""
+def _copy_whole(source: Path, to: Path, notes: Mapping[str, str]) -> None:
+    """Copy a file, or a folder with the notes as they are now, all or nothing."""
     part = to.with_name(f"{to.name}.part")
     if source.is_dir():
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(source, part)
+        write_notes(part, notes)
     else:
         shutil.copy2(source, part)
     part.rename(to)
 
 
-def _pack(source: Path, path: Path) -> Path:
-    """What was taken out as one file: a folder as a zip file, a file as it is."""
+def _pack(source: Path, path: Path, notes: Mapping[str, str] = NO_NOTES) -> Path:
+    """What was taken out as one file: a folder as a zip file, with the notes as they are now; a file as it is."""
     if source.is_dir():
-        return _zip(source, path)
+        return _zip(source, path, notes)
     shutil.copy2(source, path)
     return path
 
 
-def _zip(folder: Path, path: Path) -> Path:
+def _zip(folder: Path, path: Path, notes: Mapping[str, str]) -> Path:
     """A folder as a zip file, not compressed again: weights don't shrink. The same files make the same bytes."""
     part = path.with_name(f"{path.name}.part")
+    files = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                entry = zipfile.ZipInfo(str(Path(path.stem) / file.relative_to(folder)))
-                with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
-                    shutil.copyfileobj(source, target)
+        for name in sorted({*files, *notes}):
+            entry = zipfile.ZipInfo(str(Path(path.stem) / name))
+            if name in notes:
+                archive.writestr(entry, notes[name])
+                continue
+            with files[name].open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target)
     part.replace(path)
     return path

@@ -19,6 +19,7 @@ from app.usecases.teachers.connections import Keys
 from app.usecases.workspace.context import Context
 from engine.errors import InputError, KeyMissing, StateError, say_hub_error, where_it_failed
 from engine.exports import EXPORTERS, Outgoing, Scope
+from engine.exports.base import write_notes
 from engine.exports.parquet import write_parquet
 from engine.jobs.events import EventLog
 from engine.values import Job
@@ -186,26 +187,23 @@ class PublishService:
             card = write_set_card(self.context, self.context.projects.get(run.project_id), run.selection_id)
             rows = self.context.selections.kept_whole(run.project_id, run.selection_id)
             write_parquet(Outgoing(rows=rows), folder / SET_FILE)
-            return _write_over(folder, card.files)
-        exporter, given = EXPORTERS.get(order.what), self.export.take_student(run, order.step, order.what, public=True)
+            write_notes(folder, card.files)
+            return folder
+        exporter = EXPORTERS.get(order.what)
+        given = self.export.take_student(run, order.step, order.what, public=True, repository=order.repository)
         if not exporter.needs_worker and not exporter.suffix:
             exporter.write(given, folder)
             return folder
         if not exporter.needs_worker:
             folder.mkdir()
             exporter.write(given, folder / f"model{exporter.suffix}")
-            return _write_over(folder, dict(given.notes))
+            write_notes(folder, given.notes)
+            return folder
         source = self.export.prepared(run, order.step, order.what)
         if source.is_dir():
             shutil.copytree(source, folder, copy_function=_link)
         else:
             folder.mkdir()
             _link(str(source), str(folder / f"model{exporter.suffix}"))
-        return _write_over(folder, dict(given.notes))
-
-
-def _write_over(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (folder / name).unlink(missing_ok=True)  # it may be a link: what it links to stays as it is
-        (folder / name).write_text(text, "utf-8")
-    return folder
+        write_notes(folder, given.notes)
+        return folder

@@ -83,7 +83,7 @@ class KeepService:
         folders = [Path(run.folder) for run in self.context.runs.all(project.id)]
         jobs = self.context.jobs.jobs_of(project.id)
         folders += [Path(job.folder) for job in jobs]
-        folders += [Path(str(job.spec["output"])) for job in jobs if "output" in job.spec]
+        folders += [Path(str(job.spec[key])) for job in jobs for key in ("output", "check") if key in job.spec]
         self.context.copies.purge(project.id)
         roots = {(self.context.workspace / name).resolve() for name in ("runs", "jobs", "exports")}
         for folder in folders:

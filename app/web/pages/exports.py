@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.usecases.exports.artefacts import ROWS, SET, STUDENT, say_size
+from app.usecases.exports.artefacts import ITEMS, ROWS, SET, STUDENT, say_size
 from app.usecases.exports.exports import ADAPTER, ExportOrder
 from app.usecases.exports.hub import SET as WHOLE_SET
 from app.usecases.exports.hub import TOKEN, PushOrder, is_repository, list_pushed, read_what
@@ -25,9 +25,14 @@ from app.web.parts.links import Link
 from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.tables import table_html
 from engine.errors import InputError
+from engine.evaluation.readback import SAMPLE
 from storage.projects import Project
 from storage.runs import Run
 
+CHECKED = (
+    "A student that is prepared is read back from its files and answers so many held-out queries again, to be compared "
+    "with what was scored; 0: it is not checked."
+)
 _TO_RUN = "(run) => { window.tacitView({run}, true); }"
 
 
@@ -37,6 +42,8 @@ def build(frame: Frame) -> None:
     with gr.Row():
         run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=220)
         stage = gr.Dropdown([], label="Stage", interactive=True, min_width=200)
+        sample = gr.Number(SAMPLE, label="Queries to check", minimum=0, precision=0, scale=0, min_width=150)
+    lay_html(f"<p class='quiet'>{CHECKED}</p>")
     cards, said = lay_html(js_on_load=ARTEFACTS), lay_html()
     wish, file = lay_html(js_on_load=PREPARE), lay_file()
     with gr.Row(elem_classes="top"):
@@ -58,10 +65,11 @@ def build(frame: Frame) -> None:
     run.change(frame.guard(do.stages), [frame.project, run], stage, **hidden)
     for part in (run, stage):
         part.change(frame.guard(do.cards), chosen, cards, trigger_mode="always_last", **hidden)
-    stage.change(frame.guard(do.show), chosen, [about, card, use], **hidden)
+    for part in (stage, sample):
+        part.change(frame.guard(do.show), [*chosen, sample], [about, card, use], **hidden)
     take = cards.click(frame.guard(do.take), [*chosen, taken, form], [said, file], js=TAKEN, **hidden)
     save_after(take, file)
-    asked = wish.click(frame.guard(do.prepare), [*chosen, prepared], [said, frame.timer], js=PREPARED, **hidden)
+    asked = wish.click(frame.guard(do.prepare), [*chosen, sample, prepared], [said, frame.timer], js=PREPARED, **hidden)
     frame.follow(asked.success(frame.guard(do.cards), chosen, cards, **hidden))
     _bind_push(frame, do, (run, stage, what, repository, private), token, push, question, said)
 
@@ -164,7 +172,7 @@ class _Handlers:
             return cards
         return cards + "<br>" + empty_html("No student yet", "Training rows and students come with a run.", train)
 
-    def show(self, project: str, run: str | None, stage: str | None) -> list[Any]:
+    def show(self, project: str, run: str | None, stage: str | None, sample: float) -> list[Any]:
         """The model card, and how to load and to serve the student."""
         if not run or not stage:
             return ["", "", ""]
@@ -174,6 +182,7 @@ class _Handlers:
         serve = code_html(f"tacit serve-student {found.id[:8]} --stage {stage}")
         name = self.services.projects.get(project).name
         command = ["tacit", "export", name, f"{stage}/", "--run", found.id[:8], "--stage", stage]
+        command += [] if sample == SAMPLE else ["--check", str(int(sample))]
         return [
             "<h2>Model card</h2>",
             card,
@@ -190,9 +199,9 @@ class _Handlers:
         path = self.services.export.pack(project, order, self.downloads.folder(project, order))
         return [notice_html(f"{path.name}, {say_size(path)}: your browser saves it.", tone="good"), str(path)]
 
-    def prepare(self, project: str, run: str | None, stage: str | None, form: str) -> list[Any]:
-        """Let a worker make a student; what is made already, or being it, stays."""
-        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form)
+    def prepare(self, project: str, run: str | None, stage: str | None, sample: float, form: str) -> list[Any]:
+        """Let a worker make a student and check it; what is made already, or being it, stays."""
+        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form, int(sample))
         over = job.status.over
         message = "It is ready already." if over else "Being prepared. The download starts once it is ready."
         return [notice_html(message), gr.Timer(active=True)]
@@ -215,7 +224,11 @@ class _Handlers:
         whose = "" if order.what == WHOLE_SET else f" of {order.step}"
         seen = "private: only its owner sees it" if order.private else "public: anybody can see it"
         text = f"Push {what}{whose} (run {found.id[:8]}) to {order.repository.strip()} on the Hub, {seen}?"
-        return [gr.Column(visible=True), notice_html(text, tone="" if order.private else "warn")]
+        read_back = None if order.what == WHOLE_SET else self.services.export.read_back(found, order.step, order.what)
+        changed = read_back is not None and read_back.changed
+        if changed:
+            text += f" {self.services.export.say_read_back(found, order.step, order.what)}"
+        return [gr.Column(visible=True), notice_html(text, tone="" if order.private and not changed else "warn")]
 
     def keep(self, project: str) -> Any:
         """Nothing is pushed."""
@@ -248,7 +261,7 @@ def read_order(run: str | None, stage: str | None, artefact: str, form: str) -> 
         if not run:
             raise InputError("Choose a run first; the page Train starts one.")
         return ExportOrder(run, None, artefact.removeprefix(ROWS), form)
-    if artefact.startswith(STUDENT):
+    if artefact.startswith((STUDENT, ITEMS)):
         return ExportOrder(run, _named(stage), None, form)
     raise InputError("Choose what to download: press the button of a card.")
 

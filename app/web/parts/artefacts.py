@@ -26,7 +26,9 @@ element.addEventListener('click', (event) => {
 });
 watch('value', () => {
   const there = [...element.querySelectorAll('[data-take]')].find((button) => name(button) === wanted);
-  if (there && !('later' in there.dataset) && !there.disabled) { wanted = ''; there.click(); }
+  if (!there || 'later' in there.dataset || there.disabled) return;
+  wanted = '';
+  if (!('changed' in there.dataset)) there.click();
 });
 """
 """For `js_on_load` of the component that shows the cards."""
@@ -38,9 +40,14 @@ PREPARED = "(...given) => [...given.slice(0, -1), window.tacitForm || '']"
 """The same before a student is prepared: its exporter, in the place of the last value."""
 _TONES: dict[str, Literal["", "good", "warn", "bad", "accent"]] = {
     "ready": "good",
+    "changed": "warn",
     "preparing": "accent",
+    "checking": "accent",
     "failed": "bad",
+    "refused": "warn",
 }
+_THERE = ("ready", "changed", "not checked")
+"""States in which there is something to download."""
 
 
 def artefacts_html(artefacts: Sequence[Artefact], prepares: bool = True) -> str:
@@ -69,25 +76,33 @@ def _card_html(one: Artefact, prepares: bool) -> str:
 
 
 def _buttons_html(one: Artefact, prepares: bool) -> str:
-    if one.state == "missing":
+    if one.state in ("missing", "refused"):
         return ""
-    if one.state != "ready" and not prepares:
+    if one.state not in _THERE and not prepares:
         return "<p class='quiet'>Preparing it is left out of this demo.</p>"
     buttons = []
+    if one.state == "not checked" and prepares:
+        ((form, title),) = one.forms
+        buttons.append(_button_html(one, form, f"Check and download {title}", " data-later", one.main))
+        buttons.append(_button_html(one, form, "Download unchecked", "", False))
+        return f"<div class='buttons'>{''.join(buttons)}</div>"
     for place, (form, title) in enumerate(one.forms):
-        kind = "button primary" if place == 0 and one.main else "button"
-        asks = f"data-take='{escape(one.id)}' data-form='{escape(form)}'"
         said, state = _say_button(one, title if place else f"Download {title}")
-        told = escape(f"{said if place == 0 else f'Download {said}'}: {one.title}")
-        asks += f"{state} aria-label='{told}'"
-        buttons.append(f"<button type='button' class='{kind}' {asks}>{escape(said)}</button>")
+        buttons.append(_button_html(one, form, said, state, place == 0 and one.main))
     return f"<div class='buttons'>{''.join(buttons)}</div>"
+
+
+def _button_html(one: Artefact, form: str, said: str, state: str, primary: bool) -> str:
+    kind = "button primary" if primary else "button"
+    told = escape(f"{said if ' ' in said else f'Download {said}'}: {one.title}")
+    asks = f"data-take='{escape(one.id)}' data-form='{escape(form)}'{state} aria-label='{told}'"
+    return f"<button type='button' class='{kind}' {asks}>{escape(said)}</button>"
 
 
 def _say_button(one: Artefact, ready: str) -> tuple[str, str]:
     """What a button says, and what it is told besides."""
-    if one.state == "ready":
-        return ready, ""
-    if one.state == "preparing":
-        return "Preparing", " data-later disabled"
+    if one.state in _THERE:
+        return ready, " data-changed" if one.state == "changed" else ""
+    if one.state in ("preparing", "checking"):
+        return one.state.capitalize(), " data-later disabled"
     return "Prepare again and download" if one.state == "failed" else "Prepare and download", " data-later"
