@@ -23,6 +23,7 @@ from app.usecases.exports.reports import ReportService
 from app.usecases.labelling.answers import AnswerService
 from app.usecases.labelling.grades import GradeService
 from app.usecases.labelling.label import LabelService
+from app.usecases.labelling.pilots import PilotService
 from app.usecases.labelling.quotes import QuoteService
 from app.usecases.playground.answers import PLAY, PlayService
 from app.usecases.projects.copies import CarryService
@@ -67,6 +68,7 @@ class Services:
     label: LabelService
     answers: AnswerService
     quote: QuoteService
+    pilot: PilotService
     grade: GradeService
     select: SelectService
     run: RunService
@@ -177,6 +179,7 @@ def _compose(context: Context, webhook: Webhook) -> Services:
         label=label,
         answers=AnswerService(context),
         quote=QuoteService(context, label),
+        pilot=PilotService(context, label, selecting),
         grade=GradeService(context, connections, label),
         select=selecting,
         run=run,
