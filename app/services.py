@@ -16,6 +16,7 @@ from app.usecases.data.near_duplicates import ResembleService
 from app.usecases.data.previews import PreviewService
 from app.usecases.data.stored_queries import StoredQueryService
 from app.usecases.evaluation.comparisons import CompareService
+from app.usecases.evaluation.confidences import ConfidenceService
 from app.usecases.exports.artefacts import ArtefactService
 from app.usecases.exports.exports import ExportService
 from app.usecases.exports.hub import PUSH, PUSHING, PublishService
@@ -95,6 +96,7 @@ class Services:
     forecast: ForecastService
     watch: WatchService
     compare: CompareService
+    confidence: ConfidenceService
     report: ReportService
     play: PlayService
     publish: PublishService
@@ -169,6 +171,7 @@ def _compose(context: Context, webhook: Webhook) -> Services:
     planning, forecasting = PlanService(context), ForecastService(context, selecting)
     remaining, studying = RemainingService(context, forecasting), StudyService(context, planning, run)
     calibrating, comparing = CalibrateService(context, selecting), CompareService(context)
+    confidence = ConfidenceService(context)
     matching = MatchService(context, selecting, calibrating)
     return Services(
         context=context,
@@ -206,7 +209,8 @@ def _compose(context: Context, webhook: Webhook) -> Services:
         forecast=forecasting,
         watch=WatchService(context, remaining),
         compare=comparing,
-        report=ReportService(context, comparing),
+        confidence=confidence,
+        report=ReportService(context, comparing, confidence),
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
         keep=KeepService(context),

@@ -2,7 +2,8 @@
 
 Reads requests from standard input, one a line: {"id", "student" (a StudentConfig), "prompt" ([[role, text], ...]),
 "adapter" (a folder, or null: the student without any)}. Writes {"id", "text"} as the text grows and in the end {"id",
-"text", "tokens", "finished", "seconds"}, or {"id", "error"}. The base model stays loaded from one request to the next.
+"text", "tokens", "finished", "seconds", "log_prob", "label_tokens"} (as of a `Generation`), or {"id", "error"}. The
+base model stays loaded from one request to the next.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Resident:
             writer = Writer(model, self.tokenizer, self.student.generate_tokens, 1)
             wrote = writer.write_aloud(tuple(prompt), tell)
         reply = {"text": wrote.text, "tokens": wrote.tokens, "finished": wrote.finished}
-        return {**reply, "seconds": wrote.latency_s}
+        return {**reply, "seconds": wrote.latency_s, "log_prob": wrote.log_prob, "label_tokens": wrote.label_tokens}
 
 
 def open_resident(student: StudentConfig) -> Resident:
