@@ -58,6 +58,7 @@ _OF: Mapping[str, Callable[[PilotFigures], Value | None]] = {
     "agreed": lambda figures: figures.agreed,
     "kept_queries": lambda figures: figures.kept_queries,
     "right": lambda figures: find_right(figures),
+    "kept_right": lambda figures: figures.kept_right,
 }
 
 
@@ -77,6 +78,7 @@ def list_bounds(label_space: int) -> tuple[Bound, ...]:
         Bound("agreed", chance + _AGREED * (1 - chance), chance + _AGREED_LEAST * (1 - chance)),
         Bound("kept_queries", 0.25, 0.05),
         Bound("right", 0.7, 0.5),
+        Bound("kept_right", 0.7, 0.5),
     )
 
 
@@ -120,9 +122,8 @@ def judge_pilot(figures: PilotFigures) -> GoAhead:
     for bound in list_bounds(figures.label_space):
         value = _OF[bound.name](figures)
         verdict = None if value is None else bound.judge(value)
-        if (bound.name == "agreed" and settled) or (
-            bound.name == "right" and not settled and verdict is not Verdict.NO
-        ):
+        by_gold = bound.name in ("right", "kept_right")
+        if (bound.name == "agreed" and settled) or (by_gold and not settled and verdict is not Verdict.NO):
             verdict = None
         marks.append(Mark(bound, value, verdict))
     known = [mark for mark in marks if mark.verdict is not None]

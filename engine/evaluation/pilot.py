@@ -101,9 +101,10 @@ class PilotFigures:
     `asked` that some reply came for; `read`: of those replies the share that could be read. `agreed`: the chance that
     two teachers give a query one label, over queries that two or more answered. `right`: of the labels that over half
     of a query's teachers give the share that is right by gold. `kept_queries` and `kept`: the share of queries that
-    keep a sample, and of samples. `cost`, `kept_in_all`: US dollars and kept samples of the whole labelling;
-    `cost_each`: US dollars a kept sample, whose interval has no upper end where nothing may be kept. `whole`: queries
-    of the whole labelling. `label_space`: how many labels a query can have.
+    keep a sample, and of samples; `kept_right`: of kept samples the share that is right by gold. `cost`, `kept_in_all`:
+    US dollars and kept samples of the whole labelling; `cost_each`: US dollars a kept sample, whose interval has no
+    upper end where nothing may be kept. `whole`: queries of the whole labelling. `label_space`: how many labels a query
+    can have.
     """
 
     queries: int
@@ -118,6 +119,7 @@ class PilotFigures:
     right: Value | None
     kept_queries: Value | None
     kept: Value | None
+    kept_right: Value | None
     cost: Value | None
     cost_each: Value | None
     kept_in_all: Value | None
@@ -149,6 +151,7 @@ def measure_pilot(given: PilotInput) -> PilotFigures:
         right=_share_of(int(hit.sum()), int(judged.sum())),
         kept_queries=None if kept is None else _share_of(int((kept > 0).sum()), int(answered.sum())),
         kept=None if kept is None else estimate_ratio(kept, samples, share=True),
+        kept_right=None if given.kept is None else _estimate_right(given, given.kept),
         cost=None if np.isnan(given.cost).any() else _scale(estimate_ratio(given.cost, ones), given.whole),
         cost_each=estimate_ratio(given.cost, kept) if known and kept is not None else None,
         kept_in_all=None if kept is None else _scale(estimate_ratio(kept, ones), given.whole),
@@ -166,7 +169,6 @@ def _measure_teacher(given: PilotInput, place: int, reliability: Value | None, a
     outcome = given.outcome[asked]
     replied, read = int((outcome != FAILED).sum()), int((outcome == READ).sum())
     paired = own & ~np.isnan(agreement)
-    scored = own & (given.verdict != UNSCORED)
     return TeacherFigures(
         name=given.teachers[place],
         asked=int(asked.sum()),
@@ -178,12 +180,15 @@ def _measure_teacher(given: PilotInput, place: int, reliability: Value | None, a
             share=True,
         ),
         reliability=reliability,
-        right=estimate_ratio(
-            np.bincount(given.query[scored & (given.verdict == RIGHT)], minlength=size),
-            np.bincount(given.query[scored], minlength=size),
-            share=True,
-        ),
+        right=_estimate_right(given, own),
     )
+
+
+def _estimate_right(given: PilotInput, rows: Bools) -> Value | None:
+    """The share of right labels by gold among some samples."""
+    size, scored = len(given.cost), rows & (given.verdict != UNSCORED)
+    hits = np.bincount(given.query[scored & (given.verdict == RIGHT)], minlength=size)
+    return estimate_ratio(hits, np.bincount(given.query[scored], minlength=size), share=True)
 
 
 def _find_majority(given: PilotInput) -> Bools:

@@ -28,7 +28,7 @@ from engine.evaluation.pilot import (
 from engine.selection.comparison import RIGHT, UNSCORED, WRONG
 from engine.values.report import Value
 
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=30, deadline=None)
 RANK = [Verdict.NO, Verdict.NOT_YET, Verdict.GO]
 
 
@@ -86,7 +86,9 @@ def test_figures_of_teachers_that_always_agree() -> None:
 
 def test_agreement_is_that_of_pairs_and_the_majority_that_of_the_query() -> None:
     rows: list[list[int | None]] = [[0, 0, 1], [0, 1, 2], [3, 3, None], [1, None, None]]
-    found = measure_pilot(make(rows, gold=[0, 0, 2, 1]))
+    kept = np.array([True] * 4 + [False] * 5)
+    found = measure_pilot(make(rows, gold=[0, 0, 2, 1], kept=kept))
+    assert found.kept_right is not None and (found.kept_right.value, found.kept_right.n) == (0.75, 2)
     assert found.agreed is not None and found.right is not None
     assert (found.agreed.value, found.agreed.n) == (pytest.approx((1 / 3 + 0 + 1) / 3), 3)
     assert (found.right.value, found.right.n) == (0.5, 2), "0 for the first, and 3 where 2 is right"
@@ -148,7 +150,7 @@ def test_an_interval_holds_its_ratio_and_is_the_same_each_time(pairs: list[tuple
 def figures(**changes: Value | None) -> PilotFigures:
     """Figures that all speak for going on."""
     sure = Value(0.9, 50, 0.85, 0.95)
-    known = dict.fromkeys(("replied", "read", "agreed", "kept_queries", "kept", "right"), sure)
+    known = dict.fromkeys(("replied", "read", "agreed", "kept_queries", "kept", "right", "kept_right"), sure)
     values: dict[str, Any] = {**known, "cost": sure, "cost_each": sure, "kept_in_all": sure}
     return PilotFigures(
         **{"queries": 50, "answered": 50, "asked": 150, "whole": 900, "label_space": 4}
@@ -169,6 +171,7 @@ def test_the_rule_by_its_bounds() -> None:
     assert decided(right=Value(0.75, 50, 0.6, 0.86)) == (Verdict.GO, "")
     assert decided(right=Value(0.4, 50, 0.28, 0.54)) == (Verdict.NOT_YET, "right")
     unlike = Value(0.41, 50, 0.29, 0.54)
+    assert decided(kept_right=Value(0.4, 50, 0.3, 0.48)) == (Verdict.NO, "kept_right")
     assert decided(agreed=unlike, right=None) == (Verdict.NOT_YET, "agreed")
     assert decided(agreed=unlike) == (Verdict.GO, ""), "gold labels say more"
     assert decided(agreed=unlike, right=Value(1.0, 5, 0.57, 1.0)) == (Verdict.NOT_YET, "agreed"), "five of them don't"

@@ -23,6 +23,7 @@ FIGURES = {
     "agreed": "Two teachers agree",
     "kept_queries": "Queries that keep a sample",
     "right": "Majority right by gold",
+    "kept_right": "Kept right by gold",
 }
 """What the figures of a verdict are called."""
 _SAYS = {Verdict.GO: "go", Verdict.NOT_YET: "not yet", Verdict.NO: "no"}
@@ -140,6 +141,12 @@ def _say_right(pilot: Pilot, mark: Mark) -> str:
     return f"{whose} is right for {say_share(mark.value)} of {counted(n, 'query')} with a gold label."
 
 
+def _say_kept_right(pilot: Pilot, mark: Mark) -> str:
+    n = mark.value.n if mark.value else 0
+    kept = f"Of the labels that selection keeps {say_share(mark.value)} are right"
+    return f"{kept}, on {counted(n, 'query')} with a gold label."
+
+
 _REASONS: Mapping[str, Callable[[Pilot, Mark], str]] = {
     "replied": _say_replied,
     "answered": _say_answered,
@@ -147,6 +154,7 @@ _REASONS: Mapping[str, Callable[[Pilot, Mark], str]] = {
     "agreed": _say_agreed,
     "kept_queries": _say_kept_queries,
     "right": _say_right,
+    "kept_right": _say_kept_right,
 }
 
 
@@ -212,6 +220,11 @@ def _mend_right(pilot: Pilot) -> list[str]:
     ]
 
 
+def _mend_kept_right(pilot: Pilot) -> list[str]:
+    other = "Try the preset recordings, which goes by agreement, or a higher threshold on Select"
+    return [f"{other}; it is: {pilot.selection}.", *_mend_right(pilot)]
+
+
 def _lowest(pilot: Pilot, of: Callable[[TeacherFigures], Value | None]) -> TeacherFigures | None:
     """The teacher with the lowest of a figure, where there are several that it is known of."""
     known = [(value.value, place) for place, t in enumerate(pilot.figures.teachers) if (value := of(t)) is not None]
@@ -225,6 +238,7 @@ _CHANGES: Mapping[str, Callable[[Pilot], list[str]]] = {
     "agreed": _mend_agreed,
     "kept_queries": _mend_kept,
     "right": _mend_right,
+    "kept_right": _mend_kept_right,
 }
 
 

@@ -51,7 +51,13 @@ def old_pilot_html(pilot: Pilot, project: str) -> str:
 
 
 def _tiles(pilot: Pilot) -> list[Tile]:
-    figures = pilot.figures
+    figures, decides = pilot.figures, pilot.go_ahead.decides
+    if decides is not None and decides.bound.before_all:
+        replied = sum(teacher.replied for teacher in figures.teachers)
+        return [
+            Tile(f"{replied:,} of {figures.asked:,}", "Requests with a reply", "", "warn"),
+            Tile(f"{figures.answered:,} of {figures.queries:,}", "Queries answered"),
+        ]
     right = find_right(figures)
     tiles = [
         _share_tile("Two teachers agree", figures.agreed),
@@ -82,7 +88,10 @@ def _share_tile(label: str, value: Value | None, more: str = "") -> Tile:
 def _between(value: Value | None) -> str:
     if value is None or value.low is None or value.low == value.high:
         return ""
-    return f"{say_dollars(Value(value.low, 1))}-{say_dollars(Value(value.high, 1))}" if value.high else "and more"
+    if value.high is None:
+        return "and more"
+    low, high = (say_dollars(Value(end, 1)) for end in (value.low, value.high))
+    return "" if low == high else f"{low}-{high}"
 
 
 def _counts(value: Value) -> str:
