@@ -96,7 +96,6 @@ class Services:
     forecast: ForecastService
     watch: WatchService
     compare: CompareService
-    confidence: ConfidenceService
     report: ReportService
     play: PlayService
     publish: PublishService
@@ -164,14 +163,12 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
 
 def _compose(context: Context, webhook: Webhook) -> Services:
     """All use cases over an open workspace."""
-    connections = Connections(context)
+    connections, selecting = Connections(context), SelectService(context)
     label, compressing = LabelService(context, connections), CompressService(context, connections)
-    selecting = SelectService(context)
     run, exporting = RunService(context, compressing, selecting, webhook), ExportService(context)
     planning, forecasting = PlanService(context), ForecastService(context, selecting)
     remaining, studying = RemainingService(context, forecasting), StudyService(context, planning, run)
     calibrating, comparing = CalibrateService(context, selecting), CompareService(context)
-    confidence = ConfidenceService(context)
     matching = MatchService(context, selecting, calibrating)
     return Services(
         context=context,
@@ -209,8 +206,7 @@ def _compose(context: Context, webhook: Webhook) -> Services:
         forecast=forecasting,
         watch=WatchService(context, remaining),
         compare=comparing,
-        confidence=confidence,
-        report=ReportService(context, comparing, confidence),
+        report=ReportService(context, comparing, ConfidenceService(context)),
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
         keep=KeepService(context),

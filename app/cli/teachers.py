@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from app.usecases.labelling.label import LabelOrder
 
 teachers_app = typer.Typer(help="List, add, test and remove the teachers of a project.", no_args_is_help=True)
+_PILOT_HELP = (
+    "Ask at most 50 queries, for at most $1 where no other cap is given, and say whether to go on: go, not yet or no. "
+    "With --quote it asks nobody and judges what is stored."
+)
 TeacherName = Annotated[str, typer.Argument(help="Name of the teacher.")]
 
 
@@ -107,13 +111,7 @@ def label(
     heldout: Annotated[bool, typer.Option(help="Also ask the held-out queries, for comparison only.")] = False,
     scripted: Annotated[bool, typer.Option(help="Add the three shipped teachers of the generated puzzles.")] = False,
     quote: Annotated[bool, typer.Option(help="Only say what it would ask and cost.")] = False,
-    pilot: Annotated[
-        bool,
-        typer.Option(
-            help="Ask at most 50 queries, for at most $1 where no other cap is given, and say whether to go on: go, "
-            "not yet or no. With --quote it asks nobody and judges what is stored."
-        ),
-    ] = False,
+    pilot: Annotated[bool, typer.Option(help=_PILOT_HELP)] = False,
     max_cost: Annotated[str | None, typer.Option(help="Hard cap in US dollars.")] = None,
     max_requests: Annotated[int | None, typer.Option(min=1, help="Hard cap on requests.")] = None,
     retry: Annotated[list[str] | None, typer.Option(help="Ask only what failed: a kind of error, or all.")] = None,
