@@ -305,7 +305,7 @@ def test_label(studio: Studio) -> None:
     studio.finish()
     assert "measured on 6" in studio("label", "show_quote", *order, "", "")[1]
     card = "".join(map(str, studio.open("label", "tickets")))
-    assert "Pilot: not yet" in card and "Only 6 queries were answered" in card, "and it says what it goes by"
+    assert "Pilot: not yet" in card and "Only 5 queries were answered" in card, "and it says what it goes by"
     studio("label", "begin", *order, "5", "100")
     studio.finish()
     project = studio.services.context.projects.get("tickets")

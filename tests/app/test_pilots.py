@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from app.cli.main import app
 from app.services import Services, open_services
 from app.usecases.labelling.label import LabelOrder
 from app.usecases.labelling.pilot_lines import bound_rows, list_changes, list_notes, pilot_dict, say_one_in, say_reason
@@ -161,3 +163,24 @@ def test_a_share_in_words() -> None:
     assert [say_one_in(share) for share in (0.2, 0.41, 0.66, 0.5, 0.02, 0.0, 0.97)] == [
         *("1 in 5", "2 in 5", "2 in 3", "1 in 2", "1 in 50", "none", "1 in 1"),
     ]
+
+
+def test_the_command_judges_what_is_stored_and_asks_nobody(workspace: Path, tmp_path: Path) -> None:
+    rows = [
+        {"query_id": f"q{n}", "teacher": teacher, "rationale": "so", "answer": "B"}
+        for n in range(24)
+        for teacher in ("one", "two", "three")
+    ]
+    file = tmp_path / "old.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in rows))
+    with open_services(workspace) as services:
+        project = services.data.create_project(ProjectConfig(name="p", task="choice"))
+        services.data.add_queries(project.id, [make_query(f"query {n}?", CHOICES, key=f"q{n}") for n in range(24)], {})
+        services.context.wait(services.data.import_outputs("p", file).job_id)
+    said = CliRunner().invoke(app, ["label", "p", "--pilot", "--json", "--workspace", str(workspace)])
+    assert said.exit_code == 0, said.output
+    told = json.loads(said.stdout)["pilot"]
+    assert told["verdict"] == "go" and told["figures"]["agreed"]["value"] == 1.0
+    assert {bound["name"]: bound["says"] for bound in told["bounds"]}["kept_queries"] == "go"
+    shown = CliRunner().invoke(app, ["label", "p", "--pilot", "--quote", "--workspace", str(workspace)]).stdout
+    assert "Go: Two teachers give a query the same label in 1.00" in shown and "what the verdict goes by" in shown

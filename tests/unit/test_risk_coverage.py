@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from app.usecases.evaluation.risk_charts import risk_plot_html, risk_rows, risk_svg
+from app.usecases.playground.answers import Pane
+from app.web.parts.panes import panes_html
 from app.web.parts.risk import risk_html
 from engine.evaluation.measures.calibration import find_error
 from engine.evaluation.measures.coverage import COVERAGE, find_risk
@@ -114,6 +117,16 @@ def test_names_stand_at_the_ends_of_their_lines_and_cover_none() -> None:
     assert all(later - earlier >= 14.9 for earlier, later in pairwise(heights))
     assert "<b>" not in svg and "100%" in svg and "wrong among them" in svg
     assert risk_plot_html(curves).count("<svg") == 2 and risk_plot_html([]) == ""
+
+
+def test_a_student_s_answer_shows_its_confidence_once_it_is_whole_and_says_what_it_is() -> None:
+    said = Pane("stage3", "Answer: 12", 5, 0.2, over=True, whole=True, log_prob=math.log(0.8), label_tokens=2)
+    assert said.confidence == pytest.approx(0.8) and said.label_log_prob == pytest.approx(2 * math.log(0.8))
+    shown = panes_html([said])
+    assert ">confidence 0.80</span> · 5 tokens" in shown and "here 2 tokens" in shown
+    assert "The label as a whole has probability 0.64" in shown and "It is no chance to be right" in shown
+    for other in (replace(said, over=False), replace(said, log_prob=None), Pane("ann", "Answer: 12", 5, over=True)):
+        assert "confidence" not in panes_html([other])
 
 
 def test_a_run_without_log_probs_says_so_in_a_line() -> None:

@@ -21,15 +21,17 @@ MEANING = (
 )
 _LEFT, _TOP, _BOTTOM, _GAP = 48.0, 12.0, 44.0, 15.0
 _CHARACTER = 6.6
-_NARROW = 500
+_NARROW, _SHORT = 500, 16
 _STEPS = (0.05, 0.1, 0.2, 0.25)
 
 
-def risk_svg(curves: Sequence[RiskCoverage], width: float = 620, height: float = 300) -> str:
+def risk_svg(curves: Sequence[RiskCoverage], width: float = 940, height: float = 320) -> str:
     """The share of wrong answers against the share that is answered, a line a student with its name at its end."""
     if not curves:
         return ""
-    right = 14 + _CHARACTER * max(len(curve.system) for curve in curves)
+    narrow = width < _NARROW
+    names = [_shorten(curve.system) if narrow else curve.system for curve in curves]
+    right = 14 + _CHARACTER * max(map(len, names))
     top = max(0.1, max(max(curve.risk) for curve in curves))
     step = next((step for step in _STEPS if top / step <= 5), 0.25)
     top = min(1.0, step * -(-round(top / step, 6) // 1))
@@ -41,12 +43,13 @@ def risk_svg(curves: Sequence[RiskCoverage], width: float = 620, height: float =
     lines = "".join(
         _line_svg(curve, [at(*point) for point in zip(curve.coverage, curve.risk, strict=True)]) for curve in curves
     )
-    names = _names_svg(curves, [at(1.0, curve.risk[-1]) for curve in curves], foot)
-    kind = "narrow" if width < _NARROW else "wide"
+    ends = [at(1.0, curve.risk[-1]) for curve in curves]
+    shown = _names_svg(curves, names, ends, foot)
+    kind = "narrow" if narrow else "wide"
     said = "share of wrong answers against the share answered, the surest first, a line a student; lower is better"
     return (
         f"<svg class='chart {kind}' viewBox='0 0 {width:g} {height:g}' width='{width:g}' role='img' "
-        f"aria-label='{said}'>{_axes_svg(at, step, top, (width - right, foot))}{lines}{names}</svg>"
+        f"aria-label='{said}'>{_axes_svg(at, step, top, (width - right, foot))}{lines}{shown}</svg>"
     )
 
 
@@ -59,7 +62,7 @@ def _axes_svg(
         y = at(0, n * step)[1]
         parts.append(f"<path class='grid' d='M{_LEFT:g} {y:.1f}H{end:.1f}'/>")
         parts.append(f"<text x='{_LEFT - 8:g}' y='{y + 4:.1f}' text-anchor='end'>{n * step:.0%}</text>")
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0) if end - _LEFT > 300 else (0.0, 0.5, 1.0):
         x = at(share, 0)[0]
         parts.append(f"<text x='{x:.1f}' y='{foot + 16:g}' text-anchor='middle'>{share:.0%}</text>")
     middle = (_LEFT + end) / 2
@@ -75,7 +78,14 @@ def _line_svg(curve: RiskCoverage, points: Sequence[tuple[float, float]]) -> str
     return f"<g><title>{told}</title><path d='M{path}' fill='none' stroke='{colour}' stroke-width='2'/></g>"
 
 
-def _names_svg(curves: Sequence[RiskCoverage], ends: Sequence[tuple[float, float]], foot: float) -> str:
+def _shorten(name: str) -> str:
+    """A name as there is room for on a narrow screen."""
+    return name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}\u2026"
+
+
+def _names_svg(
+    curves: Sequence[RiskCoverage], names: Sequence[str], ends: Sequence[tuple[float, float]], foot: float
+) -> str:
     """Each name beside the end of its line, moved up or down until none covers another."""
     order = sorted(range(len(curves)), key=lambda place: ends[place][1])
     heights: list[float] = []
@@ -89,7 +99,7 @@ def _names_svg(curves: Sequence[RiskCoverage], ends: Sequence[tuple[float, float
         x, end = ends[place]
         colour = escape(stage_colour(curves[place].system), quote=True)
         parts.append(f"<path d='M{x:.1f} {end:.1f}L{x + 7:.1f} {y:.1f}' stroke='{colour}' fill='none' opacity='.6'/>")
-        parts.append(f"<text x='{x + 10:.1f}' y='{y + 4:.1f}'>{escape(curves[place].system)}</text>")
+        parts.append(f"<text x='{x + 10:.1f}' y='{y + 4:.1f}'>{escape(names[place])}</text>")
     return "".join(parts)
 
 

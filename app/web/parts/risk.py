@@ -20,4 +20,4 @@ def risk_html(curves: Sequence[RiskCoverage]) -> str:
         return head + notice_html(NONE_KEPT)
     note = f"<p class='quiet'>{escape(NOTE)}</p>"
     figures = table_html(risk_rows(curves), right=_FIGURES)
-    return f"{head}<div class='risk'>{risk_plot_html(curves)}<div>{figures}{note}</div></div>"
+    return f"{head}{risk_plot_html(curves)}<div class='risk'>{figures}{note}</div>"
