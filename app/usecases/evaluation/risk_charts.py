@@ -19,7 +19,7 @@ MEANING = (
     "are answered. A curve that rises from the left tells that it knows when it is wrong: what it is least sure of can "
     "be passed on."
 )
-_LEFT, _TOP, _BOTTOM, _GAP = 48.0, 12.0, 44.0, 15.0
+_LEFT, _TOP, _BOTTOM, _GAP = 64.0, 12.0, 44.0, 15.0
 _CHARACTER = 6.6
 _NARROW, _SHORT = 500, 16
 _STEPS = (0.05, 0.1, 0.2, 0.25)
