@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from app.usecases.compression.compressions import AGAIN, CompressService
 from app.usecases.compression.reviews import ReviewService
@@ -16,6 +17,7 @@ from app.usecases.data.near_duplicates import ResembleService
 from app.usecases.data.previews import PreviewService
 from app.usecases.data.stored_queries import StoredQueryService
 from app.usecases.evaluation.comparisons import CompareService
+from app.usecases.evaluation.confidences import ConfidenceService
 from app.usecases.exports.artefacts import ArtefactService
 from app.usecases.exports.exports import ExportService
 from app.usecases.exports.hub import PUSH, PUSHING, PublishService
@@ -23,6 +25,7 @@ from app.usecases.exports.reports import ReportService
 from app.usecases.labelling.answers import AnswerService
 from app.usecases.labelling.grades import GradeService
 from app.usecases.labelling.label import LabelService
+from app.usecases.labelling.pilots import PilotService
 from app.usecases.labelling.quotes import QuoteService
 from app.usecases.playground.answers import PLAY, PlayService
 from app.usecases.projects.copies import CarryService
@@ -69,6 +72,7 @@ class Services:
     label: LabelService
     answers: AnswerService
     quote: QuoteService
+    pilot: PilotService
     grade: GradeService
     select: SelectService
     run: RunService
@@ -162,6 +166,23 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         context.db.close()
 
 
+_PLAIN: dict[str, Callable[[Context], Any]] = {
+    "projects": ProjectService,
+    "jobs": JobService,
+    "data": DataService,
+    "answers": AnswerService,
+    "resemble": ResembleService,
+    "preview": PreviewService,
+    "queries": StoredQueryService,
+    "carry": CarryService,
+    "prompt": PromptService,
+    "review": ReviewService,
+    "keep": KeepService,
+    "gateway": GatewayService,
+}
+"""Use cases that need nothing but the workspace, by their names in `Services`."""
+
+
 def _compose(context: Context, webhook: Webhook) -> Services:
     """All use cases over an open workspace."""
     connections, selecting, comparing = Connections(context), SelectService(context), CompareService(context)
@@ -172,43 +193,33 @@ def _compose(context: Context, webhook: Webhook) -> Services:
     remaining, studying = RemainingService(context, forecasting), StudyService(context, planning, run)
     return Services(
         context=context,
-        projects=ProjectService(context),
-        jobs=JobService(context),
-        data=DataService(context),
+        **{name: make(context) for name, make in _PLAIN.items()},
         teachers=TeacherService(context, connections),
         label=label,
-        answers=AnswerService(context),
         quote=QuoteService(context, label),
+        pilot=PilotService(context, label, selecting),
         grade=GradeService(context, connections, label),
         select=selecting,
         run=run,
         export=exporting,
         artefacts=ArtefactService(context, exporting),
-        resemble=ResembleService(context),
         standing=StandingService(context, remaining),
         overview=OverviewService(context, run),
         results=ResultService(context, comparing),
-        preview=PreviewService(context),
-        queries=StoredQueryService(context),
         browse=BrowseService(context, selecting),
         survey=SurveyService(context, selecting, matching),
         calibrate=calibrating,
         match=matching,
-        carry=CarryService(context),
-        prompt=PromptService(context),
         reading=ReadService(context, run, remaining),
         compress=compressing,
-        review=ReviewService(context),
         plan=planning,
         study=studying,
         study_quote=StudyQuoteService(context, studying, forecasting),
         forecast=forecasting,
         watch=WatchService(context, remaining),
         compare=comparing,
-        report=ReportService(context, comparing),
+        report=ReportService(context, comparing, ConfidenceService(context)),
         save=SaveService(context, comparing),
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
-        keep=KeepService(context),
-        gateway=GatewayService(context),
     )

@@ -263,7 +263,7 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
         "ON CONFLICT DO UPDATE SET value = EXCLUDED.value",
     )
     answers = [
-        {"run_id": run_id, "label": None, "latency_s": None, "log_prob": None, **event.data}
+        {"run_id": run_id, "label": None, "latency_s": None, "log_prob": None, "label_tokens": None, **event.data}
         for event in events
         if event.type == "answer"
     ]
@@ -346,5 +346,6 @@ _ANSWER_SCHEMA = pa.schema(
         ("finished", pa.bool_()),
         ("latency_s", pa.float64()),
         ("log_prob", pa.float64()),
+        ("label_tokens", pa.int32()),
     ]
 )

@@ -131,6 +131,14 @@ class Queries:
         )
         return [_query(row) for row in rows]
 
+    def some(self, project_id: str, ids: Sequence[str]) -> dict[str, Query]:
+        """Of these ids those that are there, with their queries."""
+        rows = self._db.rows(
+            f"SELECT {_QUERY} FROM queries WHERE project_id = ? AND id IN (SELECT unnest(?::VARCHAR[]))",
+            [project_id, list(ids)],
+        )
+        return {row["id"]: _query(row) for row in rows}
+
     def find_page(
         self, project_id: str, text: str, which: str, sort: str, begin: int, size: int
     ) -> tuple[list[dict[str, Any]], int]:

@@ -237,7 +237,8 @@ class Runs:
     def generations(self, run_id: str, step: str) -> dict[str, Generation]:
         """What the student wrote in one step, by query id."""
         rows = self._db.rows(
-            "SELECT query_id, text, tokens, finished, latency_s, log_prob FROM answers WHERE run_id = ? AND step = ?",
+            "SELECT query_id, text, tokens, finished, latency_s, log_prob, label_tokens FROM answers "
+            "WHERE run_id = ? AND step = ?",
             [run_id, step],
         )
         return {row["query_id"]: Generation(**{**row, "latency_s": row["latency_s"] or 0.0}) for row in rows}
@@ -245,8 +246,8 @@ class Runs:
     def answers(self, run_id: str, step: str) -> list[EvalItem]:
         """The answers of one evaluation step."""
         rows = self._db.rows(
-            "SELECT system, query_id, NULL AS kind, text, label, tokens, latency_s, correct, finished, log_prob "
-            "FROM answers WHERE run_id = ? AND step = ? ORDER BY system, query_id",
+            "SELECT system, query_id, NULL AS kind, text, label, tokens, latency_s, correct, finished, log_prob, "
+            "label_tokens FROM answers WHERE run_id = ? AND step = ? ORDER BY system, query_id",
             [run_id, step],
         )
         return [EvalItem(**row) for row in rows]
@@ -254,7 +255,8 @@ class Runs:
     def scored(self, run_id: str) -> list[EvalItem]:
         """The scored answers of all students of a run, with the kinds of their queries; without texts and labels."""
         rows = self._db.rows(
-            "SELECT a.system, a.query_id, q.kind, '' AS text, NULL AS label, a.tokens, a.latency_s, a.correct "
+            "SELECT a.system, a.query_id, q.kind, '' AS text, NULL AS label, a.tokens, a.latency_s, a.correct, "
+            "a.log_prob, a.label_tokens "
             "FROM answers a JOIN steps s ON s.run_id = a.run_id AND s.name = a.step AND s.kind = 'evaluate' "
             "JOIN runs u ON u.id = a.run_id JOIN queries q ON q.project_id = u.project_id AND q.id = a.query_id "
             "WHERE a.run_id = ? AND a.correct IS NOT NULL ORDER BY a.system, a.query_id",

@@ -12,6 +12,8 @@ from app.usecases.data.imports import OutputImport, OutputReading, QueryImport
 from app.usecases.data.near_duplicates import Resembling
 from app.usecases.data.words import tell_outputs, tell_queries
 from app.usecases.evaluation.report_lines import difference_lines, kinds_lines, more_lines, report_lines
+from app.usecases.labelling import pilot_lines
+from app.usecases.labelling.pilots import Pilot
 from app.usecases.selection.calibration import Fitted, Measured, say_fitted, say_measured
 from app.usecases.selection.comparison import SHARES, Comparison, find_point, say_comparison, say_interval
 from app.usecases.selection.tallies import say_kept, say_notices
@@ -175,6 +177,24 @@ def show_quote(quotes: Sequence[Quote]) -> None:
     low, high = sum(q.cost_low or 0 for q in known), sum(q.cost_high or 0 for q in known)
     more = "" if len(known) == len(quotes) else ", and what the teachers of unknown price bill"
     out.print(f"together ${low:.4f} to ${high:.4f}{more}; no request that fails is in it")
+
+
+def show_pilot(pilot: Pilot | None, quotes: Sequence[Quote]) -> None:
+    """What a pilot came to, its verdict last but for the quote of the rest."""
+    if pilot is None:
+        out.print("no query to distill from was asked yet: there is nothing to judge")
+        return
+    print_table("teachers in the pilot, with 95% intervals", pilot_lines.teacher_rows(pilot))
+    print_table("what the verdict goes by", pilot_lines.bound_rows(pilot))
+    print_table("expected", pilot_lines.cost_rows(pilot))
+    if quotes:
+        show_quote(quotes)
+    for note in pilot_lines.list_notes(pilot):
+        _say(note)
+    _say(f"pilot: {pilot_lines.say_basis(pilot)}")
+    _say(f"{pilot_lines.TITLES[pilot.go_ahead.verdict]}: {pilot_lines.say_reason(pilot)}")
+    for change in pilot_lines.list_changes(pilot):
+        _say(f"- {change}")
 
 
 def show_parsed_again(by_teacher: dict[str, dict[str, int]]) -> None:

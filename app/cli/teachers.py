@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from app.usecases.labelling.label import LabelOrder
 
 teachers_app = typer.Typer(help="List, add, test and remove the teachers of a project.", no_args_is_help=True)
+_PILOT_HELP = (
+    "Ask at most 50 queries, for at most $1 where no other cap is given, and say whether to go on: go, not yet or no. "
+    "With --quote it asks nobody and judges what is stored."
+)
 TeacherName = Annotated[str, typer.Argument(help="Name of the teacher.")]
 
 
@@ -107,7 +111,7 @@ def label(
     heldout: Annotated[bool, typer.Option(help="Also ask the held-out queries, for comparison only.")] = False,
     scripted: Annotated[bool, typer.Option(help="Add the three shipped teachers of the generated puzzles.")] = False,
     quote: Annotated[bool, typer.Option(help="Only say what it would ask and cost.")] = False,
-    pilot: Annotated[bool, typer.Option(help="Ask five queries, then quote the rest from what they took.")] = False,
+    pilot: Annotated[bool, typer.Option(help=_PILOT_HELP)] = False,
     max_cost: Annotated[str | None, typer.Option(help="Hard cap in US dollars.")] = None,
     max_requests: Annotated[int | None, typer.Option(min=1, help="Hard cap on requests.")] = None,
     retry: Annotated[list[str] | None, typer.Option(help="Ask only what failed: a kind of error, or all.")] = None,
@@ -122,13 +126,11 @@ def label(
     from app.cli.console import EventBars
     from app.cli.results import show_label, show_parsed_again, show_quote
     from app.usecases.labelling.label import LabelOrder, read_engine, read_money
-    from app.usecases.labelling.quotes import PILOT
     from engine.values import Split
 
     splits = (Split.DISTILL, Split.HELDOUT) if heldout else (Split.DISTILL,)
-    limit = PILOT if pilot else None
     order = LabelOrder(
-        teacher or (), splits, read_money(max_cost), max_requests, retry or (), limit, read_engine(engine)
+        teacher or (), splits, read_money(max_cost), max_requests, retry or (), None, read_engine(engine)
     )
     with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
         project_record = services.projects.get(project)
@@ -138,9 +140,11 @@ def label(
             reread_counts = services.label.parse_again(project)
             show(as_json, reread_counts, lambda: show_parsed_again(reread_counts))
             return
+        if pilot:
+            _run_pilot(services, (project, order), quote, as_json, bars)
+            return
         stopped = [] if quote else _ask(services, project, order, bars)
-        rest = LabelOrder(teacher or (), splits, engine=order.engine)
-        quotes = services.quote.quote(project, rest) if quote or pilot else []
+        quotes = services.quote.quote(project, _rest(order)) if quote else []
         counts, failures = services.answers.counts(project_record), services.answers.failures(project_record)
         spent = services.quote.spend(project)
     if quote:
@@ -148,8 +152,44 @@ def label(
         return
     data = {"samples": counts, "failures": failures, "cost_usd": spent["cost_usd"], "quote": quotes}
     show(as_json, data, lambda: show_label(data))
+    _say_stopped(stopped)
+
+
+def _say_stopped(stopped: list[str]) -> None:
     if stopped:
         raise WorkerFailed("\n".join([*stopped, "What came in is kept; mend that and label again for the rest."]))
+
+
+def _rest(order: LabelOrder) -> LabelOrder:
+    """What is left of an order, without caps."""
+    from app.usecases.labelling.label import LabelOrder
+
+    return LabelOrder(order.teachers, order.splits, engine=order.engine)
+
+
+def _run_pilot(
+    services: Services, asked: tuple[str, LabelOrder], judge_only: bool, as_json: bool, bars: EventBars
+) -> None:
+    """Ask few queries, where somebody can be asked; then say what they came to, and quote the rest."""
+    from app.cli.results import show_pilot
+    from app.usecases.labelling.pilot_lines import pilot_dict
+
+    project, order = asked
+    live, stopped, failed = services.pilot.can_ask(project), [], ""
+    if live and not judge_only:
+        try:
+            stopped = _ask(services, project, services.pilot.order(project, order), bars)
+        except WorkerFailed as error:  # what came in is judged all the same
+            failed = str(error)
+    services.pilot.settle(project, bars)
+    pilot = services.pilot.look(project, run=True)
+    quotes = services.quote.quote(project, _rest(order)) if live else []
+    counts = services.answers.counts(services.projects.get(project))
+    data = {"samples": counts, "pilot": pilot and pilot_dict(pilot), "quote": quotes}
+    show(as_json, data, lambda: show_pilot(pilot, quotes))
+    if failed and (pilot is None or "cap" not in pilot.ended):
+        raise WorkerFailed(failed)
+    _say_stopped(stopped)
 
 
 def _ask(services: Services, project: str, order: LabelOrder, bars: EventBars) -> list[str]:

@@ -21,7 +21,7 @@ from app.gateway.rungs import Errand, Told, read_int, read_rationale
 from app.usecases.playground.process import StudentProcess
 from engine.datasets.rows import student_prompt
 from engine.errors import InputError, StateError, TacitError, WorkerFailed
-from engine.inference.labels import mean_log_prob
+from engine.inference.labels import find_log_prob as find_of_label
 from engine.packaged import packaged_student_folder
 from engine.ports import Task
 from engine.serving.climbing import RungAnswer
@@ -260,7 +260,8 @@ def find_log_prob(text: str, tokens: Sequence[Token]) -> float | None:
     def decode(places: Sequence[int]) -> str:
         return "".join(tokens[place].text for place in places)
 
-    return mean_log_prob(decode, range(kept), [token.logprob for token in tokens[:kept]])
+    found = find_of_label(decode, range(kept), [token.logprob for token in tokens[:kept]])
+    return found.mean if found else None
 
 
 def vllm_commands(policy: Policy, workspace: Path) -> list[str]:

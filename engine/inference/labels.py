@@ -8,11 +8,19 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from engine.tasks.base import ANSWER
 
 _MARK = ANSWER.strip()
 Decode = Callable[[Sequence[int]], str]
+
+
+class LabelLogProb(NamedTuple):
+    """The mean log-prob of the tokens that hold a label, and how many these are: their product is the label's own."""
+
+    mean: float
+    tokens: int
 
 
 def find_label(text: str) -> tuple[int, int] | None:
@@ -39,11 +47,11 @@ def find_tokens(decode: Decode, ids: Sequence[int], begin: int, end: int) -> ran
     return range(bisect_right(places, begin, key=count), min(bisect_left(places, end, key=count) + 1, len(ids)))
 
 
-def mean_log_prob(decode: Decode, ids: Sequence[int], log_probs: Sequence[float]) -> float | None:
-    """The mean log-prob of the tokens that hold the label; None where no label is stated, or it is not known."""
+def find_log_prob(decode: Decode, ids: Sequence[int], log_probs: Sequence[float]) -> LabelLogProb | None:
+    """What the tokens that hold the label have of log-prob; None where no label is stated, or it is not known."""
     span = find_label(decode(ids)) if len(log_probs) >= len(ids) else None
     if span is None:
         return None
     known = [log_probs[place] for place in find_tokens(decode, ids, *span)]
     mean = math.fsum(known) / len(known) if known else math.nan
-    return mean if math.isfinite(mean) else None
+    return LabelLogProb(mean, len(known)) if math.isfinite(mean) else None

@@ -21,7 +21,7 @@ from engine.errors import MissingPart, say_hub_error
 from engine.inference.decode import Decoder, Written, count_shared
 from engine.inference.decoding import Decoding, find_own_stops, set_generation_settings_aside
 from engine.inference.kernels import choose_math_kernels
-from engine.inference.labels import mean_log_prob
+from engine.inference.labels import find_log_prob
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.values import Generation, Token
 
@@ -234,9 +234,10 @@ class Writer:
         text = self._text(kept)
         if self.until:  # its last token may hold what is behind it
             text = "".join(text.partition(self.until)[:2]).strip()
-        log_prob = mean_log_prob(self._decode, kept, written.log_probs)
+        found = find_log_prob(self._decode, kept, written.log_probs)
+        log_prob, label_tokens = found if found is not None else (None, None)
         pieces = self._cut(ids, written.log_probs) if self.logprobs else ()
-        return Generation(query_id, text, len(ids), finished, written.seconds, log_prob, pieces)
+        return Generation(query_id, text, len(ids), finished, written.seconds, log_prob, pieces, label_tokens)
 
     def _cut(self, ids: Sequence[int], logprobs: Sequence[float]) -> tuple[Token, ...]:
         """Each token with the characters that it completes and its log-prob; none where they can't be told apart."""

@@ -135,4 +135,5 @@ class InlineRun:
                 self.written.setdefault(data["step"], {})[wrote.query_id] = wrote
             elif data["step"] in done:
                 fields = (data["system"], wrote.query_id, None, wrote.text, None, wrote.tokens, wrote.latency_s, None)
-                self.answers.append(EvalItem(*fields, finished=wrote.finished, log_prob=wrote.log_prob))
+                item = EvalItem(*fields, finished=wrote.finished, log_prob=wrote.log_prob)
+                self.answers.append(replace(item, label_tokens=wrote.label_tokens))

@@ -2,9 +2,9 @@
 
 Reads requests from standard input, one a line: {"id", "student" (a StudentConfig), "prompt" ([[role, text], ...]),
 "adapter" (a folder, or null: the student without any), "until" (a text with which the answer is over; may be left
-out)}. Writes {"id", "text"} as the text grows and in the end {"id", "text", "tokens", "finished", "seconds", "log_prob"
-(the mean of the label's tokens, or null), "read" (tokens of the prompt)}, or {"id", "error"}. The base model stays
-loaded from one request to the next.
+out)}. Writes {"id", "text"} as the text grows and in the end {"id", "text", "tokens", "finished", "seconds",
+"log_prob", "label_tokens" (as of a `Generation`), "read" (tokens of the prompt)}, or {"id", "error"}. The base model
+stays loaded from one request to the next.
 """
 
 from __future__ import annotations
@@ -75,8 +75,9 @@ class Resident:
         with self.wearing(adapter) as model:
             writer = Writer(model, self.tokenizer, self.student.generate_tokens, 1, until=until)
             wrote = writer.write_aloud(tuple(prompt), tell)
-        reply = {"text": wrote.text, "tokens": wrote.tokens, "finished": wrote.finished, "log_prob": wrote.log_prob}
-        return {**reply, "seconds": wrote.latency_s, "read": len(encode_prompt(self.tokenizer, tuple(prompt)))}
+        reply = {"text": wrote.text, "tokens": wrote.tokens, "finished": wrote.finished, "seconds": wrote.latency_s}
+        sure = {"log_prob": wrote.log_prob, "label_tokens": wrote.label_tokens}
+        return {**reply, **sure, "read": len(encode_prompt(self.tokenizer, tuple(prompt)))}
 
 
 def open_resident(student: StudentConfig) -> Resident:

@@ -23,8 +23,8 @@ class Generation:
     """What a student wrote. `tokens` counts generated ids, the end-of-sequence token included.
 
     `finished`: it ended by itself, before the limit of tokens. `log_prob`: the mean log-prob of the tokens that hold
-    its label (`engine.inference.labels`); None where it states none, or nobody kept it.
-    `pieces` are these tokens with their log-probs, where they were asked for.
+    its label (`engine.inference.labels`), `label_tokens` how many these are; None where it states none, or nobody kept
+    it. `pieces` are all tokens with their log-probs, where they were asked for.
     """
 
     query_id: str
@@ -34,15 +34,21 @@ class Generation:
     latency_s: float
     log_prob: float | None = None
     pieces: tuple[Token, ...] = ()
+    label_tokens: int | None = None
+
+    @property
+    def label_log_prob(self) -> float | None:
+        """The log-prob of the label: the sum over its tokens; None where one of both is not known."""
+        return sum_log_prob(self.log_prob, self.label_tokens)
 
 
 @dataclass(frozen=True)
 class EvalItem:
     """One answer of one system to one query, scored when a gold label exists.
 
-    `cost`: US dollars that a provider billed for it; None where nobody did, or it is not known. `finished` and
-    `log_prob` as of a `Generation`; None where not known, as of teachers. `agrees`: whether its label is the one that a
-    teacher gave, by teacher; without those who gave none.
+    `cost`: US dollars that a provider billed for it; None where nobody did, or it is not known. `finished`, `log_prob`
+    and `label_tokens` as of a `Generation`; None where not known, as of teachers. `agrees`: whether its label is the
+    one that a teacher gave, by teacher; without those who gave none.
     """
 
     system: str
@@ -57,3 +63,14 @@ class EvalItem:
     finished: bool | None = None
     log_prob: float | None = None
     agrees: Mapping[str, bool] = field(default_factory=dict)
+    label_tokens: int | None = None
+
+    @property
+    def label_log_prob(self) -> float | None:
+        """As of a `Generation`."""
+        return sum_log_prob(self.log_prob, self.label_tokens)
+
+
+def sum_log_prob(mean: float | None, tokens: int | None) -> float | None:
+    """The sum over so many tokens of their mean log-prob; None where one of both is not known."""
+    return None if mean is None or tokens is None else mean * tokens

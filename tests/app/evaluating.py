@@ -24,18 +24,19 @@ def shows_and_reckons(studio: Studio, run: str) -> None:
         ("forward", "0.40 / 1.60"),
         ("tabulate", "0.40 / 2.00"),
     ]
-    said, table, plot, kinds, student, teacher, first, second, kind, *_ = studio(
+    said, table, plot, risk, kinds, student, teacher, first, second, kind, *_ = studio(
         "evaluate", "show", "p", "", run, "0.60", *prices()
     )
     assert "Not yet" in said and "(n = 6)" in said, "the stand-in says the same whatever it has learned"
     assert "Check on Train" in said and "tacit report" in said
     assert "6 held-out queries" in table and "forward" in table and "<svg" in plot and kinds
+    assert "Risk and coverage" in risk and "<svg" in risk and "AURC" in risk, "its answers have log-probs"
     assert "Untrained" in table and "Teachers" in table and "data:text/csv" in table
     assert student["value"] == first["value"] not in {"forward", "tabulate", "eliminate"}
     assert teacher["value"] == second["value"] in {"forward", "tabulate", "eliminate"}
     assert len(kind["choices"]) > 1
     chosen = studio("evaluate", "show", "p", "?first=stage1&second=tabulate", run, "0.60", *prices())
-    assert (chosen[6]["value"], chosen[7]["value"]) == ("stage1", "tabulate")
+    assert (chosen[7]["value"], chosen[8]["value"]) == ("stage1", "tabulate")
     assert "give an amount" in studio.refused("evaluate", "price", "p", run, "cheap", *prices())
     assert "in and out" in studio.refused("evaluate", "price", "p", run, "0.60", *prices("0.40"))
     assert tuple(studio("evaluate", "price", "p", run, "0.60", *prices())[:2]) == (said, table)

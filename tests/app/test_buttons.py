@@ -103,7 +103,7 @@ def test_nothing_can_be_pressed_in_a_bare_project_that_must_fail(studio: Studio,
         "train": {"Forecast", "Start training", "Cancel", "Resume", "Rerun from this step"},
         "evaluate": {"Score again", "Download report"},
         "teachers": {"Save as a new version", "Import outputs"},
-        "label": {"Start labelling", "Run a pilot of 5", "Pause", "Retry failed", "Re-parse replies"},
+        "label": {"Start labelling", "Run a pilot of 50", "Pause", "Retry failed", "Re-parse replies"},
         "compress": {"Continue with what is approved", "Take approval back", "Ask again", "Restore"},
     }.get(page, set())
     assert {name for name in must_fail if screen.on[name]} == set()

@@ -70,7 +70,7 @@ def test_label_tells_a_newcomer_what_is_there_and_what_comes_next(services: Serv
     project = make(services, queries=1, heldout=2)
     services.label.add_scripted_teachers(project.id)
     told, (pilot, start, pause, retry, again, *grades) = label(services, project)
-    assert "1 query to distill from, 2 held out; no samples yet" in told and "A pilot measures" in told
+    assert "1 query to distill from, 2 held out; no samples yet" in told and "A pilot measures what" in told
     assert pilot and start and not pause and not retry and not again
     assert not any(grades), "there is nothing to grade"
 

@@ -299,11 +299,13 @@ def test_label(studio: Studio) -> None:
     assert "at least one teacher" in studio("label", "show_quote", "tickets", [], False, "process", "", "")[0]
     assert "give a cap in US dollars" in studio.refused("label", "begin", *order, "lots", "")
     assert "at least one teacher" in studio.refused("label", "begin", "tickets", [], False, "process", "", "")
+    assert set(studio("failed_replies", "show_failures", "tickets", "")) == {""}
+    studio.provider.faults = {"query 5?": ["prose", "prose"]}
     assert "Started" in studio("label", "begin_pilot", *order, "5", "")[0]
     studio.finish()
-    assert "measured on 5" in studio("label", "show_quote", *order, "", "")[1]
-    assert set(studio("failed_replies", "show_failures", "tickets", "")) == {""}
-    studio.provider.faults = {"query 5?": ["prose"]}
+    assert "measured on 6" in studio("label", "show_quote", *order, "", "")[1]
+    card = "".join(map(str, studio.open("label", "tickets")))
+    assert "Pilot: not yet" in card and "Only 5 queries were answered" in card, "and it says what it goes by"
     studio("label", "begin", *order, "5", "100")
     studio.finish()
     project = studio.services.context.projects.get("tickets")

@@ -97,7 +97,7 @@ def _answer(log: EventLog, step: WorkerStep) -> dict[str, object]:
     for number, ask in enumerate(asks):
         text = ask.get("text") or f"I think so, since it says so. Answer: {number % 3}"
         common = {"step": step.name, "system": ask["system"], "query_id": ask["query_id"], "text": text, "tokens": 9}
-        common["log_prob"] = None if ask.get("text") else -0.1
+        common |= {} if ask.get("text") else {"log_prob": -0.1 - number / 10, "label_tokens": 2}
         log.emit("answer", **common, finished=True, latency_s=0.2, label=ask.get("label"))
     return {"answers": len(asks), KEEPS_LOG_PROBS: True}
 

@@ -47,7 +47,18 @@ def journal(replies: Any, tmp_path: Path) -> list[Event]:
         ("metric", {"step": "stage1", "update": 1, "values": {"loss": 2, "rate": 0.5}}),
         ("metric", {"step": "stage1", "update": 1, "values": {"loss": 1.5}}),
         ("answer", answer),
-        ("answer", answer | {"query_id": "q2", "latency_s": 0.5, "label": "C", "finished": False, "log_prob": -0.25}),
+        (
+            "answer",
+            answer
+            | {
+                "query_id": "q2",
+                "latency_s": 0.5,
+                "label": "C",
+                "finished": False,
+                "log_prob": -0.25,
+                "label_tokens": 4,
+            },
+        ),
         ("compressed", {"sample_id": "s1", "query_id": "q1", "rationale": "short", "flags": ["answer preserved"]}),
         ("step_finished", {"step": "stage1", "result": {"updates": 1}}),
     )
@@ -80,6 +91,8 @@ def test_a_journal_becomes_rows_of_every_kind(
     assert [(item.query_id, item.label) for item in answers] == [("q1", None), ("q2", "C")]
     assert [(item.finished, item.log_prob) for item in answers] == [(True, None), (False, -0.25)]
     assert (generations["q1"].log_prob, generations["q2"].log_prob) == (None, -0.25)
+    assert [item.label_log_prob for item in answers] == [None, -1.0], "a journal of before tells no number of tokens"
+    assert (generations["q1"].label_log_prob, generations["q2"].label_log_prob) == (None, -1.0)
     assert Rationales(db).newest("run1") == {"s1": ("short", ("answer preserved",))}
     step = runs.steps("run1")[0]
     assert (step.status, step.job_id, step.result) == (JobStatus.FINISHED, "job1", {"updates": 1})

@@ -124,6 +124,7 @@ def test_an_answer_is_streamed_and_what_fails_is_told(
     *growing, last = playground.ask(student, None)
     assert [reply["text"] for reply in growing] == sorted((r["text"] for r in growing), key=len) and len(growing) > 3
     assert last["tokens"] == 12 and not last["finished"] and last["seconds"] > 0
+    assert last["log_prob"] is None and last["label_tokens"] is None, "it states no label"
     assert "error" in playground.ask(student.model_copy(update={"model": "/nowhere"}), None)[-1]
     assert "error" in playground.ask(student, tmp_path)[-1]
     assert "text" in playground.ask(student, None)[-1], "it goes on after an error"

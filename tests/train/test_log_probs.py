@@ -14,7 +14,7 @@ from transformers import MistralConfig, MistralForCausalLM
 from engine.config import StudentConfig
 from engine.inference.decode import Decoder, Written, count_shared
 from engine.inference.decoding import Decoding
-from engine.inference.labels import find_label, find_tokens, mean_log_prob
+from engine.inference.labels import find_label, find_log_prob, find_tokens
 from engine.inference.writer import Device, Writer, WriteRequest, load_base, load_tokenizer
 from tests.fakes.tiny_student import CHATML, make_tiny_student, make_tokenizer
 
@@ -95,13 +95,13 @@ def test_the_tokens_of_a_label_are_found_by_its_characters() -> None:
     assert decode(ids)[begin:end] == "123"
     assert find_tokens(decode, ids, begin, end) == range(3, 6), "a token that holds a part of it counts whole"
     log_probs = [-9.0, -9.0, -9.0, -0.1, -0.2, -0.6, -9.0]
-    assert mean_log_prob(decode, ids, log_probs) == pytest.approx(-0.3)
-    assert mean_log_prob(decode, ids, []) is None and mean_log_prob(decode, ids[:2], log_probs) is None
-    assert mean_log_prob(decode, ids, [math.nan] * len(ids)) is None
+    assert find_log_prob(decode, ids, log_probs) == (pytest.approx(-0.3), 3)
+    assert find_log_prob(decode, ids, []) is None and find_log_prob(decode, ids[:2], log_probs) is None
+    assert find_log_prob(decode, ids, [math.nan] * len(ids)) is None
 
 
 @pytest.mark.parametrize("one_line", [False, True])
-def test_an_answer_brings_the_mean_log_prob_of_its_label(
+def test_an_answer_brings_the_find_log_prob_of_its_label(
     one_line: bool, tiny_student: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, tokenizer = load(tiny_student)
@@ -119,4 +119,5 @@ def test_an_answer_brings_the_mean_log_prob_of_its_label(
     writer = Writer(model, tokenizer, 40, 2, until="\n" if one_line else "")
     stated, none = writer.write([WriteRequest(f"{n}", (("user", f"What is {n}?"),)) for n in range(2)])
     assert stated.finished and stated.log_prob == pytest.approx(-0.5)
-    assert none.finished and none.log_prob is None
+    assert stated.label_tokens == label and stated.label_log_prob == pytest.approx(-0.5 * label)
+    assert none.finished and none.log_prob is None and none.label_tokens is None and none.label_log_prob is None

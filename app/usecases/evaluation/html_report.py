@@ -12,7 +12,9 @@ from app.usecases.evaluation.comparisons import System, Terms
 from app.usecases.evaluation.html_style import STYLE
 from app.usecases.evaluation.html_tables import kinds_html, plot_html, systems_html
 from app.usecases.evaluation.report_lines import more_lines
+from app.usecases.evaluation.risk_charts import MEANING, NONE_KEPT, NOTE, risk_plot_html, risk_rows
 from app.usecases.evaluation.summary import Figure, KindTable, Summary, Table
+from engine.evaluation.risk_coverage import RiskCoverage
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class RunReport:
     """All that is told of a run: what it comes to, its systems, and where that comes from.
 
     `facts` are names and values of the run, `settings` of its training, `origins` the tables of teachers, prompts and
-    prices by their titles; `more` says what to know beside the numbers.
+    prices by their titles; `curves` what the confidence of each student is worth; `more` says what to know beside the
+    numbers.
     """
 
     project: str
@@ -30,6 +33,7 @@ class RunReport:
     systems: tuple[System, ...]
     summary: Summary
     table: Table
+    curves: tuple[RiskCoverage, ...]
     kinds: KindTable | None
     pays_back: str
     more: tuple[str, ...]
@@ -58,6 +62,8 @@ def run_html(report: RunReport) -> str:
         ]
     if report.kinds:
         parts += [f"<h2>{escape(measure.capitalize())} by kind of query</h2>", kinds_html(report.kinds)]
+    if systems:
+        parts += ["<h2>Risk and coverage</h2>", *_risk_parts(report.curves)]
     lines = more_lines([system.report for system in systems])
     if lines:
         parts += ["<h2>Calibration and agreement</h2>", rows_html(lines)]
@@ -69,6 +75,14 @@ def run_html(report: RunReport) -> str:
         parts += [f"<h2>{escape(title)}</h2>", rows_html(rows)] if rows else []
     lead = f"Run {report.facts.get('Run', '')} of the plan {report.plan}. Written {report.written.isoformat()}."
     return document_html(f"{report.project}: evaluation", lead, parts)
+
+
+def _risk_parts(curves: Sequence[RiskCoverage]) -> list[str]:
+    """What students' confidences are worth; why nothing is known of it."""
+    if not curves:
+        return [f"<p>{escape(NONE_KEPT)}</p>"]
+    notes = [f"<p class='quiet'>{escape(text)}</p>" for text in (MEANING, NOTE)]
+    return [notes[0], risk_plot_html(curves), rows_html(risk_rows(curves)), notes[1]]
 
 
 def document_html(title: str, lead: str, parts: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.usecases.evaluation.bills import list_prices
 from app.usecases.evaluation.comparisons import ASSUMED_HOUR, CompareService, System, Terms, say_pay_back
+from app.usecases.evaluation.confidences import ConfidenceService
 from app.usecases.evaluation.html_report import RunReport, run_html
 from app.usecases.evaluation.summary import best_teacher, kinds_of, summarise, table_of
 from app.usecases.evaluation.verdicts import say_points
@@ -33,6 +34,7 @@ class ReportService:
 
     context: Context
     compare: CompareService
+    confidence: ConfidenceService
 
     def read(self, run: Run, terms: Terms) -> RunReport:
         """All that is told of a run, at assumed prices."""
@@ -50,6 +52,7 @@ class ReportService:
             systems=tuple(systems),
             summary=summarise(systems, verdict, payback),
             table=table_of(systems),
+            curves=self.confidence.curves(run),
             kinds=kinds_of(rows, self.compare.verdicts(run)),
             pays_back=told,
             more=tuple(report_notes(rows, run.plan)),

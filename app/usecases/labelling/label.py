@@ -16,6 +16,7 @@ from app.usecases.teachers.teachers import probe_teacher
 from app.usecases.workspace.context import Context
 from engine.costs import Budget, find_price
 from engine.errors import ConfigError, ErrorKind, InputError, StateError, TeacherError
+from engine.evaluation.pilot import spread
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
 from engine.labelling.batch import POLL_S as POLL_BATCH_S
 from engine.labelling.batch import BatchWork, label_in_batches, read_chunks, restore_budget
@@ -40,8 +41,8 @@ class LabelOrder:
     """What a labelling is to do: which teachers (none named: all live ones) and splits, within which caps.
 
     `max_cost` in US dollars. `retry` asks only what failed before: kinds of error, or `all`. `limit` asks only so many
-    queries of a split, as a pilot does. `engine`: asked from this process, by the provider's batch API at half the
-    price, or spread over machines by Ray.
+    queries of a split, evenly out of all, as a pilot does. `engine`: asked from this process, by the provider's batch
+    API at half the price, or spread over machines by Ray.
     """
 
     teachers: Sequence[str] = ()
@@ -299,7 +300,8 @@ class LabelService:
         self, project: Project, task: Task, teachers: Sequence[Teacher], split: Split, spec: Mapping[str, Any]
     ) -> LabelWork:
         """What a labelling job has to ask of one split."""
-        queries = self.context.queries.get(project.id, split)[: spec.get("limit")]
+        queries = self.context.queries.get(project.id, split)
+        queries = spread(queries, spec["limit"]) if spec.get("limit") else queries
         retry = spec.get("retry") or []
         prompt = job_prompt(self.context, project, spec)
         return LabelWork(

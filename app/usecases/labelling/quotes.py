@@ -11,6 +11,7 @@ from typing import Any
 from app.usecases.labelling.label import LabelOrder, LabelService
 from app.usecases.teachers.prompts import teacher_prompt
 from app.usecases.workspace.context import Context
+from engine.evaluation.pilot import PILOT
 from engine.labelling.batch import DISCOUNT
 from engine.labelling.online import LabelWork
 from engine.labelling.quote import Quote, reckon_quote
@@ -19,8 +20,6 @@ from engine.tasks import get_task
 from engine.values import TeacherSpec
 from storage.projects import Project
 
-PILOT = 5
-"""Queries that a pilot asks: enough to measure tokens by."""
 _DAY_S = 86_400.0
 
 
@@ -40,8 +39,8 @@ class QuoteService:
     def quote(self, project_name: str, order: LabelOrder) -> list[Quote]:
         """What a labelling would ask each teacher, were no request to fail.
 
-        Tokens come from the replies that the teacher has given to this prompt, where it has given any (a pilot of five
-        queries will do), else from the length of the prompts and the bound on a reply. By batches all costs half, and
+        Tokens come from the replies that the teacher has given to this prompt, where it has given any (a pilot
+        will do), else from the length of the prompts and the bound on a reply. By batches all costs half, and
         takes up to a day. Reckoned once for the same order between two writes to the store; caps don't change it.
 
         Raises:

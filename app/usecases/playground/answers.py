@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from engine.ports import Task, Teacher
 from engine.tasks import get_task, verify_many
 from engine.teachers.hosted import HostedTeacher
 from engine.values import Choice, Job, Purpose, Query, Split, make_query
+from engine.values.run import sum_log_prob
 from storage.projects import Project
 from storage.runs import Run
 from storage.votes import VERDICTS, Vote
@@ -50,6 +52,7 @@ class Pane:
 
     `whole`: it has said all that it had to say. `message` says why there is no answer, or not all of it. `label` is
     what it answered (None: not read yet, or not to be read), `right` whether that is right by the query's gold label.
+    `log_prob`, `label_tokens`: of a student's answer that states a label, as of a `Generation`.
     """
 
     name: str
@@ -62,6 +65,18 @@ class Pane:
     message: str = ""
     label: str | None = None
     right: bool | None = None
+    log_prob: float | None = None
+    label_tokens: int | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """The geometric mean probability of the tokens that hold the label, as evaluations have it; None: not known."""
+        return None if self.log_prob is None else math.exp(self.log_prob)
+
+    @property
+    def label_log_prob(self) -> float | None:
+        """As of a `Generation`."""
+        return sum_log_prob(self.log_prob, self.label_tokens)
 
 
 @dataclass(frozen=True)
@@ -258,6 +273,7 @@ class PlayService:
                 over, text = bool(data.get("over")), data.get("text", pane.text)
                 pane = replace(pane, text=text, tokens=data.get("tokens"), seconds=data.get("seconds"), message=message)
                 pane = replace(pane, over=over, whole=over and not data.get("error"))
+                pane = replace(pane, log_prob=data.get("log_prob"), label_tokens=data.get("label_tokens"))
                 yield pane
         except StateError as error:
             yield replace(pane, over=True, message=str(error))

@@ -23,6 +23,7 @@ from storage.job_records import JobRecords
 from storage.jobs import Jobs
 from storage.ledger import Ledger
 from storage.overrules import Overrules
+from storage.pilots import Pilots
 from storage.projects import Projects
 from storage.queries import Queries
 from storage.rationales import Rationales
@@ -59,6 +60,7 @@ class Context:
     standings: Standings
     failures: Failures
     job_records: JobRecords
+    pilots: Pilots
     supervisor: Supervisor | None = None
 
     @property
@@ -172,4 +174,5 @@ def open_context(workspace: Path) -> Context:
         standings=Standings(db),
         failures=Failures(db),
         job_records=JobRecords(db),
+        pilots=Pilots(db),
     )

@@ -24,6 +24,7 @@ from app.web.pages import differences
 from app.web.parts.code import command_html
 from app.web.parts.links import Link
 from app.web.parts.messages import empty_html, notice_html, term_html
+from app.web.parts.risk import risk_html
 from app.web.parts.tables import table_html
 from app.web.parts.tiles import Tile, tiles_html, verdict_html
 from engine.costs import ASSUMED, Price, read_list_price
@@ -43,7 +44,7 @@ def build(frame: Frame) -> None:
     do = _Handlers(frame)
     head = _lay_head()
     run, hour, margin, save = head
-    said, table, plot, kinds = (lay_html() for _ in range(4))
+    said, table, plot, risk, kinds = (lay_html() for _ in range(5))
     with gr.Column(visible=False) as scored_only:
         student, teacher, prices, paid = _lay_pay_back()
         sides = differences.build(frame, run)
@@ -55,7 +56,7 @@ def build(frame: Frame) -> None:
     file = lay_file()
 
     terms = [hour, *prices]
-    report = [said, table, plot, kinds]
+    report = [said, table, plot, risk, kinds]
     shown = [*report, student, teacher, *sides, again, save, scored_only, folded]
     hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
     last = {"trigger_mode": "always_last", **hidden}
@@ -175,7 +176,7 @@ class _Handlers:
         try:
             self.services.compare.set_margin(project, read_points(margin))
         except InputError as error:
-            return [notice_html(str(error), bad=True), gr.skip(), gr.skip(), gr.skip()]
+            return [notice_html(str(error), bad=True), *[gr.skip()] * 4]
         return self.price(project, run, hour, *prices)
 
     def score(self, project: str, run: str | None) -> str:
@@ -214,10 +215,10 @@ class _Handlers:
 
     def _draw(self, project: str, run: Run | None, report: RunReport | None) -> list[Any]:
         if run is None or report is None:
-            return [_empty(self._address(project)), "", "", ""]
+            return [_empty(self._address(project)), *[""] * 4]
         told = self._state_html(run)
         if not report.systems:
-            return [told + notice_html(_UNSCORED), "", "", ""]
+            return [told + notice_html(_UNSCORED), *[""] * 4]
         measure = escape(report.systems[0].report.measure.capitalize())
         kinds = f"<h2>{measure} by kind of query</h2>{kinds_html(report.kinds)}" if report.kinds else ""
         plot = f"<h2>{measure} against output tokens</h2>{plot_html(report.systems)}"
@@ -234,6 +235,7 @@ class _Handlers:
             _verdict_html(report.summary, ways) + told + command_html(_command(run, report.terms)),
             _table_html(report, run.id),
             plot,
+            risk_html(report.curves),
             kinds + "".join(notice_html(f"{note[:1].upper()}{note[1:]}.") for note in report.more),
         ]
 

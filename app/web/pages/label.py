@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -11,35 +12,34 @@ from app.services import Services
 from app.usecases.labelling.answers import FAILURES, Labelling
 from app.usecases.labelling.grades import GradeOrder
 from app.usecases.labelling.label import LabelOrder, read_money
-from app.usecases.labelling.progress import Asking
-from app.usecases.labelling.quotes import PILOT
-from app.usecases.workspace.job_words import say_status
+from app.usecases.labelling.pilots import PILOT_COST, is_pilot
 from app.web.choices import enable
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
 from app.web.pages import failed_replies
 from app.web.parts.code import command_html
-from app.web.parts.labelling import progress_html, quote_table_html, quote_tiles_html, say_cost, sum_costs
+from app.web.parts.labelling import ended_html, progress_html, quote_table_html, quote_tiles_html, say_cost, sum_costs
 from app.web.parts.links import Link
-from app.web.parts.messages import Tone, empty_html, guide_html, notice_html
+from app.web.parts.messages import empty_html, guide_html, notice_html
+from app.web.parts.pilot import old_pilot_html, pilot_html
 from app.web.parts.tables import table_html
 from app.web.parts.texts import replies_html
-from engine.errors import InputError
+from engine.errors import InputError, TacitError
+from engine.evaluation.pilot import PILOT
 from engine.labelling.quote import Quote
-from engine.values import JobStatus, Split
-from engine.wording import counted, say_span, verb
+from engine.values import Split
+from engine.wording import counted, verb
 from storage.projects import Project
 
 _ANY = "any"
-_FAILED = (JobStatus.FAILED, JobStatus.NEEDS_KEY, JobStatus.CAPPED, JobStatus.INTERRUPTED, JobStatus.QUARANTINED)
-_ENDS = {
-    JobStatus.CANCELLED: "was paused",
-    JobStatus.INTERRUPTED: "was interrupted",
-    JobStatus.QUARANTINED: "has a journal that can't be read",
-}
-"""How the sentence about a job ends where its state alone would not do."""
 _ENGINES = [("From this machine", "process"), ("Batch API: half price, within 24 h", "batch")]
+
+
+_PILOT = (
+    f"A pilot asks at most {PILOT} queries for at most ${PILOT_COST}, or your cap, and says whether the teachers are "
+    "worth the whole: go, not yet or no."
+)
 
 
 def build(frame: Frame) -> None:
@@ -49,6 +49,7 @@ def build(frame: Frame) -> None:
     with gr.Column(elem_classes="live-box"):
         live = lay_html()
         pause = gr.Button("Pause", interactive=False, visible=False)
+    judged = lay_html()
     with gr.Column() as setup:
         form, start, pilot, said, tiles, by_teacher = _lay_setup()
     counts = lay_html()
@@ -68,6 +69,7 @@ def build(frame: Frame) -> None:
         with gr.Accordion("Latest replies, as text", open=False):
             replies = lay_html()
     frame.fill([live, counts, grades, replies, said], do.progress)
+    frame.fill([judged], do.judge)
     frame.fill([setup, missing, after], do.sections)
     frame.fill_once([form.parts["teachers"]], do.choices)
     frame.fill([guide, pilot, start, pause, retry, again, ask_grades, grade], do.guide)
@@ -108,6 +110,7 @@ def _lay_setup() -> tuple[NamedForm[LabelOrder], gr.Button, gr.Button, gr.HTML, 
             with gr.Row():
                 start = gr.Button("Start labelling", variant="primary", interactive=False)
                 pilot = gr.Button(f"Run a pilot of {PILOT}", interactive=False)
+            lay_html(f"<p class='quiet'>{escape(_PILOT)}</p>")
             said = lay_html()
     by_teacher = lay_html()
     return NamedForm(parts, _read_order), start, pilot, said, tiles, by_teacher
@@ -160,6 +163,20 @@ class _Handlers:
         told = standing.queries and (standing.askable or standing.recorded)
         return [gr.Column(visible=bool(can)) for can in (can_ask, failed, told)]
 
+    def judge(self, project: Project | None) -> str:
+        """What a pilot says of the teachers; nothing while one is running."""
+        if project is None or self.services.label.running(project):
+            return ""
+        try:
+            pilot = self.services.pilot.look(project.name)
+        except TacitError as error:
+            return notice_html(str(error))
+        name = self.frame.policy.address(project)
+        if pilot is None:
+            return ""
+        live = self.services.answers.labelling(project).askable
+        return pilot_html(pilot, name) if pilot.left or not live else old_pilot_html(pilot, name)
+
     def choices(self, project: Project | None) -> Any:
         specs = self.services.projects.teachers(project) if project else []
         names = [spec.name for spec in specs if spec.provider != "recorded"]
@@ -206,7 +223,7 @@ class _Handlers:
         return [notice_html(message), gr.Timer(active=True), off, off, off, on]
 
     def begin_pilot(self, project: str, order: Entered[LabelOrder]) -> list[Any]:
-        return self._begin(project, replace(order.read(), limit=PILOT))
+        return self._begin(project, self.services.pilot.order(project, order.read()))
 
     def begin_retry(self, project: str, order: Entered[LabelOrder], kind: str) -> list[Any]:
         """Ask again what the list of failures holds, which is of both splits."""
@@ -239,7 +256,8 @@ class _Handlers:
         asking = answers.progress(project)
         running = asking is not None and not asking.job.status.over
         last = answers.progress(project, "label", "batch", "ray-label")
-        live = progress_html(asking) if asking and running else _ended_html(last, "labelling")
+        what = "pilot" if last and is_pilot(last.job) else "labelling"
+        live = progress_html(asking) if asking and running else ended_html(last, what)
         shown = asking if running else last
         for given_up in self.services.label.stopped(shown.job.id) if shown else []:
             told = shown is not None and given_up.partition(": ")[2] in shown.job.message
@@ -303,23 +321,6 @@ def _note_of(quotes: list[Quote], order: LabelOrder) -> str:
     return ""
 
 
-def _ended_html(asking: Asking | None, what: str) -> str:
-    """How the last job that asked teachers ended, and what it came to; "" where there was none or one runs."""
-    if asking is None or not asking.job.status.over:
-        return ""
-    job = asking.job
-    head = f"The last {what} {_ENDS.get(job.status) or say_status(job.status)[0].lower()}"
-    all_ = asking.of is None or job.status is JobStatus.FINISHED
-    done = f"{asking.done:,}" if all_ else f"{asking.done:,} of {asking.of:,}"
-    took = None if asking.begun is None or asking.at is None else say_span(asking.at - asking.begun)
-    facts = [f"{done} asked for", f"{asking.failed:,} failed" if asking.failed else None]
-    facts += [say_cost(asking.cost, asking.unknown), took]
-    message = "" if job.status is JobStatus.CANCELLED or not job.message else f": {job.message}"
-    numbers = f" ({', '.join(filter(None, facts))})" if asking.teachers else ""
-    tone: Tone = "bad" if job.status in _FAILED else ""
-    return notice_html(f"{head}{numbers}{message or '.'}", tone=tone)
-
-
 def guide_of(labelling: Labelling, address: str) -> str:
     """What stands here and what comes next, where a person may wonder; "" where the page speaks for itself."""
     data, teachers = Link("To Data", "/data", address), Link("To Teachers", "/teachers", address)
@@ -344,7 +345,7 @@ def guide_of(labelling: Labelling, address: str) -> str:
     if not labelling.samples:
         message = (
             f"{counted(labelling.distill, 'query')} to distill from, {labelling.heldout:,} held out; no samples "
-            "yet. A pilot measures how long replies are, which narrows this quote."
+            "yet. A pilot measures what they are worth before the whole is paid for."
         )
         return notice_html(message)
     return ""
@@ -371,7 +372,7 @@ def _grades_html(services: Services, project: Project) -> str:
     recorded = [spec.name for spec in services.projects.teachers(project) if spec.provider == "recorded"]
     why = "a recording" if len(recorded) == 1 else "recordings"
     who = f"{', '.join(recorded)} can't be asked to grade, being {why}." if recorded else ""
-    ended = _ended_html(services.answers.progress(project, "grade"), "grading")
+    ended = ended_html(services.answers.progress(project, "grade"), "grading")
     return (
         notice_html(who) + ended + table_html(services.grade.standing(project), "Answers by their own teacher's grade.")
     )

@@ -9,16 +9,26 @@ from typing import Any
 
 from app.usecases.labelling.answers import FAILURES
 from app.usecases.labelling.progress import Asking, TeacherProgress
-from app.usecases.workspace.job_words import job_kind
+from app.usecases.workspace.job_words import job_kind, say_status
+from app.web.parts.messages import Tone, notice_html
 from app.web.parts.numbers import count_range, money_range, say_money, span_range
 from app.web.parts.shell import bar_html
 from app.web.parts.tables import Raw, table_html
 from app.web.parts.tiles import Tile, badge_html, tiles_html
 from engine.errors import ErrorKind
 from engine.labelling.quote import Quote
+from engine.values import JobStatus
 from engine.wording import counted, say_span
 
 _RIGHT = ("Requests", "Tokens in", "Tokens out", "Cost", "Time")
+
+_FAILED = (JobStatus.FAILED, JobStatus.NEEDS_KEY, JobStatus.CAPPED, JobStatus.INTERRUPTED, JobStatus.QUARANTINED)
+_ENDS = {
+    JobStatus.CANCELLED: "was paused",
+    JobStatus.INTERRUPTED: "was interrupted",
+    JobStatus.QUARANTINED: "has a journal that can't be read",
+}
+"""How the sentence about a job ends where its state alone would not do."""
 
 
 def quote_tiles_html(quotes: Sequence[Quote], batch: bool = False) -> str:
@@ -82,13 +92,32 @@ def progress_html(asking: Asking) -> str:
         Tile(left, "Time left"),
         Tile(f"{asking.failed:,}", "Failed", "", "warn" if asking.failed else ""),
     ]
-    title = job_kind(asking.job.kind).title
+    limit = asking.job.spec.get("limit")
+    title = f"Pilot of at most {counted(limit, 'query')}" if limit else job_kind(asking.job.kind).title
     state = "queued" if asking.job.status.value == "queued" else "running"
     head = f"<div class='live-head'><h2>{escape(title)}</h2>{badge_html(state, 'accent')}</div>"
     rows = [_teacher_row(teacher) for teacher in asking.teachers]
     waiting = "" if rows else "<p class='quiet'>Connecting to the teachers.</p>"
+    waiting += "<p class='quiet'>Its verdict stands here when it is over: go, not yet or no.</p>" if limit else ""
     table = table_html(rows, right=("Done", "Per min", "Spent", "Time left"))
     return f"<div class='live' aria-live='off'>{head}{tiles_html(tiles)}{bar_html(done, of)}{waiting}{table}</div>"
+
+
+def ended_html(asking: Asking | None, what: str) -> str:
+    """How the last job that asked teachers ended, and what it came to; "" where there was none or one runs."""
+    if asking is None or not asking.job.status.over:
+        return ""
+    job = asking.job
+    head = f"The last {what} {_ENDS.get(job.status) or say_status(job.status)[0].lower()}"
+    all_ = asking.of is None or job.status is JobStatus.FINISHED
+    done = f"{asking.done:,}" if all_ else f"{asking.done:,} of {asking.of:,}"
+    took = None if asking.begun is None or asking.at is None else say_span(asking.at - asking.begun)
+    facts = [f"{done} asked for", f"{asking.failed:,} failed" if asking.failed else None]
+    facts += [say_cost(asking.cost, asking.unknown), took]
+    message = "" if job.status is JobStatus.CANCELLED or not job.message else f": {job.message}"
+    numbers = f" ({', '.join(filter(None, facts))})" if asking.teachers else ""
+    tone: Tone = "bad" if job.status in _FAILED else ""
+    return notice_html(f"{head}{numbers}{message or '.'}", tone=tone)
 
 
 def _cap_note(asking: Asking) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from app.usecases.playground.answers import Pane
-from app.web.parts.messages import notice_html
+from app.web.parts.messages import notice_html, term_html
 from app.web.parts.tiles import badge_html
 from engine.wording import counted
 
@@ -41,7 +42,7 @@ def _pane_html(pane: Pane, colour: str) -> str:
     message = notice_html(pane.message) if pane.message else ""
     return (
         f"<div class='pane'><b>{dot}{escape(name)}{run}</b><p>{escape(pane.text or silent)}</p>{message}"
-        f"<div class='facts'>{_verdict(pane)}{escape(_facts(pane))}</div></div>"
+        f"<div class='facts'>{_verdict(pane)}{_confidence(pane)}{escape(_facts(pane))}</div></div>"
     )
 
 
@@ -54,6 +55,26 @@ def _facts(pane: Pane) -> str:
         None if pane.over else "writing" if pane.text else "waiting",
     ]
     return " · ".join(filter(None, facts))
+
+
+def _confidence(pane: Pane) -> str:
+    """How sure a student is of its label, with what that is; "" where it is not known."""
+    if pane.confidence is None or not pane.over:
+        return ""
+    tokens = f", here {counted(pane.label_tokens, 'token')}" if pane.label_tokens else ""
+    whole = (
+        "" if pane.label_log_prob is None else f" The label as a whole has probability {_chance(pane.label_log_prob)}."
+    )
+    meaning = (
+        "How probable the student finds its own label: the geometric mean probability of the tokens behind the last "
+        f"Answer:{tokens}. It is no chance to be right; Evaluate shows how far it can be trusted.{whole}"
+    )
+    return f"{term_html(f'confidence {pane.confidence:.2f}', meaning)} · "
+
+
+def _chance(log_prob: float) -> str:
+    chance = math.exp(log_prob)
+    return f"{chance:.2f}" if chance >= 0.005 else "below 0.01"
 
 
 def _verdict(pane: Pane) -> str:

@@ -38,11 +38,14 @@ def badge_html(text: str, tone: Literal["", "good", "warn", "bad", "accent"] = "
     return f"<span class='badge{f' {tone}' if tone else ''}'>{escape(text)}</span>"
 
 
-def verdict_html(title: str, text: str, sure: bool, *ways: Link, inner: str = "") -> str:
-    """What follows from the figures, and why; `sure`: there is something to act on. `inner` is HTML already."""
+def verdict_html(title: str, text: str, sure: bool, *ways: Link, inner: str = "", against: bool = False) -> str:
+    """What follows from the figures, and why; `sure`: there is something to act on; `against`: they speak against it.
+
+    `inner` is HTML already.
+    """
     buttons = "".join(button_html(way) for way in ways)
     row = f"<div class='buttons' style='margin-top:12px'>{buttons}</div>" if buttons else ""
-    kind = "verdict" if sure else "verdict wait"
+    kind = "verdict against" if against else "verdict" if sure else "verdict wait"
     return f"<div class='{kind}' role='status'><h2>{escape(title)}</h2><p>{escape(text)}</p>{inner}{row}</div>"
 
 
