@@ -19,6 +19,7 @@ from app.web.teacher_form import FIELDS, read_settings
 from engine.errors import Conflict
 from engine.selection.settings import NONE, dcrs
 from engine.tasks import ROLES, get_task
+from tests.app import lists
 from tests.app.deciding import review_by_hand
 from tests.app.forms import make_form, send_settings
 from tests.app.studio import PAGES, Studio, open_studio
@@ -311,6 +312,7 @@ def test_label(studio: Studio) -> None:
     kinds, listed, one = studio("failed_replies", "show_failures", "tickets", "?show=unparsable/ann")
     assert "Could not be parsed" in kinds and "1-1 of 1 failure" in listed and "query 5?" in one
     assert "Could not be parsed: ann (1)" in listed
+    lists.saves_failures(studio)
     assert "No failure matches" in studio("failed_replies", "show_failures", "tickets", "?q=nowhere")[1]
     assert "not among the failures" in studio("failed_replies", "show_failures", "tickets", "?open=gone")[2]
     assert "ann: 0 of 1 can be parsed now" in studio("label", "parse_again", "tickets")
@@ -356,6 +358,7 @@ def test_select(studio: Studio) -> None:
 
 def test_decide(studio: Studio) -> None:
     review_by_hand(studio, SETTINGS)
+    lists.decides_on_chosen_queries_and_saves(studio)
 
 
 def test_the_frame(studio: Studio) -> None:

@@ -24,7 +24,7 @@ from app.usecases.labelling.label import LabelOrder
 from engine.errors import InputError
 from engine.values import Split, make_query
 from engine.wording import counted
-from tests.app import evaluating
+from tests.app import evaluating, lists
 from tests.app.reviewing import SKIPPED, approve_and_undo, read_and_edit
 from tests.app.studio import Studio, open_studio
 from tests.fakes.hub import TOKEN, Hub, run_hub
@@ -112,6 +112,7 @@ def test_compress(studio: Studio) -> None:
     run = run_id(studio)
     sample, seen, text = read_and_edit(studio, run, until)
     approve_and_undo(studio, run, sample, seen, text)
+    lists.approves_chosen_rationales(studio, run)
     assert "Open a rationale" in studio.refused("compress", "approve", "p", "", "{}", run, "")
     if _counts(studio, run):
         assert "more are approved" in studio("compress", "by_rule", "p", "", seen, run, text, 1000)[0]
@@ -175,6 +176,7 @@ def test_evaluate_sets_the_margin_and_writes_the_report(studio: Studio) -> None:
 
 def test_evaluate_lists_where_two_differ(studio: Studio) -> None:
     evaluating.lists_where_two_differ(studio, run_id(studio))
+    lists.saves_runs_and_differences(studio, run_id(studio))
 
 
 def test_playground(studio: Studio) -> None:
@@ -334,6 +336,7 @@ def test_jobs(studio: Studio) -> None:
     assert "Job id" in one and "Open " in one and opened[:8] in one
     total = studio.services.jobs.counts().total
     assert f"of {total}" in jobs and f"of {total}" not in studio("jobs", "show", "p", "", "here")[1]
+    lists.cancels_chosen_jobs(studio)
     assert "No job here" in studio("jobs", "show", "p", "?show=running", "all")[1]
     failed = studio("jobs", "show", "p", "?show=failed&sort=-kind&page=9", "all")[1]
     assert "Finished" not in failed
