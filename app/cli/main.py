@@ -11,6 +11,7 @@ import typer
 from typer._click.exceptions import ClickException
 from typer.exceptions import Abort
 
+from app.cli.asking import ask
 from app.cli.exports import backup, export, push, restore_backup, serve_student
 from app.cli.jobs import jobs_app
 from app.cli.options import DEFAULT_WORKSPACE, Json, Listing, ProjectName, RunId, Workspace, open_workspace, show
@@ -262,6 +263,7 @@ def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     sys.stdout.write(f"run {stopped.id} is {status}{goes_on}\n")
 
 
+app.command()(ask)
 app.command(cls=Listing)(export)
 app.command("serve-student")(serve_student)
 app.command()(push)

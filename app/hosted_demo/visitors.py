@@ -47,7 +47,7 @@ _READS = {
     "runs": {"show", "can_go_on", "follow", "fields", "draw", "compare", "save_list"},
     "evaluate": {"choose", "list_prices", "show", "price", "keep_margin", "pay_back", "report"},
     "differences": {"show_page", "save_list"},
-    "playground": {"ask", "open_link", "pick", "rest", "state", "stop", "take"},
+    "playground": {"ask", "command", "open_link", "pick", "rest", "state", "stop", "take"},
     "exports": {"choose", "stages", "show", "cards", "take"},
     "welcome": {"copy", "begin_afresh"},
 }
