@@ -192,6 +192,8 @@ def test_playground(studio: Studio) -> None:
     query, *_ = studio("playground", "pick", "p")
     teachers = ["teacher forward", "teacher eliminate"]
     studio("playground", "rest", "p", teachers)
+    told = html.unescape(studio("playground", "command", "p", "Who?", teachers))
+    assert "tacit ask p 'Who?' --of forward --of eliminate" in told and not studio("playground", "command", "p", "", [])
     studio("playground", "state", "p", teachers)
     assert "longer than 8,000" in studio.refused("playground", "ask", "p", "x" * 9000, teachers, False)
     panes = studio("playground", "ask", "p", query, teachers, False)
@@ -380,6 +382,7 @@ def test_study(studio: Studio, tmp_path: Path) -> None:
     record = studio.services.study.folder(grid) / "mixed-1.json"
     moved = shutil.move(record, tmp_path / record.name)
     assert "mixed, seed 1: not run yet" in studio("study", "show", "p", "small")[5]
+    assert "<html" in Path(studio("study", "report", "p", "small")).read_text()
     assert "1 record imported" in studio("study", "take_in", "p", "small", [handle_file(str(moved))])[0]
     text = (
         '[study]\nname = "filed"\nproject = "q"\nseeds = [1]\ncontrast = ["a", "b"]\norder = { preset = "smoke" }\n'
