@@ -37,7 +37,7 @@ _LOG = logging.getLogger(__name__)
 _READS = {
     "queries": {"show_page", "save_list"},
     "teachers": {"show_page"},
-    "prompts": {"pick", "preview", "can_save"},
+    "prompts": {"pick", "preview", "seek", "turn_back", "turn_on", "can_save"},
     "label": {"show_quote", "quote_grades"},
     "failed_replies": {"show_failures", "save_failures"},
     "select": {"numbers", "survey", "set_out", "fit", "show_rules", "balance"},

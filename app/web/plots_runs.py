@@ -16,12 +16,12 @@ from app.web.theme import TEACHER_COLOURS, stage_colour
 _GRID = "rgba(100, 116, 139, 0.3)"
 _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": "#64748b", "size": 12}}
 _MARGIN = {"l": 52, "r": 12, "t": 12, "b": 44}
-_ROOM = 0.26
+_ROOM = 0.36
 """Room for labels at the right, as a share of the updates drawn."""
 _LINE_PX, _HEIGHT = 15, 320
-_NARROWEST, _CHARACTER, _CLOSE = 210, 7.0, 0.5
+_NARROWEST, _CHARACTER, _CLOSE = 195, 7.0, 0.5
 """Px of the updates on a phone, of a character, and by which names may touch."""
-_LONGEST, _LINE, _LEAST = 40, 16, 1e-6
+_LONGEST, _LINE, _LEAST = 40, 11, 1e-6
 
 
 def smooth(values: Sequence[float], weight: float) -> list[float]:

@@ -22,6 +22,7 @@ from engine.tasks import ROLES, get_task
 from tests.app import lists
 from tests.app.deciding import review_by_hand
 from tests.app.forms import make_form, send_settings
+from tests.app.prompting import writes_and_reads_prompts
 from tests.app.studio import PAGES, Studio, open_studio
 from tests.fakes.provider import KEY
 
@@ -277,15 +278,7 @@ def test_recorded_outputs_are_looked_at_before_they_are_imported(studio: Studio,
 
 
 def test_prompts(studio: Studio) -> None:
-    assert "lacks {{ query }}" in studio.refused("prompts", "save", "tickets", "{{ factors }}", "1")
-    text = "Be brief; score {{ factors }}.\n=====\n{{ query }}"
-    assert "Version 2 is saved" in studio("prompts", "save", "tickets", text, "1")[0]
-    assert "Nothing was overwritten" in studio.refused("prompts", "save", "tickets", f"{text} Please.", "1")
-    studio("prompts", "can_save", "tickets", text)
-    assert "query 0?" in studio("prompts", "preview", "tickets", text)
-    assert "lacks {{ query }}" in studio("prompts", "preview", "tickets", "{{ factors }}"), "said in its place"
-    assert studio("prompts", "pick", "tickets", 2)[0] == text
-    assert studio.services.prompt.versions("tickets")[2] == text
+    writes_and_reads_prompts(studio)
 
 
 def test_label(studio: Studio) -> None:
