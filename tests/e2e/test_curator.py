@@ -42,10 +42,10 @@ class Curator:
         self.page.keyboard.press(key)
 
     def reads(self, number: int) -> None:
-        expect(self.page.locator(".asked")).to_contain_text(f"in case {number}?")
+        expect(self.page.locator(".asked")).to_contain_text(f"in case {number}?", timeout=20_000)
 
     def told(self, message: str) -> None:
-        expect(self.page.locator(".review .notice", has_text=message)).to_be_visible()
+        expect(self.page.locator(".review .notice", has_text=message)).to_be_visible(timeout=20_000)
 
     def card(self, kept: bool) -> Locator:
         """The first card of a sample that is kept, or is not."""
@@ -140,6 +140,7 @@ def go_to_the_next_page(curator: Curator) -> str:
     return sample
 
 
+@pytest.mark.timeout(900)
 def test_three_hundred_queries_are_triaged_by_keyboard(browser: Browser, curated: Server) -> None:
     tab = Tab(browser.new_page(viewport={"width": 1280, "height": 800}), curated.url).listen()
     tab.open("select", "p")
