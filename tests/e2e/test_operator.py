@@ -23,7 +23,7 @@ from engine.values import Split, make_query
 from tests.e2e.conftest import Tab
 from tests.fakes.student_worker import StudentBackend
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 _TOLD = """window.told = [];
 window.Notification = class { constructor(title) { window.told.push(title); } };
@@ -34,7 +34,7 @@ window.looking = true;"""
 """A browser that was let tell, and notes what it would have told somebody who looks elsewhere."""
 
 
-_SLOW = "import subprocess, sys, time; time.sleep(8); sys.exit(subprocess.call(sys.argv[1:]))"
+_SLOW = "import subprocess, sys, time; time.sleep(5); sys.exit(subprocess.call(sys.argv[1:]))"
 """A job that takes longer than a page waits before it looks again."""
 
 
@@ -70,7 +70,7 @@ def start(tab: Tab, name: str) -> None:
 
 def stands(tab: Tab, name: str, how: str) -> None:
     row = tab.page.locator(".listing tbody tr", has=tab.page.get_by_text(name, exact=True))
-    expect(row).to_contain_text(how, timeout=90_000)
+    expect(row).to_contain_text(how, timeout=240_000)
 
 
 def test_three_runs_one_fails_and_is_resumed_and_the_end_is_told(

@@ -27,7 +27,7 @@ from app.web.main import build_app
 from engine.selection.settings import dcrs
 from tests.load.visit import PROJECT, TEACHERS, seed
 
-ROUNDS = 2
+ROUNDS = 3
 _LISTED = {"data", "select", "label", "compress", "train", "evaluate", "jobs"}
 
 
