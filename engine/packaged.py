@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +45,15 @@ def packaged_student_file() -> Path:
 def packaged_student_folder() -> Path:
     """Where the packaged student lies once it was converted for training, its tokenizer with it."""
     return cache_folder() / "smollm2-135m-instruct"
+
+
+def read_context(folder: Path) -> int | None:
+    """Tokens that the model in a folder reads and writes at most; None where its configuration does not say."""
+    try:
+        found = json.loads((folder / "config.json").read_text("utf-8")).get("max_position_embeddings")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, int) else None
 
 
 def count_processors() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,14 @@ _SAID = (
 )
 
 
+def _find(run: Run, sides: Sides, asked: Asked) -> tuple[str, list[Any]]:
+    """What follows the columns of a query for the answers that differ, but for the order; and its values."""
+    differ = "(a.correct IS DISTINCT FROM b.correct OR a.label IS DISTINCT FROM b.label)"
+    found = "AND contains(lower(q.text), lower(?)) AND (? = '' OR q.kind = ?)"
+    values = [run.project_id, run.id, *sides.first, *sides.second, asked.text, asked.kind, asked.kind]
+    return f"{_BESIDE} AND {differ} {found} AND {RIGHT[asked.right]}", values
+
+
 class Differences:
     """Reads answers of a run beside each other."""
 
@@ -76,11 +85,7 @@ class Differences:
         Raises:
             KeyError: if there is no such name of `RIGHT` or `DIFFERING_SORTS`.
         """
-        values = [run.project_id, run.id, *sides.first, *sides.second, asked.text, asked.kind, asked.kind]
-        found = (
-            f"{_BESIDE} AND (a.correct IS DISTINCT FROM b.correct OR a.label IS DISTINCT FROM b.label) "
-            f"AND contains(lower(q.text), lower(?)) AND (? = '' OR q.kind = ?) AND {RIGHT[asked.right]}"
-        )
+        found, values = _find(run, sides, asked)
         total = self._db.rows(f"SELECT count(*) AS n {found}", values)[0]["n"]
         rows = self._db.rows(
             f"SELECT q.id, left(q.text, 160) AS query, {_SAID} {found} ORDER BY {DIFFERING_SORTS[asked.sort]} "
@@ -88,6 +93,18 @@ class Differences:
             [*values, size, begin],
         )
         return [dict(row) for row in rows], int(total)
+
+    def stream_answers(self, run: Run, sides: Sides, asked: Asked) -> Iterator[tuple[Any, ...]]:
+        """All that `answers_beside_golds` finds, in its order.
+
+        Columns: query, kind, gold; label, correct and text of the first; the same of the second.
+        """
+        found, values = _find(run, sides, asked)
+        return self._db.stream(
+            "SELECT q.text, q.kind, g.label, a.label, a.correct, a.text, b.label, b.correct, b.text "
+            f"{found} ORDER BY {DIFFERING_SORTS[asked.sort]}",
+            values,
+        )
 
     def answer_beside_golds(self, run: Run, sides: Sides, query_id: str) -> dict[str, Any]:
         """What two systems said of one held-out query.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from engine.errors import NotFound
@@ -63,6 +64,15 @@ class Failures:
             [*values, size, begin],
         )
         return rows, int(total)
+
+    def stream_found(
+        self, project_id: str, error: str, teacher: str, text: str, sort: str
+    ) -> Iterator[tuple[Any, ...]]:
+        """All that `find_page` finds, in its order: query, teacher, error, message, raw, tries, at (Unix time, s)."""
+        return self._db.stream(
+            f'SELECT q.text, f.teacher, f.error, f.message, f.raw, f.tries, f."at" {_FOUND} ORDER BY {SORTS[sort]}',
+            [project_id, error, error, teacher, teacher, text, text],
+        )
 
     def find_one(self, project_id: str, attempt_id: str) -> dict[str, Any]:
         """One failed attempt. Keys: teacher, error, message, raw, finish_reason, query, split, at, output_tokens.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from engine.errors import NotFound
@@ -59,6 +60,15 @@ class JobRecords:
             [only, only, size, begin],
         )
         return rows, int(total)
+
+    def stream_found(self, show: str, only: str | None, sort: str) -> Iterator[tuple[Any, ...]]:
+        """All that `find_page` finds, in its order: id, project, kind, status, started, seconds, cost, message."""
+        listed = _WITH_SUMS.format(
+            which=f"{SHOWN[show]} AND (? IS NULL OR project_id = ?)", order=SORTS[sort].replace("kind", "j.kind")
+        )
+        return self._db.stream(
+            f"SELECT id, project, kind, status, started, seconds, cost, message FROM ({listed})", [only, only]
+        )
 
     def find_one(self, job_id: str) -> dict[str, Any]:
         """One job, as a row of `find_page`.

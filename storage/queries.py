@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -160,6 +160,18 @@ class Queries:
             [*values, size, begin],
         )
         return [dict(row) for row in rows], int(total)
+
+    def stream_found(self, project_id: str, text: str, which: str, sort: str) -> Iterator[tuple[Any, ...]]:
+        """All that `find_page` finds, in its order: id, key, text, choices (JSON), kind, split, gold.
+
+        Raises:
+            KeyError: if there is no such name.
+        """
+        return self._db.stream(
+            f"SELECT q.id, q.key, q.text, q.choices, q.kind, q.split, g.label {_LISTED} {SPLITS[which]} "
+            f"ORDER BY {SORTS[sort]}",
+            [project_id, text],
+        )
 
     def find_gold(self, project_id: str, query_id: str) -> str | None:
         """The gold label of a query; None where it has none."""

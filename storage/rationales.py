@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,6 +187,20 @@ class Rationales:
         )
         return [{**row, "flags": tuple(json.loads(row["flags"]))} for row in rows], int(total)
 
+    def stream_found(self, run_id: str, answers: str, measured: Measured, sought: Sought) -> Iterator[tuple[Any, ...]]:
+        """All that `find_page` finds, in its order.
+
+        Columns: query, teacher, label, original, student, compressed, long, short (see `Measured`), origin, approved.
+
+        Raises:
+            KeyError: if there is no such filter or order.
+        """
+        return self._db.stream(
+            "SELECT query, teacher, label, original, student, compressed, long, short, origin, approved "
+            f"FROM ({_FOUND} {WHICH[sought.which]}) ORDER BY {SORTS[sought.sort]}",
+            self._seek(run_id, answers, measured, sought),
+        )
+
     def find_next(
         self, run_id: str, answers: str, measured: Measured, sought: Sought, sample_id: str
     ) -> tuple[str, int] | None:
@@ -285,12 +299,13 @@ class Rationales:
                 writer.insert("approvals", table, "ON CONFLICT DO NOTHING")
         return len(versions)
 
-    def withdraw(self, run_id: str, sample_id: str) -> None:
-        """Take the approvals of a sample's versions back, in the run's last step."""
+    def withdraw(self, run_id: str, *samples: str) -> None:
+        """Take the approvals of all versions of some samples back, in the run's last step."""
         step = self.last_step(run_id)
         with self._db.write() as writer:
             writer.run(
-                "DELETE FROM approvals WHERE run_id = ? AND step = ? AND sample_id = ?", [run_id, step, sample_id]
+                "DELETE FROM approvals WHERE run_id = ? AND step = ? AND sample_id IN (SELECT unnest(?::VARCHAR[]))",
+                [run_id, step, list(samples)],
             )
 
 

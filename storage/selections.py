@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,6 +205,22 @@ class Selections:
         places = {row.pop("position"): row for row in rows}
         return [places[position] for position in page if position in places], len(found)
 
+    def stream_found(self, search: Search) -> Iterator[tuple[Any, ...]]:
+        """All that `find_page` finds, in its order: id, text, kept, samples, answers (by teacher and draw), cosine.
+
+        Raises:
+            KeyError: if there is no such condition or order.
+        """
+        found, values = search.find(f"q.id, q.text, row_number() OVER (ORDER BY {SORTS[search.sort]}) AS place")
+        return self._db.stream(
+            "SELECT f.id, f.text, count(*) FILTER (WHERE starts_with(r.reason, 'kept')), count(*), "
+            f"list(s.label ORDER BY s.teacher, s.draw), min(r.similarity) FROM ({found}) f "
+            "JOIN samples s ON s.query_id = f.id AND s.project_id = ? AND s.split = 'distill' "
+            "LEFT JOIN selection_rows r ON r.query_id = f.id AND r.sample_id = s.id AND r.selection_id = ? "
+            "GROUP BY f.place, f.id, f.text ORDER BY f.place",
+            [*values, search.project_id, search.selection_id],
+        )
+
     def find_samples(self, search: Search, teacher: str | None) -> list[str]:
         """Ids of all samples of the queries that are found, of one teacher or (None) all, in order."""
         found, values = search.find("q.id")
@@ -212,6 +228,15 @@ class Selections:
             f"SELECT s.id FROM samples s JOIN ({found}) f ON f.id = s.query_id "
             "WHERE s.project_id = ? AND s.split = 'distill' AND (? IS NULL OR s.teacher = ?) ORDER BY s.id",
             [*values, search.project_id, teacher, teacher],
+        )
+        return [row["id"] for row in rows]
+
+    def find_samples_of(self, project_id: str, queries: Sequence[str]) -> list[str]:
+        """Ids of all samples of some queries, in order."""
+        rows = self._db.rows(
+            "SELECT id FROM samples WHERE project_id = ? AND split = 'distill' "
+            "AND query_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY id",
+            [project_id, list(queries)],
         )
         return [row["id"] for row in rows]
 

@@ -11,6 +11,7 @@ import typer
 from typer._click.exceptions import ClickException
 from typer.exceptions import Abort
 
+from app.cli.asking import ask
 from app.cli.exports import backup, export, push, restore_backup, serve_student
 from app.cli.gateway import gateway, gateway_key
 from app.cli.jobs import jobs_app
@@ -265,6 +266,7 @@ def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     sys.stdout.write(f"run {stopped.id} is {status}{goes_on}\n")
 
 
+app.command()(ask)
 app.command(cls=Listing)(export)
 app.command("serve-student")(serve_student)
 app.command()(gateway)

@@ -35,20 +35,20 @@ _LEFT = re.compile(rf"{OF_VISITORS.pattern}|try-[0-9a-f]{{32}}")
 """Copies of an earlier start, and of earlier versions."""
 _LOG = logging.getLogger(__name__)
 _READS = {
-    "queries": {"show_page"},
+    "queries": {"show_page", "save_list"},
     "teachers": {"show_page"},
-    "prompts": {"pick", "preview", "can_save"},
+    "prompts": {"pick", "preview", "seek", "turn_back", "turn_on", "can_save"},
     "label": {"show_quote", "quote_grades"},
-    "failed_replies": {"show_failures"},
+    "failed_replies": {"show_failures", "save_failures"},
     "select": {"numbers", "survey", "set_out", "fit", "show_rules", "balance"},
-    "decide": {"show_page", "show_anew", "pick", "numbers"},
-    "compress": {"show_page"},
+    "decide": {"show_page", "show_anew", "pick", "numbers", "save_list"},
+    "compress": {"show_page", "save_list"},
     "train": {"plan", "command", "show_forecast"},
-    "runs": {"show", "can_go_on", "follow", "fields", "draw", "compare"},
+    "runs": {"show", "can_go_on", "follow", "fields", "draw", "compare", "save_list"},
     "evaluate": {"choose", "list_prices", "show", "price", "keep_margin", "pay_back", "report"},
-    "differences": {"show_page"},
+    "differences": {"show_page", "save_list"},
     "save": {"choose", "show", "take", "read_meters"},
-    "playground": {"ask", "open_link", "pick", "rest", "state", "stop", "take"},
+    "playground": {"ask", "command", "open_link", "pick", "rest", "state", "stop", "take"},
     "exports": {"choose", "stages", "show", "cards", "take"},
     "welcome": {"copy", "begin_afresh"},
 }
@@ -58,8 +58,10 @@ _WRITES = {
     "prompts": {"save"},
     "label": {"begin", "begin_pilot", "begin_retry", "begin_grading", "stop", "parse_again"},
     "select": {"choose"},
-    "decide": {"keep", "drop", "swap", "edit", "undo", "ask_keep_all", "ask_drop_all", "leave_all", "decide_all"},
-    "compress": {"edit", "approve", "withdraw", "ask_again", "restore", "by_rule", "go_on", "approve_rest"},
+    "decide": {"keep", "drop", "swap", "edit", "undo", "ask_keep_all", "ask_drop_all", "leave_all", "decide_all"}
+    | {"decide_chosen"},
+    "compress": {"edit", "approve", "withdraw", "ask_again", "restore", "by_rule", "go_on", "approve_rest"}
+    | {"act_on_chosen"},
     "train": {"ask_forecast", "start"},
     "runs": {"cancel", "resume", "rerun", "rename"},
     "evaluate": {"score", "set_margin"},

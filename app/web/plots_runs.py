@@ -16,10 +16,12 @@ from app.web.theme import TEACHER_COLOURS, stage_colour
 _GRID = "rgba(100, 116, 139, 0.3)"
 _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": "#64748b", "size": 12}}
 _MARGIN = {"l": 52, "r": 12, "t": 12, "b": 44}
-_ROOM = 0.26
+_ROOM = 0.36
 """Room for labels at the right, as a share of the updates drawn."""
 _LINE_PX, _HEIGHT = 15, 320
-_LONGEST, _LINE, _LEAST = 40, 16, 1e-6
+_NARROWEST, _CHARACTER, _CLOSE = 195, 7.0, 0.5
+"""Px of the updates on a phone, of a character, and by which names may touch."""
+_LONGEST, _LINE, _LEAST = 40, 11, 1e-6
 
 
 def smooth(values: Sequence[float], weight: float) -> list[float]:
@@ -101,27 +103,54 @@ def name_ends(figure: go.Figure, ends: Sequence[End], title: str, log: bool) -> 
     if log:
         figure.update_yaxes(dtick="D2")
     inner = _HEIGHT - _MARGIN["t"] - _MARGIN["b"]
-    taken: list[tuple[float, float]] = []
-    for x, y, colour, name in sorted(ends, key=lambda end: -end[1]):
-        if not name:
-            continue
-        value = log10(max(y, _LEAST)) if log else y
-        place = inner * (value - low) / ((high - low) or 1.0)
-        lines = [escape(line) for line in wrap(f"{name[:_LONGEST]} {y:.3g}", _LINE)]
-        below = [free for other, free in taken if abs(other - x) < _ROOM * last]
-        shown = min([place, *(free - _LINE_PX * len(lines) / 2 for free in below)])
-        taken.append((x, shown - _LINE_PX * len(lines) / 2))
+    named = sorted((end for end in ends if end.name), key=lambda end: -end.y)
+    texts = [wrap(f"{end.name[:_LONGEST]} {end.y:.3g}", _LINE) for end in named]
+    values = [log10(max(end.y, _LEAST)) if log else end.y for end in named]
+    heights = [inner * (value - low) / ((high - low) or 1.0) for value in values]
+    wished = [
+        Label(end.x / (last or 1.0) * _NARROWEST, height, _CHARACTER * max(map(len, lines)), _LINE_PX * len(lines))
+        for end, height, lines in zip(named, heights, texts, strict=True)
+    ]
+    placed = move_apart(wished, inner)
+    for end, value, height, lines, shown in zip(named, values, heights, texts, placed, strict=True):
         figure.add_annotation(
-            x=x,
+            x=end.x,
             y=value,
-            text=f"<span style='color:{colour}'>{'<br>'.join(lines)}</span>",
+            text=f"<span style='color:{end.colour}'>{'<br>'.join(map(escape, lines))}</span>",
             align="left",
             showarrow=False,
             xanchor="left",
             xshift=6,
-            yshift=shown - place,
+            yshift=shown - height,
         )
     return figure
+
+
+class Label(NamedTuple):
+    """A name in px: where its line ends, measured from the left, the height it wishes for, and its size."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def move_apart(labels: Sequence[Label], inner: float) -> list[float]:
+    """Heights at which no label covers another, each as near to the wished one as the earlier ones allow.
+
+    All lie between 0 and `inner`, as far as there is room.
+    """
+    placed: list[tuple[Label, float]] = []
+    for label in labels:
+        half = label.height / 2
+        beside = [(o, y) for o, y in placed if label.x < o.x + o.width and o.x < label.x + label.width]
+        ways = [label.y, *(y + side * (o.height / 2 + half) for o, y in beside for side in (-1, 1))]
+        inside = [min(max(way, half), inner - half) for way in ways]
+        free = [way for way in inside if all(abs(way - y) >= o.height / 2 + half - _CLOSE for o, y in beside)] or [
+            min(y - o.height / 2 - half for o, y in beside)
+        ]
+        placed.append((label, min(free, key=lambda way: abs(way - label.y))))
+    return [y for _, y in placed]
 
 
 def _range(figure: go.Figure, log: bool) -> tuple[float, float]:

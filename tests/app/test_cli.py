@@ -68,6 +68,10 @@ def test_recordings_from_file_to_selection(workspace: Path, queries: Path, outpu
     assert again["added"] == 0 and again["present"] == 30
     data = json.loads(tacit("import-outputs", "rec", str(outputs), "--json", workspace=workspace).stdout)
     assert data["unmatched"] == 1 and data["teachers"]["four"] == 1
+    asked = tacit("ask", "rec", "Which is 3?\nA) 3\nB) none", "--of", "one", "--of", "two", workspace=workspace)
+    assert asked.stdout.count("declines: it does not know this query") == 2, asked.stderr
+    refused = tacit("ask", "rec", "Which is 3?", "--of", "nobody", workspace=workspace)
+    assert refused.returncode == 2 and "nobody is called 'nobody'; there are " in refused.stderr
     assert data["failures"] == [{"teacher": "four", "error": "unparsable", "n": 1}]
     data = json.loads(tacit("select", "rec", "--preset", "recordings", "--json", workspace=workspace).stdout)
     assert data["samples"] == sum(data["reasons"].values()) and 0 < data["kept"] < data["samples"]

@@ -19,8 +19,10 @@ from app.web.teacher_form import FIELDS, read_settings
 from engine.errors import Conflict
 from engine.selection.settings import NONE, dcrs
 from engine.tasks import ROLES, get_task
+from tests.app import lists
 from tests.app.deciding import review_by_hand
 from tests.app.forms import make_form, send_settings
+from tests.app.prompting import writes_and_reads_prompts
 from tests.app.studio import PAGES, Studio, open_studio
 from tests.fakes.provider import KEY
 
@@ -276,15 +278,7 @@ def test_recorded_outputs_are_looked_at_before_they_are_imported(studio: Studio,
 
 
 def test_prompts(studio: Studio) -> None:
-    assert "lacks {{ query }}" in studio.refused("prompts", "save", "tickets", "{{ factors }}", "1")
-    text = "Be brief; score {{ factors }}.\n=====\n{{ query }}"
-    assert "Version 2 is saved" in studio("prompts", "save", "tickets", text, "1")[0]
-    assert "Nothing was overwritten" in studio.refused("prompts", "save", "tickets", f"{text} Please.", "1")
-    studio("prompts", "can_save", "tickets", text)
-    assert "query 0?" in studio("prompts", "preview", "tickets", text)
-    assert "lacks {{ query }}" in studio("prompts", "preview", "tickets", "{{ factors }}"), "said in its place"
-    assert studio("prompts", "pick", "tickets", 2)[0] == text
-    assert studio.services.prompt.versions("tickets")[2] == text
+    writes_and_reads_prompts(studio)
 
 
 def test_label(studio: Studio) -> None:
@@ -313,6 +307,7 @@ def test_label(studio: Studio) -> None:
     kinds, listed, one = studio("failed_replies", "show_failures", "tickets", "?show=unparsable/ann")
     assert "Could not be parsed" in kinds and "1-1 of 1 failure" in listed and "query 5?" in one
     assert "Could not be parsed: ann (1)" in listed
+    lists.saves_failures(studio)
     assert "No failure matches" in studio("failed_replies", "show_failures", "tickets", "?q=nowhere")[1]
     assert "not among the failures" in studio("failed_replies", "show_failures", "tickets", "?open=gone")[2]
     assert "ann: 0 of 1 can be parsed now" in studio("label", "parse_again", "tickets")
@@ -358,6 +353,7 @@ def test_select(studio: Studio) -> None:
 
 def test_decide(studio: Studio) -> None:
     review_by_hand(studio, SETTINGS)
+    lists.decides_on_chosen_queries_and_saves(studio)
 
 
 def test_the_frame(studio: Studio) -> None:

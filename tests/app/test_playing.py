@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app.cli.asking import _print
 from app.services import Services, open_services
 from app.usecases.playground.answers import MOST_QUERY, Pane, PlayService
 from app.web.pages.playground import _Handlers
@@ -296,3 +297,18 @@ def test_a_link_fills_the_query_once_and_leaves_what_is_typed(services: Services
     assert text == QUERY.text and filled == QUERY.id
     left, _, filled = do.open_link("p", f"?project=p&open={QUERY.id}", filled)
     assert not isinstance(left, str), "jobs that run do not put it back"
+
+
+def test_a_command_asks_who_is_named_and_tells_what_each_said(
+    services: Services, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = project_of(services)
+    assert services.play.named(project, ["mia", "ann"]) == ["teacher mia", "teacher ann"]
+    assert len(services.play.named(project, [])) == 4, "as the page chooses them"
+    with pytest.raises(InputError, match="nobody is called 'bob'; there are ann, eliminate"):
+        services.play.named(project, ["ann", "bob"])
+    panes = list(services.play.ask(project, QUERY, services.play.named(project, ["ann"])))[-1]
+    _print([*panes, Pane("[red]bob", "9\x1b[2J", 5, 0.25, 0.0021, over=True, whole=True, right=False)])
+    told = capsys.readouterr().out
+    assert "ann (" in told and REASON in " ".join(told.split()) and "Tom" in told
+    assert "[red]bob (5 tokens, 0.2 s, $0.0021, wrong)" in told and "\x1b[2J" not in told

@@ -23,7 +23,7 @@ from app.usecases.exports.hub import read_what
 from app.usecases.labelling.label import LabelOrder
 from engine.errors import InputError
 from engine.values import Split, make_query
-from tests.app import evaluating, exporting, saving
+from tests.app import evaluating, exporting, lists, saving
 from tests.app.reviewing import SKIPPED, approve_and_undo, read_and_edit
 from tests.app.studio import Studio, open_studio
 from tests.fakes.hub import TOKEN, Hub, run_hub
@@ -111,6 +111,7 @@ def test_compress(studio: Studio) -> None:
     run = run_id(studio)
     sample, seen, text = read_and_edit(studio, run, until)
     approve_and_undo(studio, run, sample, seen, text)
+    lists.approves_chosen_rationales(studio, run)
     assert "Open a rationale" in studio.refused("compress", "approve", "p", "", "{}", run, "")
     if _counts(studio, run):
         assert "more are approved" in studio("compress", "by_rule", "p", "", seen, run, text, 1000)[0]
@@ -174,6 +175,7 @@ def test_evaluate_sets_the_margin_and_writes_the_report(studio: Studio) -> None:
 
 def test_evaluate_lists_where_two_differ(studio: Studio) -> None:
     evaluating.lists_where_two_differ(studio, run_id(studio))
+    lists.saves_runs_and_differences(studio, run_id(studio))
 
 
 def test_save_says_why_there_is_nothing_to_save_yet(studio: Studio) -> None:
@@ -193,6 +195,8 @@ def test_playground(studio: Studio) -> None:
     query, *_ = studio("playground", "pick", "p")
     teachers = ["teacher forward", "teacher eliminate"]
     studio("playground", "rest", "p", teachers)
+    told = html.unescape(studio("playground", "command", "p", "Who?", teachers))
+    assert "tacit ask p 'Who?' --of forward --of eliminate" in told and not studio("playground", "command", "p", "", [])
     studio("playground", "state", "p", teachers)
     assert "longer than 8,000" in studio.refused("playground", "ask", "p", "x" * 9000, teachers, False)
     panes = studio("playground", "ask", "p", query, teachers, False)
@@ -312,6 +316,7 @@ def test_jobs(studio: Studio) -> None:
     assert "Job id" in one and "Open " in one and opened[:8] in one
     total = studio.services.jobs.counts().total
     assert f"of {total}" in jobs and f"of {total}" not in studio("jobs", "show", "p", "", "here")[1]
+    lists.cancels_chosen_jobs(studio)
     assert "No job here" in studio("jobs", "show", "p", "?show=running", "all")[1]
     failed = studio("jobs", "show", "p", "?show=failed&sort=-kind&page=9", "all")[1]
     assert "Finished" not in failed
@@ -355,6 +360,7 @@ def test_study(studio: Studio, tmp_path: Path) -> None:
     record = studio.services.study.folder(grid) / "mixed-1.json"
     moved = shutil.move(record, tmp_path / record.name)
     assert "mixed, seed 1: not run yet" in studio("study", "show", "p", "small")[5]
+    assert "<html" in Path(studio("study", "report", "p", "small")).read_text()
     assert "1 record imported" in studio("study", "take_in", "p", "small", [handle_file(str(moved))])[0]
     text = (
         '[study]\nname = "filed"\nproject = "q"\nseeds = [1]\ncontrast = ["a", "b"]\norder = { preset = "smoke" }\n'

@@ -49,7 +49,7 @@ class Server:
         ]
         log = (self.workspace.parent / "serve.log").open("ab")
         self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=os.environ)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while True:
             try:
                 urllib.request.urlopen(self.url, timeout=2)

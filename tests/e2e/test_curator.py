@@ -16,13 +16,13 @@ from tests.e2e.conftest import Server, Tab, make_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
-QUERIES = 60
+QUERIES = 300
 AGREED = [("ann", "A"), ("ben", "A"), ("cid", "A")]
 
 
 @pytest.fixture
 def curated(tmp_path: Path) -> Iterator[Server]:
-    """A project of sixty queries, each answered alike by three recorded teachers, of which a pair is kept."""
+    """A project of three hundred queries, each answered alike by three recorded teachers, of which a pair is kept."""
     server = make_server(tmp_path / "workspace")
     with open_services(server.workspace) as services:
         store(services, [AGREED] * QUERIES)
@@ -42,10 +42,10 @@ class Curator:
         self.page.keyboard.press(key)
 
     def reads(self, number: int) -> None:
-        expect(self.page.locator(".asked")).to_contain_text(f"in case {number}?")
+        expect(self.page.locator(".asked")).to_contain_text(f"in case {number}?", timeout=20_000)
 
     def told(self, message: str) -> None:
-        expect(self.page.locator(".review .notice", has_text=message)).to_be_visible()
+        expect(self.page.locator(".review .notice", has_text=message)).to_be_visible(timeout=20_000)
 
     def card(self, kept: bool) -> Locator:
         """The first card of a sample that is kept, or is not."""
@@ -64,7 +64,7 @@ def test_a_curator_decides_by_keyboard_alone(browser: Browser, curated: Server) 
     tab = Tab(browser.new_page(viewport={"width": 1280, "height": 800}), curated.url).listen()
     tab.open("select", "p")
     curator = Curator(tab)
-    expect(tab.page.locator(".review .pager")).to_contain_text("1-50 of 60 queries")
+    expect(tab.page.locator(".review .pager")).to_contain_text("1-50 of 300 queries")
     curator.reads(0)
     dropped = curator.choose(curator.card(kept=True))
     curator.press("d")
@@ -129,7 +129,7 @@ def go_to_the_next_page(curator: Curator) -> str:
         curator.reads(number)
     curator.press("j")
     curator.reads(50)
-    expect(curator.page.locator(".review .pager")).to_contain_text("51-60 of 60 queries")
+    expect(curator.page.locator(".review .pager")).to_contain_text("51-100 of 300 queries")
     curator.press("j")
     curator.reads(51)
     curator.press("p")
@@ -138,3 +138,29 @@ def go_to_the_next_page(curator: Curator) -> str:
     curator.press("d")
     curator.told("Dropped by hand: ")
     return sample
+
+
+@pytest.mark.timeout(900)
+def test_three_hundred_queries_are_triaged_by_keyboard(browser: Browser, curated: Server) -> None:
+    tab = Tab(browser.new_page(viewport={"width": 1280, "height": 800}), curated.url).listen()
+    tab.open("select", "p")
+    curator, dropped = Curator(tab), set()
+    for number in range(QUERIES):
+        curator.reads(number)
+        if number % 10 == 3:
+            dropped.add(curator.choose(curator.card(kept=True)))
+            curator.press("d")
+            curator.told("Dropped by hand: ")
+        if number % 10 == 7:
+            curator.press("x")
+        curator.press("j")
+    expect(tab.page.locator(".review .bulk")).to_contain_text("30 chosen")
+    tab.page.get_by_role("button", name="Drop samples").focus()
+    curator.press("Enter")
+    tab.page.locator(".toast", has_text="Dropped 90 samples of 30 queries by hand").wait_for()
+    assert tab.errors == []
+    curated.kill()
+    with open_services(curated.workspace) as services:
+        decided = services.context.overrules.current(services.projects.get("p").id)
+    assert len(dropped) == 30 and {decided.actions.get(sample) for sample in dropped} == {"drop"}
+    assert len(decided.actions) == 30 + 90

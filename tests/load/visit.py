@@ -152,7 +152,7 @@ async def walk(
 async def ask(client: aiohttp.ClientSession, number: int) -> None:
     """A page's first data, by the queue."""
     session = uuid.uuid4().hex
-    data = {"data": [PROJECT], "fn_index": number, "session_hash": session}
+    data = {"data": [PROJECT, ""], "fn_index": number, "session_hash": session}
     async with client.post("/gradio_api/queue/join", json=data) as joined:
         joined.raise_for_status()
     async with client.get("/gradio_api/queue/data", params={"session_hash": session}) as stream:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from app.usecases.compression.compressions import AGAIN, answer_step
 from app.usecases.workspace.context import Context
 from app.usecases.workspace.paging import Rows, turn_to
+from app.usecases.workspace.sheets import Sheet
 from engine.compression.rewriting import KEPT, NOT_PRESERVED, PRESERVED, SAME, WITH, WITHOUT, check_rewrite
 from engine.datasets.rows import Example
 from engine.errors import InputError, NotFound
@@ -35,6 +36,10 @@ FILTERS = {
     "approved": "Approved",
 }
 """Titles of what the list can be narrowed to."""
+_COLUMNS = (
+    *("query", "teacher", "label", "original", "student", "compressed", "tokens of original", "tokens of compressed"),
+    *("origin", "approved"),
+)
 Row = dict[str, Any]
 _UNLIKE = ("answer changed", "does not lead to the answer")
 """What flags of kept originals say whose rewriting did not keep the answer."""
@@ -126,6 +131,13 @@ class ReviewService:
         answers = self._answers(run)
         found = turn_to(page, PAGE, lambda begin: find(run.id, answers, measured, sought, begin, PAGE))
         return replace(found, rows=_measure(find_tokenizer(run), found.rows))
+
+    def sheet(self, run_id: str, sought: Sought) -> Sheet:
+        """All that `page` finds, whole; lengths in the student's tokens."""
+        run = self.context.runs.get(run_id)
+        measured, _ = self._measure(run)
+        found = self.context.rationales.stream_found(run.id, self._answers(run), measured, _known_only(sought))
+        return Sheet(_COLUMNS, found)
 
     def next_unapproved(self, run_id: str, sought: Sought, sample_id: str) -> tuple[str, int] | None:
         """The unapproved rationale to look at behind a sample's, of those sought, and the page that it is on.
@@ -233,6 +245,24 @@ class ReviewService:
         """
         run = self._known(run_id, sample_id)
         self.context.rationales.withdraw(run.id, sample_id)
+
+    def approve_listed(self, run_id: str, versions: Sequence[tuple[str, int]]) -> list[str]:
+        """Approve versions as they were listed; which are not the newest any more, or approved already, stay so.
+
+        Returns the samples whose rationales were approved now.
+        """
+        newest = {row["sample"]: row for row in self.rows(run_id)}
+        fit = [
+            (sample, version)
+            for sample, version in versions
+            if sample in newest and newest[sample]["version"] == version and not newest[sample]["approved"]
+        ]
+        self.context.rationales.approve(self.context.runs.get(run_id).id, fit)
+        return [sample for sample, _ in fit]
+
+    def withdraw_all(self, run_id: str, samples: Sequence[str]) -> None:
+        """Take the approvals of some rationales back."""
+        self.context.rationales.withdraw(self.context.runs.get(run_id).id, *samples)
 
     def approve_by_rule(self, run_id: str, most_tokens: int) -> int:
         """Approve every rewrite that preserved the answer in fewer than so many student tokens. Returns how many.

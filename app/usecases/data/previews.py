@@ -15,7 +15,7 @@ from engine.choices import is_missing
 from engine.columns import ImportedQueries, RowError, Span, find_columns, name_columns, read_outputs, read_queries
 from engine.errors import InputError, MissingColumn
 from engine.hub import open_records
-from engine.packaged import packaged_student_folder
+from engine.packaged import packaged_student_folder, read_context
 from engine.ports import Task
 from engine.records import Record
 from engine.tasks import TASKS, get_task
@@ -44,7 +44,7 @@ class Preview:
     `unit`: tokens of the packaged student where its tokenizer is on this machine, else characters. `asked` is what the
     person must say before anything can be taken; `rows` are then those of the file. `notes` are about rows that are
     taken without a part of them. `broke_off` says why the file can't be read to its end. `samples` are a few values of
-    each column, shortened.
+    each column, shortened. `limit` is the longest text that the student reads, in `unit`; None where it is not known.
     """
 
     names: list[str]
@@ -66,6 +66,7 @@ class Preview:
     broke_off: str = ""
     paraphrases: int = 0
     samples: dict[str, list[str]] = field(default_factory=dict)
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,7 @@ def _describe(
         rows=rows,
         lengths=lengths,
         unit=unit,
+        limit=None if unit == "characters" else read_context(packaged_student_folder()),
         errors=errors[:_ERRORS],
         notes=notes[:_ERRORS],
         noted=len(notes),

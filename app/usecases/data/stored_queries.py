@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.usecases.workspace.context import Context
 from app.usecases.workspace.paging import Rows, turn_to
+from app.usecases.workspace.sheets import Sheet
 from engine.values import Query
 from storage.queries import SORTS, SPLITS
 
@@ -54,10 +55,17 @@ class StoredQueryService:
 
         What is no filter or order counts as none.
         """
-        project = self.context.projects.get(project_name)
-        which, sort = which if which in SPLITS else "all", sort if sort in SORTS else ""
-        find = (project.id, text, which, sort)
+        find = self._find(project_name, text, which, sort)
         return turn_to(page, LISTED, lambda begin: self.context.queries.find_page(*find, begin, LISTED))
+
+    def sheet(self, project_name: str, text: str = "", which: str = "", sort: str = "") -> Sheet:
+        """All that `page` finds, whole; the columns are named so that they can be imported again."""
+        columns = ("id", "key", "question", "choices", "kind", "split", "gold label")
+        return Sheet(columns, self.context.queries.stream_found(*self._find(project_name, text, which, sort)))
+
+    def _find(self, project_name: str, text: str, which: str, sort: str) -> tuple[str, str, str, str]:
+        project = self.context.projects.get(project_name)
+        return project.id, text, which if which in SPLITS else "all", sort if sort in SORTS else ""
 
     def one(self, project_name: str, query_id: str) -> tuple[Query, str | None]:
         """A query, and its gold label if it has one.

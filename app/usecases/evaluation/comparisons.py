@@ -11,6 +11,7 @@ from app.usecases.evaluation.verdicts import Group, groups_of, judge, judge_kind
 from app.usecases.training.materials import TEACHERS
 from app.usecases.workspace.context import Context
 from app.usecases.workspace.paging import Rows, turn_to
+from app.usecases.workspace.sheets import Sheet
 from engine.costs import ASSUMED, Price
 from engine.errors import InputError
 from engine.evaluation.money import PayBack, cost_on_device, reckon_pay_back
@@ -156,15 +157,23 @@ class CompareService:
         Raises:
             InputError: if one of the two is not named.
         """
-        sides = _sides(run, pair)
-        right = asked.right if asked.right in RIGHT else ""
-        find = replace(asked, right=right, sort=asked.sort if asked.sort in DIFFERING_SORTS else "")
+        sides, find = _sides(run, pair), _known_only(asked)
         read = self.context.differences.answers_beside_golds
         found = turn_to(find.page, PAGE, lambda begin: read(run, sides, find, begin, PAGE))
         task = get_task(self.context.projects.get(run.project_id).config.task)
         for row in found.rows:
             row["gold"] = None if row["gold"] is None else task.show_gold(row["gold"])
         return found
+
+    def differing_sheet(self, run: Run, pair: tuple[str, str], asked: Asked) -> Sheet:
+        """All that `differing` finds, with what both wrote. Raises as it does."""
+        task = get_task(self.context.projects.get(run.project_id).config.task)
+        found = self.context.differences.stream_answers(run, _sides(run, pair), _known_only(asked))
+        rows = (
+            (query, kind, None if gold is None else task.show_gold(gold), *said) for query, kind, gold, *said in found
+        )
+        columns = [f"{name}: {what}" for name in pair for what in ("label", "right", "reply")]
+        return Sheet(("query", "kind", "gold label", *columns), rows)
 
     def difference(self, run: Run, pair: tuple[str, str], query_id: str) -> dict[str, Any]:
         """What two systems said of one held-out query.
@@ -184,6 +193,12 @@ class CompareService:
             if name not in steps:
                 row[f"{side}_text"] = say_reply(task, query, row[f"{side}_text"])
         return row
+
+
+def _known_only(asked: Asked) -> Asked:
+    """What is no filter or order counts as none."""
+    right = asked.right if asked.right in RIGHT else ""
+    return replace(asked, right=right, sort=asked.sort if asked.sort in DIFFERING_SORTS else "")
 
 
 def _sides(run: Run, pair: tuple[str, str]) -> Sides:

@@ -8,6 +8,7 @@ from typing import Any
 from app.usecases.labelling.progress import Asking, read_progress
 from app.usecases.workspace.context import Context
 from app.usecases.workspace.paging import Rows, turn_to
+from app.usecases.workspace.sheets import Sheet, read_moment
 from engine.errors import ErrorKind
 from engine.values import Purpose, Split
 from storage.failures import SORTS
@@ -33,6 +34,11 @@ FAILURES = {
 """Kinds of errors as a person says them."""
 LISTED = 10
 """Failures on a page of the list."""
+
+
+def say_failure(error: str) -> str:
+    """A kind of error as a person says it."""
+    return FAILURES[ErrorKind(error)] if error in set(ErrorKind) else error.replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,13 @@ class AnswerService:
         sort = sort if sort in SORTS else ""
         find = (project.id, error, teacher, text, sort)
         return turn_to(page, LISTED, lambda begin: self.context.failures.find_page(*find, begin, LISTED))
+
+    def failed_sheet(self, project_name: str, error: str, teacher: str, text: str = "", sort: str = "") -> Sheet:
+        """All that `failed_page` finds, with what was replied."""
+        project_id = self.context.projects.get(project_name).id
+        found = self.context.failures.stream_found(project_id, error, teacher, text, sort if sort in SORTS else "")
+        rows = ((query, who, say_failure(kind), *told, read_moment(at)) for query, who, kind, *told, at in found)
+        return Sheet(("query", "teacher", "kind", "message", "reply", "tries", "asked (UTC)"), rows)
 
     def failed_one(self, project_name: str, attempt: str) -> dict[str, Any]:
         """One failed attempt. Keys: teacher, error, message, raw, finish_reason, query, split, at, output_tokens.

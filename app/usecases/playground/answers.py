@@ -42,6 +42,7 @@ _ATTEMPTS, _FIRST_WAIT_S = 3, 0.5
 """Who looks on does not wait for seven, nor long between them."""
 MOST_QUERY = 8_000
 """Characters of a query: even at a token each it leaves a student's context room for the answer."""
+_USUALLY = 4
 MOST_ASKED = 6
 """Systems that are asked at once."""
 
@@ -101,6 +102,19 @@ class PlayService:
             if spec.provider != "local":
                 systems[spec.name] = f"teacher {spec.name}"
         return systems
+
+    def named(self, project: Project, names: Sequence[str]) -> list[str]:
+        """The ids of some systems, each by its name or its beginning, as stage3; the first four where none is named.
+
+        Raises:
+            InputError: if there is none of a name; the message tells those there are.
+        """
+        systems = self.systems(project)
+        brief = {name.partition(" · ")[0]: id_ for name, id_ in reversed(systems.items())}
+        unknown = [name for name in names if name not in systems and name not in brief]
+        if unknown:
+            raise InputError(f"nobody is called {unknown[0]!r}; there are {', '.join(systems) or 'none yet'}")
+        return [systems.get(name) or brief[name] for name in names] or list(systems.values())[:_USUALLY]
 
     def _adapter(self, run: Run, step: str) -> Path | None:
         folder = StageBuilder(self.context, run).folder(step) / "adapter"

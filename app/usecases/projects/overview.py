@@ -82,6 +82,8 @@ class Overview:
     stale: list[Stale]
     levels: list[Level]
     facts: list[Fact]
+    run: str
+    """Id of the newest run, "" where there is none."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class OverviewService:
             stale=judged.stale,
             levels=[*self._samples(project, selection), *self._stages(run)],
             facts=self._facts(project, runs),
+            run=run.id if run else "",
         )
 
     def _judge(self, standing: Standing, selection: StoredSelection | None, run: Run | None) -> _Judged:

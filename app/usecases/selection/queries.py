@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context
 from app.usecases.workspace.paging import Rows, turn_to
+from app.usecases.workspace.sheets import Sheet
 from engine.errors import NotFound, StateError
 from engine.selection.settings import SelectionConfig
 from storage.projects import Project
@@ -27,6 +29,7 @@ class Detail:
     their order, None where vectors are missing.
     """
 
+    id: str
     query: str
     samples: list[dict[str, Any]]
     cosines: list[list[float]] | None
@@ -59,6 +62,13 @@ class BrowseService:
             )
         return found
 
+    def sheet(self, project_name: str, text: str = "", which: str = "", sort: str = "") -> Sheet:
+        """All that `page` finds, whole; labels by teacher and draw, one behind the other."""
+        which, sort = which if which in CONDITIONS else "all", sort if sort in SORTS else ""
+        found = self.context.selections.stream_found(self._search(project_name, text, which, sort))
+        rows = ((*first, "; ".join(map(str, labels)), cosine) for *first, labels, cosine in found)
+        return Sheet(("query id", "query", "kept", "samples", "labels", "cosine of the kept pair"), rows)
+
     def matching(self, project_name: str, text: str, which: str, teacher: str | None) -> list[str]:
         """All samples of the queries that a search and a filter find, of one teacher or (None) all.
 
@@ -69,6 +79,10 @@ class BrowseService:
         if which not in CONDITIONS:
             raise StateError(f"there is no filter {which!r}; there are {', '.join(CONDITIONS)}")
         return self.context.selections.find_samples(self._search(project_name, text, which), teacher)
+
+    def samples_of(self, project_name: str, queries: Sequence[str]) -> list[str]:
+        """All samples of some queries, by their ids."""
+        return self.context.selections.find_samples_of(self.context.projects.get(project_name).id, queries)
 
     def _search(self, project_name: str, text: str, which: str, sort: str = "") -> Search:
         project = self.context.projects.get(project_name)
@@ -98,7 +112,7 @@ class BrowseService:
         for sample in samples:
             number, text = edits.get(sample["id"], (0, sample["rationale"]))
             sample |= {"edit": number, "rationale": text}
-        return Detail(query.text, samples, self._cosines(project, [s["text_hash"] for s in samples]))
+        return Detail(query.id, query.text, samples, self._cosines(project, [s["text_hash"] for s in samples]))
 
     def query_of(self, project_name: str, sample_id: str) -> tuple[str, str]:
         """The id of the query that a sample answers, and its first 160 characters.

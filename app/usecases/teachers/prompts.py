@@ -16,10 +16,12 @@ from storage.projects import Project
 
 
 class Rendered(NamedTuple):
-    """A prompt as one query's teacher reads it."""
+    """A prompt as one query's teacher reads it; the query is number `place` (from 0) of `total` that were found."""
 
     system: str
     user: str
+    place: int
+    total: int
 
 
 def teacher_prompt(context: Context, project: Project) -> Prompt:
@@ -77,14 +79,23 @@ class PromptService:
             return newest
         return self.context.projects.add_prompt(project.id, text, newest if seen is None else seen)
 
-    def preview(self, project_name: str, text: str) -> Rendered:
-        """A text as a prompt, filled with the project's first query.
+    def preview(self, project_name: str, text: str, search: str = "", place: int = 0) -> Rendered:
+        """A text as a prompt, filled with one of the project's queries that hold `search`, in the order they came.
+
+        Behind the last one comes the first again, before the first the last; where none is found, words stand for one.
 
         Raises:
             ConfigError: as `save`.
         """
         project = self.context.projects.get(project_name)
         task = get_task(project.config.task)
-        first = self.context.queries.first(project.id) or Query("", "(the query stands here)")
         prompt = make_prompt("teacher", task.name, 0, text.replace("\r\n", "\n"))
-        return Rendered(*prompt.render(query=task.render(first), factors=", ".join(task.factors)))
+        find = self.context.queries.find_page
+        _, total = find(project.id, search, "all", "", 0, 0)
+        place = place % total if total else 0
+        rows, _ = find(project.id, search, "all", "", place, 1)
+        query = (
+            self.context.queries.find_one(project.id, rows[0]["id"]) if rows else Query("", "(the query stands here)")
+        )
+        system, user = prompt.render(query=task.render(query), factors=", ".join(task.factors))
+        return Rendered(system, user, place, total)

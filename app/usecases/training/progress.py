@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from app.usecases.evaluation.verdicts import best_student
 from app.usecases.training.remaining import RemainingService
+from app.usecases.training.run_settings import plan_title
 from app.usecases.workspace.context import Context
 from app.usecases.workspace.jobs import read_tail
 from app.usecases.workspace.paging import Page, turn_to
+from app.usecases.workspace.sheets import Sheet
 from engine.jobs.spec import LOG_FILE
 from engine.remaining import Left
 from engine.values import Event, Job, JobStatus, RunStatus
@@ -28,7 +30,11 @@ _STATUSES: dict[str, tuple[RunStatus, ...]] = {
     "finished": (RunStatus.FINISHED,),
     "stopped": (RunStatus.STOPPED,),
 }
-_SPARK = 40
+_SPARK, _BATCH = 40, 100
+_COLUMNS = (
+    *("run id", "run", "plan", "status", "started (UTC)", "steps done", "steps", "last loss"),
+    *("best student", "score", "note", "message"),
+)
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,30 @@ class WatchService:
         project_id = self.context.projects.get(project_name).id
         asked = RunPage(project_id, LISTED, 0, search, _STATUSES.get(show, ()), sort)
         found = turn_to(page, LISTED, lambda begin: self.context.runs.page(replace(asked, begin=begin)))
+        return Page(self._progress_of(project_id, found.rows), found.begin, found.total)
+
+    def _progress_of(self, project_id: str, runs: Sequence[Run]) -> list[Progress]:
         jobs = {job.run_id: job for job in reversed(self.context.jobs.jobs_of(project_id)) if job.run_id}
-        return Page([self._progress(run, jobs.get(run.id)) for run in found.rows], found.begin, found.total)
+        return [self._progress(run, jobs.get(run.id)) for run in runs]
+
+    def sheet(self, project_name: str, search: str, show: str, sort: str) -> Sheet:
+        """All that `page` finds."""
+        project_id = self.context.projects.get(project_name).id
+        asked = RunPage(project_id, _BATCH, 0, search, _STATUSES.get(show, ()), sort)
+        return Sheet(_COLUMNS, self._lines(asked))
+
+    def _lines(self, asked: RunPage) -> Iterator[Sequence[Any]]:
+        begin, total = 0, 1
+        while begin < total:
+            runs, total = self.context.runs.page(replace(asked, begin=begin))
+            for one in self._progress_of(asked.project_id, runs):
+                run, loss, best = one.run, one.losses[-1] if one.losses else None, one.best
+                yield (
+                    *(run.id, run.title, plan_title(run.plan), run.status.value, run.created_at),
+                    *(one.steps_done, one.steps, loss, best.name if best else None, best.accuracy if best else None),
+                    *(run.note, run.message),
+                )
+            begin += _BATCH
 
     def one(self, run: Run) -> Progress:
         """How far one run is."""

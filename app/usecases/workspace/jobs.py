@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.job_words import job_kind, say_status
 from app.usecases.workspace.paging import Rows, turn_to
+from app.usecases.workspace.sheets import Sheet
 from engine.errors import NotFound
 from engine.jobs.spec import LOG_FILE
 from engine.values import Event, Job
@@ -52,6 +54,17 @@ class JobService:
         show, sort = show if show in SHOWN else "all", sort if sort in SORTS else ""
         find = self.context.job_records.find_page
         return turn_to(page, LISTED, lambda begin: find(show, only, sort, begin, LISTED))
+
+    def sheet(self, show: str = "", only: str | None = None, sort: str = "") -> Sheet:
+        """All that `page` finds."""
+        show, sort = show if show in SHOWN else "all", sort if sort in SORTS else ""
+        columns = ("job id", "project", "job", "status", "started (UTC)", "seconds", "cost (US $)", "message")
+        found = self.context.job_records.stream_found(show, only, sort)
+        rows = (
+            (id_, project, job_kind(kind).title, say_status(status)[0], *told)
+            for id_, project, kind, status, *told in found
+        )
+        return Sheet(columns, rows)
 
     def one(self, job_id: str) -> dict[str, Any]:
         """One job: a row of `page` with the last lines that its worker printed as `log`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import gradio as gr
@@ -14,12 +14,15 @@ from app.usecases.compression.reviews import FILTERS, PAGE, Summary
 from app.usecases.workspace.paging import Rows
 from app.web.address import View, read_view
 from app.web.choices import enable, run_choices
+from app.web.downloads import Downloads
 from app.web.frame import Frame
+from app.web.lists import lay_sent, offer_csv, write_list
 from app.web.pages.review_layout import Review, lay_review
 from app.web.parts.code import command_html
 from app.web.parts.links import Link
 from app.web.parts.listing import Column, Listing, listing_html
 from app.web.parts.messages import empty_html, notice_html
+from app.web.parts.picking import ACTED, UNCHOOSE, read_ids, toast_html
 from app.web.parts.rationales import compression_tiles, rationale_html, state_cell, tokens_cell, versions_html
 from engine.errors import InputError, NotFound
 from engine.wording import counted, verb
@@ -93,6 +96,17 @@ def _bind(frame: Frame, do: _Handlers, page: Review) -> None:
     bind(press.by_rule, do.by_rule, press.most)
     bind(shown.go_on, do.go_on)
     bind(press.all_on, do.approve_rest)
+    offer_csv(frame, shown.listed, do.save_list, [run])
+    acted = shown.listed.apply(
+        frame.guard(do.act_on_chosen),
+        [frame.project, frame.address, *given, *lay_sent()],
+        [said, *shown],
+        js=ACTED,
+        show_progress="hidden",
+        **frame.quiet,
+    )
+    acted.success(None, None, None, js=UNCHOOSE, **frame.quiet)
+    frame.follow(acted)
 
 
 @dataclass(frozen=True)
@@ -115,6 +129,7 @@ class _Handlers:
     """What the page's events do; each is given the project, the address, what is open, the run and the text box."""
 
     services: Services
+    downloads: Downloads = field(default_factory=Downloads)
 
     def choices(self, project: Project | None) -> Any:
         return run_choices(self.services.review.runs(project.id) if project else [])
@@ -184,6 +199,32 @@ class _Handlers:
         was = _Open.read(seen)
         return [notice_html(said, tone="good"), *self._fill(self._at(asked, was), was)]
 
+    def act_on_chosen(
+        self, project: str, address: str, seen: str, run: str | None, text: str, action: str, ids: str
+    ) -> list[Any]:
+        """Approve the chosen rationales as they are listed, or take approvals back."""
+        asked, was = self._ask(project, address, run, text), _Open.read(seen)
+        chosen = read_ids(ids)
+        if not chosen:
+            raise InputError("Choose rationales by their boxes first. Nothing was approved.")
+        if action == "withdraw":
+            self.services.review.withdraw_all(asked.run, chosen)
+            said = f"Approval of {counted(len(chosen), 'rationale')} taken back."
+            return [notice_html(said), *self._fill(self._at(asked, was), was, True)]
+        parts = [one.rpartition(" ") for one in chosen]
+        versions = [(sample, int(version)) for sample, _, version in parts if version.isdecimal()]
+        done = self.services.review.approve_listed(asked.run, versions)
+        left = len(chosen) - len(done)
+        said = f"Approved {counted(len(done), 'rationale')}." if done else "Nothing was left to approve."
+        said += f" {left:,} of {len(chosen):,} had been approved already, or changed since." if left else ""
+        return [toast_html(said, "withdraw" if done else "", done), *self._fill(self._at(asked, was), was, True)]
+
+    def save_list(self, project: str, address: str, run: str | None) -> str:
+        """The rationales that the address asks for, as a file."""
+        asked = self._ask(project, address, run, "")
+        sheet = self.services.review.sheet(asked.run, asked.sought)
+        return write_list(self.downloads, sheet, project, "rationales", asked.run, address)
+
     def go_on(self, project: str, address: str, seen: str, run: str | None, text: str) -> list[Any]:
         return self._go(self._ask(project, address, run, text), _Open.read(seen), rest=False)
 
@@ -219,7 +260,7 @@ class _Handlers:
             _waits_html(summary),
             gr.Button(interactive=summary.approved > 0),
             gr.Column(visible=True),
-            listing_html(_listing(page, view, summary)),
+            listing_html(_listing(page, view, summary, asked.run)),
             _command_html(summary, asked.run),
             *self._fill_one(replace(asked, view=view), was, fresh),
         ]
@@ -304,10 +345,11 @@ def _command_html(summary: Summary, run: str) -> str:
     return command_html(["tacit", "compress", run[:8]])
 
 
-def _listing(page: Rows, view: View, summary: Summary) -> Listing:
+def _listing(page: Rows, view: View, summary: Summary, run: str) -> Listing:
     rows = [
         {
             "id": row["sample"],
+            "pick": f"{row['sample']} {row['version']}",
             "query": row["query"][:160],
             "tokens": tokens_cell(row),
             "state": state_cell(row, summary.reviewed),
@@ -325,4 +367,7 @@ def _listing(page: Rows, view: View, summary: Summary) -> Listing:
         filters=FILTERS,
         searched="Search rationales",
         empty="No rationale matches. Clear the search, or choose another filter.",
+        picks=[("approve", "Approve")],
+        scope=run,
+        csv=True,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import gradio as gr
@@ -12,9 +13,11 @@ from app.services import Services
 from app.usecases.selection.queries import FILTERS, LISTED, Detail
 from app.web.address import View, read_view
 from app.web.choices import Question, enable, lay_question
+from app.web.downloads import Downloads
 from app.web.fields import lay_html
 from app.web.forms import Entered
 from app.web.frame import Frame
+from app.web.lists import lay_sent, offer_csv, write_list
 from app.web.offers import OF_COPY
 from app.web.pages.outcome import draw_outcome
 from app.web.pages.review import asked_html, is_kept, samples_html, say_labels, say_sample
@@ -22,6 +25,7 @@ from app.web.pages.selection import RAW, SelectionForm
 from app.web.parts.candidates import CHOOSE, CHOSEN
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import notice_html
+from app.web.parts.picking import ACTED, PICKING, UNCHOOSE, read_ids, toast_html
 from engine.errors import NotFound, StateError
 from engine.selection.settings import SelectionConfig
 from engine.wording import counted
@@ -34,9 +38,13 @@ _COLUMNS = [
     Column("answers", "Labels"),
     Column("cosine", "Cosine", "cosine"),
 ]
+_PICKS = (("keep", "Keep samples"), ("drop", "Drop samples"))
 _KEYS = "".join(
-    f"<kbd>{key}</kbd> {said} &nbsp; "
-    for key, said in (("j", "next query"), ("p", "previous"), ("1-9", "or arrows: choose a sample"), ("/", "search"))
+    f"<span><kbd>{key}</kbd> {said}</span>"
+    for key, said in (
+        *(("j", "next query"), ("p", "previous"), ("1-9", "or arrows: choose a sample")),
+        *(("x", "tick the row"), ("c", "copy the query"), ("/", "search")),
+    )
 )
 _FOCUS = "() => document.querySelector('.rationale textarea')?.focus()"
 
@@ -86,7 +94,7 @@ def build(frame: Frame, form: SelectionForm, numbers: list[Any]) -> dict[str, An
     choice.then(frame.guard(do.pick), pick_from, laid.picked, **quiet)
     laid.buttons["edit"].click(None, None, None, js=_FOCUS, **frame.quiet)
 
-    def bind(event: Any, work: Any, inputs: list[Any], outputs: Sequence[Any] = (), anew: bool = False) -> None:
+    def bind(event: Any, work: Any, inputs: list[Any], outputs: Sequence[Any] = (), anew: bool = False) -> Any:
         """A decision; then the numbers, and the list and the open query as they are after it.
 
         What a person may be typing into is left alone, unless it is to be shown `anew`.
@@ -97,6 +105,7 @@ def build(frame: Frame, form: SelectionForm, numbers: list[Any]) -> dict[str, An
         drawn = decided.success(**again, outputs=laid.shown, **hidden)
         counted_ = drawn.success(frame.guard(do.numbers, form), [frame.project, *form.inputs], numbers, **RAW, **hidden)
         frame.follow(counted_)
+        return decided
 
     on = [frame.project, frame.address, laid.chosen]
     bind(laid.buttons["keep"].click, do.keep, on)
@@ -105,6 +114,9 @@ def build(frame: Frame, form: SelectionForm, numbers: list[Any]) -> dict[str, An
     for event in (laid.buttons["save"].click, laid.text.submit):
         bind(event, do.edit, [*on, laid.text, laid.seen], outputs=[laid.seen])
     bind(laid.buttons["undo"].click, do.undo, [frame.project], anew=True)
+    acted = bind(partial(laid.listed.apply, js=ACTED), do.decide_chosen, [frame.project, *lay_sent()], anew=True)
+    acted.success(None, None, None, js=UNCHOOSE, **frame.quiet)
+    offer_csv(frame, laid.listed, do.save_list)
     every, found = laid.every, [frame.project, frame.address, laid.every["teacher"]]
     asking = [question.row, question.text, every["wanted"]]
     every["keep"].click(frame.guard(do.ask_keep_all), found, asking, **frame.quiet)
@@ -119,7 +131,7 @@ def _lay() -> tuple[_Laid, Question]:
     lay_html("<h2>Review</h2>")
     with gr.Row(elem_classes=["top", "review"]):
         with gr.Column(scale=2, min_width=320):
-            listed = lay_html(js_on_load=LISTING)
+            listed = lay_html(js_on_load=LISTING + PICKING)
             every, question = _lay_every()
         with gr.Column(scale=3, min_width=320):
             head, buttons, instead = lay_html(), *_lay_buttons()
@@ -172,6 +184,7 @@ class _Handlers:
 
     services: Services
     question: Question
+    downloads: Downloads = field(default_factory=Downloads)
 
     def start(self, project: Project | None) -> Any:
         teachers = [spec.name for spec in self.services.projects.teachers(project)] if project else []
@@ -200,6 +213,8 @@ class _Handlers:
             filters=FILTERS,
             searched="Search the queries",
             empty="No query matches. Clear the search, or choose another filter.",
+            picks=_PICKS,
+            csv=True,
         )
         of_project = self.services.projects.get(project).id
         can_undo, decides = self.services.select.can_undo(of_project), self.services.select.is_selected(of_project)
@@ -296,6 +311,25 @@ class _Handlers:
             raise StateError("The text in the box is another sample's: choose the sample again. Nothing was stored.")
         made = self.services.select.edit(project, shown, text, int(number))
         return [notice_html(f"Edit saved: {what}. Undo: u.", tone="good"), f"{shown} {made}"]
+
+    def decide_chosen(self, project: str, action: str, ids: str) -> str:
+        """Keep or drop all samples of the chosen queries, or undo it."""
+        if action == "undo":
+            return self.undo(project)
+        wanted: Literal["keep", "drop"] = "keep" if action == "keep" else "drop"
+        queries = read_ids(ids)
+        samples = self.services.browse.samples_of(project, queries)
+        if not samples:
+            raise StateError("Choose queries by their boxes first. Nothing was decided.")
+        self.services.select.overrule(project, samples, wanted)
+        done, of = "Kept" if wanted == "keep" else "Dropped", counted(len(queries), "query", "queries")
+        return toast_html(f"{done} {counted(len(samples), 'sample')} of {of} by hand.", "undo")
+
+    def save_list(self, project: str, address: str) -> str:
+        """The queries that the address asks for, as a file."""
+        view = read_view(address)
+        sheet = self.services.browse.sheet(project, view.search, view.show, view.sort)
+        return write_list(self.downloads, sheet, project, "selection", address)
 
     def undo(self, project: str) -> str:
         undone = self.services.select.undo(project)

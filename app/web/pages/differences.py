@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -11,13 +11,15 @@ import gradio as gr
 from app.services import Services
 from app.usecases.evaluation.comparisons import PAGE
 from app.web.address import View, read_named, read_view
+from app.web.downloads import Downloads
 from app.web.fields import lay_html
 from app.web.frame import Frame
+from app.web.lists import offer_csv, write_list
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import notice_html
 from app.web.parts.tables import Raw
 from app.web.parts.tiles import badge_html
-from engine.errors import NotFound
+from engine.errors import InputError, NotFound
 from engine.values.report import WHOLE
 from engine.wording import counted
 from storage.differences import Asked
@@ -42,6 +44,7 @@ def build(frame: Frame, run: Any) -> list[Any]:
             one = lay_html()
     asked = [run, first, second]
     frame.fill_view([listed, one], asked, do.show_page)
+    offer_csv(frame, listed, do.save_list, asked)
     for name, part in (("first", first), ("second", second), ("kind", kind)):
         part.input(None, part, None, js=_TO.replace("NAME", name))
     for part in (first, second):
@@ -68,6 +71,7 @@ class _Handlers:
     """What the events do."""
 
     services: Services
+    downloads: Downloads = field(default_factory=Downloads)
 
     def show_page(
         self, project: str, address: str, run: str | None, first: str | None, second: str | None
@@ -75,9 +79,7 @@ class _Handlers:
         """The queries that the address asks for, and the one that it opens, else the first."""
         if not run or not first or not second:
             return ["", ""]
-        found, view = self.services.reading.run_of(project, run), read_view(address)
-        kind = read_named(address, "kind")
-        asked = Asked(view.show, "" if kind == _EVERY else kind, view.search, view.sort, view.page)
+        found, view, asked = self.services.reading.run_of(project, run), read_view(address), _read_asked(address)
         page = self.services.compare.differing(found, (first, second), asked)
         ids = [row["id"] for row in page.rows]
         opened = view.open or (ids[0] if ids else "")
@@ -92,8 +94,17 @@ class _Handlers:
             filters=_filters(first, second),
             searched="Search the queries",
             empty="They differ on no such query. Clear the search, or choose another filter.",
+            csv=True,
         )
         return [listing_html(listing), self._one_html(found, (first, second), opened)]
+
+    def save_list(self, project: str, address: str, run: str | None, first: str | None, second: str | None) -> str:
+        """The queries that the address asks for, with what both wrote, as a file."""
+        if not run or not first or not second:
+            raise InputError("Choose two systems first.")
+        found = self.services.reading.run_of(project, run)
+        sheet = self.services.compare.differing_sheet(found, (first, second), _read_asked(address))
+        return write_list(self.downloads, sheet, project, "differences", run, first, second, address)
 
     def _one_html(self, run: Run, pair: tuple[str, str], query_id: str) -> str:
         if not query_id:
@@ -105,7 +116,13 @@ class _Handlers:
         gold = f"<p class='quiet'>Gold label: <b>{escape(str(row['gold']))}</b></p>" if row["gold"] is not None else ""
         kind = badge_html(str(row["kind"])) if row["kind"] else ""
         sides = "".join(_side_html(name, row, side) for name, side in zip(pair, ("first", "second"), strict=True))
-        return f"<div class='card spoken'>{kind}<p class='long-text'>{escape(str(row['query']))}</p>{gold}{sides}</div>"
+        text = f"<p class='long-text' data-full='{escape(query_id)}'>{escape(str(row['query']))}</p>"
+        return f"<div class='card spoken'>{kind}{text}{gold}{sides}</div>"
+
+
+def _read_asked(address: str) -> Asked:
+    view, kind = read_view(address), read_named(address, "kind")
+    return Asked(view.show, "" if kind == _EVERY else kind, view.search, view.sort, view.page)
 
 
 def _filters(first: str, second: str) -> dict[str, str]:

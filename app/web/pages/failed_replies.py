@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 import gradio as gr
 
 from app.services import Services
-from app.usecases.labelling.answers import LISTED
+from app.usecases.labelling.answers import LISTED, say_failure
 from app.web.address import View, read_view
+from app.web.downloads import Downloads
 from app.web.fields import lay_html
 from app.web.frame import Frame
-from app.web.parts.labelling import failure_key, failures_html, say_failure
+from app.web.lists import offer_csv, write_list
+from app.web.parts.labelling import failure_key, failures_html
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import notice_html
 from app.web.parts.tiles import badge_html
@@ -37,6 +39,7 @@ def build(frame: Frame, kinds: gr.HTML, parsed: Any) -> None:
         with gr.Column(scale=1, min_width=280):
             one = lay_html()
     frame.fill_view([kinds, listed, one], [], do.show_failures)
+    offer_csv(frame, listed, do.save_failures)
     asked = [frame.project, frame.address]
     parsed.success(frame.guard(do.show_failures), asked, [kinds, listed, one], show_progress="hidden", **frame.quiet)
 
@@ -46,6 +49,14 @@ class _Handlers:
     """What the events do."""
 
     services: Services
+    downloads: Downloads = field(default_factory=Downloads)
+
+    def save_failures(self, project: str, address: str) -> str:
+        """The failures that the address asks for, as a file."""
+        view = read_view(address)
+        error, teacher = _read_key(view, self.services.answers.missing(self.services.projects.get(project)))
+        sheet = self.services.answers.failed_sheet(project, error, teacher, view.search, view.sort)
+        return write_list(self.downloads, sheet, project, "failures", address)
 
     def show_failures(self, project: str, address: str) -> list[str]:
         """The kinds of failures, the replies of the kind that the address asks for, and the one that it opens."""
@@ -79,6 +90,7 @@ class _Handlers:
             filters=titles,
             searched="Search queries and replies",
             empty="No failure matches. Clear the search, or choose another kind.",
+            csv=True,
         )
         return [failures_html(rows, key), listing_html(listing), self._one_html(project, view.open)]
 
@@ -99,7 +111,7 @@ class _Handlers:
         raw = f"<pre class='log' tabindex='0'>{escape(row['raw'])}</pre>" if row["raw"] else ""
         nothing = "<p class='quiet'>There is no reply to show: the request itself failed.</p>"
         return (
-            f"<div class='card'>{badges}<p class='said'>{escape(row['query'] or '')}</p>"
+            f"<div class='card'>{badges}<p class='said' data-full='{escape(attempt)}'>{escape(row['query'] or '')}</p>"
             f"<p class='said'><b>{escape(_sentence(row['message'] or ''))}</b></p>{raw or nothing}"
             f"<p class='quiet'>{escape(' · '.join(filter(None, facts)))}</p></div>"
         )

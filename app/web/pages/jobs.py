@@ -16,13 +16,17 @@ from app.services import Services
 from app.usecases.workspace.job_words import job_kind, say_status
 from app.usecases.workspace.jobs import LISTED, WHICH
 from app.web.address import read_view
+from app.web.downloads import Downloads
 from app.web.fields import lay_html
 from app.web.frame import Frame
+from app.web.lists import lay_sent, offer_csv, write_list
+from app.web.parts.code import commands_html
 from app.web.parts.labelling import say_cost
 from app.web.parts.links import Link, button_html
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import notice_html
 from app.web.parts.numbers import say_money
+from app.web.parts.picking import ACTED, PICKING, UNCHOOSE, read_ids, toast_html
 from app.web.parts.tables import Raw, table_html
 from app.web.parts.texts import log_html
 from app.web.parts.tiles import Tile, badge_html, tiles_html
@@ -61,14 +65,15 @@ def build(frame: Frame) -> None:
     lay_html("<h2>Jobs</h2>")
     with gr.Row(elem_classes="top"):
         with gr.Column(scale=2, min_width=320):
-            listed = lay_html(js_on_load=LISTING)
+            listed = lay_html(js_on_load=LISTING + PICKING)
         with gr.Column(scale=1, min_width=280):
             one = lay_html()
             cancel = gr.Button("Cancel", variant="stop", visible=False)
             said = lay_html()
+            command = lay_html()
     opened = gr.Textbox("", visible=False)  # the job that is shown: a newer one may have come before Cancel is pressed
     spend = lay_html()
-    shown = [tiles, listed, one, cancel, opened]
+    shown = [tiles, listed, one, cancel, opened, command]
     frame.fill([unread, warned, aside], do.quarantined)
     frame.fill_view(shown, [scope], do.show)
     frame.fill_live([spend], [scope], do.spend)
@@ -80,6 +85,12 @@ def build(frame: Frame) -> None:
         frame.guard(do.cancel), [frame.project, opened], [said, frame.timer, cancel], **frame.quiet
     )
     frame.follow(cancelled)
+    offer_csv(frame, listed, do.save_list, [scope])
+    several = listed.apply(
+        frame.guard(do.cancel_chosen), [frame.project, *lay_sent()], [said, frame.timer], js=ACTED, **frame.quiet
+    )
+    several.success(None, None, None, js=UNCHOOSE, **frame.quiet)
+    frame.follow(several)
     frame.follow(retry.click(frame.guard(do.retry), [frame.project, aside], taken, **frame.quiet))
     _lay_upkeep(frame, do)
 
@@ -119,6 +130,7 @@ class _Handlers:
     services: Services
     made: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
     """Backups that were made for a download, for as long as the server runs."""
+    downloads: Downloads = field(default_factory=Downloads)
 
     def open(self, project: Project | None) -> Any:
         return gr.Dropdown(self.services.projects.names(), value=None)
@@ -168,8 +180,13 @@ class _Handlers:
             noun="job" if page.total == 1 else "jobs",
             filters=WHICH,
             empty="No job here yet.",
+            picks=[("cancel", "Cancel jobs")],
+            scope=scope,
+            csv=True,
         )
-        return [self._headline_html(only), listing_html(listing), *self._one(view.open), view.open]
+        one, cancel, commands = self._one(view.open)
+        commands = [["tacit", "jobs"], *([["tacit", "spend", project]] if only else []), *commands]
+        return [self._headline_html(only), listing_html(listing), one, cancel, view.open, commands_html(commands)]
 
     def _headline_html(self, only: str | None) -> str:
         spent, counts = self.services.keep.spend(only), self.services.jobs.counts(only)
@@ -186,14 +203,17 @@ class _Handlers:
         )
 
     def _one(self, job: str) -> list[Any]:
-        """The record of a job, and the button that cancels it."""
+        """The record of a job, the button that cancels it, and the commands that change it."""
         if not job:
-            return ["", gr.Button(visible=False)]
+            return ["", gr.Button(visible=False), []]
         try:
             row = self.services.jobs.one(job)
         except NotFound:
-            return [notice_html("There is no such job any more."), gr.Button(visible=False)]
-        return [_record_html(row), gr.Button(visible=not JobStatus(row["status"]).over, interactive=True)]
+            return [notice_html("There is no such job any more."), gr.Button(visible=False), []]
+        status = JobStatus(row["status"])
+        stops = [["tacit", "runs", "cancel", row["run_id"][:8]]] if row["run_id"] and not status.over else []
+        retries = [["tacit", "jobs", "retry", row["id"][:8]]] if status is JobStatus.QUARANTINED else []
+        return [_record_html(row), gr.Button(visible=not status.over, interactive=True), [*stops, *retries]]
 
     def draw(self, project: str, scope: str) -> Any:
         """Spend by day as a chart, by project, or by teacher where it is all of one project."""
@@ -222,6 +242,22 @@ class _Handlers:
         message = "Asked to stop. What it has written so far is kept."
         return [notice_html(message), gr.Timer(active=True), gr.Button(interactive=False)]
 
+    def cancel_chosen(self, project: str, action: str, ids: str) -> list[Any]:
+        """Ask the chosen jobs to stop; those that are over stay as they are."""
+        running = [id_ for id_ in read_ids(ids) if not JobStatus(self.services.jobs.one(id_)["status"]).over]
+        if not running:
+            raise InputError("None of these jobs is running or queued any more. Nothing was cancelled.")
+        for id_ in running:
+            self.services.keep.cancel(id_)
+        said = f"{counted(len(running), 'job')} asked to stop. What {'it has' if len(running) == 1 else 'they have'} "
+        return [toast_html(f"{said}written so far is kept."), gr.Timer(active=True)]
+
+    def save_list(self, project: str, address: str, scope: str) -> str:
+        """The jobs that the address asks for, as a file."""
+        view = read_view(address)
+        sheet = self.services.jobs.sheet(view.show, self._only(project, scope), view.sort)
+        return write_list(self.downloads, sheet, "tacit", "jobs", address, scope)
+
     def purge(self, project: str, name: str | None, typed: str) -> list[Any]:
         if not name:
             raise InputError("Choose a project first.")
@@ -245,6 +281,7 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
     over = JobStatus(row["status"]).over
     return {
         "id": row["id"],
+        "pick": None if over else row["id"],
         "job": job_kind(row["kind"]).title,
         "project": row["project"] or "(removed)",
         "status": Raw(badge_html(status, tone), status),

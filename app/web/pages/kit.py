@@ -25,6 +25,7 @@ from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.matrix import matrix_html
 from app.web.parts.messages import Tone, empty_html, guide_html, notice_html, term_html
 from app.web.parts.panes import asked_html, panes_html
+from app.web.parts.picking import PICKING
 from app.web.parts.pipeline import Narrowing, funnel_html, pipeline_html
 from app.web.parts.projects import project_cards_html
 from app.web.parts.rationales import compression_tiles, rationale_html, versions_html
@@ -50,7 +51,7 @@ def build(frame: Frame) -> None:
         lay_html(f"<h2>{title}</h2>")
         lay_html(draw())
     lay_html("<h2>A long list</h2>")
-    listed = lay_html(js_on_load=LISTING)
+    listed = lay_html(js_on_load=LISTING + PICKING)
     frame.fill_view([listed], [], lambda project, address: _listing(read_view(address)))
     with gr.Row():
         gr.Textbox("a text", label="Field", info="what it is for")
@@ -79,6 +80,8 @@ def _listing(view: View) -> str:
             noun="queries",
             filters={"all": "All", "none": "None kept"},
             searched="Search the queries",
+            picks=[("keep", "Keep"), ("drop", "Drop")],
+            csv=True,
         )
     )
 

@@ -8,6 +8,7 @@ from html import escape
 from app.usecases.projects.overview import Overview
 from app.web.fields import lay_html
 from app.web.frame import Frame
+from app.web.parts.code import commands_html
 from app.web.parts.links import Link, button_html
 from app.web.parts.messages import empty_html
 from app.web.parts.pipeline import Narrowing, funnel_html
@@ -39,6 +40,7 @@ class _Handlers:
         return (
             f"<div class='standing'>{_verdict_html(seen, address)}{_next_html(seen, address)}</div>"
             f"{_stale_html(seen, address)}{_facts_html(seen)}{_funnel_html(seen, address)}"
+            f"{_commands_html(seen, project.name)}"
         )
 
 
@@ -74,6 +76,12 @@ def _funnel_html(seen: Overview, address: str) -> str:
         for level in seen.levels
     ]
     return f"<section class='card' aria-label='From queries to stages'>{funnel_html(steps)}</section>"
+
+
+def _commands_html(seen: Overview, name: str) -> str:
+    """What tells the same in a terminal: the projects with what they hold, the newest run's result, the ledger."""
+    result = [["tacit", "runs", "show", seen.run[:8]]] if seen.run else []
+    return commands_html([["tacit", "projects", "list"], *result, ["tacit", "spend", name]])
 
 
 def _facts_html(seen: Overview) -> str:

@@ -11,11 +11,12 @@ from typing import Any
 import gradio as gr
 
 from app.services import Services
-from app.usecases.playground.answers import Pane
+from app.usecases.playground.answers import MOST_QUERY, Pane
 from app.web.address import LONGEST, read_view
 from app.web.fields import lay_html
 from app.web.frame import NO_PROJECT, Frame
-from app.web.offers import OF_COPY
+from app.web.offers import OF_COPY, only_guides
+from app.web.parts.code import command_html
 from app.web.parts.links import Link
 from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.panes import LINKS, asked_html, panes_html
@@ -58,11 +59,12 @@ def build(frame: Frame) -> None:
         blind = gr.Checkbox(
             False, label="Blind: two of them, unnamed until you have voted", elem_classes=OF_COPY, container=False
         )
-    said, panes = lay_html(), lay_html(js_on_load=LINKS)
+    said, panes, command = lay_html(), lay_html(js_on_load=LINKS), lay_html()
     ballot, left, filled = gr.State([]), gr.State(None), gr.State("")
     with gr.Row(visible=False, elem_classes="toolbar") as votes:
         buttons = [gr.Button(name) for name, _ in _VERDICTS]
     tally = lay_html()
+    _follow(frame, do, query, chosen, command)
     frame.fill_once([chosen, query, few, tally, some, panes], do.open)
     frame.fill_live([said, ask], [chosen, left], do.state)
     frame.fill_view([query, few, filled], [filled], do.open_link)
@@ -86,6 +88,13 @@ def build(frame: Frame) -> None:
     work = (do.vote_first, do.vote_second, do.vote_both, do.vote_neither)
     for button, vote in zip(buttons, work, strict=True):
         button.click(frame.guard(vote), [frame.project, ballot], [panes, tally, votes, ballot], **frame.quiet)
+
+
+def _follow(frame: Frame, do: _Handlers, query: Any, chosen: Any, command: gr.HTML) -> None:
+    """Let the command say what is asked for now."""
+    asked: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
+    for part in (query, chosen):
+        part.change(frame.guard(do.command), [frame.project, query, chosen], command, **asked)
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,15 @@ class _Handlers:
 
     def take(self, project: str, id_: str) -> str:
         return self.services.play.render(self._project(project), id_)
+
+    @only_guides
+    def command(self, project: str, text: str, ids: list[str] | None) -> str:
+        """The command that asks the same."""
+        names = {id_: name for name, id_ in _shorten(self.services.play.systems(self._project(project)))}
+        chosen = [word for id_ in ids or () if id_ in names for word in ("--of", names[id_])]
+        if not chosen or not (text or "").strip() or len(text) > MOST_QUERY:
+            return ""
+        return command_html(["tacit", "ask", project, text.strip(), *chosen])
 
     def pick(self, project: str) -> list[Any]:
         project_record = self._project(project)

@@ -32,13 +32,25 @@ def build(frame: Frame) -> None:
             save = gr.Button("Save as a new version", interactive=False)
             said = lay_html()
         with gr.Column(scale=1, min_width=340):
+            search = gr.Textbox(
+                label="Shown on",
+                info="search for a query to read the prompt with",
+                max_length=300,
+                placeholder="Search",
+            )
+            with gr.Row(elem_classes="toolbar"):
+                back, on = gr.Button("Previous query"), gr.Button("Next query")
             shown = lay_html()
-    seen = gr.Textbox("1", visible=False)
+    seen, place = gr.Textbox("1", visible=False), gr.Number(0, precision=0, visible=False)
     quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
     frame.fill_once([version, text, seen, shown], do.start)
-    version.input(frame.guard(do.pick), [frame.project, version], [text, seen, shown], **frame.quiet)
+    version.input(frame.guard(do.pick), [frame.project, version, search, place], [text, seen, shown], **frame.quiet)
     text.change(frame.guard(do.can_save), [frame.project, text], save, trigger_mode="always_last", **quiet)
-    text.input(frame.guard(do.preview), [frame.project, text], shown, trigger_mode="always_last", **quiet)
+    on_now = [frame.project, text, search, place]
+    text.input(frame.guard(do.preview), on_now, shown, trigger_mode="always_last", **quiet)
+    search.input(frame.guard(do.seek), on_now, [shown, place], trigger_mode="always_last", **quiet)
+    back.click(frame.guard(do.turn_back), on_now, [shown, place], **quiet)
+    on.click(frame.guard(do.turn_on), on_now, [shown, place], **quiet)
     frame.follow(
         save.click(frame.guard(do.save), [frame.project, text, seen], [said, version, seen, save], **frame.quiet)
     )
@@ -58,18 +70,32 @@ class _Handlers:
         shown = self.preview(project.name, versions[newest])
         return [_choices(versions, newest), versions[newest], str(newest), shown]
 
-    def pick(self, project: str, version: int) -> list[Any]:
+    def pick(self, project: str, version: int, search: str, place: float) -> list[Any]:
         versions = self.services.prompt.versions(project)
         text = versions[int(version)]
-        return [text, str(max(versions)), self.preview(project, text)]
+        return [text, str(max(versions)), self.preview(project, text, search, place)]
 
-    def preview(self, project: str, text: str) -> str:
+    def preview(self, project: str, text: str, search: str = "", place: float = 0) -> str:
         """The prompt as the teacher of a real query reads it, or what is wrong with it; it is asked while one types."""
+        return str(self._turn(project, text, search, int(place))[0])
+
+    def seek(self, project: str, text: str, search: str, place: float) -> list[Any]:
+        """The first query that holds what is searched."""
+        return self._turn(project, text, search, 0)
+
+    def turn_back(self, project: str, text: str, search: str, place: float) -> list[Any]:
+        return self._turn(project, text, search, int(place) - 1)
+
+    def turn_on(self, project: str, text: str, search: str, place: float) -> list[Any]:
+        return self._turn(project, text, search, int(place) + 1)
+
+    def _turn(self, project: str, text: str, search: str, place: int) -> list[Any]:
+        """The prompt on one query, and which that is."""
         try:
-            preview = self.services.prompt.preview(project, text)
+            found = self.services.prompt.preview(project, text, (search or "").strip(), place)
         except TacitError as error:
-            return f"<h3>On the first query</h3>{notice_html(str(error), tone='warn')}"
-        return prompt_html(preview.system, preview.user)
+            return [f"<h3>As a teacher reads it</h3>{notice_html(str(error), tone='warn')}", max(0, place)]
+        return [prompt_html(found), found.place]
 
     @only_guides
     def can_save(self, project: str, text: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any, NamedTuple
 
@@ -13,8 +13,10 @@ from app.services import Services
 from app.usecases.data.stored_queries import LISTED, SPLIT_TITLES, WHICH
 from app.usecases.workspace.paging import Rows
 from app.web.address import View, read_view
+from app.web.downloads import Downloads
 from app.web.fields import lay_html
 from app.web.frame import Frame
+from app.web.lists import offer_csv, write_list
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import notice_html
 from app.web.parts.tiles import badge_html
@@ -38,6 +40,7 @@ def build(frame: Frame) -> Listed:
         with gr.Column(scale=1, min_width=280, elem_classes="beside-list"):
             one = lay_html()
     frame.fill_view([listed, one], [], do.show_page)
+    offer_csv(frame, listed, do.save_list)
     return Listed([listed, one], do.show_page)
 
 
@@ -46,6 +49,13 @@ class _Handlers:
     """What the events do."""
 
     services: Services
+    downloads: Downloads = field(default_factory=Downloads)
+
+    def save_list(self, project: str, address: str) -> str:
+        """The queries that the address asks for, as a file."""
+        view = read_view(address)
+        sheet = self.services.queries.sheet(project, view.search, view.show, view.sort)
+        return write_list(self.downloads, sheet, project, "queries", address)
 
     def show_page(self, project: str, address: str) -> list[str]:
         """The queries that the address asks for, and the one that it opens, else the first."""
@@ -76,9 +86,10 @@ class _Handlers:
         }
         lines = "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items() if v)
         note = "<p class='quiet'>Teachers never see the gold label.</p>" if gold is not None else ""
-        keys = "<p class='keys'><kbd>j</kbd> <kbd>k</kbd> next, previous · <kbd>/</kbd> search</p>"
+        keys = "<p class='keys'><kbd>j</kbd> <kbd>k</kbd> next, previous · <kbd>c</kbd> copy · <kbd>/</kbd> search</p>"
         return (
-            f"<div class='card query'><div class='badges'>{badges}</div><p class='said'>{escape(query.text)}</p>"
+            f"<div class='card query'><div class='badges'>{badges}</div>"
+            f"<p class='said' data-full='{escape(query.id)}'>{escape(query.text)}</p>"
             f"{listed}<dl class='pairs'>{lines}</dl>{note}</div>{keys}"
         )
 
@@ -98,4 +109,5 @@ def _list(page: Rows, view: View) -> Listing:
         filters=WHICH,
         searched="Search the queries",
         empty="No query matches. Clear the search, or choose another filter.",
+        csv=True,
     )

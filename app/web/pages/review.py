@@ -30,7 +30,8 @@ def asked_html(detail: Detail) -> str:
     kept, labels = sum(map(is_kept, rows)), len({row["label"] for row in rows})
     agree = "all with the same label" if labels == 1 else f"with {labels} different labels"
     said = f"{counted(len(rows), 'sample')}, {agree}; {kept} kept"
-    return f"<div class='card asked'><p>{escape(detail.query)}</p><div class='quiet'>{escape(said)}</div></div>"
+    of = f" data-full='{escape(detail.id)}'"
+    return f"<div class='card asked'><p{of}>{escape(detail.query)}</p><div class='quiet'>{escape(said)}</div></div>"
 
 
 def samples_html(detail: Detail, chosen: str, cut: float | None) -> str:

@@ -9,6 +9,7 @@ import gradio as gr
 from app.web.fields import lay_html
 from app.web.offers import OF_COPY
 from app.web.parts.listing import LISTING
+from app.web.parts.picking import PICKING
 
 _FOCUS = "() => { document.querySelector('.editor textarea')?.focus(); }"
 _STEP = """() => {
@@ -76,7 +77,7 @@ def lay_review() -> Review:
             said = lay_html(elem_classes="said")
         with gr.Row(elem_classes="top"):
             with gr.Column(scale=9, min_width=320):
-                listed, command = lay_html(js_on_load=LISTING), lay_html()
+                listed, command = lay_html(js_on_load=LISTING + PICKING), lay_html()
             with gr.Column(scale=11, min_width=320, elem_classes="beside-list"):
                 one, approve, save, note = _lay_one()
     seen = gr.Textbox(visible=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -13,8 +13,10 @@ from app.usecases.training.progress import LISTED, SHOWN, Curve
 from app.usecases.training.run_settings import differing_settings
 from app.web.address import read_view
 from app.web.choices import enable, run_name
+from app.web.downloads import Downloads
 from app.web.fields import lay_html
 from app.web.frame import Frame
+from app.web.lists import offer_csv, write_list
 from app.web.offers import only_guides
 from app.web.parts.listing import LISTING, Listing, listing_html
 from app.web.parts.messages import notice_html
@@ -113,6 +115,7 @@ def bind(frame: Frame, top: ListParts, whole: gr.Column, one: RunParts, many: Co
     do = _Handlers(frame)
     drawn = [top.listed, top.run, whole, one.shown]
     frame.fill_view(drawn, [], do.show)
+    offer_csv(frame, top.listed, do.save_list)
     buttons, opened = [one.cancel, one.resume, one.again], [frame.project, top.run]
     frame.fill_live(buttons, [top.run], do.follow)
     how, plots = [one.weight, one.log_scale], [one.losses, one.speeds, one.log]
@@ -150,6 +153,7 @@ class _Handlers:
     """What the events do; each is given the project first."""
 
     frame: Frame
+    downloads: Downloads = field(default_factory=Downloads)
 
     @property
     def services(self) -> Services:
@@ -172,12 +176,19 @@ class _Handlers:
             filters=SHOWN if page.total or view.show or view.search else {},
             searched=searched,
             empty="No run matches." if view.show or view.search else _EMPTY,
+            csv=True,
         )
         if run is None:
             return [listing_html(listing), "", gr.Column(visible=False), ""]
         progress = self.services.watch.one(run)
         shown = run_html(progress, self.services.watch.steps(run))
         return [listing_html(listing), run.id, gr.Column(visible=True), shown]
+
+    def save_list(self, project: str, address: str) -> str:
+        """The runs that the address asks for, as a file."""
+        view = read_view(address)
+        sheet = self.services.watch.sheet(project, view.search, view.show, view.sort)
+        return write_list(self.downloads, sheet, project, "runs", address)
 
     def _opened(self, project: str, run_id: str, listed: list[Run]) -> Run | None:
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import gradio as gr
 
 from app.services import Services
 from app.usecases.training.study_files import read_grid_file, write_grid_text
+from app.usecases.training.study_html import study_html
 from app.usecases.training.study_lines import (
     arm_rows,
     contrast_rows,
@@ -23,6 +25,7 @@ from app.usecases.training.study_lines import (
 )
 from app.web.address import read_view
 from app.web.choices import enable
+from app.web.downloads import Downloads, file_name, lay_file, save_after
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
@@ -77,18 +80,20 @@ def build(frame: Frame) -> None:
             take = gr.UploadButton(
                 "Import records", file_types=[".json"], file_count="multiple", interactive=False, scale=0
             )
+            save = gr.Button("Download report", interactive=False)
             cancel = gr.Button("Cancel", variant="stop", interactive=False)
         with gr.Row(elem_classes="top"):
             intervals = gr.Plot(label="Score by arm", visible=False)
             front = gr.Plot(label="Score against output tokens", visible=False)
         curves = gr.Plot(label="Training loss by update, first seed", visible=False)
         rest = lay_html()
-    shown = [result, arms, intervals, front, curves, rest, go_on, cancel, take]
+    shown, file = [result, arms, intervals, front, curves, rest, go_on, cancel, save, take], lay_file()
     frame.fill_view([listed, which, whole], [], do.list_studies)
     frame.fill_live(shown, [which], do.show)
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
     which.change(frame.guard(do.show), [frame.project, which], shown, **last)
     chosen, told = [frame.project, which], [said, frame.timer]
+    save_after(save.click(frame.guard(do.report), chosen, file, **frame.quiet), file)
     events = [
         go_on.click(frame.guard(do.go_on), chosen, told, **frame.quiet),
         cancel.click(frame.guard(do.cancel), chosen, told, **frame.quiet),
@@ -184,6 +189,7 @@ class _Handlers:
     """What the page's events do; each is given the project first."""
 
     services: Services
+    downloads: Downloads = field(default_factory=Downloads)
 
     def list_studies(self, project: str, address: str) -> list[Any]:
         """The studies of the project, and the one that the address opens, the last changed if it names none."""
@@ -226,13 +232,13 @@ class _Handlers:
         """What a study came to, its table and plots, what is missing of it, and what can be done."""
         hidden = [gr.Plot(visible=False)] * 3
         if not project or not name:
-            return [notice_html(_EMPTY if project else NO_PROJECT), "", *hidden, "", *_can(False, False, False)]
+            return [notice_html(_EMPTY if project else NO_PROJECT), "", *hidden, "", *_can(False, False, False, False)]
         grid = self.services.study.find(project, name)
         running = self.services.study.running_job(grid) is not None
         try:
             result, records = self.services.study.read(grid)
         except TacitError as error:
-            return [notice_html(str(error), bad=True), "", *hidden, "", *_can(not running, running, True)]
+            return [notice_html(str(error), bad=True), "", *hidden, "", *_can(not running, running, False, True)]
         verdict = judge_study(grid, result)
         head = verdict_html(verdict.title, f"{verdict.text} {say_budget(grid)}", verdict.sure)
         plots = hidden
@@ -241,9 +247,17 @@ class _Handlers:
             first = [record for record in finished if record.seed == min(other.seed for other in finished)]
             drawn = (arms_plot(result.arms), front_plot(result.points), learning_plot(first))
             plots = [gr.Plot(plot, visible=True) for plot in drawn]
-        can = _can(bool(result.missing) and not running, running, True)
+        can = _can(bool(result.missing) and not running, running, bool(result.arms), True)
         table = table_html(arm_rows(result), "arms, over seeds and queries", right=_NUMBERS)
         return [head, table, *plots, _rest_html(result), *can]
+
+    def report(self, project: str, name: str | None) -> str:
+        """What a study says so far, as one file that is read offline."""
+        grid = self.services.study.find(project, name or "")
+        result, _ = self.services.study.read(grid)
+        path = self.downloads.folder(project, grid.name, "study") / f"{file_name(project, grid.name, 'study')}.html"
+        path.write_text(study_html(grid, result, datetime.now(UTC).date()), "utf-8")
+        return str(path)
 
     def pairs(self, project: str, plans: list[str] | None, first: str | None, second: str | None) -> list[Any]:
         """The arms that a contrast can be of; what was chosen stays where it still is one."""
@@ -333,5 +347,5 @@ def _rest_html(result: StudyResult) -> str:
     return rest
 
 
-def _can(go_on: bool, cancel: bool, take: bool) -> list[Any]:
-    return [*enable(go_on, cancel), gr.UploadButton(interactive=take)]
+def _can(go_on: bool, cancel: bool, save: bool, take: bool) -> list[Any]:
+    return [*enable(go_on, cancel, save), gr.UploadButton(interactive=take)]

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from statistics import median
 
 _BARS = 32
 
 
-def histogram_html(values: Sequence[int], unit: str, title: str, noun: str) -> str:
-    """Whole numbers in `unit` as bars of equal width; `noun` are what has them, in the plural."""
+@dataclass(frozen=True)
+class Limit:
+    """A value that should not be passed, and what it is called."""
+
+    value: int
+    name: str
+
+
+def histogram_html(values: Sequence[int], unit: str, title: str, noun: str, limit: Limit | None = None) -> str:
+    """Whole numbers in `unit` as bars of equal width; `noun` are what has them, in the plural.
+
+    With a limit it is told how many pass it, and it is drawn where it lies among the values.
+    """
     if not values:
         return ""
     low, high = min(values), max(values)
@@ -23,14 +35,24 @@ def histogram_html(values: Sequence[int], unit: str, title: str, noun: str) -> s
     for place, count in enumerate(counts):
         begin = low + place * width
         span = f"{begin:,}" if width == 1 else f"{begin:,} to {begin + width - 1:,}"
-        bars.append(
-            f"<span style='height:{100 * count / most:.1f}%' title='{escape(f'{span} {unit}: {count:,} {noun}')}'>"
-            "</span>"
-        )
+        told = escape(f"{span} {unit}: {count:,} {noun}")
+        bars.append(f"<span{_kind(begin, limit)} style='height:{100 * count / most:.1f}%' title='{told}'></span>")
     middle = f"median {median(values):,.0f}"
     facts = f"<span>{low:,}</span><span>{escape(f'{middle} {unit}')}</span><span>{high:,}</span>"
     said = escape(f"{title}: {low:,} to {high:,} {unit}, {middle}")
+    line, told = "", ""
+    if limit is not None:
+        beyond = sum(value > limit.value for value in values)
+        share = (limit.value + 1 - low) / (width * len(counts))
+        line = f"<i class='limit' style='left:{100 * share:.1f}%'></i>" if 0 < share < 1 else ""
+        kind = " class='limit beyond'" if beyond else " class='limit'"
+        told = f"{limit.name}: {limit.value:,} {unit}, {beyond:,} of {len(values):,} {noun} beyond"
+        told = f"<p{kind}>{escape(told)}</p>"
     return (
         f"<figure class='histogram' role='img' aria-label='{said}'><figcaption>{escape(title)}</figcaption>"
-        f"<div class='bars'>{''.join(bars)}</div><div class='axis'>{facts}</div></figure>"
+        f"<div class='bars'>{''.join(bars)}{line}</div><div class='axis'>{facts}</div>{told}</figure>"
     )
+
+
+def _kind(begin: int, limit: Limit | None) -> str:
+    return " class='beyond'" if limit is not None and begin > limit.value else ""

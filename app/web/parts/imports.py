@@ -12,7 +12,7 @@ from app.usecases.data.previews import OutputPreview, Preview
 from app.usecases.data.stored_queries import SPLIT_TITLES, QueryTotals
 from app.usecases.data.words import tell_paraphrases, tell_queries, tell_spans
 from app.web.parts.code import commands_html
-from app.web.parts.histogram import histogram_html
+from app.web.parts.histogram import Limit, histogram_html
 from app.web.parts.messages import notice_html
 from app.web.parts.tables import table_html
 from app.web.parts.tiles import Tile, tiles_html
@@ -75,7 +75,8 @@ def preview_html(preview: Preview, second: Preview | None = None) -> str:
     ]
     rows = table_html(first, "First rows, as a teacher will read them (but for the gold label)")
     unit = preview.unit.replace("tokens of the packaged student", "student tokens")
-    lengths = histogram_html(preview.lengths, unit, f"Query length in {unit}", "queries")
+    limit = Limit(preview.limit, "Context of the packaged student") if preview.limit else None
+    lengths = histogram_html(preview.lengths, unit, f"Query length in {unit}", "queries", limit)
     beside = f"<div class='preview'><div>{rows}</div>{lengths}</div>"
     return _counts_html(preview) + _remarks_html(preview) + held + beside + _rows_html(preview)
 

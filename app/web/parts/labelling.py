@@ -7,7 +7,7 @@ from decimal import Decimal
 from html import escape
 from typing import Any
 
-from app.usecases.labelling.answers import FAILURES
+from app.usecases.labelling.answers import say_failure
 from app.usecases.labelling.progress import Asking, TeacherProgress
 from app.usecases.workspace.job_words import job_kind, say_status
 from app.web.parts.messages import Tone, notice_html
@@ -15,7 +15,6 @@ from app.web.parts.numbers import count_range, money_range, say_money, span_rang
 from app.web.parts.shell import bar_html
 from app.web.parts.tables import Raw, table_html
 from app.web.parts.tiles import Tile, badge_html, tiles_html
-from engine.errors import ErrorKind
 from engine.labelling.quote import Quote
 from engine.values import JobStatus
 from engine.wording import counted, say_span
@@ -147,11 +146,6 @@ def say_cost(cost: Decimal | None, unknown: int = 0) -> str:
     if cost is None or (unknown and not cost):
         return "unknown"
     return f"{say_money(cost)} + unknown" if unknown else say_money(cost)
-
-
-def say_failure(error: str) -> str:
-    """A kind of error as a person says it."""
-    return FAILURES[ErrorKind(error)] if error in set(ErrorKind) else error.replace("_", " ").capitalize()
 
 
 def failures_html(rows: Sequence[Mapping[str, Any]], chosen: str) -> str:

@@ -1,7 +1,7 @@
 """Long lists: searched, filtered, sorted and paged by the store, one page of them as HTML.
 
 What is asked for stands in the address (`app.web.address.View`), so that Back and a shared link lead to the same rows.
-`LISTING` makes a component's rows, heads, filters and pager write there.
+`LISTING` makes a component's rows, heads, filters and pager write there; `app.web.lists` binds Download CSV and boxes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 
 from app.web.address import View
 from app.web.parts.icons import icon_html
-from app.web.parts.tables import cell_html, side_of
+from app.web.parts.picking import bulk_html, pick_all_html, pick_html
+from app.web.parts.tables import cell_html, side_of, text_of
 
 LISTING = """
 let waiting;
@@ -24,7 +25,13 @@ element.addEventListener('click', (event) => {
   if (on('page')) { if (!on('page').disabled) go({page: on('page').dataset.page, open: ''}, true); }
   else if (on('sort')) go({sort: on('sort').dataset.sort, page: ''}, true);
   else if (on('show')) go({show: on('show').dataset.show, page: '', open: ''}, true);
-  else if (event.target.closest('a, input')) return;
+  else if (on('csv')) {
+    const button = on('csv');
+    button.disabled = true;
+    setTimeout(() => { button.disabled = false; }, 3000);
+    trigger('download');
+  }
+  else if (event.target.closest('a, input, label, [data-copy]')) return;
   else if (row) {
     element.querySelectorAll('tr.current').forEach((other) => other.classList.remove('current'));
     row.closest('tr')?.classList.add('current');
@@ -48,6 +55,10 @@ watch('value', () => {
 """For `js_on_load` of the component that shows a listing."""
 
 
+CUT = 160
+"""Characters of a long text that rows hold: who copies such a cell is given the text of the open record."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column: the key of its values in a row, its title, by what it is sorted ("": it isn't), and its side.
@@ -66,7 +77,9 @@ class Listing:
     """One page of a long list.
 
     `rows` are those of this page, each with an `id`; `begin` counts from 0; `total` is how many were found.
-    `filters` are titles by value; `searched` says what the search looks through, "" where there is none.
+    `filters` are titles by value; `searched` says what the search looks through, "" where there is none. `picks` are
+    what can be done with chosen rows, pairs of an action and its title: then rows have boxes; `scope` tells lists of
+    the same page apart, as of two runs. `csv`: the rows can be downloaded.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -79,6 +92,9 @@ class Listing:
     filters: Mapping[str, str]
     searched: str = ""
     empty: str = "Nothing here matches."
+    picks: Sequence[tuple[str, str]] = ()
+    scope: str = ""
+    csv: bool = False
 
 
 def listing_html(listing: Listing, cards: str = "") -> str:
@@ -88,13 +104,16 @@ def listing_html(listing: Listing, cards: str = "") -> str:
     """
     tools = _search_html(listing) + _filters_html(listing)
     sides = [_side(column, listing) for column in listing.columns]
-    head = "".join(_head_html(column, side, listing) for column, side in zip(listing.columns, sides, strict=True))
+    head = pick_all_html() if listing.picks else ""
+    head += "".join(_head_html(column, side, listing) for column, side in zip(listing.columns, sides, strict=True))
     body = "".join(_row_html(row, sides, listing) for row in listing.rows)
     table = f"<div class='plain'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     shown = (cards or table) if listing.rows else f"<div class='empty'><p>{escape(listing.empty)}</p></div>"
     row = f"<div class='tools'>{tools}</div>" if tools else ""
     pager = "" if cards and listing.total <= listing.size else _pager_html(listing)
-    return f"<div class='listing'>{row}{shown}{pager}</div>"
+    bulk = bulk_html(listing.picks) if listing.picks else ""
+    of = escape(f"{listing.scope} {listing.view.show} {listing.view.search}")
+    return f"<div class='listing' data-of='{of}'>{row}{bulk}{shown}{pager}</div>"
 
 
 def _search_html(listing: Listing) -> str:
@@ -137,11 +156,13 @@ def _side(column: Column, listing: Listing) -> str:
 def _row_html(row: Mapping[str, Any], sides: Sequence[str], listing: Listing) -> str:
     id_ = escape(str(row["id"]))
     current = " class='current'" if str(row["id"]) == listing.view.open else ""
-    cells = []
+    first = listing.columns[0].key if listing.columns else ""
+    cells = [pick_html(row, text_of(row.get(first)))] if listing.picks else []
     for place, (column, side) in enumerate(zip(listing.columns, sides, strict=True)):
         shown = cell_html(row.get(column.key))
         shown = f"<button type='button' class='open' data-open='{id_}'>{shown}</button>" if place == 0 else shown
-        cells.append(f"<td{side}>{shown}</td>")
+        cut = " data-cut" if place == 0 and len(text_of(row.get(first))) >= CUT else ""
+        cells.append(f"<td{side}{cut}>{shown}</td>")
     return f"<tr data-open='{id_}'{current}>{''.join(cells)}</tr>"
 
 
@@ -152,10 +173,13 @@ def _pager_html(listing: Listing) -> str:
     )
     page = listing.begin // listing.size + 1
     back, on = listing.begin > 0, last < listing.total
+    csv = ""
+    if listing.csv and listing.rows:
+        csv = f"<button type='button' class='button small quiet' data-csv>{icon_html('exports')}Download CSV</button>"
     if not back and not on:
-        return f"<div class='pager'><span>{escape(said)}</span></div>"
+        return f"<div class='pager'><span>{escape(said)}</span><span class='space'></span>{csv}</div>"
     return (
-        f"<div class='pager'><span>{escape(said)}</span><span class='space'></span>"
+        f"<div class='pager'><span>{escape(said)}</span><span class='space'></span>{csv}"
         f"{_turn_html(page - 1 if page > 2 else '', back, icon_html('previous') + 'Previous')}"
         f"{_turn_html(page + 1, on, 'Next' + icon_html('next'))}</div>"
     )

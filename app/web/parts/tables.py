@@ -63,12 +63,13 @@ def side_of(values: Sequence[Any]) -> str:
     known = [value for value in values if value is not None]
     if known and all(_is_number(value) for value in known):
         return " class='right'"
-    if all(len(_text(value)) <= _SHORT for value in values):
+    if all(len(text_of(value)) <= _SHORT for value in values):
         return " class='short'"
-    return " class='wide'" if any(len(_text(value)) > _LONG for value in values) else ""
+    return " class='wide'" if any(len(text_of(value)) > _LONG for value in values) else ""
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """The text that a cell shows; "" of a number."""
     if isinstance(value, Spark):
         return " " * (_SHORT - 1)
     return value.text if isinstance(value, (Opener, Raw)) else value if isinstance(value, str) else ""

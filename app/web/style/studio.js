@@ -10,7 +10,7 @@
   const begin = () => { paint(chosen()); document.querySelectorAll('link[rel~=icon]').forEach((old) => old.remove()); document.head.append(icon); document.documentElement.lang = 'en'; };
   document.readyState === 'loading' ? addEventListener('DOMContentLoaded', begin) : begin();
   const shown = (part) => part && part.offsetParent !== null && !part.disabled;
-  const typing = (event) => event.target.closest('input, textarea, select, [contenteditable], [role=listbox]') || event.metaKey || event.ctrlKey || event.altKey;
+  const typing = (event) => event.target.closest('input:not([data-pick], [data-pick-all]), textarea, select, [contenteditable], [role=listbox]') || event.metaKey || event.ctrlKey || event.altKey;
   const rows = () => [...document.querySelectorAll('.listing tbody tr[data-open]')].filter((row) => row.offsetParent);
   let place = 0; // of the row that was opened last: where it is no longer listed, its neighbours are still the next ones
   const step = (by) => {
@@ -29,7 +29,30 @@
     if (to) { to.scrollIntoView({ block: 'nearest' }); to.click(); }
     return Boolean(to);
   };
+  // A small Copy over the cell that is pointed at or focused; c copies what the row is about, whole, wherever it stands.
+  const copier = Object.assign(document.createElement('button'), { type: 'button', className: 'button small copy-cell', textContent: 'Copy' });
+  copier.dataset.copy = ''; copier.setAttribute('aria-label', 'Copy this cell');
+  const cellText = (cell) => [...cell.childNodes].filter((node) => node !== copier).map((node) => node.textContent).join(' ').trim();
+  const whole = (id) => [...document.querySelectorAll('[data-full]')].find((part) => part.dataset.full === id && part.offsetParent);
+  const point = (event) => {
+    const cell = event.target.closest('.plain td:not(.tick)');
+    if (!cell) { if (event.type === 'pointerover' && !event.target.closest('.copy-cell')) copier.remove(); return; }
+    if (cell !== copier.parentNode && cellText(cell)) { copier.textContent = 'Copy'; cell.append(copier); }
+  };
+  document.addEventListener('pointerover', point); document.addEventListener('focusin', point);
+  let owed = '';
+  const put = (text) => navigator.clipboard?.writeText(text).then(() => { copier.textContent = 'Copied'; setTimeout(() => { copier.textContent = 'Copy'; }, 1200); });
+  const copyCell = (cell) => {
+    const id = cell.closest('tr').dataset.open, cut = cell.hasAttribute('data-cut');
+    if (copier.parentNode !== cell) cell.append(copier);
+    if (!cut || whole(id)) put(cut ? whole(id).textContent : cellText(cell)); else { owed = id; cell.click(); }
+  };
+  const owe = () => { if (owed && whole(owed)) { put(whole(owed).textContent); owed = ''; } };
+  const focusedRow = () => document.activeElement?.closest('.listing tbody tr[data-open]') || document.querySelector('.listing tbody tr.current');
   document.addEventListener('click', (event) => {
+    if (event.target === copier) { copyCell(copier.parentNode); return; }
+    const act = event.target.closest('[data-act]');
+    if (act) { act.closest('.toast')?.remove(); window.tacitAct?.(act.dataset.act, JSON.parse(act.dataset.ids)); }
     const row = event.target.closest('.listing tbody tr[data-open]');
     if (row) place = Math.max(0, rows().indexOf(row)); else if (event.target.closest('[data-page], [data-sort], [data-show]')) place = 0;
     const copy = event.target.closest('[data-copy]');
@@ -48,6 +71,9 @@
     if (typing(event)) return;
     const pressed = [...document.querySelectorAll(`button.key-${CSS.escape(event.key)}`)].find(shown);
     if (pressed) { event.preventDefault(); pressed.click(); return; }
+    const row = focusedRow(), box = row?.querySelector('[data-pick]');
+    if (['x', 'X'].includes(event.key) && box) { event.preventDefault(); box.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true, shiftKey: event.key === 'X' })); return; }
+    if (event.key === 'c' && row) { event.preventDefault(); copyCell(row.querySelector('td:not(.tick)')); return; }
     if (choose(event.key)) { event.preventDefault(); return; }
     if (['j', 'k', 'p'].includes(event.key)) { event.preventDefault(); step(event.key === 'j' ? 1 : -1); }
     if (event.key === '/' && document.querySelector('.listing input[type=search]')) { event.preventDefault(); document.querySelector('.listing input[type=search]').focus(); }
@@ -63,7 +89,7 @@
     mine = now;
   };
   const titled = () => {
-    watch();
+    watch(); owe();
     const head = document.querySelector('.page-head h1'), said = head && (ended ? `Ended: ${ended} · Tacit` : `${head.textContent} · Tacit`);
     if (said && document.title !== said) document.title = said;
   };
