@@ -15,7 +15,7 @@ from app.gateway.journal import FolderLock, Journal
 from app.gateway.ladder import Climbed, Ladder
 from app.gateway.record import Recorder, open_recorder
 from app.gateway.requests import OWN_MODEL, ApiError, ChatAsk
-from app.gateway.rungs import Errand, RungPort
+from app.gateway.rungs import Errand, RungPort, count_all
 from app.gateway.settings import GatewaySettings
 from app.gateway.shadows import Shadows
 from app.gateway.students import Resident, ResidentStudent, ServedStudent, check_rung, find_adapter
@@ -191,8 +191,8 @@ def _part(system: str, took: list[Any], own: bool) -> dict[str, Any]:
     known = [amount for amount in dollars if amount is not None]
     return {
         "system": system,
-        "in": sum(one.usage.input_tokens or 0 for one in took),
-        "out": sum(one.usage.output_tokens or 0 for one in took),
+        "in": count_all(one.usage.input_tokens for one in took),
+        "out": count_all(one.usage.output_tokens for one in took),
         "usd": sum(known) if len(known) == len(dollars) else None,
         **({"own": True} if own else {}),
     }
