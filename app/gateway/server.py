@@ -37,6 +37,7 @@ MOST_BODY = 1_000_000
 _BODY_S = 30.0
 _HEARTBEAT_S = 10.0
 _STOPPING_S = 30
+_BACKLOG = 2048
 _LOG = logging.getLogger(__name__)
 
 
@@ -286,6 +287,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(_BACKLOG)  # whoever comes before the server accepts is kept waiting, not refused
     except OSError as error:
         raise InputError(
             f"{host}:{port} can't be listened on: {error.strerror or error}. Is another server there?"

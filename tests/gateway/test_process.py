@@ -41,6 +41,7 @@ def test_a_gateway_is_started_asked_and_stopped(tmp_path: Path) -> None:
             caller = threading.Thread(target=call)
             caller.start()
             while len(provider.seen) < 2:  # the first one found out what the endpoint supports
+                assert caller.is_alive()
                 caller.join(0.02)
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=20) == 0
