@@ -93,10 +93,12 @@ class Gateway:
         errand = Errand(request)
         if self.queries is not None:
             self.queries.write({"at": round(time.time(), 3), "request": request, "query": asdict(query)})
-        reason, climbed = "hung up", Climbed(Served(None, (), {}), "")
+        reason, climbed = "hung up", Climbed(Served(None, (), {}), "", {})
         by: RungAnswer | None = None
         try:
             climbed = await self.ladder.climb(query, ask.only, errand)
+            for system, said in climbed.reasons.items():
+                self._tell_failure(system, said)
             by, reason = self._accept(climbed.served)
         except Exception:
             reason = "unforeseen"
@@ -116,8 +118,6 @@ class Gateway:
 
     def _accept(self, served: Served) -> tuple[RungAnswer | None, str]:
         """The answer that is given out; None with the reason where none is."""
-        for system, message in served.failed.items():
-            self._tell_failure(system, message)
         by = served.answer
         if by is None:
             return None, "no rung answered"

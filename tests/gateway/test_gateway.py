@@ -191,6 +191,13 @@ def test_a_dead_student_is_passed_over_and_a_dead_teacher_leaves_the_students_an
     assert meter.fallbacks == 1 and meter.errors == {"no rung answered": 1} and meter.by_rung == {"ann": 1, "stage3": 1}
 
 
+def test_the_log_holds_nothing_of_what_a_provider_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tom, ann = pair(0.3, fails=TeacherError(ErrorKind.BAD_REQUEST, "does not fit: 'a secret question?'"))
+    got = ask(make_gateway(tmp_path, tom, ann), "a secret question?")
+    assert got.status_code == 200 and "ann did not answer: bad_request" in caplog.text
+    assert "secret" not in caplog.text + got.text
+
+
 def test_an_operator_may_want_no_answer_that_is_not_sure(tmp_path: Path) -> None:
     tom, ann = pair(0.3, fails=TeacherError(ErrorKind.SERVER, "oops"))
     got = ask(make_gateway(tmp_path, tom, ann, when_teacher_fails="refuse"))
