@@ -27,6 +27,7 @@ from engine.config import TeacherConfig, read_config
 from engine.errors import InputError
 from engine.ports import Task
 from engine.serving.climbing import RungAnswer, Served
+from engine.serving.drift import FIRST
 from engine.serving.policy import Policy, StudentRung, TeacherRung
 from engine.tasks import get_task
 from engine.teachers.providers import open_chat
@@ -79,7 +80,13 @@ class Gateway:
             TacitError: if a rung could never answer.
         """
         self.recorder.add("start", rungs=list(self.policy.systems))
-        return [note for port in self.ladder.ports.values() if (note := await port.start())]
+        notes = [note for port in self.ladder.ports.values() if (note := await port.start())]
+        if self.settings.shadow and self.recorder.drift.state.source == "first":
+            notes.append(
+                f"The policy does not say how often students agree with {self.ladder.last}: the first {FIRST} shadowed "
+                "queries will, and only then is a drop watched for"
+            )
+        return notes
 
     async def answer(self, ask: ChatAsk) -> Answered:
         """Ask the ladder, and keep what that took. Hung up on, it hangs up on the rungs.

@@ -115,6 +115,13 @@ def test_shadows_are_drawn_and_compared_after_the_answer(tmp_path: Path) -> None
     assert found is not None and found.source == "shadows" and found.mean == 0, "the teacher writes five tokens too"
 
 
+def test_an_operator_is_told_where_nothing_says_what_agreement_to_expect(tmp_path: Path) -> None:
+    silent = make_gateway(tmp_path, *rungs(), shadow=5, name="silent")
+    (note,) = asyncio.run(silent.start())
+    assert "first 100 shadowed queries" in note
+    assert asyncio.run(make_gateway(tmp_path, *rungs(), shadow=5, policy=make_policy(expected=EXPECTED)).start()) == []
+
+
 def test_named_rungs_and_fallbacks_are_not_shadowed(tmp_path: Path) -> None:
     tom, ann = rungs()
     gateway = make_gateway(tmp_path, tom, ann, shadow=100)
