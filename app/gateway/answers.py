@@ -12,7 +12,7 @@ from typing import Any, Literal
 from app.gateway.requests import ChatAsk
 from engine.ports import Task
 from engine.serving.climbing import RungAnswer, Served
-from engine.serving.deferral.base import UNREAD
+from engine.serving.deferral.base import UNKNOWN
 from engine.values import Query
 
 Content = Literal["label", "full"]
@@ -46,7 +46,7 @@ def describe(served: Served, ask: ChatAsk, by: RungAnswer, dollars: float | None
     """How the answer came about, beside it in the body."""
     return {
         "rung": by.system,
-        "confidence": None if by.confidence <= UNREAD else round(by.confidence, 6),
+        "confidence": None if by.confidence <= UNKNOWN else round(by.confidence, 6),
         "fallback": served.fallback,
         "asked": [answer.system for answer in served.asked],
         "failed": sorted(served.failed),

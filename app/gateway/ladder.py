@@ -20,10 +20,14 @@ _SMOOTH = 0.9
 
 
 class Climbed(NamedTuple):
-    """What a ladder answered, the rationale of the answer that counts, and why rungs failed, by system."""
+    """What a ladder answered, the rationale of the answer that counts, and why rungs failed, by system.
+
+    `reasons` hold nothing of what a provider said: it may quote the query.
+    """
 
     served: Served
     rationale: str
+    reasons: Mapping[str, str]
 
 
 @dataclass
@@ -73,12 +77,16 @@ class Ladder:
     async def climb(self, query: Query, only: str, errand: Errand) -> Climbed:
         """Ask rung after rung; `only` names one that is asked alone."""
         rationales: dict[str, str] = {}
+        reasons: dict[str, str] = {}
 
         async def ask(rung: StudentRung | TeacherRung, asked: Query) -> RungAnswer:
             port = self.ports[rung.system]
             self.open[rung.system] += 1
             try:
                 told = await port.ask(asked, errand)
+            except TacitError as error:
+                reasons[rung.system] = error.kind.value if isinstance(error, TeacherError) else str(error)
+                raise
             finally:
                 self.open[rung.system] -= 1
             rationales[rung.system] = told.rationale
@@ -88,7 +96,7 @@ class Ladder:
 
         served = await climb(self.policy, query, query.kind, ask, only)
         by = served.answer
-        return Climbed(served, rationales.get(by.system, "") if by else "")
+        return Climbed(served, rationales.get(by.system, "") if by else "", reasons)
 
 
 def why(error: TacitError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -81,3 +82,9 @@ def read_rationale(task: Task, text: str) -> str:
 def read_int(value: Any) -> int | None:
     """A count that another process told; None if it is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def count_all(counts: Iterable[int | None]) -> int | None:
+    """Tokens together; None where some are not counted."""
+    known = list(counts)
+    return None if None in known else sum(count or 0 for count in known)

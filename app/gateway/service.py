@@ -15,7 +15,7 @@ from app.gateway.journal import FolderLock, Journal
 from app.gateway.ladder import Climbed, Ladder
 from app.gateway.record import Recorder, open_recorder
 from app.gateway.requests import OWN_MODEL, ApiError, ChatAsk
-from app.gateway.rungs import Errand, RungPort
+from app.gateway.rungs import Errand, RungPort, count_all
 from app.gateway.settings import GatewaySettings
 from app.gateway.shadows import Shadows
 from app.gateway.students import Resident, ResidentStudent, ServedStudent, check_rung, find_adapter
@@ -27,6 +27,7 @@ from engine.config import TeacherConfig, read_config
 from engine.errors import InputError
 from engine.ports import Task
 from engine.serving.climbing import RungAnswer, Served
+from engine.serving.drift import FIRST
 from engine.serving.policy import Policy, StudentRung, TeacherRung
 from engine.tasks import get_task
 from engine.teachers.providers import open_chat
@@ -79,7 +80,13 @@ class Gateway:
             TacitError: if a rung could never answer.
         """
         self.recorder.add("start", rungs=list(self.policy.systems))
-        return [note for port in self.ladder.ports.values() if (note := await port.start())]
+        notes = [note for port in self.ladder.ports.values() if (note := await port.start())]
+        if self.settings.shadow and self.recorder.drift.state.source == "first":
+            notes.append(
+                f"The policy does not say how often students agree with {self.ladder.last}: the first {FIRST} shadowed "
+                "queries will, and only then is a drop watched for"
+            )
+        return notes
 
     async def answer(self, ask: ChatAsk) -> Answered:
         """Ask the ladder, and keep what that took. Hung up on, it hangs up on the rungs.
@@ -93,10 +100,12 @@ class Gateway:
         errand = Errand(request)
         if self.queries is not None:
             self.queries.write({"at": round(time.time(), 3), "request": request, "query": asdict(query)})
-        reason, climbed = "hung up", Climbed(Served(None, (), {}), "")
+        reason, climbed = "hung up", Climbed(Served(None, (), {}), "", {})
         by: RungAnswer | None = None
         try:
             climbed = await self.ladder.climb(query, ask.only, errand)
+            for system, said in climbed.reasons.items():
+                self._tell_failure(system, said)
             by, reason = self._accept(climbed.served)
         except Exception:
             reason = "unforeseen"
@@ -116,8 +125,6 @@ class Gateway:
 
     def _accept(self, served: Served) -> tuple[RungAnswer | None, str]:
         """The answer that is given out; None with the reason where none is."""
-        for system, message in served.failed.items():
-            self._tell_failure(system, message)
         by = served.answer
         if by is None:
             return None, "no rung answered"
@@ -191,8 +198,8 @@ def _part(system: str, took: list[Any], own: bool) -> dict[str, Any]:
     known = [amount for amount in dollars if amount is not None]
     return {
         "system": system,
-        "in": sum(one.usage.input_tokens or 0 for one in took),
-        "out": sum(one.usage.output_tokens or 0 for one in took),
+        "in": count_all(one.usage.input_tokens for one in took),
+        "out": count_all(one.usage.output_tokens for one in took),
         "usd": sum(known) if len(known) == len(dollars) else None,
         **({"own": True} if own else {}),
     }

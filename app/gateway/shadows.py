@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from app.gateway.ladder import Ladder, why
 from app.gateway.record import Recorder
-from app.gateway.rungs import Errand
+from app.gateway.rungs import Errand, count_all
 from engine.errors import CapReached, TacitError
 from engine.ports import Task
 from engine.serving.climbing import RungAnswer, Served
@@ -69,7 +69,7 @@ class Shadows:
             agrees=agrees,
             usd=sum(costs) if known else None,
             own=self.ladder.last in self.ladder.students,
-            **{"in": sum(u.input_tokens or 0 for u in usage), "out": sum(u.output_tokens or 0 for u in usage)},
+            **{"in": count_all(u.input_tokens for u in usage), "out": count_all(u.output_tokens for u in usage)},
             error=error,
         )
         if agrees is not None:

@@ -10,8 +10,7 @@ import asyncio
 import shlex
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 from app.gateway.rungs import Errand, Told, read_int, read_rationale
 from app.usecases.playground.process import StudentProcess
-from engine.datasets.rows import student_prompt
+from engine.datasets.rows import ChatText, student_prompt
 from engine.errors import InputError, StateError, TacitError, WorkerFailed
 from engine.inference.labels import find_log_prob as find_of_label
 from engine.packaged import packaged_student_folder
@@ -33,7 +32,7 @@ from engine.values import Query, Token, Usage, make_query
 _LOADING_S = 180.0
 """How long a student may take that is not loaded yet, besides the time of its answer."""
 _GRACE_S = 5.0
-"""An answer that nobody waits for any more may still take so long; else its process is ended, and starts anew."""
+"""A student that tells no token for so long behind its time is stuck: its process is ended, and starts anew."""
 _VLLM_RANK = 16
 """The highest rank that vLLM takes without being told."""
 
@@ -70,15 +69,31 @@ class Resident:
 
     process: StudentProcess = field(default_factory=lambda: StudentProcess(idle_s=None))
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "student"))
-    number: int = 0
-    working: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def end(self, number: int) -> None:
-        """End the process, if it still works on that request."""
-        with self.lock:
-            if self.working == number:
-                self.process.end()
+    def ask(self, request: dict[str, Any], timeout_s: float, gone: threading.Event) -> dict[str, Any]:
+        """Send a request and wait for its end, in the one thread; `gone`: nobody waits for it any more.
+
+        An answer that takes too long, or that nobody waits for, is stopped at its next token.
+
+        Raises:
+            WorkerFailed: if there is no answer.
+        """
+        allowed = timeout_s + (0 if self.process.alive else _LOADING_S)
+        self.process.patience_s = allowed + _GRACE_S
+        end = time.monotonic() + allowed
+        replies = self.process.ask(request, lambda: "nobody waits any more" if gone.is_set() else "")
+        try:
+            data: dict[str, Any] = {}
+            for data in replies:
+                if not data.get("over") and (gone.is_set() or time.monotonic() > end):
+                    raise WorkerFailed(f"its answer took over {allowed:.0f} s")
+        except StateError as error:
+            raise WorkerFailed(f"its process ended, or was silent for over {allowed:.0f} s") from error
+        finally:
+            replies.close()
+        if "error" in data:
+            raise WorkerFailed(str(data["error"]))
+        return data
 
     def close(self) -> None:
         """End it for good."""
@@ -103,9 +118,9 @@ class ResidentStudent:
         return self.rung.system
 
     async def start(self) -> str:
-        """Load it, by having it answer something."""
+        """Load it."""
         try:
-            await self.ask(make_query("?"), Errand("start"))
+            await self._send(())
         except TacitError as error:
             return f"{self.system} does not answer yet: {error}"
         return ""
@@ -116,45 +131,22 @@ class ResidentStudent:
         Raises:
             WorkerFailed: if its process died, failed on the query or took too long.
         """
+        asked = time.perf_counter()
+        data = await self._send(student_prompt(self.task, query, self.rung.prompt))
+        return self._read(query, data, time.perf_counter() - asked)
+
+    async def _send(self, prompt: ChatText) -> dict[str, Any]:
         request = {
             "student": self.rung.student.model_dump(mode="json"),
-            "prompt": student_prompt(self.task, query, self.rung.prompt),
+            "prompt": prompt,
             "adapter": str(self.adapter) if self.adapter else None,
             "until": self.task.stop if self.rung.stops_behind_answer else "",
         }
-        gone, numbers = threading.Event(), list[int]()
-        asked = time.perf_counter()
-        reply = asyncio.get_running_loop().run_in_executor(self.resident.pool, self._ask, request, gone, numbers)
+        gone, loop = threading.Event(), asyncio.get_running_loop()
         try:
-            data = await reply
-        except asyncio.CancelledError:
-            gone.set()
-            if numbers:
-                _later(_GRACE_S, self.resident.end, numbers[0])
-            raise
-        return self._read(query, data, time.perf_counter() - asked)
-
-    def _ask(self, request: dict[str, Any], gone: threading.Event, numbers: list[int]) -> dict[str, Any]:
-        """Send a request and wait for its end, in the one thread that speaks to the process."""
-        resident = self.resident
-        with resident.lock:
-            resident.number += 1
-            resident.working = resident.number
-        numbers.append(resident.number)
-        allowed = self.timeout_s + (0 if resident.process.alive else _LOADING_S)
-        timer = _later(allowed, resident.end, resident.number)
-        try:
-            replies = resident.process.ask(request, lambda: "nobody waits any more" if gone.is_set() else "")
-            data = deque(replies, maxlen=1)[0]
-        except StateError as error:
-            raise WorkerFailed(f"its process came to no end, or took over {allowed:.0f} s") from error
+            return await loop.run_in_executor(self.resident.pool, self.resident.ask, request, self.timeout_s, gone)
         finally:
-            timer.cancel()
-            with resident.lock:
-                resident.working = 0
-        if "error" in data:
-            raise WorkerFailed(str(data["error"]))
-        return data
+            gone.set()
 
     def _read(self, query: Query, data: dict[str, Any], seconds: float) -> Told:
         text = str(data.get("text", ""))
@@ -167,13 +159,6 @@ class ResidentStudent:
     async def close(self) -> None:
         """End the process."""
         self.resident.close()
-
-
-def _later(seconds: float, work: Callable[..., None], *about: Any) -> threading.Timer:
-    timer = threading.Timer(seconds, work, about)
-    timer.daemon = True
-    timer.start()
-    return timer
 
 
 @dataclass

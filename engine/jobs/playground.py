@@ -1,16 +1,19 @@
 """The playground's resident worker: students answer one prompt, token by token, over lines of JSON (worker only).
 
-Reads requests from standard input, one a line: {"id", "student" (a StudentConfig), "prompt" ([[role, text], ...]),
-"adapter" (a folder, or null: the student without any), "until" (a text with which the answer is over; may be left
-out)}. Writes {"id", "text"} as the text grows and in the end {"id", "text", "tokens", "finished", "seconds",
-"log_prob", "label_tokens" (as of a `Generation`), "read" (tokens of the prompt)}, or {"id", "error"}. The base model
-stays loaded from one request to the next.
+Reads requests from standard input, one a line: {"id", "student" (a StudentConfig), "prompt" ([[role, text], ...]; none:
+it is loaded, and that is all), "adapter" (a folder, or null: the student without any), "until" (a text with which the
+answer is over; may be left out)}, or {"stop" (an id)}: nobody wants that answer any more. Writes {"id", "text"} as the
+text grows and in the end {"id", "text", "tokens", "finished", "seconds", "log_prob", "label_tokens" (as of a
+`Generation`), "read" (tokens of the prompt)}, or {"id", "error"}. The base model stays loaded from one request to the
+next.
 """
 
 from __future__ import annotations
 
 import json
+import queue
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -94,13 +97,20 @@ def open_resident(student: StudentConfig) -> Resident:
 def serve(requests: TextIO, replies: TextIO) -> None:
     """Answer request after request until there are no more."""
     resident: Resident | None = None
+    heard: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    stopped: set[int] = set()
 
     def say(**data: Any) -> None:
         replies.write(json.dumps(data, ensure_ascii=False) + "\n")
         replies.flush()
 
-    for line in requests:
-        asked = json.loads(line)
+    def tell(number: int, text: str) -> None:
+        if number in stopped:
+            raise _Stopped
+        say(id=number, text=text)
+
+    threading.Thread(target=_listen, args=(requests, heard, stopped), daemon=True).start()
+    while (asked := heard.get()) is not None:
         number = asked["id"]
         try:
             student = read_config(StudentConfig, asked["student"])
@@ -109,16 +119,33 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                 resident = open_resident(student)
             adapter = Path(asked["adapter"]) if asked["adapter"] else None
             prompt = [(str(role), str(text)) for role, text in asked["prompt"]]
+            if not prompt:
+                with resident.wearing(adapter):
+                    say(id=number, over=True)
+                continue
             until = str(asked.get("until", ""))
-            say(id=number, over=True, **resident.answer(prompt, adapter, partial(_tell, say, number), until))
+            say(id=number, over=True, **resident.answer(prompt, adapter, partial(tell, number), until))
+        except _Stopped:
+            say(id=number, over=True, error="stopped")
         except (TacitError, OSError, MemoryError) as error:
             say(id=number, over=True, error=say_error(error))
         except (ValueError, RuntimeError):  # a library's words, which help nobody who asked a question
             say(id=number, over=True, error=_FAILED)
 
 
-def _tell(say: Callable[..., None], number: int, text: str) -> None:
-    say(id=number, text=text)
+class _Stopped(Exception):
+    """Nobody wants the answer any more."""
+
+
+def _listen(requests: TextIO, heard: queue.Queue[dict[str, Any] | None], stopped: set[int]) -> None:
+    """Take requests in while an answer is written, so that one that is to stop is known at its next token."""
+    for line in requests:
+        asked = json.loads(line)
+        if "stop" in asked:
+            stopped.add(asked["stop"])
+        else:
+            heard.put(asked)
+    heard.put(None)
 
 
 if __name__ == "__main__":

@@ -85,12 +85,19 @@ class Playground:
         self.process = subprocess.Popen(command, text=True, env=worker_environment(), **pipes)
         self.number = 0
 
-    def ask(self, student: StudentConfig, adapter: Path | None) -> list[dict[str, Any]]:
-        self.number += 1
-        request = {"id": self.number, "student": student.model_dump(mode="json"), "prompt": PROMPT}
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps(request | {"adapter": str(adapter) if adapter else None}) + "\n")
+    def send(self, **request: Any) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
+
+    def ask(self, student: StudentConfig, adapter: Path | None, **more: Any) -> list[dict[str, Any]]:
+        self.number += 1
+        asked = {"id": self.number, "student": student.model_dump(mode="json"), "prompt": PROMPT}
+        self.send(**asked, adapter=str(adapter) if adapter else None, **more)
+        return self.read()
+
+    def read(self) -> list[dict[str, Any]]:
+        assert self.process.stdout
         replies: list[dict[str, Any]] = []
         while not replies or not replies[-1].get("over"):
             replies.append(json.loads(self.process.stdout.readline()))
@@ -118,16 +125,31 @@ def test_the_vanilla_pane_answers_without_any_adapter(
 
 
 def test_an_answer_is_streamed_and_what_fails_is_told(
-    playground: Playground, tiny_student: Path, tmp_path: Path
+    playground: Playground, tiny_student: Path, adapters: list[Path], tmp_path: Path
 ) -> None:
     student = StudentConfig(model=str(tiny_student), generate_tokens=12)
     *growing, last = playground.ask(student, None)
     assert [reply["text"] for reply in growing] == sorted((r["text"] for r in growing), key=len) and len(growing) > 3
     assert last["tokens"] == 12 and not last["finished"] and last["seconds"] > 0
-    assert last["log_prob"] is None and last["label_tokens"] is None, "it states no label"
+    assert last["read"] > 3 and last["log_prob"] is None and last["label_tokens"] is None, "it states no label"
+    loud = playground.ask(student, adapters[0])[-1]["text"]
+    cut = playground.ask(student, adapters[0], until=loud[:1])[-1]
+    assert loud and cut["text"] == loud[:1] and cut["tokens"] < 12
     assert "error" in playground.ask(student.model_copy(update={"model": "/nowhere"}), None)[-1]
     assert "error" in playground.ask(student, tmp_path)[-1]
     assert "text" in playground.ask(student, None)[-1], "it goes on after an error"
+
+
+def test_an_answer_that_nobody_wants_stops_and_the_next_one_comes(playground: Playground, tiny_student: Path) -> None:
+    long = StudentConfig(model=str(tiny_student), generate_tokens=100_000)
+    asked = {"student": long.model_dump(mode="json"), "adapter": None}
+    playground.send(id=1, prompt=[], **asked)
+    assert playground.read() == [{"id": 1, "over": True}], "it is loaded, and nothing is answered"
+    playground.send(id=2, prompt=PROMPT, **asked)
+    playground.send(stop=2)
+    assert playground.read()[-1] == {"id": 2, "over": True, "error": "stopped"}
+    playground.send(id=3, prompt=[], **asked)
+    assert playground.read() == [{"id": 3, "over": True}]
 
 
 @pytest.fixture(scope="module")

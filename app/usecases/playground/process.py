@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,8 @@ _SLICE_S = 0.2
 class StudentProcess:
     """The worker process that keeps a student loaded. One request at a time; it can be ended at any moment.
 
-    `idle_s`: it ends when nobody has asked for so long; None: it never does.
+    `idle_s`: it ends when nobody has asked for so long; None: it never does. `patience_s`: it is ended where an answer
+    takes longer.
     """
 
     process: subprocess.Popen[str] | None = None
@@ -35,13 +37,14 @@ class StudentProcess:
     idle: threading.Timer | None = None
     closed: bool = False
     idle_s: float | None = _IDLE_S
+    patience_s: float = _PATIENCE_S
 
     @property
     def alive(self) -> bool:
         """Whether the worker is there already."""
         return self.process is not None and self.process.poll() is None
 
-    def ask(self, request: dict[str, Any], hindered: Callable[[], str]) -> Iterator[dict[str, Any]]:
+    def ask(self, request: dict[str, Any], hindered: Callable[[], str]) -> Generator[dict[str, Any]]:
         """Send one request, and give its replies out as they come. `hindered` says why it shall not be sent after all.
 
         Raises:
@@ -62,9 +65,20 @@ class StudentProcess:
             except OSError as error:
                 raise StateError("The playground gave way to a run; ask again when that is over.") from error
             yield from self._replies(lines, self.numbers)
+        except GeneratorExit:
+            self._stop(self.numbers)
+            raise
         finally:
             self._rest()
             self.turn.release()
+
+    def _stop(self, number: int) -> None:
+        """Nobody reads any further: the worker is told, and stops at its next token."""
+        process = self.process
+        if process is not None and process.stdin is not None:
+            with suppress(OSError, ValueError):  # it has ended
+                process.stdin.write(json.dumps({"stop": number}) + "\n")
+                process.stdin.flush()
 
     def _wait(self, hindered: Callable[[], str]) -> None:
         end = time.monotonic() + _TURN_S
@@ -75,13 +89,14 @@ class StudentProcess:
                 raise StateError("The students are busy with another visitor's query; try again in a moment.")
 
     def _replies(self, lines: queue.Queue[str | None], number: int) -> Iterator[dict[str, Any]]:
-        end = time.monotonic() + _PATIENCE_S
+        patience = self.patience_s
+        end = time.monotonic() + patience
         while True:
             try:
                 line = lines.get(timeout=max(0.1, end - time.monotonic()))
             except queue.Empty:
                 self.end()
-                raise StateError(f"The student did not come to an end within {_PATIENCE_S:.0f} s.") from None
+                raise StateError(f"The student did not come to an end within {patience:.0f} s.") from None
             if line is None:
                 raise StateError("The playground gave way to a run; ask again when that is over.")
             data = json.loads(line)

@@ -98,7 +98,8 @@ class Tally:
     """The records of one policy, added up. Dollars are NaN where they are not known.
 
     `by_student`, `tokens` and `dollars` go by the requests that the policy answered by itself: whether a student did,
-    and what all rungs took that were asked. `ref_*` go by shadowed queries.
+    and what all rungs took that were asked; `answer_*` is the part of the rung that answered, NaN where it is not
+    known. `ref_*` go by shadowed queries.
     """
 
     requests: int = 0
@@ -139,7 +140,8 @@ class Tally:
             self.since = at if self.since is None else min(at, self.since)
             self.until = at if self.until is None else max(at, self.until)
         self.requests += 1
-        asked = [part for part in record.get("asked") or () if isinstance(part, dict)]
+        listed = record.get("asked")
+        asked = [part for part in listed if isinstance(part, dict)] if isinstance(listed, list) else []
         for part in asked:
             name = str(part.get("system"))
             self.read[name] += _count(part.get("in"))
@@ -163,7 +165,7 @@ class Tally:
         self.tokens.append(float(sum(_count(part.get("out")) for part in asked)))
         self.dollars.append(billed)
         own = [part for part in asked if part.get("system") == rung]
-        self.answer_tokens.append(float(sum(_count(part.get("out")) for part in own)))
+        self.answer_tokens.append(sum(_number(part.get("out")) for part in own))
         self.answer_dollars.append(sum(_number(part.get("usd"), 0.0 if part.get("own") else math.nan) for part in own))
 
     def _add_shadow(self, record: Mapping[str, Any]) -> None:
@@ -278,7 +280,8 @@ def find_saving(tally: Tally, what: Literal["tokens", "dollars"], reference: obj
         alone = np.full(n, mean)
     if math.isnan(mean):
         return None
-    saved = alone - taken
+    uncounted = np.isnan(answers)  # it takes what the last rung takes in the mean: nothing is saved by that
+    saved = np.where(uncounted, -taken, alone - taken)
     middle, half = float(saved.mean()), _Z * math.sqrt(float(saved.var(ddof=1)) / n + extra)
     return Saving(middle, middle - half, middle + half, float(saved.sum()), n, source)
 
