@@ -15,6 +15,7 @@ from app.usecases.data.imports import DataService
 from app.usecases.data.near_duplicates import ResembleService
 from app.usecases.data.previews import PreviewService
 from app.usecases.data.stored_queries import StoredQueryService
+from app.usecases.data.traces import TraceService
 from app.usecases.evaluation.comparisons import CompareService
 from app.usecases.exports.artefacts import ArtefactService
 from app.usecases.exports.exports import ExportService
@@ -63,6 +64,7 @@ class Services:
     projects: ProjectService
     jobs: JobService
     data: DataService
+    traces: TraceService
     teachers: TeacherService
     label: LabelService
     answers: AnswerService
@@ -160,19 +162,19 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
 
 def _compose(context: Context, webhook: Webhook) -> Services:
     """All use cases over an open workspace."""
-    connections = Connections(context)
+    connections, selecting = Connections(context), SelectService(context)
     label, compressing = LabelService(context, connections), CompressService(context, connections)
-    selecting = SelectService(context)
     run, exporting = RunService(context, compressing, selecting, webhook), ExportService(context)
     planning, forecasting = PlanService(context), ForecastService(context, selecting)
     remaining, studying = RemainingService(context, forecasting), StudyService(context, planning, run)
     calibrating, comparing = CalibrateService(context, selecting), CompareService(context)
-    matching = MatchService(context, selecting, calibrating)
+    matching, data = MatchService(context, selecting, calibrating), DataService(context)
     return Services(
         context=context,
         projects=ProjectService(context),
         jobs=JobService(context),
-        data=DataService(context),
+        data=data,
+        traces=TraceService(context, data),
         teachers=TeacherService(context, connections),
         label=label,
         answers=AnswerService(context),

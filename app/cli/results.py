@@ -10,6 +10,8 @@ from rich.text import Text
 from app.cli.console import out, plain, print_table
 from app.usecases.data.imports import OutputImport, OutputReading, QueryImport
 from app.usecases.data.near_duplicates import Resembling
+from app.usecases.data.trace_words import model_rows, system_rows, tell_traces
+from app.usecases.data.traces import TraceImport
 from app.usecases.data.words import tell_outputs, tell_queries
 from app.usecases.evaluation.report_lines import difference_lines, kinds_lines, more_lines, report_lines
 from app.usecases.selection.calibration import Fitted, Measured, say_fitted, say_measured
@@ -96,6 +98,19 @@ def show_output_import(project: str, data: dict[str, Any], result: OutputImport,
     _show_rows("Left out", result.errors, result.rejected)
     _show_rows("Taken in part", result.notes, result.noted)
     show_label(data)
+
+
+def show_trace_import(project: str, result: TraceImport, reading: OutputReading | None) -> None:
+    """Say what traces gave: queries, teachers with what they cost, and what was noticed."""
+    first, *more = tell_traces(result, reading)
+    _say(f"{project}: {first}")
+    for line in more:
+        _say(line)
+    if result.tally.models:
+        print_table("recorded teachers", model_rows(result.tally))
+    if len(result.tally.systems) > 1:
+        print_table("system prompts", system_rows(result.tally))
+    _show_rows("Left out", result.queries.errors, result.queries.rejected)
 
 
 def show_label(data: dict[str, Any]) -> None:
