@@ -16,6 +16,7 @@ from app.usecases.data.imports import DataService
 from app.usecases.data.near_duplicates import ResembleService
 from app.usecases.data.previews import PreviewService
 from app.usecases.data.stored_queries import StoredQueryService
+from app.usecases.data.traces import TraceService
 from app.usecases.evaluation.comparisons import CompareService
 from app.usecases.evaluation.confidences import ConfidenceService
 from app.usecases.exports.artefacts import ArtefactService
@@ -68,6 +69,7 @@ class Services:
     projects: ProjectService
     jobs: JobService
     data: DataService
+    traces: TraceService
     teachers: TeacherService
     label: LabelService
     answers: AnswerService
@@ -169,7 +171,6 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
 _PLAIN: dict[str, Callable[[Context], Any]] = {
     "projects": ProjectService,
     "jobs": JobService,
-    "data": DataService,
     "answers": AnswerService,
     "resemble": ResembleService,
     "preview": PreviewService,
@@ -186,6 +187,7 @@ _PLAIN: dict[str, Callable[[Context], Any]] = {
 def _compose(context: Context, webhook: Webhook) -> Services:
     """All use cases over an open workspace."""
     connections, selecting, comparing = Connections(context), SelectService(context), CompareService(context)
+    data = DataService(context)
     label, compressing = LabelService(context, connections), CompressService(context, connections)
     run, exporting = RunService(context, compressing, selecting, webhook), ExportService(context)
     planning, calibrating = PlanService(context), CalibrateService(context, selecting)
@@ -194,6 +196,8 @@ def _compose(context: Context, webhook: Webhook) -> Services:
     return Services(
         context=context,
         **{name: make(context) for name, make in _PLAIN.items()},
+        data=data,
+        traces=TraceService(context, data),
         teachers=TeacherService(context, connections),
         label=label,
         quote=QuoteService(context, label),

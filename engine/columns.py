@@ -183,7 +183,7 @@ def _read_block(records: Sequence[Record], columns: Mapping[str, str], heldout: 
         if query.id in queries:
             duplicates += 1
             continue
-        queries[query.id] = _hold_out(query, heldout)
+        queries[query.id] = hold_out(query, heldout)
         try:
             gold = task.read_gold(query, cells)
         except InputError as error:
@@ -204,8 +204,8 @@ def _pick_cells(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[s
     return {role: values[name] for role, name in columns.items() if not is_missing(values.get(name))}
 
 
-def _hold_out(query: Query, share: float) -> Query:
-    """The query in its split, by hash; a paraphrase is where its original question is."""
+def hold_out(query: Query, share: float) -> Query:
+    """The query in its split, a share of all being held out by hash; a paraphrase is where its original question is."""
     is_heldout = int(hash_id("heldout", query.family)[:8], 16) < share * 2**32
     return replace(query, split=Split.HELDOUT) if is_heldout else query
 

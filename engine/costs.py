@@ -57,10 +57,23 @@ def find_price(spec: TeacherSpec) -> Price | None:
 def assumed_price(spec: TeacherSpec) -> Price | None:
     """A list price to reckon with for a teacher that bills nothing, as if a hosted model stood in its place.
 
-    Nothing is charged by it: `find_price`, the ledger and caps on money don't know it. None for all others.
+    A recorded teacher's is that of the model of its name, where genai-prices lists one. Nothing is charged by it:
+    `find_price`, the ledger and caps on money don't know it. None for all others.
     """
+    if spec.provider == "recorded":
+        return _list_price(spec.model)
     price = _ASSUMED.get(spec.name) if spec.provider == "scripted" and spec.input_price is None else None
     return None if price is None else Price(Decimal(price[0]), Decimal(price[1]), ASSUMED)
+
+
+@cache
+def _list_price(model: str) -> Price | None:
+    """What a model costs at whichever provider is known for it; None where none is."""
+    spec = TeacherSpec(model, "", model)
+    prices = [_table_cost(spec, usage) for usage in (Usage(1_000_000, 0), Usage(0, 1_000_000))]
+    if prices[0] is None or prices[1] is None:
+        return None
+    return Price(prices[0], prices[1], ASSUMED)
 
 
 def read_list_price(text: str) -> Price:
@@ -107,8 +120,10 @@ def _table_cost(spec: TeacherSpec, usage: Usage) -> Decimal | None:
             warnings.simplefilter("ignore")
             if spec.endpoint:
                 price = genai_prices.calc_price(tokens, spec.model, provider_api_url=spec.endpoint)
-            else:
+            elif spec.provider:
                 price = genai_prices.calc_price(tokens, spec.model, provider_id=spec.provider)
+            else:
+                price = genai_prices.calc_price(tokens, spec.model)
     except (LookupError, ValueError, ArithmeticError):
         return None
     return price.total_price

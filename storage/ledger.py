@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from engine.values import Purpose
+from engine.values import BILLED, Purpose
 from storage.db import Database
 
 _SUMS = """
@@ -22,12 +22,20 @@ _READ = (
     "THEN concat_ws(' ', s.rationale, (SELECT any_value(w.text) FROM answers w JOIN steps t ON t.run_id = w.run_id "
     "AND t.name = w.step AND t.kind = 'answer' WHERE w.run_id = j.run_id AND w.query_id = a.query_id)) END), $3))"
 )
+_BILLED_BEFORE = (
+    f"evidence e ON e.project_id = a.project_id AND e.sample_id = a.sample_id AND e.name = '{BILLED}' "
+    "AND a.error IS NULL"
+)
+"""What a recorded answer had cost before it was imported; no part of what this workspace spends."""
 _UNBILLED = (
-    f"SELECT a.teacher, a.purpose, count(*) AS n, sum({_READ})::DOUBLE AS read, "
-    "sum(len(regexp_extract_all(coalesce(a.raw, ''), $3)))::DOUBLE AS written FROM attempts a "
+    f"SELECT a.teacher, a.purpose, count(*) AS n, sum(coalesce(a.input_tokens, {_READ}))::DOUBLE AS read, "
+    "sum(coalesce(a.output_tokens, len(regexp_extract_all(coalesce(a.raw, ''), $3))))::DOUBLE AS written "
+    "FROM attempts a "
     "JOIN queries q ON q.project_id = a.project_id AND q.id = a.query_id LEFT JOIN prompts p ON p.hash = a.prompt_hash "
     "LEFT JOIN samples s ON s.project_id = a.project_id AND s.id = a.sample_id LEFT JOIN jobs j ON j.id = a.job_id "
-    "WHERE a.project_id = $1 AND list_contains($4, a.teacher) AND a.cost = 0 "
+    f"LEFT JOIN {_BILLED_BEFORE} "
+    "WHERE a.project_id = $1 AND list_contains($4, a.teacher) AND a.cost = 0 AND e.value IS NULL "
+    "AND (a.output_tokens IS NOT NULL OR NOT list_contains($5, a.teacher)) "
     "AND (a.purpose IN ('label', 'grade', 'evaluate') OR j.run_id = $2) GROUP BY ALL"
 )
 
@@ -104,21 +112,25 @@ class Ledger:
     def evaluations(self, project_id: str) -> list[dict[str, Any]]:
         """What a good answer to a held-out query cost, by teacher.
 
-        Keys: teacher, cost and tokens (billed output) an answer on average, unknown (answers without a known cost).
+        Keys: teacher, cost and tokens (billed output) an answer on average, unknown (answers without a known cost);
+        before (recorded answers whose cost was known when they were imported; it stands in `cost`) and before_usd.
         """
         return self._db.rows(
-            "SELECT teacher, avg(cost)::DOUBLE AS cost, avg(output_tokens)::DOUBLE AS tokens, "
-            "count(*) FILTER (WHERE cost IS NULL) AS unknown FROM attempts WHERE project_id = ? AND purpose = ? "
-            "AND error IS NULL GROUP BY teacher",
+            "SELECT a.teacher, avg(coalesce(e.value, a.cost))::DOUBLE AS cost, avg(a.output_tokens)::DOUBLE AS tokens, "
+            "count(*) FILTER (WHERE a.cost IS NULL AND e.value IS NULL) AS unknown, count(e.value) AS before, "
+            "coalesce(sum(e.value), 0)::DOUBLE AS before_usd "
+            f"FROM attempts a LEFT JOIN {_BILLED_BEFORE} "
+            "WHERE a.project_id = ? AND a.purpose = ? AND a.error IS NULL GROUP BY a.teacher",
             [project_id, Purpose.EVALUATE.value],
         )
 
     def answer_costs(self, project_id: str) -> dict[tuple[str, str], float | None]:
         """What good answers to held-out queries cost in US dollars, by teacher and query; None: not known."""
         rows = self._db.rows(
-            "SELECT teacher, query_id, CASE WHEN count(*) FILTER (WHERE cost IS NULL) > 0 THEN NULL "
-            "ELSE avg(cost)::DOUBLE END AS cost FROM attempts WHERE project_id = ? AND purpose = ? AND error IS NULL "
-            "GROUP BY teacher, query_id",
+            "SELECT a.teacher, a.query_id, CASE WHEN count(*) FILTER (WHERE coalesce(e.value, a.cost) IS NULL) > 0 "
+            "THEN NULL ELSE avg(coalesce(e.value, a.cost))::DOUBLE END AS cost "
+            f"FROM attempts a LEFT JOIN {_BILLED_BEFORE} "
+            "WHERE a.project_id = ? AND a.purpose = ? AND a.error IS NULL GROUP BY a.teacher, a.query_id",
             [project_id, Purpose.EVALUATE.value],
         )
         return {(row["teacher"], row["query_id"]): row["cost"] for row in rows}
@@ -133,12 +145,16 @@ class Ledger:
         )
         return (float(row["cost"]), int(row["unknown"])) if row else (0.0, 0)
 
-    def unbilled(self, project_id: str, run_id: str, teachers: Sequence[str]) -> list[dict[str, Any]]:
+    def unbilled(
+        self, project_id: str, run_id: str, teachers: Sequence[str], counted: Sequence[str] = ()
+    ) -> list[dict[str, Any]]:
         """What some teachers read and wrote for nothing, for the labels, grades, evaluations and compressions of a run.
 
-        Keys: teacher, purpose, n (requests), read, written (words and signs of the stored texts, in all).
+        Of the `counted` ones only answers whose tokens are known; those whose cost was known when they were imported
+        are left out. Keys: teacher, purpose, n (requests), read, written (tokens where they are known, else words and
+        signs of the stored texts, in all).
         """
-        return self._db.remembered(_UNBILLED, [project_id, run_id, _SIGNS, list(teachers)])
+        return self._db.remembered(_UNBILLED, [project_id, run_id, _SIGNS, list(teachers), list(counted)])
 
     def latencies(self, project_id: str) -> dict[str, float]:
         """Seconds that a good label or compression took on average, by teacher."""

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from app.services import open_services
 from app.usecases.data.imports import DataService
 from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context, open_context
@@ -27,6 +28,7 @@ from engine.packaged import PACKAGED_EMBEDDER
 from engine.selection.arrays import SelectionInput
 from engine.selection.select import select
 from engine.selection.settings import SelectionConfig, dcrs
+from engine.traces.settings import TraceOrder
 from storage.selections import Search
 
 QUERIES, TEACHERS, DIMENSIONS = 100_000, 3, 384
@@ -41,11 +43,42 @@ def main() -> None:
     bench_selection()
     with tempfile.TemporaryDirectory() as folder:
         bench_import(Path(folder))
+        bench_traces(Path(folder))
         bench_paging(Path(folder))
         for samples in (9_999, 300_000):
             bench_preview(Path(folder) / str(samples), samples)
     bench_labelling()
     subprocess.run([sys.executable, "-m", "tests.bench_paint"], check=True)
+
+
+def write_traces(file: Path, count: int) -> Path:
+    """Stored completions of about 1.3 KB: three system prompts, two models, e-mail addresses in a twentieth of them."""
+    rng = np.random.default_rng(0)
+    words = ["invoice", "customer", "refund", "order", "status", "delivery", "account", "reset", "password", "plan"]
+    systems = ["Answer billing or delivery. " + " ".join(rng.choice(words, 60)), "Label the ticket.", ""]
+    with file.open("w") as out:
+        for n in range(count):
+            text = f"Ticket {n}: {' '.join(rng.choice(words, 90))}" + (f" mail u{n}@example.com" if n % 20 == 0 else "")
+            asked = [{"role": "system", "content": systems[n % 3]}, {"role": "user", "content": text}]
+            reply = {"role": "assistant", "content": "billing", "reasoning_content": " ".join(rng.choice(words, 20))}
+            usage = {"prompt_tokens": 200, "completion_tokens": 5}
+            row = {"id": f"c{n}", "model": f"model-{n % 2}", "messages": asked, "usage": usage}
+            out.write(json.dumps({**row, "choices": [{"message": reply, "finish_reason": "stop"}]}) + "\n")
+    return file
+
+
+def bench_traces(folder: Path) -> None:
+    """Traces to queries and samples of recorded teachers, personal data masked; processor time beside the clock's."""
+    file = write_traces(folder / "traces.jsonl", QUERIES)
+    with open_services(folder / "of-traces") as services:
+
+        def bring() -> None:
+            imported = services.traces.import_into({"name": "bench"}, [file], TraceOrder(personal="mask"))
+            services.jobs.wait(str(imported.job_id))
+
+        started = time.process_time()
+        measure(f"import {QUERIES:,} traces, masked", bring)
+        print(f"{'  of which processor time':58} {time.process_time() - started:9.3f}", flush=True)
 
 
 def bench_labelling() -> None:

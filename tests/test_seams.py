@@ -56,6 +56,7 @@ from engine.selection.select import score_factors
 from engine.selection.settings import NONE, SelectionConfig, read_selection
 from engine.tasks import TASKS, get_task
 from engine.teachers.scripted import SCRIPTED_TEACHERS
+from engine.traces import FORMATS, Trace, TraceFormat, Turn, share_of
 from engine.values import EvalItem, ParsedReply, Query, RunStatus, Sample, Split, StageRow, make_query
 from engine.values.report import Value
 from storage.runs import Run
@@ -133,6 +134,12 @@ def read_weights(folder: Path) -> Student:
 
 
 WEIGHTS = Exporter("bare weights", "Nothing beside them.", Scope.STUDENT, write_weights, read_weights)
+TELEGRAMS = TraceFormat(
+    "Telegrams",
+    "A question, STOP, an answer.",
+    lambda rows: share_of(rows, lambda row: "telegram" in row),
+    lambda row: Trace((Turn("user", row["telegram"].split(" STOP ")[0]),), Turn("assistant", row["telegram"][-3:])),
+)
 BACKWARDS = DatasetKind("answer first", "[x; y; r'].", make_backwards, length=0.6, stand_in="full")
 SEAMS = (
     Seam(TASKS, "shouted", ShoutedTask(), "import-queries", "Task"),
@@ -156,6 +163,7 @@ SEAMS = (
     ),
     Seam(BACKENDS, "next-door", NextDoor(), "train", "Compute"),
     Seam(EXPORTS, "weights", WEIGHTS, "export", "What"),
+    Seam(FORMATS, "telegrams", TELEGRAMS, "import-traces", "Format"),
     Seam(PLANS, "backwards-plan", PlanKind("Answers first", "One stage.", plan_backwards), "train", "Plan"),
 )
 
@@ -237,6 +245,15 @@ def test_a_task_s_own_columns_come_in_by_command_and_page(workspace: Path, tmp_p
         looked = services.preview.look("p", file, {"hidden_tests": "secret"}, 0)
         assert looked.columns["hidden_tests"] == "secret" and looked.columns["tests"] == "tests"
         assert [row["label"] for row in looked.rows] == ["red", "-"] and "BLUE" not in str(looked.rows)
+
+
+def test_a_format_of_traces_is_recognised_and_imported(workspace: Path, tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "rows.jsonl", [{"telegram": "Is it on STOP yes"}, {"telegram": "Is it off STOP  no"}])
+    command = ["import-traces", "t", str(file), "--teacher", "post", "--workspace", str(workspace), "--json"]
+    told = CliRunner().invoke(app, command, catch_exceptions=False)
+    data = json.loads(told.stdout)
+    assert data["formats"] == "Telegrams (1 file)" and data["replies"]["read"] == 2
+    assert list(data["models"]) == ["post"]
 
 
 def choose(samples: list[Sample], config: SelectionConfig) -> list[Sample]:

@@ -22,6 +22,7 @@ from app.cli.reports import report
 from app.cli.selection import calibrate, select
 from app.cli.study import study
 from app.cli.teachers import grade, label, spend, teachers_app
+from app.cli.traces import import_traces
 from app.cli.training import evaluate, train
 from engine.errors import InputError, MissingColumn, MissingPart, StateError, StoreError, TacitError, WorkerFailed
 
@@ -133,6 +134,9 @@ def import_outputs(
         counts, failures = services.answers.counts(project_record), services.answers.failures(project_record)
     data = {**vars(result), **vars(reading), "samples": counts, "failures": failures}
     show(as_json, data, lambda: show_output_import(project, data, result, reading))
+
+
+app.command("import-traces", cls=Listing)(import_traces)
 
 
 @app.command()

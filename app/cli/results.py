@@ -10,6 +10,8 @@ from rich.text import Text
 from app.cli.console import out, plain, print_table
 from app.usecases.data.imports import OutputImport, OutputReading, QueryImport
 from app.usecases.data.near_duplicates import Resembling
+from app.usecases.data.trace_words import model_rows, system_rows, tell_traces
+from app.usecases.data.traces import TraceImport
 from app.usecases.data.words import tell_outputs, tell_queries
 from app.usecases.evaluation.report_lines import difference_lines, kinds_lines, more_lines, report_lines
 from app.usecases.labelling import pilot_lines
@@ -17,20 +19,8 @@ from app.usecases.labelling.pilots import Pilot
 from app.usecases.selection.calibration import Fitted, Measured, say_fitted, say_measured
 from app.usecases.selection.comparison import SHARES, Comparison, find_point, say_comparison, say_interval
 from app.usecases.selection.tallies import say_kept, say_notices
-from app.usecases.training.study_lines import (
-    arm_rows,
-    contrast_rows,
-    kind_rows,
-    quote_rows,
-    say_budget,
-    say_result,
-    tell_study_quote,
-)
-from app.usecases.training.study_quotes import StudyQuote
 from app.usecases.workspace.doctor import Finding
 from engine.labelling.quote import Quote
-from engine.study import Grid
-from engine.study_table import StudyResult
 from engine.values.report import WHOLE, Difference, ReportRow
 from engine.wording import counted, say_span, verb
 
@@ -40,44 +30,27 @@ _SHOWN_ERRORS = 10
 def show_query_import(project: str, result: QueryImport) -> None:
     """Say what went in and what did not."""
     first, *more = tell_queries(result)
-    _say(f"{project}: {first}")
+    say(f"{project}: {first}")
     splits = f"{counted(result.distill, 'query', 'queries')} to distill from and {result.heldout:,} held out"
-    _say(f"The project has {splits}.")
+    say(f"The project has {splits}.")
     for line in more:
-        _say(line)
+        say(line)
     _show_rows("Left out", result.errors, result.rejected)
     _show_rows("Taken in part", result.notes, result.noted)
 
 
 def _show_rows(what: str, rows: Sequence[Any], count: int) -> None:
     if rows:
-        _say(f"{what}:")
+        say(f"{what}:")
     for row in rows[:_SHOWN_ERRORS]:
-        _say(f"  row {row.row}: {row.message}")
+        say(f"  row {row.row}: {row.message}")
     if count > _SHOWN_ERRORS:
         out.print(f"  and {count - _SHOWN_ERRORS:,} more (--json lists the first 1,000)")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     """One line, however long, without control characters: it may quote what strangers wrote."""
     out.print(Text(plain(line)), soft_wrap=True)
-
-
-def show_study(grid: Grid, result: StudyResult) -> None:
-    """The table of a study, its contrasts, what is missing of it, and what the chosen contrast says."""
-    print_table("arms, over seeds and queries", arm_rows(result))
-    if kind_rows(result):
-        print_table("score by kind", kind_rows(result))
-    print_table("differences on the same queries; the others corrected by Holm's method", contrast_rows(result))
-    for line in (*result.missing, say_budget(grid), say_result(grid, result)):
-        _say(line)
-
-
-def show_study_quote(quote: StudyQuote) -> None:
-    """What a study would take: by arm, and in all."""
-    print_table("what each arm takes, all seeds together", quote_rows(quote))
-    for line in tell_study_quote(quote):
-        _say(line)
 
 
 def show_resembling(pairs: Sequence[Resembling]) -> None:
@@ -92,12 +65,25 @@ def show_resembling(pairs: Sequence[Resembling]) -> None:
 def show_output_import(project: str, data: dict[str, Any], result: OutputImport, reading: OutputReading) -> None:
     """Say which teachers came in, and what of their outputs could not be read."""
     first, *more = tell_outputs(result, reading)
-    _say(f"{project}: {first}")
+    say(f"{project}: {first}")
     for line in more:
-        _say(line)
+        say(line)
     _show_rows("Left out", result.errors, result.rejected)
     _show_rows("Taken in part", result.notes, result.noted)
     show_label(data)
+
+
+def show_trace_import(project: str, result: TraceImport, reading: OutputReading | None) -> None:
+    """Say what traces gave: queries, teachers with what they cost, and what was noticed."""
+    first, *more = tell_traces(result, reading)
+    say(f"{project}: {first}")
+    for line in more:
+        say(line)
+    if result.tally.models:
+        print_table("recorded teachers", model_rows(result.tally))
+    if len(result.tally.systems) > 1:
+        print_table("system prompts", system_rows(result.tally))
+    _show_rows("Left out", result.queries.errors, result.queries.rejected)
 
 
 def show_label(data: dict[str, Any]) -> None:
@@ -190,11 +176,11 @@ def show_pilot(pilot: Pilot | None, quotes: Sequence[Quote]) -> None:
     if quotes:
         show_quote(quotes)
     for note in pilot_lines.list_notes(pilot):
-        _say(note)
-    _say(f"pilot: {pilot_lines.say_basis(pilot)}")
-    _say(f"{pilot_lines.TITLES[pilot.go_ahead.verdict]}: {pilot_lines.say_reason(pilot)}")
+        say(note)
+    say(f"pilot: {pilot_lines.say_basis(pilot)}")
+    say(f"{pilot_lines.TITLES[pilot.go_ahead.verdict]}: {pilot_lines.say_reason(pilot)}")
     for change in pilot_lines.list_changes(pilot):
-        _say(f"- {change}")
+        say(f"- {change}")
 
 
 def show_parsed_again(by_teacher: dict[str, dict[str, int]]) -> None:
@@ -261,7 +247,7 @@ def show_comparison(comparison: Comparison) -> None:
         rows = [{"way": n, "right": p and p["right"], "95%": say_interval(p)} for n, p in points.items()]
         print_table(f"if each kept {counted(count, 'sample')}, {share:.0%} of all", rows)
     for line in say_comparison(comparison):
-        _say(line)
+        say(line)
 
 
 def show_fitted(project: str, fitted: Fitted) -> None:

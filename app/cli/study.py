@@ -35,7 +35,7 @@ def study(
 
     from app.cli.console import EventBars, err
     from app.cli.reports import write_html
-    from app.cli.results import show_study
+    from app.cli.study_results import show_study
     from app.demo import prepare_study
     from app.usecases.training.study_files import read_grid_file, read_records
     from app.usecases.training.study_html import study_html
@@ -69,7 +69,7 @@ def _quote(grid: Grid, as_json: bool, workspace: Path) -> None:
     from dataclasses import asdict
 
     from app.cli.console import EventBars, err
-    from app.cli.results import show_study_quote
+    from app.cli.study_results import show_study_quote
     from app.demo import prepare_study
 
     def tell(text: str) -> None:

@@ -19,6 +19,8 @@ EVENTS_FILE = "events.jsonl"
 _MOST_SEQ = 2**53
 _SEQ = re.compile(rb'"seq"\s*:\s*(\d{1,15})\b')
 _NUMBER = (int, float)
+_dump = json.JSONEncoder(ensure_ascii=False).encode
+"""One encoder for all: `json.dumps` with settings of its own makes a new one for every call."""
 _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "reply": {"sample_id": str, "query_id": str, "teacher": str, "purpose": str, "usage": dict},
     "label_planned": {"by_teacher": dict},
@@ -148,7 +150,7 @@ class EventLog:
         """
         with self._lock:
             event = {"seq": self._seq + 1, "type": type_, "at": round(time.time(), 3), "data": data}
-            text = json.dumps(event, ensure_ascii=False)
+            text = _dump(event)
             if self._redactor.finds(text):
                 text = json.dumps({**event, "data": self._redactor.clean(data)}, ensure_ascii=False)
             line = text.encode("utf-8", "replace") + b"\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from engine.errors import CapReached, ErrorKind, TeacherError
@@ -134,13 +134,10 @@ async def run_all(parts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [result for result in results if not isinstance(result, BaseException)]
 
 
-def sample_ids(work: LabelWork, teacher: Teacher) -> dict[str, str]:
-    """The query of every sample that the teacher's replies to this work would have, by the sample's id."""
-    return {key.id: query.id for query, key in _missing(replace(work, known=frozenset(), only=None), teacher.spec)}
-
-
 def count_missing(work: LabelWork, spec: TeacherSpec) -> int:
     """How many requests of a teacher the work needs, were none to fail."""
+    if not work.known and work.only is None:
+        return len(work.queries) * spec.draws
     return sum(1 for _ in _missing(work, spec))
 
 
@@ -236,7 +233,7 @@ def read_sample(task: Task, query: Query, draw: int, reply: Reply) -> dict[str, 
         return Unread(ErrorKind.TRUNCATED, "the reply was cut off at the longest a reply may be: it holds no label")
     if parsed is None:
         return _why_unread(query, reply.text)
-    return _sample(task, query, draw, parsed)
+    return make_sample(task, query, draw, parsed)
 
 
 def _why_unread(query: Query, text: str) -> Unread:
@@ -254,7 +251,8 @@ def _why_unread(query: Query, text: str) -> Unread:
     return Unread(ErrorKind.UNPARSABLE, f"the label {short!r} is no answer that this task can read")
 
 
-def _sample(task: Task, query: Query, draw: int, parsed: ParsedReply) -> dict[str, Any]:
+def make_sample(task: Task, query: Query, draw: int, parsed: ParsedReply) -> dict[str, Any]:
+    """The sample of what was read in a reply, as it is journaled."""
     return {
         "rationale": parsed.rationale,
         "label": parsed.label,

@@ -5,7 +5,7 @@ A bad row is an error with its number; the good ones go on. Files are streamed, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from engine.errors import InputError
@@ -16,18 +16,18 @@ from engine.records.row import MAX_CELL, MAX_COLUMNS, MAX_ROW, Record, check_row
 from engine.records.text import MAX_FILE, read_lines
 
 __all__ = ["MAX_CELL", "MAX_COLUMNS", "MAX_FILE", "MAX_ROW", "Record", "check_row", "read_records"]
-_READERS = {
+_READERS: Mapping[str, Callable[[Path, int], Iterator[Record]]] = {
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
     ".json": read_json,
     ".csv": read_delimited,
     ".tsv": read_delimited,
-    ".parquet": read_parquet,
+    ".parquet": lambda path, max_cell: read_parquet(path),
 }
 
 
-def read_records(path: Path) -> Iterator[Record]:
-    """Rows of a file in its order.
+def read_records(path: Path, max_cell: int = MAX_CELL) -> Iterator[Record]:
+    """Rows of a file in its order. `max_cell`: characters of a cell at most; of a Parquet file `MAX_CELL` at most.
 
     Raises:
         InputError: if the file is missing, empty, of an unknown kind, or broken as a whole.
@@ -46,7 +46,7 @@ def read_records(path: Path) -> Iterator[Record]:
         raise InputError(
             f"{path.name}: of unknown kind; give .jsonl, .json, .csv, .tsv or .txt, or these .gz, or .parquet"
         )
-    return _READERS[kind](path)
+    return _READERS[kind](path, max_cell)
 
 
 def _read_text(path: Path) -> Iterator[Record]:

@@ -30,24 +30,26 @@ class Record:
     lines: int = 1
 
 
-def check_row(row: int, values: Any, error: str | None = None, line: int = 0, lines: int = 1) -> Record:
+def check_row(
+    row: int, values: Any, error: str | None = None, line: int = 0, lines: int = 1, max_cell: int = MAX_CELL
+) -> Record:
     """A row as a record, with an error where it has no named fields, breaks a bound, or can't be stored as text."""
     size = 0
     if error is None:
-        size, error = _measure(values)
+        size, error = _measure(values, max_cell)
     if error:
         return Record(row, {}, error, size, line, lines)
     return Record(row, {str(k): v for k, v in values.items()}, None, size, line, lines)
 
 
-def _measure(values: Any) -> tuple[int, str | None]:
+def _measure(values: Any, max_cell: int) -> tuple[int, str | None]:
     """Bytes of a row's JSON form, and what is wrong with it."""
     if not isinstance(values, dict):
         return 0, "not an object with named fields"
     if len(values) > MAX_COLUMNS:
         return 0, f"{len(values):,} fields; a row has at most {MAX_COLUMNS:,}"
-    long = f"a cell is longer than {MAX_CELL:,} characters"
-    if any(isinstance(value, str) and len(value) > MAX_CELL for value in values.values()):
+    long = f"a cell is longer than {max_cell:,} characters"
+    if any(isinstance(value, str) and len(value) > max_cell for value in values.values()):
         return 0, long
     try:
         text = _dump(values)
@@ -58,7 +60,7 @@ def _measure(values: Any) -> tuple[int, str | None]:
         return 0, "lists or objects in one another without end"
     if size > 4 * MAX_ROW:
         return size, f"the row is longer than {MAX_ROW:,} characters"
-    if size > MAX_CELL and any(len(_dump(v)) > MAX_CELL for v in values.values() if not isinstance(v, str)):
+    if size > max_cell and any(len(_dump(v)) > max_cell for v in values.values() if not isinstance(v, str)):
         return size, long
     return size, "a text holds a NUL character" if "\\u0000" in text and _holds_nul(values) else None
 

@@ -5,10 +5,11 @@ from engine.values.job import LOCAL, Event, Job, JobStatus
 from engine.values.query import Choice, Query, Split, make_query, query_from_json
 from engine.values.rationale import RationaleOrigin, StageRow
 from engine.values.run import EvalItem, Generation, RunStatus
-from engine.values.sample import GRADE, LOG_PROB, ParsedReply, Reason, Sample, SampleKey, SelectionRow
+from engine.values.sample import BILLED, GRADE, LOG_PROB, ParsedReply, Reason, Sample, SampleKey, SelectionRow
 from engine.values.teacher import MOST_COST, MOST_TOKENS, Purpose, Reply, Sampling, TeacherSpec, Token, Usage
 
 __all__ = [
+    "BILLED",
     "GRADE",
     "LOCAL",
     "LOG_PROB",

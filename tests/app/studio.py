@@ -25,6 +25,7 @@ FIRST_HALF = {
     *("home", "data", "queries", "teachers", "prompts", "label", "select", "decide", "selection", "frame"),
     "endpoints",
     "outputs",
+    "traces",
     "failed_replies",
 }
 """Modules whose handlers `test_handlers` calls; `test_student_handlers` calls all others."""

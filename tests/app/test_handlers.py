@@ -22,6 +22,7 @@ from engine.tasks import ROLES, get_task
 from tests.app import lists
 from tests.app.deciding import review_by_hand
 from tests.app.forms import make_form, send_settings
+from tests.app.leaving import leave_provider
 from tests.app.prompting import writes_and_reads_prompts
 from tests.app.studio import PAGES, Studio, open_studio
 from tests.fakes.provider import KEY
@@ -254,7 +255,8 @@ def test_a_key_is_as_it_was_where_the_teacher_was_changed_elsewhere(studio: Stud
     assert keys.find(studio.services.teachers.get("tickets", "ann")) == KEY
 
 
-def test_recorded_outputs_are_looked_at_before_they_are_imported(studio: Studio, tmp_path: Path) -> None:
+def test_traces_and_recorded_outputs_are_looked_at_before_they_are_imported(studio: Studio, tmp_path: Path) -> None:
+    leave_provider(studio, tmp_path)
     outputs = tmp_path / "old.jsonl"
     rows = [{"query": f"query {n}?", "rationale": "so it is <b>", "answer": "B"} for n in range(4)]
     outputs.write_text("\n".join(map(json.dumps, [*rows, {"query": "nobody asks"}, {"query": "query 5?"}])))

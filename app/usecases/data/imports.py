@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -125,6 +126,18 @@ class DataService:
         Raises:
             InputError: if the project is there with other settings.
         """
+        with self.project_for(asked) as project:
+            return self.import_queries(project.name, source, columns, heldout, strict)
+
+    @contextmanager
+    def project_for(self, asked: Mapping[str, str]) -> Iterator[Project]:
+        """The project of that name, which is made if there is none, and taken back if the block fails.
+
+        `asked` are settings of the project: its name, and what the user gave of the others.
+
+        Raises:
+            InputError: if the project is there with other settings.
+        """
         config = read_config(ProjectConfig, {"task": DEFAULT_TASK, **asked})
         present = next((p for p in self.context.projects.all() if p.name == config.name), None)
         if present is not None:
@@ -133,10 +146,11 @@ class DataService:
                     f"the project {config.name!r} is there already, with task {present.config.task} and embedder "
                     f"{present.config.embedder}; leave these options out, or give another name. Nothing was stored."
                 )
-            return self.import_queries(config.name, source, columns, heldout, strict)
-        self.create_project(config)
+            yield present
+            return
+        made = self.create_project(config)
         try:
-            return self.import_queries(config.name, source, columns, heldout, strict)
+            yield made
         except BaseException:
             self.context.projects.remove(config.name)
             raise
@@ -157,9 +171,14 @@ class DataService:
 
         if strict:
             _refuse_bad_rows(source, blocks())
-        return self._store(project, blocks(), source)
+        return self.store(project, blocks(), source)
 
-    def _store(self, project: Project, blocks: Iterator[ImportedQueries], source: str | Path) -> QueryImport:
+    def store(self, project: Project, blocks: Iterator[ImportedQueries], source: str | Path) -> QueryImport:
+        """Store queries and gold labels block by block; where the blocks end in an error, those before it stay.
+
+        Raises:
+            InputError: if nothing could be stored.
+        """
         start = self.context.queries.last_position(project.id)
         tally = dict.fromkeys(_COUNTED, 0)
         details = _RowDetails()
@@ -262,11 +281,16 @@ class DataService:
         clash = live & tally.teachers.keys()
         if clash:
             raise InputError(f"{', '.join(sorted(clash))} is a live teacher of this project; rename the recorded one")
-        reserved = [name for name in tally.teachers if name in RESERVED or name.startswith("stage")]
+        reserved = [name for name in tally.teachers if is_reserved(name)]
         if reserved:
             raise InputError(
                 f"{', '.join(reserved)}: a teacher can't have the name of a student; rename it in the file"
             )
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a teacher can't be called so, since students are."""
+    return name in RESERVED or name.startswith("stage")
 
 
 def follow_families(context: Context, project_id: str, queries: Sequence[Query]) -> list[Query]:

@@ -1,7 +1,9 @@
 """What teachers' answers cost: by the ledger, or by assumed list prices where a teacher bills nothing.
 
 The ledger holds what was really billed and stays as it is. A scripted teacher bills nothing, and its assumed price only
-lets one see what a hosted model in its place would cost; tokens are then words and signs of the stored texts.
+lets one see what a hosted model in its place would cost; tokens are then words and signs of the stored texts. Recorded
+answers were billed before they came here, if at all: where their traces say for how much, that is what they cost, and
+where they only say how many tokens, a list price of their model is assumed. Neither was spent to make a student.
 """
 
 from __future__ import annotations
@@ -34,11 +36,15 @@ class Bill:
 
 def bills(context: Context, run: Run, prices: Prices = NO_PRICES) -> dict[str, Bill]:
     """By teacher of a run's project."""
-    rows = context.ledger.evaluations(run.project_id)
-    by_teacher = {row["teacher"]: Bill(None if row["unknown"] else 1000 * row["cost"], row["tokens"]) for row in rows}
+    rows = {row["teacher"]: row for row in context.ledger.evaluations(run.project_id)}
+    by_teacher = {
+        name: Bill(None if row["unknown"] else 1000 * row["cost"], row["tokens"]) for name, row in rows.items()
+    }
     for teacher, purpose, cost, count in _assumed(context, run, prices):
         if purpose == Purpose.EVALUATE.value and teacher in by_teacher:
-            by_teacher[teacher] = Bill(1000 * cost / count, by_teacher[teacher].tokens, assumed=True)
+            row = rows[teacher]
+            mean = (row["before_usd"] + cost) / (row["before"] + count)
+            by_teacher[teacher] = Bill(1000 * mean, row["tokens"], assumed=True)
     return by_teacher
 
 
@@ -55,7 +61,12 @@ def list_prices(context: Context, project_id: str, given: Prices = NO_PRICES) ->
 def sum_asking(context: Context, run: Run, prices: Prices = NO_PRICES) -> AskingCost:
     """What the labels and compressions cost that a run was made from."""
     spent, unknown = context.ledger.asked_for(run.project_id, run.id)
-    assumed = sum(cost for _, purpose, cost, _ in _assumed(context, run, prices) if purpose != Purpose.EVALUATE.value)
+    recorded = _recorded(context, run.project_id) - prices.keys()
+    assumed = sum(
+        cost
+        for teacher, purpose, cost, _ in _assumed(context, run, prices)
+        if purpose != Purpose.EVALUATE.value and teacher not in recorded
+    )
     return AskingCost(spent, assumed, unknown)
 
 
@@ -64,8 +75,14 @@ def _assumed(context: Context, run: Run, given: Prices) -> list[tuple[str, str, 
     prices = {name: price for name, price in list_prices(context, run.project_id, given).items() if price is not None}
     if not prices:
         return []
-    rows = context.ledger.unbilled(run.project_id, run.id, list(prices))
+    counted = _recorded(context, run.project_id) - given.keys()
+    rows = context.ledger.unbilled(run.project_id, run.id, list(prices), sorted(counted))
     return [
         (row["teacher"], row["purpose"], price_tokens(prices[row["teacher"]], row["read"], row["written"]), row["n"])
         for row in rows
     ]
+
+
+def _recorded(context: Context, project_id: str) -> set[str]:
+    """Teachers that are recordings."""
+    return {spec.name for spec in context.projects.teachers(project_id) if spec.provider == "recorded"}

@@ -20,13 +20,15 @@ from engine.evaluation.pilot import spread
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
 from engine.labelling.batch import POLL_S as POLL_BATCH_S
 from engine.labelling.batch import BatchWork, label_in_batches, read_chunks, restore_budget
-from engine.labelling.online import LabelWork, Unread, count_missing, label, read_sample, run_all, sample_ids
+from engine.labelling.online import LabelCounts, LabelWork, Unread, count_missing, label, read_sample, run_all
+from engine.labelling.replay import current_ids, narrow, replay
 from engine.ports import Task, Teacher
 from engine.prompts import Prompt
 from engine.tasks import get_task
 from engine.teachers.caller import Stopped
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.providers import HOSTED
+from engine.teachers.recorded import RecordedTeacher
 from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.values import Job, JobStatus, Purpose, Query, Reply, SampleKey, Split, TeacherSpec
 from storage.projects import Project
@@ -206,19 +208,22 @@ class LabelService:
         budget = read_budget(job)
         async with self.connections.open(project, job.spec["teachers"], stop, budget) as reach:
             teachers = await self.probed(reach, log)
-            works = self._plan_all(job, project, task, teachers)
+            recorded = [teacher for teacher in teachers if isinstance(teacher, RecordedTeacher)]
+            asked = [teacher for teacher in teachers if not isinstance(teacher, RecordedTeacher)]
+            works = self._plan_all(job, project, task, asked)
             tell_plan(works.values(), [*(t.spec for t in teachers), *self._elsewhere(job, project)], log)
             for split, work in works.items():
-                requests = sum(count_missing(work, teacher.spec) for teacher in teachers)
+                requests = sum(count_missing(work, teacher.spec) for teacher in asked)
+                requests += sum(count_missing(narrow(work, one), one.spec) for one in recorded)
                 log.emit("label_started", split=split, queries=len(work.queries), requests=requests)
-                for teacher in teachers:
-                    if not teacher.live:
-                        self.context.samples.replace_recorded(project.id, teacher.spec.name, sample_ids(work, teacher))
+                for one in recorded:
+                    self.context.samples.replace_recorded(project.id, one.spec.name, current_ids(work, one))
                 local = [
                     self.placing.label_locally(project, spec, work, log, stop) for spec in self._elsewhere(job, project)
                 ]
-                counts, *_ = await run_all([label(work, log, reach.caller), *local])
-                log.emit("label_ended", split=split, **(counts._asdict() if counts else {}))
+                replays = [replay(work, one, log, reach.caller.stop) for one in recorded]
+                counts = await run_all([label(work, log, reach.caller), *replays, *local])
+                log.emit("label_ended", split=split, **_add_up(counts)._asdict())
 
     async def probed(self, reach: Reach, log: EventLog) -> list[Teacher]:
         """The teachers that can be asked, each as probing found it. One that can't be is told and left out.
@@ -365,6 +370,12 @@ class LabelService:
                 counts["read_now"] += 1
         self.context.samples.add_read(project.id, parsed)
         return by_teacher
+
+
+def _add_up(counts: Sequence[LabelCounts | None]) -> LabelCounts:
+    """All parts of a labelling together; what a worker does, it counts itself."""
+    known = [part for part in counts if part is not None]
+    return LabelCounts(*(sum(column) for column in zip(*known, strict=True)))
 
 
 def tell_plan(works: Iterable[LabelWork], asked: Sequence[TeacherSpec], log: EventLog) -> None:

@@ -214,5 +214,5 @@ class Connections:
             return next(teacher for teacher in SCRIPTED_TEACHERS if teacher.spec.name == spec.name)
         if spec.provider == "recorded":
             recording = RecordingFile(self.context.recordings / f"{spec.endpoint}.jsonl", spec.name)
-            return RecordedTeacher(spec.name, recording, spec.endpoint)
+            return RecordedTeacher(spec.name, recording, spec.endpoint, spec.model)
         raise ConfigError(f"the provider {spec.provider!r} of {spec.name} is not known to this version")

@@ -14,7 +14,7 @@ from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
 from app.web.offers import only_guides
-from app.web.pages import queries
+from app.web.pages import queries, traces
 from app.web.parts.code import command_html
 from app.web.parts.imports import commands_html_of, first_html, preview_html, samples_html, stored_html, totals_html
 from app.web.parts.messages import notice_html
@@ -40,6 +40,8 @@ def build(frame: Frame) -> None:
         first = lay_html()
         with gr.Accordion("Import more queries", open=False) as fold:
             parts = _lay_import()
+    with gr.Accordion("Leave your provider: import its traces", open=False, visible=False) as leaving:
+        brought = traces.build(frame, result, leaving)
     with gr.Accordion("Near duplicates, and leaks between the splits", open=False, visible=False) as nearness:
         with gr.Row():
             close = gr.Slider(0.5, 1, 0.95, step=0.01, label="Cosine similarity that counts as near")
@@ -47,10 +49,12 @@ def build(frame: Frame) -> None:
         near = lay_html()
 
     do = _Handlers(frame, tuple(parts.columns))
-    frame.fill([totals, listing, first, find, nearness], do.hold)
+    frame.fill([totals, listing, first, find, nearness, leaving], do.hold)
     frame.fill_once([fold, *parts.columns.values()], do.start)
     find.click(frame.guard(do.resemble), [frame.project, close], near, **frame.quiet)
     _bind_import(frame, do, parts, [result, fold], listed)
+    shown = [frame.project, frame.address], listed.components
+    brought.success(frame.guard(listed.show), *shown, js=_TO_TOP, show_progress="hidden", **frame.quiet)
 
 
 @dataclass(frozen=True)
@@ -156,11 +160,12 @@ class _Handlers:
     def hold(self, project: Project | None) -> list[Any]:
         """How many queries a project has; where it has none, what to do."""
         if project is None:
-            return ["", gr.Column(visible=False), "", *enable(False), gr.Accordion(visible=False)]
+            return ["", gr.Column(visible=False), "", *enable(False), *[gr.Accordion(visible=False)] * 2]
         totals = self.services.queries.totals(project.name)
         some = totals.total > 0
         tiles, first = (totals_html(totals), "") if some else ("", first_html())
-        return [tiles, gr.Column(visible=some), first, *enable(totals.total > 1), gr.Accordion(visible=some)]
+        found = [*enable(totals.total > 1), gr.Accordion(visible=some), gr.Accordion(visible=True)]
+        return [tiles, gr.Column(visible=some), first, *found]
 
     def choose(self, project: str, entered: Entered[Given]) -> list[Any]:
         """The preview anew with what was chosen; nothing where there is no file to look at."""
