@@ -63,6 +63,7 @@ def test_only_scoring_reads_gold_labels() -> None:
     }
     shown_beside_answers, copied_as_they_are = "app/usecases/evaluation/comparisons.py", "storage/copies.py"
     scored = {"app/usecases/evaluation/scores.py", "app/usecases/selection/calibration.py", "storage/queries.py"}
+    scored |= {"storage/pilots.py"}  # a pilot is judged by gold labels; what it selects by has no place for them
     assert readers == scored | {shown_beside_answers, "storage/differences.py", copied_as_they_are}
     calibrating = (ROOT / "app/usecases/selection/calibration.py").read_text()
     assert not {word for word in (".add(", ".write(", "select.select(", "overrule") if word in calibrating}

@@ -123,7 +123,7 @@ def test_a_student_s_answer_shows_its_confidence_once_it_is_whole_and_says_what_
     said = Pane("stage3", "Answer: 12", 5, 0.2, over=True, whole=True, log_prob=math.log(0.8), label_tokens=2)
     assert said.confidence == pytest.approx(0.8) and said.label_log_prob == pytest.approx(2 * math.log(0.8))
     shown = panes_html([said])
-    assert ">confidence 0.80</span> · 5 tokens" in shown and "here 2 tokens" in shown
+    assert ">confidence 0.80</span> · 5 tokens" in shown and "(here 2 tokens)" in shown
     assert "The label as a whole has probability 0.64" in shown and "It is no chance to be right" in shown
     for other in (replace(said, over=False), replace(said, log_prob=None), Pane("ann", "Answer: 12", 5, over=True)):
         assert "confidence" not in panes_html([other])

@@ -61,13 +61,12 @@ def _confidence(pane: Pane) -> str:
     """How sure a student is of its label, with what that is; "" where it is not known."""
     if pane.confidence is None or not pane.over:
         return ""
-    tokens = f", here {counted(pane.label_tokens, 'token')}" if pane.label_tokens else ""
-    whole = (
-        "" if pane.label_log_prob is None else f" The label as a whole has probability {_chance(pane.label_log_prob)}."
-    )
+    tokens = f" (here {counted(pane.label_tokens, 'token')})" if pane.label_tokens else ""
+    several = pane.label_log_prob is not None and pane.label_tokens != 1
+    whole = f" The label as a whole has probability {_chance(pane.label_log_prob or 0.0)}." if several else ""
     meaning = (
-        "How probable the student finds its own label: the geometric mean probability of the tokens behind the last "
-        f"Answer:{tokens}. It is no chance to be right; Evaluate shows how far it can be trusted.{whole}"
+        f"How probable the student finds its own label: the geometric mean probability of its tokens{tokens}. "
+        f"It is no chance to be right; Evaluate shows how far it can be trusted.{whole}"
     )
     return f"{term_html(f'confidence {pane.confidence:.2f}', meaning)} · "
 
