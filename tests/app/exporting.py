@@ -1,4 +1,4 @@
-"""The page Exports, called over HTTP on a project whose run is scored."""
+"""The page Exports, driven over HTTP: cards, downloads, a student that is prepared and checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from engine.wording import counted
 from tests.app.studio import Studio
 
 
-def takes_everything_out(studio: Studio, run: str) -> None:
+def take_out(studio: Studio, run: str) -> None:
+    """Everything that a finished run has to offer."""
     studio.open("exports", "p")
     assert studio("exports", "choose", "p", "", None)["value"] == run
     assert studio("exports", "stages", "p", run)["value"]
@@ -26,7 +27,7 @@ def takes_everything_out(studio: Studio, run: str) -> None:
     assert "Prepare and download: The merged model of stage3" in cards and "not prepared" in cards
     assert "Check and download zip: The adapter of stage3" in cards and "Training rows: compressed reasoning" in cards
     assert "Download unchecked: The adapter of stage3" in cards and "not checked" in cards
-    assert "Prepare and download zip: The model as GGUF, Q8_0 of stage3" in cards.replace("download:", "download zip:")
+    assert "Prepare and download: The model as GGUF, Q8_0 of stage3" in cards
     for what, form in (("set", "jsonl"), ("set", "parquet"), ("rows-compressed", "parquet")):
         said, file = studio("exports", "take", *chosen, what, form)
         assert "B: your browser saves it" in said and Path(file).suffix == f".{form}"

@@ -223,7 +223,7 @@ def test_playground(studio: Studio) -> None:
 
 
 def test_exports(studio: Studio) -> None:
-    exporting.takes_everything_out(studio, run_id(studio))
+    exporting.take_out(studio, run_id(studio))
 
 
 @pytest.fixture
