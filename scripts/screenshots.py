@@ -31,9 +31,10 @@ THEMES = ("light", "dark")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 OUT = Path("docs/screenshots")
 EMPTY, FAILED = "nothing yet", "a closed port"
-IN_STATE = {EMPTY: ("data", "teachers", "label", "select", "train", "evaluate"), FAILED: ("label", "jobs")}
+IN_STATE = {EMPTY: ("data", "teachers", "label", "select", "train", "evaluate", "save"), FAILED: ("label", "jobs")}
 RUNNING = ("label", "train", "jobs")
 _PATIENCE_S = 180
+_SETTLED_MS = 4000
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Camera:
                 page = self.browser.new_page(viewport={"width": width, "height": height})
                 page.goto(f"{self.url}{path}?__theme={theme}&project={quote(project)}")
                 page.locator(".topbar summary").wait_for(state="attached")
-                page.wait_for_timeout(2500)
+                page.wait_for_timeout(_SETTLED_MS)
                 if act is not None and theme == "light":
                     act(page)
                 file = OUT / f"{name}-{width}-{theme}.png"

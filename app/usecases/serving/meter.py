@@ -27,7 +27,7 @@ _Z = 1.959964
 
 
 @dataclass(frozen=True)
-class Saving:
+class Saved:
     """What a request saved in the mean, with its 95% interval over requests, and in total over `n` of them.
 
     `source`: where the last rung's own consumption is from: shadowed queries, or the policy's held-out ones.
@@ -82,8 +82,8 @@ class Meter:
     shadow_dollars: float | None
     p50_s: float | None
     p95_s: float | None
-    tokens_saved: Saving | None
-    dollars_saved: Saving | None
+    tokens_saved: Saved | None
+    dollars_saved: Saved | None
     drift: DriftState
     damaged: int = 0
     earlier: int = 0
@@ -231,8 +231,8 @@ def measure(
         shadow_dollars=_total(tally.shadow_billed),
         p50_s=p50,
         p95_s=p95,
-        tokens_saved=find_saving(tally, "tokens", (expected or {}).get("reference_tokens")),
-        dollars_saved=find_saving(tally, "dollars", (expected or {}).get("reference_dollars")),
+        tokens_saved=find_saved(tally, "tokens", (expected or {}).get("reference_tokens")),
+        dollars_saved=find_saved(tally, "dollars", (expected or {}).get("reference_dollars")),
         refused=tally.refused,
         drift=drift or watch(about, tally.agreed).state,
         damaged=damaged,
@@ -256,7 +256,7 @@ def watch(about: Mapping[str, Any], agreed: Iterable[int] = ()) -> Drift:
     return drift
 
 
-def find_saving(tally: Tally, what: Literal["tokens", "dollars"], reference: object) -> Saving | None:
+def find_saved(tally: Tally, what: Literal["tokens", "dollars"], reference: object) -> Saved | None:
     """What was saved against asking the last rung alone; None where that, or what was taken, is not known.
 
     Shadowed queries are drawn from those that students answered, so they stand for these alone; where the last rung
@@ -283,7 +283,7 @@ def find_saving(tally: Tally, what: Literal["tokens", "dollars"], reference: obj
     uncounted = np.isnan(answers)  # it takes what the last rung takes in the mean: nothing is saved by that
     saved = np.where(uncounted, -taken, alone - taken)
     middle, half = float(saved.mean()), _Z * math.sqrt(float(saved.var(ddof=1)) / n + extra)
-    return Saving(middle, middle - half, middle + half, float(saved.sum()), n, source)
+    return Saved(middle, middle - half, middle + half, float(saved.sum()), n, source)
 
 
 def read_tallies(path: Path) -> tuple[dict[str, Tally], int]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from app.usecases.serving.meter import Meter
-from app.usecases.serving.meter import Saving as Saved
+from app.usecases.serving.meter import Meter, Saved
 from app.web.parts.messages import Tone, notice_html
 from app.web.parts.tiles import Tile, card_html, tiles_html
 from engine.wording import counted
