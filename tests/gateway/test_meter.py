@@ -17,7 +17,7 @@ from app.gateway.requests import ChatAsk
 from app.gateway.service import Gateway
 from app.services import open_services
 from app.usecases.serving.folder import METER, journal_files, make_name, read_journal
-from app.usecases.serving.meter import Tally, find_saving, read_meter
+from app.usecases.serving.meter import Tally, find_saved, read_meter
 from app.usecases.serving.queries import count_waiting
 from engine.config import ProjectConfig
 from engine.errors import CapReached, NotFound
@@ -111,7 +111,7 @@ def test_shadows_are_drawn_and_compared_after_the_answer(tmp_path: Path) -> None
     assert meter.shadow_dollars == 0.5 * meter.shadows and meter.dollars == 0
     run(gateway, *(f"more {n}?" for n in range(40)))
     saved = gateway.recorder.tally
-    found = find_saving(saved, "tokens", 80)
+    found = find_saved(saved, "tokens", 80)
     assert found is not None and found.source == "shadows" and found.mean == 0, "the teacher writes five tokens too"
 
 
@@ -172,7 +172,7 @@ def test_savings_against_shadows_are_right_where_requests_are_told_apart() -> No
             truth -= 5 if hard else 0
             if not hard and draws.random() < 0.4:
                 tally.add({"type": "shadow", "out": draws.gauss(100, 20), "usd": 0.1, "agrees": True})
-        saved = find_saving(tally, "tokens", None)
+        saved = find_saved(tally, "tokens", None)
         assert saved is not None and saved.source == "shadows" and saved.n == 200
         assert math.isclose(saved.total, saved.mean * 200)
         covered += saved.low <= 0.7 * 95 - 0.3 * 5 <= saved.high
@@ -183,9 +183,9 @@ def test_nothing_is_said_of_savings_without_anything_to_compare_with() -> None:
     tally = Tally()
     for _ in range(5):
         tally.add({"type": "request", "rung": "s", "asked": [{"system": "s", "out": 5, "own": True}]})
-    assert find_saving(tally, "tokens", None) is None
+    assert find_saved(tally, "tokens", None) is None
     tally.add({"type": "request", "rung": "t", "last": True, "asked": [{"system": "t", "out": 5, "usd": None}]})
-    assert find_saving(tally, "dollars", 1.0) is None, "a price that is not known is not zero"
+    assert find_saved(tally, "dollars", 1.0) is None, "a price that is not known is not zero"
 
 
 @pytest.mark.parametrize(
