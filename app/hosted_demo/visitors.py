@@ -64,6 +64,7 @@ _WRITES = {
     | {"act_on_chosen"},
     "train": {"ask_forecast", "start"},
     "runs": {"cancel", "resume", "rerun", "rename"},
+    "save": {"take_in"},
     "evaluate": {"score", "set_margin"},
     "playground": {"vote_first", "vote_second", "vote_both", "vote_neither"},
 }

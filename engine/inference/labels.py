@@ -13,6 +13,8 @@ from typing import NamedTuple
 from engine.tasks.base import ANSWER
 
 _MARK = ANSWER.strip()
+_UNFINISHED = "\N{REPLACEMENT CHARACTER}"
+"""What tokenizers show of a character whose last token is still to come."""
 Decode = Callable[[Sequence[int]], str]
 
 
@@ -37,12 +39,15 @@ def find_label(text: str) -> tuple[int, int] | None:
 
 
 def find_tokens(decode: Decode, ids: Sequence[int], begin: int, end: int) -> range:
-    """The tokens that hold some of the characters from `begin` to `end` of the text that `ids` decode to."""
+    """The tokens that hold some of the characters from `begin` to `end` of the text that `ids` decode to.
+
+    A character that several tokens spell is held by all of them: before the last it is not there yet.
+    """
     places = range(len(ids))
 
     def count(place: int) -> int:
-        """Characters up to the end of a token; texts of the first tokens only ever grow."""
-        return len(decode(ids[: place + 1]))
+        """Characters of the text up to the end of a token; texts of the first tokens only ever grow."""
+        return len(decode(ids[: place + 1]).rstrip(_UNFINISHED))
 
     return range(bisect_right(places, begin, key=count), min(bisect_left(places, end, key=count) + 1, len(ids)))
 

@@ -14,7 +14,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from app.hosted_demo.shipped_project import SHIPPED, bring_shipped
 from app.services import Services, open_services
 from app.web.pages.train import plan_html
 from engine.errors import ConfigError
@@ -51,11 +50,12 @@ def test_a_workspace_of_before_opens_and_shows_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 def test_an_exported_project_of_before_shows_the_same(tmp_path: Path) -> None:
-    with zipfile.ZipFile(SHIPPED) as archive:
+    file = FROZEN / "project-of-2026-11-25.zip"  # without its weights and vectors
+    with zipfile.ZipFile(file) as archive:
         archive.extract("report_rows.parquet", tmp_path)
     told = sorted(map(numbers, pq.read_table(tmp_path / "report_rows.parquet").to_pylist()), key=str)
     with open_services(tmp_path / "workspace") as services:
-        bring_shipped(services, "demo")
+        services.carry.bring(file, "demo")
         (run,) = services.context.runs.all(services.projects.get("demo").id)
         rows = services.context.reports.rows(run.id)
         assert sorted((numbers(row.to_dict()) for row in rows), key=str) == told and len(told) > 10

@@ -19,6 +19,7 @@ from app.services import Services, open_services
 from app.web.frame import LEFT_OUT
 from app.web.main import build_app, build_demo
 from app.web.offers import OF_COPY
+from app.web.parts.picking import bulk_html, pick_all_html, pick_html
 from app.web.server import launch_lean, launch_options
 from app.web.theme import CSS
 from tests.app.forms import enter_order
@@ -42,7 +43,9 @@ def visitors(services: Services) -> Visitors:
 def ways(app: gr.Blocks) -> Iterator[tuple[tuple[str, str], list[Any]]]:
     """Of every guarded handler that something leads to: where it is written, and each such component with its frame."""
     for event in app.fns.values():
-        for id_, _ in event.targets:
+        for id_, name in event.targets:
+            if name == "apply":  # sent by boxes and buttons inside a list, which are marked themselves
+                continue
             if id_ is not None and hasattr(event.fn, "__wrapped__") and not hasattr(event.fn, "only_guides"):
                 line = [app.blocks[id_]]
                 while line[-1].parent is not None:
@@ -65,6 +68,11 @@ def test_what_is_refused_is_not_offered(services: Services, visitors: Visitors) 
     assert min(found.values()) > 5, found
     assert OF_COPY in CSS and ".notice.shared" in CSS and "shared" in visitors.note("", visitors.find(None), "Data")
     assert visitors.note("", visitors.find(visitors.copy("a")), "Data") == ""
+
+
+def test_boxes_of_a_list_and_what_is_done_with_them_are_marked() -> None:
+    for html in (bulk_html([("keep", "Keep")]), pick_all_html(), pick_html({"id": "a"}, "a")):
+        assert OF_COPY in html.split(">")[0]
 
 
 def test_of_what_is_left_out_neither_fields_nor_empty_frames_are_shown(services: Services, visitors: Visitors) -> None:

@@ -311,7 +311,7 @@ def test_projects_with_runs_are_carried_and_begun_afresh(studio: Studio) -> None
 
 def test_jobs(studio: Studio) -> None:
     studio.open("jobs", "p")
-    tiles, jobs, one, opened = studio("jobs", "show", "p", "", "all")
+    tiles, jobs, one, opened, *_ = studio("jobs", "show", "p", "", "all")
     assert "Total spend" in tiles and "Training" in jobs and "Compression" in jobs
     assert "Job id" in one and "Open " in one and opened[:8] in one
     total = studio.services.jobs.counts().total

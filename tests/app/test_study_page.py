@@ -67,7 +67,7 @@ def test_a_study_is_quoted_started_and_shown(students: Services, tmp_path: Path)
     grid = students.study.find("p", "mine")
     assert students.study.read(grid) is students.study.read(grid), "a tick of the page reckons nothing anew"
     assert "standard-kd" in shown[1] and all(plot.visible for plot in shown[2:5])
-    assert [part.interactive for part in shown[6:]] == [False, False, True], "nothing is left to go on with"
+    assert [part.interactive for part in shown[6:]] == [False, False, True, True], "nothing is left to go on with"
     assert [mark.number for mark in students.standing.marks(project) if mark.name == "Study"] == ["1 study"]
     folder = students.study.folder(students.study.find("p", "mine"))
     (folder / "standard-kd-2.json").rename(tmp_path / "standard-kd-2.json")

@@ -131,7 +131,7 @@ def test_a_kind_called_all_is_counted_once(services: Services, scored: Scored) -
     assert [rows["stage1", kind] for kind in ("", "all", "other")] == [60, 30, 30]
     assert set(services.compare.verdicts(run)) == {"all", "other"}
     assert len(services.compare.systems(run)) == 7
-    by_kind = _Handlers(frame_of(services)).price("p", run.id, "")[3]
+    by_kind = _Handlers(frame_of(services)).price("p", run.id, "")[4]
     assert "Accuracy by kind" in by_kind and ">all <span" in by_kind
 
 

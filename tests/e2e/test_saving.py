@@ -77,6 +77,6 @@ def test_a_slider_becomes_a_gateway_whose_meter_moves(browser: Browser, demo: Se
             assert said.choices[0].message.content and said.usage and said.usage.completion_tokens
     tab.open("save", "demo")
     card = tab.page.locator(".card", has_text="Requests")
-    card.locator(".value", has_text="6").wait_for(timeout=30_000)
+    card.get_by_text("6", exact=True).wait_for(timeout=30_000)
     expect(card).to_contain_text("95% interval")
     assert tab.errors == []

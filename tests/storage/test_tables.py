@@ -276,7 +276,8 @@ def test_scores_of_answers_are_stored_beside_them(db: Database, runs: Runs, run:
     with db.write() as writer:
         for query in ("q1", "q2"):
             writer.run(
-                "INSERT INTO answers VALUES ('run1', 'ev', 'stage1', ?, 'Answer: B', NULL, 4, true, NULL, NULL, NULL)",
+                "INSERT INTO answers (run_id, step, system, query_id, text, tokens, finished) "
+                "VALUES ('run1', 'ev', 'stage1', ?, 'Answer: B', 4, true)",
                 [query],
             )
     items = [EvalItem("stage1", "q1", None, "Answer: B", "B", 4, None, True, finished=True)]

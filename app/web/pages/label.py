@@ -171,11 +171,11 @@ class _Handlers:
             pilot = self.services.pilot.look(project.name)
         except TacitError as error:
             return notice_html(str(error))
-        name = self.frame.policy.address(project)
         if pilot is None:
             return ""
         live = self.services.answers.labelling(project).askable
-        return pilot_html(pilot, name) if pilot.left or not live else old_pilot_html(pilot, name)
+        draw = pilot_html if pilot.left or not live else old_pilot_html
+        return draw(pilot, project.name)
 
     def choices(self, project: Project | None) -> Any:
         specs = self.services.projects.teachers(project) if project else []
