@@ -95,17 +95,17 @@ def test_a_newcomer_walks_every_page_of_the_demo_project(browser: Browser, demo:
     with tab.leave():
         tab.page.locator(".rail a", has_text="Evaluate").first.click()
         tab.page.locator(".rail a[aria-current=page]", has_text="Evaluate").wait_for()
-    tab.page.locator("td.ship", has_text="0.91").wait_for()
+    tab.page.locator("td.ship", has_text="0.94").wait_for()
     tab.page.locator(".pager", has_text="queries they differ on").wait_for()
     with tab.page.expect_download() as download:
         tab.press("Download report")
     assert "Ship standard-kd-equal-updates" in download.value.path().read_text("utf-8")
     tab.page.locator(".chip", has_text="Neither right").click()
-    tab.page.locator(".pager", has_text="1-4 of 4").wait_for()
+    tab.page.locator(".pager", has_text="1-10 of 18").wait_for()
     assert "show=neither" in tab.page.url
     with tab.leave():
         tab.page.reload()
-    tab.page.locator(".pager", has_text="1-4 of 4").wait_for(timeout=30_000)
+    tab.page.locator(".pager", has_text="1-10 of 18").wait_for(timeout=30_000)
     with tab.leave():
         tab.page.locator(".rail a", has_text="Home").first.click()
         tab.page.locator(".rail a[aria-current=page]", has_text="Home").wait_for()
@@ -142,7 +142,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     tab.page.locator(".topbar summary", has_text="your own copy").wait_for()
     mine = re.search(r"project=(try-\w+)", tab.page.url)
     assert mine
-    tab.page.locator(".verdict", has_text="over vanilla-fewshot (n = 1,002)").wait_for()
+    tab.page.locator(".verdict", has_text="over vanilla (n = 1,002)").wait_for()
     with tab.leave():
         tab.page.goto(f"{hosted.url}/train?project={mine[1]}")
     tab.page.locator(".topbar summary", has_text="your own copy").wait_for()
