@@ -47,8 +47,8 @@ class Downloads:
 
 
 def lay_file() -> gr.File:
-    """Holds what is saved next; nobody sees it."""
-    return gr.File(visible="hidden", interactive=False)
+    """Holds what is saved next; nobody sees it, also where a column around it is shown that was hidden before."""
+    return gr.File(visible="hidden", interactive=False, elem_classes="unseen")
 
 
 def save_after(event: Any, file: gr.File) -> None:
