@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from app.usecases.training.run_settings import plan_title
+from app.web.address import read_named
 from engine.errors import InputError
 from storage.runs import Run
 
@@ -52,6 +53,12 @@ def run_choices(runs: Sequence[Run], chosen: str | None = None) -> Any:
     names = [(run_name(run), run.id) for run in runs]
     value = chosen if any(run.id == chosen for run in runs) else runs[0].id if runs else None
     return gr.Dropdown(names, value=value, visible=bool(names))
+
+
+def choose_run(runs: Sequence[Run], address: str, chosen: str | None) -> str | None:
+    """The run that a page shows: that of the address, else the chosen one, else the newest; None without any."""
+    there = [run.id for run in runs]
+    return next((one for one in (read_named(address, "run"), chosen, *there) if one in there), None)
 
 
 def read_number(text: str | None, label: str, low: float, high: float, whole: bool = False) -> float | None:

@@ -15,7 +15,7 @@ from app.usecases.evaluation.html_tables import kinds_html, plot_html, systems_h
 from app.usecases.evaluation.report_lines import more_lines
 from app.usecases.evaluation.summary import Column, Summary, best_teacher, systems_csv
 from app.web.address import read_named
-from app.web.choices import enable, run_choices
+from app.web.choices import choose_run, enable, run_choices
 from app.web.downloads import Downloads, file_name, lay_file, save_after
 from app.web.fields import lay_html
 from app.web.frame import Frame
@@ -153,8 +153,7 @@ class _Handlers:
     def choose(self, project: str, address: str, run: str | None) -> Any:
         """The runs; the one of the address, else the one that is chosen, else the newest."""
         runs = self.services.reading.runs_of(self.services.projects.get(project).id)
-        there = {found.id for found in runs}
-        return run_choices(runs, next((one for one in (read_named(address, "run"), run) if one in there), None))
+        return run_choices(runs, choose_run(runs, address, run))
 
     def list_prices(self, project: str, run: str | None) -> list[Any]:
         """A field for each teacher that bills nothing, with the list price that is assumed for it."""

@@ -12,8 +12,7 @@ from app.usecases.exports.artefacts import ITEMS, ROWS, SET, STUDENT, say_size
 from app.usecases.exports.exports import ADAPTER, ExportOrder
 from app.usecases.exports.hub import SET as WHOLE_SET
 from app.usecases.exports.hub import TOKEN, PushOrder, is_repository, list_pushed, read_what
-from app.web.address import read_named
-from app.web.choices import Question, enable, lay_question, run_choices
+from app.web.choices import Question, choose_run, enable, lay_question, run_choices
 from app.web.downloads import Downloads, lay_file, save_after
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
@@ -130,8 +129,7 @@ class _Handlers:
     def choose(self, project: str, address: str, run: str | None) -> Any:
         """The runs; the one of the address, else the one that is chosen, else the newest."""
         runs = self.services.reading.runs_of(self.services.projects.get(project).id)
-        there = {found.id for found in runs}
-        return run_choices(runs, next((one for one in (read_named(address, "run"), run) if one in there), None))
+        return run_choices(runs, choose_run(runs, address, run))
 
     def stages(self, project: str, run: str | None) -> Any:
         """The stages with a student; the one to ship is chosen, else the last."""

@@ -11,8 +11,7 @@ from app.usecases.evaluation.comparisons import ASSUMED_HOUR, Terms
 from app.usecases.serving.ladder_chart import ladder_html
 from app.usecases.serving.saving_lines import EFFORT_TITLES, figures, say_certificate
 from app.usecases.serving.savings import SaveOrder, Saving
-from app.web.address import read_named
-from app.web.choices import enable, run_choices
+from app.web.choices import choose_run, enable, run_choices
 from app.web.downloads import Downloads, file_name, lay_file, save_after
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
@@ -156,8 +155,7 @@ class _Handlers:
         stays as long as the run does.
         """
         runs = self.services.reading.runs_of(self.services.projects.get(project).id)
-        there = [found.id for found in runs]
-        chosen = next((one for one in (read_named(address, "run"), run, *there) if one in there), None)
+        chosen = choose_run(runs, address, run)
         asked: list[Any] = [gr.skip(), gr.skip()] if chosen and chosen == run else self._name(project, chosen)
         named = dict(zip(_NAMES, values, strict=True))
         named |= {} if chosen == run else {"students": [], "reference": ""}
