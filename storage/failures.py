@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import NotFound
@@ -35,6 +36,21 @@ _FOUND = (
 )
 
 
+@dataclass(frozen=True)
+class Sought:
+    """Which failures are listed: of a kind of error, of a teacher, that hold a text ("": any), by a name of `SORTS`."""
+
+    error: str = ""
+    teacher: str = ""
+    text: str = ""
+    sort: str = ""
+
+    @property
+    def values(self) -> list[str]:
+        """Of the conditions of `_FOUND`, behind the project."""
+        return [self.error, self.error, self.teacher, self.teacher, self.text, self.text]
+
+
 class Failures:
     """Questions about attempts that failed."""
 
@@ -47,31 +63,30 @@ class Failures:
             f"SELECT f.teacher, f.error, count(*) AS n FROM {_OPEN} GROUP BY ALL ORDER BY ALL", [project_id]
         )
 
-    def find_page(
-        self, project_id: str, error: str, teacher: str, text: str, sort: str, begin: int, size: int
-    ) -> tuple[list[dict[str, Any]], int]:
-        """Failures of a kind and of a teacher ("": of any) that hold a text, and how many there are.
+    def find_page(self, project_id: str, sought: Sought, begin: int, size: int) -> tuple[list[dict[str, Any]], int]:
+        """The failures that are sought, and how many there are.
 
         Returns:
-            At most `size` rows behind the first `begin`, in the order of one of `SORTS`. Keys: id, teacher, error,
-            query (160 characters), tries.
+            At most `size` rows behind the first `begin`. Keys: id, teacher, error, query (160 characters), tries.
+
+        Raises:
+            KeyError: if there is no such order.
         """
-        values = [project_id, error, error, teacher, teacher, text, text]
+        values = [project_id, *sought.values]
         total = self._db.remembered(f"SELECT count(*) AS n {_FOUND}", values)[0]["n"]
         rows = self._db.remembered(
             f"SELECT f.id, f.teacher, f.error, left(q.text, 160) AS query, f.tries {_FOUND} "
-            f"ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?",
+            f"ORDER BY {SORTS[sought.sort]} LIMIT ? OFFSET ?",
             [*values, size, begin],
         )
         return rows, int(total)
 
-    def stream_found(
-        self, project_id: str, error: str, teacher: str, text: str, sort: str
-    ) -> Iterator[tuple[Any, ...]]:
+    def stream_found(self, project_id: str, sought: Sought) -> Iterator[tuple[Any, ...]]:
         """All that `find_page` finds, in its order: query, teacher, error, message, raw, tries, at (Unix time, s)."""
         return self._db.stream(
-            f'SELECT q.text, f.teacher, f.error, f.message, f.raw, f.tries, f."at" {_FOUND} ORDER BY {SORTS[sort]}',
-            [project_id, error, error, teacher, teacher, text, text],
+            f'SELECT q.text, f.teacher, f.error, f.message, f.raw, f.tries, f."at" {_FOUND} '
+            f"ORDER BY {SORTS[sought.sort]}",
+            [project_id, *sought.values],
         )
 
     def find_one(self, project_id: str, attempt_id: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.usecases.labelling.progress import Asking, read_progress
@@ -11,7 +11,7 @@ from app.usecases.workspace.paging import Rows, turn_to
 from app.usecases.workspace.sheets import Sheet, read_moment
 from engine.errors import ErrorKind
 from engine.values import Purpose, Split
-from storage.failures import SORTS
+from storage.failures import SORTS, Sought
 from storage.projects import Project
 
 FAILURES = {
@@ -97,22 +97,18 @@ class AnswerService:
         """
         return self.context.failures.by_kind(project.id)
 
-    def failed_page(
-        self, project_name: str, error: str, teacher: str, text: str = "", sort: str = "", page: int = 1
-    ) -> Rows:
-        """Some of those, as `turn_to`, of a kind of error and of a teacher ("": any).
+    def failed_page(self, project_name: str, sought: Sought, page: int = 1) -> Rows:
+        """Some of those, as `turn_to`; an order that there is not counts as none.
 
         Rows hold `id`, `teacher`, `error`, `query` and `tries`.
         """
-        project = self.context.projects.get(project_name)
-        sort = sort if sort in SORTS else ""
-        find = (project.id, error, teacher, text, sort)
-        return turn_to(page, LISTED, lambda begin: self.context.failures.find_page(*find, begin, LISTED))
+        project_id, find = self.context.projects.get(project_name).id, self.context.failures.find_page
+        return turn_to(page, LISTED, lambda begin: find(project_id, _known(sought), begin, LISTED))
 
-    def failed_sheet(self, project_name: str, error: str, teacher: str, text: str = "", sort: str = "") -> Sheet:
+    def failed_sheet(self, project_name: str, sought: Sought) -> Sheet:
         """All that `failed_page` finds, with what was replied."""
         project_id = self.context.projects.get(project_name).id
-        found = self.context.failures.stream_found(project_id, error, teacher, text, sort if sort in SORTS else "")
+        found = self.context.failures.stream_found(project_id, _known(sought))
         rows = ((query, who, say_failure(kind), *told, read_moment(at)) for query, who, kind, *told, at in found)
         return Sheet(("query", "teacher", "kind", "message", "reply", "tries", "asked (UTC)"), rows)
 
@@ -131,3 +127,7 @@ class AnswerService:
     def last_replies(self, project: Project) -> list[dict[str, Any]]:
         """The newest replies, newest first. Keys: teacher, error (None: it could be read), raw (clipped)."""
         return self.context.samples.last_replies(project.id)
+
+
+def _known(sought: Sought) -> Sought:
+    return sought if sought.sort in SORTS else replace(sought, sort="")
