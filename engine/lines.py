@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: Path, data: Any) -> None:
+def write_atomically(path: Path, data: Any, indent: int | None = None) -> None:
     """Write JSON so that a reader sees the whole of it or the old file."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(data, ensure_ascii=False), "utf-8")
+    part.write_text(json.dumps(data, ensure_ascii=False, indent=indent), "utf-8")
     part.replace(path)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -75,29 +74,19 @@ def _grow(losses: Losses, allowed: float) -> Floats:
     return np.asarray(sum(n * factor for n, factor in zip(losses, factors, strict=True)))
 
 
-@dataclass(frozen=True)
-class Tested:
-    """Which of several ladders, from careful to bold, are certified: the first `passed` of them, 1 at the least."""
-
-    passed: int
-    p_values: tuple[float, ...]
-
-
-def certify_in_turn(losses: Sequence[Losses], fitted: Sequence[Losses], allowed: float, sure: float = SURE) -> Tested:
-    """Test ladders in their order, and stop at the first that can't be certified.
+def certify_in_turn(losses: Sequence[Losses], fitted: Sequence[Losses], allowed: float, sure: float = SURE) -> int:
+    """Test ladders in their order, from careful to bold, and stop at the first that can't be certified.
 
     With probability `sure` every one that passes loses less than `allowed`, on queries like these. The first asks the
     reference alone and needs no test: it loses nothing.
+
+    Returns:
+        How many pass, the first ones; 1 at the least.
     """
-    values: list[float] = []
-    for place, (own, before) in enumerate(zip(losses, fitted, strict=True)):
-        if place == 0:
-            values.append(0.0)
-            continue
-        values.append(find_p_value(own, allowed, before))
-        if values[-1] > 1 - sure:
-            return Tested(len(values) - 1, tuple(values))
-    return Tested(len(values), tuple(values))
+    for place in range(1, len(losses)):
+        if find_p_value(losses[place], allowed, fitted[place]) > 1 - sure:
+            return place
+    return len(losses)
 
 
 def count_needed(rates: Losses, allowed: float, sure: float = SURE) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -108,15 +108,18 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def split_in_halves(outcomes: Outcomes, seed: int = 0) -> Bools:
-    """A half to fit on, as a mask (N,); the other certifies. Each kind is halved; the hash of a query's id decides."""
-    order = sorted(range(outcomes.count), key=lambda i: hash_id("half", seed, outcomes.queries[i]))
-    half, turn = np.zeros(outcomes.count, dtype=bool), dict.fromkeys(outcomes.kinds, False)
-    for place in order:
-        kind = outcomes.kinds[place]
-        turn[kind] = not turn[kind]
-        half[place] = turn[kind]
-    return half
+def choose_half(kinds: Mapping[str, str | None], seed: int = 0) -> frozenset[str]:
+    """The half of some queries that is fitted on; the other certifies. Each kind is halved; the hash of an id decides.
+
+    Args:
+        kinds: of each query, by its id; None where it has none.
+    """
+    half, turn = set(), dict.fromkeys(kinds.values(), False)
+    for query in sorted(kinds, key=lambda query: hash_id("half", seed, query)):
+        turn[kinds[query]] = not turn[kinds[query]]
+        if turn[kinds[query]]:
+            half.add(query)
+    return frozenset(half)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from engine.config import Config, StudentConfig, TeacherConfig, read_config
 from engine.errors import InputError
+from engine.lines import write_atomically
 from engine.serving.deferral import DeferralRule, read_deferral
 
 _MOST_BYTES = 4_000_000
@@ -116,7 +117,6 @@ class Policy(Config):
     task: str = Field(min_length=1, max_length=100)
     made: str = Field("", max_length=40, description="when it was written, ISO 8601 with a zone")
     rungs: tuple[Rung, ...] = Field(min_length=1, max_length=12)
-    kinds: tuple[str, ...] = Field((), description="the kinds of queries that the rules know")
     expected: Expected | None = None
     certificate: Certificate | None = None
 
@@ -141,15 +141,8 @@ class Policy(Config):
 
 
 def write_policy(policy: Policy, path: Path) -> None:
-    """Write it, whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(policy_text(policy), "utf-8")
-    part.replace(path)
-
-
-def policy_text(policy: Policy) -> str:
-    """It as JSON that a person can read."""
-    return json.dumps(policy.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n"
+    """Write it as JSON that a person can read, whole or not at all."""
+    write_atomically(path, policy.model_dump(mode="json"), indent=2)
 
 
 def read_policy(path: Path) -> Policy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ from engine.errors import InputError
 from engine.serving.certificate import SURE, Losses, certify_in_turn, count_losses, count_needed
 from engine.serving.deferral.base import DeferralRule, Floats
 from engine.serving.fitting import find_front
-from engine.serving.outcomes import EFFORTS, Outcomes, climb_all, split_in_halves
+from engine.serving.outcomes import EFFORTS, Outcomes, climb_all
 
 MOST_STUDENTS = 3
 _LEAST_HALF = 10
-_RESAMPLES = 1000
+_Z95 = 1.959963984540054
 
 
 class Effort(NamedTuple):
@@ -106,8 +106,16 @@ class Choice:
     saved: dict[str, Share]
 
 
-def fit_ladder(outcomes: Outcomes, rule: type[DeferralRule], effort: str = "tokens") -> Ladder:
-    """Fit on one half of the queries, measure on the other.
+def fit_ladder(
+    outcomes: Outcomes, fitting: Collection[str], rule: type[DeferralRule], effort: str = "tokens"
+) -> Ladder:
+    """Fit on some of the queries, measure on the others.
+
+    Whatever else was chosen by looking at answers, as who stands in the ladder, must have been chosen on `fitting` too.
+
+    Args:
+        outcomes: of all queries.
+        fitting: ids of those to fit on, as `choose_half` gives them.
 
     Raises:
         InputError: if there are too few queries, too many students, or the effort is not known of every system.
@@ -116,15 +124,16 @@ def fit_ladder(outcomes: Outcomes, rule: type[DeferralRule], effort: str = "toke
         raise InputError(f"a ladder has {MOST_STUDENTS} students at the most; choose fewer")
     if effort not in EFFORTS:
         raise InputError(f"there is no effort {effort!r}; there are {', '.join(EFFORTS)}")
-    if outcomes.count < 2 * _LEAST_HALF:
-        raise InputError(
-            f"{outcomes.count} held-out queries were answered by all of {', '.join(outcomes.systems)}; a ladder needs "
-            f"{2 * _LEAST_HALF} at the least, half to fit on and half to measure on"
-        )
     if np.isnan(getattr(outcomes, effort)).any():
         unknown = [s for s, row in zip(outcomes.systems, getattr(outcomes, effort), strict=True) if np.isnan(row).any()]
         raise InputError(f"the {effort} of {', '.join(unknown)} are not known; save tokens instead, or give a price")
-    half = split_in_halves(outcomes)
+    half = np.array([query in fitting for query in outcomes.queries])
+    if min(half.sum(), (~half).sum()) < _LEAST_HALF:
+        who = ", ".join(outcomes.systems)
+        raise InputError(
+            f"of {outcomes.count} held-out queries that all of {who} answered, {half.sum()} are to be fitted on and "
+            f"{(~half).sum()} to measure on; a ladder needs {_LEAST_HALF} of each at the least"
+        )
     fit, held = outcomes.take(half), outcomes.take(~half)
     steps = tuple(
         _measure(held, candidate.rules, count_losses(candidate.climbed.lost))
@@ -161,7 +170,7 @@ def choose_step(ladder: Ladder, allowed: float, sure: float = SURE) -> Choice:
         sure: with which probability the loss is to be below it.
     """
     losses, fitted = [step.losses for step in ladder.steps], [step.fitted for step in ladder.steps]
-    passed = certify_in_turn(losses, fitted, allowed, sure).passed
+    passed = certify_in_turn(losses, fitted, allowed, sure)
     if passed > 1:
         place, certified = passed - 1, True
     else:
@@ -179,19 +188,20 @@ def choose_step(ladder: Ladder, allowed: float, sure: float = SURE) -> Choice:
 
 
 def _find_shares(ladder: Ladder, step: Step) -> dict[str, Share]:
-    """What the step takes of the reference's effort, where both are known, with percentile bootstrap intervals."""
+    """What the step takes of the reference's effort, where both are known.
+
+    The interval is that of a ratio of means over the same queries (Cochran 1977, "Sampling Techniques", section 2.11).
+    """
     climbed = climb_all(ladder.held, step.rules)
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, ladder.n, (_RESAMPLES, ladder.n))
     shares = {}
     for name in EFFORTS:
         array = getattr(ladder.held, name)
         mine, theirs = climbed.sum_effort(array), array[-1]
         if np.isnan(mine).any() or np.isnan(theirs).any() or not theirs.sum() > 0:
             continue
-        ratios = mine[drawn].sum(axis=1) / theirs[drawn].sum(axis=1)
-        low, high = np.quantile(ratios, (0.025, 0.975))
-        shares[name] = Share(float(mine.sum() / theirs.sum()), float(low), float(high))
+        ratio = float(mine.sum() / theirs.sum())
+        half = _Z95 * float((mine - ratio * theirs).std(ddof=1)) / (math.sqrt(ladder.n) * float(theirs.mean()))
+        shares[name] = Share(ratio, max(0.0, ratio - half), ratio + half)
     return shares
 
 
@@ -199,7 +209,7 @@ def list_students(efforts: Sequence[tuple[str, float, float]]) -> list[str]:
     """The students that a ladder begins with where nobody chooses: who answers at once, then who reasons best.
 
     Args:
-        efforts: of each trained student its name, its score and its mean output tokens.
+        efforts: of each trained student its name, its score and its mean output tokens, on the fitting half.
 
     Returns:
         The best of those that write about as little as the briefest, and the best of those that write more than twice

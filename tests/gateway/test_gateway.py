@@ -82,7 +82,7 @@ def test_a_rung_can_be_named(tmp_path: Path) -> None:
 def test_the_kind_of_a_query_decides_where_the_rule_is_by_kind(tmp_path: Path, how: str) -> None:
     rule = {"kind": "kind", "kinds": ["sums"]}
     policy = make_policy(rungs=(student("stage3").model_copy(update={}), make_policy().rungs[1]))
-    policy = make_policy(rungs=({**policy.rungs[0].model_dump(), "rule": rule}, policy.rungs[1]), kinds=("sums",))
+    policy = make_policy(rungs=({**policy.rungs[0].model_dump(), "rule": rule}, policy.rungs[1]))
     gateway = make_gateway(tmp_path, *pair(), policy=policy)
 
     def rung_for(kind: str) -> str:

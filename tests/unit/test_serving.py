@@ -22,9 +22,9 @@ from engine.serving.deferral.by_kind import ByKind
 from engine.serving.deferral.confidence import Confidence
 from engine.serving.deferral.confidence_by_kind import ConfidenceByKind
 from engine.serving.fitting import find_front
-from engine.serving.outcomes import Outcomes, climb_all, gather, split_in_halves
-from engine.serving.policy import Policy, StudentRung, TeacherRung, policy_text, read_policy, write_policy
-from engine.serving.saving import choose_step, fit_ladder, list_students
+from engine.serving.outcomes import Outcomes, choose_half, climb_all, gather
+from engine.serving.policy import Policy, StudentRung, TeacherRung, read_policy, write_policy
+from engine.serving.saving import Ladder, choose_step, fit_ladder, list_students
 from engine.values import EvalItem, Query, Usage, make_query
 
 KINDS = ("sums", "words", None)
@@ -71,10 +71,10 @@ class TestTheCertificate:
 
     def test_testing_stops_at_the_first_that_fails(self) -> None:
         none, bad = Losses(0, 0, 500), Losses(100, 0, 400)
-        assert certify_in_turn([none, none, bad, none], [none] * 4, 0.02).passed == 2
+        assert certify_in_turn([none, none, bad, none], [none] * 4, 0.02) == 2
 
     def test_the_reference_alone_needs_no_queries(self) -> None:
-        assert certify_in_turn([Losses(0, 0, 3)], [Losses(0, 0, 3)], 0.0).passed == 1
+        assert certify_in_turn([Losses(0, 0, 3)], [Losses(0, 0, 3)], 0.0) == 1
 
     def test_as_many_queries_as_are_said_to_be_needed_do_certify(self) -> None:
         needed = count_needed(Losses(2, 2, 96), 0.02)
@@ -175,9 +175,17 @@ class TestAsking:
         assert served.answer.system == "s0" and asked == ["s0"] and not served.fallback
 
 
+def half_of(outcomes: Outcomes) -> frozenset[str]:
+    return choose_half(dict(zip(outcomes.queries, outcomes.kinds, strict=True)))
+
+
+def fit(outcomes: Outcomes, effort: str = "tokens") -> Ladder:
+    return fit_ladder(outcomes, half_of(outcomes), Confidence, effort)
+
+
 class TestSaving:
     def test_a_sure_student_saves_within_the_wish(self) -> None:
-        ladder = fit_ladder(make_outcomes(2000), Confidence)
+        ladder = fit(make_outcomes(2000))
         choice = choose_step(ladder, 0.02)
         assert choice.certified and choice.place > 0
         assert choice.step.score >= ladder.reference.score - 0.02
@@ -186,23 +194,23 @@ class TestSaving:
         assert sum(choice.step.shares) == pytest.approx(1)
 
     def test_more_is_saved_where_more_may_be_lost(self) -> None:
-        ladder = fit_ladder(make_outcomes(2000), Confidence)
+        ladder = fit(make_outcomes(2000))
         places = [choose_step(ladder, allowed).place for allowed in (0.0, 0.01, 0.05, 0.1, 0.3)]
         assert places == sorted(places) and places[-1] > places[1]
 
     def test_too_few_queries_are_told_with_how_many_it_takes(self) -> None:
-        choice = choose_step(fit_ladder(make_outcomes(120), Confidence), 0.01)
+        choice = choose_step(fit(make_outcomes(120)), 0.01)
         assert not choice.certified and choice.needed and choice.needed > 100
 
     def test_students_that_are_never_right_leave_the_reference_alone(self) -> None:
         outcomes = make_outcomes(200)
         useless = replace(outcomes, right=np.stack([np.zeros(200, bool), np.zeros(200, bool), outcomes.right[2]]))
-        choice = choose_step(fit_ladder(useless, Confidence), 0.01)
+        choice = choose_step(fit(useless), 0.01)
         assert choice.place == 0 and choice.certified and choice.step.shares == (0.0, 0.0, 1.0)
 
     def test_halves_share_no_query_and_split_each_kind(self) -> None:
         outcomes = make_outcomes(301)
-        half = split_in_halves(outcomes)
+        half = np.array([query in half_of(outcomes) for query in outcomes.queries])
         kinds = np.array([kind or "" for kind in outcomes.kinds])
         assert all(abs(half[kinds == kind].mean() - 0.5) < 0.02 for kind in set(kinds))
 
@@ -210,12 +218,12 @@ class TestSaving:
         outcomes = make_outcomes(100)
         unknown = replace(outcomes, dollars=np.full((3, 100), np.nan))
         with pytest.raises(InputError, match="dollars of direct, reasons, teacher"):
-            fit_ladder(unknown, Confidence, "dollars")
-        assert set(choose_step(fit_ladder(unknown, Confidence), 0.05).saved) == {"tokens", "seconds"}
+            fit(unknown, "dollars")
+        assert set(choose_step(fit(unknown), 0.05).saved) == {"tokens", "seconds"}
 
     def test_too_few_queries_to_halve(self) -> None:
-        with pytest.raises(InputError, match="needs 20"):
-            fit_ladder(make_outcomes(12), Confidence)
+        with pytest.raises(InputError, match="needs 10 of each"):
+            fit(make_outcomes(12))
 
     def test_who_answers_at_once_is_asked_before_who_reasons(self) -> None:
         students = [("full", 0.5, 43.0), ("short", 0.46, 25.0), ("answer", 0.68, 4.9), ("kd", 0.7, 4.9)]
@@ -261,7 +269,7 @@ class TestThePolicyFile:
         ],
     )
     def test_what_is_wrong_is_said(self, tmp_path: Path, change: dict, message: str) -> None:
-        values = {**json.loads(policy_text(make_policy(Confidence(threshold=0.5)))), **change}
+        values = {**make_policy(Confidence(threshold=0.5)).model_dump(mode="json"), **change}
         path = tmp_path / "policy.json"
         path.write_text(json.dumps(values), "utf-8")
         with pytest.raises(InputError, match=message):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from app.palette import stage_colour
-from app.usecases.evaluation.charts import Dot, Shape, tradeoff_svg
+from app.usecases.evaluation.charts import TOKENS_AXIS, Dot, Shape, tradeoff_svg
 from app.usecases.serving.savings import Saving
 from engine.evaluation.measures.score import wilson
 from engine.serving.saving import Effort
 
 _AXES = {
-    "tokens": "mean output tokens, log scale",
+    "tokens": TOKENS_AXIS,
     "dollars": "US dollars a thousand answers, log scale",
     "seconds": "seconds an answer, log scale",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -11,8 +11,8 @@ from pydantic import Field
 
 from app.usecases.evaluation.bills import bills
 from app.usecases.evaluation.comparisons import CompareService, System, Terms
-from app.usecases.evaluation.scores import read_teacher_labels
-from app.usecases.evaluation.verdicts import rank
+from app.usecases.evaluation.scores import ACCURACY, read_teacher_labels
+from app.usecases.evaluation.verdicts import groups_of
 from app.usecases.teachers.prompts import teacher_prompt
 from app.usecases.training.materials import TEACHERS, StageBuilder
 from app.usecases.workspace.context import Context
@@ -24,7 +24,7 @@ from engine.pipeline import prompt_of
 from engine.serving.certificate import SURE
 from engine.serving.deferral import DEFERRALS, DeferralRule
 from engine.serving.deferral.base import UNKNOWN
-from engine.serving.outcomes import climb_all, gather
+from engine.serving.outcomes import choose_half, climb_all, gather
 from engine.serving.policy import Certificate, Expected, Policy, StudentRung, TeacherRung
 from engine.serving.saving import Choice, Ladder, choose_step, fit_ladder, list_students
 from engine.tasks import get_task
@@ -85,6 +85,23 @@ class Saving:
 
 
 @dataclass(frozen=True)
+class _Answers:
+    """What a run's ladders are made of.
+
+    Attributes:
+        items: all answers to held-out queries, with verdicts.
+        labels: what the verdicts go by.
+        fitting: the queries that ladders are fitted on.
+        found: who can stand in a ladder; who usually does is chosen on `fitting`.
+    """
+
+    items: list[EvalItem]
+    labels: Literal["gold", "consensus"]
+    fitting: frozenset[str]
+    found: Candidates
+
+
+@dataclass(frozen=True)
 class SaveService:
     """Use cases of ladders."""
 
@@ -97,11 +114,7 @@ class SaveService:
         Raises:
             StateError: if nothing trained, or no teacher, was scored on the held-out queries.
         """
-        return _find_candidates(self.comparing.systems(run), self._teachers(run))
-
-    def _teachers(self, run: Run) -> list[str]:
-        """The teachers that answered held-out queries, whether or not there are gold labels to score them by."""
-        return list(bills(self.context, run))
+        return self._read_answers(run).found
 
     def read(self, run: Run, order: SaveOrder, terms: Terms) -> Saving:
         """What a ladder saves, by the answers that are stored; nobody is asked.
@@ -111,17 +124,17 @@ class SaveService:
             InputError: if the order names somebody who did not answer, or there are too few queries.
             ConfigError: if there is no such rule.
         """
-        systems = {
-            system.report.name: system for system in self.comparing.systems(run, terms.device_hour, terms.prices)
-        }
-        found = _find_candidates(list(systems.values()), self._teachers(run))
-        order = _name_all(order, found)
+        answers = self._read_answers(run)
+        order = _name_all(order, answers.found)
         names = (*order.students, order.reference)
-        items, labels = self._judge(run)
+        systems = {one.report.name: one for one in self.comparing.systems(run, terms.device_hour, terms.prices)}
         dollars = self._dollars(run, systems, names, terms)
         question = f"ladder of {run.id} {order.model_dump_json(exclude={'allowed', 'sure'})} {sorted(dollars.items())}"
         ladder = self.context.db.once(
-            question, lambda: fit_ladder(gather(items(), names, dollars), DEFERRALS.get(order.rule), order.effort)
+            question,
+            lambda: fit_ladder(
+                gather(answers.items, names, dollars), answers.fitting, DEFERRALS.get(order.rule), order.effort
+            ),
         )
         choice = choose_step(ladder, order.allowed, order.sure)
         before, after = ladder.reference.effort.dollars, choice.step.effort.dollars
@@ -131,34 +144,42 @@ class SaveService:
             name for place, name in enumerate(order.students) if not (ladder.held.confidence[place] > UNKNOWN).any()
         )
         pay_back = replace(pay_back, teacher_assumed=order.reference in assumed)
-        return Saving(order, ladder, choice, labels, assumed, unsure, pay_back)
+        return Saving(order, ladder, choice, answers.labels, assumed, unsure, pay_back)
 
     def _dollars(
         self, run: Run, systems: Mapping[str, System], names: tuple[str, ...], terms: Terms
     ) -> dict[str, float | None]:
-        """US dollars of an answer, by system."""
-        billed = bills(self.context, run, terms.prices)
-        per_1000 = {name: bill.per_1000 for name, bill in billed.items()}
-        per_1000 |= {name: system.cost_per_1000 for name, system in systems.items()}
+        """US dollars of an answer, by system; the report has no teachers where nothing but they say what is right."""
+        per_1000 = {name: system.cost_per_1000 for name, system in systems.items()}
+        if any(name not in per_1000 for name in names):
+            billed = bills(self.context, run, terms.prices)
+            per_1000 = {name: bill.per_1000 for name, bill in billed.items()} | per_1000
         return {name: None if (cost := per_1000.get(name)) is None else cost / 1000 for name in names}
 
-    def _judge(self, run: Run) -> tuple[Callable[[], list[EvalItem]], Literal["gold", "consensus"]]:
-        """The answers with verdicts, read when they are needed, and what the verdicts go by."""
+    def _read_answers(self, run: Run) -> _Answers:
+        def work() -> _Answers:
+            items, labels = self._judge(run)
+            fitting = choose_half({item.query_id: item.kind for item in items})
+            return _Answers(items, labels, fitting, _find_candidates(run, items, fitting))
+
+        return self.context.db.once(f"answers for ladders of {run.id}", work)
+
+    def _judge(self, run: Run) -> tuple[list[EvalItem], Literal["gold", "consensus"]]:
+        """The answers with verdicts, and what these go by."""
         rows = [row for row in self.context.reports.rows(run.id) if row.kind == WHOLE]
-        if not rows or rows[0].measure == "accuracy":
-            return lambda: self.context.runs.judged(run.id, TEACHERS), "gold"
-
-        def by_consensus() -> list[EvalItem]:
-            given = read_teacher_labels(self.context, run.project_id)
-            agreed = find_consensus(given)
-            return [
-                item
-                if item.correct is not None or item.query_id not in agreed
-                else replace(item, correct=given[item.query_id].get(item.system) == agreed[item.query_id])
-                for item in self.context.runs.judged(run.id, TEACHERS)
-            ]
-
-        return by_consensus, "consensus"
+        items = self.context.runs.judged(run.id, TEACHERS)
+        if not rows or rows[0].measure == ACCURACY:
+            return [item for item in items if item.correct is not None], "gold"
+        given = read_teacher_labels(self.context, run.project_id)
+        agreed = find_consensus(given)
+        judged = [
+            item
+            if item.correct is not None
+            else replace(item, correct=given[item.query_id].get(item.system) == agreed[item.query_id])
+            for item in items
+            if item.correct is not None or item.query_id in agreed
+        ]
+        return judged, "consensus"
 
     def policy(self, run: Run, saving: Saving) -> Policy:
         """The ladder as a policy, to be served.
@@ -191,7 +212,6 @@ class SaveService:
             task=project.config.task,
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             rungs=tuple(rungs),
-            kinds=tuple(sorted({kind for kind in ladder.held.kinds if kind})),
             expected=_expect(saving, self._find_agreement(run, saving)),
             certificate=certificate if saving.choice.certified else None,
         )
@@ -235,18 +255,24 @@ class SaveService:
         )
 
 
-def _find_candidates(systems: Sequence[System], teachers: Sequence[str]) -> Candidates:
-    trained = sorted(
-        (one.report for one in systems if one.group in ("stage", "baseline")), key=lambda row: row.mean_output_tokens
-    )
+def _find_candidates(run: Run, items: Sequence[EvalItem], fitting: frozenset[str]) -> Candidates:
+    """Who can stand in a ladder; the best are found on the fitting half, so that the other half saw no choice."""
+    groups, known = groups_of(run), dict.fromkeys(item.system for item in items)
+    own = {name: [item for item in items if item.system == name and item.query_id in fitting] for name in known}
+    scores = {name: (_mean(bool(i.correct) for i in part), _mean(i.tokens for i in part)) for name, part in own.items()}
+    trained = sorted((n for n in known if groups.get(n) in ("stage", "baseline")), key=lambda name: scores[name][1])
     if not trained:
         raise StateError("Nothing trained was scored on held-out queries yet. A ladder begins with a student.")
-    scored = sorted((one.report for one in systems if one.group == "teacher"), key=rank, reverse=True)
-    references = [row.name for row in scored] or sorted(teachers)
-    if not references:
+    teachers = sorted((n for n in known if n not in groups), key=lambda name: (-scores[name][0], scores[name][1]))
+    if not teachers:
         raise StateError("No teacher answered the held-out queries. Label them too: the last rung is a teacher.")
-    usual = list_students([(row.name, row.accuracy, row.mean_output_tokens) for row in trained])
-    return Candidates(tuple(row.name for row in trained), tuple(references), tuple(usual), references[0])
+    usual = list_students([(name, *scores[name]) for name in trained])
+    return Candidates(tuple(trained), tuple(teachers), tuple(usual), teachers[0])
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = list(values)
+    return sum(known) / len(known) if known else 0.0
 
 
 def _name_all(order: SaveOrder, found: Candidates) -> SaveOrder:

@@ -15,7 +15,7 @@ from app.web.choices import choose_run, enable, run_choices
 from app.web.downloads import Downloads, file_name, lay_file, save_after
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
-from app.web.frame import Frame
+from app.web.frame import Frame, Live
 from app.web.pages.evaluate import read_price
 from app.web.parts.code import commands_html
 from app.web.parts.ladder import rungs_html
@@ -72,7 +72,9 @@ def _lay_meters(frame: Frame, do: _Handlers) -> None:
     timer = gr.Timer(_METER_S, active=False)
     shown = [meters, take_in, timer]
     frame.fill_once(shown, do.open_meters)
-    timer.tick(frame.guard(do.read_meters), frame.project, shown, show_progress="hidden", **frame.quiet)
+    timer.tick(
+        frame.guard_live(Live(do.read_meters, [], shown)), frame.project, shown, show_progress="hidden", **frame.quiet
+    )
     taken = take_in.click(frame.guard(do.take_in), frame.project, told, **frame.quiet)
     taken.success(frame.guard(do.read_meters), frame.project, shown, show_progress="hidden", **frame.quiet)
 
