@@ -14,7 +14,7 @@ def says_what_is_lacking(studio: Studio, run: str) -> None:
     assert chosen["value"] == run and "needs 10 of each" in said
     assert students["value"] and teacher["value"] in {"forward", "tabulate", "eliminate"}
     said = studio("save", "show", "p", *WISH, run)[0]
-    assert "6 held-out queries" in said and "needs 10 of each" in said
+    assert "Of 6 held-out queries" in said and "needs 10 of each" in said
     assert "needs 10 of each" in studio.refused("save", "take", "p", *WISH, run)
     assert studio("save", "read_meters", "p")[0] == "" and "0 queries imported" in studio("save", "take_in", "p")
     assert "give an amount" in studio.refused("save", "show", "p", *WISH[:-1], "cheap", run)

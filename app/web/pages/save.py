@@ -191,7 +191,8 @@ class _Handlers:
             saving = self.services.save.read(found, order, terms)
         except (InputError, StateError) as error:
             way = Link("To Evaluate", "/evaluate", address)
-            return [empty_html("Nothing to save yet", str(error), way), "", "", "", *enable(False)]
+            said = f"{str(error)[:1].upper()}{str(error)[1:]}"
+            return [empty_html("Nothing to save yet", said, way), "", "", "", *enable(False)]
         measure = "Accuracy" if saving.labels == "gold" else "Agreement"
         return [
             _verdict_html(saving),
