@@ -109,7 +109,7 @@ _KEY_BEGINS = (
 )
 _BEFORE, _BEHIND = 2, 3
 """Characters around a stretch that patterns look at."""
-_NUMBER = re.compile(r"[0-9](?:[ ()./-]{0,3}[0-9]){7,40}")
+_NUMBER = re.compile(r"[0-9](?:[ ()./-]{0,3}[0-9]){7,}+")
 """A stretch that has the digits of a number of any kind."""
 _LONGEST_DATE = 10
 _ACCOUNT = re.compile(r"[A-Z]{2}[0-9]{2}")

@@ -61,6 +61,12 @@ def test_what_only_looks_like_it_is_not_found(text: str) -> None:
     assert found(text) == []
 
 
+@pytest.mark.parametrize("before", ["", "4111 1111 1111 1111 ", "11 22 33 44 55 66 77 88 99 11 22 33 44 55 66 77 88 "])
+def test_a_card_is_found_however_many_numbers_stand_before_it(before: str) -> None:
+    text = f"{before}4111 1111 1111 1111 {before}4111 1111 1111 1111"
+    assert [value for kind, value in found(text) if kind == "card"] == ["4111 1111 1111 1111"] * text.count("4111")
+
+
 def test_equal_values_have_equal_masks_and_others_do_not() -> None:
     masks = Masks()
     said = masks.apply("Ann@x.org wrote to bob@x.org; call 555-123-4567 or (555) 123-4567")
