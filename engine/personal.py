@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from string import ascii_uppercase
 from typing import NamedTuple
 
 
@@ -26,6 +27,7 @@ class PersonalKind:
         may: whether a text may hold one: says quickly of nearly all texts without any that they have none.
         holds: whether a match is one.
         in_numbers: whether only the stretches are looked at that have the digits of a number.
+        within: whether one may begin within a match that is none.
     """
 
     name: str
@@ -34,13 +36,21 @@ class PersonalKind:
     may: Callable[[str], bool]
     holds: Callable[[str], bool] = lambda text: True
     in_numbers: bool = False
+    within: bool = True
 
-    def find(self, text: str, numbers: Sequence[tuple[int, int]]) -> Iterator[re.Match[str]]:
-        """All of this kind in a text; `numbers` are its stretches of digits."""
-        for begin, end in numbers if self.in_numbers else [(0, len(text))]:
-            for match in self.pattern.finditer(text, begin, end):
-                if self.holds(match[0]):
-                    yield match
+    def find(self, text: str, numbers: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Where all of this kind begin and end in a text; `numbers` are its stretches of digits."""
+        for place, end in numbers if self.in_numbers else [(0, len(text))]:
+            while match := self.pattern.search(text, place, end):
+                place = match.start() + 1 if self.within else match.end()
+                if own := self._cut(match[0]):
+                    yield match.start(), (place := match.start() + len(own))
+
+    def _cut(self, matched: str) -> str:
+        """What of a match is one: all, or all before one of its spaces, behind which other words stand; "": nothing."""
+        while matched and not self.holds(matched):
+            matched = matched[: max(0, matched.rfind(" "))]
+        return matched
 
 
 class Found(NamedTuple):
@@ -51,8 +61,12 @@ class Found(NamedTuple):
     end: int
 
 
+_NO_DIGITS = re.compile(r"[^0-9]+")
+_AS_DIGITS = {ord(letter): str(int(letter, 36)) for letter in ascii_uppercase}
+
+
 def _digits(text: str) -> str:
-    return "".join(character for character in text if character in "0123456789")
+    return _NO_DIGITS.sub("", text)
 
 
 def _is_card(text: str) -> bool:
@@ -68,7 +82,7 @@ def _is_account(text: str) -> bool:
     if not 15 <= len(plain) <= 34:
         return False
     turned = plain[4:] + plain[:4]
-    return int("".join(str(int(character, 36)) for character in turned)) % 97 == 1
+    return int(turned.translate(_AS_DIGITS)) % 97 == 1
 
 
 _DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b")
@@ -171,6 +185,7 @@ PERSONAL_KINDS = (
         lambda text: True,
         _is_phone,
         in_numbers=True,
+        within=False,
     ),
 )
 """What is looked for; where two kinds claim the same characters, the first one has them."""
@@ -188,9 +203,9 @@ def find_personal(text: str) -> list[Found]:
     for kind in PERSONAL_KINDS:
         if (kind.in_numbers and not numbers) or not kind.may(text):
             continue
-        for match in kind.find(text, numbers):
-            if not any(match.start() < one.end and one.begin < match.end() for one in found):
-                found.append(Found(kind.name, match.start(), match.end()))
+        for begin, end in kind.find(text, numbers):
+            if not any(begin < one.end and one.begin < end for one in found):
+                found.append(Found(kind.name, begin, end))
     return sorted(found, key=lambda one: one.begin)
 
 
