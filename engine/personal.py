@@ -93,7 +93,7 @@ _NATIONAL = re.compile(r"\(?0\d{2,4}\)?[ /-]\d[\d /-]{3,12}\d")
 
 def _is_phone(text: str) -> bool:
     digits = _digits(text)
-    if not 8 <= len(digits) <= 15 or _DATE.match(text):
+    if not 8 <= len(digits) <= 15 or _DATE.fullmatch(text):
         return False
     if text.startswith("+") or (text.startswith("00") and len(digits) >= 11):
         return True
