@@ -195,6 +195,7 @@ PERSONAL_TITLES = {kind.name: kind.title for kind in PERSONAL_KINDS}
 def find_personal(text: str) -> list[Found]:
     """Where personal data stands in a text, in order; no two places overlap."""
     found: list[Found] = []
+    taken = bytearray(len(text))
     numbers = [
         (max(0, match.start() - _BEFORE), min(len(text), match.end() + _BEHIND))
         for match in _NUMBER.finditer(text)
@@ -204,7 +205,8 @@ def find_personal(text: str) -> list[Found]:
         if (kind.in_numbers and not numbers) or not kind.may(text):
             continue
         for begin, end in kind.find(text, numbers):
-            if not any(begin < one.end and one.begin < end for one in found):
+            if not any(taken[begin:end]):
+                taken[begin:end] = b"\1" * (end - begin)
                 found.append(Found(kind.name, begin, end))
     return sorted(found, key=lambda one: one.begin)
 
