@@ -28,15 +28,17 @@ class PersonalKind:
         holds: whether a match is one.
         in_numbers: whether only the stretches are looked at that have the digits of a number.
         within: whether one may begin within a match that is none.
+        plain: a value without what equal ones may differ in.
     """
 
     name: str
     title: str
     pattern: re.Pattern[str]
-    may: Callable[[str], bool]
+    may: Callable[[str], bool] = lambda text: True
     holds: Callable[[str], bool] = lambda text: True
     in_numbers: bool = False
     within: bool = True
+    plain: Callable[[str], str] = str
 
     def find(self, text: str, numbers: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Where all of this kind begin and end in a text; `numbers` are its stretches of digits."""
@@ -54,14 +56,15 @@ class PersonalKind:
 
 
 class Found(NamedTuple):
-    """One place where personal data stands."""
+    """One place where personal data stands; `value` is what equal ones have in common."""
 
     kind: str
     begin: int
     end: int
+    value: str
 
 
-_NO_DIGITS = re.compile(r"[^0-9]+")
+_NO_DIGITS, _NO_NUMBER = re.compile(r"[^0-9]+"), re.compile(r"[^0-9+]+")
 _AS_DIGITS = {ord(letter): str(int(letter, 36)) for letter in ascii_uppercase}
 
 
@@ -135,20 +138,26 @@ def _may_hold_key(text: str) -> bool:
     return any(map(text.__contains__, _KEY_BEGINS))
 
 
+def _may_hold_address(text: str) -> bool:
+    return _FOURTH.search(text) is not None or (text.count(":") > 2 and _SIXTH.search(text) is not None)
+
+
 PERSONAL_KINDS = (
-    PersonalKind("key", "API keys", re.compile(_KEY), _may_hold_key),
+    PersonalKind("key", "API keys", re.compile(_KEY), may=_may_hold_key),
     PersonalKind(
         "email",
         "e-mail addresses",
         re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])"),
-        lambda text: "@" in text,
+        may=lambda text: "@" in text,
+        plain=str.casefold,
     ),
     PersonalKind(
         "iban",
         "bank account numbers (IBAN)",
         re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"),
-        lambda text: _ACCOUNT.search(text) is not None,
-        _is_account,
+        may=lambda text: _ACCOUNT.search(text) is not None,
+        holds=_is_account,
+        plain=lambda value: value.replace(" ", ""),
     ),
     PersonalKind(
         "card",
@@ -157,23 +166,20 @@ PERSONAL_KINDS = (
             r"(?<![\w.-])(?:[0-9]{13,19}|[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?:\1[0-9]{3})?"
             r"|[0-9]{4}([ -])[0-9]{6}\2[0-9]{5})(?!\w)"
         ),
-        lambda text: True,
-        _is_card,
+        holds=_is_card,
         in_numbers=True,
+        plain=_digits,
     ),
     PersonalKind(
         "ip",
         "IP addresses",
-        re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.]*[0-9])"),
-        lambda text: _FOURTH.search(text) is not None,
-        _is_address,
-    ),
-    PersonalKind(
-        "ip",
-        "IP addresses",
-        re.compile(r"(?<![\w.:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{1,4}(?![\w:])"),
-        lambda text: text.count(":") > 2 and _SIXTH.search(text) is not None,
-        _is_address,
+        re.compile(
+            r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.]*[0-9])"
+            r"|(?<![\w.:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{1,4}(?![\w:])"
+        ),
+        may=_may_hold_address,
+        holds=_is_address,
+        plain=lambda value: str(ipaddress.ip_address(value)),
     ),
     PersonalKind(
         "phone",
@@ -182,10 +188,10 @@ PERSONAL_KINDS = (
             r"(?<![\w.+/-])\+?(?:\(\+?[0-9]{1,5}\)|[0-9])(?:[ ./-]{0,2}(?:\([0-9]{1,4}\)|[0-9])){5,14}"
             r"(?!\w|[.,/-][0-9])"
         ),
-        lambda text: True,
-        _is_phone,
+        holds=_is_phone,
         in_numbers=True,
         within=False,
+        plain=lambda value: _NO_NUMBER.sub("", value),
     ),
 )
 """What is looked for; where two kinds claim the same characters, the first one has them."""
@@ -207,7 +213,7 @@ def find_personal(text: str) -> list[Found]:
         for begin, end in kind.find(text, numbers):
             if not any(taken[begin:end]):
                 taken[begin:end] = b"\1" * (end - begin)
-                found.append(Found(kind.name, begin, end))
+                found.append(Found(kind.name, begin, end, kind.plain(text[begin:end])))
     return sorted(found, key=lambda one: one.begin)
 
 
@@ -229,13 +235,12 @@ class Masks:
         place = 0
         for one in found:
             yield text[place : one.begin]
-            yield self._name(one.kind, text[one.begin : one.end])
+            yield self._name(one.kind, one.value)
             place = one.end
         yield text[place:]
 
     def _name(self, kind: str, value: str) -> str:
-        key = (kind, value.casefold() if kind == "email" else re.sub(r"[ ()./-]", "", value))
-        if key not in self._names:
+        if (kind, value) not in self._names:
             self._counts[kind] = self._counts.get(kind, 0) + 1
-            self._names[key] = f"[{kind} {self._counts[kind]}]"
-        return self._names[key]
+            self._names[kind, value] = f"[{kind} {self._counts[kind]}]"
+        return self._names[kind, value]

@@ -95,6 +95,21 @@ def test_equal_values_have_equal_masks_and_others_do_not() -> None:
     assert Masks().apply("nothing here") == "nothing here"
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("10.0.1.11 and 10.0.11.1", "[ip 1] and [ip 2]"),
+        ("2001:db8::1:2:3, 2001:DB8:0::1:2:3", "[ip 1], [ip 1]"),
+        ("::ffff:192.168.1.10", "::ffff:[ip 1]"),
+        ("sk-abcdefghijklmnopqrst-u, sk-abcdefghijklmnopqrstu", "[key 1], [key 2]"),
+        ("DE89 3704 0044 0532 0130 00, DE89370400440532013000", "[iban 1], [iban 1]"),
+        ("4111 1111 1111 1111, 4111-1111-1111-1111", "[card 1], [card 1]"),
+    ],
+)
+def test_masks_tell_apart_by_what_a_value_means(text: str, masked: str) -> None:
+    assert Masks().apply(text) == masked
+
+
 @settings(max_examples=60)
 @given(st.text(st.sampled_from("0123456789 +-().@/:abcDE\n"), max_size=120))
 def test_places_lie_in_order_and_masks_leave_nothing_to_find(text: str) -> None:
