@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from string import ascii_uppercase
 from typing import NamedTuple
 
@@ -198,8 +199,13 @@ PERSONAL_KINDS = (
 PERSONAL_TITLES = {kind.name: kind.title for kind in PERSONAL_KINDS}
 
 
-def find_personal(text: str) -> list[Found]:
-    """Where personal data stands in a text, in order; no two places overlap."""
+@lru_cache(maxsize=256)
+def find_personal(text: str) -> tuple[Found, ...]:
+    """Where personal data stands in a text, in order; no two places overlap.
+
+    What was found in the last texts is remembered, since a trace is looked through before it is masked, and system
+    prompts recur.
+    """
     found: list[Found] = []
     taken = bytearray(len(text))
     numbers = [
@@ -214,7 +220,7 @@ def find_personal(text: str) -> list[Found]:
             if not any(taken[begin:end]):
                 taken[begin:end] = b"\1" * (end - begin)
                 found.append(Found(kind.name, begin, end, kind.plain(text[begin:end])))
-    return sorted(found, key=lambda one: one.begin)
+    return tuple(sorted(found, key=lambda one: one.begin))
 
 
 @dataclass
@@ -231,7 +237,7 @@ class Masks:
             return text
         return "".join(self._pieces(text, found))
 
-    def _pieces(self, text: str, found: list[Found]) -> Iterator[str]:
+    def _pieces(self, text: str, found: Sequence[Found]) -> Iterator[str]:
         place = 0
         for one in found:
             yield text[place : one.begin]

@@ -6,13 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import islice
 
 from engine.choices import is_missing
 from engine.columns import ImportedQueries, Keep, RowError, hold_out
 from engine.errors import InputError
-from engine.personal import Found, Masks, find_personal
+from engine.personal import Masks, find_personal
 from engine.ports import Task
 from engine.records import MAX_CELL
 from engine.tasks.base import GOLD, ID, KIND, QUERY
@@ -31,7 +30,6 @@ _NOISE = re.compile(r"[\W\d_]+")
 _FIRSTS = 20
 _NAME = 60
 _ODD = re.compile(r"[^\w.\- /:+@]+")
-_find_in_system = lru_cache(maxsize=256)(find_personal)
 
 
 @dataclass
@@ -128,8 +126,8 @@ class Gatherer:
             return trace
         found: dict[str, set[int]] = {}
         for text in _texts(trace):
-            for one in _find(text):
-                found.setdefault(one.kind, set()).add(hash(text[one.begin : one.end]))
+            for one in find_personal(text):
+                found.setdefault(one.kind, set()).add(hash(one.value))
         if not found:
             return trace
         self.tally.suspects.add(self.tally.read)
@@ -229,10 +227,6 @@ def _take(items: Iterator[Item]) -> Iterator[Item]:
         size += item.size
         if size > _BLOCK_BYTES:
             return
-
-
-def _find(text: str) -> list[Found]:
-    return _find_in_system(text) if len(text) < MAX_CELL else find_personal(text)
 
 
 def _texts(trace: Trace) -> Iterator[str]:

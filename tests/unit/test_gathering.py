@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
+from engine.personal import PERSONAL_KINDS
 from engine.records import MAX_CELL
 from engine.tasks import get_task
 from engine.teachers.recorded import Recording
@@ -187,6 +189,25 @@ def test_the_whole_reply_is_the_label_where_the_task_takes_it_for_one(tmp_path: 
     assert whole.whole and (whole.answer, whole.rationale) == ("so the answer is: 4", "2 + 2")
     (part,) = gather(items, label="read")[2].values()
     assert part.answer is None and part.raw == "<think>2 + 2</think>\nso the answer is: 4"
+
+
+def test_a_flagged_trace_is_looked_through_once_a_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = {"role": "system", "content": "Once, help. Mail help@x.org"}
+    rows = [{"messages": [system, {"role": "user", "content": f"Once, is a{n}@x.org in?"}, SAID]} for n in range(20)]
+    items = read(write(tmp_path / "a.jsonl", *rows))
+    looked: list[str] = []
+    mails = next(kind for kind in PERSONAL_KINDS if kind.name == "email")
+
+    def note(text: str) -> bool:
+        looked.append(text)
+        return mails.may(text)
+
+    monkeypatch.setattr("engine.personal.PERSONAL_KINDS", [dataclasses.replace(mails, may=note)])
+    tally, queries, _ = gather(items, personal="mask")
+    assert tally.flagged == 20 and all("help. Mail [email 1]" in query.text for query in queries)
+    assert sorted(text for text in looked if "Once" in text) == sorted(
+        {turn.text for item in items if item.trace is not None for turn in item.trace.turns}
+    )
 
 
 def test_names_of_models_are_made_teachers_names() -> None:
