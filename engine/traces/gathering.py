@@ -125,7 +125,7 @@ class Gatherer:
         if self.suspects is not None and self.tally.read not in self.suspects:
             return trace
         found: dict[str, set[int]] = {}
-        for text in _texts(trace):
+        for text in (*_texts(trace), name_model(trace.model)):
             for one in find_personal(text):
                 found.setdefault(one.kind, set()).add(hash(one.value))
         if not found:
@@ -230,7 +230,7 @@ def _take(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def _texts(trace: Trace) -> Iterator[str]:
-    """All of a trace that is stored."""
+    """All of a trace that is stored, but for its model's name."""
     for turn in trace.turns:
         yield turn.text
         yield from turn.calls
@@ -248,11 +248,13 @@ def mask_trace(trace: Trace) -> Trace:
         calls = tuple(masks.apply(call) for call in turn.calls)
         return replace(turn, text=masks.apply(turn.text), thought=masks.apply(turn.thought), calls=calls)
 
-    turns = tuple(mask(turn) for turn in trace.turns)
-    reply = None if trace.reply is None else mask(trace.reply)
-    gold = None if trace.gold is None else masks.apply(trace.gold)
     return replace(
-        trace, turns=turns, reply=reply, gold=gold, key=None if trace.key is None else masks.apply(trace.key)
+        trace,
+        turns=tuple(mask(turn) for turn in trace.turns),
+        reply=None if trace.reply is None else mask(trace.reply),
+        model=masks.apply(name_model(trace.model)),
+        gold=None if trace.gold is None else masks.apply(trace.gold),
+        key=None if trace.key is None else masks.apply(trace.key),
     )
 
 

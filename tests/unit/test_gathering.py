@@ -210,6 +210,13 @@ def test_a_flagged_trace_is_looked_through_once_a_reading(tmp_path: Path, monkey
     )
 
 
+def test_a_model_named_after_a_person_is_personal_data_too(tmp_path: Path) -> None:
+    items = read(write(tmp_path / "a.jsonl", ask("Is it on?", model="ann@example.com")))
+    assert gather(items)[0].flagged == 1
+    tally, _, kept = gather(items, personal="mask")
+    assert list(tally.models) == ["email 1"] and [name for name, _ in kept] == ["email 1"]
+
+
 def test_names_of_models_are_made_teachers_names() -> None:
     assert name_model("ft:gpt-4o:acme::x\n\t<b>") == "ft:gpt-4o:acme::x b"
     assert name_model("\x00\x1b[31m") == "31m" and len(name_model("x" * 500)) == 60
