@@ -59,7 +59,9 @@ class Gatherer:
     def survey(self, items: Iterator[Item]) -> TraceTally:
         """Only count: what is read, which system prompts there are, and what personal data."""
         for item in items:
-            self._look(item)
+            trace = self._look(item)
+            if trace is not None:
+                self.tally.count_system(find_system(trace.turns))
         return self.tally
 
     def blocks(self, items: Iterator[Item]) -> Iterator[ImportedQueries]:
@@ -88,6 +90,8 @@ class Gatherer:
             except InputError as error:
                 self._reject(item, str(error))
                 continue
+            self.tally.taken += 1
+            self.tally.count_system(find_system(trace.turns))
             if query.id in self._seen:
                 repeated += 1
             else:
@@ -101,7 +105,7 @@ class Gatherer:
         return replace(block, duplicates=repeated)
 
     def _look(self, item: Item) -> Trace | None:
-        """The trace of a row, counted, as it may be stored; None where it gives none."""
+        """The trace of a row, counted as read, as it may be stored; None where it gives none."""
         if item.trace is None:
             if item.error:
                 self._reject(item, item.error)
@@ -114,11 +118,7 @@ class Gatherer:
         except InputError as error:
             self._reject(item, str(error))
             return None
-        trace = self._guard(item, item.trace)
-        if trace is not None:
-            self.tally.taken += 1
-            self.tally.count_system(find_system(trace.turns))
-        return trace
+        return self._guard(item, item.trace)
 
     def _guard(self, item: Item, trace: Trace) -> Trace | None:
         """The trace with personal data masked or as it is; None where it is left out for it."""

@@ -55,10 +55,12 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value[key])
 
 
-def gather(items: list[Item], **order: Any) -> tuple[TraceTally, list[Query], dict[tuple[str, str], Recording]]:
+def gather(
+    items: list[Item], task: str = "custom", **order: Any
+) -> tuple[TraceTally, list[Query], dict[tuple[str, str], Recording]]:
     kept: dict[tuple[str, str], Recording] = {}
     gatherer = Gatherer(
-        TraceOrder(**order), get_task("custom"), keep=lambda name, query, said: kept.update({(name, query): said})
+        TraceOrder(**order), get_task(task), keep=lambda name, query, said: kept.update({(name, query): said})
     )
     queries = [query for block in gatherer.blocks(iter(items)) for query in block.queries]
     return gatherer.tally, queries, kept
@@ -136,6 +138,11 @@ def test_a_long_context_is_read_although_a_cell_of_a_query_could_not_hold_it(tmp
 def ask(text: str, said: Any = "yes", model: str = "m", **more: Any) -> dict[str, Any]:
     reply = said if isinstance(said, dict) else {"role": "assistant", "content": said}
     return {"model": model, "messages": [{"role": "user", "content": text}, reply], **more}
+
+
+def test_what_the_task_can_not_take_is_rejected_and_not_taken(tmp_path: Path) -> None:
+    tally, queries, _ = gather(read(write(tmp_path / "a.jsonl", *[ask(f"{n}?") for n in range(3)])), "choice")
+    assert (queries, tally.read, tally.taken, tally.rejected, tally.systems) == ([], 3, 0, 3, {})
 
 
 def test_repetitions_tools_images_and_near_duplicates_are_counted(tmp_path: Path) -> None:
