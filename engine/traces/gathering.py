@@ -54,6 +54,7 @@ class Gatherer:
     answered: set[tuple[str, str]] = field(default_factory=set)
     firsts: dict[str, Query] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
+    _judged: set[str] = field(default_factory=set)
     _near: set[int] = field(default_factory=set)
 
     def survey(self, items: Iterator[Item]) -> TraceTally:
@@ -157,8 +158,9 @@ class Gatherer:
         except InputError as error:
             block.notes.append(RowError(item.row, f"{error}; the query is taken without it"))
             return
-        if read is not None:
-            block.golds.setdefault(query.id, read)
+        if read is not None and query.id not in self._judged:
+            self._judged.add(query.id)
+            block.golds[query.id] = read
 
     def _count_query(self, query: Query) -> None:
         self._seen.add(query.id)

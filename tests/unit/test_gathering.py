@@ -224,6 +224,16 @@ def test_a_model_named_after_a_person_is_personal_data_too(tmp_path: Path) -> No
     assert list(tally.models) == ["email 1"] and [name for name, _ in kept] == ["email 1"]
 
 
+def test_a_gold_label_counts_once_however_far_apart_its_query_recurs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.traces.gathering._BLOCK", 2)
+    rows = [{"input": f"Is {n} even?", "ideal": ideal} for n, ideal in ((2, "yes"), (4, "yes"), (2, "no"), (4, "yes"))]
+    gatherer = Gatherer(TraceOrder(), get_task("custom"))
+    blocks = list(gatherer.blocks(iter(read(write(tmp_path / "a.jsonl", *rows)))))
+    assert [list(block.golds.values()) for block in blocks] == [["yes", "yes"], []]
+
+
 def test_names_of_models_are_made_teachers_names() -> None:
     assert name_model("ft:gpt-4o:acme::x\n\t<b>") == "ft:gpt-4o:acme::x b"
     assert name_model("\x00\x1b[31m") == "31m" and len(name_model("x" * 500)) == 60
