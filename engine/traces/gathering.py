@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -29,6 +28,10 @@ _CUT = ("length", "max_tokens", "max_output_tokens")
 _NOISE = re.compile(r"[\W\d_]+")
 _FIRSTS = 20
 _NAME = 60
+_CHANGED = (
+    "the file changed while it was read, and this was not there when it was looked through for personal data; "
+    "import it again"
+)
 _ODD = re.compile(r"[^\w.\- /:+@]+")
 
 
@@ -37,7 +40,9 @@ class Gatherer:
     """Takes traces in one after the other, as ordered.
 
     `kinds` are the names of kinds by system prompt, `keep` is given each recording, `rename` makes a teacher's name of
-    a model's, and `tally` counts. `suspects` are the traces, by number, that personal data is looked for in; None: all.
+    a model's, and `tally` counts. `looked_at` are the traces, by their hash, that an earlier reading looked through,
+    and whether they hold personal data: no others are taken then; None: there was no earlier one, and this one fills
+    `looked`.
     `models` are the models of teachers, `answered` the pairs of teacher and query that have a recording, `firsts` the
     first queries.
     """
@@ -49,7 +54,8 @@ class Gatherer:
     rename: Callable[[str], str] = lambda name: name
     tally: TraceTally = field(default_factory=TraceTally)
     several_files: bool = False
-    suspects: AbstractSet[int] | None = None
+    looked_at: Mapping[int, bool] | None = None
+    looked: dict[int, bool] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
     answered: set[tuple[str, str]] = field(default_factory=set)
     firsts: dict[str, Query] = field(default_factory=dict)
@@ -123,15 +129,22 @@ class Gatherer:
 
     def _guard(self, item: Item, trace: Trace) -> Trace | None:
         """The trace with personal data masked or as it is; None where it is left out for it."""
-        if self.suspects is not None and self.tally.read not in self.suspects:
-            return trace
+        mark = hash(trace)
+        if self.looked_at is not None:
+            if mark not in self.looked_at:
+                self._reject(item, _CHANGED)
+                return None
+            if self.order.personal == "keep" or not self.looked_at[mark]:
+                return trace
         found: dict[str, set[int]] = {}
         for text in (*_texts(trace), name_model(trace.model)):
             for one in find_personal(text):
                 found.setdefault(one.kind, set()).add(hash(one.value))
+        if self.looked_at is None:
+            self.looked[mark] = bool(found)
         if not found:
             return trace
-        self.tally.suspects.add(self.tally.read)
+        self.tally.flagged += 1
         for kind, values in found.items():
             self.tally.personal.setdefault(kind, PersonalTally()).count(values, self._place(item))
         if self.order.personal == "drop":
