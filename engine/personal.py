@@ -12,6 +12,8 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from string import ascii_uppercase
 from typing import NamedTuple
 
 
@@ -26,33 +28,49 @@ class PersonalKind:
         may: whether a text may hold one: says quickly of nearly all texts without any that they have none.
         holds: whether a match is one.
         in_numbers: whether only the stretches are looked at that have the digits of a number.
+        within: whether one may begin within a match that is none.
+        plain: a value without what equal ones may differ in.
     """
 
     name: str
     title: str
     pattern: re.Pattern[str]
-    may: Callable[[str], bool]
+    may: Callable[[str], bool] = lambda text: True
     holds: Callable[[str], bool] = lambda text: True
     in_numbers: bool = False
+    within: bool = True
+    plain: Callable[[str], str] = str
 
-    def find(self, text: str, numbers: Sequence[tuple[int, int]]) -> Iterator[re.Match[str]]:
-        """All of this kind in a text; `numbers` are its stretches of digits."""
-        for begin, end in numbers if self.in_numbers else [(0, len(text))]:
-            for match in self.pattern.finditer(text, begin, end):
-                if self.holds(match[0]):
-                    yield match
+    def find(self, text: str, numbers: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Where all of this kind begin and end in a text; `numbers` are its stretches of digits."""
+        for place, end in numbers if self.in_numbers else [(0, len(text))]:
+            while match := self.pattern.search(text, place, end):
+                place = match.start() + 1 if self.within else match.end()
+                if own := self._cut(match[0]):
+                    yield match.start(), (place := match.start() + len(own))
+
+    def _cut(self, matched: str) -> str:
+        """What of a match is one: all, or all before one of its spaces, behind which other words stand; "": nothing."""
+        while matched and not self.holds(matched):
+            matched = matched[: max(0, matched.rfind(" "))]
+        return matched
 
 
 class Found(NamedTuple):
-    """One place where personal data stands."""
+    """One place where personal data stands; `value` is what equal ones have in common."""
 
     kind: str
     begin: int
     end: int
+    value: str
+
+
+_NO_DIGITS, _NO_NUMBER = re.compile(r"[^0-9]+"), re.compile(r"[^0-9+]+")
+_AS_DIGITS = {ord(letter): str(int(letter, 36)) for letter in ascii_uppercase}
 
 
 def _digits(text: str) -> str:
-    return "".join(character for character in text if character in "0123456789")
+    return _NO_DIGITS.sub("", text)
 
 
 def _is_card(text: str) -> bool:
@@ -68,7 +86,7 @@ def _is_account(text: str) -> bool:
     if not 15 <= len(plain) <= 34:
         return False
     turned = plain[4:] + plain[:4]
-    return int("".join(str(int(character, 36)) for character in turned)) % 97 == 1
+    return int(turned.translate(_AS_DIGITS)) % 97 == 1
 
 
 _DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b")
@@ -79,7 +97,7 @@ _NATIONAL = re.compile(r"\(?0\d{2,4}\)?[ /-]\d[\d /-]{3,12}\d")
 
 def _is_phone(text: str) -> bool:
     digits = _digits(text)
-    if not 8 <= len(digits) <= 15 or _DATE.match(text):
+    if not 8 <= len(digits) <= 15 or _DATE.fullmatch(text):
         return False
     if text.startswith("+") or (text.startswith("00") and len(digits) >= 11):
         return True
@@ -109,7 +127,7 @@ _KEY_BEGINS = (
 )
 _BEFORE, _BEHIND = 2, 3
 """Characters around a stretch that patterns look at."""
-_NUMBER = re.compile(r"[0-9](?:[ ()./-]{0,3}[0-9]){7,40}")
+_NUMBER = re.compile(r"[0-9](?:[ ()./-]{0,3}[0-9]){7,}+")
 """A stretch that has the digits of a number of any kind."""
 _LONGEST_DATE = 10
 _ACCOUNT = re.compile(r"[A-Z]{2}[0-9]{2}")
@@ -121,20 +139,26 @@ def _may_hold_key(text: str) -> bool:
     return any(map(text.__contains__, _KEY_BEGINS))
 
 
+def _may_hold_address(text: str) -> bool:
+    return _FOURTH.search(text) is not None or (text.count(":") > 2 and _SIXTH.search(text) is not None)
+
+
 PERSONAL_KINDS = (
-    PersonalKind("key", "API keys", re.compile(_KEY), _may_hold_key),
+    PersonalKind("key", "API keys", re.compile(_KEY), may=_may_hold_key),
     PersonalKind(
         "email",
         "e-mail addresses",
         re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])"),
-        lambda text: "@" in text,
+        may=lambda text: "@" in text,
+        plain=str.casefold,
     ),
     PersonalKind(
         "iban",
         "bank account numbers (IBAN)",
         re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"),
-        lambda text: _ACCOUNT.search(text) is not None,
-        _is_account,
+        may=lambda text: _ACCOUNT.search(text) is not None,
+        holds=_is_account,
+        plain=lambda value: value.replace(" ", ""),
     ),
     PersonalKind(
         "card",
@@ -143,23 +167,20 @@ PERSONAL_KINDS = (
             r"(?<![\w.-])(?:[0-9]{13,19}|[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?:\1[0-9]{3})?"
             r"|[0-9]{4}([ -])[0-9]{6}\2[0-9]{5})(?!\w)"
         ),
-        lambda text: True,
-        _is_card,
+        holds=_is_card,
         in_numbers=True,
+        plain=_digits,
     ),
     PersonalKind(
         "ip",
         "IP addresses",
-        re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.]*[0-9])"),
-        lambda text: _FOURTH.search(text) is not None,
-        _is_address,
-    ),
-    PersonalKind(
-        "ip",
-        "IP addresses",
-        re.compile(r"(?<![\w.:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{1,4}(?![\w:])"),
-        lambda text: text.count(":") > 2 and _SIXTH.search(text) is not None,
-        _is_address,
+        re.compile(
+            r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.]*[0-9])"
+            r"|(?<![\w.:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{1,4}(?![\w:])"
+        ),
+        may=_may_hold_address,
+        holds=_is_address,
+        plain=lambda value: str(ipaddress.ip_address(value)),
     ),
     PersonalKind(
         "phone",
@@ -168,18 +189,25 @@ PERSONAL_KINDS = (
             r"(?<![\w.+/-])\+?(?:\(\+?[0-9]{1,5}\)|[0-9])(?:[ ./-]{0,2}(?:\([0-9]{1,4}\)|[0-9])){5,14}"
             r"(?!\w|[.,/-][0-9])"
         ),
-        lambda text: True,
-        _is_phone,
+        holds=_is_phone,
         in_numbers=True,
+        within=False,
+        plain=lambda value: _NO_NUMBER.sub("", value),
     ),
 )
 """What is looked for; where two kinds claim the same characters, the first one has them."""
 PERSONAL_TITLES = {kind.name: kind.title for kind in PERSONAL_KINDS}
 
 
-def find_personal(text: str) -> list[Found]:
-    """Where personal data stands in a text, in order; no two places overlap."""
+@lru_cache(maxsize=256)
+def find_personal(text: str) -> tuple[Found, ...]:
+    """Where personal data stands in a text, in order; no two places overlap.
+
+    What was found in the last texts is remembered, since a trace is looked through before it is masked, and system
+    prompts recur.
+    """
     found: list[Found] = []
+    taken = bytearray(len(text))
     numbers = [
         (max(0, match.start() - _BEFORE), min(len(text), match.end() + _BEHIND))
         for match in _NUMBER.finditer(text)
@@ -188,10 +216,11 @@ def find_personal(text: str) -> list[Found]:
     for kind in PERSONAL_KINDS:
         if (kind.in_numbers and not numbers) or not kind.may(text):
             continue
-        for match in kind.find(text, numbers):
-            if not any(match.start() < one.end and one.begin < match.end() for one in found):
-                found.append(Found(kind.name, match.start(), match.end()))
-    return sorted(found, key=lambda one: one.begin)
+        for begin, end in kind.find(text, numbers):
+            if not any(taken[begin:end]):
+                taken[begin:end] = b"\1" * (end - begin)
+                found.append(Found(kind.name, begin, end, kind.plain(text[begin:end])))
+    return tuple(sorted(found, key=lambda one: one.begin))
 
 
 @dataclass
@@ -208,17 +237,16 @@ class Masks:
             return text
         return "".join(self._pieces(text, found))
 
-    def _pieces(self, text: str, found: list[Found]) -> Iterator[str]:
+    def _pieces(self, text: str, found: Sequence[Found]) -> Iterator[str]:
         place = 0
         for one in found:
             yield text[place : one.begin]
-            yield self._name(one.kind, text[one.begin : one.end])
+            yield self._name(one.kind, one.value)
             place = one.end
         yield text[place:]
 
     def _name(self, kind: str, value: str) -> str:
-        key = (kind, value.casefold() if kind == "email" else re.sub(r"[ ()./-]", "", value))
-        if key not in self._names:
+        if (kind, value) not in self._names:
             self._counts[kind] = self._counts.get(kind, 0) + 1
-            self._names[key] = f"[{kind} {self._counts[kind]}]"
-        return self._names[key]
+            self._names[kind, value] = f"[{kind} {self._counts[kind]}]"
+        return self._names[kind, value]

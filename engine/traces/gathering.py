@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import islice
 
 from engine.choices import is_missing
 from engine.columns import ImportedQueries, Keep, RowError, hold_out
 from engine.errors import InputError
-from engine.personal import Found, Masks, find_personal
+from engine.personal import Masks, find_personal
 from engine.ports import Task
 from engine.records import MAX_CELL
 from engine.tasks.base import GOLD, ID, KIND, QUERY
@@ -30,8 +28,11 @@ _CUT = ("length", "max_tokens", "max_output_tokens")
 _NOISE = re.compile(r"[\W\d_]+")
 _FIRSTS = 20
 _NAME = 60
+_CHANGED = (
+    "the file changed while it was read, and this was not there when it was looked through for personal data; "
+    "import it again"
+)
 _ODD = re.compile(r"[^\w.\- /:+@]+")
-_find_in_system = lru_cache(maxsize=256)(find_personal)
 
 
 @dataclass
@@ -39,7 +40,9 @@ class Gatherer:
     """Takes traces in one after the other, as ordered.
 
     `kinds` are the names of kinds by system prompt, `keep` is given each recording, `rename` makes a teacher's name of
-    a model's, and `tally` counts. `suspects` are the traces, by number, that personal data is looked for in; None: all.
+    a model's, and `tally` counts. `looked_at` are the traces, by their hash, that an earlier reading looked through,
+    and whether they hold personal data: no others are taken then; None: there was no earlier one, and this one fills
+    `looked`.
     `models` are the models of teachers, `answered` the pairs of teacher and query that have a recording, `firsts` the
     first queries.
     """
@@ -51,17 +54,21 @@ class Gatherer:
     rename: Callable[[str], str] = lambda name: name
     tally: TraceTally = field(default_factory=TraceTally)
     several_files: bool = False
-    suspects: AbstractSet[int] | None = None
+    looked_at: Mapping[int, bool] | None = None
+    looked: dict[int, bool] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
     answered: set[tuple[str, str]] = field(default_factory=set)
     firsts: dict[str, Query] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
+    _judged: set[str] = field(default_factory=set)
     _near: set[int] = field(default_factory=set)
 
     def survey(self, items: Iterator[Item]) -> TraceTally:
         """Only count: what is read, which system prompts there are, and what personal data."""
         for item in items:
-            self._look(item)
+            trace = self._look(item)
+            if trace is not None:
+                self.tally.count_system(find_system(trace.turns))
         return self.tally
 
     def blocks(self, items: Iterator[Item]) -> Iterator[ImportedQueries]:
@@ -90,6 +97,8 @@ class Gatherer:
             except InputError as error:
                 self._reject(item, str(error))
                 continue
+            self.tally.taken += 1
+            self.tally.count_system(find_system(trace.turns))
             if query.id in self._seen:
                 repeated += 1
             else:
@@ -103,7 +112,7 @@ class Gatherer:
         return replace(block, duplicates=repeated)
 
     def _look(self, item: Item) -> Trace | None:
-        """The trace of a row, counted, as it may be stored; None where it gives none."""
+        """The trace of a row, counted as read, as it may be stored; None where it gives none."""
         if item.trace is None:
             if item.error:
                 self._reject(item, item.error)
@@ -116,23 +125,26 @@ class Gatherer:
         except InputError as error:
             self._reject(item, str(error))
             return None
-        trace = self._guard(item, item.trace)
-        if trace is not None:
-            self.tally.taken += 1
-            self.tally.count_system(find_system(trace.turns))
-        return trace
+        return self._guard(item, item.trace)
 
     def _guard(self, item: Item, trace: Trace) -> Trace | None:
         """The trace with personal data masked or as it is; None where it is left out for it."""
-        if self.suspects is not None and self.tally.read not in self.suspects:
-            return trace
+        mark = hash(trace)
+        if self.looked_at is not None:
+            if mark not in self.looked_at:
+                self._reject(item, _CHANGED)
+                return None
+            if self.order.personal == "keep" or not self.looked_at[mark]:
+                return trace
         found: dict[str, set[int]] = {}
-        for text in _texts(trace):
-            for one in _find(text):
-                found.setdefault(one.kind, set()).add(hash(text[one.begin : one.end]))
+        for text in (*_texts(trace), name_model(trace.model)):
+            for one in find_personal(text):
+                found.setdefault(one.kind, set()).add(hash(one.value))
+        if self.looked_at is None:
+            self.looked[mark] = bool(found)
         if not found:
             return trace
-        self.tally.suspects.add(self.tally.read)
+        self.tally.flagged += 1
         for kind, values in found.items():
             self.tally.personal.setdefault(kind, PersonalTally()).count(values, self._place(item))
         if self.order.personal == "drop":
@@ -159,8 +171,9 @@ class Gatherer:
         except InputError as error:
             block.notes.append(RowError(item.row, f"{error}; the query is taken without it"))
             return
-        if read is not None:
-            block.golds.setdefault(query.id, read)
+        if read is not None and query.id not in self._judged:
+            self._judged.add(query.id)
+            block.golds[query.id] = read
 
     def _count_query(self, query: Query) -> None:
         self._seen.add(query.id)
@@ -231,12 +244,8 @@ def _take(items: Iterator[Item]) -> Iterator[Item]:
             return
 
 
-def _find(text: str) -> list[Found]:
-    return _find_in_system(text) if len(text) < MAX_CELL else find_personal(text)
-
-
 def _texts(trace: Trace) -> Iterator[str]:
-    """All of a trace that is stored."""
+    """All of a trace that is stored, but for its model's name."""
     for turn in trace.turns:
         yield turn.text
         yield from turn.calls
@@ -254,11 +263,13 @@ def mask_trace(trace: Trace) -> Trace:
         calls = tuple(masks.apply(call) for call in turn.calls)
         return replace(turn, text=masks.apply(turn.text), thought=masks.apply(turn.thought), calls=calls)
 
-    turns = tuple(mask(turn) for turn in trace.turns)
-    reply = None if trace.reply is None else mask(trace.reply)
-    gold = None if trace.gold is None else masks.apply(trace.gold)
     return replace(
-        trace, turns=turns, reply=reply, gold=gold, key=None if trace.key is None else masks.apply(trace.key)
+        trace,
+        turns=tuple(mask(turn) for turn in trace.turns),
+        reply=None if trace.reply is None else mask(trace.reply),
+        model=masks.apply(name_model(trace.model)),
+        gold=None if trace.gold is None else masks.apply(trace.gold),
+        key=None if trace.key is None else masks.apply(trace.key),
     )
 
 

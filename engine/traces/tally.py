@@ -72,8 +72,7 @@ class TraceTally:
             refusal.
         bare: traces without a reply, whose queries are taken.
         long: replies of several lines.
-        personal: personal data by kind; `suspects` are the numbers of the traces that hold any, from 1 on in the order
-            of reading, and `dropped` of them were left out.
+        personal: personal data by kind; `flagged` traces hold any, and `dropped` of them were left out.
     """
 
     read: int = 0
@@ -93,13 +92,8 @@ class TraceTally:
     bare: int = 0
     long: int = 0
     personal: dict[str, PersonalTally] = field(default_factory=dict)
-    suspects: set[int] = field(default_factory=set)
+    flagged: int = 0
     dropped: int = 0
-
-    @property
-    def flagged(self) -> int:
-        """How many traces hold personal data."""
-        return len(self.suspects)
 
     def reject(self, row: int, message: str) -> None:
         """Leave a row out."""

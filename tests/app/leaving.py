@@ -28,7 +28,12 @@ def leave_provider(studio: Studio, tmp_path: Path) -> None:
     path = [str(tmp_path / "log.jsonl")]
     more, _, question, take, *_ = look("leaving", path, *settings)
     assert more.visible and question.visible and not take.interactive, "nothing is imported before it is decided"
-    assert decide("leaving", path, *masked)[0].interactive and not decide("leaving", None, *masked)[0].interactive
+    assert decide("leaving", path, *masked, True)[0].interactive
+    assert not decide("leaving", None, *masked, True)[0].interactive
+    (tmp_path / "call.jsonl").write_text(json.dumps({"messages": [*asked[:1], {"role": "assistant", "content": ""}]}))
+    nothing = [str(tmp_path / "call.jsonl")]
+    *_, taken = look("leaving", nothing, *masked)
+    assert not decide("leaving", nothing, *masked, taken)[0].interactive, "there is nothing to import"
     command = studio("traces", "decide", "leaving", files, *masked)
     assert "tacit import-traces leaving log.jsonl --personal mask --heldout 0.5" in command
     assert "Say what is to become" in studio.refused("traces", "store", "leaving", files, *settings)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from app.cli.main import app
 from app.services import Services, open_services
 from app.usecases.data.trace_words import tell_noticed, tell_traces
-from app.usecases.data.traces import PersonalDataFound, TraceImport
+from app.usecases.data.traces import PersonalDataFound, TraceImport, TraceService
 from app.usecases.evaluation.bills import bills, list_prices, sum_asking
 from engine.config import ProjectConfig
 from engine.errors import InputError
@@ -116,6 +116,44 @@ def test_personal_data_is_decided_on_before_anything_is_stored(services: Service
     assert "ann@" not in stored and "help@" not in stored
     kept = bring(services, file, personal="keep")
     assert kept.queries.added == 1 and "with personal data was kept as they are" in " ".join(tell_traces(kept, None))
+
+
+def change_between_readings(monkeypatch: pytest.MonkeyPatch, file: Path, *rows: Mapping[str, Any]) -> None:
+    """Have a file hold other rows once it was looked through."""
+    survey = TraceService._survey
+
+    def survey_and_change(*given: Any) -> Any:
+        found = survey(*given)
+        write(file, *rows)
+        return found
+
+    monkeypatch.setattr(TraceService, "_survey", survey_and_change)
+
+
+def test_rows_that_come_while_files_are_read_are_not_stored_unseen(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mails = [trace(f"Is a{n}@x.org in?", f"a{n}@x.org") for n in range(2)]
+    first = write(tmp_path / "a.jsonl", trace("one?"))
+    second = write(tmp_path / "b.jsonl", mails[0], trace("two?"))
+    change_between_readings(monkeypatch, first, trace("one?"), mails[1])
+    imported = bring(services, first, second, personal="mask")
+    assert (imported.queries.added, imported.tally.taken, imported.tally.flagged) == (3, 3, 1)
+    (error,) = imported.tally.errors
+    assert error.row == 2 and "a.jsonl: the file changed while it was read" in error.message
+    assert "import it again" in error.message
+    assert "@" not in "".join(row["text"] for row in services.queries.page("p", "").rows)
+    assert not any("@" in sample.label for sample in samples(services))
+
+
+def test_a_file_that_was_replaced_while_it_was_read_gives_nothing(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "a.jsonl", trace("one?"), trace("two?"))
+    change_between_readings(monkeypatch, file, trace("Is ann@x.org in?"), trace("three?"))
+    with pytest.raises(InputError, match=r"2 rows can't be used.*changed while it was read.*Nothing was stored"):
+        bring(services, file)
+    assert services.queries.totals("p").total == 0 and not list(services.context.recordings.glob("*"))
 
 
 def test_system_prompts_become_kinds(services: Services, tmp_path: Path) -> None:

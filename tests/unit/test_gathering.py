@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
+from engine.personal import PERSONAL_KINDS
 from engine.records import MAX_CELL
 from engine.tasks import get_task
 from engine.teachers.recorded import Recording
@@ -53,10 +55,12 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value[key])
 
 
-def gather(items: list[Item], **order: Any) -> tuple[TraceTally, list[Query], dict[tuple[str, str], Recording]]:
+def gather(
+    items: list[Item], task: str = "custom", **order: Any
+) -> tuple[TraceTally, list[Query], dict[tuple[str, str], Recording]]:
     kept: dict[tuple[str, str], Recording] = {}
     gatherer = Gatherer(
-        TraceOrder(**order), get_task("custom"), keep=lambda name, query, said: kept.update({(name, query): said})
+        TraceOrder(**order), get_task(task), keep=lambda name, query, said: kept.update({(name, query): said})
     )
     queries = [query for block in gatherer.blocks(iter(items)) for query in block.queries]
     return gatherer.tally, queries, kept
@@ -136,6 +140,11 @@ def ask(text: str, said: Any = "yes", model: str = "m", **more: Any) -> dict[str
     return {"model": model, "messages": [{"role": "user", "content": text}, reply], **more}
 
 
+def test_what_the_task_can_not_take_is_rejected_and_not_taken(tmp_path: Path) -> None:
+    tally, queries, _ = gather(read(write(tmp_path / "a.jsonl", *[ask(f"{n}?") for n in range(3)])), "choice")
+    assert (queries, tally.read, tally.taken, tally.rejected, tally.systems) == ([], 3, 0, 3, {})
+
+
 def test_repetitions_tools_images_and_near_duplicates_are_counted(tmp_path: Path) -> None:
     call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "look", "arguments": "{}"}}]}
     refused = {"role": "assistant", "content": None, "refusal": "I can't."}
@@ -187,6 +196,42 @@ def test_the_whole_reply_is_the_label_where_the_task_takes_it_for_one(tmp_path: 
     assert whole.whole and (whole.answer, whole.rationale) == ("so the answer is: 4", "2 + 2")
     (part,) = gather(items, label="read")[2].values()
     assert part.answer is None and part.raw == "<think>2 + 2</think>\nso the answer is: 4"
+
+
+def test_a_flagged_trace_is_looked_through_once_a_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = {"role": "system", "content": "Once, help. Mail help@x.org"}
+    rows = [{"messages": [system, {"role": "user", "content": f"Once, is a{n}@x.org in?"}, SAID]} for n in range(20)]
+    items = read(write(tmp_path / "a.jsonl", *rows))
+    looked: list[str] = []
+    mails = next(kind for kind in PERSONAL_KINDS if kind.name == "email")
+
+    def note(text: str) -> bool:
+        looked.append(text)
+        return mails.may(text)
+
+    monkeypatch.setattr("engine.personal.PERSONAL_KINDS", [dataclasses.replace(mails, may=note)])
+    tally, queries, _ = gather(items, personal="mask")
+    assert tally.flagged == 20 and all("help. Mail [email 1]" in query.text for query in queries)
+    assert sorted(text for text in looked if "Once" in text) == sorted(
+        {turn.text for item in items if item.trace is not None for turn in item.trace.turns}
+    )
+
+
+def test_a_model_named_after_a_person_is_personal_data_too(tmp_path: Path) -> None:
+    items = read(write(tmp_path / "a.jsonl", ask("Is it on?", model="ann@example.com")))
+    assert gather(items)[0].flagged == 1
+    tally, _, kept = gather(items, personal="mask")
+    assert list(tally.models) == ["email 1"] and [name for name, _ in kept] == ["email 1"]
+
+
+def test_a_gold_label_counts_once_however_far_apart_its_query_recurs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.traces.gathering._BLOCK", 2)
+    rows = [{"input": f"Is {n} even?", "ideal": ideal} for n, ideal in ((2, "yes"), (4, "yes"), (2, "no"), (4, "yes"))]
+    gatherer = Gatherer(TraceOrder(), get_task("custom"))
+    blocks = list(gatherer.blocks(iter(read(write(tmp_path / "a.jsonl", *rows)))))
+    assert [list(block.golds.values()) for block in blocks] == [["yes", "yes"], []]
 
 
 def test_names_of_models_are_made_teachers_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -122,7 +123,8 @@ class TraceService:
     def import_traces(self, project_name: str, paths: Sequence[Path], order: TraceOrder) -> TraceImport:
         """Import traces: their queries are stored, and a job is queued that takes the replies in.
 
-        The files are read twice: once for system prompts and personal data, before anything is stored.
+        The files are read twice: once for system prompts and personal data, before anything is stored. What was not
+        in them then is left out.
 
         Raises:
             PersonalDataFound: if there is any and the order says nothing about it; nothing was stored then.
@@ -130,7 +132,8 @@ class TraceService:
         """
         project = self.context.projects.get(project_name)
         files = find_formats(paths, order.format)
-        surveyed = self._survey(project, files, order)
+        surveyor = self._survey(project, files, order)
+        surveyed = surveyor.tally
         if surveyed.flagged and order.personal is None:
             raise PersonalDataFound(say_personal(surveyed), surveyed)
         with RecordingWriter(self.context.recordings) as writer:
@@ -140,13 +143,13 @@ class TraceService:
                 kinds=name_systems(surveyed.systems),
                 keep=writer.keep,
                 rename=self._renamer(project),
-                suspects=frozenset() if order.personal == "keep" else surveyed.suspects,
+                looked_at=surveyor.looked,
                 several_files=len(files) > 1,
             )
             names = ", ".join(path.name for path in paths)
             stored = self.data.store(project, gatherer.blocks(read_traces(files)), names)
             tally = gatherer.tally
-            tally.personal, tally.suspects = surveyed.personal, surveyed.suspects
+            tally.personal, tally.flagged = surveyed.personal, surveyed.flagged
             teachers = {name: own.replies for name, own in tally.models.items()}
             source = self._commit(project, writer, gatherer.answered, set(teachers))
         stored = replace(stored, rejected=tally.rejected, errors=tally.errors)
@@ -164,12 +167,12 @@ class TraceService:
         outputs = imported.outputs
         return None if outputs is None else self.data.read_back(project_name, outputs)
 
-    def _survey(self, project: Project, files: Sequence[TraceFile], order: TraceOrder) -> TraceTally:
+    def _survey(self, project: Project, files: Sequence[TraceFile], order: TraceOrder) -> Gatherer:
+        """Who has read the files once, and counted."""
         gatherer = Gatherer(order, get_task(project.config.task), several_files=len(files) > 1)
-        try:
-            return gatherer.survey(read_traces(files))
-        except InputError:  # told when the rows are read to be stored
-            return gatherer.tally
+        with suppress(InputError):  # told when the rows are read to be stored
+            gatherer.survey(read_traces(files))
+        return gatherer
 
     def _renamer(self, project: Project) -> Callable[[str], str]:
         """The name of a model's recorded teacher: its own, unless somebody else has that name."""
@@ -233,7 +236,7 @@ def tell_personal(tally: TraceTally) -> list[str]:
 def describe(imported: TraceImport) -> dict[str, Any]:
     """An import as JSON-ready values."""
     tally = imported.tally
-    counts = {name: value for name, value in vars(tally).items() if isinstance(value, int)} | {"flagged": tally.flagged}
+    counts = {name: value for name, value in vars(tally).items() if isinstance(value, int)}
     return {
         "formats": imported.formats,
         "traces": counts,

@@ -27,7 +27,7 @@ _ABOUT = (
 
 @dataclass(frozen=True)
 class _Parts:
-    """The components. `more` holds what is asked once a file is there."""
+    """The components. `more` holds what is asked once a file is there; `usable` says whether it gives any trace."""
 
     files: gr.File
     more: gr.Column
@@ -37,11 +37,12 @@ class _Parts:
     take: gr.Button
     command: gr.HTML
     rest: gr.HTML
+    usable: gr.State
 
     @property
     def drawn(self) -> list[Any]:
         """What a preview draws."""
-        return [self.more, self.shown, self.decide, self.take, self.command, self.rest]
+        return [self.more, self.shown, self.decide, self.take, self.command, self.rest, self.usable]
 
     @property
     def form(self) -> NamedForm[GivenTraces]:
@@ -60,7 +61,7 @@ def build(frame: Frame, result: gr.HTML, fold: gr.Accordion) -> Any:
     looked = [parts.files.upload, *(parts.fields[name].input for name in ("format", "label", "system"))]
     gr.on(looked, frame.guard(do.preview, form), inputs, parts.drawn, **frame.quiet)
     decided = [parts.fields["personal"].input, parts.fields["heldout"].release, parts.fields["teacher"].blur]
-    gr.on(decided, frame.guard(do.decide, form), inputs, [parts.take, parts.command], **quiet)
+    gr.on(decided, frame.guard(do.decide, form), [*inputs, parts.usable], [parts.take, parts.command], **quiet)
     cleared = [*parts.drawn, parts.fields["personal"], parts.files]
     parts.files.clear(frame.guard(do.forget), frame.project, cleared[:-1], **quiet)
     stored = parts.take.click(frame.guard(do.store, form), inputs, [result, fold, *cleared], **frame.quiet)
@@ -99,7 +100,7 @@ def _lay() -> _Parts:
             info="Decide before anything is stored. Patterns find forms, not names.",
         )
     take, command = gr.Button("Import traces", variant="primary", interactive=False), lay_html()
-    return _Parts(files, more, fields, shown, decide, take, command, lay_html())
+    return _Parts(files, more, fields, shown, decide, take, command, lay_html(), gr.State(False))
 
 
 @dataclass(frozen=True)
@@ -119,21 +120,23 @@ class _Handlers:
             preview = self.services.traces.look(project, given.paths, look)
         except InputError as error:
             asked, nothing = notice_html(f"{error}.", bad=True), gr.Column(visible=False)
-            return [gr.Column(visible=True), asked, nothing, gr.Button(interactive=False), "", ""]
-        ready = preview.tally.taken > 0 and (not preview.must_decide or given.order.personal is not None)
+            return [gr.Column(visible=True), asked, nothing, gr.Button(interactive=False), "", "", False]
+        usable = preview.tally.taken > 0
+        ready = usable and (not preview.must_decide or given.order.personal is not None)
         return [
             gr.Column(visible=True),
             traces_html(preview),
             gr.Column(visible=preview.must_decide or preview.partly),
             gr.Button(interactive=ready),
-            command_html(given.command(project)) if preview.tally.taken else "",
+            command_html(given.command(project)) if usable else "",
             details_html(preview),
+            usable,
         ]
 
-    def decide(self, project: str, entered: Entered[GivenTraces]) -> list[Any]:
-        """The button once personal data was decided on, and the command as it is now."""
+    def decide(self, project: str, entered: Entered[GivenTraces], usable: bool) -> list[Any]:
+        """The button once personal data was decided on, and the command as it is now; neither without a trace."""
         given = entered.read()
-        if not given.files:
+        if not given.files or not usable:
             return [gr.Button(interactive=False), ""]
         button = gr.skip() if given.order.personal is None else gr.Button(interactive=True)
         return [button, command_html(given.command(project))]
@@ -141,7 +144,7 @@ class _Handlers:
     def forget(self, project: str) -> list[Any]:
         """What is shown without a file."""
         hidden = gr.Column(visible=False)
-        return [hidden, "", hidden, gr.Button(interactive=False), "", "", gr.Radio(value=None)]
+        return [hidden, "", hidden, gr.Button(interactive=False), "", "", False, gr.Radio(value=None)]
 
     def store(self, project: str, entered: Entered[GivenTraces]) -> list[Any]:
         """Import the traces, and wait until the replies are read."""
