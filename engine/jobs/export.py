@@ -34,7 +34,6 @@ def run(job: ExportJob, context: JobContext) -> bool:
         context.sink.emit("progress", step=f"writes {job.exporter}", done=0, of=1)
         given = Outgoing(
             student=Student(job.student, job.adapter),
-            notes=job.notes,
             base=job.base,
             asking=Asking(**job.asking.model_dump()),
         )

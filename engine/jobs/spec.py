@@ -144,9 +144,10 @@ class AnswerCheck(Config):
 
 
 class ExportJob(Payload):
-    """A student to be taken out by an exporter, to `output`; `notes` and `base` as of `engine.exports.Outgoing`.
+    """A student to be taken out by an exporter, to `output`; `base` as of `engine.exports.Outgoing`.
 
-    With a `check` it is read back and compared with the scored student.
+    With a `check` it is read back and compared with the scored student. What goes beside it (the card) tells of that
+    check too, so it is written when the student leaves, not by the worker.
     """
 
     kind: ClassVar[str] = "export"
@@ -157,9 +158,14 @@ class ExportJob(Payload):
     adapter: BundlePath
     output: BundlePath
     base: str = ""
-    notes: dict[str, str] = Field(default_factory=dict)
     asking: AskedSo = AskedSo()
     check: AnswerCheck | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, data: Any) -> Any:
+        """Once the card was given along."""
+        return {name: value for name, value in data.items() if name != "notes"} if isinstance(data, dict) else data
 
 
 class LocalLabelJob(Payload):

@@ -199,7 +199,7 @@ class ExportService:
         """
         run = self.context.runs.get(run_id)
         _exporter(name, Scope.STUDENT)
-        given, output = self.take_student(run, step, name), self.prepared(run, step, name)
+        output = self.prepared(run, step, name)
         if reason := self.refusal(run, name):
             raise StateError(reason)
         found = self.read_back(run, step, name)
@@ -217,9 +217,8 @@ class ExportService:
                 student=run.plan.student,
                 adapter=self.find_adapter(run, step),
                 output=output,
-                notes=dict(given.notes),
-                base=given.base,
-                asking=AskedSo(**asdict(given.asking)),
+                base=base_name(run),
+                asking=AskedSo(**asdict(ask_of(self.context, run, step))),
                 check=write_check(self.context, run, step, output, sample, job.path),
             )
 
