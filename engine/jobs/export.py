@@ -61,7 +61,8 @@ def _check(job: ExportJob, check: AnswerCheck, context: JobContext) -> bool:
         if context.stop():
             return False
     asked = [asked_from_line(line) for line in lines]
-    found = replace(compare_answers(get_task(check.task), asked, answers, check.measure), of=check.of, where=where)
+    found = compare_answers(get_task(check.task), asked, answers, check.measure)
+    found = replace(found, of=check.of, where=where, scored_by=check.scored_by)
     write_atomically(check.output, found.to_dict())
     context.sink.emit("checked", **found.to_dict())
     return True

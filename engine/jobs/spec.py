@@ -131,7 +131,8 @@ class AnswerCheck(Config):
     """Held-out queries that an export answers again.
 
     `file`: one JSON object a line, as `engine.evaluation.readback.as_line` makes, with the `prompt`; the comparison
-    goes to `output`. `of`: how many queries the scored student answered; `measure` as of `ScoreJob`.
+    goes to `output`. `of`: how many queries the scored student answered; `measure` as of `ScoreJob`; `scored_by` as of
+    `engine.evaluation.readback.ReadBack`.
     """
 
     task: str
@@ -141,6 +142,7 @@ class AnswerCheck(Config):
     measure: str
     max_tokens: int
     until: str = ""
+    scored_by: str = ""
 
 
 class ExportJob(Payload):

@@ -13,11 +13,13 @@ import pytest
 from app.services import Services, open_services
 from app.usecases.exports.checks import result_of
 from app.usecases.exports.exports import ExportOrder
+from app.web.pages.exports import _Handlers
 from engine.jobs.spec import SPEC_FILE, ExportJob, read_spec
 from engine.plans import make_plan
 from engine.plans.order import PlanOrder
 from engine.values import RunStatus, Split, make_query
 from storage.runs import Run
+from tests.app.test_guides import frame_of
 from tests.fakes.student_worker import StudentBackend
 
 STAGE = "standard-kd"
@@ -63,3 +65,49 @@ def test_a_job_that_was_queued_with_a_card_is_still_read(services: Services, run
     spec = json.loads((folder / SPEC_FILE).read_text())
     (folder / SPEC_FILE).write_text(json.dumps({**spec, "payload": {**spec["payload"], "notes": {"README.md": "old"}}}))
     assert isinstance(read_spec(folder), ExportJob)
+
+
+def test_what_was_prepared_before_it_was_scored_is_checked_once_it_is(services: Services, run: Run) -> None:
+    context, page = services.context, _Handlers(frame_of(services))
+    asked = ("p", run.id, STAGE, 2, "gguf-q8_0")
+    answers = context.db.arrow("SELECT * FROM answers")
+    with context.db.write() as writer:
+        writer.run("DELETE FROM answers", [])
+    first = page.prepare(*asked)[0]
+    context.wait(services.export.prepare(run.id, STAGE, "gguf-q8_0", 2).id)
+    again = page.prepare(*asked)[0]
+    jobs = len(context.jobs.jobs_of(run.project_id))
+    with context.db.write() as writer:
+        writer.insert("answers", answers)
+    assert "no scored answers" in first and "Being prepared" in first and "download starts" not in first
+    assert "no scored answers" in again and "Download unchecked" in again and "ready already" not in again
+    assert services.export.read_back(run, STAGE, "gguf-q8_0") is None
+    assert "download starts once it is ready" in page.prepare(*asked)[0]
+    context.wait(services.export.prepare(run.id, STAGE, "gguf-q8_0", 2).id)
+    found = services.export.read_back(run, STAGE, "gguf-q8_0")
+    assert found is not None and found.asked == 2
+    assert "ready already" in page.prepare(*asked)[0], "and not asked a second time"
+    assert len(context.jobs.jobs_of(run.project_id)) == jobs + 1
+
+
+def test_a_check_by_other_gold_labels_counts_no_more(services: Services, run: Run) -> None:
+    context = services.context
+    prepare(services, run, 3)
+    found = services.export.read_back(run, STAGE, "merged")
+    assert found is not None and found.scored == pytest.approx(1 / 3)
+    relabel(services, "2")
+    services.run.score(run.id)
+    assert services.export.read_back(run, STAGE, "merged") is None
+    assert "Not checked" in services.export.card(run, STAGE, "merged")
+    asked = len(context.jobs.jobs_of(run.project_id))
+    prepare(services, run, 3)
+    found = services.export.read_back(run, STAGE, "merged")
+    assert found is not None and len(context.jobs.jobs_of(run.project_id)) == asked + 1
+    relabel(services, "1")
+    services.run.score(run.id)
+
+
+def relabel(services: Services, gold: str) -> None:
+    held = tuple(query.id for query in HELD)
+    with services.context.db.write() as writer:
+        writer.run(f"UPDATE golds SET label = ? WHERE query_id IN {held}", [gold])

@@ -58,7 +58,8 @@ def _export(job: ExportJob) -> None:
         asked = [asked_from_line(line) for line in read_lines(job.check.file)]
         answers = {one.query.id: one.text for one in asked}
         found = compare_answers(get_task(job.check.task), asked, answers, job.check.measure)
-        write_atomically(job.check.output, replace(found, of=job.check.of, where="a stand-in").to_dict())
+        found = replace(found, of=job.check.of, where="a stand-in", scored_by=job.check.scored_by)
+        write_atomically(job.check.output, found.to_dict())
 
 
 def _measured(step: ForecastStep) -> dict[str, object]:
