@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
 from app.services import Services, open_services
+from app.usecases.evaluation.scores import AGREEMENT
 from app.usecases.exports.checks import result_of
 from app.usecases.exports.exports import ExportOrder
+from app.usecases.exports.items import take_scored, why_no_items
 from app.web.pages.exports import _Handlers
+from engine.errors import StateError
 from engine.jobs.spec import SPEC_FILE, ExportJob, read_spec
 from engine.plans import make_plan
 from engine.plans.order import PlanOrder
@@ -105,6 +109,26 @@ def test_a_check_by_other_gold_labels_counts_no_more(services: Services, run: Ru
     assert found is not None and len(context.jobs.jobs_of(run.project_id)) == asked + 1
     relabel(services, "1")
     services.run.score(run.id)
+
+
+def test_what_teachers_agree_on_is_not_written_as_gold(services: Services, run: Run) -> None:
+    context = services.context
+    assert why_no_items(context, run, STAGE) == ""
+    rows = context.reports.rows(run.id)
+    context.reports.put(run.id, [replace(row, measure=AGREEMENT) for row in rows], [])
+    said = why_no_items(context, run, STAGE)
+    with pytest.raises(StateError, match="no gold labels to write"):
+        take_scored(context, run, STAGE)
+    context.reports.put(run.id, rows, [])
+    golds = context.db.arrow("SELECT * FROM golds")
+    with context.db.write() as writer:
+        writer.run("DELETE FROM golds", [])
+    with pytest.raises(StateError, match="no gold labels to write"):
+        take_scored(context, run, STAGE)
+    with context.db.write() as writer:
+        writer.insert("golds", golds)
+    assert said.startswith("It was scored by agreement with the teachers")
+    assert all(item.gold == "1" for item in take_scored(context, run, STAGE).items)
 
 
 def relabel(services: Services, gold: str) -> None:
