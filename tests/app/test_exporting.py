@@ -15,7 +15,9 @@ from app.services import Services, open_services
 from app.usecases.evaluation.scores import AGREEMENT
 from app.usecases.exports.checks import result_of
 from app.usecases.exports.exports import ExportOrder
+from app.usecases.exports.hub import PushOrder
 from app.usecases.exports.items import take_scored, why_no_items
+from app.web.forms import Entered
 from app.web.pages.exports import _Handlers
 from engine.errors import StateError
 from engine.jobs.spec import SPEC_FILE, ExportJob, read_spec
@@ -129,6 +131,18 @@ def test_what_teachers_agree_on_is_not_written_as_gold(services: Services, run: 
         writer.insert("golds", golds)
     assert said.startswith("It was scored by agreement with the teachers")
     assert all(item.gold == "1" for item in take_scored(context, run, STAGE).items)
+
+
+def test_a_push_asks_with_what_the_check_saw(services: Services, run: Run) -> None:
+    page = _Handlers(frame_of(services))
+
+    def ask(what: str) -> str:
+        return str(page.ask_push("p", Entered((), lambda values: PushOrder(run.id, "me/mine", what, STAGE)))[1])
+
+    assert "Not checked: no held-out query was asked of it." in ask("adapter") and "notice warn" in ask("adapter")
+    prepare(services, run, 3)
+    assert "3 of 3 answers" in ask("merged") and "warn" not in ask("merged")
+    assert "checked" not in ask("set") and "warn" not in ask("set")
 
 
 def relabel(services: Services, gold: str) -> None:

@@ -227,11 +227,12 @@ class _Handlers:
         whose = "" if order.what == WHOLE_SET else f" of {order.step}"
         seen = "private: only its owner sees it" if order.private else "public: anybody can see it"
         text = f"Push {what}{whose} (run {found.id[:8]}) to {order.repository.strip()} on the Hub, {seen}?"
-        read_back = None if order.what == WHOLE_SET else self.services.export.read_back(found, order.step, order.what)
-        changed = read_back is not None and read_back.changed
-        if changed:
+        sure = order.private
+        if order.what != WHOLE_SET:
+            read_back = self.services.export.read_back(found, order.step, order.what)
             text += f" {self.services.export.say_read_back(found, order.step, order.what)}"
-        return [gr.Column(visible=True), notice_html(text, tone="" if order.private and not changed else "warn")]
+            sure = sure and read_back is not None and not read_back.changed
+        return [gr.Column(visible=True), notice_html(text, tone="" if sure else "warn")]
 
     def keep(self, project: str) -> Any:
         """Nothing is pushed."""
