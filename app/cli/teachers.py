@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 teachers_app = typer.Typer(help="List, add, test and remove the teachers of a project.", no_args_is_help=True)
 _PILOT_HELP = (
-    "Ask at most 50 queries, for at most $1 where no other cap is given, and say whether to go on: go, not yet or no. "
-    "With --quote it asks nobody and judges what is stored."
+    "Ask at most 50 queries, for at most $1 where all prices are known and no other cap is given, and say whether to "
+    "go on: go, not yet or no. With --quote it asks nobody and judges what is stored."
 )
 TeacherName = Annotated[str, typer.Argument(help="Name of the teacher.")]
 

@@ -41,6 +41,7 @@ class ReadBack:
         scored, exported: the share of right answers of these queries, of each.
         difference: `exported` minus `scored`, paired by query, with its 95% interval.
         where: the device and number format that the export was run in.
+        scored_by: hash of the gold labels that both were scored by; "" where it was not kept.
     """
 
     asked: int
@@ -53,6 +54,7 @@ class ReadBack:
     exported: float | None = None
     difference: Difference | None = None
     where: str = ""
+    scored_by: str = ""
     limit: float = field(default=LIMIT)
 
     @property
@@ -88,7 +90,7 @@ def asked_from_line(line: Mapping[str, Any]) -> AskedAgain:
 
 
 def compare_answers(task: Task, asked: Sequence[AskedAgain], answers: Mapping[str, str], measure: str) -> ReadBack:
-    """Compare an export's answers, by query id, with those that were scored. `of` and `where` are the caller's."""
+    """Compare an export's answers, by query id, with those that were scored. The caller knows the rest."""
     labels = {
         name: [task.read_answer(one.query, text) for one, text in zip(asked, texts, strict=True)]
         for name, texts in {

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.evaluation.measures import calibration
 from engine.evaluation.measures.confidence import Floats, read_confidences
 from engine.selection.arrays import Ints
-from engine.selection.calibration import BINS
 from engine.values import EvalItem
 from engine.values.report import Value
 
@@ -32,8 +32,8 @@ class RiskCoverage:
 
     `coverage` and `risk` (P): the share that is answered, and the share of wrong ones among it. `auroc`: the chance
     that a right answer has the greater confidence than a wrong one; None where all are right or all wrong. `aurc`: the
-    mean risk over all coverages. `calibration`: the expected calibration error. `answers` counts all, of which
-    `auroc.n` have a confidence.
+    mean risk over all coverages. `calibration`: the measure of that name, as the report has it. `answers` counts all,
+    of which `aurc.n` have a confidence.
     """
 
     system: str
@@ -106,15 +106,7 @@ def find_auroc(levels: Levels, times_BN: Ints) -> Floats:
         return np.asarray((wrong_BG * (surer_BG + right_BG / 2)).sum(axis=1) / pairs)
 
 
-def find_calibration(levels: Levels, times_BN: Ints) -> Floats:
-    """The expected calibration error, as the measure of that name has it, (B,)."""
-    place = np.clip(np.floor(levels.confidence * BINS + 1e-9).astype(np.int64), 0, BINS - 1)
-    apart = np.zeros((len(place), BINS))
-    apart[np.arange(len(place)), place] = levels.confidence - levels.right
-    return np.asarray(np.abs(times_BN @ apart).sum(axis=1) / times_BN[0].sum())
-
-
-_FIGURES: tuple[Callable[[Levels, Ints], Floats], ...] = (find_auroc, find_area, find_calibration)
+_FIGURES: tuple[Callable[[Levels, Ints], Floats], ...] = (find_auroc, find_area)
 
 
 def _estimate_all(levels: Levels) -> list[Value | None]:
@@ -154,8 +146,9 @@ def measure_risk_coverage(system: str, items: Sequence[EvalItem]) -> RiskCoverag
     if not size:
         return None
     levels = Levels.sort(confidence, right)
-    auroc, aurc, calibration = _estimate_all(levels)
-    if aurc is None or calibration is None:
+    auroc, aurc = _estimate_all(levels)
+    error = calibration.of(items)
+    if aurc is None or error is None:
         return None
     risk = trace_risk(confidence, right)
     begin = max(1, round(FIRST_SHARE * size))
@@ -167,5 +160,5 @@ def measure_risk_coverage(system: str, items: Sequence[EvalItem]) -> RiskCoverag
         risk=tuple(risk[places - 1].tolist()),
         auroc=auroc,
         aurc=aurc,
-        calibration=calibration,
+        calibration=error,
     )

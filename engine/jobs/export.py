@@ -34,7 +34,6 @@ def run(job: ExportJob, context: JobContext) -> bool:
         context.sink.emit("progress", step=f"writes {job.exporter}", done=0, of=1)
         given = Outgoing(
             student=Student(job.student, job.adapter),
-            notes=job.notes,
             base=job.base,
             asking=Asking(**job.asking.model_dump()),
         )
@@ -62,7 +61,8 @@ def _check(job: ExportJob, check: AnswerCheck, context: JobContext) -> bool:
         if context.stop():
             return False
     asked = [asked_from_line(line) for line in lines]
-    found = replace(compare_answers(get_task(check.task), asked, answers, check.measure), of=check.of, where=where)
+    found = compare_answers(get_task(check.task), asked, answers, check.measure)
+    found = replace(found, of=check.of, where=where, scored_by=check.scored_by)
     write_atomically(check.output, found.to_dict())
     context.sink.emit("checked", **found.to_dict())
     return True

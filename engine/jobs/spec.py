@@ -131,7 +131,8 @@ class AnswerCheck(Config):
     """Held-out queries that an export answers again.
 
     `file`: one JSON object a line, as `engine.evaluation.readback.as_line` makes, with the `prompt`; the comparison
-    goes to `output`. `of`: how many queries the scored student answered; `measure` as of `ScoreJob`.
+    goes to `output`. `of`: how many queries the scored student answered; `measure` as of `ScoreJob`; `scored_by` as of
+    `engine.evaluation.readback.ReadBack`.
     """
 
     task: str
@@ -141,12 +142,14 @@ class AnswerCheck(Config):
     measure: str
     max_tokens: int
     until: str = ""
+    scored_by: str = ""
 
 
 class ExportJob(Payload):
-    """A student to be taken out by an exporter, to `output`; `notes` and `base` as of `engine.exports.Outgoing`.
+    """A student to be taken out by an exporter, to `output`; `base` as of `engine.exports.Outgoing`.
 
-    With a `check` it is read back and compared with the scored student.
+    With a `check` it is read back and compared with the scored student. What goes beside it (the card) tells of that
+    check too, so it is written when the student leaves, not by the worker.
     """
 
     kind: ClassVar[str] = "export"
@@ -157,9 +160,14 @@ class ExportJob(Payload):
     adapter: BundlePath
     output: BundlePath
     base: str = ""
-    notes: dict[str, str] = Field(default_factory=dict)
     asking: AskedSo = AskedSo()
     check: AnswerCheck | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, data: Any) -> Any:
+        """Once the card was given along."""
+        return {name: value for name, value in data.items() if name != "notes"} if isinstance(data, dict) else data
 
 
 class LocalLabelJob(Payload):

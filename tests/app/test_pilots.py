@@ -13,16 +13,20 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from app.cli.teachers import _PILOT_HELP
 from app.services import Services, open_services
 from app.usecases.labelling.label import LabelOrder
 from app.usecases.labelling.pilot_lines import bound_rows, list_changes, list_notes, pilot_dict, say_one_in, say_reason
 from app.usecases.labelling.pilots import Pilot
+from app.web.forms import Entered
+from app.web.pages.label import _Handlers
 from app.web.parts.pilot import pilot_html
 from engine.config import ProjectConfig
 from engine.errors import WorkerFailed
 from engine.evaluation.go_ahead import Verdict
 from engine.selection.settings import dcrs
 from engine.values import Choice, make_query
+from tests.app.test_guides import frame_of
 from tests.fakes.provider import KEY, Provider, run_provider
 
 CHOICES = (Choice("A", "x"), Choice("B", "y"), Choice("C", "z"))
@@ -184,3 +188,18 @@ def test_the_command_judges_what_is_stored_and_asks_nobody(workspace: Path, tmp_
     assert {bound["name"]: bound["says"] for bound in told["bounds"]}["kept_queries"] == "go"
     shown = CliRunner().invoke(app, ["label", "p", "--pilot", "--quote", "--workspace", str(workspace)]).stdout
     assert "Go: Two teachers give a query the same label in 1.00" in shown and "what the verdict goes by" in shown
+
+
+def test_no_cap_is_promised_where_a_price_is_unknown(services: Services, provider: Provider) -> None:
+    make(services, 4)
+    add(services, provider, "ann")
+    add(services, provider, "bob", input_price=None, output_price=None)
+    page = _Handlers(frame_of(services))
+
+    def told(*teachers: str) -> str:
+        return page.show_quote("p", Entered((), lambda values: LabelOrder(teachers)))[0]
+
+    assert services.pilot.order("p", LabelOrder(("ann", "bob"))).max_cost is None
+    assert "The price of bob is unknown: a pilot has no cap on money then" in told("ann", "bob")
+    assert "no cap on money" not in told("ann")
+    assert "at most $1 where all prices are known" in _PILOT_HELP

@@ -20,9 +20,9 @@ from engine.plans import Evaluate, Plan, Train
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
 from engine.selection.settings import SelectionConfig
-from engine.values import RunStatus, Split, make_query
+from engine.values import EvalItem, RunStatus, Split, make_query
 from engine.values.report import ReportRow
-from storage.runs import Run
+from storage.runs import Run, Runs
 from storage.selections import StoredSelection
 from tests.app.test_guides import frame_of
 
@@ -184,3 +184,21 @@ def _brought(services: Services, file: Path, name: str) -> list[ReportRow]:
     services.carry.bring(file, name)
     project = services.context.projects.get(name)
     return services.context.reports.rows(services.context.runs.all(project.id)[0].id)
+
+
+def test_scored_answers_are_read_once_between_two_writes(
+    services: Services, scored: Scored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = scored(30, {"stage1": 20})
+    read: list[str] = []
+    scores = Runs.scored
+
+    def count(runs: Runs, run_id: str) -> list[EvalItem]:
+        read.append(run_id)
+        return scores(runs, run_id)
+
+    monkeypatch.setattr(Runs, "scored", count)
+    curves = services.report.confidence.curves(run)
+    assert services.report.confidence.curves(run) == curves and read == [run.id]
+    services.compare.set_margin("p", 0.1)
+    assert services.report.confidence.curves(run) == curves and read == [run.id] * 2

@@ -11,7 +11,6 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from engine.evaluation.readback import asked_from_line, compare_answers
-from engine.exports.base import write_notes
 from engine.jobs.backends.local import LocalBackend
 from engine.jobs.events import EVENTS_FILE, EventLog
 from engine.jobs.spec import (
@@ -53,15 +52,14 @@ def main(folder: Path) -> None:
 
 
 def _export(job: ExportJob) -> None:
-    """The notes alone; what was asked again is answered as it was when it was scored."""
-    if not job.output.exists():
-        job.output.mkdir(parents=True)
-        write_notes(job.output, job.notes)
+    """An empty folder; what was asked again is answered as it was when it was scored."""
+    job.output.mkdir(parents=True, exist_ok=True)
     if job.check is not None:
         asked = [asked_from_line(line) for line in read_lines(job.check.file)]
         answers = {one.query.id: one.text for one in asked}
         found = compare_answers(get_task(job.check.task), asked, answers, job.check.measure)
-        write_atomically(job.check.output, replace(found, of=job.check.of, where="a stand-in").to_dict())
+        found = replace(found, of=job.check.of, where="a stand-in", scored_by=job.check.scored_by)
+        write_atomically(job.check.output, found.to_dict())
 
 
 def _measured(step: ForecastStep) -> dict[str, object]:

@@ -17,7 +17,7 @@ from app.usecases.evaluation.risk_charts import risk_plot_html, risk_rows, risk_
 from app.usecases.playground.answers import Pane
 from app.web.parts.panes import panes_html
 from app.web.parts.risk import risk_html
-from engine.evaluation.measures.calibration import find_error
+from engine.evaluation.measures import calibration
 from engine.evaluation.measures.coverage import COVERAGE, find_risk
 from engine.evaluation.risk_coverage import (
     MOST_POINTS,
@@ -25,7 +25,6 @@ from engine.evaluation.risk_coverage import (
     RiskCoverage,
     find_area,
     find_auroc,
-    find_calibration,
     measure_risk_coverage,
     trace_risk,
 )
@@ -78,14 +77,13 @@ def test_many_draws_at_once_are_each_what_the_textbook_says(pairs: list[tuple[fl
     confidence, right = columns(pairs)
     levels, size = Levels.sort(confidence, right), len(pairs)
     drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), 2)
-    areas, aurocs, errors = (of(levels, drawn) for of in (find_area, find_auroc, find_calibration))
+    areas, aurocs = (of(levels, drawn) for of in (find_area, find_auroc))
     for place, times in enumerate(drawn):
         sure, truth = np.repeat(levels.confidence, times), np.repeat(levels.right, times)
         mixed = len(set(truth.tolist())) == 2
         expected = roc_auc_score(truth, sure) if mixed else math.nan
         assert areas[place] == pytest.approx(trace_risk(sure, truth).mean())
         assert aurocs[place] == pytest.approx(expected, nan_ok=True)
-        assert errors[place] == pytest.approx(float(find_error(sure, truth)))
 
 
 def test_a_student_that_knows_when_it_is_wrong() -> None:
@@ -133,3 +131,9 @@ def test_a_run_without_log_probs_says_so_in_a_line() -> None:
     told = risk_html([])
     assert "No log-probs are stored" in told and "<svg" not in told
     assert "Calibration error" in risk_html([measured([(0.9, True), (0.2, False)])])
+
+
+def test_the_calibration_error_is_the_report_s_with_its_interval() -> None:
+    pairs: list[tuple[float | None, bool]] = [(0.3 + n % 7 / 10, n % 3 > 0) for n in range(60)]
+    assert measured(pairs).calibration == calibration.of(answers(pairs))
+    assert measured([(0.7, True)]).calibration == calibration.of(answers([(0.7, True)])), "one answer has no interval"

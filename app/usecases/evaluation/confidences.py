@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.usecases.workspace.context import Context
 from engine.evaluation.risk_coverage import RiskCoverage, measure_risk_coverage
-from engine.values import EvalItem, hash_id
+from engine.values import EvalItem
 from storage.runs import Run
-
-_REMEMBERED = 20
 
 
 @dataclass(frozen=True)
@@ -19,22 +16,18 @@ class ConfidenceService:
     """Use cases of students' own confidences."""
 
     context: Context
-    known: dict[str, tuple[RiskCoverage, ...]] = field(default_factory=dict)
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def curves(self, run: Run) -> tuple[RiskCoverage, ...]:
         """By student the curve of risk and coverage and its figures, in the order of the report.
 
-        Those none of whose answers has a log-prob are left out. Computed once for the same answers.
+        Those none of whose answers has a log-prob are left out. Computed once between two writes.
         """
-        items = self.context.runs.scored(run.id)
-        key = hash_id("confidences", [[item.system, item.correct, item.log_prob] for item in items])
-        with self.lock:
-            if key not in self.known:
-                while len(self.known) >= _REMEMBERED:
-                    self.known.pop(next(iter(self.known)))
-                self.known[key] = _measure(items, [row.name for row in self.context.reports.rows(run.id)])
-            return self.known[key]
+
+        def work() -> tuple[RiskCoverage, ...]:
+            names = [row.name for row in self.context.reports.rows(run.id)]
+            return _measure(self.context.runs.scored(run.id), names)
+
+        return self.context.db.once(f"confidences of {run.id}", work)
 
 
 def _measure(items: Sequence[EvalItem], order: Sequence[str]) -> tuple[RiskCoverage, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from app.palette import stage_colour
+from engine.evaluation.measures.confidence import show_with_interval
 from engine.evaluation.risk_coverage import FIRST_SHARE, RiskCoverage
 from engine.values.report import Value
 
@@ -125,9 +126,7 @@ def risk_rows(curves: Sequence[RiskCoverage]) -> list[dict[str, str]]:
 
 
 def _say(value: Value | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value.value:.2f}" if value.low is None else f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
+    return "-" if value is None else show_with_interval(value)
 
 
 NOTE = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.usecases.evaluation.scores import find_labels
+from app.usecases.evaluation.scores import find_labels, hash_labels
 from app.usecases.evaluation.verdicts import say_difference
 from app.usecases.training.materials import StageBuilder
 from app.usecases.workspace.context import Context
@@ -49,11 +49,21 @@ def result_of(place: Path) -> Path:
 
 
 def find_read_back(context: Context, run: Run, step: str, name: str) -> ReadBack | None:
-    """How an export's answers compared with the scored ones; None where it was not checked, or made anew since."""
+    """How an export's answers compared with the scored ones; None where it was not checked.
+
+    Also where it was made anew since, or where the gold labels are others than those that both were scored by.
+    """
     try:
-        return read_back_from(json.loads(result_of(place_of(context, run, step, name)).read_text("utf-8")))
+        found = read_back_from(json.loads(result_of(place_of(context, run, step, name)).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+    return found if found.scored_by in ("", _hash_labels(context, run)) else None
+
+
+def _hash_labels(context: Context, run: Run) -> str:
+    """What answers are scored by now, read once between two writes."""
+    project_id = run.project_id
+    return context.db.once(f"labels that {project_id} is scored by", lambda: hash_labels(context, project_id))
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,7 @@ def write_check(context: Context, run: Run, step: str, place: Path, sample: int,
         measure=stored.measure,
         max_tokens=asking.max_tokens,
         until=asking.until,
+        scored_by=_hash_labels(context, run),
     )
 
 

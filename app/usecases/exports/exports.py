@@ -16,6 +16,7 @@ from app.usecases.exports.checks import (
     ask_of,
     find_read_back,
     place_of,
+    read_answers,
     result_of,
     say_read_back,
     write_check,
@@ -191,7 +192,8 @@ class ExportService:
     def prepare(self, run_id: str, step: str, name: str, sample: int = SAMPLE) -> Job:
         """Let a worker make a stage's student and check it on `sample` held-out queries.
 
-        What is made already stays, and is only checked where that was not done on as many; a job that is at it goes on.
+        What is made already stays, and is only checked where that was not done on as many and can be: by what the
+        check came to, not by what was wished for. A job that is at it goes on.
 
         Raises:
             StateError: if the step has no adapter, or such a model is not taken out so.
@@ -199,15 +201,14 @@ class ExportService:
         """
         run = self.context.runs.get(run_id)
         _exporter(name, Scope.STUDENT)
-        given, output = self.take_student(run, step, name), self.prepared(run, step, name)
+        output = self.prepared(run, step, name)
         if reason := self.refusal(run, name):
             raise StateError(reason)
-        found = self.read_back(run, step, name)
+        is_checked = self._is_checked(run, step, name, sample)
         for job in self.context.jobs.jobs_of(run.project_id):
             if job.kind != EXPORT or job.spec["output"] != str(output):
                 continue
-            as_much = job.spec.get("sample", 0) >= sample or (found is not None and found.asked == found.of)
-            if not job.status.over or (job.status is JobStatus.FINISHED and output.exists() and as_much):
+            if not job.status.over or (job.status is JobStatus.FINISHED and output.exists() and is_checked):
                 return job
         output.parent.mkdir(parents=True, exist_ok=True)
 
@@ -217,15 +218,25 @@ class ExportService:
                 student=run.plan.student,
                 adapter=self.find_adapter(run, step),
                 output=output,
-                notes=dict(given.notes),
-                base=given.base,
-                asking=AskedSo(**asdict(given.asking)),
+                base=base_name(run),
+                asking=AskedSo(**asdict(ask_of(self.context, run, step))),
                 check=write_check(self.context, run, step, output, sample, job.path),
             )
 
         check = str(result_of(output))
         spec = {"output": str(output), "check": check, "step": step, "run": run.id, "what": name, "sample": sample}
         return self.context.submit(run.project_id, EXPORT, spec, fill=fill)
+
+    def can_check(self, run: Run, step: str, sample: int) -> bool:
+        """Whether an export of a stage has anything to answer again: there is a sample, and the stage was scored."""
+        return sample > 0 and bool(read_answers(self.context, run, step).rows)
+
+    def _is_checked(self, run: Run, step: str, name: str, sample: int) -> bool:
+        """Whether an export answered so many held-out queries, or all that there are."""
+        found = self.read_back(run, step, name)
+        if found is None:
+            return not self.can_check(run, step, sample)
+        return found.asked >= sample or found.asked == found.of
 
     def pack(self, project_name: str, order: ExportOrder, folder: Path) -> Path:
         """Make one file of an export in a folder, to be downloaded.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC
 
+from app.usecases.evaluation.scores import ACCURACY
 from app.usecases.exports.checks import ask_of, read_answers
 from app.usecases.workspace.context import Context
 from engine.errors import StateError
@@ -14,17 +15,21 @@ from engine.tasks import get_task
 from storage.projects import now
 from storage.runs import Run
 
+NO_GOLDS = "It was scored by agreement with the teachers: there are no gold labels to write."
+
 
 def take_scored(context: Context, run: Run, step: str) -> Scored:
     """What the student of a train step answered, with the labels it was scored by.
 
     Raises:
-        StateError: if it was not scored, or the labels of this task are run rather than compared.
+        StateError: if it was not scored by gold labels, or the labels of this task are run rather than compared.
     """
     if reason := why_no_items(context, run, step):
         raise StateError(reason)
     project = context.projects.get(run.project_id)
     task, stored = get_task(project.config.task), read_answers(context, run, step)
+    if stored.measure != ACCURACY:
+        raise StateError(NO_GOLDS)
     items = []
     for query, prompt, item in stored.rows:
         gold = stored.labels.get(query.id)
@@ -49,6 +54,8 @@ def why_no_items(context: Context, run: Run, step: str) -> str:
     if isinstance(get_task(context.projects.get(run.project_id).config.task), RunsLabels):
         return "Labels of this task are programs that are run; harnesses that compare texts can't score them."
     scored = next((one for one in run.plan.evaluated if one.start == step), None)
-    if scored is None or not any(row.name == scored.system for row in context.reports.rows(run.id)):
+    rows = context.reports.rows(run.id) if scored is not None else []
+    row = next((row for row in rows if scored is not None and row.name == scored.system), None)
+    if row is None:
         return "This stage was not scored on held-out queries."
-    return ""
+    return "" if row.measure == ACCURACY else NO_GOLDS

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -26,12 +25,11 @@ from engine.selection.factors import Scored
 from engine.selection.select import count_labels, score_factors, select
 from engine.selection.settings import SelectionConfig
 from engine.tasks import get_task, verify_many
-from engine.values import Event, Job, JobStatus, Query, Sample, Split, TeacherSpec, hash_id
+from engine.values import Event, Job, JobStatus, Query, Sample, Split, TeacherSpec
 from storage.projects import Project
 
 PILOT_COST = Decimal("1.00")
 """US dollars that a pilot may cost where no other cap is given."""
-_REMEMBERED = 20
 _KINDS = ("label", "batch", "ray-label")
 _ENDS = {
     JobStatus.CAPPED: "it stopped at its cap",
@@ -86,8 +84,6 @@ class PilotService:
     context: Context
     label: LabelService
     select: SelectService
-    judged: dict[str, Pilot] = field(default_factory=dict)
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def order(self, project_name: str, order: LabelOrder) -> LabelOrder:
         """The same teachers as a pilot: few queries to distill from, from this process, and never without a cap on
@@ -114,32 +110,30 @@ class PilotService:
     def look(self, project_name: str, run: bool = False) -> Pilot | None:
         """What the pilot's queries say, from what is stored; None where no query to distill from was asked.
 
-        `run`: have answers that are programs verified by a worker too. Judged once for the same records.
+        `run`: have answers that are programs verified by a worker too. Else judged once between two writes.
 
         Raises:
             StateError: if answers are programs that were not run yet.
             MissingPart: if they are, are to be verified and nothing can run them here.
         """
-        record = self._read(self.context.projects.get(project_name))
-        if record is None:
-            return None
-        key = _mark(record, run)
-        with self.lock:
-            if key not in self.judged:
-                pilot = self._judge(record, run)
-                while len(self.judged) >= _REMEMBERED:
-                    self.judged.pop(next(iter(self.judged)))
-                self.judged[key] = pilot
-            return self._tell_job(record, self.judged[key])
+        project = self.context.projects.get(project_name)
+        if run:
+            return self._look(project, run)
+        return self.context.db.once(f"pilot of {project.id}", lambda: self._look(project, run))
 
-    def _read(self, project: Project) -> _Record | None:
+    def _look(self, project: Project, run: bool) -> Pilot | None:
+        job = next((job for job in self.context.jobs.jobs_of(project.id) if is_pilot(job)), None)
+        record = self._read(project, job)
+        return None if record is None else self._tell_job(record, job, self._judge(record, run))
+
+    def _read(self, project: Project, job: Job | None) -> _Record | None:
         chosen = self.context.pilots.queries(project.id, PILOT)
         if not chosen:
             return None
         golds = {row["id"]: row["gold"] for row in chosen}
         specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
         outcomes = [row for row in self.context.pilots.outcomes(project.id, list(golds)) if row["teacher"] in specs]
-        given_up = {name: error for name, error in self._given_up(project).items() if name in specs}
+        given_up = {name: error for name, error in self._given_up(job).items() if name in specs}
         names = sorted({*(row["teacher"] for row in outcomes), *given_up})
         missing = [_not_asked(specs[name], error, outcomes, list(golds)) for name, error in given_up.items()]
         asked = [*outcomes, *(row for rows in missing for row in rows)]
@@ -155,14 +149,10 @@ class PilotService:
         whole = self.context.queries.counts(project.id).get(Split.DISTILL, 0)
         return _Record(project, golds, asked, samples, tuple(names), unasked, config, whole) if names else None
 
-    def _given_up(self, project: Project) -> dict[str, str]:
-        """The teachers that the newest pilot gave up, each with the kind of error that further requests meet too."""
-        job = self._find_job(project)
+    def _given_up(self, job: Job | None) -> dict[str, str]:
+        """The teachers that a pilot's job gave up, each with the kind of error that further requests meet too."""
         events = [] if job is None else self.context.jobs.events(job.id, kinds=("teacher_stopped",))
         return {str(event.data["teacher"]): str(event.data.get("error", "")) for event in events}
-
-    def _find_job(self, project: Project) -> Job | None:
-        return next((job for job in self.context.jobs.jobs_of(project.id) if is_pilot(job)), None)
 
     def _judge(self, record: _Record, run: bool) -> Pilot:
         place = {query_id: number for number, query_id in enumerate(record.golds)}
@@ -217,9 +207,8 @@ class PilotService:
         verdicts = [right.get((sample.query_id, sample.label)) for sample in record.samples]
         return _ints(UNSCORED if one is None else RIGHT if one else WRONG for one in verdicts), []
 
-    def _tell_job(self, record: _Record, pilot: Pilot) -> Pilot:
+    def _tell_job(self, record: _Record, job: Job | None, pilot: Pilot) -> Pilot:
         """The same with what is known of the job that asked, and whether anything is left to ask."""
-        job = self._find_job(record.project)
         cap = None if job is None or job.spec.get("max_cost") is None else Decimal(job.spec["max_cost"])
         ended = _ENDS.get(job.status, "") if job is not None else ""
         left = self.can_ask(record.project.name) and pilot.figures.whole > self._asked(record.project)
@@ -273,11 +262,3 @@ def _keep(record: _Record, labels: int) -> tuple[Bools | None, list[str]]:
 
 def _ints(values: Any) -> Ints:
     return np.fromiter(values, dtype=np.int64)
-
-
-def _mark(record: _Record, run: bool) -> str:
-    """What tells one pilot from another."""
-    asked = [list(row.values()) for row in record.asked]
-    samples = [[s.id, s.label_key, sorted(s.factors.items()), sorted(s.evidence.items())] for s in record.samples]
-    what = (list(record.golds.items()), record.unasked, record.config.fingerprint, record.whole)
-    return hash_id("pilot", record.project.id, asked, samples, *what, run)

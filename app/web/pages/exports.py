@@ -199,9 +199,14 @@ class _Handlers:
 
     def prepare(self, project: str, run: str | None, stage: str | None, sample: float, form: str) -> list[Any]:
         """Let a worker make a student and check it; what is made already, or being it, stays."""
-        job = self.services.export.prepare(self._run(project, run).id, _named(stage), form, int(sample))
-        over = job.status.over
-        message = "It is ready already." if over else "Being prepared. The download starts once it is ready."
+        export, found, asked = self.services.export, self._run(project, run), int(sample)
+        over = export.prepare(found.id, _named(stage), form, asked).status.over
+        if export.can_check(found, _named(stage), asked):
+            message = "It is ready already." if over else "Being prepared. The download starts once it is ready."
+        else:
+            why = "this stage has no scored answers to held-out queries" if asked else "no query is to be asked"
+            begun = "It is ready, but not checked" if over else "Being prepared; it will not be checked"
+            message = f"{begun}: {why}. Press Download unchecked{'' if over else ' once it is ready'}."
         return [notice_html(message), gr.Timer(active=True)]
 
     @only_guides
@@ -222,11 +227,12 @@ class _Handlers:
         whose = "" if order.what == WHOLE_SET else f" of {order.step}"
         seen = "private: only its owner sees it" if order.private else "public: anybody can see it"
         text = f"Push {what}{whose} (run {found.id[:8]}) to {order.repository.strip()} on the Hub, {seen}?"
-        read_back = None if order.what == WHOLE_SET else self.services.export.read_back(found, order.step, order.what)
-        changed = read_back is not None and read_back.changed
-        if changed:
+        sure = order.private
+        if order.what != WHOLE_SET:
+            read_back = self.services.export.read_back(found, order.step, order.what)
             text += f" {self.services.export.say_read_back(found, order.step, order.what)}"
-        return [gr.Column(visible=True), notice_html(text, tone="" if order.private and not changed else "warn")]
+            sure = sure and read_back is not None and not read_back.changed
+        return [gr.Column(visible=True), notice_html(text, tone="" if sure else "warn")]
 
     def keep(self, project: str) -> Any:
         """Nothing is pushed."""

@@ -37,8 +37,8 @@ _ENGINES = [("From this machine", "process"), ("Batch API: half price, within 24
 
 
 _PILOT = (
-    f"A pilot asks at most {PILOT} queries for at most ${PILOT_COST}, or your cap, and says whether the teachers are "
-    "worth the whole: go, not yet or no."
+    f"A pilot asks at most {PILOT} queries, for at most ${PILOT_COST} where all prices are known, or your cap, and "
+    "says whether the teachers are worth the whole: go, not yet or no."
 )
 
 
@@ -198,6 +198,7 @@ class _Handlers:
         batch = asked.engine == "batch"
         live = [spec.name for spec in self.services.projects.teachers(record) if spec.provider != "recorded"]
         notes = notice_html(_note_of(quotes, asked), tone="warn" if any(q.requests for q in quotes) else "good")
+        notes += notice_html(_say_unpriced(quotes), tone="warn")
         table = quote_table_html(quotes, batch) if len(quotes) > 1 or any(q.requests for q in quotes) else ""
         command = command_html(command_of(project, asked, set(asked.teachers) == set(live)))
         return [quote_tiles_html(quotes, batch) + notes, table + command]
@@ -319,6 +320,13 @@ def _note_of(quotes: list[Quote], order: LabelOrder) -> str:
     if short or (order.max_requests is not None and order.max_requests < requests):
         return "The cap is below this quote: labelling may stop before every query is asked. What came in is kept."
     return ""
+
+
+def _say_unpriced(quotes: list[Quote]) -> str:
+    """Whose price is unknown, so that a pilot has no cap on money."""
+    names = [quote.teacher for quote in quotes if quote.requests and quote.cost_low is None]
+    who = f"The price of {', '.join(names)} is unknown"
+    return f"{who}: a pilot has no cap on money then, only its {PILOT} queries." if names else ""
 
 
 def guide_of(labelling: Labelling, address: str) -> str:
