@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from app.gateway.server import MOST_BODY, build_server
 from app.gateway.service import Gateway
 from app.usecases.serving.folder import gateway_folder
-from app.usecases.serving.keys import make_key, revoke_key
+from app.usecases.serving.keys import make_key, read_keys, revoke_key
 from engine.errors import ErrorKind, InputError, TeacherError, WorkerFailed, WorkspaceBusy
 from tests.fakes.rungs import FakeRung, close_all, make_gateway, make_policy, student
 from tests.fakes.serving import serve
@@ -233,6 +233,15 @@ def test_callers_need_a_key_of_the_gateways(tmp_path: Path) -> None:
     while own.get("/v1/models", headers=good).status_code == 200:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_key_without_a_name_gets_the_first_number_that_is_free(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_key(tmp_path)
+    revoke_key(tmp_path, "key 1")
+    for _ in range(2):
+        make_key(tmp_path)
+    assert [key.name for key in read_keys(tmp_path)] == ["key 2", "key 1", "key 3"]
 
 
 def test_no_page_from_elsewhere_and_no_name_of_a_stranger(tmp_path: Path) -> None:
