@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.gateway.answers import add_up, describe, find_dollars, write_content
+from app.gateway.answers import add_up, describe, find_dollars, list_taken, write_content
 from app.gateway.journal import FolderLock, Journal
 from app.gateway.ladder import Climbed, Ladder
 from app.gateway.record import Recorder, open_recorder
@@ -114,10 +114,10 @@ class Gateway:
             self._record(ask, errand, climbed.served, by, reason, time.perf_counter() - started)
         if by is None:
             raise self._refusal(climbed.served, reason)
-        served, students = climbed.served, self.ladder.students
-        told = describe(served, ask, by, find_dollars(served, students))
+        served, taken = climbed.served, list_taken(climbed.served, errand.bills)
+        told = describe(served, ask, by, find_dollars(taken, self.ladder.students))
         content = write_content(self.task, query, by, climbed.rationale, self.settings.content)
-        return Answered(content, add_up(served), told, query, served, by, request)
+        return Answered(content, add_up(taken), told, query, served, by, request)
 
     def compare(self, answered: Answered, ask: ChatAsk) -> None:
         """Have an answer compared that was given out, if it is drawn."""

@@ -36,7 +36,10 @@ def make_policy(**changes: Any) -> Policy:
 
 @dataclass
 class FakeRung:
-    """Answers with `label`, as sure as it is told; `fails` is raised in place of an answer; `seconds` are slept."""
+    """Answers with `label`, as sure as it is told; `fails` is raised in place of an answer; `seconds` are slept.
+
+    `wasted`: dollars of the attempts that failed before, each of three tokens read and one written; None: not known.
+    """
 
     system: str
     label: Callable[[Query], str | None] = lambda query: "A"
@@ -44,6 +47,7 @@ class FakeRung:
     fails: TacitError | None = None
     seconds: float = 0.0
     dollars: float | None = None
+    wasted: tuple[float | None, ...] = ()
     width: int = 4
     asked: list[str] = field(default_factory=list)
     hung_up: int = 0
@@ -59,6 +63,7 @@ class FakeRung:
         except asyncio.CancelledError:
             self.hung_up += 1
             raise
+        errand.bills += [Bill(self.system, Usage(3, 1), dollars) for dollars in self.wasted]
         if self.fails is not None:
             raise self.fails
         label, usage = self.label(query), Usage(10, 5)

@@ -69,6 +69,21 @@ def test_one_that_is_not_sure_asks_the_teacher_and_all_tokens_are_counted(tmp_pa
     assert got["tacit"]["dollars"] == 0.25
 
 
+@pytest.mark.parametrize(("wasted", "dollars"), [((0.25, 0.5), 0.75), ((0.25, None), None)])
+def test_what_a_teacher_billed_that_failed_is_told(
+    tmp_path: Path, wasted: tuple[float | None, ...], dollars: float | None
+) -> None:
+    tom, ann = pair(0.3, fails=TeacherError(ErrorKind.SERVER, "oops"), wasted=wasted)
+    gateway = make_gateway(tmp_path, tom, ann)
+    got = ask(gateway).json()
+    assert got["tacit"]["fallback"] and got["tacit"]["dollars"] == dollars == gateway.recorder.show().dollars
+    assert got["usage"] == {"prompt_tokens": 16, "completion_tokens": 7, "total_tokens": 23}
+    ann.fails = None
+    got = ask(gateway).json()
+    assert got["tacit"]["rung"] == "ann" and got["tacit"]["dollars"] == (None if dollars is None else dollars + 0.25)
+    assert got["usage"]["total_tokens"] == 38
+
+
 def test_a_rung_can_be_named(tmp_path: Path) -> None:
     tom, ann = pair()
     gateway = make_gateway(tmp_path, tom, ann)
