@@ -54,12 +54,9 @@ class ChatEndpoint:
             body = await _read_body(receive)
             kind = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-tacit-kind"), None)
             ask = read_chat(body, kind, gateway.names, gateway.policy.systems)
-            gateway.ladder.admit(ask.only)
         except _Gone:
             return
         except ApiError as error:
-            if error.status == 429:
-                gateway.recorder.refuse()
             return await error_response(error)(scope, receive, send)
         work = asyncio.ensure_future(gateway.answer(ask))
         left = asyncio.ensure_future(_wait_gone(receive))

@@ -92,9 +92,11 @@ class Gateway:
         """Ask the ladder, and keep what that took. Hung up on, it hangs up on the rungs.
 
         Raises:
-            ApiError: 503 if nobody has an answer, or the operator wants none of a student that is not sure.
+            ApiError: 429 if too many wait; 503 if nobody has an answer, or the operator wants none of a student that
+                is not sure.
             InputError: if the task can't read the query.
         """
+        self._admit(ask)
         request, started = f"chatcmpl-{secrets.token_hex(12)}", time.perf_counter()
         query = replace(self.task.read_typed(ask.text), kind=ask.kind)
         errand = Errand(request)
@@ -118,6 +120,13 @@ class Gateway:
         told = describe(served, ask, by, find_dollars(taken, self.ladder.students))
         content = write_content(self.task, query, by, climbed.rationale, self.settings.content)
         return Answered(content, add_up(taken), told, query, served, by, request)
+
+    def _admit(self, ask: ChatAsk) -> None:
+        try:
+            self.ladder.admit(ask.only)
+        except ApiError:
+            self.recorder.refuse()
+            raise
 
     def compare(self, answered: Answered, ask: ChatAsk) -> None:
         """Have an answer compared that was given out, if it is drawn."""
