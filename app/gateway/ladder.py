@@ -39,7 +39,7 @@ class Ladder:
     queue: int
     open: Counter[str] = field(default_factory=Counter)
     pace: dict[str, float] = field(default_factory=dict)
-    """Seconds an answer, by rung: a mean in which older ones fade."""
+    """Seconds of work an answer, by rung, without the wait for a turn: a mean in which older ones fade."""
 
     @property
     def last(self) -> str:
@@ -58,15 +58,19 @@ class Ladder:
     def admit(self, only: str = "") -> None:
         """Let one more in, which asks the first rung, or the one that it names.
 
+        Whoever is let in asks that rung before anything is awaited, or more come in than may.
+
         Raises:
-            ApiError: 429 if it would wait and as many wait as may, with when to come again.
+            ApiError: 429 if it would wait and as many wait as may, with when to come again: once the slowest of the
+                rungs that are waited for has worked its line off.
         """
         first = only or self.policy.systems[0]
         waiting = self.count_waiting()
         total, full = sum(waiting.values()), self.open[first] >= self.ports[first].width
         if total < self.queue or not (total or full):
             return
-        seconds = sum((n + 1) * self.pace.get(name, 1.0) / self.ports[name].width for name, n in waiting.items())
+        lines = {name: n for name, n in waiting.items() if n} or {first: 0}
+        seconds = max((n + 1) * self.pace.get(name, 1.0) / self.ports[name].width for name, n in lines.items())
         raise ApiError(
             429,
             f"{total} requests are waiting already, as many as may (--queue); come again a little later",
@@ -82,6 +86,7 @@ class Ladder:
         async def ask(rung: StudentRung | TeacherRung, asked: Query) -> RungAnswer:
             port = self.ports[rung.system]
             self.open[rung.system] += 1
+            turns = max(1.0, self.open[rung.system] / port.width)
             try:
                 told = await port.ask(asked, errand)
             except TacitError as error:
@@ -90,8 +95,8 @@ class Ladder:
             finally:
                 self.open[rung.system] -= 1
             rationales[rung.system] = told.rationale
-            before = self.pace.get(rung.system, told.answer.seconds)
-            self.pace[rung.system] = _SMOOTH * before + (1 - _SMOOTH) * told.answer.seconds
+            seconds = told.answer.seconds / turns
+            self.pace[rung.system] = _SMOOTH * self.pace.get(rung.system, seconds) + (1 - _SMOOTH) * seconds
             return told.answer
 
         served = await climb(self.policy, query, query.kind, ask, only)

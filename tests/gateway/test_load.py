@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.gateway.ladder import Ladder
+from app.gateway.requests import ApiError, ChatAsk
 from app.gateway.server import build_server
 from app.gateway.service import Gateway
-from tests.fakes.rungs import FakeRung, close_all, make_gateway
+from tests.fakes.rungs import FakeRung, close_all, make_gateway, make_policy
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +45,26 @@ def test_a_burst_does_not_get_past_the_queue(tmp_path: Path) -> None:
     assert len(refused) == 46 and sum(one.status_code == 200 for one in got) == 4, "one is answered, and three wait"
     assert all(one.headers["retry-after"] and one.json()["error"]["code"] == "overloaded" for one in refused)
     assert gateway.recorder.show().requests == 4
+
+
+def test_waiting_for_a_turn_is_not_taken_for_the_pace_of_a_rung(tmp_path: Path) -> None:
+    gateway, started = one_by_one(tmp_path, 0.05, queue=64), time.perf_counter()
+
+    async def ask_all() -> None:
+        await asyncio.gather(*(gateway.answer(ChatAsk("Who?")) for _ in range(20)))
+
+    asyncio.run(ask_all())
+    assert 0.05 <= gateway.ladder.pace["stage3"] < 2 * (time.perf_counter() - started) / 20
+
+
+def test_when_to_come_again_goes_by_the_slowest_of_those_that_are_waited_for() -> None:
+    ports = {"stage3": FakeRung("stage3", width=1), "ann": FakeRung("ann", width=4)}
+    ladder = Ladder(make_policy(), ports, queue=3, pace={"stage3": 2.0, "ann": 50.0})
+    ladder.open["stage3"] = 4
+    with pytest.raises(ApiError) as refused:
+        ladder.admit()
+    assert refused.value.retry_after_s == 8, "three wait, and one more would: nobody waits for ann"
+    ladder.open["ann"] = 5
+    with pytest.raises(ApiError) as refused:
+        ladder.admit()
+    assert refused.value.retry_after_s == 25, "one waits for ann, and one more may"
