@@ -15,6 +15,7 @@ from app.gateway.ladder import Ladder
 from app.gateway.requests import ApiError, ChatAsk
 from app.gateway.server import build_server
 from app.gateway.service import Gateway
+from app.usecases.serving.meter import read_meter
 from tests.fakes.rungs import FakeRung, close_all, make_gateway, make_policy
 
 
@@ -68,3 +69,20 @@ def test_when_to_come_again_goes_by_the_slowest_of_those_that_are_waited_for() -
     with pytest.raises(ApiError) as refused:
         ladder.admit()
     assert refused.value.retry_after_s == 25, "one waits for ann, and one more may"
+
+
+def test_all_who_were_turned_away_are_on_the_meter_at_once(tmp_path: Path) -> None:
+    gateway = one_by_one(tmp_path, 0.01, queue=0)
+    assert sum(one.status_code == 429 for one in asyncio.run(burst(gateway, 10))) == 9
+    assert read_meter(gateway.folder).refused == 9, "the one that was answered wrote them down too"
+    gateway.recorder.refuse()
+    gateway.recorder.refuse()
+    assert gateway.recorder.show().refused == 11 == read_meter(gateway.folder).refused
+
+
+def test_turned_away_ones_alone_are_written_once_a_second_at_most(tmp_path: Path) -> None:
+    recorder = one_by_one(tmp_path).recorder
+    for _ in range(1000):
+        recorder.refuse()
+    lines = recorder.journal.path.read_text().splitlines()
+    assert 1 <= len(lines) < 10 and recorder.show().refused == 1000
