@@ -17,17 +17,33 @@ from engine.values import Query
 
 _LONGEST_WAIT_S = 60
 _SMOOTH = 0.9
+CAP = "cap"
+"""The word for a cap that is reached: unlike other failures it does not pass."""
+
+
+class Reason(NamedTuple):
+    """Why a rung failed: in a word, and for the log. Neither holds what a provider said: it may quote the query."""
+
+    word: str
+    told: str
 
 
 class Climbed(NamedTuple):
-    """What a ladder answered, the rationale of the answer that counts, and why rungs failed, by system.
-
-    `reasons` hold nothing of what a provider said: it may quote the query.
-    """
+    """What a ladder answered, the rationale of the answer that counts, and why rungs failed, by system."""
 
     served: Served
     rationale: str
-    reasons: Mapping[str, str]
+    reasons: Mapping[str, Reason]
+
+    @property
+    def capped(self) -> bool:
+        """Whether a rung was not asked since the cap on money is reached."""
+        return any(reason.word == CAP for reason in self.reasons.values())
+
+    @property
+    def failed(self) -> list[str]:
+        """The rungs that failed otherwise, and may answer later."""
+        return [system for system, reason in self.reasons.items() if reason.word != CAP]
 
 
 @dataclass
@@ -81,7 +97,7 @@ class Ladder:
     async def climb(self, query: Query, only: str, errand: Errand) -> Climbed:
         """Ask rung after rung; `only` names one that is asked alone."""
         rationales: dict[str, str] = {}
-        reasons: dict[str, str] = {}
+        reasons: dict[str, Reason] = {}
 
         async def ask(rung: StudentRung | TeacherRung, asked: Query) -> RungAnswer:
             port = self.ports[rung.system]
@@ -90,7 +106,8 @@ class Ladder:
             try:
                 told = await port.ask(asked, errand)
             except TacitError as error:
-                reasons[rung.system] = error.kind.value if isinstance(error, TeacherError) else str(error)
+                told_of = error.kind.value if isinstance(error, TeacherError) else str(error)
+                reasons[rung.system] = Reason(why(error), told_of)
                 raise
             finally:
                 self.open[rung.system] -= 1
@@ -108,4 +125,4 @@ def why(error: TacitError) -> str:
     """The reason of a failure in a word, without anything that was said."""
     if isinstance(error, TeacherError):
         return error.kind.value
-    return "cap" if isinstance(error, CapReached) else "failed"
+    return CAP if isinstance(error, CapReached) else "failed"

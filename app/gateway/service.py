@@ -35,6 +35,7 @@ from engine.values import Query, hash_id
 
 _LOG = logging.getLogger(__name__)
 _MOST_FAILURES_TOLD = 20
+_CAPPED = "cap reached"
 
 
 @dataclass(frozen=True)
@@ -106,16 +107,16 @@ class Gateway:
         by: RungAnswer | None = None
         try:
             climbed = await self.ladder.climb(query, ask.only, errand)
-            for system, said in climbed.reasons.items():
-                self._tell_failure(system, said)
-            by, reason = self._accept(climbed.served)
+            for system, why in climbed.reasons.items():
+                self._tell_failure(system, why.told)
+            by, reason = self._accept(climbed)
         except Exception:
             reason = "unforeseen"
             raise
         finally:
             self._record(ask, errand, climbed.served, by, reason, time.perf_counter() - started)
         if by is None:
-            raise self._refusal(climbed.served, reason)
+            raise self._refusal(climbed, reason)
         served, taken = climbed.served, list_taken(climbed.served, errand.bills)
         told = describe(served, ask, by, find_dollars(taken, self.ladder.students))
         content = write_content(self.task, query, by, climbed.rationale, self.settings.content)
@@ -132,16 +133,17 @@ class Gateway:
         """Have an answer compared that was given out, if it is drawn."""
         self.shadows.consider(answered.query, answered.served, answered.by, bool(ask.only), answered.request)
 
-    def _accept(self, served: Served) -> tuple[RungAnswer | None, str]:
+    def _accept(self, climbed: Climbed) -> tuple[RungAnswer | None, str]:
         """The answer that is given out; None with the reason where none is."""
-        by = served.answer
+        served, by = climbed.served, climbed.served.answer
+        unsure = served.fallback and self.settings.when_teacher_fails == "refuse"
+        if by is not None and by.label is not None and not unsure:
+            return by, ""
+        if climbed.capped:
+            return None, _CAPPED
         if by is None:
             return None, "no rung answered"
-        if by.label is None:
-            return None, "no label"
-        if served.fallback and self.settings.when_teacher_fails == "refuse":
-            return None, "fallback refused"
-        return by, ""
+        return None, "no label" if by.label is None else "fallback refused"
 
     def _tell_failure(self, system: str, message: str) -> None:
         count = self.failures[system] = self.failures.get(system, 0) + 1
@@ -149,8 +151,13 @@ class Gateway:
             last = "; further failures of it are on the meter alone" if count == _MOST_FAILURES_TOLD else ""
             _LOG.warning("%s did not answer: %s%s", system, message, last)
 
-    def _refusal(self, served: Served, reason: str) -> ApiError:
-        failed = ", ".join(served.failed)
+    def _refusal(self, climbed: Climbed, reason: str) -> ApiError:
+        failed = ", ".join(climbed.failed)
+        if reason == _CAPPED:
+            told = "the gateway's cap on money is reached; its operator can raise --max-cost"
+            if failed:
+                told += f". {failed} failed too: try again a little later"
+            return ApiError(503, told, "cap_reached", retry_after_s=5 if failed else None)
         if reason == "no label":
             wanted = f"no rung's answer could be read as a label of this task ({self.task.title})"
             return ApiError(502, f"{wanted}. Was the query in the form that the policy was made for?", "no_label")

@@ -16,6 +16,8 @@ from app.gateway.requests import ApiError, ChatAsk
 from app.gateway.server import build_server
 from app.gateway.service import Gateway
 from app.usecases.serving.meter import read_meter
+from app.web.parts.meters import meters_html
+from engine.errors import CapReached, WorkerFailed
 from tests.fakes.rungs import FakeRung, close_all, make_gateway, make_policy
 
 
@@ -78,6 +80,7 @@ def test_all_who_were_turned_away_are_on_the_meter_at_once(tmp_path: Path) -> No
     gateway.recorder.refuse()
     gateway.recorder.refuse()
     assert gateway.recorder.show().refused == 11 == read_meter(gateway.folder).refused
+    assert "Turned away, since too many waited: 11 requests" in meters_html([read_meter(gateway.folder)])
 
 
 def test_turned_away_ones_alone_are_written_once_a_second_at_most(tmp_path: Path) -> None:
@@ -86,3 +89,23 @@ def test_turned_away_ones_alone_are_written_once_a_second_at_most(tmp_path: Path
         recorder.refuse()
     lines = recorder.journal.path.read_text().splitlines()
     assert 1 <= len(lines) < 10 and recorder.show().refused == 1000
+
+
+@pytest.mark.parametrize("when", ["answer", "refuse"])
+def test_a_cap_that_is_reached_is_no_passing_failure(tmp_path: Path, when: str) -> None:
+    tom = FakeRung("stage3", confidence=0.3, label=lambda query: "A" if when == "refuse" else None)
+    ann = FakeRung("ann", fails=CapReached("the next request could pass the cap of $1"))
+    gateway = make_gateway(tmp_path, tom, ann, when_teacher_fails=when)
+    (got,) = asyncio.run(burst(gateway, 1))
+    error = got.json()["error"]
+    assert got.status_code == 503 and error["code"] == "cap_reached" and "retry-after" not in got.headers
+    assert "cap on money is reached" in error["message"] and "--max-cost" in error["message"]
+    assert gateway.recorder.show().errors == {"cap reached": 1}
+
+
+def test_a_student_that_failed_may_answer_later_though_the_cap_is_reached(tmp_path: Path) -> None:
+    tom = FakeRung("stage3", fails=WorkerFailed("its process died"))
+    ann = FakeRung("ann", fails=CapReached("the next request could pass the cap of $1"))
+    (got,) = asyncio.run(burst(make_gateway(tmp_path, tom, ann), 1))
+    assert got.headers["retry-after"] and "stage3 failed too: try again" in got.json()["error"]["message"]
+    assert "--max-cost" in got.json()["error"]["message"]
