@@ -6,10 +6,11 @@ https://platform.openai.com/docs/api-reference/chat/object
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from app.gateway.requests import ChatAsk
+from app.gateway.rungs import Bill
 from engine.ports import Task
 from engine.serving.climbing import RungAnswer, Served
 from engine.serving.deferral.base import UNKNOWN
@@ -28,16 +29,23 @@ def write_content(task: Task, query: Query, answer: RungAnswer, rationale: str, 
     return task.complete(rationale, label) if content == "full" else label
 
 
-def add_up(served: Served) -> dict[str, int]:
+def list_taken(served: Served, bills: Sequence[Bill]) -> list[RungAnswer | Bill]:
+    """What took tokens and money: attempts where they are billed one by one, of rungs that failed too; else answers."""
+    billed = {bill.system for bill in bills}
+    return [*(answer for answer in served.asked if answer.system not in billed), *bills]
+
+
+def add_up(taken: Iterable[RungAnswer | Bill]) -> dict[str, int]:
     """Tokens that all rungs read and wrote; what a rung does not count is left out."""
-    read = sum(answer.usage.input_tokens or 0 for answer in served.asked)
-    wrote = sum(answer.usage.output_tokens or 0 for answer in served.asked)
+    usages = [one.usage for one in taken]
+    read = sum(usage.input_tokens or 0 for usage in usages)
+    wrote = sum(usage.output_tokens or 0 for usage in usages)
     return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
 
 
-def find_dollars(served: Served, students: Container[str]) -> float | None:
+def find_dollars(taken: Iterable[RungAnswer | Bill], students: Container[str]) -> float | None:
     """US dollars that providers billed; None where one of them is not known. Students bill nothing."""
-    billed = [answer.dollars for answer in served.asked if answer.system not in students]
+    billed = [one.dollars for one in taken if one.system not in students]
     known = [dollars for dollars in billed if dollars is not None]
     return sum(known) if len(known) == len(billed) else None
 

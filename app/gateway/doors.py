@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.gateway.requests import ApiError
@@ -84,9 +85,9 @@ class Doors:
         return None
 
 
-def error_response(error: ApiError) -> JSONResponse:
-    """An error as OpenAI's API tells one."""
+def error_response(error: ApiError) -> Response:
+    """An error as OpenAI's API tells one, in ASCII: it may quote half a character of what a caller sent."""
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    return JSONResponse(error.body, error.status, headers)
+    return Response(json.dumps(error.body), error.status, headers, "application/json")

@@ -17,17 +17,33 @@ from engine.values import Query
 
 _LONGEST_WAIT_S = 60
 _SMOOTH = 0.9
+CAP = "cap"
+"""The word for a cap that is reached: unlike other failures it does not pass."""
+
+
+class Reason(NamedTuple):
+    """Why a rung failed: in a word, and for the log. Neither holds what a provider said: it may quote the query."""
+
+    word: str
+    told: str
 
 
 class Climbed(NamedTuple):
-    """What a ladder answered, the rationale of the answer that counts, and why rungs failed, by system.
-
-    `reasons` hold nothing of what a provider said: it may quote the query.
-    """
+    """What a ladder answered, the rationale of the answer that counts, and why rungs failed, by system."""
 
     served: Served
     rationale: str
-    reasons: Mapping[str, str]
+    reasons: Mapping[str, Reason]
+
+    @property
+    def capped(self) -> bool:
+        """Whether a rung was not asked since the cap on money is reached."""
+        return any(reason.word == CAP for reason in self.reasons.values())
+
+    @property
+    def failed(self) -> list[str]:
+        """The rungs that failed otherwise, and may answer later."""
+        return [system for system, reason in self.reasons.items() if reason.word != CAP]
 
 
 @dataclass
@@ -39,7 +55,7 @@ class Ladder:
     queue: int
     open: Counter[str] = field(default_factory=Counter)
     pace: dict[str, float] = field(default_factory=dict)
-    """Seconds an answer, by rung: a mean in which older ones fade."""
+    """Seconds of work an answer, by rung, without the wait for a turn: a mean in which older ones fade."""
 
     @property
     def last(self) -> str:
@@ -58,15 +74,19 @@ class Ladder:
     def admit(self, only: str = "") -> None:
         """Let one more in, which asks the first rung, or the one that it names.
 
+        Whoever is let in asks that rung before anything is awaited, or more come in than may.
+
         Raises:
-            ApiError: 429 if it would wait and as many wait as may, with when to come again.
+            ApiError: 429 if it would wait and as many wait as may, with when to come again: once the slowest of the
+                rungs that are waited for has worked its line off.
         """
         first = only or self.policy.systems[0]
         waiting = self.count_waiting()
         total, full = sum(waiting.values()), self.open[first] >= self.ports[first].width
         if total < self.queue or not (total or full):
             return
-        seconds = sum((n + 1) * self.pace.get(name, 1.0) / self.ports[name].width for name, n in waiting.items())
+        lines = {name: n for name, n in waiting.items() if n} or {first: 0}
+        seconds = max((n + 1) * self.pace.get(name, 1.0) / self.ports[name].width for name, n in lines.items())
         raise ApiError(
             429,
             f"{total} requests are waiting already, as many as may (--queue); come again a little later",
@@ -77,21 +97,23 @@ class Ladder:
     async def climb(self, query: Query, only: str, errand: Errand) -> Climbed:
         """Ask rung after rung; `only` names one that is asked alone."""
         rationales: dict[str, str] = {}
-        reasons: dict[str, str] = {}
+        reasons: dict[str, Reason] = {}
 
         async def ask(rung: StudentRung | TeacherRung, asked: Query) -> RungAnswer:
             port = self.ports[rung.system]
             self.open[rung.system] += 1
+            turns = max(1.0, self.open[rung.system] / port.width)
             try:
                 told = await port.ask(asked, errand)
             except TacitError as error:
-                reasons[rung.system] = error.kind.value if isinstance(error, TeacherError) else str(error)
+                told_of = error.kind.value if isinstance(error, TeacherError) else str(error)
+                reasons[rung.system] = Reason(why(error), told_of)
                 raise
             finally:
                 self.open[rung.system] -= 1
             rationales[rung.system] = told.rationale
-            before = self.pace.get(rung.system, told.answer.seconds)
-            self.pace[rung.system] = _SMOOTH * before + (1 - _SMOOTH) * told.answer.seconds
+            seconds = told.answer.seconds / turns
+            self.pace[rung.system] = _SMOOTH * self.pace.get(rung.system, seconds) + (1 - _SMOOTH) * seconds
             return told.answer
 
         served = await climb(self.policy, query, query.kind, ask, only)
@@ -103,4 +125,4 @@ def why(error: TacitError) -> str:
     """The reason of a failure in a word, without anything that was said."""
     if isinstance(error, TeacherError):
         return error.kind.value
-    return "cap" if isinstance(error, CapReached) else "failed"
+    return CAP if isinstance(error, CapReached) else "failed"

@@ -35,13 +35,17 @@ class Recorder:
     _shown: tuple[float, Meter] | None = field(default=None, repr=False)
 
     def add(self, type_: str, **record: Any) -> None:
-        """Write one record and take it in."""
+        """Write one record and take it in, behind those that were turned away before."""
+        self.flush()
+        self._write(type_, **record)
+
+    def _write(self, type_: str, **record: Any) -> None:
         whole = {"type": type_, "at": round(time.time(), 3), "policy": self.about["policy"], **record}
         self.journal.write(whole)
         self.tally.add(whole)
 
     def refuse(self) -> None:
-        """One more was turned away for load; they are written together, once a second at most."""
+        """One more was turned away for load; where nothing else happens they are written once a second at most."""
         self.refused += 1
         if time.monotonic() - self._refused_at >= _FRESH_S:
             self.flush()
@@ -49,7 +53,7 @@ class Recorder:
     def flush(self) -> None:
         """Write how many were turned away."""
         if self.refused:
-            self.add("refused", n=self.refused)
+            self._write("refused", n=self.refused)
             self.refused, self._refused_at = 0, time.monotonic()
 
     def compare(self, agrees: bool) -> None:
@@ -78,6 +82,7 @@ class Recorder:
 
     def show(self) -> Meter:
         """The meter, at most a second old."""
+        self.flush()
         now = time.monotonic()
         if self._shown is None or now - self._shown[0] > _FRESH_S:
             self._shown = now, measure(self.about, self.tally, self.damaged, self.earlier, self.drift.state)

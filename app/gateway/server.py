@@ -54,12 +54,9 @@ class ChatEndpoint:
             body = await _read_body(receive)
             kind = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-tacit-kind"), None)
             ask = read_chat(body, kind, gateway.names, gateway.policy.systems)
-            gateway.ladder.admit(ask.only)
         except _Gone:
             return
         except ApiError as error:
-            if error.status == 429:
-                gateway.recorder.refuse()
             return await error_response(error)(scope, receive, send)
         work = asyncio.ensure_future(gateway.answer(ask))
         left = asyncio.ensure_future(_wait_gone(receive))
@@ -67,13 +64,19 @@ class ChatEndpoint:
             begun = await self._wait(work, left, ask, send)
             if not work.done():
                 return
-            answered = await self._finish(work, begun, ask, send)
+            answered = _find_outcome(work)
+            if not isinstance(answered, ApiError):
+                await self._give(answered, begun, ask, send)
+            elif begun:
+                await send({"type": "http.response.body", "body": event(answered.body), "more_body": False})
+            else:
+                await error_response(answered)(scope, receive, send)
         finally:
             left.cancel()
             if not work.done():
                 work.cancel()
                 await asyncio.wait([work])
-        if answered is not None:
+        if not isinstance(answered, ApiError):
             gateway.compare(answered, ask)
 
     async def _wait(self, work: asyncio.Future[Answered], left: asyncio.Future[None], ask: ChatAsk, send: Send) -> bool:
@@ -90,22 +93,12 @@ class ChatEndpoint:
                 begun = True
             await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
 
-    async def _finish(self, work: asyncio.Future[Answered], begun: bool, ask: ChatAsk, send: Send) -> Answered | None:
-        error = work.exception()
-        if error is not None:
-            told = ApiError(400, str(error)) if isinstance(error, TacitError) else error
-            if not isinstance(told, ApiError):
-                _LOG.error("a request failed unforeseen: %s", where_it_failed(error))
-                told = ApiError(500, "the gateway failed; its log says where", "unforeseen")
-            await _send_error(told, begun, send)
-            return None
-        answered = work.result()
+    async def _give(self, answered: Answered, begun: bool, ask: ChatAsk, send: Send) -> None:
         head = {"id": answered.request, "created": self._gateway.began, "model": ask.model}
         marks = describe_in_headers(answered.told)
         if not ask.stream:
             data = completion(head, answered.content, answered.usage, answered.told)
-            await _send_whole(200, json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"), marks, send)
-            return answered
+            return await _send_whole(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"), marks, send)
         if not begun:
             kind = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
             await send(_start(200, [*kind, *marks]))
@@ -113,7 +106,19 @@ class ChatEndpoint:
         for piece in events(head, answered.content, usage, answered.told):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-        return answered
+
+
+def _find_outcome(work: asyncio.Future[Answered]) -> Answered | ApiError:
+    """The answer, or what the caller is told in its place."""
+    error = work.exception()
+    if error is None:
+        return work.result()
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, TacitError):
+        return ApiError(400, str(error))
+    _LOG.error("a request failed unforeseen: %s", where_it_failed(error))
+    return ApiError(500, "the gateway failed; its log says where", "unforeseen")
 
 
 class _Gone(Exception):
@@ -153,19 +158,10 @@ def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 
-async def _send_whole(status: int, body: bytes, headers: list[tuple[bytes, bytes]], send: Send) -> None:
+async def _send_whole(body: bytes, headers: list[tuple[bytes, bytes]], send: Send) -> None:
     shared = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send(_start(status, [*shared, *headers]))
+    await send(_start(200, [*shared, *headers]))
     await send({"type": "http.response.body", "body": body})
-
-
-async def _send_error(error: ApiError, begun: bool, send: Send) -> None:
-    """As a response of its own, or as an event where the answer's were begun."""
-    if begun:
-        await send({"type": "http.response.body", "body": event(error.body), "more_body": False})
-        return
-    more = [] if error.retry_after_s is None else [(b"retry-after", str(error.retry_after_s).encode())]
-    await _send_whole(error.status, json.dumps(error.body).encode(), more, send)
 
 
 def build_server(gateway: Gateway, heartbeat_s: float = _HEARTBEAT_S) -> Starlette:

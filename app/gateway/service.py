@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.gateway.answers import add_up, describe, find_dollars, write_content
+from app.gateway.answers import add_up, describe, find_dollars, list_taken, write_content
 from app.gateway.journal import FolderLock, Journal
 from app.gateway.ladder import Climbed, Ladder
 from app.gateway.record import Recorder, open_recorder
@@ -35,6 +35,7 @@ from engine.values import Query, hash_id
 
 _LOG = logging.getLogger(__name__)
 _MOST_FAILURES_TOLD = 20
+_CAPPED = "cap reached"
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,11 @@ class Gateway:
         """Ask the ladder, and keep what that took. Hung up on, it hangs up on the rungs.
 
         Raises:
-            ApiError: 503 if nobody has an answer, or the operator wants none of a student that is not sure.
+            ApiError: 429 if too many wait; 503 if nobody has an answer, or the operator wants none of a student that
+                is not sure.
             InputError: if the task can't read the query.
         """
+        self._admit(ask)
         request, started = f"chatcmpl-{secrets.token_hex(12)}", time.perf_counter()
         query = replace(self.task.read_typed(ask.text), kind=ask.kind)
         errand = Errand(request)
@@ -104,35 +107,43 @@ class Gateway:
         by: RungAnswer | None = None
         try:
             climbed = await self.ladder.climb(query, ask.only, errand)
-            for system, said in climbed.reasons.items():
-                self._tell_failure(system, said)
-            by, reason = self._accept(climbed.served)
+            for system, why in climbed.reasons.items():
+                self._tell_failure(system, why.told)
+            by, reason = self._accept(climbed)
         except Exception:
             reason = "unforeseen"
             raise
         finally:
             self._record(ask, errand, climbed.served, by, reason, time.perf_counter() - started)
         if by is None:
-            raise self._refusal(climbed.served, reason)
-        served, students = climbed.served, self.ladder.students
-        told = describe(served, ask, by, find_dollars(served, students))
+            raise self._refusal(climbed, reason)
+        served, taken = climbed.served, list_taken(climbed.served, errand.bills)
+        told = describe(served, ask, by, find_dollars(taken, self.ladder.students))
         content = write_content(self.task, query, by, climbed.rationale, self.settings.content)
-        return Answered(content, add_up(served), told, query, served, by, request)
+        return Answered(content, add_up(taken), told, query, served, by, request)
+
+    def _admit(self, ask: ChatAsk) -> None:
+        try:
+            self.ladder.admit(ask.only)
+        except ApiError:
+            self.recorder.refuse()
+            raise
 
     def compare(self, answered: Answered, ask: ChatAsk) -> None:
         """Have an answer compared that was given out, if it is drawn."""
         self.shadows.consider(answered.query, answered.served, answered.by, bool(ask.only), answered.request)
 
-    def _accept(self, served: Served) -> tuple[RungAnswer | None, str]:
+    def _accept(self, climbed: Climbed) -> tuple[RungAnswer | None, str]:
         """The answer that is given out; None with the reason where none is."""
-        by = served.answer
+        served, by = climbed.served, climbed.served.answer
+        unsure = served.fallback and self.settings.when_teacher_fails == "refuse"
+        if by is not None and by.label is not None and not unsure:
+            return by, ""
+        if climbed.capped:
+            return None, _CAPPED
         if by is None:
             return None, "no rung answered"
-        if by.label is None:
-            return None, "no label"
-        if served.fallback and self.settings.when_teacher_fails == "refuse":
-            return None, "fallback refused"
-        return by, ""
+        return None, "no label" if by.label is None else "fallback refused"
 
     def _tell_failure(self, system: str, message: str) -> None:
         count = self.failures[system] = self.failures.get(system, 0) + 1
@@ -140,8 +151,13 @@ class Gateway:
             last = "; further failures of it are on the meter alone" if count == _MOST_FAILURES_TOLD else ""
             _LOG.warning("%s did not answer: %s%s", system, message, last)
 
-    def _refusal(self, served: Served, reason: str) -> ApiError:
-        failed = ", ".join(served.failed)
+    def _refusal(self, climbed: Climbed, reason: str) -> ApiError:
+        failed = ", ".join(climbed.failed)
+        if reason == _CAPPED:
+            told = "the gateway's cap on money is reached; its operator can raise --max-cost"
+            if failed:
+                told += f". {failed} failed too: try again a little later"
+            return ApiError(503, told, "cap_reached", retry_after_s=5 if failed else None)
         if reason == "no label":
             wanted = f"no rung's answer could be read as a label of this task ({self.task.title})"
             return ApiError(502, f"{wanted}. Was the query in the form that the policy was made for?", "no_label")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,11 @@ def make_policy(**changes: Any) -> Policy:
 
 @dataclass
 class FakeRung:
-    """Answers with `label`, as sure as it is told; `fails` is raised in place of an answer; `seconds` are slept."""
+    """Answers with `label`, as sure as it is told; `fails` is raised in place of an answer; `seconds` are slept, by
+    `width` requests at a time.
+
+    `wasted`: dollars of the attempts that failed before, each of three tokens read and one written; None: not known.
+    """
 
     system: str
     label: Callable[[Query], str | None] = lambda query: "A"
@@ -44,27 +49,34 @@ class FakeRung:
     fails: TacitError | None = None
     seconds: float = 0.0
     dollars: float | None = None
+    wasted: tuple[float | None, ...] = ()
     width: int = 4
     asked: list[str] = field(default_factory=list)
     hung_up: int = 0
     closed: bool = False
+    room: asyncio.Semaphore | None = None
 
     async def start(self) -> str:
         return ""
 
     async def ask(self, query: Query, errand: Errand) -> Told:
         self.asked.append(query.text)
+        started = time.perf_counter()
+        self.room = self.room or asyncio.Semaphore(self.width)
         try:
-            await asyncio.sleep(self.seconds)
+            async with self.room:
+                await asyncio.sleep(self.seconds)
         except asyncio.CancelledError:
             self.hung_up += 1
             raise
+        errand.bills += [Bill(self.system, Usage(3, 1), dollars) for dollars in self.wasted]
         if self.fails is not None:
             raise self.fails
         label, usage = self.label(query), Usage(10, 5)
         if self.dollars is not None:
             errand.bills.append(Bill(self.system, usage, self.dollars))
-        answer = RungAnswer(self.system, f"So. Answer: {label}", label, self.confidence, usage, self.dollars, 0.01)
+        seconds = time.perf_counter() - started
+        answer = RungAnswer(self.system, f"So. Answer: {label}", label, self.confidence, usage, self.dollars, seconds)
         return Told(answer, "So.")
 
     async def close(self) -> None:

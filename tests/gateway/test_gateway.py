@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from app.gateway.server import MOST_BODY, build_server
 from app.gateway.service import Gateway
 from app.usecases.serving.folder import gateway_folder
-from app.usecases.serving.keys import make_key, revoke_key
+from app.usecases.serving.keys import make_key, read_keys, revoke_key
 from engine.errors import ErrorKind, InputError, TeacherError, WorkerFailed, WorkspaceBusy
 from tests.fakes.rungs import FakeRung, close_all, make_gateway, make_policy, student
 from tests.fakes.serving import serve
@@ -41,7 +41,8 @@ def asking(text: str = "Who?", **more: Any) -> dict[str, Any]:
 
 
 def ask(gateway: Gateway, text: str = "Who?", headers: dict[str, str] | None = None, **more: Any) -> Any:
-    return client(gateway).post("/v1/chat/completions", json=asking(text, **more), headers=headers)
+    body = json.dumps(asking(text, **more))  # escaped, so that half a character goes over the line too
+    return client(gateway).post("/v1/chat/completions", content=body, headers=headers)
 
 
 def pair(confidence: float = 0.9, **teacher: Any) -> tuple[FakeRung, FakeRung]:
@@ -67,6 +68,21 @@ def test_one_that_is_not_sure_asks_the_teacher_and_all_tokens_are_counted(tmp_pa
     assert got["choices"][0]["message"]["content"] == "So.\nAnswer: B"
     assert got["usage"]["total_tokens"] == 30 and got["tacit"]["asked"] == ["stage3", "ann"]
     assert got["tacit"]["dollars"] == 0.25
+
+
+@pytest.mark.parametrize(("wasted", "dollars"), [((0.25, 0.5), 0.75), ((0.25, None), None)])
+def test_what_a_teacher_billed_that_failed_is_told(
+    tmp_path: Path, wasted: tuple[float | None, ...], dollars: float | None
+) -> None:
+    tom, ann = pair(0.3, fails=TeacherError(ErrorKind.SERVER, "oops"), wasted=wasted)
+    gateway = make_gateway(tmp_path, tom, ann)
+    got = ask(gateway).json()
+    assert got["tacit"]["fallback"] and got["tacit"]["dollars"] == dollars == gateway.recorder.show().dollars
+    assert got["usage"] == {"prompt_tokens": 16, "completion_tokens": 7, "total_tokens": 23}
+    ann.fails = None
+    got = ask(gateway).json()
+    assert got["tacit"]["rung"] == "ann" and got["tacit"]["dollars"] == (None if dollars is None else dollars + 0.25)
+    assert got["usage"]["total_tokens"] == 38
 
 
 def test_a_rung_can_be_named(tmp_path: Path) -> None:
@@ -114,6 +130,7 @@ IMAGE = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {
     ("change", "status", "told"),
     [
         ({"messages": [{"role": "user", "content": IMAGE}]}, 400, "image_url"),
+        ({"messages": [{"role": "user", "content": [{"type": "\ud800", "text": "?"}]}]}, 400, "only text"),
         ({"messages": [{"role": "user", "content": "  "}]}, 400, "empty"),
         ({"messages": [{"role": "assistant", "content": "A"}]}, 400, "last message"),
         ({"messages": []}, 400, "messages"),
@@ -233,6 +250,15 @@ def test_callers_need_a_key_of_the_gateways(tmp_path: Path) -> None:
     while own.get("/v1/models", headers=good).status_code == 200:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_key_without_a_name_gets_the_first_number_that_is_free(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_key(tmp_path)
+    revoke_key(tmp_path, "key 1")
+    for _ in range(2):
+        make_key(tmp_path)
+    assert [key.name for key in read_keys(tmp_path)] == ["key 2", "key 1", "key 3"]
 
 
 def test_no_page_from_elsewhere_and_no_name_of_a_stranger(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -35,15 +36,18 @@ class StoredKey:
 def make_key(folder: Path, name: str = "") -> str:
     """A new key for callers of the gateway in this folder, which nobody can read again.
 
+    Without a name it is called by the first number that is free.
+
     Raises:
         InputError: if there is a key of that name, or it is too long.
         StateError: if the file of keys is damaged.
     """
     keys = read_keys(folder)
-    name = name.strip() or f"key {len(keys) + 1}"
+    taken = {key.name for key in keys}
+    name = name.strip() or next(free for n in count(1) if (free := f"key {n}") not in taken)
     if len(name) > _MOST_NAME or not name.isprintable():
         raise InputError(f"a key's name has at most {_MOST_NAME} characters, all of them printable")
-    if any(key.name == name for key in keys):
+    if name in taken:
         raise InputError(f"there is a key {name!r} already: give another name, or revoke that one first")
     key = f"{_PREFIX}{secrets.token_urlsafe(_BYTES)}"
     made = datetime.now(UTC).isoformat(timespec="seconds")

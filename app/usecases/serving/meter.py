@@ -16,12 +16,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from app.usecases.serving.folder import METER, journal_files, read_about, read_journal
+from app.usecases.serving.folder import ABOUT, METER, Follower, Stamp, journal_files, read_about, read_stamp
 from engine.errors import NotFound
 from engine.serving.drift import ALPHA, TOLERANCE, Drift, DriftState
 
 ENOUGH = 30
 """So many shadowed queries say what the last rung takes; with fewer, the policy's held-out queries do."""
+_Terms = tuple[float | None, float, float]
 _Z = 1.959964
 """Of a two-sided interval of 95%."""
 
@@ -234,7 +235,7 @@ def measure(
         tokens_saved=find_saved(tally, "tokens", (expected or {}).get("reference_tokens")),
         dollars_saved=find_saved(tally, "dollars", (expected or {}).get("reference_dollars")),
         refused=tally.refused,
-        drift=drift or watch(about, tally.agreed).state,
+        drift=drift or _replay(_read_terms(about), tally.agreed.tobytes()),
         damaged=damaged,
         earlier=earlier,
     )
@@ -247,13 +248,28 @@ def _total(values: Iterable[float]) -> float | None:
 
 def watch(about: Mapping[str, Any], agreed: Iterable[int] = ()) -> Drift:
     """The test for a drop of agreement, with what was shadowed so far taken in."""
-    expected = about.get("expected")
-    agreement = _number(expected.get("agreement") if isinstance(expected, dict) else None)
-    tolerance, alpha = _number(about.get("tolerance"), TOLERANCE), _number(about.get("alpha"), ALPHA)
-    drift = Drift(None if math.isnan(agreement) else agreement, tolerance, alpha)
+    return _feed(_read_terms(about), agreed)
+
+
+def _feed(terms: _Terms, agreed: Iterable[int]) -> Drift:
+    drift = Drift(*terms)
     for one in agreed:
         drift.add(bool(one))
     return drift
+
+
+def _read_terms(about: Mapping[str, Any]) -> _Terms:
+    """The agreement to expect, None where that is not known; how much less is a drop; how likely a false alarm is."""
+    expected = about.get("expected")
+    agreement = _number(expected.get("agreement") if isinstance(expected, dict) else None)
+    tolerance, alpha = _number(about.get("tolerance"), TOLERANCE), _number(about.get("alpha"), ALPHA)
+    return None if math.isnan(agreement) else agreement, tolerance, alpha
+
+
+@lru_cache(maxsize=32)
+def _replay(terms: _Terms, agreed: bytes) -> DriftState:
+    """Where the test stands after these answers, which are gone through once."""
+    return _feed(terms, agreed).state
 
 
 def find_saved(tally: Tally, what: Literal["tokens", "dollars"], reference: object) -> Saved | None:
@@ -286,40 +302,38 @@ def find_saved(tally: Tally, what: Literal["tokens", "dollars"], reference: obje
     return Saved(middle, middle - half, middle + half, float(saved.sum()), n, source)
 
 
-def read_tallies(path: Path) -> tuple[dict[str, Tally], int]:
-    """The records of one file by policy, and how many lines were damaged."""
-    tallies: dict[str, Tally] = {}
-    damaged = 0
-    for record, _ in read_journal(path):
-        if record is None:
-            damaged += 1
-        else:
-            tallies.setdefault(str(record.get("policy", "")), Tally()).add(record)
-    return tallies, damaged
+@dataclass
+class _Records:
+    """What one file holds: its records by policy, and how many lines were damaged."""
+
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    damaged: int = 0
 
 
-@lru_cache(maxsize=128)
-def _read_once(path: Path, size: int, changed: int) -> tuple[dict[str, Tally], int]:
-    """As `read_tallies` of a file that does not change any more; nobody may change what this gives."""
-    return read_tallies(path)
+def _take(records: _Records, record: dict[str, Any] | None, end: int) -> None:
+    if record is None:
+        records.damaged += 1
+    else:
+        records.tallies.setdefault(str(record.get("policy", "")), Tally()).add(record)
+
+
+_FILES = Follower(_Records, _take)
 
 
 def read_all(folder: Path, policy: str) -> tuple[Tally, int, int]:
     """All records of a policy, how many lines were damaged, and how many requests other policies had."""
     whole, damaged, earlier = Tally(), 0, 0
-    for path in journal_files(folder, METER):
-        try:
-            stat = path.stat()
-        except OSError:  # it has just been renamed
-            continue
-        written = path.stem == METER
-        tallies, bad = read_tallies(path) if written else _read_once(path, stat.st_size, stat.st_mtime_ns)
-        damaged += bad
-        for name, tally in tallies.items():
-            if name == policy:
-                whole.merge(tally)
-            else:
-                earlier += tally.requests
+    with _FILES.lock:
+        for path in journal_files(folder, METER):
+            records = _FILES.look(path)
+            if records is None:  # it has just been renamed
+                continue
+            damaged += records.damaged
+            for name, tally in records.tallies.items():
+                if name == policy:
+                    whole.merge(tally)
+                else:
+                    earlier += tally.requests
     return whole, damaged, earlier
 
 
@@ -332,5 +346,12 @@ def read_meter(folder: Path) -> Meter:
     about = read_about(folder)
     if not about:
         raise NotFound(f"no gateway {folder.name!r} was started in this workspace; `tacit gateway POLICY` starts one")
-    tally, damaged, earlier = read_all(folder, str(about.get("policy", "")))
-    return measure(about, tally, damaged, earlier)
+    stamps = (read_stamp(path) for path in (folder / ABOUT, *journal_files(folder, METER)))
+    return _measure_once(folder, tuple(stamps))
+
+
+@lru_cache(maxsize=128)
+def _measure_once(folder: Path, stamps: tuple[Stamp | None, ...]) -> Meter:
+    """The meter of a folder as long as its files are the same; nobody may change what this gives."""
+    about = read_about(folder)
+    return measure(about, *read_all(folder, str(about.get("policy", ""))))

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from app.usecases.data.imports import follow_families
-from app.usecases.serving.folder import QUERIES, journal_files, list_gateways, read_about, read_journal
+from app.usecases.serving.folder import (
+    QUERIES,
+    Follower,
+    Stamp,
+    journal_files,
+    list_gateways,
+    read_journal,
+    read_stamp,
+)
 from app.usecases.serving.meter import Meter, read_meter
 from app.usecases.workspace.context import Context
 from engine.lines import write_atomically
@@ -41,8 +50,7 @@ class GatewayService:
             NotFound: if there is no such project.
         """
         project = self.context.projects.get(project_name)
-        folders = list_gateways(self.context.workspace)
-        found = [read_meter(folder) for folder in folders if read_about(folder).get("project") == project.name]
+        found = [read_meter(folder) for folder in list_gateways(self.context.workspace, project.name)]
         return sorted(found, key=lambda meter: meter.until or 0.0, reverse=True)
 
     def waiting(self, project_name: str) -> int:
@@ -63,9 +71,7 @@ class GatewayService:
         """
         project = self.context.projects.get(project_name)
         new = had = damaged = 0
-        for folder in list_gateways(self.context.workspace):
-            if read_about(folder).get("project") != project.name:
-                continue
+        for folder in list_gateways(self.context.workspace, project.name):
             for block, bad, mark in _read_new(folder):
                 added = self.context.queries.add(project.id, follow_families(self.context, project.id, block), {})
                 new, had, damaged = new + added, had + len(block) - added, damaged + bad
@@ -75,8 +81,27 @@ class GatewayService:
 
 def count_waiting(workspace: Path, project_name: str) -> int:
     """How many logged queries of a project were not taken yet; the same query asked twice counts once."""
-    folders = [folder for folder in list_gateways(workspace) if read_about(folder).get("project") == project_name]
-    return len({query.id for folder in folders for block, _, _ in _read_new(folder) for query in block})
+    waiting: set[str] = set()
+    with _FILES.lock:
+        for folder in list_gateways(workspace, project_name):
+            begin, before = _read_taken(folder), 0
+            for path in journal_files(folder, QUERIES):
+                stamp = read_stamp(path)
+                size = stamp.size if stamp else 0
+                ends = _FILES.look(path) if begin < before + size else None
+                waiting.update(name for name, end in (ends or {}).items() if before + end > begin)
+                before += size
+    return len(waiting)
+
+
+def _take(ends: dict[str, int], record: dict[str, Any] | None, end: int) -> None:
+    query = None if record is None else _read_query(record)
+    if query is not None:
+        ends[query.id] = end
+
+
+_FILES = Follower[dict[str, int]](dict, _take)
+"""The byte behind the last line of each query of a file, by the query's id."""
 
 
 def _read_new(folder: Path) -> Iterator[tuple[list[Query], int, dict[str, int]]]:
@@ -106,10 +131,17 @@ def _read_new(folder: Path) -> Iterator[tuple[list[Query], int, dict[str, int]]]
 
 
 def _read_taken(folder: Path) -> int:
+    path = folder / _TAKEN
+    stamp = read_stamp(path)
     try:
-        return max(0, int(json.loads((folder / _TAKEN).read_text("utf-8"))["bytes"]))
+        return _read_bytes(path, stamp) if stamp else 0
     except (OSError, ValueError, LookupError, TypeError):
         return 0
+
+
+@lru_cache(maxsize=256)
+def _read_bytes(path: Path, stamp: Stamp) -> int:
+    return max(0, int(json.loads(path.read_text("utf-8"))["bytes"]))
 
 
 def _read_query(record: dict[str, Any]) -> Query | None:

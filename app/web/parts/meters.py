@@ -56,6 +56,8 @@ def _notices(meter: Meter) -> str:
         told.append((drift_text(meter), ""))
     if meter.fallbacks:
         told.append((f"{counted(meter.fallbacks, 'request')} got an unsure student's answer: the rest failed.", "warn"))
+    if meter.refused:
+        told.append((f"Turned away, since too many waited: {counted(meter.refused, 'request')}.", "warn"))
     if meter.errors:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(meter.errors.items()))
         told.append((f"Without an answer: {reasons}.", "warn"))
