@@ -1,20 +1,33 @@
 # Serves the hosted demo; for a studio of your own: docker run ... serve --host 0.0.0.0 --auth user:password
 # CPU by default. For a GPU: --build-arg TORCH_BACKEND=cu128 (or whatever uv names), and run with --gpus all.
-# Calls the same script as `make install`.
-FROM python:3.12-slim
+# `make image` builds it with docker or buildah.
+ARG BASE=python:3.12-slim
 
+FROM ${BASE} AS packages
 ARG TORCH_BACKEND=cpu
+# Where packages come from, if not from the index that pip knows. This stage is not part of the image.
+ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_CERT
+WORKDIR /home/tacit/app
+COPY requirements.lock pyproject.toml ./
+COPY scripts/install.sh scripts/install.sh
+RUN TORCH_BACKEND="$TORCH_BACKEND" scripts/install.sh python3 .venv packages
+# Nothing is compiled against these packages, nor installed once they are there.
+RUN rm -rf .venv/lib/python*/site-packages/torch/include .venv/lib/python*/site-packages/pyarrow/include \
+    .venv/lib/python*/site-packages/uv .venv/lib/python*/site-packages/uv-*.dist-info .venv/bin/uv .venv/bin/uvx
+
+FROM ${BASE}
 RUN useradd --create-home --uid 1000 tacit
 WORKDIR /home/tacit/app
-COPY --chown=tacit requirements.lock pyproject.toml README.md LICENSE ./
-COPY --chown=tacit scripts scripts
-COPY --chown=tacit app app
-COPY --chown=tacit engine engine
-COPY --chown=tacit prompts prompts
-COPY --chown=tacit storage storage
-RUN mkdir /home/tacit/workspace && chown tacit /home/tacit/app /home/tacit/workspace
+RUN mkdir /home/tacit/workspace && chown tacit:tacit /home/tacit/app /home/tacit/workspace
+COPY --from=packages --chown=1000:1000 /home/tacit/app/.venv .venv
+COPY --chown=1000:1000 pyproject.toml README.md LICENSE ./
+COPY --chown=1000:1000 scripts scripts
+COPY --chown=1000:1000 app app
+COPY --chown=1000:1000 engine engine
+COPY --chown=1000:1000 prompts prompts
+COPY --chown=1000:1000 storage storage
 USER tacit
-RUN TORCH_BACKEND="$TORCH_BACKEND" scripts/install.sh python3 .venv
+RUN scripts/install.sh python3 .venv tacit
 ENV PATH="/home/tacit/app/.venv/bin:$PATH" TACIT_WORKSPACE=/home/tacit/workspace
 VOLUME /home/tacit/workspace
 EXPOSE 7860

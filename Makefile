@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo shipped-demo test test-kill test-slow test-browser screenshots check format bench lock clean
+.PHONY: install demo shipped-demo test test-kill test-slow test-browser screenshots check format bench image licences audit lock clean
 
 install: $(STAMP)
 
@@ -50,6 +50,19 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m tests.bench
+
+# The image of the Dockerfile, by docker or buildah; scripts/image.sh tells what can be set.
+image:
+	@scripts/image.sh tacit-studio
+
+# Every package that Tacit needs with its version and licence.
+licences: $(STAMP)
+	@$(BIN)/python -m scripts.licences
+
+# What is known of holes in the lock's versions; asks a service on the net, so CI runs it where that is reached.
+audit: $(STAMP)
+	@$(BIN)/python -c 'import pip_audit' 2>/dev/null || $(BIN)/python -m pip install --quiet pip-audit
+	@$(BIN)/python -m pip_audit --disable-pip --no-deps --requirement requirements.lock
 
 lock: $(STAMP)
 	@scripts/lock.sh $(BIN)
