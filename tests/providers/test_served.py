@@ -1,4 +1,4 @@
-"""Real servers: `transformers serve` as a teacher, `tacit serve-student` of the demo (`make test-slow`)."""
+"""Real servers: `transformers serve` and a LiteLLM proxy as teachers, `tacit serve-student` (`make test-slow`)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from typer import Typer
+from typer.testing import CliRunner
 
 from app.hosted_demo.shipped_project import NAME, bring_demo
 from app.services import open_services
@@ -21,6 +23,10 @@ from app.usecases.exports.cards import system_prompt
 from engine.config import ProjectConfig, StudentConfig
 from engine.inference.writer import student_folder
 from engine.values import Split, make_query
+from scripts.check_provider import main
+
+CHECK = Typer()
+CHECK.command()(main)
 
 QUESTIONS = (
     *("What do bees make?", "Which animal barks?", "What falls from clouds?", "What do you use to cut bread?"),
@@ -38,14 +44,14 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serve(command: list[str], tmp_path: Path) -> Iterator[str]:
+def serve(command: list[str], tmp_path: Path, env: Mapping[str, str] = os.environ) -> Iterator[str]:
     """A server on a free port, once it takes connections."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [*command, "--host", "127.0.0.1", "--port", str(port)]
     with (tmp_path / "log.txt").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+        server = subprocess.Popen(command, stdout=log, stderr=log, env={**env, "HF_HUB_OFFLINE": "1"})
         try:
             stop_at = time.monotonic() + 240
             while True:
@@ -71,6 +77,41 @@ def test_a_local_server_answers_twenty_queries(workspace: Path, url: str) -> Non
         assert {row["query_id"] for row in rows} == {make_query(text).id for text in QUESTIONS}
         assert {row["error"] for row in rows} <= {None, "unparsable", "truncated"}
         assert sum(bool(row["raw"].strip()) for row in rows) == len(QUESTIONS)
+
+
+LITELLM = "litellm[proxy]==1.105.7"
+"""Never 1.82.7 or 1.82.8, which stole credentials. Its environment is its own, and it sees no variable of this one."""
+MOCKED = json.dumps({"rationale": "7 eights are 56.", "label": "56", "scores": {"reasoning": 0.9, "answer": 0.95}})
+
+
+@pytest.fixture(scope="session")
+def litellm() -> Path:
+    """The program of a LiteLLM proxy in an environment of its own, made once."""
+    folder = Path(__file__).parents[2] / "build" / "litellm"
+    if not (folder / "bin" / "litellm").exists():
+        uv = str(Path(sys.executable).with_name("uv"))
+        subprocess.run([uv, "venv", "--quiet", "--clear", folder], check=True)
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", LITELLM], check=True)
+    return folder / "bin" / "litellm"
+
+
+@pytest.mark.slow
+def test_a_proxy_of_another_hand_answers_streams_and_counts(
+    litellm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-of-this-test-0123456789abcdef0123456789abcdef"
+    model = {"model": "openai/some-model", "api_key": "none", "mock_response": MOCKED}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"model_list": [{"model_name": "mocked", "litellm_params": model}]}))
+    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LITELLM_MASTER_KEY": key}
+    env |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+    monkeypatch.setenv("SOME_API_KEY", key)
+    with serve([str(litellm), "--config", str(config)], tmp_path, env) as address:
+        result = CliRunner().invoke(
+            CHECK, ["mocked", "--endpoint", address, "--key-variable", "SOME_API_KEY", "--prices", "1", "2"]
+        )
+    assert result.exit_code == 0, result.output
+    assert "2 of 2 read" in result.output and "ok     stream" in result.output and key not in result.output
 
 
 @pytest.mark.slow
