@@ -22,7 +22,7 @@ from app.services import open_services
 from app.usecases.exports.cards import system_prompt
 from engine.config import ProjectConfig, StudentConfig
 from engine.inference.writer import student_folder
-from engine.values import Split, make_query
+from engine.values import Query, Split, make_query
 from scripts.check_provider import main
 
 CHECK = Typer()
@@ -86,13 +86,25 @@ MOCKED = json.dumps({"rationale": "7 eights are 56.", "label": "56", "scores": {
 
 @pytest.fixture(scope="session")
 def litellm() -> Path:
-    """The program of a LiteLLM proxy in an environment of its own, made once."""
-    folder = Path(__file__).parents[2] / "build" / "litellm"
-    if not (folder / "bin" / "litellm").exists():
+    """The program of a LiteLLM proxy."""
+    return apart("litellm", LITELLM) / "litellm"
+
+
+@pytest.fixture(scope="session")
+def llama_cpp() -> Path:
+    """A Python with llama.cpp and its server."""
+    return apart("llama-cpp", "xllamacpp==2026.10.11549") / "python"
+
+
+def apart(name: str, package: str) -> Path:
+    """The programs of an environment of its own with one package, made once."""
+    folder = Path(__file__).parents[2] / "build" / name
+    if not (folder / "made").exists():
         uv = str(Path(sys.executable).with_name("uv"))
         subprocess.run([uv, "venv", "--quiet", "--clear", folder], check=True)
-        subprocess.run([uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", LITELLM], check=True)
-    return folder / "bin" / "litellm"
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", package], check=True)
+        (folder / "made").touch()
+    return folder / "bin"
 
 
 @pytest.mark.slow
@@ -125,14 +137,51 @@ def test_the_demo_student_is_served_with_the_protocol_of_openai(workspace: Path,
     command = [sys.executable, "-m", "app", "serve-student", run.id, "--stage", "stage3", "--workspace", str(workspace)]
     with serve(command, tmp_path) as address:
         (model,) = (workspace / "exports").iterdir()
-        same = 0
-        for query in queries:
-            messages = [{"role": "system", "content": system_prompt()}, {"role": "user", "content": query.text}]
-            asked = {"model": str(model), "messages": messages, "max_tokens": 40, "temperature": 0}
-            request = urllib.request.Request(
-                f"{address}/chat/completions", json.dumps(asked).encode(), {"Content-Type": "application/json"}
-            )
-            with urllib.request.urlopen(request, timeout=200) as answer:
-                said = json.loads(answer.read())["choices"][0]["message"]["content"]
-            same += said.strip() == answers[query.id].text
+        same = count_same(address, str(model), {query: answers[query.id].text for query in queries})
     assert same >= len(queries) - 1, "in float32 one answer in eight may differ from the evaluation's in bfloat16"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("form", "at_least"), [("gguf-f16", 22), ("gguf-q8_0", 20)])
+def test_llama_cpp_answers_from_the_exported_file_as_it_was_scored(
+    workspace: Path, tmp_path: Path, llama_cpp: Path, form: str, at_least: int
+) -> None:
+    with open_services(workspace) as services:
+        assert bring_demo(services)
+        project = services.context.projects.get(NAME)
+        run = services.context.runs.all(project.id)[0]
+        answers = services.context.runs.generations(run.id, "evaluate-stage3")
+        queries = services.context.queries.get(project.id, Split.HELDOUT)[:24]
+    command = [sys.executable, "-m", "app", "export", NAME, str(tmp_path / "student"), "--run", run.id]
+    subprocess.run([*command, "--stage", "stage3", "--as", form, "--workspace", str(workspace)], check=True)
+    (file,) = (tmp_path / "student").glob("*.gguf")
+    server = str(Path(__file__).parents[1] / "fakes" / "llama_server.py")
+    with serve([str(llama_cpp), server, str(file)], tmp_path) as address:
+        wait_until_loaded(address.replace("/v1", "/health"))
+        same = count_same(address, "student", {query: answers[query.id].text for query in queries})
+    print(f"{form}: {same} of {len(queries)} answers as they were scored")
+    assert same >= at_least, "rounding may change one answer in twelve, of 8 bits one in six"
+
+
+def wait_until_loaded(health: str) -> None:
+    """llama.cpp takes connections before it has read its file, and says so with HTTP 503."""
+    for _ in range(240):
+        with suppress(OSError), urllib.request.urlopen(health, timeout=5):
+            return
+        time.sleep(0.5)
+    raise TimeoutError(health)
+
+
+def count_same(address: str, model: str, scored: Mapping[Query, str]) -> int:
+    """Of how many queries a server's greedy answer is the scored one."""
+    same = 0
+    for query, text in scored.items():
+        messages = [{"role": "system", "content": system_prompt()}, {"role": "user", "content": query.text}]
+        asked = {"model": model, "messages": messages, "max_tokens": 40, "temperature": 0}
+        request = urllib.request.Request(
+            f"{address}/chat/completions", json.dumps(asked).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=200) as answer:
+            said = json.loads(answer.read())["choices"][0]["message"]["content"]
+        same += said.strip() == text.strip()
+    return same
