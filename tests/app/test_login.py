@@ -6,10 +6,12 @@ import asyncio
 import http.client
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import gradio as gr
 import pytest
 from gradio_client import Client
 
@@ -17,6 +19,8 @@ from app.services import open_services
 from app.web.login import FREE_TRIES, LONGEST_WAIT_S, Accounts, LoginDoor, Tries
 from app.web.main import build_app
 from app.web.server import launch_lean, launch_options
+from engine.config import ProjectConfig
+from engine.tasks import ROLES
 
 HTML = "text/html,application/xhtml+xml"
 PASSWORD = "two:three"
@@ -137,11 +141,12 @@ def test_accounts_are_compared_whole() -> None:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, gr.Blocks]]:
     with open_services(tmp_path_factory.mktemp("login")) as services:
-        app = build_app(services)
+        services.data.create_project(ProjectConfig(name="p", task="custom"))
+        app = build_app(services, with_login=True)
         try:
-            yield launch_lean(app, launch_options("127.0.0.1", 0, f"ann:{PASSWORD}", proxies=1))
+            yield launch_lean(app, launch_options("127.0.0.1", 0, f"ann:{PASSWORD}", proxies=1)), app
         finally:
             app.close()
 
@@ -160,7 +165,8 @@ def send(url: str, method: str, path: str, form: dict[str, str] | None = None, *
         connection.close()
 
 
-def test_over_http_a_person_logs_in_and_a_stranger_is_slowed(url: str) -> None:
+def test_over_http_a_person_logs_in_and_a_stranger_is_slowed(served: tuple[str, gr.Blocks]) -> None:
+    url, _ = served
     status, _, body = send(url, "GET", "/data", Accept=HTML)
     assert status == 200 and "Log in" in body and "gradio" not in body
     status, _, body = send(url, "GET", "/data")
@@ -174,6 +180,17 @@ def test_over_http_a_person_logs_in_and_a_stranger_is_slowed(url: str) -> None:
     wrong = {"username": "ann", "password": "guess"}
     said = [send(url, "POST", "/login", wrong, X_Forwarded_For=f"203.0.113.{n}, 192.0.2.9") for n in range(7)]
     assert [status for status, _, _ in said] == [400] * 5 + [429] * 2, "another forged address is no other visitor"
-    assert Client(url, auth=("ann", PASSWORD), verbose=False).predict(api_name="/projects") == []
+    assert Client(url, auth=("ann", PASSWORD), verbose=False).predict(api_name="/projects")[0]["name"] == "p"
     with pytest.raises(ValueError, match=r"(?i)auth|Could not load"):
         Client(url, verbose=False)
+
+
+@pytest.mark.parametrize("handler", ["preview", "choose", "store"])
+def test_behind_a_login_no_folder_of_the_server_is_read_as_a_dataset(
+    served: tuple[str, gr.Blocks], handler: str, tmp_path: Path
+) -> None:
+    (tmp_path / "train.jsonl").write_text('{"query": "what only the server may read"}')
+    places = [f.fn for f in served[1].fns.values() if f.fn and f.fn.__module__.endswith("pages.data")]
+    work = next(work for work in places if work.__name__ == handler)
+    with pytest.raises(gr.Error, match="only datasets on the Hub can be named"):
+        work("p", None, f"hf:{tmp_path}", "None", 0.0, None, *["- none -"] * len(ROLES))

@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.errors import StateError
 from engine.jobs.backends.local import worker_environment
+from engine.jobs.spec import HUB_TOKENS
 
 _PATIENCE_S = 180.0
 _IDLE_S = 600.0
@@ -121,7 +122,7 @@ class StudentProcess:
             stderr=subprocess.DEVNULL,
             text=True,
             encoding="utf-8",
-            env=worker_environment(),
+            env=worker_environment(keys=HUB_TOKENS),
         )
         lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=_read, args=(process, lines), daemon=True).start()
