@@ -18,9 +18,10 @@ from app.services import Services
 from app.web.access import Doors, tell_missing
 from app.web.login import Accounts, LoginDoor
 from app.web.main import build_demo
-from app.web.page_cache import Gate, PageCache, open_lean_sessions
+from app.web.page_cache import Gate, PageCache
 from app.web.patience import Patience, be_patient
 from app.web.proxies import Forwarded, count_proxies, unforged
+from app.web.sessions import open_lean_sessions
 from app.web.theme import HEAD, make_theme
 from engine.errors import InputError, MissingPart
 

@@ -14,8 +14,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from app.hosted_demo import visitors as visiting
+from app.hosted_demo.shares import Quotas
 from app.hosted_demo.shipped_project import NAME
-from app.hosted_demo.visitors import PREFIX, Quotas, Visitors
+from app.hosted_demo.visitors import PREFIX, Visitors
 from app.services import Services, open_services
 from app.web.frame import Frame
 from app.web.main import build_demo
@@ -336,5 +337,8 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
         assert "Undone" in call("decide", "undo", copy)
         with pytest.raises(AppError, match="lacks"):
             call("prompts", "save", fresh, "{{ factors }}", "1")
+        with pytest.raises(AppError, match="Choose one"):
+            call("playground", "ask", NAME, "short", [], False)
+        assert [address for _, address in visitors._rates._recent["queries"]] == ["127.0.0.1"]
     finally:
         app.close()
