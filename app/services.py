@@ -163,7 +163,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         context.supervisor.start()
         yield services
     finally:
-        services.play.resident.close()
+        services.play.close()
         context.supervisor.close()
         context.db.close()
 

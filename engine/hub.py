@@ -11,6 +11,8 @@ from engine.records import Record, check_row, read_records
 
 HUB = "hf:"
 _NAME = re.compile(r"(?P<name>[\w.\-/~]+?)(?::(?P<config>[\w.\-]+))?(?:@(?P<split>[\w.\-\[\]%:]+))?")
+_OWNED = re.compile(r"\w[\w.\-]*/\w[\w.\-]*")
+"""A name with its owner, that is no path."""
 
 
 def open_records(source: str | Path) -> Iterator[Record]:
@@ -21,10 +23,34 @@ def open_records(source: str | Path) -> Iterator[Record]:
     """
     if isinstance(source, Path) or not source.startswith(HUB):
         return read_records(Path(source))
+    match = _parse(source)
+    return _stream(match["name"], match["config"], match["split"] or "train")
+
+
+def refuse_folders(source: str | Path) -> None:
+    """Where strangers name datasets: nothing but a dataset on the Hub may be meant, never what lies on this machine.
+
+    The library that reads datasets takes a folder's path for one, and a name without an owner for a way to read the
+    working folder, as json.
+
+    Raises:
+        InputError: if it could be anything else.
+    """
+    if isinstance(source, Path) or not source.startswith(HUB):
+        return
+    name = _parse(source)["name"]
+    if not _OWNED.fullmatch(name) or Path(name).exists():
+        raise InputError(
+            f"{source[:200]}: here only datasets on the Hub can be named, as hf:OWNER/NAME. Folders of the server are "
+            "read by a studio of one's own without a login, or by tacit import-queries. Nothing was read."
+        )
+
+
+def _parse(source: str) -> re.Match[str]:
     match = _NAME.fullmatch(source.removeprefix(HUB))
     if match is None:
         raise InputError(f"{source}: name a dataset as hf:OWNER/NAME, hf:OWNER/NAME:CONFIG or hf:OWNER/NAME@SPLIT")
-    return _stream(match["name"], match["config"], match["split"] or "train")
+    return match
 
 
 def _stream(name: str, config: str | None, split: str) -> Iterator[Record]:

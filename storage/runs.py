@@ -243,6 +243,15 @@ class Runs:
         )
         return {row["query_id"]: Generation(**{**row, "latency_s": row["latency_s"] or 0.0}) for row in rows}
 
+    def find_answer(self, run_id: str, step: str, query_id: str = "") -> Generation | None:
+        """What the student wrote to one query in one step, without an id to any of them; None where that is nothing."""
+        row = self._db.row(
+            "SELECT query_id, text, tokens, finished, latency_s, log_prob, label_tokens FROM answers "
+            "WHERE run_id = ? AND step = ? AND (? = '' OR query_id = ?) LIMIT 1",
+            [run_id, step, query_id, query_id],
+        )
+        return None if row is None else Generation(**{**row, "latency_s": row["latency_s"] or 0.0})
+
     def answers(self, run_id: str, step: str) -> list[EvalItem]:
         """The answers of one evaluation step."""
         rows = self._db.rows(

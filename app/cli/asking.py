@@ -11,7 +11,7 @@ import typer
 from app.cli.options import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
 
 if TYPE_CHECKING:
-    from app.usecases.playground.answers import Pane
+    from app.usecases.playground.panes import Pane
 
 
 def ask(

@@ -298,6 +298,12 @@ def serve(
         list[str] | None,
         typer.Option(envvar="TACIT_ALLOWED_HOSTS", help="A further name that it is reached by, as studio.example."),
     ] = None,
+    proxies: Annotated[
+        int | None,
+        typer.Option(
+            envvar="TACIT_PROXIES", min=0, max=9, help="Proxies in front that say who asks; 0, but 1 on a Space."
+        ),
+    ] = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Open the studio in the browser."""
@@ -305,7 +311,7 @@ def serve(
     from app.web.main import build_app
     from app.web.server import launch_options, serve_app, serve_hosted
 
-    options = launch_options(host, port, auth, mcp, hosted, allow_host or ())
+    options = launch_options(host, port, auth, mcp, hosted, allow_host or (), proxies)
     with open_workspace(workspace) as services:
         if auth or hosted:
             services.teachers.connections.keys.restrict()
@@ -314,7 +320,7 @@ def serve(
             return
         if with_demo:
             bring_demo(services)
-        serve_app(build_app(services), options)
+        serve_app(build_app(services, with_login=bool(auth)), options)
 
 
 @app.command()

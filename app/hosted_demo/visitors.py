@@ -17,13 +17,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import gradio as gr
+from gradio.context import LocalContext
+
 from app.hosted_demo.policy import Limits, Offer
+from app.hosted_demo.shares import Quotas, Rates, gives_way, has_a_share
 from app.hosted_demo.shipped_project import NAME, bring_demo, bring_shipped
 from app.services import Services
 from app.usecases.projects.status import Mark
 from app.web.forms import Entered
 from app.web.parts.links import Link
 from app.web.parts.messages import note_html, notice_html
+from app.web.proxies import visitor_of
 from engine.errors import Forbidden, NotFound, StateError
 from engine.plans.order import PlanOrder
 from storage.projects import OF_VISITORS, Project
@@ -80,7 +85,7 @@ _STUDENT = "student "
 _FRESH = (24, 12)
 _PATIENCE_S = 120.0
 _MOST_QUERY, _MOST_TEXT = 1_000, 20_000
-_LIMITS = Limits(preset="smoke", query=_MOST_QUERY, kept_as="tacit-copy")
+_LIMITS = Limits(preset="smoke", query=_MOST_QUERY, folders=False, kept_as="tacit-copy")
 _MOST_UPDATES = 4
 _FREE = ("plan", "compressor", "review", "check_level", "compress_cap")
 """What of an order visitors choose as they like."""
@@ -88,26 +93,12 @@ _SETTLE_S = 5.0
 """So long after a copy asked for the device its job stands in the queue; until then nobody of it may ask again."""
 
 
-@dataclass(frozen=True)
-class Quotas:
-    """What visitors together, one address and one copy may take. Times in seconds."""
-
-    copies: int = 40
-    copies_each: int = 10
-    lifetime_s: float = 3 * 3600.0
-    idle_s: float = 3600.0
-    may_go_s: float = 300.0
-    runs: int = 3
-    waiting: int = 5
-    copies_a_minute: int = 10
-
-
 @dataclass
 class Visitors:
     """The policy of the hosted demo, and the copies that live at this moment."""
 
     services: Services
-    quotas: Quotas = Quotas()
+    quotas: Quotas = field(default_factory=Quotas)
     clock: Callable[[], float] = time.monotonic
     limits: Limits = _LIMITS
     _names: dict[str, str] = field(default_factory=dict)
@@ -117,6 +108,10 @@ class Visitors:
     _asked: dict[str, float] = field(default_factory=dict)
     _origin: dict[str, str] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        """Rates go by the same clock."""
+        self._rates = Rates(self.clock)
 
     def prepare(self) -> None:
         """See that the workspace holds the demo project and nothing else; copies of an earlier start go.
@@ -254,6 +249,10 @@ class Visitors:
     def _check_play(self, own: bool, values: Sequence[Any]) -> None:
         if len(str(values[1])) > _MOST_QUERY:
             raise Forbidden(f"The query is longer than {_MOST_QUERY:,} characters, the most that are asked here.")
+        request = LocalContext.request.get(None)
+        with self._lock:
+            address = visitor_of(request) if isinstance(request, gr.Request) else ""
+            self._rates.take("queries", address, self.quotas.queries_a_minute_each)
         if not own and any(not str(id_).startswith(_STUDENT) for id_ in values[2] or ()):
             raise Forbidden("Teachers answer in your own copy; the students of the demo project answer here.")
 
@@ -264,7 +263,10 @@ class Visitors:
             if name in asked or any(job.project == name for job in jobs):
                 raise Forbidden("Something of yours runs already; wait for it, or cancel it.")
             waiting = {job.project for job in jobs if job.kind in ("student", "forecast", "embed")} | asked
-            if len(waiting) >= self.quotas.waiting:
+            own = sum(self._origin.get(other) == self._origin.get(name) for other in waiting)
+            if own >= self.quotas.waiting_each:
+                raise Forbidden(f"{own} copies of your address are on the device or wait for it; wait for one of them.")
+            if not has_a_share(len(waiting), own, self.quotas.waiting):
                 raise Forbidden("Other visitors' runs are waiting for the device; try again in a few minutes.")
             project = self.services.projects.get(name)
             if len(self.services.reading.runs_of(project.id)) > self.quotas.runs:
@@ -306,22 +308,28 @@ class Visitors:
     def _reserve(self, address: str) -> tuple[str, str]:
         self.sweep()
         with self._lock:
-            if sum(self.clock() - made < 60 for made in self._made.values()) >= self.quotas.copies_a_minute:
-                raise Forbidden("Many copies are being made at this moment; try again in a minute.")
             if list(self._origin.values()).count(address) >= self.quotas.copies_each:
                 raise Forbidden(
                     f"{self.quotas.copies_each} copies were made from your address; continue with one of them, or come "
                     "back when one of them was left alone for an hour."
                 )
-            if len(self._made) >= self.quotas.copies:
-                idlest = min(self._used, key=lambda name: self._used[name])
-                if self.clock() - self._used[idlest] < self.quotas.may_go_s or not self._remove(idlest):
-                    raise Forbidden("The demo is full at this moment; look around, and try again in a few minutes.")
+            self._rates.take("copies", address, self.quotas.copies_a_minute_each, self.quotas.copies_a_minute)
+            if len(self._made) >= self.quotas.copies and not self._make_room(address):
+                raise Forbidden("The demo is full at this moment; look around, and try again in a few minutes.")
             key, name = f"{PREFIX}{secrets.token_hex(16)}", f"your copy {secrets.token_hex(4)}"
             self._names[key] = name
             self._made[name] = self._used[name] = self.clock()
             self._origin[name] = address
             return key, name
+
+    def _make_room(self, address: str) -> bool:
+        """Remove a copy of whoever has more than a fair share, else one that was left alone; whether one went."""
+        leave = gives_way(self._origin, self._used, address)
+        idlest = min(self._used, key=lambda name: self._used[name])
+        if not leave and self.clock() - self._used[idlest] >= self.quotas.may_go_s:
+            leave = [idlest]
+        running = {job.project for job in self.services.standing.running()}
+        return any(self._remove(name) for name in sorted(leave, key=lambda name: name in running)[:1])
 
     def sweep(self) -> list[str]:
         """Remove copies that are too old or idle; those with a job have it cancelled first. Returns who is gone."""

@@ -1,64 +1,27 @@
-"""Opening a page at little cost: what gradio makes anew for every visitor is made once, or when it is needed.
+"""Pages are written out once for everybody: gradio does so for every request, though they are the same for all.
 
-For deep links, gradio keeps a description of every component for every session, and makes them all when a session's
-first request comes; the studio has no deep links and some four hundred components. And it writes out a page's
-description for every request, though it is the same for all. Together that was most of what opening a page cost
-(DECISIONS.md has the measurement).
+DECISIONS.md has the measurement.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
-
-import gradio as gr
-from gradio.state_holder import SessionState, StateHolder
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 _FRESH_S = 60.0
-_MOST_PAGES = 200
+_MOST_PAGES = 40
+"""Each some hundred kilobytes: of one address by which the studio is reached, all of them."""
 _OURS = {"project", "__theme", "tour"}
 """Parts of an address that only the browser reads: the page's text is the same whatever they say."""
 _ADDRESSED = (b"host", b"x-forwarded-host", b"x-forwarded-proto")
 """Headers that the addresses inside a page follow."""
 _UNKEPT = (b"x-gradio-server", b"x-forwarded-prefix", b"x-direct-url", b"cookie", b"authorization")
 """A page for a request with one of these is made for that request alone."""
-
-
-class LeanSession(SessionState):  # type: ignore[misc]
-    """A session of gradio without descriptions of components."""
-
-    def __init__(self, app: gr.Blocks) -> None:
-        """For an app that is served."""
-        super().__init__(SimpleNamespace(default_config=app.default_config, blocks=()))
-
-    def _update_config(self, key: int) -> None:
-        """Nothing is described."""
-
-    def _update_value_in_config(self, key: int, value: Any) -> None:
-        """Nothing is described."""
-
-
-class LeanHolder(StateHolder):  # type: ignore[misc]
-    """Gradio's sessions, each of them lean."""
-
-    def __getitem__(self, session_id: str) -> SessionState:
-        """The session of an id, opened if need be."""
-        if session_id not in self.session_data:
-            self.session_data[session_id] = LeanSession(self.blocks)
-        return super().__getitem__(session_id)
-
-
-def open_lean_sessions(app: gr.Blocks) -> None:
-    """Let a served app open its sessions so."""
-    holder = LeanHolder()
-    holder.set_blocks(app)
-    app.app.state_holder = holder
 
 
 class PageCache:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -17,8 +16,12 @@ from app.hosted_demo.visitors import Visitors
 from app.hosts import is_own, read_names
 from app.services import Services
 from app.web.access import Doors, tell_missing
+from app.web.login import Accounts, LoginDoor
 from app.web.main import build_demo
-from app.web.page_cache import Gate, PageCache, open_lean_sessions
+from app.web.page_cache import Gate, PageCache
+from app.web.patience import Patience, be_patient
+from app.web.proxies import Forwarded, count_proxies, unforged
+from app.web.sessions import open_lean_sessions
 from app.web.theme import HEAD, make_theme
 from engine.errors import InputError, MissingPart
 
@@ -27,22 +30,28 @@ MOST_HOSTED_UPLOAD = "1mb"
 
 
 def launch_options(
-    host: str, port: int, auth: str | None, mcp: bool = False, hosted: bool = False, names: Sequence[str] = ()
+    host: str,
+    port: int,
+    auth: str | None,
+    mcp: bool = False,
+    hosted: bool = False,
+    names: Sequence[str] = (),
+    proxies: int | None = None,
 ) -> dict[str, Any]:
     """What gradio's `launch` is given. With `mcp` the public endpoints are tools of an MCP server too.
 
-    `hosted`: the demo for visitors, which needs no login anywhere. `names` are further ones that it answers to.
+    `hosted`: the demo for visitors, which needs no login anywhere. `names` are further ones that it answers to;
+    `proxies` are trusted to say who asks (see `count_proxies`).
 
     Raises:
         MissingPart: if the package that speaks MCP is not installed.
-        InputError: if another host than this machine's own is named without a login, or the login or a name can't be
-            read.
+        InputError: if a host of other machines is named without a login, or the login or a name can't be read.
     """
     if mcp and auth:
         raise InputError("--mcp has no login: leave --auth out and serve this machine only, or leave --mcp out")
     if mcp and find_spec("mcp") is None:
         raise MissingPart("the package mcp is not installed; `pip install 'tacit-studio[mcp]'` brings it")
-    users = _read_users(auth) if auth else None
+    users = Accounts.of(_read_users(auth)) if auth else None
     if hosted and (auth or mcp):
         raise InputError("--demo is open to everybody and has no public endpoints: leave --auth and --mcp out")
     if users is None and not hosted and not is_own(host):
@@ -50,7 +59,8 @@ def launch_options(
             f"{host} can be reached from other machines: give a login with --auth user:password, or a file of such "
             "lines. Nothing was started."
         )
-    doors = Middleware(Doors, names=read_names(host, names))
+    known = read_names(host, names)
+    before = [Middleware(Forwarded, proxies=count_proxies(proxies)), Middleware(Doors, names=known)]
     return {
         "server_name": host,
         "server_port": port or None,
@@ -61,7 +71,7 @@ def launch_options(
         "enable_monitoring": False,
         "max_file_size": MOST_HOSTED_UPLOAD if hosted else MOST_UPLOAD,
         "app_kwargs": {
-            "middleware": [doors, *([Middleware(Gate)] if hosted else [])],
+            "middleware": [*before, Middleware(Patience), *([Middleware(Gate)] if hosted else [])],
             "exception_handlers": {404: tell_missing},
         },
         "theme": make_theme(),
@@ -73,12 +83,13 @@ def launch_options(
 
 def launch_lean(app: gr.Blocks, options: dict[str, Any]) -> str:
     """Begin to serve, with sessions and pages that cost little; returns the address."""
-    if options["auth"] is None:
-        paths = frozenset(f"/{path}" for path, _, _ in app.pages)
-        gates = options["app_kwargs"]["middleware"]
-        more = {"middleware": [*gates, Middleware(PageCache, paths=paths)]}
-        options = {**options, "app_kwargs": {**options["app_kwargs"], **more}}
-    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
+    paths = frozenset(f"/{path}" for path, _, _ in app.pages)
+    page = Middleware(PageCache, paths=paths) if options["auth"] is None else Middleware(LoginDoor, pages=paths)
+    kept = options["app_kwargs"]
+    options = {**options, "app_kwargs": {**kept, "middleware": [*kept["middleware"], page]}}
+    with unforged():
+        _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **options)
+    be_patient(app.server)
     open_lean_sessions(app)
     return str(url)
 
@@ -96,8 +107,6 @@ def serve_app(app: gr.Blocks, options: dict[str, Any]) -> None:
 
 def serve_hosted(services: Services, options: dict[str, Any]) -> None:
     """Serve the demo for visitors until Ctrl-C, and remove their copies when their time is over."""
-    if os.environ.get("SPACE_ID"):  # a Space is reached by its host's proxy only, which says who asks
-        os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
     visitors, stopped = Visitors(services), threading.Event()
     visitors.prepare()
     visitors.keep_sweeping(stopped)

@@ -11,6 +11,7 @@ next.
 from __future__ import annotations
 
 import json
+import os
 import queue
 import sys
 import threading
@@ -149,6 +150,6 @@ def _listen(requests: TextIO, heard: queue.Queue[dict[str, Any] | None], stopped
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(max(1, count_processors()))
+    torch.set_num_threads(int(os.environ.get("TACIT_THREADS") or count_processors()))
     own, sys.stdout = sys.stdout, sys.stderr  # what libraries print must not stand between the replies
     serve(sys.stdin, own)

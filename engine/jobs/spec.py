@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, SerializationInfo, ValidationInfo, model_validator
 
 from engine.config import Config, StudentConfig, TrainConfig, read_config
-from engine.errors import ConfigError
+from engine.errors import ConfigError, TacitError
 from engine.lines import write_atomically
 from engine.values import Purpose
 
@@ -24,6 +24,8 @@ STATUS_FILE = "status.json"
 LOG_FILE = "log.txt"
 KEEPS_LOG_PROBS = "log_probs"
 """In the result of a step that wrote answers: each has the log-prob of its label, where it states one."""
+HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Variables that may hold the token of the Hugging Face Hub."""
 STOP_FILE = "stop"
 """In a Ray job's folder: journal what there is, ask nothing more."""
 
@@ -50,12 +52,19 @@ class Payload(Config):
         work: the module whose `run(payload, JobContext)` does it; False says that it was stopped before the end.
         needs_device: whether a device is taken, so that such jobs wait for each other.
         takes_all_devices: whether it is spread over all devices there are.
+        reads_hub: whether it may read models from the Hub, of which some are for holders of a token only.
     """
 
     kind: ClassVar[str]
     work: ClassVar[str]
     needs_device: ClassVar[bool] = True
     takes_all_devices: ClassVar[bool] = False
+    reads_hub: ClassVar[bool] = True
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The variables of the keys that its worker needs; no other worker is given them."""
+        return HUB_TOKENS if self.reads_hub else ()
 
 
 class WorkerStep(Config):
@@ -192,6 +201,7 @@ class RayLabelJob(Payload):
 
     kind: ClassVar[str] = "ray"
     work: ClassVar[str] = "engine.jobs.ray_label"
+    reads_hub: ClassVar[bool] = False
 
     teacher: dict[str, Any]
     capabilities: dict[str, Any]
@@ -203,6 +213,11 @@ class RayLabelJob(Payload):
     nonce: str
     workers: int = Field(2, ge=1)
     block: int = Field(64, ge=1)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its teacher's."""
+        return tuple(filter(None, [self.teacher.get("key_variable")]))
 
 
 class EmbedJob(Payload):
@@ -258,6 +273,7 @@ class ScoreJob(Payload):
     kind: ClassVar[str] = "score"
     work: ClassVar[str] = "engine.jobs.score"
     needs_device: ClassVar[bool] = False
+    reads_hub: ClassVar[bool] = False
 
     task: str
     file: BundlePath
@@ -274,6 +290,7 @@ class RunLabelsJob(Payload):
     kind: ClassVar[str] = "run-labels"
     work: ClassVar[str] = "engine.jobs.run_labels"
     needs_device: ClassVar[bool] = False
+    reads_hub: ClassVar[bool] = False
 
     task: str
     file: BundlePath
@@ -316,3 +333,11 @@ def read_spec(folder: Path) -> Payload:
     if spec["kind"] not in PAYLOADS:
         raise ConfigError(f"no worker does jobs of the kind {spec['kind']!r}; they do {', '.join(PAYLOADS)}")
     return read_config(PAYLOADS[spec["kind"]], spec["payload"], {"folder": Path(os.path.abspath(folder))})
+
+
+def keys_of(folder: Path) -> tuple[str, ...]:
+    """The variables of the keys that the worker of a folder needs; none where it will refuse its work."""
+    try:
+        return read_spec(folder).keys
+    except (OSError, ValueError, LookupError, TypeError, TacitError):
+        return ()

@@ -8,13 +8,13 @@ memory of whoever decodes it can be trusted. https://parquet.apache.org/docs/fil
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.environment import environment_for
 from engine.errors import InputError
 from engine.records.row import Record
 from engine.records.text import Ceiling
@@ -24,7 +24,6 @@ MEMORY = 512 * 2**20
 FREE_DECODED = 256 * 2**20
 MOST_TIMES = 1_000
 """A column that repeats a long text is a thousandth of itself in a Parquet file; rows are read one by one, though."""
-_ROOT = Path(__file__).resolve().parents[2]
 _ROW_BYTES = 16
 """What a row counts for at least."""
 
@@ -82,7 +81,6 @@ def _decode(what: str, paths: Sequence[Path]) -> Iterator[list[Any]]:
 
 
 def _environment() -> dict[str, str]:
-    """This package is found from any folder; memory comes from the system, so that its bound holds."""
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    own = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", "MALLOC_ARENA_MAX": "1"}
-    return {**os.environ, **own, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
+    """Without secrets; memory comes from the system, so that its bound holds."""
+    own = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
+    return {**environment_for(), **own}

@@ -16,7 +16,7 @@ from gradio_client.exceptions import AppError
 
 from app.services import Services, open_services
 from app.web.main import PATHS, build_app
-from app.web.page_cache import open_lean_sessions
+from app.web.sessions import open_lean_sessions
 from tests.fakes.provider import Provider, run_provider
 from tests.fakes.student_worker import StudentBackend
 

@@ -7,21 +7,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from app.hosted_demo import visitors as visiting
+from app.hosted_demo.shares import Quotas
 from app.hosted_demo.shipped_project import NAME
-from app.hosted_demo.visitors import PREFIX, Quotas, Visitors
+from app.hosted_demo.visitors import PREFIX, Visitors
 from app.services import Services, open_services
 from app.web.frame import Frame
 from app.web.main import build_demo
 from app.web.page_cache import Gate
-from app.web.pages.welcome import _address
 from app.web.server import launch_lean, launch_options
 from engine.config import ProjectConfig
 from engine.errors import Forbidden, InputError, StateError
@@ -174,15 +173,6 @@ def test_one_address_does_not_take_all_the_copies(services: Services) -> None:
     assert project_of(visitors, first), "nobody else's copy is removed while there is room"
     clock.now = 4000
     assert visitors.begin_afresh("a") not in (first, second)
-
-
-@pytest.mark.parametrize(
-    ("host", "address"),
-    [("203.0.113.7", "203.0.113.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("testclient", "testclient")],
-)
-def test_a_visitor_is_known_by_the_address_that_the_server_saw(host: str, address: str) -> None:
-    request = SimpleNamespace(client=SimpleNamespace(host=host), headers={"x-forwarded-for": "198.51.100.1"})
-    assert _address(cast(Any, request)) == address
 
 
 def test_a_copy_that_can_not_be_removed_keeps_no_other(
@@ -347,5 +337,8 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
         assert "Undone" in call("decide", "undo", copy)
         with pytest.raises(AppError, match="lacks"):
             call("prompts", "save", fresh, "{{ factors }}", "1")
+        with pytest.raises(AppError, match="Choose one"):
+            call("playground", "ask", NAME, "short", [], False)
+        assert [address for _, address in visitors._rates._recent["queries"]] == ["127.0.0.1"]
     finally:
         app.close()

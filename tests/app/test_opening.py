@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.services import open_services
-from app.web.main import build_app
 from app.web.page_cache import Message, PageCache
-from app.web.server import launch_lean, launch_options
 
 
 class Pages:
@@ -79,18 +72,3 @@ def test_what_failed_or_sets_a_cookie_is_not_kept(pages: Pages) -> None:
     get(cache)
     get(cache)
     assert pages.asked == 2
-
-
-@pytest.fixture
-def served(workspace: Path) -> Iterator[str]:
-    with open_services(workspace) as services:
-        app = build_app(services)
-        try:
-            yield launch_lean(app, launch_options("127.0.0.1", 0, "ann:secret"))
-        finally:
-            app.close()
-
-
-def test_with_a_login_no_page_is_shown_to_whoever_has_none(served: str) -> None:
-    body = urllib.request.urlopen(f"{served}data", timeout=10).read()
-    assert b"auth_required" in body and b"A file of queries" not in body

@@ -64,10 +64,11 @@ def test_programs_find_the_public_endpoints_as_mcp_tools(workspace: Path) -> Non
 def test_other_hosts_need_a_login(host: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--auth"):
         launch_options(host, 7860, None)
-    assert launch_options(host, 7860, "ann:secret")["auth"] == [("ann", "secret")]
+    assert launch_options(host, 7860, "ann:secret")["auth"]("ann", "secret")
     users = tmp_path / "users"
     users.write_text("ann:one\nbob:two:three\n")
-    assert launch_options(host, 7860, str(users))["auth"] == [("ann", "one"), ("bob", "two:three")]
+    accounts = launch_options(host, 7860, str(users))["auth"]
+    assert accounts("ann", "one") and accounts("bob", "two:three") and not accounts("bob", "two")
     with pytest.raises(InputError, match="user:password"):
         launch_options(host, 7860, "nonsense")
 

@@ -15,7 +15,8 @@ import pytest
 
 from app.cli.asking import _print
 from app.services import Services, open_services
-from app.usecases.playground.answers import MOST_QUERY, Pane, PlayService
+from app.usecases.playground.answers import MOST_QUERY, PlayService
+from app.usecases.playground.panes import Pane
 from app.web.pages.playground import _Handlers
 from engine.config import ProjectConfig
 from engine.errors import InputError, StateError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import WorkspaceBusy
-from storage.db import Database
+from storage.db import Database, _name_command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,11 +50,28 @@ def test_a_second_process_is_told_who_holds_the_workspace(tmp_path: Path) -> Non
     with start(HOLD, file) as process:
         try:
             assert told(process) == "open"
-            with pytest.raises(WorkspaceBusy, match=rf"process {process.pid} \(.*python"):
+            with pytest.raises(WorkspaceBusy, match=rf"process {process.pid} \(python[\d.]*\)\."):
                 Database(file)
         finally:
             process.kill()
     Database(file).close()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("/usr/bin/python3.11 -m app serve --auth ann:secret", "python3.11 -m app serve"),
+        ("/usr/bin/python /venv/bin/tacit serve --auth=ann:secret", "python tacit serve"),
+        ("/usr/bin/python /venv/bin/tacit --auth=ann:secret", "python tacit"),
+        ("python3 -m pytest secret", "python3 -m pytest"),
+        ("python3 script.py secret", "python3 script.py"),
+        ("python3 -c secret secret", "python3"),
+        ("duckdb secret", "duckdb"),
+        ("", "a process that can't be named"),
+    ],
+)
+def test_who_holds_it_is_named_without_arguments_that_may_be_a_password(words: str, said: str) -> None:
+    assert _name_command(words.split()) == said
 
 
 @pytest.mark.parametrize("wait_s", [0.0, 0.05, 0.13])

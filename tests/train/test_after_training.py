@@ -27,7 +27,7 @@ from app.usecases.exports.exports import ExportOrder
 from app.usecases.exports.hub import TOKEN as TOKEN_NAME
 from app.usecases.exports.hub import PushOrder, read_what
 from app.usecases.labelling.label import LabelOrder
-from app.usecases.playground.answers import Pane
+from app.usecases.playground.panes import Pane
 from engine.config import LoraSettings, ProjectConfig, StudentConfig, TrainConfig
 from engine.datasets.rows import student_prompt
 from engine.inference.writer import Device, Writer, WriteRequest, load_student, load_tokenizer

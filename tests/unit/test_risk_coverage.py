@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from app.usecases.evaluation.risk_charts import risk_plot_html, risk_rows, risk_svg
-from app.usecases.playground.answers import Pane
+from app.usecases.playground.panes import Pane
 from app.web.parts.panes import panes_html
 from app.web.parts.risk import risk_html
 from engine.evaluation.measures import calibration

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,22 +13,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.usecases.evaluation.comparisons import say_growing, say_reply
+from app.usecases.evaluation.comparisons import say_growing
 from app.usecases.labelling.label import LabelService
+from app.usecases.playground.panes import Pane, follow, read_attempt
 from app.usecases.playground.process import StudentProcess
+from app.usecases.playground.stand_in import BESIDE, FROM_RECORD, MEANWHILE, StandIns, is_small, make_spare
 from app.usecases.teachers.connections import Connections
 from app.usecases.training.materials import StageBuilder
 from app.usecases.workspace.context import Context
 from engine.datasets.rows import student_prompt
-from engine.errors import ErrorKind, InputError, MissingPart, NotFound, StateError, WorkerFailed
+from engine.errors import InputError, MissingPart, NotFound, StateError, WorkerFailed
 from engine.jobs.events import EventLog
 from engine.labelling.online import label
 from engine.pipeline import prompt_of
 from engine.ports import Task, Teacher
 from engine.tasks import get_task, verify_many
 from engine.teachers.hosted import HostedTeacher
-from engine.values import Choice, Job, Purpose, Query, Split, make_query
-from engine.values.run import sum_log_prob
+from engine.values import Choice, Job, Query, Split, make_query
 from storage.projects import Project
 from storage.runs import Run
 from storage.votes import VERDICTS, Vote
@@ -48,39 +48,6 @@ MOST_ASKED = 6
 
 
 @dataclass(frozen=True)
-class Pane:
-    """One system's answer so far. `tokens` are the student's own, or what a provider bills. `over`: nothing more comes.
-
-    `whole`: it has said all that it had to say. `message` says why there is no answer, or not all of it. `label` is
-    what it answered (None: not read yet, or not to be read), `right` whether that is right by the query's gold label.
-    `log_prob`, `label_tokens`: of a student's answer that states a label, as of a `Generation`.
-    """
-
-    name: str
-    text: str = ""
-    tokens: int | None = None
-    seconds: float | None = None
-    cost: float | None = None
-    over: bool = False
-    whole: bool = False
-    message: str = ""
-    label: str | None = None
-    right: bool | None = None
-    log_prob: float | None = None
-    label_tokens: int | None = None
-
-    @property
-    def confidence(self) -> float | None:
-        """The geometric mean probability of the tokens that hold the label, as evaluations have it; None: not known."""
-        return None if self.log_prob is None else math.exp(self.log_prob)
-
-    @property
-    def label_log_prob(self) -> float | None:
-        """As of a `Generation`."""
-        return sum_log_prob(self.log_prob, self.label_tokens)
-
-
-@dataclass(frozen=True)
 class PlayService:
     """Use cases of the playground. `heard` holds what teachers are saying now: by job, the text by teacher."""
 
@@ -89,6 +56,17 @@ class PlayService:
     labelling: LabelService
     resident: StudentProcess = field(default_factory=StudentProcess)
     heard: dict[str, dict[str, str]] = field(default_factory=dict)
+    spare: StudentProcess = field(default_factory=make_spare)
+
+    @property
+    def stand_ins(self) -> StandIns:
+        """Who answers for students while a job has the device."""
+        return StandIns(self.context, self.spare)
+
+    def close(self) -> None:
+        """End the processes that students live in, for good."""
+        self.resident.close()
+        self.spare.close()
 
     def systems(self, project: Project) -> dict[str, str]:
         """What can be asked: the name as a person knows it, and an id. Stages of the newest run come first."""
@@ -171,13 +149,20 @@ class PlayService:
             "choose them alone."
         )
 
-    def hindrance(self, project: Project, ids: Sequence[str] | None) -> str:
-        """The one reason why these can't be asked now; "" where they can."""
+    def meanwhile(self, ids: Sequence[str] | None) -> str:
+        """Who answers for these while a job has the device; "" where none of them needs it, or none has it."""
+        job = self.context.watch.holder() if _students(ids) else None
+        return f"The device is taken by a job ({job.kind}) at this moment. {MEANWHILE}" if job else ""
+
+    def hindrance(self, project: Project, ids: Sequence[str] | None, query: Query | None = None) -> str:
+        """The one reason why these can't be asked now, for a query if it is known; "" where they can."""
         if not self.systems(project):
             return "Nobody can be asked yet: add teachers, or train a student."
         if not ids or len(ids) > MOST_ASKED:
             return f"Choose one to {MOST_ASKED} of those who can be asked."
-        return self.busy() if any(id_.startswith("student ") for id_ in ids) else ""
+        students = _students(ids)
+        reason = self.busy() if students else ""
+        return reason if reason and not self.stand_ins.all_can(students, query) else ""
 
     def ask(
         self, project: Project, query: Query, ids: Sequence[str], left: threading.Event | None = None
@@ -190,7 +175,7 @@ class PlayService:
             NotFound: if there is no such system.
             StateError: if a job has the device that a student among them needs.
         """
-        if reason := self.hindrance(project, ids):
+        if reason := self.hindrance(project, ids, query):
             raise StateError(reason)
         known = {id_: name for name, id_ in self.systems(project).items()}
         unknown = [id_ for id_ in ids if id_ not in known]
@@ -267,9 +252,6 @@ class PlayService:
         run = self.context.runs.get(run_id)
         if run.project_id != project.id:
             raise NotFound(f"{project.name!r} has no run {run_id}")
-        if reason := self.busy():
-            yield replace(pane, over=True, message=reason)
-            return
         task = get_task(project.config.task)
         adapter = self._adapter(run, step) if step else None
         if step and adapter is None:
@@ -280,17 +262,34 @@ class PlayService:
             "prompt": student_prompt(task, query, prompt_of(run.plan, step)),
             "adapter": str(adapter) if adapter else None,
         }
-        try:
-            for data in self.resident.ask(request, lambda: "stopped" if gone.is_set() else self.busy()):
-                cut = "" if data.get("finished", True) else "cut off at its limit of tokens"
-                message = data.get("error", "") or cut
-                over, text = bool(data.get("over")), data.get("text", pane.text)
-                pane = replace(pane, text=text, tokens=data.get("tokens"), seconds=data.get("seconds"), message=message)
-                pane = replace(pane, over=over, whole=over and not data.get("error"))
-                pane = replace(pane, log_prob=data.get("log_prob"), label_tokens=data.get("label_tokens"))
-                yield pane
-        except StateError as error:
-            yield replace(pane, over=True, message=str(error))
+        if not self.busy():
+            replies = self.resident.ask(request, lambda: "stopped" if gone.is_set() else self.busy())
+            try:
+                yield from follow(pane, replies)
+                return
+            except StateError as error:
+                if gone.is_set() or not self.busy():
+                    yield replace(pane, over=True, message=str(error))
+                    return
+        yield from self._stand_in(run, step, query, pane, request, gone)
+
+    def _stand_in(
+        self, run: Run, step: str, query: Query, pane: Pane, request: dict[str, Any], gone: threading.Event
+    ) -> Iterator[Pane]:
+        """What stands in for a student while a job has the device."""
+        told = self.stand_ins.find(run, step, query)
+        if told is not None:
+            pane = replace(pane, text=told.text, tokens=told.tokens, seconds=told.latency_s, message=FROM_RECORD)
+            yield replace(pane, over=True, whole=True, log_prob=told.log_prob, label_tokens=told.label_tokens)
+        elif not is_small(run):
+            yield replace(pane, over=True, message=self.busy())
+        else:
+            pane = replace(pane, text="", message=BESIDE)
+            yield pane
+            try:
+                yield from follow(pane, self.spare.ask(request, lambda: "stopped" if gone.is_set() else ""), BESIDE)
+            except StateError as error:
+                yield replace(pane, over=True, message=str(error))
 
     def _ask_teachers(self, project: Project, query: Query, names: Sequence[str]) -> Job:
         choices = [[choice.letter, choice.text] for choice in query.choices]
@@ -323,7 +322,7 @@ class PlayService:
                 panes[f"teacher {name}"] = replace(panes[f"teacher {name}"], text=say_growing(task, text))
         for row in self.context.samples.attempts(job.id):
             id_ = f"teacher {row['teacher']}"
-            panes[id_] = _answered(panes[id_], row, task, query)
+            panes[id_] = read_attempt(panes[id_], row, task, query)
         if now.status.over:
             for id_, pane in panes.items():
                 if id_.startswith("teacher ") and not pane.over:
@@ -345,18 +344,8 @@ class PlayService:
         return self.context.votes.tally(project.id)
 
 
-def _answered(pane: Pane, row: dict[str, Any], task: Task, query: Query) -> Pane:
-    """The pane after one attempt; it is over unless the teacher is asked again after such a failure."""
-    message = f"{row['error']}: {row['message']}" if row["error"] else ""
-    if row["purpose"] != Purpose.PLAY or (row["error"] and ErrorKind(row["error"]).may_pass):
-        return replace(pane, message=message)
-    cost = None if row["cost"] is None else float(row["cost"])
-    parsed = task.parse(query, row["raw"])
-    text, tokens, seconds = say_reply(task, query, row["raw"]), row["output_tokens"], row["latency_s"]
-    whole = row["error"] in (None, ErrorKind.UNPARSABLE, ErrorKind.NOT_A_CHOICE, ErrorKind.TRUNCATED)
-    pane = replace(pane, text=text, tokens=tokens, seconds=seconds, cost=cost, message=message)
-    pane = replace(pane, label=parsed.label if parsed else None)
-    return replace(pane, over=True, whole=whole and bool(text))
+def _students(ids: Sequence[str] | None) -> list[str]:
+    return [id_ for id_ in ids or () if id_.startswith("student ")]
 
 
 def _heard_by(teacher: Teacher, heard: dict[str, str]) -> Teacher:

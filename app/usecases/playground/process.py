@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import StateError
 from engine.jobs.backends.local import worker_environment
+from engine.jobs.spec import HUB_TOKENS
 
 _PATIENCE_S = 180.0
 _IDLE_S = 600.0
@@ -27,7 +28,7 @@ class StudentProcess:
     """The worker process that keeps a student loaded. One request at a time; it can be ended at any moment.
 
     `idle_s`: it ends when nobody has asked for so long; None: it never does. `patience_s`: it is ended where an answer
-    takes longer.
+    takes longer. `more`: variables that it is given besides those of a worker.
     """
 
     process: subprocess.Popen[str] | None = None
@@ -38,6 +39,7 @@ class StudentProcess:
     closed: bool = False
     idle_s: float | None = _IDLE_S
     patience_s: float = _PATIENCE_S
+    more: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
@@ -121,7 +123,7 @@ class StudentProcess:
             stderr=subprocess.DEVNULL,
             text=True,
             encoding="utf-8",
-            env=worker_environment(),
+            env={**worker_environment(keys=HUB_TOKENS), **self.more},
         )
         lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=_read, args=(process, lines), daemon=True).start()

@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.usecases.compression.reviews import Summary
 from app.usecases.labelling.progress import Asking, TeacherProgress
-from app.usecases.playground.answers import Pane
+from app.usecases.playground.panes import Pane
 from app.usecases.projects.next_steps import next_step, status_of
 from app.usecases.projects.status import ProjectCard, RunningJob
 from app.web.address import View, read_view

@@ -11,7 +11,8 @@ from typing import Any
 import gradio as gr
 
 from app.services import Services
-from app.usecases.playground.answers import MOST_QUERY, Pane
+from app.usecases.playground.answers import MOST_QUERY
+from app.usecases.playground.panes import Pane
 from app.web.address import LONGEST, read_view
 from app.web.fields import lay_html
 from app.web.frame import NO_PROJECT, Frame
@@ -142,7 +143,8 @@ class _Handlers:
         """Why nobody can be asked now, if so; while somebody is being asked the button stays as it is."""
         project_record = self._project(project)
         reason = self.services.play.hindrance(project_record, ids)
-        said = notice_html(reason) if self.services.play.systems(project_record) else ""  # the empty page says it
+        told = reason or self.services.play.meanwhile(ids)
+        said = notice_html(told) if self.services.play.systems(project_record) else ""  # the empty page says it
         return [said, gr.skip() if left is not None else gr.Button(interactive=not reason)]
 
     def take(self, project: str, id_: str) -> str:
@@ -167,7 +169,7 @@ class _Handlers:
     def ask(self, project: str, text: str, ids: list[str], blind: bool) -> Iterator[list[Any]]:
         project_record = self._project(project)
         query = self.services.play.read_query(project_record, text)
-        if reason := self.services.play.hindrance(project_record, ids):
+        if reason := self.services.play.hindrance(project_record, ids, query):
             raise StateError(reason)
         if blind and len(ids) < 2:
             raise InputError("Blind mode compares two: choose at least two of those who can be asked.")

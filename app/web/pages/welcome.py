@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
 import gradio as gr
@@ -15,6 +14,7 @@ from app.web.parts.links import Link, links_html
 from app.web.parts.messages import note_html, notice_html
 from app.web.parts.results import example_html, result_html
 from app.web.parts.tour import STOPS, tour_url
+from app.web.proxies import visitor_of
 from storage.projects import Project
 
 _GO = "(name) => { window.location.href = '/overview?project=' + encodeURIComponent(name); }"
@@ -74,10 +74,10 @@ class _Handlers:
         return [going + drawn, _tour_html(address), answer, links_html(title, stops)]
 
     def copy(self, project: str, request: gr.Request) -> str:
-        return self.visitors.copy(_address(request))
+        return self.visitors.copy(visitor_of(request))
 
     def begin_afresh(self, project: str, request: gr.Request) -> str:
-        return self.visitors.begin_afresh(_address(request))
+        return self.visitors.begin_afresh(visitor_of(request))
 
 
 def _tour_html(address: str) -> str:
@@ -85,13 +85,3 @@ def _tour_html(address: str) -> str:
         f"<a class='button primary' href='{tour_url(1, address)}'>Take the tour</a>"
         f"<p>{len(STOPS)} stops, a few minutes: from teachers' answers to the student. Nothing is changed.</p>"
     )
-
-
-def _address(request: gr.Request) -> str:
-    """Where a visitor comes from; of IPv6, the network that one household has (RFC 6177)."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else host

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from app.usecases.playground.answers import Pane
+from app.usecases.playground.panes import Pane
 from app.web.parts.messages import notice_html, term_html
 from app.web.parts.tiles import badge_html
 from engine.wording import counted

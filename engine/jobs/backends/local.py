@@ -7,19 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import psutil
 
+from engine.environment import environment_for
 from engine.jobs.backends.base import BACKENDS, Outcome
 from engine.jobs.events import EVENTS_FILE, Scan, scan_events
-from engine.jobs.spec import LOG_FILE, STATUS_FILE
+from engine.jobs.spec import LOG_FILE, STATUS_FILE, keys_of
 from engine.values import LOCAL, JobStatus
-
-_ROOT = Path(__file__).resolve().parents[3]
 
 
 class LocalBackend:
@@ -34,7 +33,7 @@ class LocalBackend:
     def submit(self, bundle: Path, devices: int) -> str:
         """Start the worker of a folder; its output goes to log.txt there."""
         (bundle / STATUS_FILE).unlink(missing_ok=True)
-        command, environment = self.command(bundle, devices), worker_environment(devices)
+        command, environment = self.command(bundle, devices), worker_environment(devices, keys_of(bundle))
         with (bundle / LOG_FILE).open("ab") as log:
             return make_handle(start_process(command, log, environment))
 
@@ -76,10 +75,9 @@ def start_process(command: list[str], log: IO[bytes], environment: Mapping[str, 
     ).pid
 
 
-def worker_environment(devices: int = 1) -> dict[str, str]:
-    """The environment of a worker: this package is found from any folder, and one device is seen unless it has more."""
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+def worker_environment(devices: int = 1, keys: Iterable[str] = ()) -> dict[str, str]:
+    """The environment of a worker: no secret but its keys, and one device is seen unless it has more."""
+    environment = environment_for(keys)
     if devices <= 1:
         environment.setdefault("CUDA_VISIBLE_DEVICES", os.environ.get("TACIT_DEVICE", "0"))
     return environment

@@ -14,9 +14,9 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[3]
+from engine.environment import environment_for
+
 _START_SECONDS = 60.0
 _SECONDS = 5.0
 _REMEMBERED = 50_000
@@ -64,8 +64,6 @@ class Algebra:
         if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
             return self._process
         self.close()
-        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "engine.tasks.algebra"],
@@ -74,7 +72,7 @@ class Algebra:
                 stderr=subprocess.DEVNULL,
                 text=True,
                 encoding="utf-8",
-                env=environment,
+                env=environment_for(),
             )
         except OSError as error:
             raise AlgebraError(str(error)) from error
