@@ -6,7 +6,6 @@ skipped, written answers are not asked again, training resumes from its last com
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ import psutil
 from engine.errors import KeyMissing, TacitError, say_error
 from engine.jobs.context import JobContext, is_first
 from engine.jobs.events import EVENTS_FILE, EventLog, SilentLog
+from engine.jobs.folder_lock import take_folder
 from engine.jobs.spec import STATUS_FILE, Payload, read_spec
 from engine.lines import write_atomically
 from engine.packaged import count_processors
@@ -45,13 +45,17 @@ class Stop:
 
 
 def main(folder: Path) -> int:
-    """Run the job of a folder; its outcome stands in status.json when this returns."""
+    """Run the job of a folder; its outcome stands in status.json when this returns.
+
+    The folder is held until this process ends; where another worker has it, nothing is done and nothing written.
+    """
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.request)
     first = is_first()
-    lock = (folder / "lock").open("w")
-    if first:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second worker on the same folder waits, then finds the work done
+    lock = take_folder(folder) if first else None
+    if first and lock is None:
+        sys.stderr.write("another worker is at this job; this one leaves it alone\n")
+        return 1
     sink: EventSink = EventLog(folder / EVENTS_FILE) if first else SilentLog()
     try:
         finished = _work(read_spec(folder), JobContext(folder, sink, stop))
