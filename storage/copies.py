@@ -138,7 +138,7 @@ class Copies:
             for part in reversed(RUN_PARTS):
                 if part.table not in ("events", "jobs", "runs", "selections"):
                     writer.run(f"DELETE FROM {part.table} WHERE {part.where}", [project_id])
-            for table in ("jobs", "runs", "selections", "votes", *TABLES):
+            for table in ("jobs", "runs", "selections", "votes", "intents", *TABLES):
                 writer.run(f"DELETE FROM {table} WHERE project_id = ?", [project_id])
             writer.run("DELETE FROM projects WHERE id = ?", [project_id])
 
