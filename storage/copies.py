@@ -43,7 +43,7 @@ RUN_PARTS = (
     Part(
         "events",
         f"job_id IN (SELECT id FROM jobs WHERE project_id = $1 AND {_OF_RUN}) "
-        "AND type IN ('step_started', 'step_finished')",
+        "AND type IN ('step_started', 'step_finished', 'threads')",
         ("job_id",),
     ),
 )

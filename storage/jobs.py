@@ -267,6 +267,10 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
     ]
     if answers:
         writer.insert("answers", pa.Table.from_pylist(answers, schema=_ANSWER_SCHEMA), "ON CONFLICT DO NOTHING")
+    for event in events:
+        if event.type == "threads" and 0 < event.data["threads"] < _MOST_THREADS:
+            first = "UPDATE runs SET threads = ? WHERE id = ? AND threads IS NULL"
+            writer.run(first, [event.data["threads"], run_id])
     _take_rationales(writer, job, run_id, [event for event in events if event.type == "compressed"])
     for event in events:
         if event.type in ("step_started", "step_finished"):
@@ -337,6 +341,7 @@ _ATTEMPT_FIELDS = (
 )
 _COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
 _LONGEST_S = 10**9
+_MOST_THREADS = 2**20
 _ANSWER_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("run_id", "step", "system", "query_id", "text", "label")),

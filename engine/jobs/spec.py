@@ -50,12 +50,15 @@ class Payload(Config):
         work: the module whose `run(payload, JobContext)` does it; False says that it was stopped before the end.
         needs_device: whether a device is taken, so that such jobs wait for each other.
         takes_all_devices: whether it is spread over all devices there are.
+        threads: how many torch had in the first worker of its run (None: this is the first, or it is of no run).
     """
 
     kind: ClassVar[str]
     work: ClassVar[str]
     needs_device: ClassVar[bool] = True
     takes_all_devices: ClassVar[bool] = False
+
+    threads: int | None = Field(None, ge=1)
 
 
 class WorkerStep(Config):

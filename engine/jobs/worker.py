@@ -6,7 +6,6 @@ skipped, written answers are not asked again, training resumes from its last com
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import traceback
@@ -14,19 +13,15 @@ from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
-import psutil
-
 from engine.errors import KeyMissing, TacitError, say_error
 from engine.jobs.context import JobContext, is_first
 from engine.jobs.events import EVENTS_FILE, EventLog, SilentLog
 from engine.jobs.folder_lock import take_folder
 from engine.jobs.spec import STATUS_FILE, Payload, read_spec
+from engine.jobs.threads import fix_threads
 from engine.lines import write_atomically
-from engine.packaged import count_processors
 from engine.ports import EventSink
 from engine.values import JobStatus
-
-_BUSY_PERCENT = 60.0
 
 
 class Stop:
@@ -79,7 +74,8 @@ def _work(payload: Payload, context: JobContext) -> bool:
     if payload.needs_device:
         import torch  # noqa: PLC0415 - seconds, which a job without it is spared
 
-        torch.set_num_threads(_threads())
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.set_num_threads(fix_threads(payload.threads, context, device))
     finished: bool = import_module(payload.work).run(payload, context)
     return finished
 
@@ -89,15 +85,6 @@ def _say(error: Exception) -> str:
     if torch is not None and isinstance(error, torch.cuda.OutOfMemoryError):
         return "the device ran out of memory; use a smaller batch or fewer tokens a row"
     return say_error(error)
-
-
-def _threads() -> int:
-    """$TACIT_THREADS, else one for each processor that nobody keeps busy: fighting over one is far slower."""
-    if os.environ.get("TACIT_THREADS"):
-        return int(os.environ["TACIT_THREADS"])
-    cores = count_processors()
-    busy = sum(share > _BUSY_PERCENT for share in psutil.cpu_percent(interval=0.5, percpu=True))
-    return max(1, cores - busy)
 
 
 if __name__ == "__main__":
