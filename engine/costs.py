@@ -140,6 +140,11 @@ def worst_cost(spec: TeacherSpec, prompt: str) -> Decimal | None:
     return cost_of(spec, Usage(input_bound(prompt), spec.sampling.max_tokens))
 
 
+def may_bill(spec: TeacherSpec, worst: Decimal | None) -> bool:
+    """Whether a request that costs at most so much (None: unknown) goes out to somebody who may charge for it."""
+    return worst != 0 and spec.provider not in _FREE_PROVIDERS
+
+
 def input_bound(prompt: str) -> int:
     """More tokens than this no tokenizer makes of a prompt: its bytes, and some for the roles around it."""
     return len(prompt.encode("utf-8", "replace")) + 50
@@ -155,6 +160,7 @@ class Budget:
         self.max_cost = max_cost
         self.max_requests = max_requests
         self.spent = Decimal(0)
+        self.carried = Decimal(0)
         self.requests = 0
         self._reserved = Decimal(0)
         self._settled = asyncio.Event()
@@ -184,11 +190,16 @@ class Budget:
         if self._full(self._reserved + amount):
             raise CapReached(
                 f"the next request could pass the cap of ${self.max_cost}: ${_round(self.spent + self._reserved)} are "
-                f"spent or in flight and it may cost up to ${_round(amount)}; what came in is kept"
+                f"spent or in flight{self._say_carried()} and it may cost up to ${_round(amount)}; what came in is kept"
             )
         if self.max_requests is not None and self.requests >= self.max_requests:
             raise CapReached(f"the cap of {self.max_requests} requests is reached; what came in is kept")
         return self.count(amount)
+
+    def _say_carried(self) -> str:
+        if not self.carried:
+            return ""
+        return f" (up to ${_round(self.carried)} of it for requests that an earlier job left with an unknown end)"
 
     def _full(self, more: Decimal) -> bool:
         return self.max_cost is not None and self.spent + more > self.max_cost
@@ -198,6 +209,11 @@ class Budget:
         self.requests += 1
         self._reserved += worst
         return worst
+
+    def carry(self, worst: Decimal) -> None:
+        """Count what requests of an earlier job came to at most whose end is unknown, since they are sent again."""
+        self.carried += worst
+        self.spent += worst
 
     def give_back(self, reserved: Decimal) -> None:
         """Take a reservation back: the request was not sent after all."""

@@ -43,7 +43,7 @@ RUN_PARTS = (
     Part(
         "events",
         f"job_id IN (SELECT id FROM jobs WHERE project_id = $1 AND {_OF_RUN}) "
-        "AND type IN ('step_started', 'step_finished')",
+        "AND type IN ('step_started', 'step_finished', 'threads')",
         ("job_id",),
     ),
 )
@@ -138,7 +138,7 @@ class Copies:
             for part in reversed(RUN_PARTS):
                 if part.table not in ("events", "jobs", "runs", "selections"):
                     writer.run(f"DELETE FROM {part.table} WHERE {part.where}", [project_id])
-            for table in ("jobs", "runs", "selections", "votes", *TABLES):
+            for table in ("jobs", "runs", "selections", "votes", "intents", *TABLES):
                 writer.run(f"DELETE FROM {table} WHERE project_id = ?", [project_id])
             writer.run("DELETE FROM projects WHERE id = ?", [project_id])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from engine.errors import NotFound
-from engine.values import MOST_COST, MOST_TOKENS, Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
+from engine.values import MOST_TOKENS, Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
 from engine.values.report import ScoredRun
 from storage.db import Database, Writer
 from storage.evidence import put_evidence
+from storage.intents import read_dollars, take_intents
 from storage.projects import now
 from storage.reports import put_report
 from storage.runs import put_scores
@@ -140,12 +140,14 @@ class Jobs:
                 row[0] for row in writer.run("SELECT seq FROM events WHERE job_id = ? AND seq >= ?", [job.id, first])
             }
             fresh = [event for event in events if event.seq not in seen]
+            take_intents(writer, job, events)
             _insert(
                 writer,
                 "events",
                 [
                     {"job_id": job.id, "seq": e.seq, "type": e.type, "at": e.at, "data": json.dumps(_brief(e))}
                     for e in fresh
+                    if e.type != "sent"
                 ],
             )
             _take_replies(writer, job, [event for event in fresh if event.type == "reply"])
@@ -160,7 +162,12 @@ class Jobs:
 
 def _brief(event: Event) -> Mapping[str, Any]:
     """An event without what has a table of its own."""
-    heavy = {"reply": ("raw", "sample"), "answer": ("text",), "compressed": ("rationale",), "embedded": ("hashes",)}
+    heavy = {
+        "reply": ("raw", "sample", "intent"),
+        "answer": ("text",),
+        "compressed": ("rationale",),
+        "embedded": ("hashes",),
+    }
     return {name: value for name, value in event.data.items() if name not in heavy.get(event.type, ())}
 
 
@@ -180,7 +187,7 @@ def _take_replies(writer: Writer, job: Job, events: list[Event]) -> None:
             "at": event.at,
             **{name: event.data.get(name) for name in _ATTEMPT_FIELDS},
             "latency_s": _bounded(event.data.get("latency_s"), _LONGEST_S),
-            "cost": _read_cost(event.data.get("cost")),
+            "cost": read_dollars(event.data.get("cost")),
             **{name: _bounded(event.data["usage"].get(name), MOST_TOKENS) for name in _COUNTS},
         }
         for event in events
@@ -230,15 +237,6 @@ def _bounded(number: object, most: int) -> float | None:
     return number if 0 <= number <= most else None
 
 
-def _read_cost(cost: object) -> str | None:
-    """US dollars as the ledger holds them; None where that is no amount."""
-    try:
-        amount = Decimal(str(cost)) if cost is not None else None
-    except ArithmeticError:
-        return None
-    return None if amount is None or not 0 <= amount < MOST_COST else str(amount)
-
-
 def _take_capabilities(writer: Writer, events: list[Event]) -> None:
     for event in events:
         key = [event.data[name] for name in ("provider", "endpoint", "model")]
@@ -269,6 +267,10 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
     ]
     if answers:
         writer.insert("answers", pa.Table.from_pylist(answers, schema=_ANSWER_SCHEMA), "ON CONFLICT DO NOTHING")
+    for event in events:
+        if event.type == "threads" and 0 < event.data["threads"] < _MOST_THREADS:
+            first = "UPDATE runs SET threads = ? WHERE id = ? AND threads IS NULL"
+            writer.run(first, [event.data["threads"], run_id])
     _take_rationales(writer, job, run_id, [event for event in events if event.type == "compressed"])
     for event in events:
         if event.type in ("step_started", "step_finished"):
@@ -339,6 +341,7 @@ _ATTEMPT_FIELDS = (
 )
 _COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
 _LONGEST_S = 10**9
+_MOST_THREADS = 2**20
 _ANSWER_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("run_id", "step", "system", "query_id", "text", "label")),

@@ -23,6 +23,7 @@ class Run:
     """One run of a plan on one selection.
 
     `number` counts a project's runs from 1, the oldest first; a run that is not stored has none. `created_at` in UTC.
+    `threads`: how many its first worker had; None before there was one.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Run:
     note: str = ""
     number: int = field(default=0, compare=False)
     created_at: datetime | None = field(default=None, compare=False)
+    threads: int | None = field(default=None, compare=False)
 
     @property
     def title(self) -> str:
@@ -83,7 +85,8 @@ class RunPage:
 _NAME, _NOTE = 80, 2_000
 _RUN = (
     "id, project_id, selection_id, plan, folder, status, message, "
-    f"left(coalesce(name, ''), {_NAME}) AS name, left(coalesce(note, ''), {_NOTE}) AS note, number, created_at FROM "
+    f"left(coalesce(name, ''), {_NAME}) AS name, left(coalesce(note, ''), {_NOTE}) AS note, number, created_at, "
+    "CASE WHEN threads > 0 THEN threads END AS threads FROM "
     "(SELECT *, row_number() OVER (PARTITION BY project_id ORDER BY created_at, id) AS number FROM runs)"
 )
 _SORTS = {"name": "lower(title)", "started": "created_at", "plan": "plan_name", "status": "status"}
@@ -295,6 +298,21 @@ class Runs:
         return self._db.rows(
             "SELECT update_no, name, value FROM metrics WHERE run_id = ? AND step = ? ORDER BY update_no, name",
             [run_id, step],
+        )
+
+    def other_threads(self, run_id: str) -> list[dict[str, Any]]:
+        """Workers of a run that computed on processors with other threads than its first one had, in their order.
+
+        Keys: threads, named (by a person), step (the first that it went on with; None: none).
+        """
+        return self._db.rows(
+            "SELECT TRY_CAST(e.data->>'threads' AS BIGINT) AS threads, e.data->>'named' = 'true' AS named, "
+            "(SELECT arg_min(s.data->>'step', s.seq) FROM events s WHERE s.job_id = e.job_id AND s.seq > e.seq "
+            "AND s.type = 'step_started') AS step "
+            "FROM events e JOIN jobs j ON j.id = e.job_id JOIN runs r ON r.id = j.run_id WHERE r.id = ? "
+            "AND e.type = 'threads' AND e.data->>'device' = 'cpu' "
+            "AND TRY_CAST(e.data->>'threads' AS BIGINT) <> r.threads ORDER BY j.number, e.seq",
+            [run_id],
         )
 
     def paces(self, run_id: str) -> dict[str, tuple[float | None, int]]:

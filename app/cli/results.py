@@ -20,6 +20,7 @@ from app.usecases.selection.calibration import Fitted, Measured, say_fitted, say
 from app.usecases.selection.comparison import SHARES, Comparison, find_point, say_comparison, say_interval
 from app.usecases.selection.tallies import say_kept, say_notices
 from app.usecases.workspace.doctor import Finding
+from app.usecases.workspace.unknown_ends import UnknownEnds
 from engine.labelling.quote import Quote
 from engine.values.report import WHOLE, Difference, ReportRow
 from engine.wording import counted, say_span, verb
@@ -194,6 +195,8 @@ def show_spend(data: dict[str, Any]) -> None:
         print_table(title, [{**row, "cost_usd": f"{row['cost_usd']:.6f}"} for row in rows])
     unknown = f"; the cost of {counted(data['unknown_cost'], 'request')} is unknown" if data["unknown_cost"] else ""
     out.print(f"together ${data['cost_usd']:.6f}{unknown}")
+    if ends := str(UnknownEnds(**data["unknown_ends"])):
+        out.print(f"besides {ends}: sent by jobs that were cut off, and perhaps billed")
 
 
 def show_selection(data: dict[str, Any]) -> None:

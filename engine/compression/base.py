@@ -12,8 +12,8 @@ from engine.labelling.online import object_schema
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import load_prompt
 from engine.registry import Registry
-from engine.teachers.caller import About, Caller, Outcome, journal
-from engine.values import Generation, ParsedReply, Purpose
+from engine.teachers.caller import About, Caller, Outcome, announcing, journal
+from engine.values import Generation, ParsedReply, Purpose, hash_id
 
 COMPRESS_SCHEMA = object_schema({"rationale": {"type": "string"}, "label": {"type": "string"}})
 CHECK_SCHEMA = object_schema({"label": {"type": "string"}})
@@ -26,7 +26,8 @@ class CompressWork:
 
     With a `note` of whoever reviews it, the teacher is asked to write its `previous` short form anew. `checker` is
     another teacher, for level 2. `words` is the median length of what the student wrote, over all queries (0: nothing).
-    `prepared` is what a worker made of it, where the compressor runs in one (None: it did not come to it).
+    `prepared` is what a worker made of it, where the compressor runs in one (None: it did not come to it). `nonce`
+    tells this job's requests from another's to providers that know idempotency keys.
     """
 
     example: Example
@@ -37,6 +38,7 @@ class CompressWork:
     checker: Teacher | None = None
     words: int = 0
     prepared: ParsedReply | str | None = None
+    nonce: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,11 @@ class Asker:
                 journal(self.sink, about, outcome, kind, str(parsed) if failed else "")
 
         schema = COMPRESS_SCHEMA if purpose is Purpose.COMPRESS else CHECK_SCHEMA
-        request = Request(example.query, purpose, system, user, schema, variables)
+        asked = hash_id("request", purpose, teacher.spec.endpoint, teacher.spec.model, system, user)
+        key = hash_id(self.work.nonce, asked) if self.work.nonce else ""
+        request = Request(example.query, purpose, system, user, schema, variables, key=key)
         try:
-            await self.caller.call(teacher, request, tell)
+            await self.caller.call(teacher, request, tell, announcing(self.sink, about, asked, key))
         except TeacherError as error:
             if error.kind.stops_teacher:
                 raise

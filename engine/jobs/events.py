@@ -23,6 +23,8 @@ _dump = json.JSONEncoder(ensure_ascii=False).encode
 """One encoder for all: `json.dumps` with settings of its own makes a new one for every call."""
 _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "reply": {"sample_id": str, "query_id": str, "teacher": str, "purpose": str, "usage": dict},
+    "sent": {"intent": str, "request": str, "key": str, "teacher": str, "purpose": str},
+    "threads": {"threads": int},
     "label_planned": {"by_teacher": dict},
     "label_started": {"split": str, "requests": int},
     "grade_started": {"requests": int},

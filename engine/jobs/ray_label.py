@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Set as AbstractSet
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +40,31 @@ from engine.values import Query, Sampling, TeacherSpec, query_from_json
 
 ADDRESS = "TACIT_RAY_ADDRESS"
 """Environment variable with the address of a Ray cluster; without it a local one is started, bound to loopback."""
+_SENT = "sent"
+"""The folder where askers announce what they send, beside that of the shards."""
+_LOOK_S = 0.3
 
 
 def run(job: RayLabelJob, context: JobContext) -> bool:
     """Ask what the journal and the shards do not hold yet; False if it was stopped before the end."""
-    journaled = Counter(event.data["sample_id"] for event in context.journal if event.type == "reply")
-    return answer_on_ray(job, context.folder, journaled, context.sink, context.stop)
+    journal = context.journal
+    journaled = Counter(event.data["sample_id"] for event in journal if event.type == "reply")
+    sent = {event.data["intent"] for event in journal if event.type == "sent"}
+    return answer_on_ray(job, context.folder, journaled, context.sink, context.stop, sent)
 
 
 def answer_on_ray(
-    job: RayLabelJob, folder: Path, journaled: Mapping[str, int], sink: EventSink, stop: Callable[[], bool]
+    job: RayLabelJob,
+    folder: Path,
+    journaled: Mapping[str, int],
+    sink: EventSink,
+    stop: Callable[[], bool],
+    sent: AbstractSet[str] = frozenset(),
 ) -> bool:
     """Ask what has neither a row in a shard nor an event yet, then journal all shards; False if stopped.
 
-    `journaled` counts each sample's events in the journal. A file named `stop` in the folder keeps it from asking.
+    `journaled` counts each sample's events in the journal, `sent` are the attempts that it says were sent. A file named
+    `stop` in the folder keeps it from asking.
     What the shards hold is journaled without the key of this machine.
 
     Raises:
@@ -62,18 +75,51 @@ def answer_on_ray(
         raise KeyMissing(f"{job.teacher['name']} needs a key: set {job.teacher['key_variable']} in the environment")
     shards = folder / "shards"
     shards.mkdir(exist_ok=True)
+    announced = _Announced(folder / _SENT, sink, sent)
+    announced.tell()
     written = {event["sample_id"] for event in _read_shards(shards)}
     items = [item for item in read_lines(job.file) if item["sample_id"] not in written.union(journaled)]
     flag = folder / STOP_FILE
     try:
         if items and not stop() and not flag.exists():
-            with _flagging(flag, stop):
+            with _watching(flag, stop, announced):
                 _ask_on_ray(job, items, shards, flag)
     finally:
+        announced.tell()
         redactor = Redactor()
         redactor.add(os.environ.get(job.teacher["key_variable"] or "", ""))
         _journal_shards(shards, journaled, sink, redactor)
     return not stop()
+
+
+class _Announced:
+    """What askers said that they would send, each in a file of its own: brought into the journal as it comes."""
+
+    def __init__(self, folder: Path, sink: EventSink, known: AbstractSet[str]) -> None:
+        """`known` are the attempts that an earlier start has journaled."""
+        folder.mkdir(exist_ok=True)
+        self._folder = folder
+        self._sink = sink
+        self._known = set(known)
+        self._read: dict[Path, int] = {}
+        self._lock = threading.Lock()
+
+    def tell(self) -> None:
+        """Journal what is new; a line that is still being written is left for the next time."""
+        with self._lock:
+            for file in sorted(self._folder.glob("*.jsonl")):
+                with file.open("rb") as lines:
+                    lines.seek(self._read.get(file, 0))
+                    for line in lines:
+                        if not line.endswith(b"\n"):
+                            break
+                        self._tell(json.loads(line))
+                        self._read[file] = self._read.get(file, 0) + len(line)
+
+    def _tell(self, data: dict[str, Any]) -> None:
+        if data["intent"] not in self._known:
+            self._sink.emit("sent", **data)
+            self._known.add(data["intent"])
 
 
 def _journal_shards(shards: Path, journaled: Mapping[str, int], sink: EventSink, redactor: Redactor) -> None:
@@ -87,15 +133,18 @@ def _journal_shards(shards: Path, journaled: Mapping[str, int], sink: EventSink,
 
 
 @contextmanager
-def _flagging(flag: Path, stop: Callable[[], bool]) -> Iterator[None]:
-    """Raise a flag for the askers once the job is to stop: what is in flight comes home, nothing more is asked."""
+def _watching(flag: Path, stop: Callable[[], bool], announced: _Announced) -> Iterator[None]:
+    """Journal what askers announce, and raise a flag for them once the job is to stop: what is in flight comes home,
+    nothing more is asked.
+    """
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.3):
+        while not over.wait(_LOOK_S):
+            with suppress(OSError):  # a full disk is told by whoever writes what came back
+                announced.tell()
             if stop():
                 flag.touch()
-                return
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -153,8 +202,8 @@ class BlockAsker:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Rows of requests to rows of `reply` events, both as JSON."""
         items = [json.loads(line) for line in batch["item"]]
-        rows = _Rows()
-        asyncio.run(self._ask(items, rows))
+        with closing(_Rows(self._flag.parent / _SENT)) as rows:
+            asyncio.run(self._ask(items, rows))
         return {"event": [json.dumps(event, ensure_ascii=False) for event in rows.events]}
 
     async def _ask(self, items: list[dict[str, Any]], rows: _Rows) -> None:
@@ -170,6 +219,7 @@ class BlockAsker:
             purpose=self._job.purpose,
             only={item["sample_id"] for item in items},
             nonce=self._job.nonce,
+            left={item["sample_id"]: item["key"] for item in items if item.get("key")},
         )
         limiter = Limiter(self._spec.concurrency)
         limiter.set_rates(*(_share(rate, self._job.workers) for rate in self._rates()))
@@ -194,14 +244,20 @@ def _share(rate: int | None, workers: int) -> int | None:
 
 
 class _Rows:
-    """An `EventSink` that keeps the replies of one block."""
+    """An `EventSink` that keeps the replies of one block, and writes at once what is about to be sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.events: list[dict[str, Any]] = []
+        self._file = (folder / f"{secrets.token_hex(8)}.jsonl").open("ab", buffering=0)
 
     def emit(self, type_: str, **data: Any) -> None:
         if type_ == "reply":
             self.events.append(data)
+        elif type_ == "sent":
+            self._file.write(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _read_shards(folder: Path) -> Iterator[dict[str, Any]]:

@@ -53,6 +53,7 @@ class Payload(Config):
         needs_device: whether a device is taken, so that such jobs wait for each other.
         takes_all_devices: whether it is spread over all devices there are.
         reads_hub: whether it may read models from the Hub, of which some are for holders of a token only.
+        threads: how many torch had in the first worker of its run (None: this is the first, or it is of no run).
     """
 
     kind: ClassVar[str]
@@ -65,6 +66,8 @@ class Payload(Config):
     def keys(self) -> tuple[str, ...]:
         """The variables of the keys that its worker needs; no other worker is given them."""
         return HUB_TOKENS if self.reads_hub else ()
+
+    threads: int | None = Field(None, ge=1)
 
 
 class WorkerStep(Config):

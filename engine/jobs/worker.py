@@ -6,8 +6,6 @@ skipped, written answers are not asked again, training resumes from its last com
 
 from __future__ import annotations
 
-import fcntl
-import os
 import signal
 import sys
 import traceback
@@ -15,18 +13,15 @@ from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
-import psutil
-
 from engine.errors import KeyMissing, TacitError, say_error
 from engine.jobs.context import JobContext, is_first
 from engine.jobs.events import EVENTS_FILE, EventLog, SilentLog
+from engine.jobs.folder_lock import take_folder
 from engine.jobs.spec import STATUS_FILE, Payload, read_spec
+from engine.jobs.threads import fix_threads
 from engine.lines import write_atomically
-from engine.packaged import count_processors
 from engine.ports import EventSink
 from engine.values import JobStatus
-
-_BUSY_PERCENT = 60.0
 
 
 class Stop:
@@ -45,13 +40,17 @@ class Stop:
 
 
 def main(folder: Path) -> int:
-    """Run the job of a folder; its outcome stands in status.json when this returns."""
+    """Run the job of a folder; its outcome stands in status.json when this returns.
+
+    The folder is held until this process ends; where another worker has it, nothing is done and nothing written.
+    """
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.request)
     first = is_first()
-    lock = (folder / "lock").open("w")
-    if first:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second worker on the same folder waits, then finds the work done
+    lock = take_folder(folder) if first else None
+    if first and lock is None:
+        sys.stderr.write("another worker is at this job; this one leaves it alone\n")
+        return 1
     sink: EventSink = EventLog(folder / EVENTS_FILE) if first else SilentLog()
     try:
         finished = _work(read_spec(folder), JobContext(folder, sink, stop))
@@ -75,7 +74,8 @@ def _work(payload: Payload, context: JobContext) -> bool:
     if payload.needs_device:
         import torch  # noqa: PLC0415 - seconds, which a job without it is spared
 
-        torch.set_num_threads(_threads())
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.set_num_threads(fix_threads(payload.threads, context, device))
     finished: bool = import_module(payload.work).run(payload, context)
     return finished
 
@@ -85,15 +85,6 @@ def _say(error: Exception) -> str:
     if torch is not None and isinstance(error, torch.cuda.OutOfMemoryError):
         return "the device ran out of memory; use a smaller batch or fewer tokens a row"
     return say_error(error)
-
-
-def _threads() -> int:
-    """$TACIT_THREADS, else one for each processor that nobody keeps busy: fighting over one is far slower."""
-    if os.environ.get("TACIT_THREADS"):
-        return int(os.environ["TACIT_THREADS"])
-    cores = count_processors()
-    busy = sum(share > _BUSY_PERCENT for share in psutil.cpu_percent(interval=0.5, percpu=True))
-    return max(1, cores - busy)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from engine.costs import Budget, cost_of, cost_of_failure, worst_cost
+from engine.costs import Budget, cost_of, cost_of_failure, find_price, worst_cost
 from engine.errors import CapReached, ErrorKind, TeacherError
 from engine.labelling.online import LabelWork, journal_reply, missing_requests
 from engine.ports import EventSink
@@ -137,7 +137,7 @@ def _prepare(todo: BatchWork, pending: set[str], number: int, sink: EventSink) -
         CapReached: where the next request could pass the cap; what fits before is written.
     """
     lines: list[str] = []
-    size = 0
+    size, worst = 0, Decimal(0)
     capped: CapReached | None = None
     spec = todo.teacher.spec
     for _, key, request in missing_requests(todo.work, spec):
@@ -145,30 +145,33 @@ def _prepare(todo: BatchWork, pending: set[str], number: int, sink: EventSink) -
             continue
         line = batch_line(key.id, spec, todo.teacher.capabilities, request)
         try:
-            todo.budget.take(_worst(spec, line))
+            most = todo.budget.take(_worst(spec, line))
         except CapReached as error:
             capped = error
             break
         text = json.dumps(line, ensure_ascii=False)
         if lines and (len(lines) >= MOST_REQUESTS or size + len(text.encode()) > MOST_BYTES):
-            yield _write(todo, lines, number, sink)
-            number, lines, size = number + 1, [], 0
+            yield _write(todo, lines, number, worst, sink)
+            number, lines, size, worst = number + 1, [], 0, Decimal(0)
         lines.append(text)
+        worst += most
         size += len(text.encode()) + 1
     if lines:
-        yield _write(todo, lines, number, sink)
+        yield _write(todo, lines, number, worst, sink)
     if capped is not None:
         raise capped
 
 
-def _write(todo: BatchWork, lines: list[str], number: int, sink: EventSink) -> Chunk:
+def _write(todo: BatchWork, lines: list[str], number: int, worst: Decimal, sink: EventSink) -> Chunk:
+    """Write a chunk, and journal it with what it costs at most before anything of it is handed in."""
     name = f"{todo.work.nonce}-{todo.work.purpose}-{todo.teacher.spec.name}-{number}".replace(" ", "_")
     file = todo.folder / f"batch-{number}-{todo.teacher.spec.name}-{todo.work.purpose}.jsonl"
     part = file.with_suffix(".part")
     part.write_text("\n".join(lines) + "\n", "utf-8")
     part.replace(file)
     chunk = Chunk(name, todo.teacher.spec.name, todo.work.purpose, file)
-    sink.emit("batch_prepared", **chunk.about, requests=len(lines))
+    known = None if find_price(todo.teacher.spec) is None else str(worst)
+    sink.emit("batch_prepared", **chunk.about, requests=len(lines), worst=known)
     return chunk
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from engine.errors import ErrorKind, TeacherError
@@ -14,7 +14,7 @@ from engine.labelling.online import LabelCounts, add_up, ask_each, object_schema
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import Prompt
 from engine.tasks.reply import split_thought
-from engine.teachers.caller import About, Caller, Outcome, journal
+from engine.teachers.caller import About, Caller, Outcome, announcing, journal
 from engine.values import GRADE, Purpose, Query, Sample, TeacherSpec, hash_id
 
 GRADES: Mapping[str, float] = {"Good": 1.0, "Medium": 0.5, "Poor": 0.0}
@@ -28,7 +28,7 @@ _SCHEMA = object_schema({"reason": {"type": "string"}, "grade": {"type": "string
 class GradeWork:
     """What is to be graded: samples, each by the teacher of its name, with their queries by id.
 
-    `known` are ids of samples that have a grade and are not asked about again. `nonce` as of `LabelWork`.
+    `known` are ids of samples that have a grade and are not asked about again. `nonce` and `left` as of `LabelWork`.
     """
 
     task: Task
@@ -38,6 +38,7 @@ class GradeWork:
     teachers: Sequence[Teacher] = ()
     known: AbstractSet[str] = frozenset()
     nonce: str = ""
+    left: Mapping[str, str] = field(default_factory=dict)
 
     def find_missing(self, teacher: str) -> Iterator[Sample]:
         """A teacher's samples that have no grade yet."""
@@ -50,7 +51,8 @@ class GradeWork:
         query = self.queries[sample.query_id]
         variables = {"query": self.task.render(query), "rationale": sample.rationale, "label": sample.label}
         system, user = self.prompt.render(**variables)
-        key = hash_id("request", self.nonce, Purpose.GRADE, sample.id) if self.nonce else ""
+        new = hash_id("request", self.nonce, Purpose.GRADE, sample.id) if self.nonce else ""
+        key = self.left.get(sample.id) or new
         return Request(query, Purpose.GRADE, system, user, _SCHEMA, variables, sample.draw, key)
 
 
@@ -97,7 +99,8 @@ async def _ask_one(work: GradeWork, teacher: Teacher, sample: Sample, sink: Even
             journal(sink, about, outcome, outcome.error.kind, str(outcome.error))
 
     try:
-        await caller.call(teacher, work.render(sample), tell)
+        request = work.render(sample)
+        await caller.call(teacher, request, tell, announcing(sink, about, sample.id, request.key))
     except TeacherError as error:
         if error.kind is ErrorKind.UNKNOWN_QUERY:
             return "declined"

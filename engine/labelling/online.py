@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -13,7 +13,7 @@ from engine.labelling.logprobs import score_label
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import Prompt
 from engine.tasks.reply import read_reply
-from engine.teachers.caller import About, Caller, Outcome, Stopped, journal
+from engine.teachers.caller import About, Caller, Outcome, Stopped, announcing, journal
 from engine.values import LOG_PROB, ParsedReply, Purpose, Query, Reply, SampleKey, TeacherSpec, hash_id
 
 T = TypeVar("T")
@@ -26,7 +26,9 @@ class LabelWork:
     """What is to be asked.
 
     `known` are ids of samples that exist and are not asked again; where `only` is given, nothing else is asked.
-    `nonce` tells this job's requests from another's to providers that know idempotency keys.
+    `nonce` tells this job's requests from another's to providers that know idempotency keys. `left` holds the keys, by
+    sample, of requests that an earlier job sent and whose end nobody knows: they are sent under the same key again, so
+    that a provider which honours it does not charge twice.
     """
 
     task: Task
@@ -37,6 +39,7 @@ class LabelWork:
     purpose: Purpose = Purpose.LABEL
     only: AbstractSet[str] | None = None
     nonce: str = ""
+    left: Mapping[str, str] = field(default_factory=dict)
 
 
 class LabelCounts(NamedTuple):
@@ -149,6 +152,12 @@ def _missing(work: LabelWork, spec: TeacherSpec) -> Iterator[tuple[Query, Sample
                 yield query, key
 
 
+def missing_keys(work: LabelWork, spec: TeacherSpec) -> Iterator[SampleKey]:
+    """The sample that each request of a teacher would make that the work needs."""
+    for _, key in _missing(work, spec):
+        yield key
+
+
 def missing_requests(work: LabelWork, spec: TeacherSpec) -> Iterator[tuple[Query, SampleKey, Request]]:
     """Every request of a teacher that the work needs."""
     for query, key in _missing(work, spec):
@@ -165,13 +174,14 @@ def list_requests(work: LabelWork, spec: TeacherSpec) -> Iterator[dict[str, Any]
             "query": asdict(query),
             "system": request.system,
             "user": request.user,
+            "key": request.key,
         }
 
 
 def render_request(work: LabelWork, query: Query, key: SampleKey) -> Request:
     """The request that asks for one sample."""
     system, user = work.prompt.render(query=work.task.render(query), factors=", ".join(work.task.factors))
-    sent_as = hash_id("request", work.nonce, key.id) if work.nonce else ""
+    sent_as = work.left.get(key.id) or (hash_id("request", work.nonce, key.id) if work.nonce else "")
     return Request(query, work.purpose, system, user, reply_schema(work.task), draw=key.draw, key=sent_as)
 
 
@@ -194,7 +204,8 @@ async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleK
             result.append("failures" if failed else "samples")
 
     try:
-        await context.caller.call(teacher, render_request(work, query, key), tell)
+        request = render_request(work, query, key)
+        await context.caller.call(teacher, request, tell, announcing(context.sink, about, key.id, request.key))
     except TeacherError as error:
         if error.kind is ErrorKind.UNKNOWN_QUERY:
             return "declined"

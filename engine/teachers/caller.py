@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from engine.costs import Budget, cost_of, cost_of_failure, input_bound, worst_cost
+from engine.costs import Budget, cost_of, cost_of_failure, input_bound, may_bill, worst_cost
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import EventSink, Request, Teacher
 from engine.tasks.reply import shorten
@@ -38,6 +39,8 @@ class Outcome:
     usage: Usage
     cost: Decimal | None
     latency_s: float | None
+    intent: str = ""
+    """What was journaled before it was sent, if anything was."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,42 @@ def journal(
         finish_reason=outcome.reply.finish_reason if outcome.reply else None,
         error=error,
         message=message,
+        **({"intent": outcome.intent} if outcome.intent else {}),
         **more,
     )
+
+
+Announce = Callable[[Decimal | None], str]
+"""Told of each attempt before it is sent what it costs at most (None: unknown); gives the attempt's own id."""
+
+
+def announcing(sink: EventSink, about: About, request: str, key: str) -> Announce:
+    """Journals each attempt before it is sent, so that the ledger knows of one whose end nobody saw.
+
+    `request` names what is asked, and `key` is the idempotency key it goes out under ("": none). The `reply` event of
+    the attempt carries the same `intent`. As every event it has reached the operating system when this returns, but is
+    not forced to the disk: a killed process loses none, a power cut may lose the newest.
+    """
+
+    def announce(worst: Decimal | None) -> str:
+        intent = secrets.token_hex(8)
+        sink.emit(
+            "sent",
+            intent=intent,
+            request=request,
+            key=key,
+            teacher=about.teacher,
+            purpose=about.purpose,
+            worst=None if worst is None else str(worst),
+        )
+        return intent
+
+    return announce
+
+
+def tell_nobody(worst: Decimal | None) -> str:
+    """Announces nothing."""
+    return ""
 
 
 Tell = Callable[[Outcome], None]
@@ -91,8 +128,10 @@ class Caller:
     attempts: int = ATTEMPTS
     first_wait_s: float = 1.0
 
-    async def call(self, teacher: Teacher, request: Request, tell: Tell) -> Reply:
+    async def call(self, teacher: Teacher, request: Request, tell: Tell, announce: Announce = tell_nobody) -> Reply:
         """Ask until there is a reply, an error that won't pass, or no attempt left. Each attempt is told.
+
+        Those that may cost something are announced before they are sent.
 
         Raises:
             TeacherError: the last attempt's.
@@ -100,9 +139,11 @@ class Caller:
             Stopped: if the job is to stop; what was in flight comes to its end first.
         """
         prompt = f"{request.system}\n{request.user}"
-        return await self.send(teacher.spec, prompt, lambda: teacher.ask(request), tell)
+        return await self.send(teacher.spec, prompt, lambda: teacher.ask(request), tell, announce)
 
-    async def send(self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell) -> Reply:
+    async def send(
+        self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell, announce: Announce = tell_nobody
+    ) -> Reply:
         """As `call`, for a request in whatever form: `ask` sends it once."""
         retrying = AsyncRetrying(
             retry=retry_if_exception(self._may_pass),
@@ -111,19 +152,19 @@ class Caller:
             sleep=self._sleep,
             reraise=True,
         )
-        reply: Reply = await retrying(self._once, spec, prompt, ask, tell)
+        reply: Reply = await retrying(self._once, spec, prompt, ask, tell, announce)
         return reply
 
-    async def _once(self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell) -> Reply:
+    async def _once(self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell, announce: Announce) -> Reply:
         limiter = self.limiters.get(spec.name)
         if self.stop():
             raise Stopped
         if limiter is None:
-            return await self._sent(spec, prompt, ask, tell)
+            return await self._sent(spec, prompt, ask, tell, announce)
         if not limiter.try_enter():
             await self._unless_stopped(limiter.enter(input_bound(prompt) // 3 + spec.sampling.max_tokens // 4))
         try:
-            reply = await self._sent(spec, prompt, ask, tell)
+            reply = await self._sent(spec, prompt, ask, tell, announce)
             limiter.answered()
             return reply
         except TeacherError as error:
@@ -133,25 +174,27 @@ class Caller:
         finally:
             limiter.leave()
 
-    async def _sent(self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell) -> Reply:
-        reserved = await self.budget.reserve(worst_cost(spec, prompt))
+    async def _sent(self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell, announce: Announce) -> Reply:
+        worst = worst_cost(spec, prompt)
+        reserved = await self.budget.reserve(worst)
         if self.stop():
             self.budget.give_back(reserved)
             raise Stopped
         cost: Decimal | None = None
-        started = time.perf_counter()
+        intent, started = "", time.perf_counter()
         try:
+            intent = announce(worst) if may_bill(spec, worst) else ""
             reply = await _read_reply(ask)
             cost = cost_of(spec, reply.usage)
-            tell(Outcome(reply, None, reply.usage, cost, reply.latency_s))
+            tell(Outcome(reply, None, reply.usage, cost, reply.latency_s, intent))
             return reply
         except TeacherError as error:
             usage, cost = cost_of_failure(spec, error)
-            tell(Outcome(None, error, usage, cost, time.perf_counter() - started))
+            tell(Outcome(None, error, usage, cost, time.perf_counter() - started, intent))
             raise
         except asyncio.CancelledError:
             cut = TeacherError(ErrorKind.CONNECTION, "cut off while it was in flight; it may have been billed")
-            tell(Outcome(None, cut, Usage(), None, time.perf_counter() - started))
+            tell(Outcome(None, cut, Usage(), None, time.perf_counter() - started, intent))
             raise
         finally:
             self.budget.settle(reserved, cost)

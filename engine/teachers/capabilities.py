@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import ErrorKind, TeacherError
 from engine.tasks.reply import read_reply
-from engine.teachers.caller import Caller, Tell
+from engine.teachers.caller import Announce, Caller, Tell, tell_nobody
 from engine.teachers.hosted import (
     Answer,
     Capabilities,
@@ -34,7 +34,7 @@ _REPLY_TOKENS = 512
 _LADDER: Mapping[Structured, Structured] = {"json_schema": "json_object", "json_object": "text", "text": "text"}
 
 
-async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell) -> Capabilities:
+async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell, announce: Announce = tell_nobody) -> Capabilities:
     """Ask a small question with everything switched on, and with less where the endpoint does not accept it.
 
     A refused parameter is dropped by name where the error names it. Whether log-probs come is seen in the answer.
@@ -46,7 +46,7 @@ async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell) -> Capabilit
     capabilities = Capabilities(max_tokens="max_completion_tokens" if official else "max_tokens", logprobs=True)
     for left in range(MOST_REQUESTS, 0, -1):
         try:
-            return _conclude(capabilities, await _send(teacher, capabilities, caller, tell))
+            return _conclude(capabilities, await _send(teacher, capabilities, caller, tell, announce))
         except TeacherError as error:
             if error.kind is not ErrorKind.BAD_REQUEST or left == 1:
                 raise
@@ -54,7 +54,9 @@ async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell) -> Capabilit
     raise AssertionError("unreachable")
 
 
-async def _send(teacher: HostedTeacher, capabilities: Capabilities, caller: Caller, tell: Tell) -> Answer:
+async def _send(
+    teacher: HostedTeacher, capabilities: Capabilities, caller: Caller, tell: Tell, announce: Announce
+) -> Answer:
     answers: list[Answer] = []
     spec = replace(teacher.spec, sampling=replace(teacher.spec.sampling, max_tokens=_REPLY_TOKENS))
 
@@ -67,7 +69,7 @@ async def _send(teacher: HostedTeacher, capabilities: Capabilities, caller: Call
         answers.append(answer)
         return Reply(as_text(answer), as_text(answer), answer.usage, answer.finish_reason)
 
-    await caller.send(spec, f"{_SYSTEM}\n{_USER}", ask, tell)
+    await caller.send(spec, f"{_SYSTEM}\n{_USER}", ask, tell, announce)
     return answers[-1]
 
 

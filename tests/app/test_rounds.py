@@ -18,13 +18,14 @@ from app.usecases.training.materials import StageBuilder
 from engine.compression import COMPRESSORS
 from engine.config import Config, LoraSettings, ReplaySource, StudentConfig, TrainConfig
 from engine.datasets.rows import fingerprint_rows
+from engine.jobs.spec import read_spec
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.plans.order import PlanOrder, adjust_plan
 from engine.plans.standard_kd import with_standard_kd
 from engine.plans.twt import twt_plan
 from engine.values import Generation, RunStatus, Split, hash_id, make_query
 from storage.runs import Run
-from tests.fakes.student_worker import StudentBackend
+from tests.fakes.student_worker import THREADS, StudentBackend
 from tests.fakes.variants import registered
 
 STAGE = TrainConfig(epochs=2)
@@ -93,6 +94,9 @@ def test_a_plan_of_four_stages_compresses_twice_and_teaches_each_stage_its_own(s
     assert services.run.stale_steps(run.id) == ["stage3", "stage4"], "stage 2 learned from the first round"
     names = {row.name for row in services.context.reports.rows(run.id)}
     assert {"stage1", "stage2", "stage3", "stage4"} <= names
+    jobs = [job for job in services.context.jobs.jobs_of(run.project_id) if job.run_id == run.id]
+    threads = [read_spec(job.path).threads for job in reversed(jobs) if job.kind == "student"]
+    assert threads == [None, THREADS, THREADS], "later workers have the threads of the first"
 
 
 def test_a_plan_that_brings_its_selection_trains_on_it_and_leaves_the_projects_own(services: Services) -> None:

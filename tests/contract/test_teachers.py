@@ -114,7 +114,8 @@ class Journal:
 
     def emit(self, type_: str, **data: object) -> None:
         json.dumps(data)
-        self.seen.append(str(data["sample_id"]))
+        if type_ == "reply":
+            self.seen.append(str(data["sample_id"]))
 
 
 def test_a_spec_names_the_teacher_and_holds_no_key(teacher: Teacher) -> None:

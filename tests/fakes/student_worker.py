@@ -26,6 +26,7 @@ from engine.jobs.spec import (
 from engine.lines import read_lines, write_atomically
 from engine.tasks import get_task
 
+THREADS = 3
 MEASURED = {
     "device": "cpu",
     "dtype": "bfloat16",
@@ -44,6 +45,7 @@ def main(folder: Path) -> None:
         _export(job)
     else:
         assert isinstance(job, StudentJob)
+        log.emit("threads", threads=job.threads or THREADS, named=False, device="cpu")
         for step in job.steps:
             log.emit("step_started", step=step.name)
             result = _train(log, step) if step.kind == "train" else _answer(log, step)

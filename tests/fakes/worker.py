@@ -10,11 +10,14 @@ from pathlib import Path
 
 from engine.jobs.backends.local import LocalBackend
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
+from engine.jobs.folder_lock import take_folder
 from engine.jobs.spec import SPEC_FILE, STATUS_FILE
 from engine.lines import write_atomically
 
 
 def main(folder: Path) -> None:
+    held = take_folder(folder)
+    assert held is not None, "another worker is at it"
     spec = json.loads((folder / SPEC_FILE).read_text())
     stopped = []
     if not spec.get("deaf"):

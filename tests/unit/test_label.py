@@ -36,6 +36,8 @@ class Journal:
         if type_ == "teacher_stopped":
             self.stopped.append(data["teacher"])
             return
+        if type_ == "sent":
+            return
         assert type_ == "reply"
         self.events.append(data)
         self.times.append(time.perf_counter())

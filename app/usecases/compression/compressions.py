@@ -87,6 +87,7 @@ class CompressService:
                     item,
                     previous=texts.get(str(item.example.sample_id), ("",))[0],
                     note=notes.get(str(item.example.sample_id), ""),
+                    nonce=job.id,
                 )
                 for item in assign(task, examples, teachers, students, plan.compressor, plan.check_level, by)
             ]

@@ -41,9 +41,8 @@ async def rewrite_in_worker(
 
     def fill(child: Job) -> RewriteJob:
         task = context.projects.get(run.project_id).config.task
-        return RewriteJob(
-            task=task, by=by, model=model, file=write_lines(child.path / "rationales.jsonl", map(as_line, left))
-        )
+        file = write_lines(child.path / "rationales.jsonl", map(as_line, left))
+        return RewriteJob(task=task, by=by, model=model, file=file, threads=run.threads)
 
     child = context.submit(run.project_id, RewriteJob.kind, spec, fill=fill, backend=run.plan.backend)
     ended = await context.follow(child.id, stop)

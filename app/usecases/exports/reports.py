@@ -55,7 +55,7 @@ class ReportService:
             curves=self.confidence.curves(run),
             kinds=kinds_of(rows, self.compare.verdicts(run)),
             pays_back=told,
-            more=tuple(report_notes(rows, run.plan)),
+            more=tuple(report_notes(self.context, run, rows)),
             facts=self._facts(run, origins, terms),
             settings=_settings(run.plan),
             origins={"Teachers": self._teachers(run, origins, terms), "Prompts": origins["prompts"]},

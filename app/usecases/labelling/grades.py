@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from app.usecases.labelling.label import LabelOrder, LabelService, read_budget
+from app.usecases.labelling.left import find_left
 from app.usecases.teachers.connections import Connections
 from app.usecases.workspace.context import Context
 from engine.errors import ConfigError, StateError
@@ -17,7 +18,7 @@ from engine.labelling.online import run_all
 from engine.labelling.quote import Quote, reckon, take_some
 from engine.prompts import load_prompt
 from engine.tasks import get_task
-from engine.values import GRADE, Job, Split, TeacherSpec
+from engine.values import GRADE, Job, Purpose, Split, TeacherSpec
 from storage.projects import Project
 
 _KIND = "grade"
@@ -89,9 +90,11 @@ class GradeService:
         self.context.projects.keep_prompt(prompt.hash, prompt.name, prompt.text)
         names = job.spec["teachers"]
         local = [s for s in self.context.projects.teachers(project.id) if s.name in names and s.provider == "local"]
-        async with self.connections.open(project, names, stop, read_budget(job)) as reach:
+        budget, left = read_budget(job), find_left(self.context, project.id, Purpose.GRADE)
+        async with self.connections.open(project, names, stop, budget) as reach:
             teachers = await self.label.probed(reach, log) if reach.teachers else []
-            work = replace(self._plan(project), teachers=teachers, nonce=job.id)
+            work = replace(self._plan(project), teachers=teachers, nonce=job.id, left=left.keys)
+            budget.carry(left.bound_grades(work))
             asked = [*(teacher.spec.name for teacher in teachers), *(spec.name for spec in local)]
             missing = {name: sum(1 for _ in work.find_missing(name)) for name in asked}
             log.emit("grade_started", requests=sum(missing.values()), by_teacher=missing)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, cast, get_args
 
+from app.usecases.labelling.left import Left, find_left
 from app.usecases.labelling.workers import Placing
 from app.usecases.teachers.connections import Connections, Reach
 from app.usecases.teachers.prompts import freeze_prompt, job_prompt, teacher_prompt
@@ -211,6 +212,7 @@ class LabelService:
             recorded = [teacher for teacher in teachers if isinstance(teacher, RecordedTeacher)]
             asked = [teacher for teacher in teachers if not isinstance(teacher, RecordedTeacher)]
             works = self._plan_all(job, project, task, asked)
+            budget.carry(self._left(project).bound_labels(works.values(), [teacher.spec for teacher in asked]))
             tell_plan(works.values(), [*(t.spec for t in teachers), *self._elsewhere(job, project)], log)
             for split, work in works.items():
                 requests = sum(count_missing(work, teacher.spec) for teacher in asked)
@@ -318,7 +320,11 @@ class LabelService:
             purpose=Purpose.LABEL if split is Split.DISTILL else Purpose.EVALUATE,
             only=self._failed(project, prompt, [] if "all" in retry else retry) if retry else None,
             nonce=str(spec.get("nonce", "")),
+            left=self._left(project).keys if spec.get("nonce") else {},
         )
+
+    def _left(self, project: Project) -> Left:
+        return find_left(self.context, project.id, Purpose.LABEL, Purpose.EVALUATE)
 
     def plan_one(self, project: Project, query: Query, teachers: Sequence[Teacher], nonce: str) -> LabelWork:
         """One query of the playground to some teachers, once each, whatever is known of it."""

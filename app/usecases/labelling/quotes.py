@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from app.usecases.labelling.label import LabelOrder, LabelService
 from app.usecases.teachers.prompts import teacher_prompt
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.unknown_ends import add_ends
 from engine.evaluation.pilot import PILOT
 from engine.labelling.batch import DISCOUNT
 from engine.labelling.online import LabelWork
@@ -69,7 +70,7 @@ class QuoteService:
         )
 
     def spend(self, project_name: str) -> dict[str, Any]:
-        """The ledger of a project: by teacher and purpose, by job, and the whole."""
+        """The ledger of a project: by teacher and purpose, by job, the whole, and requests whose end nobody knows."""
         project = self.context.projects.get(project_name)
         rows = self.context.ledger.totals(project.id)
         return {
@@ -77,4 +78,5 @@ class QuoteService:
             "jobs": self.context.ledger.by_job(project.id),
             "cost_usd": sum((row["cost_usd"] for row in rows), Decimal(0)),
             "unknown_cost": sum(row["unknown_cost"] for row in rows),
+            "unknown_ends": asdict(add_ends(self.context.intents.unknown_ends(project.id))),
         }

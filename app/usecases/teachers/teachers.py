@@ -18,7 +18,7 @@ from engine.costs import Budget, Price, assumed_price, find_price
 from engine.errors import ConfigError, InputError, KeyMissing, KeyRefused, NotFound, StateError, WorkerFailed
 from engine.jobs.events import EventLog
 from engine.ports import EventSink
-from engine.teachers.caller import About, Caller, Outcome, Stopped, Tell, journal
+from engine.teachers.caller import About, Caller, Outcome, Stopped, Tell, announcing, journal
 from engine.teachers.capabilities import probe
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.providers import HOSTED, open_chat
@@ -239,7 +239,7 @@ async def probe_teacher(teacher: HostedTeacher, caller: Caller, sink: EventSink)
         TeacherError: if it can't be asked at all.
     """
     spec = teacher.spec
-    capabilities = await probe(teacher, caller, _teller(spec, sink))
+    capabilities = await probe(teacher, caller, _teller(spec, sink), announcing(sink, _about(spec), "", ""))
     key = {"provider": spec.provider, "endpoint": spec.endpoint, "model": spec.model}
     sink.emit("capabilities", teacher=spec.name, **key, found=asdict(capabilities))
     return teacher.with_capabilities(capabilities)
@@ -250,8 +250,12 @@ def key_variable_of(spec: TeacherSpec) -> str | None:
     return key_variable(spec) if spec.provider in HOSTED else None
 
 
+def _about(spec: TeacherSpec) -> About:
+    return About("", "", spec.name, Purpose.PROBE, PROBE_PROMPT)
+
+
 def _teller(spec: TeacherSpec, sink: EventSink) -> Tell:
-    about = About("", "", spec.name, Purpose.PROBE, PROBE_PROMPT)
+    about = _about(spec)
 
     def tell(outcome: Outcome) -> None:
         error = outcome.error

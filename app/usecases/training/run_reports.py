@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,6 @@ from app.usecases.training.remaining import RemainingService
 from app.usecases.training.runs import RunService
 from app.usecases.workspace.context import Context
 from engine.errors import NotFound, StateError
-from engine.plans import Plan
 from engine.plans.registry import lacks_compression
 from engine.values import RunStatus
 from engine.values.report import WHOLE, ReportRow
@@ -105,14 +105,14 @@ class ReadService:
             "differences": [asdict(row) for row in self.context.reports.differences(run.id)],
             "ship": verdict.ship if verdict else None,
             "verdict": say_verdict(verdict, rows) if verdict else "",
-            "notes": report_notes(rows, run.plan),
+            "notes": report_notes(self.context, run, rows),
         }
 
 
-def report_notes(rows: Sequence[ReportRow], plan: Plan) -> list[str]:
+def report_notes(context: Context, run: Run, rows: Sequence[ReportRow]) -> list[str]:
     """What a reader of the table must know beside its numbers."""
     notes = []
-    if lacks_compression(plan):
+    if lacks_compression(run.plan):
         notes.append("stage 2 is absent: the teachers are recordings, and no live one was named to compress")
     if any(row.measure == "agreement" for row in rows):
         notes.append(
@@ -121,7 +121,26 @@ def report_notes(rows: Sequence[ReportRow], plan: Plan) -> list[str]:
         )
     if len({row.kind for row in rows} - {WHOLE}) > 1:
         notes.append("kinds are mixed: the method's authors report it on one task at a time; look at each kind")
-    return notes
+    return [*notes, *_say_threads(context, run)]
+
+
+def _say_threads(context: Context, run: Run) -> list[str]:
+    """That later workers of a run had other threads than its first."""
+    other = context.runs.other_threads(run.id)
+    if not other:
+        return []
+    steps = {step.name for step in run.plan.steps}
+    changes = list(dict.fromkeys(_say_change(row, steps) for row in other))
+    return [
+        f"the number of threads changed: the run began with {run.threads}; {'; '.join(changes)}. Sums are then rounded "
+        "in another order, so losses and texts can differ from those of an uninterrupted run"
+    ]
+
+
+def _say_change(row: Mapping[str, Any], steps: AbstractSet[str]) -> str:
+    where = f"from {row['step']} on" if row["step"] in steps else "later"
+    why = "TACIT_THREADS was set to that" if row["named"] else "there were no more processors"
+    return f"{where} it had {row['threads']} ({why})"
 
 
 def _brief(result: Any) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class RunService:
             for step in steps:
                 fingerprint = builder.pipeline.fingerprint(step)
                 self.context.runs.set_step(run.id, step.name, fingerprint=fingerprint, job_id=job.id)
-            return StudentJob(student=run.plan.student, steps=tuple(built))
+            return StudentJob(student=run.plan.student, steps=tuple(built), threads=run.threads)
 
         spec = {"steps": [step.name for step in steps]}
         self.context.submit(run.project_id, StudentJob.kind, spec, run.id, fill, run.plan.backend)

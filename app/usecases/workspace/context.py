@@ -19,6 +19,7 @@ from storage.db import Database
 from storage.differences import Differences
 from storage.evidence import Evidence
 from storage.failures import Failures
+from storage.intents import Intents
 from storage.job_records import JobRecords
 from storage.jobs import Jobs
 from storage.ledger import Ledger
@@ -53,6 +54,7 @@ class Context:
     reports: Reports
     jobs: Jobs
     ledger: Ledger
+    intents: Intents
     overrules: Overrules
     copies: Copies
     votes: Votes
@@ -167,6 +169,7 @@ def open_context(workspace: Path) -> Context:
         reports=Reports(db),
         jobs=Jobs(db, samples),
         ledger=Ledger(db),
+        intents=Intents(db),
         overrules=Overrules(db),
         copies=copies,
         votes=Votes(db),

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.usecases.training.study_files import STUDIES, list_grids
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.unknown_ends import UnknownEnds, add_ends
 from engine.errors import InputError, NotFound, StateError, say_error
 from engine.values import Job
 
@@ -60,6 +61,10 @@ class KeepService:
         known cost).
         """
         return self.context.ledger.by_project(only)
+
+    def unknown_ends(self, only: str | None = None) -> UnknownEnds:
+        """Requests of jobs that were cut off, of which nobody knows whether they were billed; no part of `spend`."""
+        return add_ends(self.context.intents.unknown_ends(only))
 
     def spend_by_day(self, only: str | None = None) -> list[dict[str, Any]]:
         """The same by day (UTC), project and teacher, oldest first; `only` is the id of a project.

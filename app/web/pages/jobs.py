@@ -48,6 +48,10 @@ _PURPOSES = {
     "play": "Playground",
 }
 """What requests to teachers are for, in words."""
+_ENDS = (
+    "Their jobs were cut off before an answer came; the provider may have billed them. Labelling and grading ask them "
+    "again under the same idempotency key, and a cap on money counts what they cost at most."
+)
 
 
 def build(frame: Frame) -> None:
@@ -193,9 +197,10 @@ class _Handlers:
         total = sum((row["cost"] for row in spent), Decimal(0))
         unknown, failed = sum(row["unknown"] for row in spent), sum(row["failed"] for row in spent)
         missing = f"and {counted(unknown, 'request')} of unknown cost" if unknown else ""
+        more = "; ".join(part for part in (missing, self.services.keep.unknown_ends(only).brief) if part)
         return tiles_html(
             [
-                Tile(say_money(total), "Total spend", missing, "warn" if unknown else ""),
+                Tile(say_money(total), "Total spend", more, "warn" if more else ""),
                 Tile(f"{sum(row['requests'] for row in spent):,}", "Requests", f"{failed:,} failed" if failed else ""),
                 Tile(f"{counts.running:,}", "Jobs running", f"{counts.queued:,} queued" if counts.queued else ""),
                 Tile(f"{counts.failed:,}", "Failed in the last day", "", "bad" if counts.failed else ""),
@@ -232,7 +237,9 @@ class _Handlers:
             empty="No teacher was asked yet.",
             right=("Tokens in", "Tokens out", "Cost"),
         )
-        return f"<h2 class='of-table'>Spend by teacher and purpose</h2>{table}"
+        ends = str(self.services.keep.unknown_ends(self._only(project, scope)))
+        told = notice_html(f"Besides {ends}. {_ENDS}", tone="warn") if ends else ""
+        return f"<h2 class='of-table'>Spend by teacher and purpose</h2>{table}{told}"
 
     def cancel(self, project: str, job: str) -> list[Any]:
         """Ask the job that is shown to stop."""

@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-import psutil
-
 from engine.environment import environment_for
 from engine.jobs.backends.base import BACKENDS, Outcome
 from engine.jobs.events import EVENTS_FILE, Scan, scan_events
+from engine.jobs.folder_lock import UNKNOWN_WORKER, find_worker
+from engine.jobs.processes import find_process, make_handle
 from engine.jobs.spec import LOG_FILE, STATUS_FILE, keys_of
 from engine.values import LOCAL, JobStatus
 
@@ -24,14 +24,18 @@ from engine.values import LOCAL, JobStatus
 class LocalBackend:
     """Starts workers in a process group of their own, so that closing the app or a Ctrl-C doesn't end them.
 
-    A handle is the process's id and its start time, since ids are used again.
+    A handle is the process's id and its start, since ids are used again; a worker whose process can't be told any more
+    is known by the lock that it holds on the job's folder.
     """
 
     title = "this machine"
     help = "A process of its own here; over several GPUs by accelerate's launcher."
 
     def submit(self, bundle: Path, devices: int) -> str:
-        """Start the worker of a folder; its output goes to log.txt there."""
+        """Start the worker of a folder; its output goes to log.txt there. One that is at it already is taken over."""
+        working = find_worker(bundle)
+        if working is not None:
+            return working
         (bundle / STATUS_FILE).unlink(missing_ok=True)
         command, environment = self.command(bundle, devices), worker_environment(devices, keys_of(bundle))
         with (bundle / LOG_FILE).open("ab") as log:
@@ -43,7 +47,7 @@ class LocalBackend:
 
     def poll(self, bundle: Path, handle: str) -> Outcome | None:
         """What the worker left in status.json when it ended; interrupted where its process is gone without that."""
-        if _find(handle) is not None:
+        if find_process(handle) is not None or find_worker(bundle) is not None:
             return None
         with suppress(OSError, ValueError, LookupError, TypeError):  # no word, or none that can be read
             status = json.loads((bundle / STATUS_FILE).read_text("utf-8"))
@@ -54,11 +58,14 @@ class LocalBackend:
 
     def cancel(self, bundle: Path, handle: str, at_once: bool = False) -> None:
         """SIGTERM to the worker, which lets what it started come to an end; `at_once`: SIGKILL to its group."""
-        process = _find(handle)
+        process = find_process(handle) or find_process(find_worker(bundle) or UNKNOWN_WORKER)
         if process is not None and process.pid != os.getpid():
             with suppress(ProcessLookupError):
-                send, number = (os.killpg, signal.SIGKILL) if at_once else (os.kill, signal.SIGTERM)
-                send(process.pid, number)
+                group = os.getpgid(process.pid)
+                if at_once and group != os.getpgid(0):
+                    os.killpg(group, signal.SIGKILL)
+                else:
+                    os.kill(process.pid, signal.SIGKILL if at_once else signal.SIGTERM)
 
     def journal(self, bundle: Path, handle: str | None, offset: int) -> Scan:
         """The journal in the folder itself."""
@@ -90,31 +97,6 @@ def worker_command(run_dir: Path, devices: int) -> list[str]:
         return [sys.executable, *worker]
     launch = ["-m", "accelerate.commands.launch", "--num_processes", str(devices), "--multi_gpu"]
     return [sys.executable, *launch, *worker]
-
-
-def make_handle(pid: int) -> str:
-    """A process by its id and its start time."""
-    try:
-        started = psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:
-        started = 0.0
-    return f"{pid} {started}"
-
-
-def _find(handle: str) -> psutil.Process | None:
-    """The process of a handle; None where it is gone, or a zombie, which is then let go."""
-    pid, started = handle.split()
-    try:
-        process = psutil.Process(int(pid))
-        if abs(process.create_time() - float(started)) >= 1:
-            return None
-        if process.status() == psutil.STATUS_ZOMBIE:
-            with suppress(ChildProcessError):
-                os.waitpid(int(pid), os.WNOHANG)
-            return None
-        return process
-    except psutil.NoSuchProcess:
-        return None
 
 
 def _last_words(log: Path) -> str:
