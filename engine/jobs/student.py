@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,9 @@ from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.train.sft import StageJob, train_stage
 from engine.values import Event
+
+_BATCHES = 8
+"""Of so many batches is a part of a step's answers; it is what a kill costs at most."""
 
 
 def run(job: StudentJob, context: JobContext) -> bool:
@@ -52,7 +56,8 @@ def _run_step(
         for item, count in zip(items, tokens, strict=True):
             sink.emit("answer", step=step.name, **item, tokens=count, finished=True)
         return {"answers": len(asked)}
-    return {"answers": len(asked), KEEPS_LOG_PROBS: True} if _write(job, step, items, sink, stop) else None
+    left = {(item["query_id"], item["system"]) for item in items}
+    return {"answers": len(asked), KEEPS_LOG_PROBS: True} if _write(job, step, asked, left, sink, stop) else None
 
 
 def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool]) -> dict[str, Any] | None:
@@ -71,20 +76,39 @@ def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[]
 
 
 def _write(
-    job: StudentJob, step: WorkerStep, items: list[dict[str, Any]], sink: EventSink, stop: Callable[[], bool]
+    job: StudentJob,
+    step: WorkerStep,
+    asked: list[dict[str, Any]],
+    left: AbstractSet[tuple[str, str]],
+    sink: EventSink,
+    stop: Callable[[], bool],
 ) -> bool:
-    """Let the student answer; False if it was stopped before the end."""
+    """Let the student answer; False if it was stopped before the end.
+
+    What is written beside a prompt decides how its sums are rounded, so prompts are written in parts that are the same
+    at every start: one that was cut off is written again as a whole, and only answers that are `left` are journaled.
+    """
     device = pick_device()
     model = load_student(job.student, step.start, device)
     writer = Writer(model, load_tokenizer(job.student), step.max_new_tokens, job.student.generate_batch, stop)
     writer.until = step.until
-    systems = {item["query_id"]: item["system"] for item in items}
-    for number, generation in enumerate(writer.write(list(_asks(items))), 1):
-        fields = {name: value for name, value in asdict(generation).items() if name != "pieces"}
-        sink.emit("answer", step=step.name, system=systems[generation.query_id], **fields)
-        if number % job.student.generate_batch == 0:
-            sink.emit("progress", step=step.name, done=number, of=len(items))
-    return not stop()
+    size, number = _BATCHES * job.student.generate_batch, 0
+    for part in (asked[begin : begin + size] for begin in range(0, len(asked), size)):
+        systems = {item["query_id"]: item["system"] for item in part}
+        if left.isdisjoint(systems.items()):
+            continue
+        for generation in writer.write(list(_asks(part))):
+            system = systems[generation.query_id]
+            if (generation.query_id, system) not in left:
+                continue
+            fields = {name: value for name, value in asdict(generation).items() if name != "pieces"}
+            sink.emit("answer", step=step.name, system=system, **fields)
+            number += 1
+            if number % job.student.generate_batch == 0:
+                sink.emit("progress", step=step.name, done=number, of=len(left))
+        if stop():
+            return False
+    return True
 
 
 def _asks(items: list[dict[str, Any]]) -> Iterator[WriteRequest]:

@@ -1,0 +1,59 @@
+"""Answers that were cut off are written beside the same prompts again, so that they become the same texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.config import StudentConfig
+from engine.inference.writer import WriteRequest
+from engine.jobs import student
+from engine.jobs.spec import StudentJob, WorkerStep
+from engine.lines import write_lines
+from engine.values import Event, Generation
+
+
+class Writer:
+    """Its texts say what was written beside them, as rounding does."""
+
+    def __init__(self, *given: object) -> None:
+        self.until = ""
+
+    def write(self, asks: Sequence[WriteRequest]) -> Iterator[Generation]:
+        beside = " ".join(sorted(ask.query_id for ask in asks))
+        for ask in sorted(asks, key=lambda ask: ask.query_id[::-1]):
+            yield Generation(ask.query_id, f"{ask.query_id} of {beside}", 1, True, 0.1)
+
+
+class Sink:
+    def __init__(self, journal: Sequence[Event] = ()) -> None:
+        self.events = list(journal)
+
+    def emit(self, type_: str, **data: Any) -> None:
+        self.events.append(Event(len(self.events) + 1, type_, 0.0, data))
+
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        return sorted((e.data["query_id"], e.data["text"]) for e in self.events if e.type == "answer")
+
+
+def test_an_answer_is_the_same_wherever_the_writing_was_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pick_device", "load_student", "load_tokenizer"):
+        monkeypatch.setattr(student, name, lambda *given: None)
+    monkeypatch.setattr(student, "Writer", Writer)
+    asks = [{"query_id": f"q{n:03}", "system": "s", "prompt": [["user", "?"]]} for n in range(40)]
+    step = WorkerStep(kind="write", name="answers", file=write_lines(tmp_path / "a.jsonl", asks))
+    job = StudentJob(student=StudentConfig(generate_batch=2), steps=(step,))
+    whole = Sink()
+    assert student.run_steps(job, [], whole, lambda: False)
+    assert len(whole.texts) == 40
+    for kept in (5, 17, 33):
+        cut = [event for event in whole.events if event.type == "answer"][:kept]
+        resumed = Sink(cut)
+        assert student.run_steps(job, cut, resumed, lambda: False)
+        assert resumed.texts == whole.texts, "none lost, none doubled, none another"
