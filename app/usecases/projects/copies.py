@@ -26,6 +26,7 @@ from engine.exports.adapter import name_base
 from engine.keys import DEFAULT_VARIABLES
 from engine.prompts import make_prompt
 from engine.tasks import get_task
+from engine.teachers.recorded import name_problem
 from engine.values import RunStatus, Split, TeacherSpec
 from storage.copies import OLDER_REPORT, RUN_PARTS, TABLES, remade_id
 from storage.projects import Project
@@ -267,6 +268,8 @@ def _check_spec(name: str, spec: Mapping[str, Any]) -> TeacherSpec:
         raise ConfigError(f"it is named {spec['name']!r} inside")
     if spec["provider"] != "recorded":
         return read_config(TeacherConfig, flat).to_spec()
+    if problem := name_problem(name):
+        raise ConfigError(problem)
     return TeacherSpec(name, "recorded", str(spec["model"]), endpoint=str(spec["endpoint"]), concurrency=1)
 
 
