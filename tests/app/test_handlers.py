@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from gradio_client import handle_file
@@ -40,7 +41,18 @@ def studio(embedded_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
         yield opened
 
 
-def test_home(studio: Studio) -> None:
+def post(studio: Studio, module: str, name: str, *values: Any) -> str:
+    """What a call by hand is told, as one that gradio's own client would not send."""
+    endpoint = next(api_name for api_name, found in studio.places().items() if found == (module, name))
+    asked = json.dumps({"data": values}).encode()
+    place = f"{studio.client.src}gradio_api/call/{endpoint}"
+    with urlopen(Request(place, asked, {"Content-Type": "application/json"})) as answer:
+        event = json.load(answer)["event_id"]
+    with urlopen(f"{place}/{event}") as told:
+        return str(told.read().decode())
+
+
+def test_home(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
     assert studio("home", "create", "tickets", "choice", "packaged") == "tickets"
     assert "already" in studio.refused("home", "create", "tickets", "choice", "packaged")
     assert "tickets" in studio("home", "show", "p", "")
@@ -56,6 +68,10 @@ def test_home(studio: Studio) -> None:
     assert "tacit projects export twin twin.tacit.zip" in said
     assert "again is imported" in studio("home", "take", handle_file(written), "again", "")[0]
     assert studio("home", "begin_afresh", "again") == "again, run 1"
+    caplog.clear()
+    place = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
+    assert "was not uploaded here" in post(studio, "home", "take", place, "x", "")
+    assert [record.getMessage() for record in caplog.records] == ["a path that was not uploaded was refused"]
     assert "Choose a project" in studio.refused("home", "export", None, False)
     assert "A project needs a name" in studio.refused("home", "create", " ", "choice", "packaged")
     assert "no longer available" in studio.refused("home", "create", "x", "sums", "packaged")
