@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 from gradio_client import handle_file
@@ -30,6 +29,7 @@ from tests.fakes.provider import KEY
 
 UNEVEN = {"reasoning": 0.4, "answer": 0.4, "clarity": 0.2}
 SETTINGS = send_settings(dcrs(weights=UNEVEN))
+META = {"_type": "gradio.FileData"}
 CHOICES = json.dumps({"A": "x", "B": "y"})
 
 
@@ -39,17 +39,6 @@ def studio(embedded_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
     shutil.copytree(embedded_workspace, folder)
     with open_studio(folder) as opened:
         yield opened
-
-
-def post(studio: Studio, module: str, name: str, *values: Any) -> str:
-    """What a call by hand is told, as one that gradio's own client would not send."""
-    endpoint = next(api_name for api_name, found in studio.places().items() if found == (module, name))
-    asked = json.dumps({"data": values}).encode()
-    place = f"{studio.client.src}gradio_api/call/{endpoint}"
-    with urlopen(Request(place, asked, {"Content-Type": "application/json"})) as answer:
-        event = json.load(answer)["event_id"]
-    with urlopen(f"{place}/{event}") as told:
-        return str(told.read().decode())
 
 
 def test_home(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
@@ -68,9 +57,7 @@ def test_home(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
     assert "tacit projects export twin twin.tacit.zip" in said
     assert "again is imported" in studio("home", "take", handle_file(written), "again", "")[0]
     assert studio("home", "begin_afresh", "again") == "again, run 1"
-    caplog.clear()
-    place = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
-    assert "was not uploaded here" in post(studio, "home", "take", place, "x", "")
+    assert "was not uploaded here" in studio.by_hand("home", "take", {"path": "/etc/hostname", "meta": META}, "x", "")
     assert [record.getMessage() for record in caplog.records] == ["a path that was not uploaded was refused"]
     assert "Choose a project" in studio.refused("home", "export", None, False)
     assert "A project needs a name" in studio.refused("home", "create", " ", "choice", "packaged")
