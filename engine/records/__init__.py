@@ -17,7 +17,7 @@ from engine.records.row import MAX_CELL, MAX_COLUMNS, MAX_ROW, Record, check_row
 from engine.records.text import MAX_FILE, MAX_UNPACKED, Ceiling
 
 __all__ = ["MAX_CELL", "MAX_COLUMNS", "MAX_FILE", "MAX_ROW", "Record", "check_row", "read_records"]
-_FREE = 256 * 2**20
+_FREE, _FREE_PACKED = 64 * 2**20, 256 * 2**20
 """Bytes of rows that any file may give."""
 _TIMES, _TIMES_PACKED = 50, 1_000
 """How many times its size the rows of a file may take: each names its columns, and a packed file may repeat much."""
@@ -41,8 +41,9 @@ def read_records(path: Path, max_cell: int = MAX_CELL) -> Iterator[Record]:
 
 
 def _read(path: Path, size: int, packed: bool, max_cell: int) -> Iterator[Record]:
-    times, most = (_TIMES_PACKED, MAX_UNPACKED) if packed else (_TIMES, _TIMES * MAX_FILE)
-    ceiling = Ceiling(path.name, size, _FREE, times, "; name its columns shorter, or split it", most)
+    free, times = (_FREE_PACKED, _TIMES_PACKED) if packed else (_FREE, _TIMES)
+    most = MAX_UNPACKED if packed else _TIMES * MAX_FILE
+    ceiling = Ceiling(path.name, size, free, times, "; name its columns shorter, or split it", most, "gives rows of")
     lines = read_apart("engine.records.worker", [str(path.absolute()), str(max_cell)], limits_of(size), path.name)
     for rows in read_lists(_count(lines, ceiling), path.name):
         for row in rows:

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ MAX_LINE = 32 * 2**20
 _ROOT = Path(__file__).resolve().parents[2]
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TEMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What such a process is told of the environment: no key is among it."""
+_HARM = "ended the process that read it: it is damaged, or made to do harm"
 _TOO_LONG = {getattr(signal, name, None) for name in ("SIGXCPU", "SIGALRM")}
 
 
@@ -62,7 +63,7 @@ def read_apart(module: str, words: Sequence[str], limits: Limits, name: str) -> 
     if process.stdout is None:
         raise RuntimeError("a pipe was asked for")
     try:
-        for line in _lines(process.stdout):
+        for line in _lines(process.stdout, name):
             if line.startswith(b"{"):
                 if (problem := json.loads(line)["problem"]) is not None:
                     raise InputError(str(problem))
@@ -76,12 +77,13 @@ def read_apart(module: str, words: Sequence[str], limits: Limits, name: str) -> 
     raise InputError(f"{name} {_say_end(process.returncode, limits)}")
 
 
-def _lines(pipe: IO[bytes]) -> Iterator[bytes]:
+def _lines(pipe: IO[bytes], name: str) -> Iterator[bytes]:
     """Whole lines, none longer than it may be."""
     while line := pipe.readline(MAX_LINE):
-        if not line.endswith(b"\n"):
-            return
-        yield line
+        if len(line) == MAX_LINE:
+            raise InputError(f"{name} {_HARM}")
+        if line.endswith(b"\n"):
+            yield line
 
 
 def _let_end(process: subprocess.Popen[bytes]) -> None:
@@ -95,7 +97,7 @@ def _say_end(code: int | None, limits: Limits) -> str:
     if code is not None and -code in _TOO_LONG:
         return f"took more than {limits.seconds:,} s to read; write it anew, or split it"
     if code in (-signal.SIGSEGV, -getattr(signal, "SIGBUS", 0)):
-        return "ended the process that read it: it is damaged, or made to do harm"
+        return _HARM
     return (
         f"needs more than {limits.memory // 2**20} MiB of memory to read; write it with shorter cells or rows, or fewer"
     )
@@ -109,7 +111,7 @@ def _environment() -> dict[str, str]:
     return {**kept, **own, "MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
 
 
-def read_lists(lines: Iterator[bytes], name: str) -> Iterator[list[Any]]:
+def read_lists(lines: Iterator[bytes], name: str) -> Generator[list[Any]]:
     """Such lines as the lists that they are.
 
     Raises:
@@ -121,5 +123,5 @@ def read_lists(lines: Iterator[bytes], name: str) -> Iterator[list[Any]]:
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, list):
-            raise InputError(f"{name} ended the process that read it: it is damaged, or made to do harm")
+            raise InputError(f"{name} {_HARM}")
         yield value

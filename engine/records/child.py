@@ -17,10 +17,11 @@ _FILES = 64
 def serve(work: Callable[[Sequence[str]], Iterable[bytes]], name: Callable[[Sequence[str]], str]) -> None:
     """Write the lines that `work` gives for the words that were asked, and an object that says how it ended.
 
-    `name` is what the file is called. Imports come first: the limits are on what is taken from here on.
+    `name` is what the file is called. The limits are on what is taken from here on.
     """
-    memory, seconds, written, *words = sys.argv[1:]
-    _bound(int(memory), int(seconds), int(written))
+    _, seconds, written, *words = sys.argv[1:]
+    bound_memory()
+    _bound({"CPU": int(seconds), "FSIZE": int(written), "NOFILE": _FILES, "CORE": 0})
     problem = None
     try:
         _watch(2 * int(seconds))
@@ -41,25 +42,28 @@ def serve(work: Callable[[Sequence[str]], Iterable[bytes]], name: Callable[[Sequ
     sys.stdout.buffer.flush()
 
 
-def _bound(memory: int, seconds: int, written: int) -> None:
-    """Let this process take no more; where the system can't bound something, it goes without."""
+def bound_memory() -> None:
+    """Let this process take as many bytes as it was told, beyond what it has now; again once a library was loaded."""
+    try:
+        import resource  # noqa: PLC0415 - not on every system
+
+        here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError, ValueError):
+        return
+    _bound({"AS": here + int(sys.argv[1])})
+
+
+def _bound(limits: dict[str, int]) -> None:
+    """Set limits of the system; where it has none of a kind, this process goes without."""
     try:
         import resource  # noqa: PLC0415 - not on every system
     except ImportError:
         return
-    here = 0
-    try:
-        here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    except (OSError, ValueError):
-        memory = 0
-    bounds = {"CPU": seconds, "FSIZE": written, "NOFILE": _FILES, "CORE": 0}
-    bounds |= {"AS": here + memory} if memory else {}
-    for name, most in bounds.items():
+    for name, most in limits.items():
         try:
             kind = getattr(resource, f"RLIMIT_{name}")
             hard = resource.getrlimit(kind)[1]
-            least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(kind, (least, least + 5 if name == "CPU" and hard == resource.RLIM_INFINITY else least))
+            resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
         except (AttributeError, OSError, ValueError):
             continue
 

@@ -96,7 +96,9 @@ def _join_lines(path: Path, delimiter: str) -> Iterator[_Lines]:
         size += len(piece)
         problem = problem or find_problem(piece) or (too_long() if size > MAX_ROW else None)
         texts = [] if problem else texts
-        if problem is None:
+        if problem is None and texts and not whole:
+            texts[-1] += piece
+        elif problem is None:
             texts.append(piece)
         whole = piece[-1] in "\r\n"
         if '"' in piece or (at is not _At.QUOTED and not (whole and at is _At.BEGIN)):

@@ -49,9 +49,10 @@ class Ceiling:
         times: int = MOST_TIMES,
         hint: str = _HINT,
         most: int = MAX_UNPACKED,
+        does: str = "unpacks to",
     ) -> None:
         """For a file of `packed` bytes; `hint` is what to do with one that is too large, `most` the highest ceiling."""
-        self._name, self._hint = name, hint
+        self._name, self._hint, self._does = name, hint, does
         self._most = min(most, max(free, times * packed))
         self._count = 0
 
@@ -64,8 +65,8 @@ class Ceiling:
         self._count += size
         if self._count > self._most:
             raise InputError(
-                f"{self._name} unpacks to more than {self._most // 2**20:,} MiB, the most that a packed file of its "
-                f"size may{self._hint}"
+                f"{self._name} {self._does} more than {self._most // 2**20:,} MiB, the most that a file of its size "
+                f"may{self._hint}"
             )
 
 

@@ -195,6 +195,13 @@ def test_ragged_rows_of_a_table_are_errors_with_their_numbers(tmp_path: Path) ->
     assert records[3].values == {"query": "d", "answer": "4"}
 
 
+def test_a_row_of_more_than_a_piece_keeps_all_its_cells(tmp_path: Path) -> None:
+    cells = [f"{n} {'x' * 60_000}" for n in range(40)]
+    header = ",".join(f"c{n}" for n in range(40))
+    (row,) = values(read(tmp_path, "rows.csv", f"{header}\n{','.join(cells)}\n"))
+    assert list(row.values()) == cells
+
+
 def test_a_bad_byte_inside_a_cell_of_several_lines_costs_that_row(tmp_path: Path) -> None:
     data = b'query,answer\n"one\ntwo \xff\nthree",1\nb,2\n' + b"c,3\n" * 20
     records = read(tmp_path, "rows.csv", data)

@@ -180,12 +180,11 @@ class CarryService:
         with tempfile.TemporaryDirectory(dir=self.context.workspace) as made:
             folder = Path(made)
             config = self._unpack(path, folder, name)
-            task = get_task(config.task)
             with self._made_whole(config) as project:
                 self.context.copies.read_files(project.id, folder)
                 unkeyed = self._check_teachers(project, folder)
                 for _, text in self.context.projects.prompts(project.id):
-                    make_prompt("teacher", task.name, 0, text)
+                    make_prompt("teacher", get_task(config.task).name, 0, text)
                 self._take_recordings(project, folder)
                 self._take_adapters(project, folder)
         return Brought(project.name, unkeyed)
@@ -209,17 +208,22 @@ class CarryService:
 
     def _unpack(self, path: Path, folder: Path, name: str) -> ProjectConfig:
         """Take the known parts out, and read the settings."""
+
+        def read_settings(manifest: dict[str, Any]) -> ProjectConfig:
+            try:
+                schema, values = int(manifest["schema"]), dict(manifest["config"])
+            except (ValueError, LookupError, TypeError, OverflowError) as error:
+                raise InputError(f"{path.name} is no export of a project, or a damaged one") from error
+            if manifest.get("format") != _FORMAT or schema > self.context.copies.schema:
+                raise InputError(f"{path.name} was made by a newer version of Tacit")
+            config = read_config(ProjectConfig, {**values, "name": name.strip() or values.get("name", "")})
+            get_task(config.task)
+            return config
+
         try:
-            unpack(path, folder, _FILES)
-            manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-            schema, values = int(manifest["schema"]), dict(manifest["config"])
+            return unpack(path, folder, _FILES, read_settings)
         except InputError as error:
             raise InputError(f"{str(error).removesuffix(_NOTHING)}{_NOTHING}") from None
-        except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
-            raise InputError(f"{path.name} is no export of a project, or a damaged one{_NOTHING}") from error
-        if manifest.get("format") != _FORMAT or schema > self.context.copies.schema:
-            raise InputError(f"{path.name} was made by a newer version of Tacit. Nothing was stored.")
-        return read_config(ProjectConfig, {**values, "name": name.strip() or values.get("name", "")})
 
     def _check_teachers(self, project: Project, folder: Path) -> list[str]:
         """See that the teachers are such as can be made here; take the variables of their keys off."""

@@ -15,19 +15,21 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import InputError
 from engine.records import MAX_FILE
-from engine.records.apart import limits_of, read_apart
-from engine.records.child import serve
+from engine.records.apart import limits_of, read_apart, read_lists
+from engine.records.child import bound_memory, serve
 from engine.records.text import MAX_UNPACKED, Ceiling
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+T = TypeVar("T")
 MANIFEST = "tacit.json"
 SOURCE = re.compile(r"[0-9a-f]{24}")
 """What recordings are named."""
@@ -48,7 +50,17 @@ _RECORDING = re.compile(r"recordings/[0-9a-f]{24}\.jsonl")
 _MAX_DIRECTORY = 4 * 2**20
 _CHUNK = 2**18
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, LookupError, RuntimeError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    RuntimeError,
+)
 _END, _END_SIZE = b"PK\x05\x06", 22
 _LOCATOR, _LOCATOR_SIZE = b"PK\x06\x07", 20
 _END_64, _END_64_SIZE = b"PK\x06\x06", 56
@@ -71,36 +83,47 @@ _MORE: dict[str, type | tuple[type, ...]] = {
 """What a line of a recording says, and may say besides."""
 
 
-def unpack(path: Path, folder: Path, tables: Sequence[str]) -> None:
-    """Take the known parts out into a folder; of tables those with these names.
+def unpack(path: Path, folder: Path, tables: Sequence[str], check: Callable[[dict[str, Any]], T]) -> T:
+    """Take the known parts out into a folder, of tables those with these names; returns what `check` makes of the
+    manifest, before which no table is decoded.
 
     Raises:
         InputError: if it is no whole zip file, a part is too large, stands there twice, or a table decodes to too much.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    size = path.stat().st_size
     words = [str(path.absolute()), str(folder.absolute()), json.dumps(list(tables))]
-    for _ in read_apart("app.usecases.projects.files", words, limits_of(size, MAX_UNPACKED), path.name):
-        pass
+    limits = limits_of(path.stat().st_size, MAX_UNPACKED)
+    with closing(read_lists(read_apart("app.usecases.projects.files", words, limits, path.name), path.name)) as told:
+        (manifest,) = next(told)
+        checked = check(manifest)
+        for _ in told:
+            pass
+    return checked
 
 
 def _unpack(words: Sequence[str]) -> Iterator[bytes]:
-    """As `unpack`, in the process itself; it has nothing to tell but what is wrong."""
+    """As `unpack`, in the process itself; its one line is a list with the manifest."""
     path, folder = Path(words[0]), Path(words[1])
     known = frozenset({MANIFEST, *(f"{table}.parquet" for table in json.loads(words[2]))})
     try:
         _take_all(path, folder, known)
+        manifest = dict(json.loads((folder / MANIFEST).read_text("utf-8")))
     except InputError:
         raise
     except _BROKEN as error:
         raise InputError(f"{path.name} is no export of a project, or a damaged one") from error
+    yield json.dumps([manifest]).encode()
     for recording in sorted(folder.glob("recordings/*.jsonl")):
         _check_recording(recording)
     ceiling = Ceiling(path.name, path.stat().st_size, hint="")
-    for table in sorted(folder.glob("*.parquet")):
+    tables = sorted(folder.glob("*.parquet"))
+    if tables:
+        import engine.records.columnar  # noqa: F401, PLC0415 - for the process alone, and not light
+
+        bound_memory()
+    for table in tables:
         _write_anew(table, ceiling)
-    return iter(())
 
 
 def _take_all(path: Path, folder: Path, tables: frozenset[str]) -> None:
@@ -208,7 +231,7 @@ def _write_anew(path: Path, ceiling: Ceiling) -> None:
     Raises:
         InputError: if it is none, holds a text of over `MAX_LINE` bytes, or decodes to too much.
     """
-    from engine.records.columnar import read_parts, write_parts  # noqa: PLC0415 - for the process alone, and not light
+    from engine.records.columnar import read_parts, write_parts  # noqa: PLC0415 - as above
 
     def counted() -> Iterator[tuple[pa.Table, int]]:
         for table, size in read_parts(path, MAX_LINE):
@@ -221,6 +244,4 @@ def _write_anew(path: Path, ceiling: Ceiling) -> None:
 
 
 if __name__ == "__main__":
-    import engine.records.columnar  # noqa: F401 - before the limits are set
-
     serve(_unpack, lambda words: Path(words[0]).name)
