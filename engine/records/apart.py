@@ -105,7 +105,7 @@ def _say_end(code: int | None, limits: Limits) -> str:
 
 def _environment() -> dict[str, str]:
     """Packages are found as here, without what starts with an interpreter; memory comes from the system."""
-    places = [str(_ROOT), *(place for place in sys.path if place and Path(place).is_dir())]
+    places = [*(place for place in sys.path if place and Path(place).is_dir()), str(_ROOT)]
     own = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places)), "PYTHONIOENCODING": "utf-8"}
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, **own, "MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
