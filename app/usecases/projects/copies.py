@@ -222,6 +222,8 @@ class CarryService:
 
         try:
             return unpack(path, folder, _FILES, read_settings)
+        except ConfigError:
+            raise  # a setting that can't be here, in its own words
         except InputError as error:
             raise InputError(f"{str(error).removesuffix(_NOTHING)}{_NOTHING}") from None
 
