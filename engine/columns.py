@@ -16,7 +16,7 @@ from engine.errors import InputError, MissingColumn
 from engine.ports import Task
 from engine.records import MAX_COLUMNS, Record
 from engine.tasks.reply import read_score
-from engine.teachers.recorded import Recording
+from engine.teachers.recorded import Recording, name_problem
 from engine.values import Query, Split, hash_id
 
 _HEAD = 1000
@@ -255,6 +255,7 @@ def read_outputs(records: Iterable[Record], queries: Sequence[Query], teacher: s
         asked = [plain_text(values[name]) for name in _QUERY_COLUMNS if not is_missing(values.get(name))]
         matches = next((by_key[text] for text in asked if text in by_key), ())
         own = teacher or "" if is_missing(values.get("teacher")) else plain_text(values["teacher"])
+        problem = problem or name_problem(own)
         if problem:
             tally.reject(record.row, f"{problem}{_say_lines(record)}")
         elif not matches:

@@ -24,7 +24,15 @@ Row = dict[str, Any]
 _MOST_REMEMBERED = 300
 _PART = 10_000
 """Rows that a query brings at a time where it is read part by part."""
-_FOREIGN = "not a valid DuckDB database file"
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "autoload_known_extensions": False,
+    "autoinstall_known_extensions": False,
+    "allow_community_extensions": False,
+}
+"""The database loads and fetches nothing; all that is used of it is built in."""
+_MARK, _MARK_AT = b"DUCK", 8
+"""What a database file holds, and where. https://duckdb.org/docs/stable/internals/storage"""
+_OTHERS = {b"SQLite format 3\0": "an SQLite file", b"PK\x03\x04": "a zip file", b"PAR1": "a Parquet file"}
 _FULL = re.compile(r"No space left|Disk quota exceeded|not enough disk|File too large", re.IGNORECASE)
 _DAMAGED = re.compile(r"corrupt|checksum|deserializ|serialization error|Failed to load metadata", re.IGNORECASE)
 
@@ -53,11 +61,11 @@ class Database:
             raise InputError(f"a workspace can't lie in {file.parent}: the database takes no path with a `?`")
         file.parent.mkdir(parents=True, exist_ok=True)
         self._file = file
+        _refuse_foreign(file)
         try:
-            self._connection = duckdb.connect(str(file))
+            self._connection = duckdb.connect(str(file), config=_SETTINGS)
         except duckdb.Error as error:
-            foreign = None if _FOREIGN in str(error) else _explain(file, error)
-            raise _busy(file, error) or foreign or _unusable(file) from error
+            raise _busy(file, error) or _explain(file, error) or _unusable(file) from error
         self._write_lock = threading.RLock()
         self._version = 0
         self._memory: OrderedDict[str, _Memory] = OrderedDict()
@@ -220,8 +228,24 @@ class Writer:
             self._cursor.unregister("incoming")
 
 
-def _unusable(file: Path) -> StoreError:
-    return StoreError(f"{file} can't be opened: it is no database of this program. Nothing was changed.")
+def _refuse_foreign(file: Path) -> None:
+    """See that a file is a database before the library looks at it, which would fetch an extension for some others.
+
+    Raises:
+        StoreError: if it is something else.
+    """
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(32)
+    except OSError:  # not there yet; or the library says what is wrong
+        return
+    if head and head[_MARK_AT : _MARK_AT + len(_MARK)] != _MARK:
+        raise _unusable(file, next((what for begin, what in _OTHERS.items() if head.startswith(begin)), ""))
+
+
+def _unusable(file: Path, what: str = "") -> StoreError:
+    found = f"it is {what} and no" if what else "it is no"
+    return StoreError(f"{file} can't be opened: {found} database of this program. Nothing was changed.")
 
 
 def _explain(file: Path, error: duckdb.Error) -> StoreError | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.config import ProjectConfig, read_config
 from engine.errors import Conflict, InputError, NotFound
+from engine.foreign import plain
 from engine.values import Sampling, TeacherSpec, hash_id
 from storage.db import Database, Row
 
@@ -46,8 +47,10 @@ class Projects:
         """Add a project.
 
         Raises:
-            InputError: if the name is taken.
+            InputError: if the name is taken, or holds what a terminal would obey.
         """
+        if config.name != plain(config.name) or not config.name.isprintable():
+            raise InputError("the project's name holds control characters; give it another name. Nothing was stored.")
         project = Project(hash_id("project", config.name), config)
         with self._db.write() as writer:
             if writer.run("SELECT 1 FROM projects WHERE name = ?", [config.name]):

@@ -34,13 +34,13 @@ def ask(
 
 
 def _print(panes: list[Pane]) -> None:
-    from app.cli.console import out, plain
+    from app.cli.console import out
 
     for pane in panes:
         facts = ", ".join(_facts(asdict(pane)))
-        out.print(f"{plain(pane.name)} ({facts})" if facts else plain(pane.name), style="bold", markup=False)
+        out.print(f"{pane.name} ({facts})" if facts else pane.name, style="bold")
         text = "\n".join(filter(None, (pane.text.strip(), pane.message)))
-        out.print(f"{plain(text)}\n", markup=False)
+        out.print(f"{text}\n")
 
 
 def _facts(pane: dict[str, Any]) -> list[str]:

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from engine.foreign import plain, plain_json
 from engine.values import Event
 
 _SHORT = 25
 """Cells of at most this many characters are not broken over lines."""
 _FIRST = 36
 """The same for the first column; a longer one is wrapped, or the columns behind it would be cut."""
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+
+class _Plain(Console):
+    """A console that draws what it is given, and obeys nothing that stands in it: much of it is what others wrote."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """The segments of what is drawn, without control characters in their texts."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+
+out = _Plain(highlight=False, markup=False)
+err = _Plain(stderr=True, highlight=False, markup=False)
 
 
 def print_json(data: Any) -> None:
     """Print one JSON value on standard output."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=_plain) + "\n")
+    text = json.dumps(data, ensure_ascii=False, indent=2, default=_as_json)
+    sys.stdout.write(plain_json(text) + "\n")
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
@@ -42,7 +55,7 @@ def print_table(title: str, rows: Sequence[dict[str, Any]]) -> None:
         whole = max(len(_show(row[name])) for row in rows) <= (_SHORT if place else _FIRST)
         table.add_column(name.replace("_", " "), justify=side, overflow="fold", no_wrap=whole)
     for row in rows:
-        table.add_row(*(Text(plain(_show(value))) for value in row.values()))
+        table.add_row(*(Text(_show(value)) for value in row.values()))
     out.print(table if rows else f"{title}: none")
 
 
@@ -54,11 +67,6 @@ def _show(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def plain(text: str) -> str:
-    """Text without control characters, which a terminal would obey; new lines and tabs stay."""
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 
 class EventBars:
@@ -126,7 +134,7 @@ class EventBars:
         self._bars.update(self._label, completed=len(self._asked), note=" · ".join(notes))
 
     def _on_stopped(self, event: Event) -> None:
-        self._bars.console.print(Text(plain(f"{event.data['teacher']} is not asked any more: {event.data['message']}")))
+        self._bars.console.print(Text(f"{event.data['teacher']} is not asked any more: {event.data['message']}"))
 
     def _on_started(self, event: Event) -> None:
         self._task(event.data["step"])

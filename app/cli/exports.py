@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import DEFAULT_WORKSPACE, ProjectName, RunId, Workspace, open_workspace
+from app.cli.options import DEFAULT_WORKSPACE, ProjectName, RunId, Workspace, open_workspace, say
 
 Stage = Annotated[str, typer.Option(help="Train step, as stage3.")]
 Check = Annotated[
@@ -39,7 +39,7 @@ def export(
 
     with open_workspace(workspace) as services:
         message = services.export.write(project, to, ExportOrder(run, stage, dataset, form, check))
-    sys.stdout.write(f"{message}\n")
+    say(f"{message}")
 
 
 def serve_student(
@@ -63,11 +63,8 @@ def serve_student(
         run_record = services.reading.find_run(run)
         services.jobs.wait(services.export.prepare(run_record.id, stage, SERVED, 0).id)
         folder = services.export.prepared(run_record, stage, SERVED)
-    sys.stdout.write(
-        f"model {folder}\nhttp://{host}:{port}/v1 (chat completions)\n"
-        f"It was trained with this system message, so send it: {system_prompt()!r}\n"
-    )
-    sys.stdout.flush()
+    say(f"model {folder}\nhttp://{host}:{port}/v1 (chat completions)")
+    say(f"It was trained with this system message, so send it: {system_prompt()!r}")
     os.execv(server, [str(server), "serve", str(folder), "--host", host, "--port", str(port)])
 
 
@@ -90,11 +87,11 @@ def push(
         run_record = services.publish.check(order)
         if order.what != SET and (check or not services.export.is_ready(run_record, stage, order.what)):
             services.jobs.wait(services.export.prepare(run_record.id, stage, order.what, check).id)
-            sys.stdout.write(f"{services.export.say_read_back(run_record, stage, order.what)}\n")
+            say(f"{services.export.say_read_back(run_record, stage, order.what)}")
         job = services.publish.push(order)
         services.jobs.wait(job.id)
         pushed = services.publish.find_pushed(job.id)
-    sys.stdout.write(f"pushed: {pushed or repository}\n")
+    say(f"pushed: {pushed or repository}")
 
 
 def backup(
@@ -104,7 +101,7 @@ def backup(
     """Write the whole workspace to one file, without keys."""
     with open_workspace(workspace) as services:
         path = services.keep.back_up(to)
-    sys.stdout.write(f"{path}: {path.stat().st_size / 1e6:,.1f} MB\n")
+    say(f"{path}: {path.stat().st_size / 1e6:,.1f} MB")
 
 
 def restore_backup(
@@ -115,4 +112,4 @@ def restore_backup(
     from app.usecases.workspace.upkeep import restore_workspace
 
     restore_workspace(file, workspace)
-    sys.stdout.write(f"restored to {workspace}; `tacit serve --workspace {workspace}` opens it\n")
+    say(f"restored to {workspace}; `tacit serve --workspace {workspace}` opens it")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from app.cli.options import DEFAULT_WORKSPACE, Workspace
+from app.cli.options import DEFAULT_WORKSPACE, Workspace, say
 
 _CONTENT = "label: the label alone; full: rationale and answer line."
 _QUEUE = "Requests that may wait; further ones are refused with when to come again."
@@ -67,7 +66,8 @@ def _serve(given: dict[str, Any]) -> None:
 
     policy = read_policy(given["policy"])
     if given["print_vllm"]:
-        sys.stdout.writelines(f"{line}\n" for line in vllm_commands(policy, given["workspace"]))
+        for line in vllm_commands(policy, given["workspace"]):
+            say(line)
         return
     asked = {name: value for name, value in given.items() if name in GatewaySettings.model_fields and value is not None}
     for amount in ("max_cost", "shadow_max_cost"):
@@ -76,8 +76,8 @@ def _serve(given: dict[str, Any]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     opened = open_gateway(policy, read_config(GatewaySettings, asked), given["workspace"])
     if given["new_key"]:
-        _say(f"A key for callers, which is shown this once: {make_key(opened.folder)}")
-    run_gateway(opened, _say)
+        say(f"A key for callers, which is shown this once: {make_key(opened.folder)}")
+    run_gateway(opened, say)
 
 
 def gateway_key(
@@ -93,14 +93,10 @@ def gateway_key(
 
     folder = gateway_folder(workspace, make_name(name))
     if listing:
-        sys.stdout.writelines(f"{key.name}  {key.made}\n" for key in read_keys(folder))
+        for key in read_keys(folder):
+            say(f"{key.name}  {key.made}")
     elif revoke is not None:
         revoke_key(folder, revoke)
-        _say(f"the key of {revoke} is revoked; a running gateway notices within a second")
+        say(f"the key of {revoke} is revoked; a running gateway notices within a second")
     else:
-        _say(make_key(folder, caller))
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        say(make_key(folder, caller))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from app.cli.options import DEFAULT_WORKSPACE, Json, Workspace, open_workspace, show
+from app.cli.options import DEFAULT_WORKSPACE, Json, Workspace, open_workspace, say, show
 
 jobs_app = typer.Typer(help="List jobs; take in what a quarantined one journaled.", invoke_without_command=True)
 
@@ -42,4 +41,4 @@ def retry(
     """Take the journal of a quarantined job in again."""
     with open_workspace(workspace) as services:
         taken = services.keep.retry(job)
-    sys.stdout.write(f"its journal is taken in; the {taken.kind} job is {taken.status}. {taken.message}".strip() + "\n")
+    say(f"its journal is taken in; the {taken.kind} job is {taken.status}. {taken.message}".strip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,18 @@ from app.cli.asking import ask
 from app.cli.exports import backup, export, push, restore_backup, serve_student
 from app.cli.gateway import gateway, gateway_key
 from app.cli.jobs import jobs_app
-from app.cli.options import DEFAULT_WORKSPACE, Json, Listing, ProjectName, RunId, Workspace, open_workspace, show
+from app.cli.options import (
+    DEFAULT_WORKSPACE,
+    Json,
+    Listing,
+    ProjectName,
+    RunId,
+    Workspace,
+    open_workspace,
+    say,
+    show,
+    warn,
+)
 from app.cli.policy import policy
 from app.cli.projects import projects_app
 from app.cli.reports import report
@@ -25,6 +37,7 @@ from app.cli.teachers import grade, label, spend, teachers_app
 from app.cli.traces import import_traces
 from app.cli.training import evaluate, train
 from engine.errors import InputError, MissingColumn, MissingPart, StateError, StoreError, TacitError, WorkerFailed
+from engine.foreign import plain
 
 EXIT_INPUT, EXIT_STATE, EXIT_WORKER, EXIT_MISSING, EXIT_INTERRUPTED = 2, 3, 4, 5, 130
 _CODES: tuple[tuple[type[TacitError], int], ...] = (
@@ -255,7 +268,7 @@ def rename(
     with open_workspace(workspace) as services:
         old = services.reading.find_run(run)
         new = services.run.rename(old.id, name, old.note if note is None else note)
-    sys.stdout.write(f"run {new.id[:8]} is {new.title}\n")
+    say(f"run {new.id[:8]} is {new.title}")
 
 
 @runs_app.command("cancel")
@@ -267,7 +280,7 @@ def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     goes_on = (
         f"; `tacit runs resume {stopped.id[:8]}` goes on" if status == "stopped" else ": there was nothing to stop"
     )
-    sys.stdout.write(f"run {stopped.id} is {status}{goes_on}\n")
+    say(f"run {stopped.id} is {status}{goes_on}")
 
 
 app.command()(ask)
@@ -335,27 +348,29 @@ def doctor(as_json: Json = False, workspace: Workspace = DEFAULT_WORKSPACE) -> N
         raise typer.Exit(EXIT_MISSING)
 
 
-def _printable(error: Exception) -> str:
-    """A message without control characters: it may quote what strangers wrote."""
-    return "".join(c for c in str(error) if c in "\n\t" or c.isprintable())
+class _Plain(logging.LogRecord):
+    """A line of the log without what a terminal would obey: it may quote what strangers wrote."""
+
+    def getMessage(self) -> str:
+        """The line."""
+        return plain(super().getMessage())
 
 
 def main() -> None:
     """Run the command line; every expected error is one message on standard error and an exit code of its own."""
+    logging.setLogRecordFactory(_Plain)
     try:
         code = app(standalone_mode=False)
     except TacitError as error:
-        sys.stderr.write(f"tacit: {_printable(error)}\n")
+        warn(f"tacit: {error}")
         sys.exit(next(code for kind, code in _CODES if isinstance(error, kind)))
     except (KeyboardInterrupt, Abort):
-        sys.stderr.write("tacit: interrupted; what was done is kept, `tacit runs` shows what can be resumed\n")
+        warn("tacit: interrupted; what was done is kept, `tacit runs` shows what can be resumed")
         sys.exit(EXIT_INTERRUPTED)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        message = (
-            f"the disk is full ({_printable(error)}). What was stored before is kept; free some space and do it again"
-        )
-        sys.stderr.write(f"tacit: {message if full else _printable(error)}\n")
+        message = f"the disk is full ({error}). What was stored before is kept; free some space and do it again"
+        warn(f"tacit: {message if full else error}")
         sys.exit(EXIT_STATE if full else EXIT_INPUT)
     except ClickException as error:
         error.show()

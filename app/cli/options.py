@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from engine.foreign import plain
+
 if TYPE_CHECKING:
     from app.services import Services
 
@@ -45,6 +47,17 @@ def _list_names(match: re.Match[str]) -> str:
     return ", ".join(f"{name} ({note})" if note else name for name, note in notes.items())
 
 
+def say(line: str) -> None:
+    """Write a line of a result on standard output at once, without what a terminal would obey."""
+    sys.stdout.write(f"{plain(line)}\n")
+    sys.stdout.flush()
+
+
+def warn(line: str) -> None:
+    """The same on standard error."""
+    sys.stderr.write(f"{plain(line)}\n")
+
+
 @contextmanager
 def open_workspace(workspace: Path) -> Iterator[Services]:
     """The services; Ctrl-C asks running jobs to checkpoint and end before it leaves."""
@@ -54,7 +67,7 @@ def open_workspace(workspace: Path) -> Iterator[Services]:
         try:
             yield services
         except KeyboardInterrupt:
-            sys.stderr.write("stopping: the running job saves a checkpoint\n")
+            warn("stopping: the running job saves a checkpoint")
             services.run.end_all()
             raise
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import DEFAULT_WORKSPACE, Json, RunId, Workspace, open_workspace, show
+from app.cli.options import DEFAULT_WORKSPACE, Json, RunId, Workspace, open_workspace, say, show
 from engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def policy(
             write_policy(services.save.policy(found, saving), to)
     show(as_json, saving_data(saving), lambda: _draw(saving))
     if to is not None and not as_json:
-        sys.stdout.write(f"policy written to {to}; `tacit gateway {to}` serves it\n")
+        say(f"policy written to {to}; `tacit gateway {to}` serves it")
 
 
 def _draw(saving: Saving) -> None:

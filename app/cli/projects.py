@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.options import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
+from app.cli.options import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, say, show
 
 projects_app = typer.Typer(help="List, duplicate, archive, export and import projects.", no_args_is_help=True)
 
@@ -36,7 +35,7 @@ def duplicate(
     """Make a project with the same queries, teachers, samples and decisions."""
     with open_workspace(workspace) as services:
         made = services.carry.duplicate(project, new_name)
-    sys.stdout.write(f"{made.name} is made; it has no runs and has cost nothing\n")
+    say(f"{made.name} is made; it has no runs and has cost nothing")
 
 
 @projects_app.command()
@@ -44,7 +43,7 @@ def archive(project: ProjectName, workspace: Workspace = DEFAULT_WORKSPACE) -> N
     """Take a project out of the list; nothing of it is lost."""
     with open_workspace(workspace) as services:
         services.carry.archive(project)
-    sys.stdout.write(f"{project} is archived; `tacit projects restore` brings it back\n")
+    say(f"{project} is archived; `tacit projects restore` brings it back")
 
 
 @projects_app.command()
@@ -52,7 +51,7 @@ def restore(project: ProjectName, workspace: Workspace = DEFAULT_WORKSPACE) -> N
     """Bring an archived project back."""
     with open_workspace(workspace) as services:
         services.carry.restore(project)
-    sys.stdout.write(f"{project} is back\n")
+    say(f"{project} is back")
 
 
 @projects_app.command()
@@ -66,7 +65,7 @@ def fresh(
     """Make a project with some of another's queries and its teachers, nothing asked yet: to run it yourself."""
     with open_workspace(workspace) as services:
         made = services.carry.begin_afresh(project, new_name, queries, heldout)
-    sys.stdout.write(f"{made.name} is made; `tacit label {made.name!r} --heldout` is next\n")
+    say(f"{made.name} is made; `tacit label {made.name!r} --heldout` is next")
 
 
 @projects_app.command()
@@ -78,7 +77,7 @@ def purge(
     """Remove a project for good: queries, samples, ledger, runs, adapters."""
     with open_workspace(workspace) as services:
         services.keep.purge(project, confirm)
-    sys.stdout.write(f"{project} is removed for good\n")
+    say(f"{project} is removed for good")
 
 
 @projects_app.command("export")
@@ -91,7 +90,7 @@ def export_project(
     """Write a project to one file: queries, labels, teachers, samples, ledger, decisions; never a key."""
     with open_workspace(workspace) as services:
         path = services.carry.export(project, to, with_runs)
-    sys.stdout.write(f"{project} is written to {path}\n")
+    say(f"{project} is written to {path}")
 
 
 @projects_app.command("import")
@@ -103,6 +102,6 @@ def import_project(
     """Make a project from an exported file."""
     with open_workspace(workspace) as services:
         made = services.carry.bring(file, name)
-    sys.stdout.write(f"{made.name} is imported\n")
+    say(f"{made.name} is imported")
     if made.unkeyed:
-        sys.stdout.write(f"set the key environment variable again for {', '.join(made.unkeyed)}\n")
+        say(f"set the key environment variable again for {', '.join(made.unkeyed)}")

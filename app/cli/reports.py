@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import DEFAULT_WORKSPACE, RunId, Workspace, open_workspace
+from app.cli.options import DEFAULT_WORKSPACE, RunId, Workspace, open_workspace, say
 from engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def write_html(to: Path, text: str, quiet: bool = False) -> None:
     part.write_text(text, "utf-8")
     part.replace(to)
     if not quiet:
-        sys.stdout.write(f"report written to {to}\n")
+        say(f"report written to {to}")
 
 
 def _read_pair(pair: str) -> tuple[str, Price]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from app.cli.console import out, plain, print_table
+from app.cli.console import out, print_table
 from app.usecases.data.imports import OutputImport, OutputReading, QueryImport
 from app.usecases.data.near_duplicates import Resembling
 from app.usecases.data.trace_words import model_rows, system_rows, tell_traces
@@ -50,8 +50,8 @@ def _show_rows(what: str, rows: Sequence[Any], count: int) -> None:
 
 
 def say(line: str) -> None:
-    """One line, however long, without control characters: it may quote what strangers wrote."""
-    out.print(Text(plain(line)), soft_wrap=True)
+    """One line, however long, none of it read as markup: it may quote what strangers wrote."""
+    out.print(Text(line), soft_wrap=True)
 
 
 def show_resembling(pairs: Sequence[Resembling]) -> None:
@@ -139,7 +139,7 @@ def _teacher_line(row: dict[str, Any]) -> dict[str, Any]:
 def show_names(names: Sequence[str]) -> None:
     """One name a line."""
     for name in names:
-        out.print(Text(plain(name)))
+        out.print(Text(name))
 
 
 def show_quote(quotes: Sequence[Quote]) -> None:
@@ -208,12 +208,12 @@ def show_selection(data: dict[str, Any]) -> None:
         f"vectors by {data['embedder']}"
     )
     for notice in say_notices(data):
-        out.print(Text(plain(notice)))
+        out.print(Text(notice))
     if data["spread"]:
         print_table("confidence by teacher", data["spread"])
     for row in data["spread"]:
         if not row["separates"]:
-            out.print(Text(plain(f"{row['teacher']}: this threshold separates nothing; {row['passed']:.0%} pass")))
+            out.print(Text(f"{row['teacher']}: this threshold separates nothing; {row['passed']:.0%} pass"))
     print_table("reasons", [{"reason": name, "samples": number} for name, number in data["reasons"].items()])
     print_table("kept by teacher", [{"teacher": n, "samples": c} for n, c in data["kept_by_teacher"].items()])
     if data["calibration"]:
@@ -352,9 +352,9 @@ def show_forecast(forecast: Any) -> None:
 def show_compression(rows: Sequence[dict[str, Any]]) -> None:
     """Compressed rationales beside their originals."""
     for row in rows:
-        out.rule(Text(plain(f"{row['sample']} · {row['teacher']} · {', '.join(row['flags'])}")), align="left")
+        out.rule(Text(f"{row['sample']} · {row['teacher']} · {', '.join(row['flags'])}"), align="left")
         for name in ("original", "student", "compressed"):
-            out.print(Text(plain(f"{name:>10}: {row[name]}")))
+            out.print(Text(f"{name:>10}: {row[name]}"))
 
 
 def show_demo(data: dict[str, Any]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, show
+from app.cli.options import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, say, show, warn
 from engine.errors import WorkerFailed
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def add_teacher(
     price_text = (
         f"${price['input']:g} in, ${price['output']:g} out a million tokens ({price['source']})" if price else "unknown"
     )
-    sys.stdout.write(f"{spec.name}: {spec.provider} {spec.model}; price {price_text}\n")
+    say(f"{spec.name}: {spec.provider} {spec.model}; price {price_text}")
 
 
 @teachers_app.command("remove")
@@ -76,7 +75,7 @@ def remove_teacher(project: ProjectName, name: TeacherName, workspace: Workspace
     """Take a teacher off a project; its samples and its ledger stay."""
     with open_workspace(workspace) as services:
         services.teachers.remove(project, name)
-    sys.stdout.write(f"{name} is no teacher of {project} any more; its samples stay\n")
+    say(f"{name} is no teacher of {project} any more; its samples stay")
 
 
 @teachers_app.command("test")
@@ -195,7 +194,8 @@ def _run_pilot(
 def _ask(services: Services, project: str, order: LabelOrder, bars: EventBars) -> list[str]:
     """Label and wait; gives the teachers that were given up, each with the reason."""
     job = services.jobs.wait(services.label.start(project, order).id, bars)
-    sys.stderr.write(f"{job.message}\n" if job.message else "")
+    if job.message:
+        warn(job.message)
     return services.label.stopped(job.id)
 
 
@@ -221,7 +221,8 @@ def grade(
             show(as_json, quotes, lambda: show_quote(quotes))
             return
         job = services.jobs.wait(services.grade.start(project, order).id, bars)
-        sys.stderr.write(f"{job.message}\n" if job.message else "")
+        if job.message:
+            warn(job.message)
         stopped = services.label.stopped(job.id)
         grades = services.grade.standing(services.projects.get(project))
         spent = services.quote.spend(project)

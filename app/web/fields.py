@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import gradio as gr
+from gradio.exceptions import InvalidPathError
 
 from engine.errors import say_error, where_it_failed
 from engine.wording import range_text
@@ -44,6 +45,10 @@ class Pages(gr.Blocks):  # type: ignore[misc]
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except gr.Error:
             raise
+        except InvalidPathError:
+            _LOG.warning("a path that was not uploaded was refused")
+            message = "This file was not uploaded here: choose it again. Nothing was done."
+            raise gr.Error(message, duration=None, print_exception=False) from None
         except Exception as error:  # noqa: BLE001 - whatever it is, a person is told in words
             _LOG.error("a page's fields could not be read: %s", where_it_failed(error))
             raise gr.Error(say_error(error), duration=None, print_exception=False) from None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import InputError
-from engine.records.row import MAX_CELL, MAX_COLUMNS, MAX_ROW, Record, check_row
+from engine.records.row import MAX_COLUMNS, MAX_ROW, Raw
 from engine.records.text import find_problem, read_pieces, too_long
 
 _QUOTED_PART = re.compile(r'"[^"]*"')
@@ -40,7 +40,7 @@ class _Lines(NamedTuple):
     problem: str | None
 
 
-def read_delimited(path: Path, max_cell: int = MAX_CELL) -> Iterator[Record]:
+def read_delimited(path: Path) -> Iterator[Raw]:
     """Rows below a header. A cell `NaN` is a missing value.
 
     Raises:
@@ -62,7 +62,7 @@ def read_delimited(path: Path, max_cell: int = MAX_CELL) -> Iterator[Record]:
         if problem is None and len(cells) != len(header):
             problem = f"{len(cells)} cells, but the header has {len(header)}"
         values = {name: float("nan") if cell in _MISSING else cell for name, cell in zip(header, cells, strict=False)}
-        yield check_row(row, values, problem, lines.first, lines.number, max_cell)
+        yield Raw(row, values, problem, lines.first, lines.number)
 
 
 def _read_header(name: str, cells: list[str], problem: str | None) -> list[str]:
@@ -96,7 +96,9 @@ def _join_lines(path: Path, delimiter: str) -> Iterator[_Lines]:
         size += len(piece)
         problem = problem or find_problem(piece) or (too_long() if size > MAX_ROW else None)
         texts = [] if problem else texts
-        if problem is None:
+        if problem is None and texts and not whole:
+            texts[-1] += piece
+        elif problem is None:
             texts.append(piece)
         whole = piece[-1] in "\r\n"
         if '"' in piece or (at is not _At.QUOTED and not (whole and at is _At.BEGIN)):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
-from engine.records.row import MAX_CELL, MAX_COLUMNS, MAX_ROW, Record, check_row
+from engine.records.row import MAX_COLUMNS, MAX_ROW, Raw
 from engine.records.text import read_lines, read_pieces, too_long
 
 _WINDOW = 2**16
@@ -32,7 +32,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
-def read_json_lines(path: Path, max_cell: int = MAX_CELL) -> Iterator[Record]:
+def read_json_lines(path: Path) -> Iterator[Raw]:
     """One row a line; empty lines are none."""
     for row, (line, error) in enumerate(read_lines(path), 1):
         if not error and not line.strip():
@@ -40,7 +40,7 @@ def read_json_lines(path: Path, max_cell: int = MAX_CELL) -> Iterator[Record]:
         values: Any = {}
         if error is None:
             values, error = _read_line(line)
-        yield check_row(row, values, error, row, max_cell=max_cell)
+        yield Raw(row, values, error, row)
 
 
 def _read_line(line: str) -> tuple[Any, str | None]:
@@ -54,8 +54,8 @@ def _read_line(line: str) -> tuple[Any, str | None]:
         return {}, "not JSON that can be read"
 
 
-def read_json(path: Path, max_cell: int = MAX_CELL) -> Iterator[Record]:
-    """Rows of one JSON value: a list of them, an object around one list, or a single row.
+def read_json(path: Path) -> Iterator[Raw]:
+    """Rows of one JSON value: a list of them, an object around one list, or a single row. A text in a list is a query.
 
     The file is read twice, so that one that is not JSON to its end is refused before a row of it is used.
 
@@ -67,8 +67,8 @@ def read_json(path: Path, max_cell: int = MAX_CELL) -> Iterator[Record]:
     except RecursionError as error:
         raise InputError(f"{path.name} is not JSON that can be read: lists in lists without end") from error
     if shape is None:
-        return read_json_lines(path, max_cell)
-    return _read_rows(path, *shape, max_cell)
+        return read_json_lines(path)
+    return _read_rows(path, *shape)
 
 
 def _survey(path: Path) -> tuple[bool, str | None] | None:
@@ -78,7 +78,7 @@ def _survey(path: Path) -> tuple[bool, str | None] | None:
     if first == "[":
         strange = 0
         for value, _, _ in text.items():
-            strange += not isinstance(value, dict)
+            strange += not isinstance(value, (dict, str))
             if strange > _MOST_STRANGE:
                 raise InputError(f"{path.name} holds no list of rows: {strange:,} of its values have no named fields")
         text.end()
@@ -94,17 +94,17 @@ def _survey(path: Path) -> tuple[bool, str | None] | None:
     return True, lists[0] if len(lists) == 1 else None
 
 
-def _read_rows(path: Path, is_object: bool, name: str | None, max_cell: int) -> Iterator[Record]:
+def _read_rows(path: Path, is_object: bool, name: str | None) -> Iterator[Raw]:
     text = _Text(path)
     if is_object and name is None:
         value, problem = text.value()
-        yield check_row(1, value, problem, max_cell=max_cell)
+        yield Raw(1, value, problem)
         return
     if is_object:
         for _ in text.fields(until=name):
             pass
     for row, (value, problem, line) in enumerate(text.items(), 1):
-        yield check_row(row, value, problem, line, max_cell=max_cell)
+        yield Raw(row, {"query": value} if isinstance(value, str) else value, problem, line)
 
 
 class _Text:

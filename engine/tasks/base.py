@@ -37,10 +37,13 @@ def read_query(
     Raises:
         InputError: if there is no text.
     """
-    text = cells.get(QUERY.name)
-    if not isinstance(text, str) or not text.strip():
+    value = cells.get(QUERY.name)
+    if isinstance(value, (dict, list, bool)):
+        raise InputError("the query is a list, an object, or true or false, and no text")
+    text = "" if value is None else plain_text(value)
+    if not text:
         raise InputError("empty query")
-    return make_query(text.strip(), choices, _read_name(cells, KIND), _read_name(cells, ID), extra=extra)
+    return make_query(text, choices, _read_name(cells, KIND), _read_name(cells, ID), extra=extra)
 
 
 def _read_name(cells: Mapping[str, Any], role: Role) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -17,6 +18,17 @@ from engine.values import Purpose, Reply, TeacherSpec, Usage
 
 UNCOUNTED = Usage()
 """Of an answer whose tokens nobody counted."""
+
+
+_NAME = re.compile(r"[\w.\-/:+@()][\w.\-/:+@() ]{0,68}")
+"""Names of teachers as those of others, and what names of models hold; `(traces)` behind 60 characters has room."""
+
+
+def name_problem(name: str) -> str | None:
+    """What is wrong with the name of a recorded teacher."""
+    if _NAME.fullmatch(name):
+        return None
+    return "the name of its teacher is too long, or has more than letters, digits, spaces and . _ - / : + @ ( )"
 
 
 @dataclass(frozen=True)

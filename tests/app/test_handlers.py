@@ -29,6 +29,7 @@ from tests.fakes.provider import KEY
 
 UNEVEN = {"reasoning": 0.4, "answer": 0.4, "clarity": 0.2}
 SETTINGS = send_settings(dcrs(weights=UNEVEN))
+META = {"_type": "gradio.FileData"}
 CHOICES = json.dumps({"A": "x", "B": "y"})
 
 
@@ -40,7 +41,7 @@ def studio(embedded_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
         yield opened
 
 
-def test_home(studio: Studio) -> None:
+def test_home(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
     assert studio("home", "create", "tickets", "choice", "packaged") == "tickets"
     assert "already" in studio.refused("home", "create", "tickets", "choice", "packaged")
     assert "tickets" in studio("home", "show", "p", "")
@@ -56,6 +57,8 @@ def test_home(studio: Studio) -> None:
     assert "tacit projects export twin twin.tacit.zip" in said
     assert "again is imported" in studio("home", "take", handle_file(written), "again", "")[0]
     assert studio("home", "begin_afresh", "again") == "again, run 1"
+    assert "was not uploaded here" in studio.by_hand("home", "take", {"path": "/etc/hostname", "meta": META}, "x", "")
+    assert [record.getMessage() for record in caplog.records] == ["a path that was not uploaded was refused"]
     assert "Choose a project" in studio.refused("home", "export", None, False)
     assert "A project needs a name" in studio.refused("home", "create", " ", "choice", "packaged")
     assert "no longer available" in studio.refused("home", "create", "x", "sums", "packaged")

@@ -35,6 +35,7 @@ own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF
 print(json.dumps([told, (own - before + child) // 1024, names]))
 """
 SOURCE = "0" * 24
+MANIFEST = json.dumps({"format": 1, "schema": 1, "config": {"name": "bomb", "task": "custom"}})
 
 
 def deflated(name: str, begin: bytes, part: bytes, times: int) -> Callable[[zipfile.ZipFile], None]:
@@ -50,6 +51,7 @@ def deflated(name: str, begin: bytes, part: bytes, times: int) -> Callable[[zipf
 
 
 def long_cells(file: zipfile.ZipFile) -> None:
+    file.writestr("tacit.json", MANIFEST)
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 400, pa.int32()), pa.array(["x" * 17_000_000]))
     written = BytesIO()
     pq.write_table(pa.table({"id": texts}), written, compression="zstd")
@@ -57,6 +59,7 @@ def long_cells(file: zipfile.ZipFile) -> None:
 
 
 def many_cells(file: zipfile.ZipFile) -> None:
+    file.writestr("tacit.json", MANIFEST)
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 4_000, pa.int32()), pa.array(["x" * 1_000_000]))
     written = BytesIO()
     pq.write_table(pa.table({"id": texts}), written, compression="zstd")

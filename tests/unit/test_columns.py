@@ -136,10 +136,19 @@ def test_zero_is_a_gold_label() -> None:
     assert list(read_queries(records({"question": "q", "answer": 0}), {}, 0).golds.values()) == ["0"]
 
 
-@pytest.mark.parametrize("text", ["", "   ", None, 5, ["a"]])
-def test_a_row_without_a_query_is_an_error(text: Any) -> None:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("", "empty query"), ("   ", "empty query"), (None, "empty query"), (["a"], "a list"), (True, "true or false")],
+)
+def test_a_row_without_a_query_is_an_error(text: Any, why: str) -> None:
     found = read_queries(records({"question": "good"}, {"question": text}), {}, 0)
-    assert [(error.row, error.message) for error in found.errors] == [(2, "empty query")]
+    ((row, message),) = [(error.row, error.message) for error in found.errors]
+    assert row == 2 and why in message
+
+
+def test_a_number_is_a_query_as_text() -> None:
+    found = read_queries(records({"question": 12}, {"question": 7.0}, {"question": 2.5}), {}, 0)
+    assert [query.text for query in found.queries] == ["12", "7", "2.5"] and not found.errors
 
 
 def test_broken_rows_keep_their_numbers_and_messages() -> None:

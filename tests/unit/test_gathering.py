@@ -95,7 +95,7 @@ DEEP = json.loads("[" * 400 + "]" * 400)
         (5, "a part of a message is neither a text nor an object"),
         ([], "nothing is asked in it"),
         ("", "nothing is asked in it"),
-        (DEEP, "a part of a message is neither a text nor an object"),
+        (DEEP, "more than 100 lists or objects in one another"),
         ([{"type": "image", "source": {}}], "it holds parts that are no text (image); only text is taken"),
         ([{"type": "input_audio", "input_audio": {}}], "it holds parts that are no text (audio); only text is taken"),
         ("x" * (MAX_CELL + 1), "a text in it is longer than 100,000 characters"),

@@ -68,6 +68,56 @@ def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, name: str, encodin
     assert values(read(tmp_path, name, CONTENTS[name].encode(encoding))) == ROWS
 
 
+UNMARKED = {
+    "Western": "How many is {n}, and why?",
+    "Cyrillic": "Сколько будет {n} и почему это так?",
+    "Chinese": "{n}加{n}等于多少?请说明理由。",
+    "Greek": "Πόσο κάνει {n} και {n};",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
+@pytest.mark.parametrize("script", UNMARKED)
+def test_utf_16_without_a_mark_is_read_in_any_script(tmp_path: Path, script: str, name: str, encoding: str) -> None:
+    texts = [UNMARKED[script].format(n=n) for n in range(20)]
+    lines = [json.dumps({"query": text}, ensure_ascii=False) for text in texts]
+    content = "\n".join(lines) if name.endswith("jsonl") else "query\n" + "\n".join(f'"{text}"' for text in texts)
+    assert [row["query"] for row in values(read(tmp_path, name, content.encode(encoding)))] == texts
+
+
+def test_nuls_alone_make_no_utf_16(tmp_path: Path) -> None:
+    data = "\n".join(json.dumps({"query": f"query {n}"}) for n in range(20)).encode().replace(b"query 1", b"q\0e\0y 1")
+    records = read(tmp_path, "rows.jsonl", data)
+    assert [record.row for record in records if record.error is None] == [1, *range(3, 11)]
+
+
+def test_a_list_of_texts_is_a_list_of_queries(tmp_path: Path) -> None:
+    assert values(read(tmp_path, "a.json", '["one", "two"]')) == [{"query": "one"}, {"query": "two"}]
+    assert values(read(tmp_path, "b.json", '{"version": 1, "queries": ["one"]}')) == [{"query": "one"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "told"),
+    [
+        ("a.csv", b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml", "is an Excel file"),
+        ("a.jsonl", b"PK\x03\x04" + bytes(26) + b"rows.jsonl", "is a zip file: unpack it"),
+        ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "older Excel"),
+        ("a.csv", b"PAR1", "is a Parquet file: name it .parquet"),
+        ("a.jsonl", b"\x1f\x8b\x08", "gzip: name it .gz"),
+        ("a.txt", b"%PDF-1.7", "is a PDF"),
+        ("a.csv", b"SQLite format 3\0", "is an SQLite file"),
+        ("a.json", b"\n<!DOCTYPE html><html>", "is a web page"),
+        ("a.txt", b"\x28\xb5\x2f\xfd", "zstd"),
+        ("a.jsonl", b"x" * 257 + b"ustar", "is a tar file"),
+        ("a.jsonl.gz", b"x" * 257 + b"ustar", "is a tar file"),
+    ],
+)
+def test_a_file_of_another_kind_under_a_wrong_name_is_named(tmp_path: Path, name: str, head: bytes, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read(tmp_path, name, head + b"\n" * 500)
+
+
 def test_parquet_gives_rows_with_nested_values(tmp_path: Path) -> None:
     rows = [
         {"query": "a", "choices": {"label": ["A"], "text": ["x"]}, "n": 1},
@@ -145,6 +195,13 @@ def test_ragged_rows_of_a_table_are_errors_with_their_numbers(tmp_path: Path) ->
     assert records[3].values == {"query": "d", "answer": "4"}
 
 
+def test_a_row_of_more_than_a_piece_keeps_all_its_cells(tmp_path: Path) -> None:
+    cells = [f"{n} {'x' * 60_000}" for n in range(40)]
+    header = ",".join(f"c{n}" for n in range(40))
+    (row,) = values(read(tmp_path, "rows.csv", f"{header}\n{','.join(cells)}\n"))
+    assert list(row.values()) == cells
+
+
 def test_a_bad_byte_inside_a_cell_of_several_lines_costs_that_row(tmp_path: Path) -> None:
     data = b'query,answer\n"one\ntwo \xff\nthree",1\nb,2\n' + b"c,3\n" * 20
     records = read(tmp_path, "rows.csv", data)
@@ -178,7 +235,7 @@ def test_a_json_object_is_one_row_where_it_wraps_no_list(tmp_path: Path) -> None
     ("name", "content", "why"),
     [
         ("rows.csv", b"", "is empty"),
-        ("rows.xlsx", b"PK", "unknown kind"),
+        ("rows.xlsx", b"PK", "is an Excel file: save its sheet as CSV"),
         ("rows", b"text", "unknown kind"),
         ("rows.json", b"[{]", "not JSON"),
         ("rows.json", b'"text"', "no list"),

@@ -21,6 +21,7 @@ from app.usecases.workspace.context import Context
 from engine.costs import find_price
 from engine.evaluation.readback import ReadBack
 from engine.exports import EXPORTERS
+from engine.foreign import fenced, markdown, quoted
 from engine.packaged import PACKAGED_STUDENT
 from engine.prompts import load_prompt
 from engine.wording import counted
@@ -83,9 +84,9 @@ def write_card(
     }
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n",
-        f"# {project.name}: {step}\n\nA student of {base}, distilled from "
-        f"{', '.join(t['name'] for t in provenance['teachers']) or 'no teacher'} with the plan `{run.plan.name}` "
-        f"(Thinking without Tokens, arXiv 2503.24198). Task: {project.config.task}. "
+        f"# {markdown(project.name)}: {step}\n\nA student of {markdown(base)}, distilled from "
+        f"{', '.join(markdown(t['name']) for t in provenance['teachers']) or 'no teacher'} with the plan "
+        f"{quoted(run.plan.name)} (Thinking without Tokens, arXiv 2503.24198). Task: {markdown(project.config.task)}. "
         f"Written on {date.today().isoformat()}.\n",
         _scores(context, run, step),
         _read_back(found, exporter),
@@ -100,7 +101,7 @@ def write_card(
 
 def _read_back(found: ReadBack | None, exporter: str) -> str:
     """What was seen when the export was read back and asked again."""
-    lines = [f"| {what} | {shown} |" for what, shown in read_back_lines(found)]
+    lines = [f"| {markdown(what)} | {markdown(shown)} |" for what, shown in read_back_lines(found)]
     table = "\n".join(["", "| | |", "|---|---|", *lines, ""]) if lines else ""
     what = EXPORTERS.get(exporter).title
     about = (
@@ -114,7 +115,7 @@ def _load(context: Context, project: Project, run: Run, step: str, exporter: str
     code = load_snippet(context, project, run, step, exporter, base)
     lies_over = "{base" in "".join(EXPORTERS.get(exporter).load)
     note = PACKAGED_BASE if lies_over and run.plan.student.model == "packaged" else ""
-    return f"## Load it\n\n```python\n{code}```\n{note}"
+    return f"## Load it\n\n{fenced(code.strip(), 'python')}\n{note}"
 
 
 def write_set_card(context: Context, project: Project, selection_id: str) -> Card:
@@ -127,10 +128,10 @@ def write_set_card(context: Context, project: Project, selection_id: str) -> Car
     }
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n",
-        f"# {project.name}: distillation set\n\n{counted(origins['selection']['kept'], 'rationale')} with {labels}, "
-        "written by language models and selected by Tacit (Thinking without Tokens, arXiv 2503.24198). Task: "
-        f"{project.config.task}. Written on {date.today().isoformat()}. One row a rationale: the query, the teacher, "
-        "what it said, its confidence, and why it was kept.\n",
+        f"# {markdown(project.name)}: distillation set\n\n{counted(origins['selection']['kept'], 'rationale')} with "
+        f"{labels}, written by language models and selected by Tacit (Thinking without Tokens, arXiv 2503.24198). "
+        f"Task: {markdown(project.config.task)}. Written on {date.today().isoformat()}. One row a rationale: the "
+        "query, the teacher, what it said, its confidence, and why it was kept.\n",
         _origin(origins),
     ]
     return Card("\n".join(parts), origins)
@@ -191,30 +192,31 @@ def _scores(context: Context, run: Run, step: str) -> str:
     lines = [f"| on {systems[0].report.n} held-out queries | {measure} (95 %) | output tokens |", "|---|---|---|"]
     for system in systems:
         row = system.report
-        name = f"**{row.name}** (this one)" if row.name == step else row.name
+        name = f"**{row.name}** (this one)" if row.name == step else markdown(row.name)
         score = f"{row.accuracy:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]"
         lines.append(f"| {name} | {score} | {row.mean_output_tokens:.1f} |")
     (more,) = more_lines([system.report for system in systems if system.report.name == step]) or [{}]
-    lines += ["", *(f"- {title}: {shown}" for title, shown in more.items() if title != "system")]
+    lines += ["", *(f"- {markdown(title)}: {shown}" for title, shown in more.items() if title != "system")]
     note = ""
     if measure == "agreement":
         note = "\nAgreement with what most teachers say; nobody knows the accuracy.\n"
     verdict = judge(context, run)
-    verdict_text = f"\n{say_verdict(verdict, context.reports.rows(run.id))}\n" if verdict else ""
+    verdict_text = f"\n{markdown(say_verdict(verdict, context.reports.rows(run.id)))}\n" if verdict else ""
     return "## Scores\n\n" + "\n".join(lines) + "\n" + note + verdict_text
 
 
 def _origin(origins: dict[str, Any]) -> str:
     lines = [
-        f"- {t['name']}: {t['model']} by {t['provider']}{'' if t['taught'] else ' (nothing of it was kept)'}"
+        f"- {markdown(t['name'])}: {markdown(t['model'])} by {t['provider']}"
+        f"{'' if t['taught'] else ' (nothing of it was kept)'}"
         for t in origins["teachers"]
     ]
-    prompts = ", ".join(f"{row['name']} ({row['hash']})" for row in origins["prompts"]) or "none"
+    prompts = ", ".join(markdown(f"{row['name']} ({row['hash']})") for row in origins["prompts"]) or "none"
     kept, config = origins["selection"]["kept"], origins["selection"]
     base = "The weights follow the licence of the base model. " if "base_model" in origins else ""
     return (
         "## Where it comes from\n\nTeachers:\n" + "\n".join(lines or ["- none"]) + f"\n\nPrompts, by hash: {prompts}.\n"
-        f"Selection: {counted(kept, 'sample')}, {config['title']}. Settings, prices "
+        f"Selection: {counted(kept, 'sample')}, {markdown(config['title'])}. Settings, prices "
         f"and spend stand in `tacit.json`.\n\n## Licence\n\n{base}Whether a provider's answers may train another "
         "model is up to that provider's terms: look at those of each teacher above before you pass this on.\n"
     )

@@ -11,6 +11,7 @@ from engine.datasets import DATASETS
 from engine.datasets.encode import render_prompt
 from engine.datasets.rows import ChatText, student_prompt
 from engine.exports import EXPORTERS, Asking, Use
+from engine.foreign import fenced, markdown, quoted
 from engine.pipeline import prompt_of
 from engine.plans import Train
 from engine.tasks import get_task
@@ -77,15 +78,15 @@ def say_asking(context: Context, project: Project, run: Run, step: str) -> str:
     (user,) = [text for role, text in example_prompt(context, project, run, step) if role == "user"]
     trained = run.plan.step(step)
     learned = DATASETS.get(trained.dataset).title if isinstance(trained, Train) else ""
-    ended = f" When it was scored, an answer was over at {asking.until!r}." if asking.until else ""
+    ended = f" When it was scored, an answer was over at {quoted(repr(asking.until))}." if asking.until else ""
     around = _say_around(asking)
     return (
         "## How to ask it\n\nIt was trained on one turn, without worked examples: a system message, a query, an "
         "answer. Ask it in the same words, greedily (temperature 0, no repetition penalty).\n\n"
-        f"System message:\n\n```text\n{asking.system}\n```\n\n"
-        f"{around}A user message, as an example:\n\n```text\n{user}\n```\n\n"
-        f"This stage learned: {learned}. An answer ends like this, with the label in place of LABEL:\n\n"
-        f"```text\n{task.complete('', 'LABEL')}\n```\n\n"
+        f"System message:\n\n{fenced(asking.system)}\n\n"
+        f"{around}A user message, as an example:\n\n{fenced(user)}\n\n"
+        f"This stage learned: {markdown(learned)}. An answer ends like this, with the label in place of LABEL:\n\n"
+        f"{fenced(task.complete('', 'LABEL'))}\n\n"
         f"It may write up to {asking.max_tokens:,} tokens.{ended}\n"
     )
 
@@ -93,9 +94,8 @@ def say_asking(context: Context, project: Project, run: Run, step: str) -> str:
 def _say_around(asking: Asking) -> str:
     if not (asking.before or asking.behind):
         return ""
-    return (
-        f"The query stands in the user's message as `{asking.before}QUERY{asking.behind}`, control words and all.\n\n"
-    )
+    asked = quoted(f"{asking.before}QUERY{asking.behind}")
+    return f"The query stands in the user's message as {asked}, control words and all.\n\n"
 
 
 def say_uses(context: Context, project: Project, run: Run, step: str, exporter: str, base: str) -> str:
@@ -103,7 +103,7 @@ def say_uses(context: Context, project: Project, run: Run, step: str, exporter: 
     rank = next((size for size in _LORA_RANKS if size >= run.plan.student.lora.rank), _LORA_RANKS[-1])
     uses = EXPORTERS.get(exporter).uses
     parts = [
-        f"## {use.title}\n\n```sh\n{use.text.format(base=base, rank=rank, tokens=_limit(run))}\n```\n"
+        f"## {use.title}\n\n{fenced(use.text.format(base=base, rank=rank, tokens=_limit(run)), 'sh')}\n"
         + (f"\n{use.note}\n" if use.note else "")
         for use in uses
     ]
@@ -122,8 +122,8 @@ def _say_request(uses: list[Use], asked: dict[str, Any], tokens: int) -> str:
     body = {"model": uses[0].model, "temperature": 0, "max_tokens": tokens, **asked}
     path = "chat/completions" if "messages" in asked else "completions"
     ports = ", ".join(f"{use.port} for {use.title}" for use in uses)
-    return (
-        f"## Ask the server\n\nIt speaks the protocol of OpenAI (port {ports}):\n\n```sh\n"
+    command = (
         f"curl http://127.0.0.1:{uses[0].port}/v1/{path} -H 'Content-Type: application/json' -d @- <<'JSON'\n"
-        f"{json.dumps(body, indent=2, ensure_ascii=False)}\nJSON\n```\n"
+        f"{json.dumps(body, indent=2, ensure_ascii=False)}\nJSON"
     )
+    return f"## Ask the server\n\nIt speaks the protocol of OpenAI (port {ports}):\n\n{fenced(command, 'sh')}\n"

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import lzma
-import re
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +15,7 @@ from typing import Any
 import safetensors
 
 from app.usecases.exports.cards import base_name
-from app.usecases.projects.files import unpack
+from app.usecases.projects.files import MANIFEST, SOURCE, TOKENIZER, unpack
 from app.usecases.workspace.context import Context
 from engine.config import ProjectConfig, TeacherConfig, read_config
 from engine.errors import ConfigError, InputError, StateError
@@ -26,25 +23,15 @@ from engine.exports.adapter import name_base
 from engine.keys import DEFAULT_VARIABLES
 from engine.prompts import make_prompt
 from engine.tasks import get_task
+from engine.teachers.recorded import name_problem
 from engine.values import RunStatus, Split, TeacherSpec
 from storage.copies import OLDER_REPORT, RUN_PARTS, TABLES, remade_id
 from storage.projects import Project
 from storage.runs import Run
 
-_MANIFEST = "tacit.json"
 _FORMAT = 1
-_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 _NOTHING = ". Nothing was stored."
-_SOURCE = re.compile(r"[0-9a-f]{24}")
 _FILES = (*TABLES, "prompts", OLDER_REPORT, *(part.table for part in RUN_PARTS))
-_PARTS = frozenset({_MANIFEST, *(f"{table}.parquet" for table in _FILES)})
-_VECTORS = re.compile(r"vectors_\d{1,5}\.parquet")
-_ADAPTER = re.compile(
-    r"adapters/[0-9a-f]{24}/[\w.\-]{1,100}/(adapter_config\.json|adapter_model\.safetensors|result\.json)"
-)
-_TOKENIZER = re.compile(
-    r"tokenizer/(tokenizer\.json|tokenizer_config\.json|chat_template\.jinja|special_tokens_map\.json)"
-)
 _MAX_HEADER = 4 * 2**20
 """Bytes in which an adapter's weights may be listed."""
 _LORA = (
@@ -165,7 +152,7 @@ class CarryService:
                     "schema": self.context.copies.schema,
                     "config": project.config.model_dump(),
                 }
-                (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2), "utf-8")
+                (folder / MANIFEST).write_text(json.dumps(manifest, indent=2), "utf-8")
                 for path in sorted(folder.iterdir()):
                     file.write(path, path.name)
                 for run in runs:
@@ -193,12 +180,11 @@ class CarryService:
         with tempfile.TemporaryDirectory(dir=self.context.workspace) as made:
             folder = Path(made)
             config = self._unpack(path, folder, name)
-            task = get_task(config.task)
             with self._made_whole(config) as project:
                 self.context.copies.read_files(project.id, folder)
                 unkeyed = self._check_teachers(project, folder)
                 for _, text in self.context.projects.prompts(project.id):
-                    make_prompt("teacher", task.name, 0, text)
+                    make_prompt("teacher", get_task(config.task).name, 0, text)
                 self._take_recordings(project, folder)
                 self._take_adapters(project, folder)
         return Brought(project.name, unkeyed)
@@ -222,17 +208,24 @@ class CarryService:
 
     def _unpack(self, path: Path, folder: Path, name: str) -> ProjectConfig:
         """Take the known parts out, and read the settings."""
+
+        def read_settings(manifest: dict[str, Any]) -> ProjectConfig:
+            try:
+                schema, values = int(manifest["schema"]), dict(manifest["config"])
+            except (ValueError, LookupError, TypeError, OverflowError) as error:
+                raise InputError(f"{path.name} is no export of a project, or a damaged one") from error
+            if manifest.get("format") != _FORMAT or schema > self.context.copies.schema:
+                raise InputError(f"{path.name} was made by a newer version of Tacit")
+            config = read_config(ProjectConfig, {**values, "name": name.strip() or values.get("name", "")})
+            get_task(config.task)
+            return config
+
         try:
-            unpack(path, folder, _is_known)
-            manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
-            schema, values = int(manifest["schema"]), dict(manifest["config"])
+            return unpack(path, folder, _FILES, read_settings)
+        except ConfigError:
+            raise  # a setting that can't be here, in its own words
         except InputError as error:
             raise InputError(f"{str(error).removesuffix(_NOTHING)}{_NOTHING}") from None
-        except (*_BROKEN, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
-            raise InputError(f"{path.name} is no export of a project, or a damaged one{_NOTHING}") from error
-        if manifest.get("format") != _FORMAT or schema > self.context.copies.schema:
-            raise InputError(f"{path.name} was made by a newer version of Tacit. Nothing was stored.")
-        return read_config(ProjectConfig, {**values, "name": name.strip() or values.get("name", "")})
 
     def _check_teachers(self, project: Project, folder: Path) -> list[str]:
         """See that the teachers are such as can be made here; take the variables of their keys off."""
@@ -244,7 +237,7 @@ class CarryService:
                 why = f" ({error})" if isinstance(error, ConfigError) else ""
                 raise InputError(f"its teacher {name} can't be read{why}{_NOTHING}") from error
             if known.provider == "recorded" and not (
-                _SOURCE.fullmatch(known.endpoint) and (folder / "recordings" / f"{known.endpoint}.jsonl").is_file()
+                SOURCE.fullmatch(known.endpoint) and (folder / "recordings" / f"{known.endpoint}.jsonl").is_file()
             ):
                 raise InputError(f"the recording of {name} is not in the file. Nothing was stored.")
             if variable:
@@ -267,12 +260,9 @@ def _check_spec(name: str, spec: Mapping[str, Any]) -> TeacherSpec:
         raise ConfigError(f"it is named {spec['name']!r} inside")
     if spec["provider"] != "recorded":
         return read_config(TeacherConfig, flat).to_spec()
+    if problem := name_problem(name):
+        raise ConfigError(problem)
     return TeacherSpec(name, "recorded", str(spec["model"]), endpoint=str(spec["endpoint"]), concurrency=1)
-
-
-def _is_known(name: str) -> bool:
-    patterns = (_VECTORS, _ADAPTER, _TOKENIZER)
-    return name in _PARTS or _is_recording(name) or any(pattern.fullmatch(name) for pattern in patterns)
 
 
 def _write_adapters(run: Run, file: zipfile.ZipFile) -> None:
@@ -289,7 +279,7 @@ def _write_adapters(run: Run, file: zipfile.ZipFile) -> None:
         there = set(file.namelist())
         for path in sorted(source.iterdir()):
             name = f"tokenizer/{path.name}"
-            if _TOKENIZER.fullmatch(name) and name not in there:
+            if TOKENIZER.fullmatch(name) and name not in there:
                 file.write(path, name, zipfile.ZIP_DEFLATED)
 
 
@@ -316,8 +306,3 @@ def _take_adapter(source: Path, target: Path, tokenizer: Path) -> None:
     (target / "adapter_config.json").write_text(json.dumps(kept, indent=2), "utf-8")
     for path in (weights, result, *(tokenizer.glob("*") if tokenizer.is_dir() else ())):
         shutil.copyfile(path, target / path.name)
-
-
-def _is_recording(name: str) -> bool:
-    folder, _, rest = name.partition("/")
-    return folder == "recordings" and rest.endswith(".jsonl") and bool(_SOURCE.fullmatch(rest.removesuffix(".jsonl")))

@@ -221,3 +221,18 @@ def _left(first: Event, last: Event) -> float | None:
     if done < 1:
         return None
     return (last.at - first.at) / done * (int(last.data["of"]) - int(last.data["update"]))
+
+
+def why_not_resumed(run: Run) -> str:
+    """Why a run that is neither stopped nor stale can't be resumed, and what can be done instead."""
+    short = run.id[:8]
+    if run.status is RunStatus.WAITING:
+        asked = f"approve its rationales on the page Compress, or by `tacit compress {short} --approve`"
+        return f"run {run.id} waits for a review: {asked}"
+    if run.status is RunStatus.RUNNING:
+        return f"run {run.id} is running already: wait for it, or cancel it first"
+    return (
+        f"run {run.id} is {run.status}, and none of its steps is out of date; only a stopped run can be resumed. To do "
+        f"a step and all behind it again, rerun it from there (page Runs, or `tacit runs rerun {short} STEP`); for "
+        "other settings start another run on the page Train"
+    )

@@ -14,6 +14,7 @@ from app.usecases.evaluation.scores import SCORE, submit_score
 from app.usecases.evaluation.verdicts import best_student
 from app.usecases.selection.selections import SelectService
 from app.usecases.training.materials import TEACHERS, StageBuilder
+from app.usecases.training.progress import why_not_resumed
 from app.usecases.training.run_names import check_name
 from app.usecases.training.sharing import take_over
 from app.usecases.training.webhook import Webhook
@@ -271,9 +272,7 @@ class RunService:
                 self.advance(run)
                 return self.context.runs.get(run.id)
             if run.status is not RunStatus.STOPPED:
-                raise StateError(
-                    f"run {run.id} is {run.status}; only a stopped run, or one with stale steps, can be resumed"
-                )
+                raise StateError(why_not_resumed(run))
             self.context.runs.set_status(run.id, RunStatus.RUNNING)
             jobs = self.context.jobs.jobs_of(run.project_id)
             cut = [job for job in jobs if job.run_id == run.id and job.kind not in (AGAIN, SCORE)]
