@@ -16,7 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.foreign import plain, plain_json
+from engine.teachers.caller import LONG_WAIT_S
 from engine.values import Event
+from engine.wording import say_span
 
 _SHORT = 25
 """Cells of at most this many characters are not broken over lines."""
@@ -86,6 +88,7 @@ class EventBars:
         self._asked: set[str] = set()
         self._failed: set[str] = set()
         self._cost = 0.0
+        self._waits: dict[str, float] = {}
         self._handlers: dict[str, Callable[[Event], None]] = {
             "metric": self._on_metric,
             "progress": self._on_progress,
@@ -94,6 +97,7 @@ class EventBars:
             "grade_started": self._on_label,
             "reply": self._on_reply,
             "teacher_stopped": self._on_stopped,
+            "waits": self._on_waits,
             "step_finished": self._on_finished,
         }
 
@@ -135,6 +139,13 @@ class EventBars:
 
     def _on_stopped(self, event: Event) -> None:
         self._bars.console.print(Text(f"{event.data['teacher']} is not asked any more: {event.data['message']}"))
+
+    def _on_waits(self, event: Event) -> None:
+        name = str(event.data["teacher"])
+        end = event.at + float(event.data["seconds"])
+        if end > self._waits.get(name, 0.0) + LONG_WAIT_S:  # once, not for each request in flight
+            self._bars.console.print(Text(f"{name} waits {say_span(event.data['seconds'])}, as its provider asked"))
+            self._waits[name] = end
 
     def _on_started(self, event: Event) -> None:
         self._task(event.data["step"])

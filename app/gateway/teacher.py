@@ -184,7 +184,7 @@ def open_teacher(
         teacher: Teacher = HostedTeacher(spec, chat, Capabilities())
         name = (spec.provider, spec.endpoint, hash_id("key", key))
         rates = (spec.requests_per_minute, spec.tokens_per_minute)
-        limiter = {spec.name: Limiters().get(name, spec.concurrency, rates)}
+        limiter = {spec.name: Limiters().get(name, spec.model, spec.concurrency, rates)}
     else:
         teacher = _find_scripted(spec)
     spent = read_spent(folder)

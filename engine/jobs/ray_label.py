@@ -222,7 +222,7 @@ class BlockAsker:
             left={item["sample_id"]: item["key"] for item in items if item.get("key")},
         )
         limiter = Limiter(self._spec.concurrency)
-        limiter.set_rates(*(_share(rate, self._job.workers) for rate in self._rates()))
+        limiter.rates.set(*(_share(rate, self._job.workers) for rate in self._rates()))
         try:
             await label(work, rows, Caller(limiters={self._spec.name: limiter}, stop=self._flag.exists))
         finally:

@@ -23,6 +23,8 @@ MAX_RAW = 100_000
 """Characters of a raw reply that are kept."""
 ATTEMPTS = 7
 _LONGEST_WAIT_S = 60.0
+LONG_WAIT_S = 5.0
+"""Waits that a provider asks for are told from here on."""
 _SLICE_S = 0.2
 
 
@@ -58,7 +60,13 @@ class About:
 def journal(
     sink: EventSink, about: About, outcome: Outcome, error: ErrorKind | None, message: str, **more: Any
 ) -> None:
-    """Tell one attempt, good or not, with all that the ledger and "parse again" need."""
+    """Tell one attempt, good or not, with all that the ledger and "parse again" need.
+
+    Where the provider asks for a long wait, that is told too: nobody should have to guess why nothing happens.
+    """
+    asked = outcome.error.retry_after_s if outcome.error else None
+    if asked is not None and asked >= LONG_WAIT_S:
+        sink.emit("waits", teacher=about.teacher, seconds=asked)
     raw = outcome.reply.raw if outcome.reply else outcome.error.raw if outcome.error else ""
     if len(raw) > MAX_RAW:
         message = "; ".join(part for part in (message, f"{len(raw):,} characters came, {MAX_RAW:,} are kept") if part)
@@ -219,7 +227,7 @@ class Caller:
         first = self.first_wait_s
         grown = wait_exponential_jitter(multiplier=first, max=_LONGEST_WAIT_S, jitter=first)(state)
         asked = error.retry_after_s if isinstance(error, TeacherError) else None
-        return grown if asked is None else asked + grown / 10
+        return grown if asked is None else max(grown, asked + grown / 10)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but no longer than until the job is asked to stop."""

@@ -1,4 +1,4 @@
-"""How fast one provider may be asked: requests and tokens a minute, and how many in flight, by provider and key."""
+"""How fast a provider may be asked: requests and tokens a minute by provider and key, how many in flight by model."""
 
 from __future__ import annotations
 
@@ -11,15 +11,48 @@ _CALM = 20
 """As many replies in a row without a refusal let one more request into the air."""
 
 
+class Rates:
+    """Requests and tokens a minute that a provider allows under one key, whichever model is asked."""
+
+    def __init__(self) -> None:
+        """To be used on one event loop; nothing is limited at first."""
+        self._set: tuple[int | None, int | None] = (None, None)
+        self._requests: AsyncLimiter | None = None
+        self._tokens: AsyncLimiter | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is."""
+        return self._requests is not None or self._tokens is not None
+
+    def set(self, requests_per_minute: int | None, tokens_per_minute: int | None) -> None:
+        """From now on; None leaves what was set before."""
+        rates = (requests_per_minute or self._set[0], tokens_per_minute or self._set[1])
+        if rates != self._set:
+            self._set = rates
+            self._requests = AsyncLimiter(*_per_second(rates[0])) if rates[0] else None
+            self._tokens = AsyncLimiter(rates[1], 60) if rates[1] else None
+
+    async def acquire(self, tokens: int) -> None:
+        """Wait for the turn of a request of about so many tokens."""
+        if self._requests is not None:
+            await self._requests.acquire()
+        if self._tokens is not None:
+            await self._tokens.acquire(min(tokens, self._tokens.max_rate))
+
+
 class Limiter:
-    """Gates the requests to one provider under one key.
+    """Gates the requests to one model of a provider under one key. Its `rates` it shares with the key's other models.
+
+    What a provider refuses slows the model that was refused, and no other: a flaky model does not hold up a good one.
 
     The number in flight is halved when the provider says that it is too much, and grows again one by one, up to what
     the user allowed (additive increase, multiplicative decrease, as in TCP).
     """
 
-    def __init__(self, in_flight: int) -> None:
+    def __init__(self, in_flight: int, rates: Rates | None = None) -> None:
         """To be used on one event loop."""
+        self.rates = rates or Rates()
         self.most = in_flight
         self.allowed = in_flight
         self._busy = 0
@@ -27,17 +60,6 @@ class Limiter:
         self._paused_until = 0.0
         self._waiting = 0
         self._freed = asyncio.Event()
-        self._rates: tuple[int | None, int | None] = (None, None)
-        self._requests: AsyncLimiter | None = None
-        self._tokens: AsyncLimiter | None = None
-
-    def set_rates(self, requests_per_minute: int | None, tokens_per_minute: int | None) -> None:
-        """Requests and tokens a minute from now on; None leaves what was set before."""
-        rates = (requests_per_minute or self._rates[0], tokens_per_minute or self._rates[1])
-        if rates != self._rates:
-            self._rates = rates
-            self._requests = AsyncLimiter(*_per_second(rates[0])) if rates[0] else None
-            self._tokens = AsyncLimiter(rates[1], 60) if rates[1] else None
 
     def widen(self, in_flight: int) -> None:
         """Another teacher shares this limiter: the larger number counts."""
@@ -48,7 +70,7 @@ class Limiter:
     def try_enter(self) -> bool:
         """Take a place in flight if one is free at once and nothing else limits; `leave` gives it back."""
         free = self._busy < self.allowed and not self._waiting and self._paused_until <= time.monotonic()
-        if not free or self._requests is not None or self._tokens is not None:
+        if not free or self.rates.limited:
             return False
         self._busy += 1
         return True
@@ -66,10 +88,7 @@ class Limiter:
         try:
             while (wait := self._paused_until - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
-            if self._requests is not None:
-                await self._requests.acquire()
-            if self._tokens is not None:
-                await self._tokens.acquire(min(tokens, self._tokens.max_rate))
+            await self.rates.acquire(tokens)
         except BaseException:
             self.leave()
             raise
@@ -86,6 +105,10 @@ class Limiter:
         if retry_after_s:
             self._paused_until = max(self._paused_until, time.monotonic() + retry_after_s)
 
+    def resume(self) -> None:
+        """Somebody wants it asked now: a wait that the provider named is over."""
+        self._paused_until = 0.0
+
     def answered(self) -> None:
         """A reply came; after enough of them one more may be in flight."""
         self._calm += 1
@@ -100,17 +123,23 @@ def _per_second(per_minute: int) -> tuple[float, float]:
 
 
 class Limiters:
-    """The limiters of a process, one a provider and key."""
+    """The limiters of a process, one a model of a provider under a key."""
 
     def __init__(self) -> None:
-        self._all: dict[tuple[str, ...], Limiter] = {}
+        self._rates: dict[tuple[str, ...], Rates] = {}
+        self._all: dict[tuple[tuple[str, ...], str], Limiter] = {}
 
-    def get(self, name: tuple[str, ...], in_flight: int, per_minute: tuple[int | None, int | None]) -> Limiter:
-        """The limiter of a provider and key; teachers behind the same key share it.
+    def get(
+        self, name: tuple[str, ...], model: str, in_flight: int, per_minute: tuple[int | None, int | None]
+    ) -> Limiter:
+        """The limiter of a model behind a provider and key, both in `name`; teachers with the same model share it.
 
-        `per_minute` holds requests and tokens; where two teachers of a key name other numbers, the last named count.
+        `per_minute` holds requests and tokens, which all models of the key share; where two teachers of a key name
+        other numbers, the last named count. Who gets it starts something new, so a wait that a provider named ends.
         """
-        limiter = self._all.setdefault(name, Limiter(in_flight))
+        rates = self._rates.setdefault(name, Rates())
+        rates.set(*per_minute)
+        limiter = self._all.setdefault((name, model), Limiter(in_flight, rates))
         limiter.widen(in_flight)
-        limiter.set_rates(*per_minute)
+        limiter.resume()
         return limiter

@@ -160,6 +160,7 @@ def _faulty(provider: Provider, fault: str, user: str) -> Response:
     cut = '{"rationale": "It must be B, because'
     made: dict[str, Callable[[], Response]] = {
         "429": lambda: _error(429, "rate_limit", "slow down"),
+        "429 for long": lambda: _error(429, "rate_limit", "slow down", **{"Retry-After": "540"}),
         "429 after": lambda: _error(429, "rate_limit", "slow down", **{"Retry-After": "0.3"}),
         "quota": lambda: _error(429, "insufficient_quota", "You exceeded your current quota"),
         "500": lambda: _error(500, "server_error", "oops"),

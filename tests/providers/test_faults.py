@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from tenacity import AsyncRetrying, RetryCallState
 
 from engine.costs import Budget, worst_cost
-from engine.errors import CapReached, ErrorKind
-from engine.labelling.online import LabelCounts, LabelWork, label
+from engine.errors import CapReached, ErrorKind, TeacherError
+from engine.labelling.online import SAME_FAULTS, LabelCounts, LabelWork, label
 from engine.prompts import load_prompt
 from engine.tasks import get_task
-from engine.teachers.caller import Caller
-from engine.teachers.hosted import Capabilities, HostedTeacher
-from engine.teachers.limits import Limiter
-from engine.values import Choice, Sampling, TeacherSpec, make_query
+from engine.teachers.caller import About, Caller, Outcome
+from engine.teachers.caller import journal as write_attempt
+from engine.teachers.hosted import Capabilities, HostedTeacher, explain
+from engine.teachers.limits import Limiter, Limiters
+from engine.values import Choice, Purpose, Query, Sampling, TeacherSpec, Usage, make_query
 from tests.fakes.provider import KEY, Provider, open_chat, run_provider
 
 TASK = get_task("choice")
@@ -62,15 +64,16 @@ def ask_all(
     journal: Journal,
     key: str | None = KEY,
     caller: Caller | None = None,
+    queries: Sequence[Query] = QUERIES,
     **spec: Any,
 ) -> LabelCounts:
-    """Label the six queries with waits of a few milliseconds."""
+    """Label six queries with waits of a few milliseconds."""
 
     async def run() -> LabelCounts:
         chat = open_chat(protocol, provider.url, key)
         found = spec.pop("capabilities", Capabilities())
         teacher = HostedTeacher(spec_for(protocol, **spec), chat, found)
-        work = LabelWork(TASK, load_prompt("teacher", "choice"), QUERIES, [teacher], nonce="job")
+        work = LabelWork(TASK, load_prompt("teacher", "choice"), queries, [teacher], nonce="job")
         try:
             return await label(work, journal, caller or Caller(first_wait_s=0.01))
         finally:
@@ -216,7 +219,7 @@ def test_a_keyless_endpoint_gets_no_authorization(provider: Provider, monkeypatc
     assert all("authorization" not in seen.headers for seen in provider.seen)
 
 
-def test_retry_after_is_waited_for_by_all_of_the_same_key(provider: Provider) -> None:
+def test_retry_after_is_waited_for_by_all_of_the_same_model(provider: Provider) -> None:
     provider.faults["query 0?"] = ["429 after"]
     limiter = Limiter(1)
     caller = Caller(limiters={"ann": limiter}, first_wait_s=0.001)
@@ -234,6 +237,63 @@ def test_in_flight_falls_on_refusals_and_grows_again() -> None:
     assert limiter.allowed == 8
 
 
+def test_a_refused_model_does_not_slow_another_of_the_same_key() -> None:
+    limiters, name = Limiters(), ("openai", "", "key")
+    flaky = limiters.get(name, "flaky", 8, (None, None))
+    good = limiters.get(name, "good", 8, (None, None))
+    flaky.refused(60.0)
+    assert (flaky.allowed, good.allowed) == (4, 8)
+    assert not flaky.try_enter() and good.try_enter()
+    limiters.get(name, "good", 8, (600, None))
+    assert flaky.rates is good.rates and flaky.rates.limited
+
+
+@pytest.mark.parametrize("asked", [-5.0, 0.0, 0.2])
+def test_what_a_provider_asks_for_is_no_less_than_the_own_wait(asked: float) -> None:
+    waits = [Caller(first_wait_s=1.0)._wait(_failed(number, asked)) for number in range(1, 7)]
+    assert sum(waits) > 30 and min(waits) >= 1.0
+
+
+@pytest.mark.parametrize("header", ["inf", "99999999", "Fri, 31 Dec 9999 23:59:59 GMT", "1e400"])
+def test_what_a_provider_asks_for_is_at_most_ten_minutes_and_told(header: str) -> None:
+    error = explain(429, "slow down", header)
+    assert error.retry_after_s == 600.0
+    journal = Journal()
+    about = About("s", "q", "ann", Purpose.LABEL, "")
+    write_attempt(journal, about, Outcome(None, error, Usage(), None, 0.1), error.kind, str(error))
+    (waits,) = [data for kind, data in journal.events if kind == "waits"]
+    assert waits["teacher"] == "ann" and waits["seconds"] == 600.0
+
+
+def _failed(number: int, asked: float) -> RetryCallState:
+    """A call whose last attempt, of so many, was refused."""
+    state = RetryCallState(AsyncRetrying(), None, (), {})
+    state.attempt_number = number
+    state.set_exception((TeacherError, TeacherError(ErrorKind.RATE_LIMIT, "", retry_after_s=asked), None))
+    return state
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "html"])
+def test_a_teacher_that_fails_the_same_way_again_and_again_is_stopped(provider: Provider, fault: str) -> None:
+    provider.faults["query"] = [fault] * 500
+    journal = Journal()
+    queries = [make_query(f"query {number}?", CHOICES) for number in range(60)]
+    caller = Caller(first_wait_s=0.001, attempts=2)
+    counts = ask_all("openai", provider, journal, caller=caller, concurrency=1, queries=queries)
+    assert counts == LabelCounts(0, SAME_FAULTS, 0) and len(provider.seen) == 2 * SAME_FAULTS
+    (stopped,) = [data for kind, data in journal.events if kind == "teacher_stopped"]
+    assert f"{SAME_FAULTS} requests in a row" in stopped["message"]
+
+
+def test_faults_between_answers_stop_nobody(provider: Provider) -> None:
+    provider.faults |= {f"query {number}?": ["500"] * 9 for number in range(60) if number % 5}
+    queries = [make_query(f"query {number}?", CHOICES) for number in range(60)]
+    caller = Caller(first_wait_s=0.001, attempts=1)
+    assert ask_all("openai", provider, Journal(), caller=caller, concurrency=1, queries=queries) == LabelCounts(
+        12, 48, 0
+    )
+
+
 def test_no_more_in_flight_than_allowed(provider: Provider) -> None:
     provider.latency_s = 0.05
     caller = Caller(limiters={"ann": Limiter(2)}, first_wait_s=0.01)
@@ -243,12 +303,12 @@ def test_no_more_in_flight_than_allowed(provider: Provider) -> None:
 
 def test_requests_a_minute_are_spread(provider: Provider) -> None:
     limiter = Limiter(6)
-    limiter.set_rates(600, None)
+    limiter.rates.set(600, None)
     started = time.monotonic()
     for _ in range(3):
         ask_all("openai", provider, Journal(), caller=Caller(limiters={"ann": limiter}), concurrency=6)
         limiter = Limiter(6)
-        limiter.set_rates(60, None)
+        limiter.rates.set(60, None)
     assert time.monotonic() - started > 8
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +37,8 @@ class TeacherProgress:
     unknown: int
     rate: float | None
     left_s: float | None
+    waits_s: float | None = None
+    """Seconds that it waits from now on since its provider asked for it; None: it does not."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,15 @@ def read_progress(context: Context, project: Project, *kinds: str) -> Asking | N
     planned = _planned(context, job)
     now = None if job.status.over else time.time()
     by_teacher = {row["teacher"]: row for row in rows}
+    waits = _waits(context, job, now)
     names = sorted({*planned, *(name for name, row in by_teacher.items() if row["done"])})
     budget = read_budget(job)
     return Asking(
         job=job,
-        teachers=[_part(name, by_teacher.get(name), planned.get(name), now) for name in names],
+        teachers=[
+            replace(_part(name, by_teacher.get(name), planned.get(name), now), waits_s=waits.get(name))
+            for name in names
+        ],
         max_cost=budget.max_cost,
         max_requests=budget.max_requests,
         begun=min(_times(rows, "first"), default=None),
@@ -114,6 +120,16 @@ def read_progress(context: Context, project: Project, *kinds: str) -> Asking | N
 
 def _times(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     return [row[name] for row in rows if row[name] is not None]
+
+
+def _waits(context: Context, job: Job, now: float | None) -> dict[str, float]:
+    """How long each teacher waits yet as its provider asked; an answer that came since ends it."""
+    ends: dict[str, float] = {}
+    if now is not None:
+        for event in context.jobs.events(job.id, kinds=("waits",)):
+            name = str(event.data["teacher"])
+            ends[name] = max(ends.get(name, 0.0), event.at + float(event.data["seconds"]))
+    return {name: end - now for name, end in ends.items() if now is not None and end > now}
 
 
 def _planned(context: Context, job: Job) -> dict[str, int]:

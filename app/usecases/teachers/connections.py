@@ -207,7 +207,7 @@ class Connections:
 
     def _limiter(self, spec: TeacherSpec, key: str | None) -> Limiter:
         name = (spec.provider, spec.endpoint, hash_id("key", key))
-        return self.limiters.get(name, spec.concurrency, (spec.requests_per_minute, spec.tokens_per_minute))
+        return self.limiters.get(name, spec.model, spec.concurrency, (spec.requests_per_minute, spec.tokens_per_minute))
 
     def _open_other(self, spec: TeacherSpec) -> Teacher:
         if spec.provider == "scripted":

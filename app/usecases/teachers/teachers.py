@@ -221,7 +221,7 @@ class TeacherService:
         key = self._trials.pop(job.spec.get("mark", ""), None) or self.connections.keys.find(spec)
         name = (spec.provider, spec.endpoint, hash_id("key", key))
         limiter = self.connections.limiters.get(
-            name, spec.concurrency, (spec.requests_per_minute, spec.tokens_per_minute)
+            name, spec.model, spec.concurrency, (spec.requests_per_minute, spec.tokens_per_minute)
         )
         chat = open_chat(spec, key)
         try:

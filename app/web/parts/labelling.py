@@ -97,6 +97,7 @@ def progress_html(asking: Asking) -> str:
     head = f"<div class='live-head'><h2>{escape(title)}</h2>{badge_html(state, 'accent')}</div>"
     rows = [_teacher_row(teacher) for teacher in asking.teachers]
     waiting = "" if rows else "<p class='quiet'>Connecting to the teachers.</p>"
+    waiting += "".join(_wait_html(teacher) for teacher in asking.teachers)
     waiting += "<p class='quiet'>Its verdict stands here when it is over: go, not yet or no.</p>" if limit else ""
     table = table_html(rows, right=("Done", "Per min", "Spent", "Time left"))
     return f"<div class='live' aria-live='off'>{head}{tiles_html(tiles)}{bar_html(done, of)}{waiting}{table}</div>"
@@ -117,6 +118,15 @@ def ended_html(asking: Asking | None, what: str) -> str:
     numbers = f" ({', '.join(filter(None, facts))})" if asking.teachers else ""
     tone: Tone = "bad" if job.status in _FAILED else ""
     return notice_html(f"{head}{numbers}{message or '.'}", tone=tone)
+
+
+def _wait_html(teacher: TeacherProgress) -> str:
+    if teacher.waits_s is None:
+        return ""
+    name, wait = escape(teacher.teacher), say_span(teacher.waits_s)
+    return (
+        f"<p>{name} waits {wait}, as its provider asked. To go on at once, cancel and label again: nothing is lost.</p>"
+    )
 
 
 def _cap_note(asking: Asking) -> str:
