@@ -281,7 +281,8 @@ def test_the_task_of_the_page_reads_its_columns_and_splits_its_completions() -> 
 def test_the_image_is_made_of_what_is_here_and_serves_as_a_space_does() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     words = [line.split() for line in lines]
-    copied = [word for line in words if line[:1] == ["COPY"] for word in line[1:-1] if not word.startswith("--")]
+    copies = [line[1:-1] for line in words if line[:1] == ["COPY"] and not line[1].startswith("--from=")]
+    copied = [word for line in copies for word in line if not word.startswith("--")]
     assert copied and all((ROOT / name).exists() for name in copied)
     assert {"app", "engine", "prompts", "storage", "scripts"} <= set(copied)
     assert "USER tacit" in lines and any("--uid 1000 tacit" in line for line in lines)

@@ -26,7 +26,7 @@ def write_adapter(given: Outgoing, to: Path) -> None:
         raise StateError(f"{to} exists already; nothing was written")
     part = to.with_name(f"{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(source, part)
+    shutil.copytree(source, part, ignore=shutil.ignore_patterns("README.md"))  # an empty form that peft puts there
     write_notes(part, {**given.notes, CONFIG: name_base(source, given.base)})
     part.rename(to)
 

@@ -15,8 +15,23 @@ from engine.records.apart import Limits, limits_of, read_apart, read_lists
 from tests.fakes.hostile_files import JSONL, ROWS
 
 
-def children() -> set[str]:
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    """Processes of this one that were there before the test."""
+    BEFORE.clear()
+    BEFORE.update(_all())
+
+
+BEFORE: set[str] = set()
+
+
+def _all() -> set[str]:
     return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+def children() -> set[str]:
+    """Processes that a test started and that still run."""
+    return _all() - BEFORE
 
 
 def test_a_file_that_takes_longer_than_its_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
