@@ -21,6 +21,8 @@ MAX_BODY = 8 * 2**20
 """Bytes of an answer, unpacked."""
 MAX_STREAM_BODY = 64 * 2**20
 """Of an answer that comes as a stream of events, each of which wraps a word or two in a few hundred bytes."""
+MAX_NESTED = 100_000
+"""Lists and objects of an answer: an SDK makes a kilobyte or two of each, however short it is written."""
 MAX_FILE = 512 * 2**20
 """Of a file with the results of a batch, which holds up to 50,000 answers."""
 
@@ -84,9 +86,11 @@ async def _send(sending: Callable[..., Any], request: httpx2.Request, how: dict[
     )
     if not stream:
         try:
-            await bounded.aread()
+            body = await bounded.aread()
         finally:
             await bounded.aclose()
+        if _bound(response) == MAX_BODY and body.count(b"{") + body.count(b"[") > MAX_NESTED:
+            raise TooLarge(f"the answer was given up: it holds over {MAX_NESTED:,} lists and objects")
     return bounded
 
 

@@ -59,6 +59,7 @@ WHOLE = [
     Bad("a mark before it", b"\xef\xbb\xbf" + _said(GOOD), (*_NO_ANSWER, None)),
     Bad("two objects", _said(GOOD) + _said(GOOD), (*_NO_ANSWER, None)),
     Bad("NaN", b'{"choices": NaN}', _NO_ANSWER),
+    Bad("a million empty choices", b'{"choices": [' + b"{}," * 999_999 + b"{}]}", (Kind.TRUNCATED,)),
     Bad("no choices", json.dumps({"id": "x", "choices": []}).encode(), _NO_ANSWER),
     Bad("choices that are null", json.dumps({"choices": None}).encode(), _NO_ANSWER),
     Bad("a choice that is a text", json.dumps({"choices": ["B"]}).encode(), _NO_ANSWER),
