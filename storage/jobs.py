@@ -113,6 +113,15 @@ class Jobs:
         )
         return int(row["n"]) if row else 0
 
+    def find_waits(self, job_id: str, now: float) -> dict[str, float]:
+        """By teacher when the longest wait ends that its provider asked for, both in Unix time; those to come alone."""
+        rows = self._db.rows(
+            """SELECT data->>'teacher' AS teacher, max("at" + CAST(data->>'seconds' AS DOUBLE)) AS ends FROM events
+            WHERE job_id = ? AND type = 'waits' GROUP BY ALL HAVING ends > ?""",
+            [job_id, now],
+        )
+        return {row["teacher"]: row["ends"] for row in rows}
+
     def count_events(self, job_id: str, kind: str) -> int:
         """How many events of a type a job has journaled."""
         row = self._db.row("SELECT count(*) AS n FROM events WHERE job_id = ? AND type = ?", [job_id, kind])

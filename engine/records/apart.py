@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from engine.environment import environment_for
 from engine.errors import InputError
 
 MEMORY = 512 * 2**20
@@ -25,9 +26,6 @@ SECONDS_A_MIB = 20
 """Processor time that reading a file may take: so much, and so much a MiB of it."""
 MAX_LINE = 32 * 2**20
 """Bytes of a line that such a process writes."""
-_ROOT = Path(__file__).resolve().parents[2]
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TEMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-"""What such a process is told of the environment: no key is among it."""
 _HARM = "ended the process that read it: it is damaged, or made to do harm"
 _TOO_LONG = {getattr(signal, name, None) for name in ("SIGXCPU", "SIGALRM")}
 
@@ -105,10 +103,10 @@ def _say_end(code: int | None, limits: Limits) -> str:
 
 def _environment() -> dict[str, str]:
     """Packages are found as here, without what starts with an interpreter; memory comes from the system."""
-    places = [*(place for place in sys.path if place and Path(place).is_dir()), str(_ROOT)]
+    given = environment_for()
+    places = [*(place for place in sys.path if place and Path(place).is_dir()), given["PYTHONPATH"]]
     own = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places)), "PYTHONIOENCODING": "utf-8"}
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return {**kept, **own, "MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
+    return {**given, **own, "MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
 
 
 def read_lists(lines: Iterator[bytes], name: str) -> Generator[list[Any]]:

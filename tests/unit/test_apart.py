@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,26 +16,20 @@ from engine.records.apart import Limits, limits_of, read_apart, read_lists
 from tests.fakes.hostile_files import JSONL, ROWS
 
 
-@pytest.fixture(autouse=True)
-def _others() -> None:
-    """Processes of this one that were there before the test."""
-    BEFORE.clear()
-    BEFORE.update(_all())
-
-
-BEFORE: set[str] = set()
-
-
-def _all() -> set[str]:
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
-
-
-def children() -> set[str]:
+@pytest.fixture
+def children() -> Callable[[], set[str]]:
     """Processes that a test started and that still run."""
-    return _all() - BEFORE
+
+    def all_children() -> set[str]:
+        return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+    before = all_children()
+    return lambda: all_children() - before
 
 
-def test_a_file_that_takes_longer_than_its_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_takes_longer_than_its_time_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Callable[[], set[str]]
+) -> None:
     path = tmp_path / "slow.json.gz"
     path.write_bytes(gzip.compress(b"[" + b'{"a":0},' * 6_000_000 + b"0]", 1))
     monkeypatch.setattr(apart, "SECONDS", 1)
@@ -44,7 +39,9 @@ def test_a_file_that_takes_longer_than_its_time_is_given_up(tmp_path: Path, monk
     assert not children()
 
 
-def test_a_file_that_needs_more_than_its_memory_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_needs_more_than_its_memory_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Callable[[], set[str]]
+) -> None:
     path = tmp_path / "large.jsonl"
     path.write_text(JSONL + json.dumps({"query": "q", "x": [[]] * 1_000_000}) + "\n")
     monkeypatch.setattr(apart, "MEMORY", 48 * 2**20)
@@ -54,7 +51,7 @@ def test_a_file_that_needs_more_than_its_memory_is_given_up(tmp_path: Path, monk
 
 
 def test_the_process_knows_no_key_and_ends_when_nobody_reads_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Callable[[], set[str]]
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-the-studio")
     path = tmp_path / "long.jsonl"

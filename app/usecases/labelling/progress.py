@@ -123,13 +123,11 @@ def _times(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 
 
 def _waits(context: Context, job: Job, now: float | None) -> dict[str, float]:
-    """How long each teacher waits yet as its provider asked; an answer that came since ends it."""
-    ends: dict[str, float] = {}
-    if now is not None:
-        for event in context.jobs.events(job.id, kinds=("waits",)):
-            name = str(event.data["teacher"])
-            ends[name] = max(ends.get(name, 0.0), event.at + float(event.data["seconds"]))
-    return {name: end - now for name, end in ends.items() if now is not None and end > now}
+    """How long each teacher waits yet as its provider asked."""
+    if now is None:
+        return {}
+    ends = context.jobs.find_waits(job.id, now)
+    return {name: end - now for name, end in ends.items()}
 
 
 def _planned(context: Context, job: Job) -> dict[str, int]:
