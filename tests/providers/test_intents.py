@@ -211,8 +211,8 @@ def test_a_killed_labelling_says_what_was_in_flight_and_asks_it_again_under_the_
             attempts = services.context.db.row("SELECT count(*) AS n FROM attempts WHERE purpose = 'label'")
             assert attempts is not None
             found = services.keep.unknown_ends(project.id)
-            assert 0 < found.requests <= IN_FLIGHT
-            assert found.requests == len(seen) - attempts["n"], "the ledger and the provider tell the same"
+            cut_off = len(seen) - attempts["n"]
+            assert 0 < cut_off <= found.requests <= IN_FLIGHT, "one that was announced may not have gone out yet"
             assert found.most > 0 and found.unpriced == found.again == 0
             show_spend(services.quote.spend(PROJECT))
             assert f"besides {found.brief}" in " ".join(capsys.readouterr().out.split())
@@ -223,7 +223,7 @@ def test_a_killed_labelling_says_what_was_in_flight_and_asks_it_again_under_the_
             assert start(services).status is JobStatus.FINISHED
             again = {query_of(r.user): r.headers["idempotency-key"] for r in labels(provider)[before:]}
             twice = seen.keys() & again.keys()
-            assert len(twice) == found.requests
+            assert len(twice) == cut_off
             assert all(seen[query] == again[query] for query in twice), "or it would be charged twice"
             assert len(set(again.values())) == len(again)
             assert services.keep.unknown_ends(project.id).again == found.requests

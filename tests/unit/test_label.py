@@ -30,13 +30,15 @@ class Journal:
         self.events: list[dict[str, Any]] = []
         self.times: list[float] = []
         self.stopped: list[str] = []
+        self.told: list[str] = []
 
     def emit(self, type_: str, **data: Any) -> None:
         json.dumps(data)
         if type_ == "teacher_stopped":
             self.stopped.append(data["teacher"])
             return
-        if type_ == "sent":
+        if type_ in ("sent", "waits"):
+            self.told.append(type_)
             return
         assert type_ == "reply"
         self.events.append(data)
@@ -266,7 +268,7 @@ def test_stopping_ends_a_long_wait_between_attempts() -> None:
     caller = Caller(stop=lambda: time.monotonic() - started > 0.3)
     asyncio.run(label(work(busy, queries=QUERIES[:1]), journal, caller))
     assert time.monotonic() - started < 3
-    assert len(journal.events) == 1
+    assert len(journal.events) == 1 and journal.told == ["sent", "waits"]
 
 
 @pytest.mark.parametrize(
