@@ -238,7 +238,7 @@ class _Handlers:
             right=("Tokens in", "Tokens out", "Cost"),
         )
         ends = str(self.services.keep.unknown_ends(self._only(project, scope)))
-        told = notice_html(f"Besides {ends}. {_ENDS}", tone="warn") if ends else ""
+        told = notice_html(f"Not in the table: {ends}. {_ENDS}", tone="warn") if ends else ""
         return f"<h2 class='of-table'>Spend by teacher and purpose</h2>{table}{told}"
 
     def cancel(self, project: str, job: str) -> list[Any]:

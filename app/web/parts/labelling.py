@@ -125,7 +125,7 @@ def _wait_html(teacher: TeacherProgress) -> str:
         return ""
     name, wait = escape(teacher.teacher), say_span(teacher.waits_s)
     return (
-        f"<p>{name} waits {wait}, as its provider asked. To go on at once, cancel and label again: nothing is lost.</p>"
+        f"<p>{name} waits {wait}, as its provider asked. To ask at once, press Pause and start again: nothing is lost.</p>"
     )
 
 
