@@ -124,9 +124,8 @@ def _wait_html(teacher: TeacherProgress) -> str:
     if teacher.waits_s is None:
         return ""
     name, wait = escape(teacher.teacher), say_span(teacher.waits_s)
-    return (
-        f"<p>{name} waits {wait}, as its provider asked. To ask at once, press Pause and start again: nothing is lost.</p>"
-    )
+    way = "To ask at once, press Pause and start again: nothing is lost."
+    return f"<p>{name} waits {wait}, as its provider asked. {way}</p>"
 
 
 def _cap_note(asking: Asking) -> str:
