@@ -26,6 +26,7 @@ from engine.losses.likelihood import LIKELIHOOD
 from engine.ports import EventSink
 from engine.train.batches import share_batch
 from engine.train.callback import ReportToEvents, last_complete_checkpoint
+from engine.train.quick import QuickPass, open_quick_pass
 from engine.values import StageRow
 
 RESULT_FILE = "result.json"
@@ -61,13 +62,15 @@ class StageResult:
 
 
 class CompletionTrainer(SFTTrainer):
-    """SFTTrainer that, on the CPU, projects only the positions a loss is taken on to the vocabulary.
+    """SFTTrainer that, on the CPU, takes the quick pass: no padding, and a head only where there is a loss.
 
     The same mean negative log-likelihood; the head of a small student is as large as all its layers, and half of the
     positions are prompt. Elsewhere TRL's own fused loss runs. `loss` may make something else of it.
     """
 
     loss: Loss = LOSSES.get(LIKELIHOOD)
+    _looked: bool = False
+    _quick: QuickPass | None = None
 
     def learn(self, loss: Loss) -> None:
         """Minimise another loss; one by parts is told which part each row of a batch is of."""
@@ -96,6 +99,9 @@ class CompletionTrainer(SFTTrainer):
 
     def _token_losses(self, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood of each learned token, (T,), and the row it stands in, (T,)."""
+        quick = self._find_quick_pass(model, inputs)
+        if quick is not None:
+            return quick.token_losses(inputs)
         targets_BL = inputs["labels"][:, 1:]
         taken_BL = targets_BL != IGNORED
         out = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
@@ -104,18 +110,20 @@ class CompletionTrainer(SFTTrainer):
         return losses_T, taken_BL.nonzero()[:, 0]
 
     def _likelihood(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> Any:
-        base = self.accelerator.unwrap_model(model).get_base_model()
-        if self.args.device.type != "cpu" or not _has_plain_head(base):
+        if self._find_quick_pass(model, inputs) is None:
             return super().compute_loss(model, inputs, False, num_items_in_batch)
-        targets_BL = inputs["labels"][:, 1:]
-        taken_BL = targets_BL != IGNORED
-        hidden_BLD = base.model(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
-        ).last_hidden_state
-        logits_TV = base.lm_head(hidden_BLD[:, :-1][taken_BL]).float()
-        total = torch.nn.functional.cross_entropy(logits_TV, targets_BL[taken_BL], reduction="sum")
-        count = taken_BL.sum() if num_items_in_batch is None else num_items_in_batch
-        return total / torch.as_tensor(count).clamp(min=1)
+        losses_T, _ = self._token_losses(model, inputs)
+        count = len(losses_T) if num_items_in_batch is None else num_items_in_batch
+        return losses_T.sum() / torch.as_tensor(count).clamp(min=1)
+
+    def _find_quick_pass(self, model: Any, inputs: dict[str, Any]) -> QuickPass | None:
+        """The quick pass, where this model has it: on the CPU, and found once, on the first batch."""
+        if not self._looked:
+            self._looked = True
+            student = self.accelerator.unwrap_model(model)
+            fits = self.args.device.type == "cpu" and _has_plain_head(student.get_base_model())
+            self._quick = open_quick_pass(student, inputs) if fits else None
+        return self._quick
 
     def prediction_step(
         self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None

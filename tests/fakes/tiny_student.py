@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -41,9 +42,13 @@ def make_tokenizer(template: str | None, merges: Sequence[tuple[str, str]] = ())
 
 
 def make_tiny_student(
-    folder: Path, template: str | None = CHATML, merges: Sequence[tuple[str, str]] = (), kind: str = "llama"
+    folder: Path,
+    template: str | None = CHATML,
+    merges: Sequence[tuple[str, str]] = (),
+    kind: str = "llama",
+    **more: Any,
 ) -> Path:
-    """Write model and tokenizer into a folder; `kind` names the architecture."""
+    """Write model and tokenizer into a folder; `kind` names the architecture, `more` is its config's."""
     tokenizer = make_tokenizer(template, merges)
     torch.manual_seed(0)
     config = AutoConfig.for_model(
@@ -58,6 +63,7 @@ def make_tiny_student(
         tie_word_embeddings=True,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        **more,
     )
     MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config).to(torch.float32).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

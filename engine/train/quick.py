@@ -1,0 +1,231 @@
+"""The pass that trains on the CPU: packed rows through layers with backward passes by hand. Worker only.
+
+Which model it fits is not looked up but tried: on rows of the first batch its loss and gradients must be those of the
+model's own pass; where they are not, rows stay padded and the modules what they are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from peft.tuners.lora.layer import Linear as LoraLinear
+
+from engine.datasets.encode import IGNORED
+from engine.train.kernels import AdaptedLinear, GatedUnit, RootMeanSquareNorm, TokenLosses
+from engine.train.packed import ATTENTION, pack_rows
+
+_LOG = logging.getLogger(__name__)
+_PROBE_ROWS, _PROBE_TOKENS = 2, 96
+_FAR = {torch.bfloat16: 0.3, torch.float16: 0.3}
+"""How far the gradients of both passes may be apart, as a share of their length: both round to the number format, layer
+after layer (0.03 on a student of 30 layers)."""
+_FAR_EXACT = 1e-3
+_LOSS_FAR = 0.02
+
+Inputs = Mapping[str, Any]
+
+
+class QuickPass:
+    """The losses of a batch's tokens, only where one is learned, and without padding where the model allows it."""
+
+    def __init__(self, base: Any, packs: bool) -> None:
+        """`base`: the student under its adapter, with `model` and `lm_head`; `packs`: whether rows are packed."""
+        self._base = base
+        self.packs = packs
+
+    def token_losses(self, inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
+        """Negative log-likelihood of each learned token, (T,), and the row it stands in, (T,)."""
+        targets_BL = torch.full_like(inputs["labels"], IGNORED)
+        targets_BL[:, :-1] = inputs["labels"][:, 1:]
+        hidden, targets, rows = (self._pass_packed if self.packs else self._pass_padded)(inputs, targets_BL)
+        learned = (targets != IGNORED).nonzero()[:, 0]
+        losses = TokenLosses.apply(hidden[learned], self._base.lm_head.weight, targets[learned])
+        return losses, rows[learned]
+
+    def _pass_packed(self, inputs: Inputs, targets_BL: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Hidden states (N, D), and targets and rows (T,) of the first T of them."""
+        packed = pack_rows(inputs["input_ids"], inputs["attention_mask"])
+        with _attention(self._base.model, ATTENTION):
+            out = self._base.model(
+                input_ids=packed.ids_N[None], position_ids=packed.place_N[None], use_cache=False, packed_rows=packed
+            )
+        return out.last_hidden_state[0], targets_BL.flatten()[packed.at_T], packed.at_T // packed.width
+
+    def _pass_padded(self, inputs: Inputs, targets_BL: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The same of all B * L positions."""
+        ids_BL, mask_BL = inputs["input_ids"], inputs["attention_mask"]
+        out = self._base.model(input_ids=ids_BL, attention_mask=mask_BL, use_cache=False)
+        rows = torch.arange(ids_BL.numel(), device=ids_BL.device) // ids_BL.shape[1]
+        return out.last_hidden_state.flatten(0, 1), targets_BL.flatten(), rows
+
+
+def open_quick_pass(model: Any, inputs: Inputs) -> QuickPass | None:
+    """The quick pass of a model; its modules take part in it if it then computes what the model does.
+
+    Args:
+        model: a PEFT model on the CPU.
+        inputs: a batch, the first rows of which are tried.
+
+    Returns:
+        None if the model's head is trained too, or not a plain matrix.
+    """
+    base, was_training = model.get_base_model(), model.training
+    if not _has_frozen_head(base):
+        return None
+    probe = {name: inputs[name][:_PROBE_ROWS, :_PROBE_TOKENS] for name in ("input_ids", "attention_mask")}
+    probe["labels"] = probe["input_ids"].masked_fill(probe["attention_mask"] == 0, IGNORED)
+    model.eval()
+    own = _differentiate(model, lambda: _own_loss(base, probe))
+    changed = _take_part(base)
+    reason = _find_difference(model, probe, own)
+    model.train(was_training)
+    if reason:
+        for module in changed:
+            del module.forward
+        _LOG.warning("rows are not packed for %s: %s", type(base).__name__, reason)
+    return QuickPass(base, not reason)
+
+
+def _find_difference(model: Any, probe: Inputs, own: torch.Tensor) -> str:
+    """In what the packed pass is not the model's own, whose loss and gradients are given; "" if in nothing."""
+    base = model.get_base_model()
+    packed = QuickPass(base, True)
+    try:
+        quick = _differentiate(model, lambda: packed.token_losses(probe)[0].mean())
+        _check_same(own, quick, _FAR.get(base.dtype, _FAR_EXACT))
+        _check_rows_apart(packed, probe)
+        model.train()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            packed.token_losses(probe)  # what only a training does, shows here
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def _own_loss(base: Any, probe: Inputs) -> torch.Tensor:
+    """The mean negative log-likelihood by the model's own pass."""
+    logits = base(input_ids=probe["input_ids"], attention_mask=probe["attention_mask"], use_cache=False).logits
+    targets = probe["labels"][:, 1:].flatten()
+    return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), targets, ignore_index=IGNORED)
+
+
+def _differentiate(model: Any, loss: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """A loss, and the gradients of everything that is trained, in one line; nothing is added to them."""
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    value = loss()
+    gradients = torch.autograd.grad(value, trained, allow_unused=True)
+    parts = [part.flatten().float() for part in gradients if part is not None]
+    return torch.cat([value.detach().float()[None], *parts])
+
+
+def _check_same(own: torch.Tensor, quick: torch.Tensor, far: float) -> None:
+    """Raise ValueError if losses or gradients are further apart than rounding puts them."""
+    if own.shape != quick.shape:
+        raise ValueError("it leaves out some of what is trained")
+    loss = float((own[0] - quick[0]).abs() / own[0].abs())
+    gradient = float((own[1:] - quick[1:]).norm() / own[1:].norm())
+    if not (loss <= _LOSS_FAR and gradient <= far):
+        raise ValueError(f"the losses are {loss:.2g} apart, the gradients {gradient:.2g}")
+
+
+def _check_rows_apart(quick: QuickPass, probe: Inputs) -> None:
+    """Raise ValueError if other tokens in one row change another row's losses, as a convolution over them would."""
+    with torch.no_grad():
+        losses, rows = quick.token_losses(probe)
+        for row in range(len(probe["input_ids"])):
+            others = dict(probe)
+            others["input_ids"] = probe["input_ids"].clone()
+            others["input_ids"][row] = probe["input_ids"][row].flip(0)
+            same = rows != row
+            if not torch.equal(quick.token_losses(others)[0][same], losses[same]):
+                raise ValueError("a row's tokens reach another row")
+
+
+@contextmanager
+def _attention(model: Any, name: str) -> Iterator[None]:
+    """Another attention for as long as this lasts."""
+    before = model.config._attn_implementation
+    model.config._attn_implementation = name
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before
+
+
+def _has_frozen_head(base: Any) -> bool:
+    head = getattr(base, "lm_head", None)
+    weight = getattr(head, "weight", None)
+    return weight is not None and not weight.requires_grad and getattr(head, "bias", None) is None
+
+
+def _take_part(base: Any) -> list[Any]:
+    """Give each module that it fits the pass by hand; those that were changed."""
+    changed = []
+    for module in base.modules():
+        forward = _find_forward(module)
+        if forward is not None:
+            module.forward = forward
+            changed.append(module)
+    return changed
+
+
+def _find_forward(module: Any) -> Callable[..., Any] | None:
+    """What a module computes, by hand; None if it is something else."""
+    if isinstance(module, LoraLinear):
+        return partial(_adapted, module) if _is_plain(module) else None
+    if _is_gated_unit(module):
+        return partial(_gated, module)
+    epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
+    weight = getattr(module, "weight", None)
+    if not isinstance(epsilon, float) or not isinstance(weight, torch.Tensor) or weight.requires_grad:
+        return None
+    normalise = partial(_normalise, module, epsilon)
+    return normalise if weight.ndim == 1 and _is_same(module, normalise, weight) else None
+
+
+def _is_plain(module: Any) -> bool:
+    """Whether an adapted layer is nothing but W x + s B A x with one adapter."""
+    names = module.active_adapters
+    if len(names) != 1 or module.merged or module.disable_adapters or type(module.base_layer) is not torch.nn.Linear:
+        return False
+    (name,) = names
+    bias = getattr(module.lora_B[name], "bias", None) if name in module.lora_B else None
+    dropped = isinstance(module.lora_dropout[name], torch.nn.Identity) if name in module.lora_dropout else False
+    frozen = not any(weight.requires_grad for weight in module.base_layer.parameters())
+    return dropped and bias is None and not module.lora_variant and not module.fan_in_fan_out and frozen
+
+
+def _is_gated_unit(module: Any) -> bool:
+    parts = [getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
+    return all(isinstance(part, torch.nn.Module) for part in parts) and isinstance(
+        getattr(module, "act_fn", None), torch.nn.SiLU
+    )
+
+
+def _is_same(module: Any, other: Callable[..., Any], weight: torch.Tensor) -> bool:
+    """Whether both give the same for some numbers."""
+    numbers = torch.linspace(-2, 3, 4 * len(weight), dtype=weight.dtype).view(4, -1)
+    try:
+        with torch.no_grad():
+            return bool(torch.allclose(module(numbers), other(numbers), rtol=2**-6, atol=1e-6))
+    except (RuntimeError, TypeError, ValueError):
+        return False
+
+
+def _adapted(module: Any, x: torch.Tensor) -> Any:
+    (name,) = module.active_adapters
+    layer, down, up = module.base_layer, module.lora_A[name].weight, module.lora_B[name].weight
+    return AdaptedLinear.apply(x, layer.weight, layer.bias, down, up, module.scaling[name])
+
+
+def _gated(module: Any, x: torch.Tensor) -> Any:
+    return module.down_proj(GatedUnit.apply(module.gate_proj(x), module.up_proj(x)))
+
+
+def _normalise(module: Any, epsilon: float, x: torch.Tensor) -> Any:
+    return RootMeanSquareNorm.apply(x, module.weight, epsilon)
