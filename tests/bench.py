@@ -48,7 +48,8 @@ def main() -> None:
         for samples in (9_999, 300_000):
             bench_preview(Path(folder) / str(samples), samples)
     bench_labelling()
-    subprocess.run([sys.executable, "-m", "tests.bench_train"], check=True)
+    for part in ("bench_train", "bench_write"):
+        subprocess.run([sys.executable, "-m", f"tests.{part}"], check=True)
     subprocess.run([sys.executable, "-m", "tests.bench_paint"], check=True)
 
 

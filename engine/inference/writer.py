@@ -22,6 +22,7 @@ from engine.inference.decode import Decoder, Written, count_shared
 from engine.inference.decoding import Decoding, find_own_stops, set_generation_settings_aside
 from engine.inference.kernels import choose_math_kernels
 from engine.inference.labels import find_log_prob
+from engine.inference.quicken import quicken
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.values import Generation, Token
 
@@ -136,7 +137,19 @@ def load_base(student: StudentConfig, device: Device, attention: str = "sdpa") -
     except (OSError, ValueError) as error:
         raise _unloadable(student, error) from error
     set_generation_settings_aside(model)
+    _straighten_head_input(model)
     return model.to(device.name)
+
+
+def _straighten_head_input(model: Any) -> None:
+    """Hand the head a tensor without gaps.
+
+    Of the last position of each row, cut out of all of them, torch would make a product a row, each with a copy of the
+    head's weights: gigabytes for a batch.
+    """
+    head = model.get_output_embeddings()
+    if head is not None:
+        head.register_forward_pre_hook(lambda module, args: (args[0].contiguous(), *args[1:]))
 
 
 def load_student(student: StudentConfig, adapter: Path | None, device: Device) -> Any:
@@ -203,6 +216,8 @@ class Writer:
 
     def _open(self, prompts: Sequence[list[int]]) -> Decoder:
         self.model.eval()
+        if self.model.device.type == "cpu":
+            quicken(self.model)
         stops = find_stops(self.model, self.tokenizer)
         pad = self.tokenizer.pad_token_id
         decoding = Decoding(self.max_new_tokens, stops, pad, self.temperature, self.top_p)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
-from peft.tuners.lora.layer import Linear as LoraLinear
 
 from engine.datasets.encode import IGNORED
-from engine.train.kernels import AdaptedLinear, GatedUnit, RootMeanSquareNorm, TokenLosses
+from engine.inference.layers import TokenLosses
+from engine.inference.quicken import quicken
 from engine.train.packed import ATTENTION, pack_rows
 
 _LOG = logging.getLogger(__name__)
@@ -81,7 +80,7 @@ def open_quick_pass(model: Any, inputs: Inputs) -> QuickPass | None:
     probe["labels"] = probe["input_ids"].masked_fill(probe["attention_mask"] == 0, IGNORED)
     model.eval()
     own = _differentiate(model, lambda: _own_loss(base, probe))
-    changed = _take_part(base)
+    changed = quicken(base)
     reason = _find_difference(model, probe, own)
     model.train(was_training)
     if reason:
@@ -161,71 +160,3 @@ def _has_frozen_head(base: Any) -> bool:
     head = getattr(base, "lm_head", None)
     weight = getattr(head, "weight", None)
     return weight is not None and not weight.requires_grad and getattr(head, "bias", None) is None
-
-
-def _take_part(base: Any) -> list[Any]:
-    """Give each module that it fits the pass by hand; those that were changed."""
-    changed = []
-    for module in base.modules():
-        forward = _find_forward(module)
-        if forward is not None:
-            module.forward = forward
-            changed.append(module)
-    return changed
-
-
-def _find_forward(module: Any) -> Callable[..., Any] | None:
-    """What a module computes, by hand; None if it is something else."""
-    if isinstance(module, LoraLinear):
-        return partial(_adapted, module) if _is_plain(module) else None
-    if _is_gated_unit(module):
-        return partial(_gated, module)
-    epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
-    weight = getattr(module, "weight", None)
-    if not isinstance(epsilon, float) or not isinstance(weight, torch.Tensor) or weight.requires_grad:
-        return None
-    normalise = partial(_normalise, module, epsilon)
-    return normalise if weight.ndim == 1 and _is_same(module, normalise, weight) else None
-
-
-def _is_plain(module: Any) -> bool:
-    """Whether an adapted layer is nothing but W x + s B A x with one adapter."""
-    names = module.active_adapters
-    if len(names) != 1 or module.merged or module.disable_adapters or type(module.base_layer) is not torch.nn.Linear:
-        return False
-    (name,) = names
-    bias = getattr(module.lora_B[name], "bias", None) if name in module.lora_B else None
-    dropped = isinstance(module.lora_dropout[name], torch.nn.Identity) if name in module.lora_dropout else False
-    frozen = not any(weight.requires_grad for weight in module.base_layer.parameters())
-    return dropped and bias is None and not module.lora_variant and not module.fan_in_fan_out and frozen
-
-
-def _is_gated_unit(module: Any) -> bool:
-    parts = [getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
-    return all(isinstance(part, torch.nn.Module) for part in parts) and isinstance(
-        getattr(module, "act_fn", None), torch.nn.SiLU
-    )
-
-
-def _is_same(module: Any, other: Callable[..., Any], weight: torch.Tensor) -> bool:
-    """Whether both give the same for some numbers."""
-    numbers = torch.linspace(-2, 3, 4 * len(weight), dtype=weight.dtype).view(4, -1)
-    try:
-        with torch.no_grad():
-            return bool(torch.allclose(module(numbers), other(numbers), rtol=2**-6, atol=1e-6))
-    except (RuntimeError, TypeError, ValueError):
-        return False
-
-
-def _adapted(module: Any, x: torch.Tensor) -> Any:
-    (name,) = module.active_adapters
-    layer, down, up = module.base_layer, module.lora_A[name].weight, module.lora_B[name].weight
-    return AdaptedLinear.apply(x, layer.weight, layer.bias, down, up, module.scaling[name])
-
-
-def _gated(module: Any, x: torch.Tensor) -> Any:
-    return module.down_proj(GatedUnit.apply(module.gate_proj(x), module.up_proj(x)))
-
-
-def _normalise(module: Any, epsilon: float, x: torch.Tensor) -> Any:
-    return RootMeanSquareNorm.apply(x, module.weight, epsilon)

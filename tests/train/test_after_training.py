@@ -30,7 +30,7 @@ from app.usecases.labelling.label import LabelOrder
 from app.usecases.playground.panes import Pane
 from engine.config import LoraSettings, ProjectConfig, StudentConfig, TrainConfig
 from engine.datasets.rows import student_prompt
-from engine.inference.writer import Device, Writer, WriteRequest, load_student, load_tokenizer
+from engine.inference.writer import Device, Writer, WriteRequest, load_student, load_tokenizer, pick_device
 from engine.jobs.backends.local import worker_environment
 from engine.plans import Train
 from engine.plans.twt import twt_plan
@@ -73,7 +73,7 @@ def adapters(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> li
 
 
 def plainly(student: StudentConfig, adapter: Path | None) -> str:
-    model = load_student(student, adapter, Device("cpu", torch.float32))
+    model = load_student(student, adapter, pick_device())
     writer = Writer(model, load_tokenizer(student), student.generate_tokens, 1)
     return next(iter(writer.write([WriteRequest("q", tuple((role, text) for role, text in PROMPT))]))).text
 

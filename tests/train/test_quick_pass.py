@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from engine.datasets.encode import IGNORED
-from engine.train.kernels import AdaptedLinear, GatedUnit, RootMeanSquareNorm, TokenLosses
+from engine.inference.layers import AdaptedLinear, GatedUnit, RootMeanSquareNorm, TokenLosses
 from engine.train.packed import pack_rows
 from engine.train.quick import QuickPass, open_quick_pass
 from tests.fakes.tiny_student import CHATML, make_tiny_student
@@ -170,7 +170,7 @@ def test_backward_passes_are_the_derivatives(name: str) -> None:
 
 
 def test_losses_of_many_tokens_are_taken_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.train.kernels._AT_ONCE", 2)
+    monkeypatch.setattr("engine.inference.layers._AT_ONCE", 2)
     hidden = make_numbers(7, 5)
     expected = torch.nn.functional.cross_entropy(hidden @ WEIGHT.t(), TARGETS, reduction="none")
     torch.testing.assert_close(TokenLosses.apply(hidden, WEIGHT, TARGETS), expected)
