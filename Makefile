@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo shipped-demo test test-kill test-slow test-browser screenshots check format bench image licences audit lock clean
+.PHONY: install demo shipped-demo test test-kill test-slow test-browser test-gpu screenshots check format bench bench-gpu image licences audit lock clean
 
 install: $(STAMP)
 
@@ -33,6 +33,16 @@ test-slow: $(STAMP)
 test-browser: $(STAMP)
 	@scripts/browser.sh
 	@$(BIN)/python -m pytest -m browser
+
+# Both need CUDA's torch and an NVIDIA GPU, and say so where there is none; the last test of several GPUs needs two.
+test-gpu: $(STAMP)
+	@$(BIN)/python -m scripts.gpu
+	@$(BIN)/python -m pytest -m gpu tests/gpu --timeout 1200
+
+bench-gpu: $(STAMP)
+	@$(BIN)/python -m scripts.gpu
+	@$(BIN)/python -m tests.bench_train
+	@$(BIN)/python -m tests.bench_write
 
 # Of a finished project: `make demo` puts one into `workspace`.
 WORKSPACE ?= workspace

@@ -1,4 +1,4 @@
-"""Training on the CPU beside TRL's SFTTrainer with its defaults: `python -m tests.bench_train [ROWS.jsonl ...]`.
+"""Training beside TRL's SFTTrainer with its defaults: `python -m tests.bench_train [ROWS.jsonl ...]`.
 
 A row is {"prompt": [[role, text], ...], "completion": text}; without a file the shipped demo's samples are the rows.
 Both train the packaged student on the same rows in the same order, each in a process of its own, in turns.
@@ -88,7 +88,8 @@ def run(which: str, file: Path) -> None:
         def on_step_end(self, *_: Any, **__: Any) -> None:
             ends.append(time.perf_counter())
 
-    torch.set_num_threads(2)
+    if not torch.cuda.is_available():
+        torch.set_num_threads(2)
     set_seed(0)
     student = StudentConfig()
     tokenizer = load_tokenizer(student)
@@ -108,19 +109,30 @@ def run(which: str, file: Path) -> None:
     result = {
         "rate": tokens / (ends[-1] - ends[SETTLE - 1]),
         "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_gb": measure_peak(),
     }
     print(json.dumps(result))
 
 
+def measure_peak() -> float:
+    """The most memory so far, in GiB: the GPU's where there is one."""
+    import torch
+
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated()) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def make_plain(student: Any, tokenizer: Any, rows: Any, folder: Path) -> Any:
     """TRL's trainer as it stands; only the device, the rate, the order of rows and the count of updates are named."""
+    import torch
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
     from engine.inference.writer import student_folder
 
-    settings = {"use_cpu": True, "max_steps": UPDATES, "learning_rate": RATE, "report_to": [], "logging_steps": 1}
+    cpu = not torch.cuda.is_available()
+    settings = {"use_cpu": cpu, "max_steps": UPDATES, "learning_rate": RATE, "report_to": [], "logging_steps": 1}
     order = {"train_sampling_strategy": "sequential", "disable_tqdm": True, "save_strategy": "no"}
     cosine = {"lr_scheduler_type": "cosine", "warmup_steps": 1}
     lora = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -136,16 +148,20 @@ def make_plain(student: Any, tokenizer: Any, rows: Any, folder: Path) -> Any:
 def make_own(student: Any, tokenizer: Any, rows: Any, folder: Path) -> Any:
     """A stage's trainer."""
     from engine.config import TrainConfig
+    from engine.datasets.encode import Encoded
     from engine.inference.writer import pick_device
+    from engine.train.activations import fit_activations
     from engine.train.sft import CompletionTrainer, StageJob, _arguments, open_adapter
 
     config = TrainConfig(updates=UPDATES, batch_size=BATCH, learning_rate=RATE)
     job = StageJob("bench", student, config, (), None, folder)
-    arguments = _arguments(job, pick_device(), UPDATES, False)
+    device = pick_device()
+    model = open_adapter(job, device)
+    encoded = [Encoded(row["input_ids"], row["labels"]) for row in rows]
+    keeps = fit_activations(model, encoded, BATCH, tokenizer.pad_token_id, device.name)
+    arguments = _arguments(job, device, UPDATES, False, keeps=keeps)
     arguments.set_save("no")
-    return CompletionTrainer(
-        model=open_adapter(job, pick_device()), args=arguments, train_dataset=rows, processing_class=tokenizer
-    )
+    return CompletionTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
 
 
 if __name__ == "__main__":

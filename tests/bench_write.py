@@ -1,4 +1,4 @@
-"""Writing on the CPU beside one prompt after another: `python -m tests.bench_write [ROWS.jsonl ...]`.
+"""Writing beside one prompt after another: `python -m tests.bench_write [ROWS.jsonl ...]`.
 
 A row is {"prompt": [[role, text], ...], ...}; without a file the shipped demo's queries are the prompts. The packaged
 student carries an adapter of the shipped demo. One by one is transformers' own `generate` through PEFT, on a part of
@@ -44,7 +44,8 @@ def compare(file: Path, adapter: Path) -> None:
     from engine.config import StudentConfig
     from engine.inference.writer import Writer, WriteRequest, load_student, load_tokenizer, pick_device
 
-    torch.set_num_threads(2)
+    if not torch.cuda.is_available():
+        torch.set_num_threads(2)
     student = StudentConfig()
     tokenizer = load_tokenizer(student)
     rows = [json.loads(line)["prompt"] for line in file.read_text().splitlines()]
@@ -77,7 +78,7 @@ def write_alone(model: Any, tokenizer: Any, asks: Sequence[Any]) -> tuple[dict[s
     model.eval()
     texts, tokens, seconds = {}, 0, 0.0
     for place, ask in enumerate([asks[0], *asks]):
-        ids = torch.tensor([encode_prompt(tokenizer, ask.prompt)])
+        ids = torch.tensor([encode_prompt(tokenizer, ask.prompt)], device=model.device)
         began = time.perf_counter()
         with torch.inference_mode():
             out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=how)

@@ -22,6 +22,7 @@ from engine.jobs.spec import ForecastJob, ForecastStep
 from engine.lines import read_lines
 from engine.losses import LOSSES
 from engine.ports import EventSink
+from engine.train.activations import fit_activations
 from engine.train.sft import CompletionTrainer, StageJob, _arguments, _as_dataset, open_adapter
 from engine.values import StageRow
 
@@ -103,10 +104,12 @@ def _measure_updates(job: ForecastJob, tokenizer: Any, device: Device, measured:
     clock, loss = _Clock(), LOSSES.get(step.train.loss)
     with tempfile.TemporaryDirectory() as made:
         stage = StageJob("forecast", job.student, step.train, (), None, Path(made))
-        arguments = _arguments(stage, device, 1 + _UPDATES, False)
+        model = open_adapter(stage, device)
+        keeps = fit_activations(model, rows, size, tokenizer.pad_token_id, device.name)
+        arguments = _arguments(stage, device, 1 + _UPDATES, False, keeps=keeps)
         arguments.set_save("no")
         trainer = CompletionTrainer(
-            model=open_adapter(stage, device),
+            model=model,
             args=arguments,
             train_dataset=_as_dataset([*_fill(ranked[-size:], size), *batch * _UPDATES], loss.by_part),
             processing_class=tokenizer,

@@ -24,6 +24,7 @@ from engine.inference.writer import Device, load_base, load_tokenizer, pick_devi
 from engine.losses import LOSSES, Loss
 from engine.losses.likelihood import LIKELIHOOD
 from engine.ports import EventSink
+from engine.train.activations import fit_activations
 from engine.train.batches import share_batch
 from engine.train.callback import ReportToEvents, last_complete_checkpoint
 from engine.train.quick import QuickPass, open_quick_pass
@@ -174,9 +175,10 @@ def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> Sta
     order = order_rows(len(rows.train), job.train.batch_size, updates, job.student.seed)
     per_update = sum(len(rows.train[index].input_ids) for index in order) / updates
     by_part = LOSSES.get(job.train.loss).by_part
+    keeps = fit_activations(model, rows.train, each, tokenizer.pad_token_id, device.name)
     trainer = CompletionTrainer(
         model=model,
-        args=_arguments(job, device, updates, bool(rows.validation), each),
+        args=_arguments(job, device, updates, bool(rows.validation), each, keeps),
         train_dataset=_as_dataset([rows.train[index] for index in order], by_part),
         eval_dataset=_as_dataset(rows.validation, by_part) if rows.validation else None,
         processing_class=tokenizer,
@@ -262,8 +264,12 @@ def open_adapter(job: StageJob, device: Device) -> Any:
     )
 
 
-def _arguments(job: StageJob, device: Device, updates: int, validate: bool, each: int | None = None) -> SFTConfig:
-    """TRL's settings; `each` is how many rows of a batch one process takes (None: all of it)."""
+def _arguments(
+    job: StageJob, device: Device, updates: int, validate: bool, each: int | None = None, keeps: bool = False
+) -> SFTConfig:
+    """TRL's settings; `each` is how many rows of a batch one process takes (None: all of it), `keeps` whether its
+    activations stay in a GPU's memory.
+    """
     train = job.train
     return SFTConfig(
         output_dir=str(job.folder / "checkpoints"),
@@ -279,7 +285,7 @@ def _arguments(job: StageJob, device: Device, updates: int, validate: bool, each
         bf16=device.name == "cuda" and device.dtype == torch.bfloat16,
         fp16=device.name == "cuda" and device.dtype == torch.float16,
         use_cpu=device.name == "cpu",
-        activation_checkpointing=device.name == "cuda",
+        activation_checkpointing=device.name == "cuda" and not keeps,
         train_sampling_strategy="sequential",
         logging_steps=1,
         eval_strategy="steps" if validate else "no",

@@ -1,0 +1,69 @@
+"""Whether a GPU holds all activations of an update, or computes them anew in the backward pass. Worker only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from typing import Any
+
+import torch
+
+from engine.datasets.encode import Encoded
+
+_SHARE = 0.85
+"""Of the memory that is free beside the model, an update may take so much: the allocator leaves gaps."""
+
+
+def fit_activations(model: Any, rows: Sequence[Encoded], size: int, pad: int, device: str) -> bool:
+    """Whether an update on the longest rows fits without gradient checkpointing, which costs a second forward pass.
+
+    Takes one forward and backward pass on CUDA; nothing is learned from it. Elsewhere activations are always kept.
+
+    Args:
+        model: the PEFT model, on its device.
+        rows: all that is trained on; the `size` longest are tried.
+        size: rows of a batch of one process.
+        pad: the id that fills up shorter rows.
+        device: the device's name.
+    """
+    if device != "cuda":
+        return True
+    longest = sorted(rows, key=lambda row: -len(row.input_ids))[:size]
+    batch = _pad(list(islice(cycle(longest), size)), pad, device)
+    free = torch.cuda.mem_get_info()[0]
+    held = int(torch.cuda.memory_allocated())
+
+    def update() -> int:
+        torch.cuda.reset_peak_memory_stats()
+        with torch.random.fork_rng(), torch.autocast(device, dtype=_number_format(model)):
+            model(**batch, use_cache=False).loss.backward()
+        torch.cuda.synchronize()
+        return int(torch.cuda.max_memory_allocated()) - held
+
+    try:
+        return is_enough(update, free)
+    finally:
+        model.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+
+
+def is_enough(update: Callable[[], int], free: int) -> bool:
+    """Whether an update, which gives the bytes it took, runs in the free ones and leaves some of them."""
+    try:
+        return update() <= _SHARE * free
+    except torch.OutOfMemoryError:
+        return False
+
+
+def _pad(rows: Sequence[Encoded], pad: int, device: str) -> dict[str, torch.Tensor]:
+    """Ids, mask and labels of rows, (B, L) each; the labels are all ids, so that no position is spared."""
+    width = max(len(row.input_ids) for row in rows)
+    ids = torch.tensor([row.input_ids + [pad] * (width - len(row.input_ids)) for row in rows], device=device)
+    mask = torch.tensor([[1] * len(row.input_ids) + [0] * (width - len(row.input_ids)) for row in rows], device=device)
+    return {"input_ids": ids, "attention_mask": mask, "labels": ids}
+
+
+def _number_format(model: Any) -> torch.dtype:
+    """That of the base model's weights."""
+    dtype: torch.dtype = model.get_base_model().dtype
+    return dtype
