@@ -69,7 +69,10 @@ class LoraSettings(Config):
 
 
 class StudentConfig(Config):
-    """The student model: `packaged` is the SmolLM2-135M-Instruct that the project installs."""
+    """The student model: `packaged` is the SmolLM2-135M-Instruct that the project installs.
+
+    `four_bit`: the base is held in 4 bits while an adapter is trained on it (QLoRA); it writes in its own format.
+    """
 
     model: str = "packaged"
     revision: str = "main"
@@ -77,6 +80,7 @@ class StudentConfig(Config):
     seed: int = 0
     generate_tokens: int = Field(2048, gt=0)
     generate_batch: int = Field(48, gt=0)
+    four_bit: bool = False
 
 
 class ReplaySource(Config):

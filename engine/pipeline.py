@@ -194,7 +194,7 @@ class Pipeline:
                 settings["loss"] = step.train.loss
             if step.equal_updates_to:
                 settings |= {"updates": self.count_updates(step.equal_updates_to), "epochs": None}
-            adapter = [student.lora.model_dump(mode="json"), student.seed]
+            adapter = [student.lora.model_dump(mode="json"), student.seed, *(["4 bits"] if student.four_bit else [])]
             return [*base, *adapter, self._of(step.start), settings, fingerprint_rows(self.training_rows(step))]
         if isinstance(step, (Answer, Evaluate)):
             asked = sorted(json.dumps([ask.query_id, [list(turn) for turn in ask.prompt]]) for ask in self.asks(step))

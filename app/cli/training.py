@@ -31,6 +31,7 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Rows that are longer are left out and counted.")] = None,
     loss: Annotated[str | None, typer.Option(help="One of {engine.losses:LOSSES}; the first if left out.")] = None,
+    four_bit: Annotated[bool, typer.Option("--four-bit", help="Hold the base in 4 bits to train (QLoRA).")] = False,
     compress_cap: Annotated[str | None, typer.Option(help="US dollars that compressing may cost.")] = None,
     backend: Annotated[str, typer.Option(help="Where it trains: one of {engine.jobs.backends:BACKENDS}.")] = "local",
     name: Annotated[str, typer.Option(help="What the run is called; its number in the project if left out.")] = "",

@@ -95,7 +95,7 @@ def _convert_packaged(folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
 
 
-def _find_files(student: StudentConfig) -> tuple[str, dict[str, str]]:
+def _find_files(student: StudentConfig) -> tuple[str, dict[str, Any]]:
     """Where `from_pretrained` finds a student, and what else it must be told: a GGUF file is named in its folder."""
     folder = student_folder(student)
     if folder.endswith(GGUF) and Path(folder).is_file():
@@ -124,21 +124,25 @@ def load_tokenizer(student: StudentConfig) -> Any:
     return tokenizer
 
 
-def load_base(student: StudentConfig, device: Device, attention: str = "sdpa") -> Any:
+def load_base(student: StudentConfig, device: Device, attention: str = "sdpa", quantization: Any = None) -> Any:
     """The student without any adapter, on its device, its own generation settings set aside.
+
+    `quantization` is transformers' configuration of one, for a base that is held in fewer bits.
 
     Raises:
         MissingPart: if it can't be loaded.
     """
     choose_math_kernels()
     folder, named = _find_files(student)
+    if quantization is not None:  # such weights are made on the device, and don't move
+        named = {**named, "quantization_config": quantization, "device_map": {"": device.name}}
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=device.dtype, attn_implementation=attention, **named)
     except (OSError, ValueError) as error:
         raise _unloadable(student, error) from error
     set_generation_settings_aside(model)
     _straighten_head_input(model)
-    return model.to(device.name)
+    return model if quantization is not None else model.to(device.name)
 
 
 def _straighten_head_input(model: Any) -> None:

@@ -30,7 +30,7 @@ class PlanOrder(Config):
 
     `stages` are EPOCHS or EPOCHS@RATE of the three stages, by comma. `compress_cap` in US dollars. `selection` names a
     preset of selection, for a run that does not train on what was selected last. `backend` is where it trains; `seed`
-    is that of the adapter and of the order of rows.
+    is that of the adapter and of the order of rows. `four_bit`: the base is held in 4 bits while adapters are trained.
     """
 
     plan: str = "twt+standard-kd"
@@ -50,6 +50,7 @@ class PlanOrder(Config):
     compress_cap: Decimal | None = Field(None, ge=0)
     backend: str = Field(LOCAL, max_length=100)
     seed: int | None = Field(None, ge=0, lt=2**31)
+    four_bit: bool = False
 
 
 class PlanSettings(NamedTuple):
@@ -77,7 +78,10 @@ def read_order(order: PlanOrder, recorded: bool) -> PlanSettings:
         raise ConfigError(f"there is no preset {order.preset!r}; the presets are {', '.join(TRAIN_PRESETS)}")
     lora = LoraSettings() if order.rank is None else LoraSettings(rank=order.rank, alpha=2 * order.rank)
     seed = {} if order.seed is None else {"seed": order.seed}
-    student = StudentConfig(model=order.student, lora=lora, generate_tokens=_GENERATED[order.preset], **seed)
+    written = _GENERATED[order.preset]
+    student = StudentConfig(
+        model=order.student, lora=lora, generate_tokens=written, four_bit=order.four_bit, **seed
+    )
     changes = {name: getattr(order, name) for name in ("learning_rate", "batch_size", "max_tokens", "loss")}
     given = {name: value for name, value in changes.items() if value is not None}
     stages = read_stages(order.stages, read_config(TrainConfig, TRAIN_PRESETS[order.preset].model_dump() | given))

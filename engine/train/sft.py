@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import os
@@ -14,12 +15,12 @@ from typing import Any, NamedTuple
 import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import TrainerState, set_seed
+from transformers import BitsAndBytesConfig, TrainerState, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from engine.config import StudentConfig, TrainConfig
 from engine.datasets.encode import IGNORED, Encoded, count_updates, order_rows, split_validation
-from engine.errors import StateError
+from engine.errors import MissingPart, StateError
 from engine.inference.writer import Device, load_base, load_tokenizer, pick_device
 from engine.losses import LOSSES, Loss
 from engine.losses.likelihood import LIKELIHOOD
@@ -248,7 +249,8 @@ def _as_dataset(rows: Sequence[Encoded], by_part: bool = False) -> Dataset:
 
 def open_adapter(job: StageJob, device: Device) -> Any:
     """The base model with the adapter that the stage goes on from, or a new one, ready to be trained."""
-    base = load_base(job.student, device.for_training, device.training_attention)
+    held = _four_bits(device) if job.student.four_bit else None
+    base = load_base(job.student, device.for_training, device.training_attention, held)
     if job.start is not None:
         return PeftModel.from_pretrained(base, str(job.start), is_trainable=True)
     lora = job.student.lora
@@ -261,6 +263,25 @@ def open_adapter(job: StageJob, device: Device) -> Any:
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         ),
+    )
+
+
+def _four_bits(device: Device) -> Any:
+    """How a base is held in 4 bits: NF4, quantized twice, computed in the device's format (QLoRA, Dettmers et al. 2023,
+    arXiv 2305.14314).
+
+    Raises:
+        MissingPart: if there is no GPU of NVIDIA, or no bitsandbytes.
+    """
+    if device.name != "cuda":
+        raise MissingPart("a base in 4 bits needs an NVIDIA GPU with CUDA; train this run without 4 bits here")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingPart('a base in 4 bits needs the package bitsandbytes: pip install "tacit-studio[qlora]"')
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=device.dtype,
     )
 
 

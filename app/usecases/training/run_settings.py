@@ -26,6 +26,7 @@ def settings_of(run: Run) -> dict[str, str]:
         "Selection": plan.selection.title if plan.selection else f"the project's own ({run.selection_id[:8]})",
         "Student": student.model,
         "LoRA rank": f"{student.lora.rank}",
+        "Base while training": "in 4 bits" if student.four_bit else "",
         "Seed": f"{student.seed}",
         "Tokens it may write": f"{student.generate_tokens:,}",
     }

@@ -70,7 +70,7 @@ def lay_order(only: str | None, lay_between: Callable[[], None] = lambda: None) 
 
 _ORDER = (
     *("plan", "preset", "student", "compressor", "review", "check_level", "compress_cap", "stages", "rank"),
-    *("learning_rate", "batch_size", "max_tokens", "compress_by", "loss", "selection", "backend", "seed"),
+    *("learning_rate", "batch_size", "max_tokens", "compress_by", "loss", "selection", "backend", "seed", "four_bit"),
 )
 """In which order the page sends the values."""
 
@@ -105,8 +105,11 @@ def _lay_training(only: str | None) -> dict[str, Any]:
             seed = gr.Textbox(label="Seed", placeholder="0", max_length=10, min_width=90)
             places = [(BACKENDS.get(name).title, name) for name in BACKENDS]
             place = gr.Dropdown(places, value=PlanOrder().backend, label="Compute", min_width=110)
+        bits = gr.Checkbox(
+            False, label="Hold the base model in 4 bits while training (QLoRA; needs an NVIDIA GPU and bitsandbytes)"
+        )
     parts = {"stages": stages, "rank": rank, "learning_rate": rate, "batch_size": batch, "max_tokens": most}
-    return parts | {"loss": loss, "backend": place, "seed": seed}
+    return parts | {"loss": loss, "backend": place, "seed": seed, "four_bit": bits}
 
 
 def read_order(named: dict[str, Any]) -> PlanOrder:
