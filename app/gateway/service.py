@@ -157,7 +157,7 @@ class Gateway:
             told = "the gateway's cap on money is reached; its operator can raise --max-cost"
             if failed:
                 told += f". {failed} failed too: try again a little later"
-            return ApiError(503, told, "cap_reached", retry_after_s=5 if failed else None)
+            return ApiError(503, told, "cap_reached", retry_after_s=climbed.come_again_s if failed else None)
         if reason == "no label":
             wanted = f"no rung's answer could be read as a label of this task ({self.task.title})"
             return ApiError(502, f"{wanted}. Was the query in the form that the policy was made for?", "no_label")
@@ -167,9 +167,10 @@ class Gateway:
                 f"the student was not sure, and {failed or 'the last rung'} gave no answer; this gateway gives no "
                 "answer that is not sure (--when-teacher-fails refuse)",
                 "teacher_failed",
-                retry_after_s=5,
+                retry_after_s=climbed.come_again_s,
             )
-        return ApiError(503, f"nobody could answer: {failed} failed; try again a little later", "no_answer", None, 5)
+        later = climbed.come_again_s
+        return ApiError(503, f"nobody could answer: {failed} failed; try again in {later} s", "no_answer", None, later)
 
     def _record(
         self, ask: ChatAsk, errand: Errand, served: Served, by: RungAnswer | None, reason: str, seconds: float

@@ -35,6 +35,8 @@ from engine.values import Purpose, Query, SampleKey, TeacherSpec, Usage, hash_id
 
 _ATTEMPTS, _FIRST_WAIT_S = 3, 0.5
 """A caller waits for the answer, so not for seven attempts, nor long between them."""
+_MOST_WAIT_S = 10.0
+"""Nor for a provider that asks to wait longer: the caller is told when to come again, or another rung answers."""
 _FOUND = "capabilities.json"
 ANSWER, SHADOW, PROBE = "answer", "shadow", "probe"
 """What an attempt was for, on the ledger."""
@@ -197,7 +199,7 @@ def open_teacher(
     else:
         answers.spent += spent[SHADOW]
     callers = {
-        purpose: Caller(budget, limiter, attempts=_ATTEMPTS, first_wait_s=_FIRST_WAIT_S)
+        purpose: Caller(budget, limiter, attempts=_ATTEMPTS, first_wait_s=_FIRST_WAIT_S, most_wait_s=_MOST_WAIT_S)
         for purpose, budget in ((ANSWER, answers), (SHADOW, shadows))
     }
     return TeacherPort(rung, task, prompt, teacher, callers, ledger, folder, chat)

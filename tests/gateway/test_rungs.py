@@ -319,3 +319,33 @@ def test_threads_of_students_end_with_the_gateway() -> None:
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() <= before
+
+
+def test_a_caller_is_told_when_to_come_again_and_does_not_wait_for_a_provider(
+    provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Retry-After of nine minutes was nine silent minutes at the gateway."""
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    provider.faults["Is it B?"] = ["429 for long"]
+
+    async def twice() -> list[ApiError]:
+        gateway = opened(hosted(provider.url), tmp_path)
+        errors = []
+        try:
+            await gateway.start()
+            for _ in range(2):
+                with pytest.raises(ApiError) as caught:
+                    await gateway.answer(ChatAsk("Is it B?"))
+                errors.append(caught.value)
+        finally:
+            await gateway.close()
+        return errors
+
+    began = time.monotonic()
+    errors = asyncio.run(twice())
+    assert time.monotonic() - began < 10
+    assert [error.status for error in errors] == [503, 503]
+    assert all(530 < (error.retry_after_s or 0) <= 540 for error in errors)
+    assert len(provider.seen) == 2, "the test of its endpoint, and one request: the second one is not sent"
+    lines = [json.loads(line) for line in (tmp_path / "gateway/puzzles/ledger.jsonl").read_text().splitlines()]
+    assert [line["purpose"] for line in lines] == ["probe", "answer"], "what was not sent stands on no ledger"
