@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from typing import Any
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exponential_jitter
 
 from engine.costs import Budget, cost_of, cost_of_failure, input_bound, may_bill, worst_cost
-from engine.errors import ErrorKind, TeacherError
+from engine.errors import ErrorKind, TeacherError, say_cause, where_it_failed
 from engine.ports import EventSink, Request, Teacher
 from engine.tasks.reply import shorten
 from engine.teachers.faults import FaultRow
@@ -21,6 +22,7 @@ from engine.teachers.limits import CEILING_S, SLICE_S, Clock, Limiter
 from engine.values import Purpose, Reply, TeacherSpec, Usage
 from engine.wording import say_span
 
+_LOG = logging.getLogger(__name__)
 MAX_RAW = 100_000
 """Characters of a raw reply that are kept."""
 ATTEMPTS = 7
@@ -295,4 +297,9 @@ async def _read_reply(ask: Sending) -> Reply:
     except TeacherError:
         raise
     except Exception as error:  # what an SDK raises on an answer that it does not expect
-        raise TeacherError(ErrorKind.UNPARSABLE, f"the answer can't be read: {type(error).__name__}") from error
+        _LOG.warning("an answer could not be read: %s", where_it_failed(error))
+        if cause := say_cause(error):
+            raise TeacherError(ErrorKind.CONNECTION, f"the connection failed: {cause}") from error
+        raise TeacherError(
+            ErrorKind.UNPARSABLE, "the answer is not what its protocol says: it can't be read"
+        ) from error

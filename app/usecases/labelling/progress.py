@@ -86,9 +86,10 @@ class Asking:
 
     @property
     def left_s(self) -> float | None:
-        """Until the slowest teacher is done; None as long as one of them can't be told."""
-        open_ = [teacher.left_s for teacher in self.teachers if teacher.of is None or teacher.done < teacher.of]
-        return None if None in open_ else max((left or 0.0 for left in open_), default=None)
+        """Until the slowest teacher is done, waits included; None as long as one of them can't be told."""
+        open_ = [teacher for teacher in self.teachers if teacher.of is None or teacher.done < teacher.of]
+        left = [None if t.left_s is None else t.left_s + (t.wait.seconds if t.wait else 0.0) for t in open_]
+        return None if None in left else max((seconds or 0.0 for seconds in left), default=None)
 
 
 def read_progress(context: Context, project: Project, *kinds: str) -> Asking | None:

@@ -263,6 +263,7 @@ class StandingService:
                 text, done, of = str(event.data.get("step", "")), event.data["done"], event.data.get("of")
                 done += self.context.jobs.count_events(job.id, "compressed")
         waits = read_waits(self.context, job.id)
+        left_s = None if left_s is None else left_s + max((wait.seconds for wait in waits.values()), default=0.0)
         return RunningJob(job.id, project, job.kind, job.status.value, text, done, of, left_s, waits)
 
     def _left(self, job: Job) -> float | None:
