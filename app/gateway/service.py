@@ -21,6 +21,7 @@ from app.gateway.shadows import Shadows
 from app.gateway.students import Resident, ResidentStudent, ServedStudent, check_rung, find_adapter
 from app.gateway.teacher import open_teacher
 from app.usecases.serving.folder import LEDGER, QUERIES, gateway_folder, make_name
+from app.usecases.serving.ledger import count_ends
 from app.usecases.teachers.connections import Keys
 from app.usecases.training.webhook import read_webhook
 from engine.config import TeacherConfig, read_config
@@ -82,6 +83,8 @@ class Gateway:
         """
         self.recorder.add("start", rungs=list(self.policy.systems))
         notes = [note for port in self.ladder.ports.values() if (note := await port.start())]
+        if told := str(count_ends(self.recorder.cut_off)):
+            notes.append(f"Cut off when the gateway was killed: {told}. Caps on money count them")
         if self.settings.shadow and self.recorder.drift.state.source == "first":
             notes.append(
                 f"The policy does not say how often students agree with {self.ladder.last}: the first {FIRST} shadowed "
