@@ -19,7 +19,7 @@ queries, and faults may stand between."""
 MOST_FAULTY_S = 1800.0
 """Or so long nothing but faults comes."""
 _OF_QUERIES = {ErrorKind.CONTENT_FILTER, ErrorKind.REFUSED}
-_AGAIN = "Label again later: what came in is kept."
+_AGAIN = "Ask again later: what came in is kept."
 _CHECK = "See whether it runs, and test the connection on the page Teachers."
 _DO = {
     ErrorKind.RATE_LIMIT: f"{_AGAIN} Fewer requests a minute, set on the page Teachers, may help.",

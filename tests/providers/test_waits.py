@@ -138,7 +138,7 @@ def test_a_teacher_that_gives_nothing_is_given_up_and_the_others_go_on(answers: 
     (stopped,) = told(journal, "teacher_stopped")
     last = [answer for answer in answers if isinstance(answer, TeacherError)]
     assert stopped["teacher"] == "ann" and any(str(error) in stopped["message"] for error in last)
-    assert any(way in stopped["message"] for way in ("Label again later", "page Teachers"))
+    assert any(way in stopped["message"] for way in ("Ask again later", "page Teachers"))
     assert len(ann.asked) <= 7 * FAULTS_IN_A_ROW
 
 
