@@ -247,6 +247,6 @@ def test_a_teacher_that_only_fails_ends_the_compression_with_its_last_fault_and_
     journal = Journal()
     down = FakeTeacher(rewrite=TeacherError(ErrorKind.SERVER, "HTTP 500"))
     work = [CompressWork(EXAMPLE, FakeTeacher(), SOUND), *[CompressWork(EXAMPLE, down, SOUND)] * 100]
-    with pytest.raises(TeacherError, match="requests in a row came to nothing, the last with: HTTP 500. Ask again"):
+    with pytest.raises(TeacherError, match=r"requests in a row came to nothing, the last with: HTTP 500\. Ask again"):
         asyncio.run(compress(TASK, work, GUIDED, 1, journal, once()))
     assert len(down.asked) < 20 and len(journal.of("compressed")) == 1
