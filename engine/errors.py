@@ -136,9 +136,12 @@ _TURNED_AWAY = {
 class TeacherError(TacitError):
     """A teacher gave no usable reply.
 
-    `raw` keeps whatever text it did send, `retry_after_s` how long the provider asks to wait, `tokens` what it counted
-    all the same: (input, output).
+    `raw` keeps whatever text it did send, `retry_after_s` how long the provider asks to wait (it may be infinite),
+    `tokens` what it counted all the same: (input, output). `of_query`: it turned this query down, and may answer
+    others.
     """
+
+    of_query = False
 
     def __init__(
         self,

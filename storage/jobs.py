@@ -113,14 +113,16 @@ class Jobs:
         )
         return int(row["n"]) if row else 0
 
-    def find_waits(self, job_id: str, now: float) -> dict[str, float]:
-        """By teacher when the longest wait ends that its provider asked for, both in Unix time; those to come alone."""
+    def find_waits(self, job_id: str, now: float) -> dict[str, tuple[float, bool]]:
+        """By teacher the newest wait that its provider asked for, where it is not over: when it ends, in Unix time as
+        `now` is, and whether the provider asked for longer."""
         rows = self._db.rows(
-            """SELECT data->>'teacher' AS teacher, max("at" + CAST(data->>'seconds' AS DOUBLE)) AS ends FROM events
-            WHERE job_id = ? AND type = 'waits' GROUP BY ALL HAVING ends > ?""",
+            """SELECT data->>'teacher' AS teacher, arg_max("at" + CAST(data->>'seconds' AS DOUBLE), seq) AS ends,
+            arg_max(coalesce(CAST(data->>'longer' AS BOOLEAN), FALSE), seq) AS longer
+            FROM events WHERE job_id = ? AND type = 'waits' GROUP BY teacher HAVING ends > ? ORDER BY teacher""",
             [job_id, now],
         )
-        return {row["teacher"]: row["ends"] for row in rows}
+        return {row["teacher"]: (row["ends"], row["longer"]) for row in rows}
 
     def count_events(self, job_id: str, kind: str) -> int:
         """How many events of a type a job has journaled."""

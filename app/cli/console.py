@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, is_dataclass
 from typing import Any, Literal
 
@@ -15,10 +16,10 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.enter import can_press, on_enter
+from app.usecases.labelling.waits import read_wait, say_wait
 from engine.foreign import plain, plain_json
-from engine.teachers.caller import LONG_WAIT_S
 from engine.values import Event
-from engine.wording import say_span
 
 _SHORT = 25
 """Cells of at most this many characters are not broken over lines."""
@@ -74,8 +75,10 @@ def _show(value: Any) -> str:
 class EventBars:
     """Progress bars fed by events; use as a context manager. Silent where standard error is no terminal."""
 
-    def __init__(self, quiet: bool = False) -> None:
-        """`quiet` draws nothing."""
+    def __init__(self, quiet: bool = False, go_on: Callable[[], object] | None = None) -> None:
+        """`quiet` draws nothing. `go_on` ends waits that providers asked for; Enter does that in a terminal."""
+        self._go_on = go_on
+        self._open = ExitStack()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -88,7 +91,6 @@ class EventBars:
         self._asked: set[str] = set()
         self._failed: set[str] = set()
         self._cost = 0.0
-        self._waits: dict[str, float] = {}
         self._handlers: dict[str, Callable[[Event], None]] = {
             "metric": self._on_metric,
             "progress": self._on_progress,
@@ -103,12 +105,15 @@ class EventBars:
 
     def __enter__(self) -> EventBars:
         """Start drawing."""
+        if self._go_on is not None:
+            self._open.enter_context(on_enter(self._go_on))
         self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop drawing; the bars stay."""
         self._bars.stop()
+        self._open.close()
 
     def __call__(self, event: Event) -> None:
         """Take an event in."""
@@ -141,11 +146,11 @@ class EventBars:
         self._bars.console.print(Text(f"{event.data['teacher']} is not asked any more: {event.data['message']}"))
 
     def _on_waits(self, event: Event) -> None:
-        name = str(event.data["teacher"])
-        end = event.at + float(event.data["seconds"])
-        if end > self._waits.get(name, 0.0) + LONG_WAIT_S:  # once, not for each request in flight
-            self._bars.console.print(Text(f"{name} waits {say_span(event.data['seconds'])}, as its provider asked"))
-            self._waits[name] = end
+        wait = read_wait(event)
+        if wait.seconds:
+            can = self._go_on is not None and can_press()
+            how = "Enter asks again now." if can else "Ctrl-C ends it; the same command again asks at once."
+            self._bars.console.print(Text(f"{say_wait(str(event.data['teacher']), wait)}. {how}"))
 
     def _on_started(self, event: Event) -> None:
         self._task(event.data["step"])

@@ -193,7 +193,7 @@ def compress(
     from app.cli.console import EventBars, err
     from app.cli.results import show_compression
 
-    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(as_json, services.teachers.go_on_all) as bars:
         if edit is not None:
             edited = services.review.edit(run, edit, text or "")
             if edited.flaw is not None:
@@ -236,7 +236,7 @@ def resume(run: RunId, as_json: Json = False, workspace: Workspace = DEFAULT_WOR
     from app.cli.console import EventBars
     from app.cli.results import show_run
 
-    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(as_json, services.teachers.go_on_all) as bars:
         data = services.reading.run(services.run.wait(services.run.resume(run).id, bars).id)
     show(as_json, data, lambda: show_run(data))
 
@@ -252,7 +252,7 @@ def rerun(
     from app.cli.console import EventBars
     from app.cli.results import show_run
 
-    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(as_json, services.teachers.go_on_all) as bars:
         data = services.reading.run(services.run.wait(services.run.rerun(run, step).id, bars).id)
     show(as_json, data, lambda: show_run(data))
 

@@ -131,7 +131,7 @@ def label(
     order = LabelOrder(
         teacher or (), splits, read_money(max_cost), max_requests, retry or (), None, read_engine(engine)
     )
-    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(as_json, services.teachers.go_on_all) as bars:
         project_record = services.projects.get(project)
         if scripted:
             services.label.add_scripted_teachers(project_record.id)
@@ -215,7 +215,7 @@ def grade(
     from app.usecases.labelling.label import read_money
 
     order = GradeOrder(teacher or (), read_money(max_cost), max_requests)
-    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(as_json, services.teachers.go_on_all) as bars:
         if quote:
             quotes = services.grade.quote(project, order)
             show(as_json, quotes, lambda: show_quote(quotes))

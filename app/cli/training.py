@@ -50,7 +50,7 @@ def train(
 
     asked = {name: value for name, value in given.items() if name in PlanOrder.model_fields}
     asked["compress_cap"] = read_money(compress_cap)
-    with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
+    with open_workspace(workspace) as services, EventBars(as_json, services.teachers.go_on_all) as bars:
         chosen = services.plan.make(project, read_config(PlanOrder, asked))
         _tell(chosen)
         if not forecast:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -11,6 +10,7 @@ from typing import IO, Any
 
 from app.usecases.serving.folder import journal_files
 from engine.errors import WorkspaceBusy
+from engine.jobs.folder_lock import take_folder
 
 MOST_BYTES = 4_000_000
 _LOG = logging.getLogger(__name__)
@@ -83,14 +83,12 @@ class FolderLock:
             WorkspaceBusy: if another gateway has it.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / "lock").open("ab")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
+        file = take_folder(folder)
+        if file is None:
             raise WorkspaceBusy(
                 f"another gateway named {folder.name!r} runs in this workspace: stop it, or give this one a --name"
-            ) from None
+            )
+        self._file = file
 
     def release(self) -> None:
         """Give it back."""

@@ -13,19 +13,24 @@ from app.gateway.rungs import Errand, RungPort
 from engine.errors import CapReached, TacitError, TeacherError
 from engine.serving.climbing import RungAnswer, Served, climb
 from engine.serving.policy import Policy, StudentRung, TeacherRung
+from engine.teachers.limits import CEILING_S
 from engine.values import Query
 
-_LONGEST_WAIT_S = 60
+_LONGEST_WAIT_S, _SHORTEST_WAIT_S = 60, 5
 _SMOOTH = 0.9
 CAP = "cap"
 """The word for a cap that is reached: unlike other failures it does not pass."""
 
 
 class Reason(NamedTuple):
-    """Why a rung failed: in a word, and for the log. Neither holds what a provider said: it may quote the query."""
+    """Why a rung failed: in a word, and for the log. Neither holds what a provider said: it may quote the query.
+
+    `wait_s`: the provider asked to come again after so many seconds (0: it did not).
+    """
 
     word: str
     told: str
+    wait_s: float = 0.0
 
 
 class Climbed(NamedTuple):
@@ -44,6 +49,12 @@ class Climbed(NamedTuple):
     def failed(self) -> list[str]:
         """The rungs that failed otherwise, and may answer later."""
         return [system for system, reason in self.reasons.items() if reason.word != CAP]
+
+    @property
+    def come_again_s(self) -> int:
+        """Whole seconds after which one of them may answer."""
+        waits = [self.reasons[system].wait_s for system in self.failed]
+        return max(_SHORTEST_WAIT_S, math.ceil(min(*waits, CEILING_S))) if waits else _SHORTEST_WAIT_S
 
 
 @dataclass
@@ -106,8 +117,7 @@ class Ladder:
             try:
                 told = await port.ask(asked, errand)
             except TacitError as error:
-                told_of = error.kind.value if isinstance(error, TeacherError) else str(error)
-                reasons[rung.system] = Reason(why(error), told_of)
+                reasons[rung.system] = _explain(error)
                 raise
             finally:
                 self.open[rung.system] -= 1
@@ -119,6 +129,12 @@ class Ladder:
         served = await climb(self.policy, query, query.kind, ask, only)
         by = served.answer
         return Climbed(served, rationales.get(by.system, "") if by else "", reasons)
+
+
+def _explain(error: TacitError) -> Reason:
+    if isinstance(error, TeacherError):
+        return Reason(why(error), error.kind.value, error.retry_after_s or 0.0)
+    return Reason(why(error), str(error))
 
 
 def why(error: TacitError) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from app.gateway.journal import Journal
 from app.usecases.serving.folder import ABOUT, METER
-from app.usecases.serving.meter import Meter, Tally, measure, read_all, watch
+from app.usecases.serving.ledger import Sent, count_ends, read_ledger
+from app.usecases.serving.meter import Meter, Tally, add_ends, measure, read_all, watch
 from app.usecases.training.webhook import Webhook
 from engine.lines import write_atomically
 from engine.serving.drift import Drift
@@ -31,6 +33,8 @@ class Recorder:
     damaged: int = 0
     earlier: int = 0
     refused: int = 0
+    cut_off: Sequence[Sent] = ()
+    """Requests of earlier starts whose end nobody knows."""
     _refused_at: float = 0.0
     _shown: tuple[float, Meter] | None = field(default=None, repr=False)
 
@@ -85,7 +89,8 @@ class Recorder:
         self.flush()
         now = time.monotonic()
         if self._shown is None or now - self._shown[0] > _FRESH_S:
-            self._shown = now, measure(self.about, self.tally, self.damaged, self.earlier, self.drift.state)
+            whole = measure(self.about, self.tally, self.damaged, self.earlier, self.drift.state)
+            self._shown = now, add_ends(whole, count_ends(self.cut_off))
         return self._shown[1]
 
     def close(self) -> None:
@@ -98,4 +103,6 @@ def open_recorder(folder: Path, about: dict[str, Any], webhook: Webhook) -> Reco
     """Go on with the meter of a policy where an earlier gateway of this folder left it."""
     write_atomically(folder / ABOUT, about)
     tally, damaged, earlier = read_all(folder, about["policy"])
-    return Recorder(about, Journal(folder, METER), webhook, tally, watch(about, tally.agreed), damaged, earlier)
+    left = read_ledger(folder).open
+    journal, drift = Journal(folder, METER), watch(about, tally.agreed)
+    return Recorder(about, journal, webhook, tally, drift, damaged, earlier, cut_off=left)

@@ -21,6 +21,7 @@ from app.gateway.shadows import Shadows
 from app.gateway.students import Resident, ResidentStudent, ServedStudent, check_rung, find_adapter
 from app.gateway.teacher import open_teacher
 from app.usecases.serving.folder import LEDGER, QUERIES, gateway_folder, make_name
+from app.usecases.serving.ledger import count_ends
 from app.usecases.teachers.connections import Keys
 from app.usecases.training.webhook import read_webhook
 from engine.config import TeacherConfig, read_config
@@ -82,6 +83,8 @@ class Gateway:
         """
         self.recorder.add("start", rungs=list(self.policy.systems))
         notes = [note for port in self.ladder.ports.values() if (note := await port.start())]
+        if told := str(count_ends(self.recorder.cut_off)):
+            notes.append(f"Cut off when the gateway was killed: {told}. Caps on money count them")
         if self.settings.shadow and self.recorder.drift.state.source == "first":
             notes.append(
                 f"The policy does not say how often students agree with {self.ladder.last}: the first {FIRST} shadowed "
@@ -157,7 +160,7 @@ class Gateway:
             told = "the gateway's cap on money is reached; its operator can raise --max-cost"
             if failed:
                 told += f". {failed} failed too: try again a little later"
-            return ApiError(503, told, "cap_reached", retry_after_s=5 if failed else None)
+            return ApiError(503, told, "cap_reached", retry_after_s=climbed.come_again_s if failed else None)
         if reason == "no label":
             wanted = f"no rung's answer could be read as a label of this task ({self.task.title})"
             return ApiError(502, f"{wanted}. Was the query in the form that the policy was made for?", "no_label")
@@ -167,9 +170,10 @@ class Gateway:
                 f"the student was not sure, and {failed or 'the last rung'} gave no answer; this gateway gives no "
                 "answer that is not sure (--when-teacher-fails refuse)",
                 "teacher_failed",
-                retry_after_s=5,
+                retry_after_s=climbed.come_again_s,
             )
-        return ApiError(503, f"nobody could answer: {failed} failed; try again a little later", "no_answer", None, 5)
+        later = climbed.come_again_s
+        return ApiError(503, f"nobody could answer: {failed} failed; try again in {later} s", "no_answer", None, later)
 
     def _record(
         self, ask: ChatAsk, errand: Errand, served: Served, by: RungAnswer | None, reason: str, seconds: float

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from app.gateway.journal import Journal
 from app.gateway.rungs import Bill, Errand, Told
 from app.gateway.settings import GatewaySettings
-from app.usecases.serving.folder import LEDGER, journal_files, read_journal
+from app.usecases.serving.ledger import read_ledger
 from app.usecases.teachers.connections import Keys
 from engine.config import TeacherConfig
 from engine.costs import Budget, find_price, worst_cost
@@ -25,7 +26,7 @@ from engine.prompts import Prompt, make_prompt
 from engine.serving.climbing import RungAnswer
 from engine.serving.deferral.base import UNKNOWN, UNREAD
 from engine.serving.policy import TeacherRung
-from engine.teachers.caller import Caller, Outcome, Tell
+from engine.teachers.caller import Announce, Caller, Outcome, Tell
 from engine.teachers.capabilities import probe
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher, read_capabilities
 from engine.teachers.limits import Limiter, Limiters
@@ -35,6 +36,8 @@ from engine.values import Purpose, Query, SampleKey, TeacherSpec, Usage, hash_id
 
 _ATTEMPTS, _FIRST_WAIT_S = 3, 0.5
 """A caller waits for the answer, so not for seven attempts, nor long between them."""
+_MOST_WAIT_S = 10.0
+"""Nor for a provider that asks to wait longer: the caller is told when to come again, or another rung answers."""
 _FOUND = "capabilities.json"
 ANSWER, SHADOW, PROBE = "answer", "shadow", "probe"
 """What an attempt was for, on the ledger."""
@@ -77,8 +80,8 @@ class TeacherPort:
         if found is None:
             errand = Errand("start")
             try:
-                tell = self._tell(errand, PROBE, "", "")
-                capabilities = await probe(self.teacher, self.callers[ANSWER], tell)
+                tell, announce = self._tell(errand, PROBE, "", ""), self._announce(errand, PROBE)
+                capabilities = await probe(self.teacher, self.callers[ANSWER], tell, announce)
             except TeacherError as error:
                 if error.kind.stops_teacher:
                     raise
@@ -103,7 +106,8 @@ class TeacherPort:
         purpose = SHADOW if errand.shadow else ANSWER
         first = len(errand.bills)
         tell = self._tell(errand, purpose, query.id, _prompt_text(request))
-        reply = await self.callers[purpose].call(self.teacher, request, tell)
+        announce = self._announce(errand, purpose)
+        reply = await self.callers[purpose].call(self.teacher, request, tell, announce)
         read = read_sample(self.task, query, 0, reply)
         own = errand.bills[first:]
         costs = [bill.dollars for bill in own if bill.dollars is not None]
@@ -114,6 +118,18 @@ class TeacherPort:
         seconds = time.perf_counter() - started
         answer = RungAnswer(self.system, reply.text, label, confidence, usage, dollars, seconds)
         return Told(answer, rationale)
+
+    def _announce(self, errand: Errand, purpose: str) -> Announce:
+        """Puts every attempt on the ledger before it is sent: after a kill it says what may have been billed."""
+
+        def announce(worst: Decimal | None) -> str:
+            intent = secrets.token_hex(8)
+            most = None if worst is None else str(worst)
+            about = {"request": errand.id, "purpose": purpose, "teacher": self.system}
+            self.ledger.write({"at": round(time.time(), 3), "sent": intent, **about, "worst": most})
+            return intent
+
+        return announce
 
     def _tell(self, errand: Errand, purpose: str, query_id: str, prompt: str) -> Tell:
         """Puts every attempt on the ledger: what it took, never what was said."""
@@ -134,6 +150,7 @@ class TeacherPort:
                     "seconds": outcome.latency_s,
                     "cost": None if outcome.cost is None else str(outcome.cost),
                     **({} if bound is None else {"bound": str(bound)}),
+                    **({"intent": outcome.intent} if outcome.intent else {}),
                     "error": outcome.error.kind.value if outcome.error else None,
                 }
             )
@@ -187,7 +204,7 @@ def open_teacher(
         limiter = {spec.name: Limiters().get(name, spec.model, spec.concurrency, rates)}
     else:
         teacher = _find_scripted(spec)
-    spent = read_spent(folder)
+    spent = {ANSWER: Decimal(0), SHADOW: Decimal(0), PROBE: Decimal(0)} | read_ledger(folder).bounds
     answers = Budget(_money(settings.max_cost))
     answers.spent = spent[ANSWER] + spent[PROBE]
     shadows = answers
@@ -197,7 +214,7 @@ def open_teacher(
     else:
         answers.spent += spent[SHADOW]
     callers = {
-        purpose: Caller(budget, limiter, attempts=_ATTEMPTS, first_wait_s=_FIRST_WAIT_S)
+        purpose: Caller(budget, limiter, attempts=_ATTEMPTS, first_wait_s=_FIRST_WAIT_S, most_wait_s=_MOST_WAIT_S)
         for purpose, budget in ((ANSWER, answers), (SHADOW, shadows))
     }
     return TeacherPort(rung, task, prompt, teacher, callers, ledger, folder, chat)
@@ -225,26 +242,6 @@ def _find_scripted(spec: TeacherSpec) -> Teacher:
 
 def _money(amount: float | None) -> Decimal | None:
     return None if amount is None else Decimal(str(amount))
-
-
-def read_spent(folder: Path) -> dict[str, Decimal]:
-    """US dollars that the ledger of a gateway comes to, by what was asked for; what is unknown counts as its bound."""
-    spent = {ANSWER: Decimal(0), SHADOW: Decimal(0), PROBE: Decimal(0)}
-    for path in journal_files(folder, LEDGER):
-        for record, _ in read_journal(path):
-            purpose = record.get("purpose") if record else None
-            if record is not None and purpose in spent:
-                amount = record.get("cost") if record.get("cost") is not None else record.get("bound")
-                spent[str(purpose)] += _read_amount(amount)
-    return spent
-
-
-def _read_amount(amount: object) -> Decimal:
-    try:
-        value = Decimal(str(amount or 0))
-    except InvalidOperation:
-        return Decimal(0)
-    return value if value.is_finite() and value > 0 else Decimal(0)
 
 
 def _read_found(folder: Path) -> dict[str, Any]:

@@ -58,10 +58,10 @@ _READS = {
     "welcome": {"copy", "begin_afresh"},
 }
 _WRITES = {
-    "frame": {"cancel_shown"},
+    "frame": {"act_on_shown"},
     "data": {"resemble"},
     "prompts": {"save"},
-    "label": {"begin", "begin_pilot", "begin_retry", "begin_grading", "stop", "parse_again"},
+    "label": {"begin", "begin_pilot", "begin_retry", "begin_grading", "stop", "ask_now", "parse_again"},
     "select": {"choose"},
     "decide": {"keep", "drop", "swap", "edit", "undo", "ask_keep_all", "ask_drop_all", "leave_all", "decide_all"}
     | {"decide_chosen"},

@@ -40,11 +40,11 @@ _NOT_OF_ONE = ("home", "jobs", "welcome")
 """Modules whose handlers don't work on the project of the address."""
 _NAMED = "() => [new URLSearchParams(window.location.search).get('project') || '', window.location.search]"
 """The project that the address names, and all that it asks for."""
-_CANCEL = """element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-cancel]');
-  if (button) { button.disabled = true; trigger('click', {id: button.dataset.cancel}); }
+_ACT = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-cancel], [data-now]'), told = button?.dataset;
+  if (button) { button.disabled = true; trigger('click', {id: told.cancel || told.now, now: 'now' in told}); }
 });"""
-"""For `js_on_load` of the strip: its buttons cancel jobs."""
+"""For `js_on_load` of the strip: its buttons cancel jobs, or end what they wait for."""
 _MOST_PROJECTS = 12
 """Projects that the switcher names; the page Home has them all."""
 _VALUES = inspect.Parameter("values", inspect.Parameter.VAR_POSITIONAL)
@@ -240,7 +240,7 @@ def frame(
                 filled = [made.timer, *_parts(made.refreshers), *_parts(made.openers), *alive]
                 if withhold(app, made.project.page, policy, filled):
                     gr.Markdown(LEFT_OUT)
-    strip = lay_html(js_on_load=_CANCEL, elem_classes=OF_COPY)
+    strip = lay_html(js_on_load=_ACT, elem_classes=OF_COPY)
     drawn = _Drawn(made, head)
     outputs = [rail, strip, made.timer, lost, body, bar, top, *_parts(made.refreshers)]
 
@@ -255,10 +255,8 @@ def frame(
     def tick(name: str) -> list[Any]:
         return drawn.draw(policy.find(name), name)
 
-    cancelled = strip.click(
-        made.guard(drawn.cancel_shown), made.project, made.timer, show_progress="hidden", **made.quiet
-    )
-    made.follow(cancelled)
+    acted = strip.click(made.guard(drawn.act_on_shown), made.project, made.timer, show_progress="hidden", **made.quiet)
+    made.follow(acted)
     opened = [made.project, *outputs, *_parts(made.openers), note]
     _bind(made, load, opened, tick, outputs)
 
@@ -301,12 +299,13 @@ class _Drawn:
         """What a hidden page holds is left alone, so that nothing on it wakes up."""
         return [gr.skip() for _ in _parts(fillers)] if self._hidden(project, asked) else _run(fillers, project)
 
-    def cancel_shown(self, project: str, event: gr.EventData) -> Any:
-        """Ask a job of the strip to stop."""
-        seen = [job.id for job in self.made.services.standing.running() if self.made.policy.sees(project, job.project)]
-        if str(event.id) not in seen:
+    def act_on_shown(self, project: str, event: gr.EventData) -> Any:
+        """Ask a job of the strip to stop, or to wait for providers no longer."""
+        services, policy = self.made.services, self.made.policy
+        job = next((job for job in services.standing.running() if job.id == str(event.id)), None)
+        if job is None or not policy.sees(project, job.project):
             raise StateError("This job is over already.")
-        self.made.services.standing.cancel(str(event.id))
+        services.teachers.go_on(job.project) if event.now else services.standing.cancel(job.id)
         return gr.Timer(active=True)
 
 

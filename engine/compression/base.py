@@ -55,7 +55,7 @@ class Asker:
         """The parsed reply, or what was wrong with it; None if the failure may pass.
 
         Raises:
-            TeacherError: if every further request would fail the same way.
+            TeacherError: if the teacher is given up: every further request would fail the same way, or too many did.
         """
         prompt = load_prompt("compress", name)
         system, user = prompt.render(**variables)
@@ -80,9 +80,11 @@ class Asker:
         try:
             await self.caller.call(teacher, request, tell, announcing(self.sink, about, asked, key))
         except TeacherError as error:
-            if error.kind.stops_teacher:
-                raise
+            row = self.caller.row(teacher.spec)
+            if row.over:
+                raise TeacherError(error.kind, row.why, error.raw) from error
             return None if error.kind.may_pass else f"{error.kind}: {error}"
+        self.caller.row(teacher.spec).answered()
         return read[-1]
 
     def _parse(self, purpose: Purpose, text: str) -> ParsedReply | str:

@@ -29,6 +29,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "label_started": {"split": str, "requests": int},
     "grade_started": {"requests": int},
     "teacher_stopped": {"teacher": str},
+    "waits": {"teacher": str, "seconds": _NUMBER},
     "capabilities": {"provider": str, "endpoint": str, "model": str, "found": dict},
     "metric": {"step": str, "update": int, "values": dict},
     "answer": {"step": str, "system": str, "query_id": str, "text": str, "tokens": int, "finished": bool},

@@ -97,61 +97,38 @@ def add_up(tallies: Sequence[Tally]) -> LabelCounts:
     return LabelCounts(*(sum(column) for column in zip(*counts, strict=True))) if counts else LabelCounts(0, 0, 0)
 
 
-SAME_FAULTS = 10
-"""After so many requests in a row that met the same fault, each as often as the caller asks, a teacher is stopped."""
-
-
-@dataclass
-class _Row:
-    """How many requests in a row met the same fault."""
-
-    kind: ErrorKind | None = None
-    length: int = 0
-
-    def add(self, kind: ErrorKind | None) -> None:
-        """One more request; None: it was answered."""
-        self.length = self.length + 1 if kind is self.kind else 1
-        self.kind = kind
-
-    def why_stop(self, error: TeacherError) -> str:
-        """What to tell where this was the last that the teacher is asked; "": it is asked further."""
-        if error.kind.stops_teacher:
-            return str(error)
-        if error.kind.may_pass and self.length >= SAME_FAULTS:
-            return f"{self.length} requests in a row came to nothing, the last with: {error}"
-        return ""
-
-
 async def ask_each(
     teacher: Teacher, todo: Iterator[T], ask: Callable[[T], Awaitable[str]], sink: EventSink, caller: Caller
 ) -> Tally:
     """Ask one teacher about each item, as many at a time as it allows; `ask` says what of the tally an item counts for.
 
-    Emits `teacher_stopped` where every further request would fail the same way, or ten in a row did.
+    Emits `teacher_stopped` where it is given up (`FaultRow`): every further request would fail the same way, or too
+    many came to nothing. One that was given up by the same caller before is not asked.
     """
-    tally, row = Tally(), _Row()
+    tally, row = Tally(), caller.row(teacher.spec)
 
     async def serve() -> None:
         for item in todo:
             if tally.halted.is_set() or caller.stop():
                 return
             try:
-                tally.count(await ask(item))
-                row.add(None)
+                outcome = await ask(item)
+                tally.count(outcome)
+                row.unread() if outcome == "failures" else row.answered()
             except Stopped:
                 return
             except CapReached as error:
                 tally.cap = error
                 tally.halted.set()
-            except TeacherError as error:
+            except TeacherError:
                 tally.failures += 1
-                row.add(error.kind)
-                if (why := row.why_stop(error)) and not tally.halted.is_set():
-                    tally.halted.set()
-                    sink.emit("teacher_stopped", teacher=teacher.spec.name, error=error.kind, message=why)
+            if row.over and not tally.halted.is_set():
+                tally.halted.set()
+                sink.emit("teacher_stopped", teacher=teacher.spec.name, error=row.kind, message=row.why)
             await asyncio.sleep(0)
 
-    await run_all([serve() for _ in range(teacher.spec.concurrency)])
+    if not row.over:
+        await run_all([serve() for _ in range(teacher.spec.concurrency)])
     return tally
 
 

@@ -84,7 +84,9 @@ def raise_error_object(data: Mapping[str, Any], key: str | None) -> None:
     status = _read_status(parts.get("code")) or next((s for code, s in _STATUS_OF.items() if code in codes), None)
     if status is not None:
         meant = explain(status, raw)
-        raise TeacherError(meant.kind, str(explain(status, message)), raw)
+        error = TeacherError(meant.kind, str(explain(status, message)), raw)
+        error.of_query = meant.of_query
+        raise error
     short = message if len(message) <= 500 else f"{message[:500]} ..."
     raise TeacherError(ErrorKind.SERVER, f"the provider sent an error in place of an answer: {short}", raw)
 

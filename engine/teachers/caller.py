@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -10,26 +11,28 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exponential_jitter
 
 from engine.costs import Budget, cost_of, cost_of_failure, input_bound, may_bill, worst_cost
-from engine.errors import ErrorKind, TeacherError
+from engine.errors import ErrorKind, TeacherError, say_cause, where_it_failed
 from engine.ports import EventSink, Request, Teacher
 from engine.tasks.reply import shorten
-from engine.teachers.limits import Limiter
+from engine.teachers.faults import FaultRow
+from engine.teachers.limits import CEILING_S, SLICE_S, Clock, Limiter
 from engine.values import Purpose, Reply, TeacherSpec, Usage
+from engine.wording import say_span
 
+_LOG = logging.getLogger(__name__)
 MAX_RAW = 100_000
 """Characters of a raw reply that are kept."""
 ATTEMPTS = 7
 _LONGEST_WAIT_S = 60.0
 LONG_WAIT_S = 5.0
 """Waits that a provider asks for are told from here on."""
-_SLICE_S = 0.2
 
 
 class Stopped(Exception):
-    """The job was asked to stop before this request was sent."""
+    """The job was asked to stop, or the teacher was given up, before this request was sent."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,7 @@ class About:
 def journal(
     sink: EventSink, about: About, outcome: Outcome, error: ErrorKind | None, message: str, **more: Any
 ) -> None:
-    """Tell one attempt, good or not, with all that the ledger and "parse again" need.
-
-    Where the provider asks for a long wait, that is told too: nobody should have to guess why nothing happens.
-    """
-    asked = outcome.error.retry_after_s if outcome.error else None
-    if asked is not None and asked >= LONG_WAIT_S:
-        sink.emit("waits", teacher=about.teacher, seconds=asked)
+    """Tell one attempt, good or not, with all that the ledger and "parse again" need."""
     raw = outcome.reply.raw if outcome.reply else outcome.error.raw if outcome.error else ""
     if len(raw) > MAX_RAW:
         message = "; ".join(part for part in (message, f"{len(raw):,} characters came, {MAX_RAW:,} are kept") if part)
@@ -126,8 +123,13 @@ Sending = Callable[[], Awaitable[Reply]]
 class Caller:
     """How the teachers of one job are asked.
 
-    `limiters` go by the teacher's name; a teacher without one is not limited. `attempts` of one request at most; the
-    waits between them grow from `first_wait_s`, with jitter, unless the provider names its own.
+    `limiters` go by the teacher's name; a teacher without one shares nothing with another. `attempts` of one request at
+    most; the waits between them grow from `first_wait_s`, with jitter. Where a provider asks for a wait, nothing is
+    asked of its model before that is over; from `LONG_WAIT_S` on it is told to `sink` as a `waits` event, and once more
+    with no seconds when it ends before its time.
+
+    `most_wait_s` is of somebody who looks on while one request is answered (None: of a job). There a longer wait is an
+    error at once, an attempt that took all of its time is not made again, and no teacher is given up.
     """
 
     budget: Budget = field(default_factory=Budget)
@@ -135,6 +137,17 @@ class Caller:
     stop: Callable[[], bool] = lambda: False
     attempts: int = ATTEMPTS
     first_wait_s: float = 1.0
+    most_wait_s: float | None = None
+    sink: EventSink | None = None
+    clock: Clock = field(default_factory=Clock)
+    rows: dict[str, FaultRow] = field(default_factory=dict)
+    _told: dict[str, float] = field(default_factory=dict)
+
+    def row(self, spec: TeacherSpec) -> FaultRow:
+        """What of a teacher came to nothing so far, and whether it is given up."""
+        if spec.name not in self.rows:
+            self.rows[spec.name] = FaultRow(spec.concurrency, self.clock)
+        return self.rows[spec.name]
 
     async def call(self, teacher: Teacher, request: Request, tell: Tell, announce: Announce = tell_nobody) -> Reply:
         """Ask until there is a reply, an error that won't pass, or no attempt left. Each attempt is told.
@@ -142,9 +155,10 @@ class Caller:
         Those that may cost something are announced before they are sent.
 
         Raises:
-            TeacherError: the last attempt's.
+            TeacherError: the last attempt's; of somebody who looks on, also where it would have to wait too long: then
+                nothing was sent, and nothing is told.
             CapReached: if the budget lets no further request start.
-            Stopped: if the job is to stop; what was in flight comes to its end first.
+            Stopped: if the job is to stop, or the teacher is given up; what was in flight comes to its end first.
         """
         prompt = f"{request.system}\n{request.user}"
         return await self.send(teacher.spec, prompt, lambda: teacher.ask(request), tell, announce)
@@ -154,38 +168,84 @@ class Caller:
     ) -> Reply:
         """As `call`, for a request in whatever form: `ask` sends it once."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception(self._may_pass),
+            retry=lambda state: self._again(spec, state),
             stop=stop_after_attempt(self.attempts),
             wait=self._wait,
-            sleep=self._sleep,
+            sleep=lambda seconds: self._sleep(spec, seconds),
             reraise=True,
         )
-        reply: Reply = await retrying(self._once, spec, prompt, ask, tell, announce)
+        try:
+            reply: Reply = await retrying(self._once, spec, prompt, ask, tell, announce)
+        except TeacherError as error:
+            self.row(spec).gave_up(error)
+            self._tell_wait(spec, self._limiter(spec))
+            raise
         return reply
 
     async def _once(self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell, announce: Announce) -> Reply:
-        limiter = self.limiters.get(spec.name)
-        if self.stop():
+        limiter = self._limiter(spec)
+        if self._is_over(spec):
             raise Stopped
-        if limiter is None:
-            return await self._sent(spec, prompt, ask, tell, announce)
         if not limiter.try_enter():
-            await self._unless_stopped(limiter.enter(input_bound(prompt) // 3 + spec.sampling.max_tokens // 4))
+            await self._enter(limiter, spec, prompt)
         try:
             reply = await self._sent(spec, prompt, ask, tell, announce)
             limiter.answered()
             return reply
         except TeacherError as error:
+            self.row(spec).failed(error)
             if error.kind is ErrorKind.RATE_LIMIT:
                 limiter.refused(error.retry_after_s)
+            else:
+                limiter.pause(error.retry_after_s)
+            self._tell_wait(spec, limiter)
             raise
         finally:
             limiter.leave()
 
+    def _limiter(self, spec: TeacherSpec) -> Limiter:
+        if spec.name not in self.limiters:
+            self.limiters[spec.name] = Limiter(spec.concurrency, clock=self.clock)
+        return self.limiters[spec.name]
+
+    def _is_over(self, spec: TeacherSpec) -> bool:
+        """Whether nothing more is to be asked of a teacher."""
+        return self.stop() or (self.most_wait_s is None and self.row(spec).over)
+
+    async def _enter(self, limiter: Limiter, spec: TeacherSpec, prompt: str) -> None:
+        """Wait for a place in flight, but no longer than anything is to be asked."""
+        if self.most_wait_s is not None and limiter.left_s > self.most_wait_s:
+            self._tell_wait(spec, limiter)
+            left = limiter.left_s
+            told = f"not asked, since its provider asked to wait: {say_span(left)} are left"
+            raise TeacherError(ErrorKind.RATE_LIMIT, told, retry_after_s=left)
+        task = asyncio.ensure_future(limiter.enter(input_bound(prompt) // 3 + spec.sampling.max_tokens // 4))
+        try:
+            while not task.done():
+                if self._is_over(spec):
+                    raise Stopped
+                self._tell_wait(spec, limiter)
+                await asyncio.wait({task}, timeout=SLICE_S)
+        finally:
+            task.cancel()
+        self._tell_wait(spec, limiter)
+        await task
+
+    def _tell_wait(self, spec: TeacherSpec, limiter: Limiter) -> None:
+        """Tell a wait that the provider asked for, once; and that it is over where it ended before its time."""
+        now, told, left = self.clock.now(), self._told.get(spec.name, 0.0), limiter.left_s
+        left = 0.0 if self._is_over(spec) else left
+        begins = left >= LONG_WAIT_S and now + left > told + LONG_WAIT_S
+        if not begins and (left or told <= now):
+            return
+        self._told[spec.name] = now + left
+        if self.sink is not None:
+            self.sink.emit("waits", teacher=spec.name, seconds=round(left, 3), longer=limiter.longer)
+
     async def _sent(self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell, announce: Announce) -> Reply:
         worst = worst_cost(spec, prompt)
         reserved = await self.budget.reserve(worst)
-        if self.stop():
+        if self._is_over(spec):  # it may have come to that while a place in flight was waited for
             self.budget.give_back(reserved)
             raise Stopped
         cost: Decimal | None = None
@@ -207,33 +267,27 @@ class Caller:
         finally:
             self.budget.settle(reserved, cost)
 
-    async def _unless_stopped(self, waiting: Awaitable[None]) -> None:
-        """Wait for a place in flight, but no longer than until the job is asked to stop."""
-        task = asyncio.ensure_future(waiting)
-        try:
-            while not task.done():
-                if self.stop():
-                    raise Stopped
-                await asyncio.wait({task}, timeout=_SLICE_S)
-        finally:
-            task.cancel()
-        await task
-
-    def _may_pass(self, error: BaseException) -> bool:
-        return isinstance(error, TeacherError) and error.kind.may_pass and not self.stop()
+    def _again(self, spec: TeacherSpec, state: RetryCallState) -> bool:
+        """Whether an attempt that came to nothing is worth another one."""
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, TeacherError) or not error.kind.may_pass or self._is_over(spec):
+            return False
+        if self.most_wait_s is None:
+            return True
+        asked = min(error.retry_after_s or 0.0, CEILING_S)
+        return error.kind is not ErrorKind.TIMEOUT and asked <= self.most_wait_s
 
     def _wait(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
+        """Seconds to the next attempt; what the provider asks for, all requests to its model wait besides."""
         first = self.first_wait_s
-        grown = wait_exponential_jitter(multiplier=first, max=_LONGEST_WAIT_S, jitter=first)(state)
-        asked = error.retry_after_s if isinstance(error, TeacherError) else None
-        return grown if asked is None else max(grown, asked + grown / 10)
+        return wait_exponential_jitter(multiplier=first, max=_LONGEST_WAIT_S, jitter=first)(state)
 
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep, but no longer than until the job is asked to stop."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self.stop():
-            await asyncio.sleep(min(left, _SLICE_S))
+    async def _sleep(self, spec: TeacherSpec, seconds: float) -> None:
+        """Sleep, but no longer than anything is to be asked, or until somebody wants to go on."""
+        limiter, until = self._limiter(spec), self.clock.now() + seconds
+        woken = limiter.woken
+        while (left := until - self.clock.now()) > 0 and not self._is_over(spec) and limiter.woken == woken:
+            await self.clock.sleep(min(left, SLICE_S))
 
 
 async def _read_reply(ask: Sending) -> Reply:
@@ -243,4 +297,9 @@ async def _read_reply(ask: Sending) -> Reply:
     except TeacherError:
         raise
     except Exception as error:  # what an SDK raises on an answer that it does not expect
-        raise TeacherError(ErrorKind.UNPARSABLE, f"the answer can't be read: {type(error).__name__}") from error
+        _LOG.warning("an answer could not be read: %s", where_it_failed(error))
+        if cause := say_cause(error):
+            raise TeacherError(ErrorKind.CONNECTION, f"the connection failed: {cause}") from error
+        raise TeacherError(
+            ErrorKind.UNPARSABLE, "the answer is not what its protocol says: it can't be read"
+        ) from error

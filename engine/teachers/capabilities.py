@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from engine.errors import ErrorKind, TeacherError
 from engine.tasks.reply import read_reply
@@ -34,6 +34,16 @@ _REPLY_TOKENS = 512
 _LADDER: Mapping[Structured, Structured] = {"json_schema": "json_object", "json_object": "text", "text": "text"}
 
 
+def plainest(spec: TeacherSpec) -> Capabilities:
+    """What may be asked of an endpoint of which nothing is known."""
+    return Capabilities("text", max_tokens=_name_bound(spec))
+
+
+def _name_bound(spec: TeacherSpec) -> Literal["max_tokens", "max_completion_tokens"]:
+    official = spec.provider == "openai" and not spec.endpoint
+    return "max_completion_tokens" if official else "max_tokens"
+
+
 async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell, announce: Announce = tell_nobody) -> Capabilities:
     """Ask a small question with everything switched on, and with less where the endpoint does not accept it.
 
@@ -42,11 +52,12 @@ async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell, announce: An
     Raises:
         TeacherError: if no request got an answer: the last one's error.
     """
-    official = teacher.spec.provider == "openai" and not teacher.spec.endpoint
-    capabilities = Capabilities(max_tokens="max_completion_tokens" if official else "max_tokens", logprobs=True)
+    capabilities = Capabilities(max_tokens=_name_bound(teacher.spec), logprobs=True)
     for left in range(MOST_REQUESTS, 0, -1):
         try:
-            return _conclude(capabilities, await _send(teacher, capabilities, caller, tell, announce))
+            found = _conclude(capabilities, await _send(teacher, capabilities, caller, tell, announce))
+            caller.row(teacher.spec).answered()
+            return found
         except TeacherError as error:
             if error.kind is not ErrorKind.BAD_REQUEST or left == 1:
                 raise

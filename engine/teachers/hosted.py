@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -22,9 +21,11 @@ Structured = Literal["json_schema", "json_object", "text"]
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit", "billing_not_active")
 _STREAM = re.compile(r"\bstream(ing|_options)?\b", re.IGNORECASE)
 _LOGPROBS = re.compile(r"logprobs", re.IGNORECASE)
+_FILTERED = ("content_filter", "content management policy", "content_policy", "invalid_prompt", "moderation")
+_TOO_LONG = ("context_length", "maximum context", "context size", "context window", "too long", "too many tokens")
+"""What endpoints say of a query that does not fit."""
 _SAMPLES = (Purpose.LABEL, Purpose.EVALUATE)
 """What log-probs are asked for with: replies that make samples."""
-_LONGEST_ASKED_S = 600.0
 MAX_ERROR = 500
 """Characters of a provider's error that are shown."""
 
@@ -312,10 +313,12 @@ def explain(status: int, body: str, retry_after: str | None = None) -> TeacherEr
         return TeacherError(ErrorKind.TIMEOUT, f"the provider took too long (HTTP {status})", body, after)
     if status >= 500:
         return TeacherError(ErrorKind.SERVER, f"the provider failed (HTTP {status}): {excerpt}", body, after)
-    if "content_filter" in lowered or "content management policy" in lowered:
+    if any(word in lowered for word in _FILTERED):
         return TeacherError(ErrorKind.CONTENT_FILTER, f"the provider filtered the request: {excerpt}", body)
-    if "context_length" in lowered or "maximum context" in lowered or "too long" in lowered:
-        return TeacherError(ErrorKind.BAD_REQUEST, f"the query does not fit into the model's context: {excerpt}", body)
+    if status == 413 or any(word in lowered for word in _TOO_LONG):
+        error = TeacherError(ErrorKind.BAD_REQUEST, f"the query does not fit into the model's context: {excerpt}", body)
+        error.of_query = True
+        return error
     return TeacherError(
         ErrorKind.BAD_REQUEST, f"the provider does not accept the request (HTTP {status}): {excerpt}", body
     )
@@ -330,9 +333,9 @@ def not_json(body: str) -> TeacherError:
 
 
 def read_retry_after(value: str | None) -> float | None:
-    """Seconds that a Retry-After header asks to wait, as a number or a date (RFC 9110, 10.2.3), at most ten minutes.
+    """Seconds that a Retry-After header asks to wait, as a number or a date (RFC 9110, 10.2.3); they may be infinite.
 
-    None where there is none.
+    None where it asks for none: there is no header, it can't be read, or its moment is over.
     """
     if not value:
         return None
@@ -341,9 +344,9 @@ def read_retry_after(value: str | None) -> float | None:
     except ValueError:
         try:
             asked = parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, OverflowError):
+        except (ValueError, TypeError, OverflowError, OSError):
             return None
-    return None if math.isnan(asked) else min(max(0.0, asked), _LONGEST_ASKED_S)
+    return asked if asked > 0 else None
 
 
 def _clip(body: str) -> str:

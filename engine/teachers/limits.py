@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
 
+CEILING_S = 600.0
+"""Longer than this nobody waits at a time, whatever a provider asks for."""
+SLICE_S = 0.2
+"""Who waits looks this often whether it is to wait no longer."""
 _CALM = 20
 """As many replies in a row without a refusal let one more request into the air."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time in seconds from some moment on, and how to let some of it pass."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class Rates:
@@ -48,18 +62,31 @@ class Limiter:
 
     The number in flight is halved when the provider says that it is too much, and grows again one by one, up to what
     the user allowed (additive increase, multiplicative decrease, as in TCP).
+
+    `users` are the jobs that ask through it at this moment. `longer`: the wait that stands now is the ceiling, and its
+    provider asked for more.
     """
 
-    def __init__(self, in_flight: int, rates: Rates | None = None) -> None:
-        """To be used on one event loop."""
+    def __init__(self, in_flight: int, rates: Rates | None = None, clock: Clock = Clock()) -> None:
+        """To be used on one event loop; `left_s` and `go_on` by any thread."""
         self.rates = rates or Rates()
+        self.clock = clock
         self.most = in_flight
         self.allowed = in_flight
+        self.users = 0
+        self.longer = False
+        self.woken = 0
+        """How often somebody wanted to go on at once."""
         self._busy = 0
         self._calm = 0
         self._paused_until = 0.0
         self._waiting = 0
         self._freed = asyncio.Event()
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that a wait which the provider asked for lasts yet; 0: there is none."""
+        return max(0.0, self._paused_until - self.clock.now())
 
     def widen(self, in_flight: int) -> None:
         """Another teacher shares this limiter: the larger number counts."""
@@ -69,8 +96,7 @@ class Limiter:
 
     def try_enter(self) -> bool:
         """Take a place in flight if one is free at once and nothing else limits; `leave` gives it back."""
-        free = self._busy < self.allowed and not self._waiting and self._paused_until <= time.monotonic()
-        if not free or self.rates.limited:
+        if self._busy >= self.allowed or self._waiting or self.rates.limited or (self._paused_until and self.left_s):
             return False
         self._busy += 1
         return True
@@ -79,19 +105,25 @@ class Limiter:
         """Wait for a place in flight for a request of about so many tokens; `leave` gives it back."""
         self._waiting += 1
         try:
+            await self._wait_out()
             while self._busy >= self.allowed:
                 self._freed.clear()
                 await self._freed.wait()
+                await self._wait_out()
             self._busy += 1
         finally:
             self._waiting -= 1
         try:
-            while (wait := self._paused_until - time.monotonic()) > 0:
-                await asyncio.sleep(wait)
             await self.rates.acquire(tokens)
+            await self._wait_out()
         except BaseException:
             self.leave()
             raise
+
+    async def _wait_out(self) -> None:
+        """Until the provider wants to be asked again, or somebody wants to ask."""
+        while left := self.left_s:
+            await self.clock.sleep(min(left, SLICE_S))
 
     def leave(self) -> None:
         """Give the place back."""
@@ -102,12 +134,21 @@ class Limiter:
         """The provider said that it is too much: half as many in flight, and nobody before the time it names."""
         self.allowed = max(1, self.allowed // 2)
         self._calm = 0
-        if retry_after_s:
-            self._paused_until = max(self._paused_until, time.monotonic() + retry_after_s)
+        self.pause(retry_after_s)
 
-    def resume(self) -> None:
-        """Somebody wants it asked now: a wait that the provider named is over."""
-        self._paused_until = 0.0
+    def pause(self, retry_after_s: float | None) -> None:
+        """Ask nothing before so many seconds are over, or the ceiling is; a longer wait that stands is kept."""
+        asked = retry_after_s or 0.0
+        until = self.clock.now() + min(asked, CEILING_S)
+        if asked > 0 and until >= self._paused_until:
+            self._paused_until, self.longer = until, asked > CEILING_S
+
+    def go_on(self) -> bool:
+        """End the wait that the provider asked for; whether there was one."""
+        waited = self.left_s > 0
+        self._paused_until, self.longer = 0.0, False
+        self.woken += 1
+        return waited
 
     def answered(self) -> None:
         """A reply came; after enough of them one more may be in flight."""
@@ -135,11 +176,24 @@ class Limiters:
         """The limiter of a model behind a provider and key, both in `name`; teachers with the same model share it.
 
         `per_minute` holds requests and tokens, which all models of the key share; where two teachers of a key name
-        other numbers, the last named count. Who gets it starts something new, so a wait that a provider named ends.
+        other numbers, the last named count.
+
+        A wait that another job stands in holds for whoever comes to it: who starts something does not end it for others
+        unknowingly. One that nobody stands in any more is over: its job was stopped, and to start one is to ask now.
         """
         rates = self._rates.setdefault(name, Rates())
         rates.set(*per_minute)
         limiter = self._all.setdefault((name, model), Limiter(in_flight, rates))
         limiter.widen(in_flight)
-        limiter.resume()
+        if not limiter.users:
+            limiter.go_on()
         return limiter
+
+    def go_on(self) -> None:
+        """End all waits that providers asked for."""
+        for limiter in list(self._all.values()):
+            limiter.go_on()
+
+    def find(self, name: tuple[str, ...], model: str) -> Limiter | None:
+        """The limiter of a model, if anybody asked it before."""
+        return self._all.get((name, model))

@@ -23,7 +23,7 @@ from engine.teachers.hosted import (
     not_json,
     read_batch_results,
 )
-from engine.teachers.streaming import Draft, Hear
+from engine.teachers.streaming import NO_JSON_INSIDE, Draft, Hear
 from engine.teachers.transport import HttpClient, explain_failure
 from engine.values import Usage
 
@@ -79,6 +79,8 @@ class MistralChat:
         except _FAILURES as error:
             failure = self._explain(error)
             raise draft.failed(failure.kind, str(failure)) if draft.text else failure from None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise draft.failed(ErrorKind.NOT_JSON, NO_JSON_INSIDE) from None
         return draft.end()
 
     async def models(self) -> list[str]:
@@ -212,6 +214,7 @@ def _sent(ask: ChatRequest) -> dict[str, Any]:
 
 def _grow(draft: Draft, chunk: CompletionChunk) -> None:
     """Take one piece of a stream in."""
+    draft.count(empty=not chunk.choices and chunk.usage is None)
     for choice in chunk.choices[:1]:
         content, reasoning = _split_chunks(choice.delta.content)
         draft.add(content, reasoning, "thinking")

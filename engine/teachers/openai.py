@@ -27,7 +27,7 @@ from engine.teachers.hosted import (
     not_json,
     read_batch_results,
 )
-from engine.teachers.streaming import Draft, Hear
+from engine.teachers.streaming import NO_JSON_INSIDE, Draft, Hear
 from engine.teachers.transport import AioHttpClient, explain_failure
 
 _WHOLE = re.compile(r"\b(json|html)\b")
@@ -83,8 +83,8 @@ class OpenAIChat:
         except httpx2.HTTPError as error:
             failure = self._explain(error)
             raise draft.failed(failure.kind, str(failure)) if draft.text else failure from None
-        except (ValueError, LookupError, TypeError, AttributeError):
-            raise draft.failed(ErrorKind.NOT_JSON, "the endpoint sent no JSON in the middle of its answer") from None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise draft.failed(ErrorKind.NOT_JSON, NO_JSON_INSIDE) from None
         return draft.end()
 
     async def _post(self, ask: ChatRequest, cast_to: Any, **how: Any) -> Any:
@@ -211,7 +211,9 @@ class OpenAIChat:
 def _grow(draft: Draft, chunk: Any) -> None:
     """Take one piece of a stream in; the last, of usage alone, has no choice."""
     draft.note(usage=read_usage(chunk.get("usage")))
-    for choice in [choice for choice in chunk.get("choices") or () if not choice.get("index")]:
+    choices = [choice for choice in chunk.get("choices") or () if not choice.get("index")]
+    draft.count(empty=not chunk.get("choices") and not chunk.get("usage"))
+    for choice in choices:
         delta = choice.get("delta") or {}
         source = find_reasoning(delta)
         draft.add(

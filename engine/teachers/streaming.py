@@ -15,6 +15,10 @@ Hear = Callable[[str], None]
 """Told the whole text of an answer so far, as `as_text` writes it."""
 MAX_STREAM = 2_000_000
 """Characters of an answer after which its stream is cut."""
+MAX_EMPTY, MAX_STILL = 1_000, 100_000
+"""Events in a row of a stream that hold nothing at all, or no text: more do not come to an end. Some endpoints send one
+without text for each hidden token."""
+NO_JSON_INSIDE = "the endpoint sent no JSON in the middle of its answer"
 _TELL_EVERY_S = 0.05
 
 
@@ -31,6 +35,8 @@ class Draft:
     _reasoning: list[str] = field(default_factory=list)
     _refusal: list[str] = field(default_factory=list)
     _size: int = 0
+    _still: int = 0
+    _empty: int = 0
     _told_at: float = 0.0
 
     def add(self, content: str = "", reasoning: str = "", source: str | None = None, refusal: str = "") -> None:
@@ -39,6 +45,8 @@ class Draft:
         Raises:
             TeacherError: truncated if the answer does not come to an end.
         """
+        if content or reasoning or refusal:
+            self._still = 0
         for parts, piece in ((self._content, content), (self._reasoning, reasoning), (self._refusal, refusal)):
             parts.append(piece)
             self._size += len(piece)
@@ -49,6 +57,18 @@ class Draft:
         if (content or reasoning) and time.monotonic() - self._told_at >= _TELL_EVERY_S:
             self.hear(self.text)
             self._told_at = time.monotonic()
+
+    def count(self, empty: bool) -> None:
+        """One more event, before its text is taken in. `empty`: it holds nothing at all.
+
+        Raises:
+            TeacherError: truncated if too many in a row hold no text.
+        """
+        self._still += 1
+        self._empty = self._empty + 1 if empty else 0
+        if self._empty > MAX_EMPTY or self._still > MAX_STILL:
+            most = f"{MAX_EMPTY if self._empty > MAX_EMPTY else MAX_STILL:,}"
+            raise self.failed(ErrorKind.TRUNCATED, f"the answer was given up: over {most} events in a row held no text")
 
     def note(self, finish_reason: object = None, usage: Usage | None = None) -> None:
         """What the stream says of the answer; what it leaves out stays as it said before."""

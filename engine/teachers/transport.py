@@ -39,6 +39,10 @@ class Redirected(httpx2.TransportError):
     """The endpoint pointed elsewhere; nothing was sent there."""
 
 
+class NotHttp(httpx2.TransportError):
+    """What came is no answer that HTTP knows to a request."""
+
+
 class _Body(httpx2.AsyncByteStream):
     """The unpacked bytes of a response, up to a bound."""
 
@@ -65,13 +69,27 @@ class _Body(httpx2.AsyncByteStream):
             await self._response.aclose()
 
 
-async def _send(sending: Callable[..., Any], request: httpx2.Request, how: dict[str, Any]) -> httpx2.Response:
-    """Send a request by a client's own `send`; gives a response whose body is bounded."""
+async def _send(
+    sending: Callable[..., Any], request: httpx2.Request, how: dict[str, Any], reads_all: bool = False
+) -> httpx2.Response:
+    """Send a request by a client's own `send`; gives a response whose body is bounded.
+
+    `reads_all`: whoever asked for a stream gets what is no stream of events read already.
+    """
     stream = how.get("stream", False)
-    response: httpx2.Response = await sending(request, **{**how, "stream": True, "follow_redirects": False})
+    try:
+        response: httpx2.Response = await sending(request, **{**how, "stream": True, "follow_redirects": False})
+    except aiohttp.ClientResponseError as error:  # its transport knows no name for this one
+        raise NotHttp("what the endpoint sent is no HTTP: is its URL right?") from error
     if 300 <= response.status_code < 400:
         await response.aclose()
         raise Redirected(_tell_redirect(response))
+    if not 200 <= response.status_code < 600:
+        _hang_up(response)
+        await response.aclose()
+        raise NotHttp(f"the endpoint answered with HTTP {response.status_code}, which no request can get")
+    events = "event-stream" in response.headers.get("content-type", "")
+    most = _bound(response, events and stream)
     headers = [
         (name, value)
         for name, value in response.headers.multi_items()
@@ -80,25 +98,35 @@ async def _send(sending: Callable[..., Any], request: httpx2.Request, how: dict[
     bounded = httpx2.Response(
         response.status_code,
         headers=headers,
-        stream=_Body(response, _bound(response)),
+        stream=_Body(response, most),
         request=response.request,
         extensions=response.extensions,
     )
-    if not stream:
+    if not stream or (reads_all and not events):
         try:
             body = await bounded.aread()
         finally:
             await bounded.aclose()
-        if _bound(response) == MAX_BODY and body.count(b"{") + body.count(b"[") > MAX_NESTED:
+        if most == MAX_BODY and body.count(b"{") + body.count(b"[") > MAX_NESTED:
             raise TooLarge(f"the answer was given up: it holds over {MAX_NESTED:,} lists and objects")
     return bounded
 
 
-def _bound(response: httpx2.Response) -> int:
+def _hang_up(response: httpx2.Response) -> None:
+    """Close the connection itself. aiohttp has given it back already, and the next request would wait on it in vain."""
+    stream: Any = response.stream
+    while (inner := getattr(stream, "_stream", None)) is not None:
+        stream = inner
+    protocol = getattr(getattr(stream, "_aiohttp_response", None), "_protocol", None)
+    if protocol is not None:
+        protocol.close()
+
+
+def _bound(response: httpx2.Response, streamed: bool) -> int:
     path = response.request.url.path
     if "/files/" in path and path.endswith("/content"):
         return MAX_FILE
-    return MAX_STREAM_BODY if "event-stream" in response.headers.get("content-type", "") else MAX_BODY
+    return MAX_STREAM_BODY if streamed else MAX_BODY
 
 
 def _tell_redirect(response: httpx2.Response) -> str:
@@ -125,11 +153,11 @@ class AioHttpClient(openai.DefaultAioHttpClient):
 
 
 class HttpClient(httpx2.AsyncClient):
-    """The default transport."""
+    """The default transport. What is no stream of events comes whole: Mistral's SDK looks at its text unread."""
 
     async def send(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
         """Send one request, bounded and unredirected."""
-        return await _send(super().send, request, how)
+        return await _send(super().send, request, how, reads_all=True)
 
 
 def explain_failure(error: BaseException) -> TeacherError | None:
@@ -140,7 +168,7 @@ def explain_failure(error: BaseException) -> TeacherError | None:
             return TeacherError(ErrorKind.REDIRECT, str(seen))
         if isinstance(seen, TooLarge):
             return TeacherError(ErrorKind.TRUNCATED, str(seen))
-        if isinstance(seen, BrokeOff):
+        if isinstance(seen, (BrokeOff, NotHttp)):
             return TeacherError(ErrorKind.CONNECTION, str(seen))
         if isinstance(seen, (aiohttp.ServerDisconnectedError, httpx2.RemoteProtocolError)):
             return TeacherError(ErrorKind.CONNECTION, "the endpoint hung up before it answered")

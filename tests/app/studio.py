@@ -31,7 +31,7 @@ FIRST_HALF = {
     "failed_replies",
 }
 """Modules whose handlers `test_handlers` calls; `test_student_handlers` calls all others."""
-BROWSER_ONLY = {"cancel_shown", "act"}
+BROWSER_ONLY = {"act_on_shown", "act", "ask_now"}
 """Handlers that need a click's own data; the browser stories click."""
 Place = tuple[str, str]
 

@@ -170,6 +170,7 @@ def _faulty(provider: Provider, fault: str, user: str) -> Response:
         "truncated": lambda: JSONResponse(_completion(provider, user, content=cut, finish_reason="length")),
         "empty": lambda: JSONResponse(_completion(provider, user, content="")),
         "refusal": lambda: JSONResponse(_completion(provider, user, content="", refusal="I can't help with that.")),
+        "filtered": lambda: _error(400, "content_filter", "The prompt was filtered"),
         "filter": lambda: JSONResponse(_completion(provider, user, content="", finish_reason="content_filter")),
         "prose": lambda: JSONResponse(_completion(provider, user, content="I would rather not say.")),
         "context": lambda: _error(400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"),

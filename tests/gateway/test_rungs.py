@@ -19,7 +19,7 @@ from app.gateway.rungs import Errand, Told
 from app.gateway.service import Gateway, open_gateway
 from app.gateway.settings import GatewaySettings
 from app.gateway.students import Resident, ResidentStudent, ServedStudent, find_log_prob, vllm_commands
-from app.gateway.teacher import read_spent
+from app.usecases.serving.ledger import read_ledger
 from engine.config import StudentConfig, TeacherConfig, read_config
 from engine.datasets.rows import student_prompt
 from engine.errors import ConfigError, InputError, KeyMissing, StateError, TeacherError, WorkerFailed
@@ -189,6 +189,12 @@ def opened(policy: Policy, folder: Path, **settings: Any) -> Gateway:
     return open_gateway(policy, read_config(GatewaySettings, {"no_key": True, **settings}), folder)
 
 
+def ledger_of(workspace: Path, ended: bool = True) -> list[dict[str, Any]]:
+    """What attempts came to, or the lines that announce them."""
+    lines = [json.loads(line) for line in (workspace / "gateway/puzzles/ledger.jsonl").read_text().splitlines()]
+    return [line for line in lines if ("sent" not in line) is ended]
+
+
 def test_a_teacher_is_probed_once_asked_with_its_prompt_and_every_attempt_is_on_the_ledger(
     provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +217,7 @@ def test_a_teacher_is_probed_once_asked_with_its_prompt_and_every_attempt_is_on_
     assert asyncio.run(twice()) == []
     probes = [seen for seen in provider.seen if "horse" in seen.user]
     assert len(probes) == 1 and len(provider.seen) == 4 and all("Is it B?" in seen.user for seen in provider.seen[1:])
-    lines = [json.loads(line) for line in (tmp_path / "gateway/puzzles/ledger.jsonl").read_text().splitlines()]
+    lines = ledger_of(tmp_path)
     assert [line["purpose"] for line in lines] == ["probe", "answer", "answer", "answer"]
     assert [line["error"] for line in lines] == [None, "rate_limit", None, None]
     assert [float(line["cost"]) > 0 for line in lines] == [True, False, True, True]
@@ -239,7 +245,7 @@ def test_a_cap_on_money_holds_over_restarts(
         return answers
 
     first = asyncio.run(ask_until_capped())
-    spent = sum(read_spent(tmp_path / "gateway/puzzles").values())
+    spent = sum(read_ledger(tmp_path / "gateway/puzzles").bounds.values())
     assert 3 < first < 20 and 0 < spent <= 0.03
     assert asyncio.run(ask_until_capped()) == 0, "what an earlier start spent counts"
 
@@ -319,3 +325,33 @@ def test_threads_of_students_end_with_the_gateway() -> None:
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() <= before
+
+
+def test_a_caller_is_told_when_to_come_again_and_does_not_wait_for_a_provider(
+    provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Retry-After of nine minutes was nine silent minutes at the gateway."""
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    provider.faults["Is it B?"] = ["429 for long"]
+
+    async def twice() -> list[ApiError]:
+        gateway = opened(hosted(provider.url), tmp_path)
+        errors = []
+        try:
+            await gateway.start()
+            for _ in range(2):
+                with pytest.raises(ApiError) as caught:
+                    await gateway.answer(ChatAsk("Is it B?"))
+                errors.append(caught.value)
+        finally:
+            await gateway.close()
+        return errors
+
+    began = time.monotonic()
+    errors = asyncio.run(twice())
+    assert time.monotonic() - began < 10
+    assert [error.status for error in errors] == [503, 503]
+    assert all(530 < (error.retry_after_s or 0) <= 540 for error in errors)
+    assert len(provider.seen) == 2, "the test of its endpoint, and one request: the second one is not sent"
+    lines = ledger_of(tmp_path)
+    assert [line["purpose"] for line in lines] == ["probe", "answer"], "what was not sent stands on no ledger"

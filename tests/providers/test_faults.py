@@ -11,18 +11,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tenacity import AsyncRetrying, RetryCallState
 
 from engine.costs import Budget, worst_cost
-from engine.errors import CapReached, ErrorKind, TeacherError
-from engine.labelling.online import SAME_FAULTS, LabelCounts, LabelWork, label
+from engine.errors import CapReached, ErrorKind
+from engine.labelling.online import LabelCounts, LabelWork, label
 from engine.prompts import load_prompt
 from engine.tasks import get_task
-from engine.teachers.caller import About, Caller, Outcome
-from engine.teachers.caller import journal as write_attempt
-from engine.teachers.hosted import Capabilities, HostedTeacher, explain
+from engine.teachers.caller import Caller
+from engine.teachers.faults import FAULTS_IN_A_ROW
+from engine.teachers.hosted import Capabilities, HostedTeacher
 from engine.teachers.limits import Limiter, Limiters
-from engine.values import Choice, Purpose, Query, Sampling, TeacherSpec, Usage, make_query
+from engine.values import Choice, Query, Sampling, TeacherSpec, make_query
 from tests.fakes.provider import KEY, Provider, open_chat, run_provider
 
 TASK = get_task("choice")
@@ -248,31 +247,6 @@ def test_a_refused_model_does_not_slow_another_of_the_same_key() -> None:
     assert flaky.rates is good.rates and flaky.rates.limited
 
 
-@pytest.mark.parametrize("asked", [-5.0, 0.0, 0.2])
-def test_what_a_provider_asks_for_is_no_less_than_the_own_wait(asked: float) -> None:
-    waits = [Caller(first_wait_s=1.0)._wait(_failed(number, asked)) for number in range(1, 7)]
-    assert sum(waits) > 30 and min(waits) >= 1.0
-
-
-@pytest.mark.parametrize("header", ["inf", "99999999", "Fri, 31 Dec 9999 23:59:59 GMT", "1e400"])
-def test_what_a_provider_asks_for_is_at_most_ten_minutes_and_told(header: str) -> None:
-    error = explain(429, "slow down", header)
-    assert error.retry_after_s == 600.0
-    journal = Journal()
-    about = About("s", "q", "ann", Purpose.LABEL, "")
-    write_attempt(journal, about, Outcome(None, error, Usage(), None, 0.1), error.kind, str(error))
-    (waits,) = [data for kind, data in journal.events if kind == "waits"]
-    assert waits["teacher"] == "ann" and waits["seconds"] == 600.0
-
-
-def _failed(number: int, asked: float) -> RetryCallState:
-    """A call whose last attempt, of so many, was refused."""
-    state = RetryCallState(AsyncRetrying(), None, (), {})
-    state.attempt_number = number
-    state.set_exception((TeacherError, TeacherError(ErrorKind.RATE_LIMIT, "", retry_after_s=asked), None))
-    return state
-
-
 @pytest.mark.parametrize("fault", ["429", "500", "html"])
 def test_a_teacher_that_fails_the_same_way_again_and_again_is_stopped(provider: Provider, fault: str) -> None:
     provider.faults["query"] = [fault] * 500
@@ -280,9 +254,9 @@ def test_a_teacher_that_fails_the_same_way_again_and_again_is_stopped(provider: 
     queries = [make_query(f"query {number}?", CHOICES) for number in range(60)]
     caller = Caller(first_wait_s=0.001, attempts=2)
     counts = ask_all("openai", provider, journal, caller=caller, concurrency=1, queries=queries)
-    assert counts == LabelCounts(0, SAME_FAULTS, 0) and len(provider.seen) == 2 * SAME_FAULTS
+    assert counts == LabelCounts(0, FAULTS_IN_A_ROW, 0) and len(provider.seen) == 2 * FAULTS_IN_A_ROW
     (stopped,) = [data for kind, data in journal.events if kind == "teacher_stopped"]
-    assert f"{SAME_FAULTS} requests in a row" in stopped["message"]
+    assert f"{FAULTS_IN_A_ROW} requests in a row" in stopped["message"]
 
 
 def test_faults_between_answers_stop_nobody(provider: Provider) -> None:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.console import EventBars
 from app.services import Services, open_services
 from app.usecases.labelling.progress import Asking
 from app.web.parts.labelling import progress_html
 from engine.config import ProjectConfig
 from engine.errors import WorkerFailed
-from engine.values import Choice, Event, JobStatus, make_query
+from engine.values import Choice, JobStatus, make_query
 from tests.fakes.provider import KEY, Provider, run_provider
 
 CHOICES = (Choice("A", "x"), Choice("B", "y"))
@@ -41,7 +40,7 @@ def services(workspace: Path, provider: Provider, monkeypatch: pytest.MonkeyPatc
 def until_it_waits(services: Services) -> Asking:
     for _ in range(200):
         asking = services.answers.progress(services.projects.get("p"))
-        if asking is not None and any(teacher.waits_s for teacher in asking.teachers):
+        if asking is not None and any(teacher.wait for teacher in asking.teachers):
             return asking
         time.sleep(0.05)
     raise TimeoutError("nobody waits")
@@ -51,7 +50,7 @@ def test_a_long_wait_is_told_and_a_new_start_does_not_wait(services: Services, p
     provider.faults["query 3?"] = ["429 for long"]
     job = services.label.start("p")
     asking = until_it_waits(services)
-    assert "ann waits 9 min, as its provider asked" in progress_html(asking)
+    assert "ann waits 9 min, as the provider asked" in progress_html(asking)
     services.context.watch.cancel(job.id)
     with suppress(WorkerFailed):
         services.context.wait(job.id)
@@ -60,13 +59,6 @@ def test_a_long_wait_is_told_and_a_new_start_does_not_wait(services: Services, p
     services.context.wait(again.id)
     assert services.context.jobs.get_job(again.id).status is JobStatus.FINISHED and time.monotonic() - began < 30
     asking_now = services.answers.progress(services.projects.get("p"))
-    assert asking_now is not None and [teacher.waits_s for teacher in asking_now.teachers] == [None]
+    assert asking_now is not None and [teacher.wait for teacher in asking_now.teachers] == [None]
     (counts,) = services.context.samples.counts(services.projects.get("p").id)
     assert counts["samples"] == 8
-
-
-def test_the_command_line_says_it_once(capsys: pytest.CaptureFixture[str]) -> None:
-    with EventBars() as bars:
-        for number in range(8):
-            bars(Event(number, "waits", time.time() + number / 100, {"teacher": "ann", "seconds": 540.0}))
-    assert capsys.readouterr().err.count("ann waits 9 min, as its provider asked") == 1

@@ -66,14 +66,15 @@ def wrote(text: str, finished: bool = True) -> Generation:
 SOUND = wrote("It has y.\nAnswer: B")
 
 
-ONCE = Caller(attempts=1)
+def once() -> Caller:
+    return Caller(attempts=1)
 
 
 def run(
     teacher: FakeTeacher, level: int = 1, student: Generation | None = SOUND, checker: FakeTeacher | None = None
 ) -> Compressed:
     work = CompressWork(EXAMPLE, teacher, student, checker=checker)
-    done = asyncio.run(compress_one(TASK, work, GUIDED, level, Journal(), ONCE))
+    done = asyncio.run(compress_one(TASK, work, GUIDED, level, Journal(), once()))
     assert done is not None
     return done
 
@@ -211,7 +212,7 @@ def test_every_reply_is_journaled_as_an_attempt_of_its_purpose() -> None:
     failing = FakeTeacher(rewrite=TeacherError(ErrorKind.SERVER, "down", "half"))
     checker = FakeTeacher(name="bob")
     work = [CompressWork(EXAMPLE, teacher, SOUND, checker=checker) for teacher in (FakeTeacher(), failing)]
-    asyncio.run(compress(TASK, work, GUIDED, 2, journal, ONCE))
+    asyncio.run(compress(TASK, work, GUIDED, 2, journal, once()))
     told = [(event["purpose"], event["error"], event["raw"]) for event in journal.of("reply")]
     assert told == [
         ("compress", None, '{"rationale": "y fits best", "label": "B"}'),
@@ -228,7 +229,7 @@ def test_what_a_teacher_may_answer_later_is_left_for_later(level: int) -> None:
     teacher = FakeTeacher(rewrite=down) if level == 1 else FakeTeacher()
     journal = Journal()
     work = CompressWork(EXAMPLE, teacher, SOUND, checker=FakeTeacher(alone=down, name="bob"))
-    assert asyncio.run(compress(TASK, [work], GUIDED, level, journal, ONCE)) == []
+    assert asyncio.run(compress(TASK, [work], GUIDED, level, journal, once())) == []
     assert journal.of("compressed") == []
 
 
@@ -237,5 +238,15 @@ def test_a_wrong_key_ends_the_compression_and_keeps_what_came_in() -> None:
     locked = FakeTeacher(rewrite=TeacherError(ErrorKind.AUTH, "wrong key"))
     work = [CompressWork(EXAMPLE, teacher, SOUND) for teacher in (FakeTeacher(), locked, FakeTeacher())]
     with pytest.raises(TeacherError, match="wrong key"):
-        asyncio.run(compress(TASK, work, GUIDED, 1, journal, ONCE))
+        asyncio.run(compress(TASK, work, GUIDED, 1, journal, once()))
     assert len(journal.of("compressed")) >= 1
+
+
+def test_a_teacher_that_only_fails_ends_the_compression_with_its_last_fault_and_what_to_do() -> None:
+    """A hundred thousand rationales were asked for, seven times each, of an endpoint that was down."""
+    journal = Journal()
+    down = FakeTeacher(rewrite=TeacherError(ErrorKind.SERVER, "HTTP 500"))
+    work = [CompressWork(EXAMPLE, FakeTeacher(), SOUND), *[CompressWork(EXAMPLE, down, SOUND)] * 100]
+    with pytest.raises(TeacherError, match=r"requests in a row came to nothing, the last with: HTTP 500\. Ask again"):
+        asyncio.run(compress(TASK, work, GUIDED, 1, journal, once()))
+    assert len(down.asked) < 20 and len(journal.of("compressed")) == 1

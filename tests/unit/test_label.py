@@ -265,7 +265,7 @@ def test_stopping_ends_a_long_wait_between_attempts() -> None:
     journal = Journal()
     busy = FakeTeacher(reply=lambda request: TeacherError(ErrorKind.RATE_LIMIT, "slow down", retry_after_s=300))
     started = time.monotonic()
-    caller = Caller(stop=lambda: time.monotonic() - started > 0.3)
+    caller = Caller(stop=lambda: time.monotonic() - started > 0.3, sink=journal)
     asyncio.run(label(work(busy, queries=QUERIES[:1]), journal, caller))
     assert time.monotonic() - started < 3
     assert len(journal.events) == 1 and journal.told == ["sent", "waits"]

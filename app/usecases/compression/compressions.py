@@ -78,7 +78,7 @@ class CompressService:
         students = self.context.runs.generations(run.id, answer_step(run, _step_of(job)))
         texts = self.context.rationales.newest(run.id, _step_of(job)) if notes else {}
         budget = Budget(run.plan.compress_cap)
-        async with self.connections.open(project, None, stop, budget) as reach:
+        async with self.connections.open(project, None, stop, budget, log) as reach:
             teachers = {t.spec.name: t for t in reach.teachers}
             examples = [e for e in read_examples(self.context, run) if e.sample_id not in done]
             task, plan = get_task(project.config.task), run.plan

@@ -91,8 +91,8 @@ class GradeService:
         names = job.spec["teachers"]
         local = [s for s in self.context.projects.teachers(project.id) if s.name in names and s.provider == "local"]
         budget, left = read_budget(job), find_left(self.context, project.id, Purpose.GRADE)
-        async with self.connections.open(project, names, stop, budget) as reach:
-            teachers = await self.label.probed(reach, log) if reach.teachers else []
+        async with self.connections.open(project, names, stop, budget, log) as reach:
+            teachers = await self.label.probed(reach, log, others=bool(local)) if reach.teachers else []
             work = replace(self._plan(project), teachers=teachers, nonce=job.id, left=left.keys)
             budget.carry(left.bound_grades(work))
             asked = [*(teacher.spec.name for teacher in teachers), *(spec.name for spec in local)]

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypeGuard, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from app.usecases.labelling.left import Left, find_left
+from app.usecases.labelling.probing import find_able
 from app.usecases.labelling.workers import Placing
 from app.usecases.teachers.connections import Connections, Reach
 from app.usecases.teachers.prompts import freeze_prompt, job_prompt, teacher_prompt
-from app.usecases.teachers.teachers import probe_teacher
 from app.usecases.workspace.context import Context
 from engine.costs import Budget, find_price
-from engine.errors import ConfigError, ErrorKind, InputError, StateError, TeacherError
+from engine.errors import ConfigError, ErrorKind, InputError, StateError
 from engine.evaluation.pilot import spread
 from engine.jobs.events import EVENTS_FILE, EventLog, read_events
 from engine.labelling.batch import POLL_S as POLL_BATCH_S
@@ -26,7 +26,6 @@ from engine.labelling.replay import current_ids, narrow, replay
 from engine.ports import Task, Teacher
 from engine.prompts import Prompt
 from engine.tasks import get_task
-from engine.teachers.caller import Stopped
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.providers import HOSTED
 from engine.teachers.recorded import RecordedTeacher
@@ -207,8 +206,8 @@ class LabelService:
         """The coroutine of a labelling job."""
         project, task = self._open(job)
         budget = read_budget(job)
-        async with self.connections.open(project, job.spec["teachers"], stop, budget) as reach:
-            teachers = await self.probed(reach, log)
+        async with self.connections.open(project, job.spec["teachers"], stop, budget, log) as reach:
+            teachers = await self.probed(reach, log, others=bool(self._elsewhere(job, project)))
             recorded = [teacher for teacher in teachers if isinstance(teacher, RecordedTeacher)]
             asked = [teacher for teacher in teachers if not isinstance(teacher, RecordedTeacher)]
             works = self._plan_all(job, project, task, asked)
@@ -227,31 +226,9 @@ class LabelService:
                 counts = await run_all([label(work, log, reach.caller), *replays, *local])
                 log.emit("label_ended", split=split, **_add_up(counts)._asdict())
 
-    async def probed(self, reach: Reach, log: EventLog) -> list[Teacher]:
-        """The teachers that can be asked, each as probing found it. One that can't be is told and left out.
-
-        Raises:
-            TeacherError: if that leaves nobody.
-        """
-        errors: list[TeacherError] = []
-
-        async def one(teacher: Teacher) -> Teacher | None:
-            if not self._is_new(teacher):
-                return teacher
-            try:
-                return await probe_teacher(teacher, reach.caller, log)
-            except Stopped:
-                return None
-            except TeacherError as error:
-                errors.append(error)
-                log.emit("teacher_stopped", teacher=teacher.spec.name, error=error.kind, message=str(error))
-                return None
-
-        results = await run_all([one(teacher) for teacher in reach.teachers])
-        teachers = [teacher for teacher in results if teacher is not None]
-        if errors and not teachers:
-            raise errors[0]
-        return teachers
+    async def probed(self, reach: Reach, log: EventLog, others: bool = False) -> list[Teacher]:
+        """As `find_able`."""
+        return await find_able(self.connections, reach, log, others)
 
     def stopped(self, job_id: str) -> list[str]:
         """The teachers that a job gave up since every further request would have failed the same way, and why."""
@@ -268,7 +245,7 @@ class LabelService:
     async def run_ray(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a labelling by Ray: probes from here, then hands the requests to a worker."""
         project, task = self._open(job)
-        async with self.connections.open(project, job.spec["teachers"], stop) as reach:
+        async with self.connections.open(project, job.spec["teachers"], stop, sink=log) as reach:
             able = {teacher.spec.name for teacher in await self.probed(reach, log)}
         self.context.watch.take_in(job)
         asked = [spec for spec in self._elsewhere(job, project) if spec.name in able]
@@ -286,7 +263,7 @@ class LabelService:
         folder = Path(job.folder)
         specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
         restore_budget(budget, read_events(folder / EVENTS_FILE).events, specs)
-        async with self.connections.open(project, job.spec["teachers"], stop, budget) as reach:
+        async with self.connections.open(project, job.spec["teachers"], stop, budget, log) as reach:
             teachers = [teacher for teacher in await self.probed(reach, log) if isinstance(teacher, HostedTeacher)]
             works = self._plan_all(job, project, task, ())
             tell_plan(works.values(), [teacher.spec for teacher in teachers], log)
@@ -299,9 +276,6 @@ class LabelService:
         """What a job has to ask, by split."""
         spec = {**job.spec, "nonce": job.id}
         return {Split(name): self.plan_work(project, task, teachers, Split(name), spec) for name in job.spec["splits"]}
-
-    def _is_new(self, teacher: Teacher) -> TypeGuard[HostedTeacher]:
-        return isinstance(teacher, HostedTeacher) and self.connections.capabilities(teacher.spec) is None
 
     def plan_work(
         self, project: Project, task: Task, teachers: Sequence[Teacher], split: Split, spec: Mapping[str, Any]

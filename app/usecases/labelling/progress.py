@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from app.usecases.labelling.label import read_budget
+from app.usecases.labelling.waits import Wait, read_waits
 from app.usecases.workspace.context import Context
 from engine.values import Job
 from storage.projects import Project
@@ -37,8 +38,8 @@ class TeacherProgress:
     unknown: int
     rate: float | None
     left_s: float | None
-    waits_s: float | None = None
-    """Seconds that it waits from now on since its provider asked for it; None: it does not."""
+    wait: Wait | None = None
+    """Where its provider asked to wait."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ class Asking:
 
     @property
     def left_s(self) -> float | None:
-        """Until the slowest teacher is done; None as long as one of them can't be told."""
-        open_ = [teacher.left_s for teacher in self.teachers if teacher.of is None or teacher.done < teacher.of]
-        return None if None in open_ else max((left or 0.0 for left in open_), default=None)
+        """Until the slowest teacher is done, waits included; None as long as one of them can't be told."""
+        open_ = [teacher for teacher in self.teachers if teacher.of is None or teacher.done < teacher.of]
+        left = [None if t.left_s is None else t.left_s + (t.wait.seconds if t.wait else 0.0) for t in open_]
+        return None if None in left else max((seconds or 0.0 for seconds in left), default=None)
 
 
 def read_progress(context: Context, project: Project, *kinds: str) -> Asking | None:
@@ -102,14 +104,13 @@ def read_progress(context: Context, project: Project, *kinds: str) -> Asking | N
     planned = _planned(context, job)
     now = None if job.status.over else time.time()
     by_teacher = {row["teacher"]: row for row in rows}
-    waits = _waits(context, job, now)
-    names = sorted({*planned, *(name for name, row in by_teacher.items() if row["done"])})
+    waits = {} if now is None else read_waits(context, job.id)
+    names = sorted({*planned, *waits, *(name for name, row in by_teacher.items() if row["done"])})
     budget = read_budget(job)
     return Asking(
         job=job,
         teachers=[
-            replace(_part(name, by_teacher.get(name), planned.get(name), now), waits_s=waits.get(name))
-            for name in names
+            replace(_part(name, by_teacher.get(name), planned.get(name), now), wait=waits.get(name)) for name in names
         ],
         max_cost=budget.max_cost,
         max_requests=budget.max_requests,
@@ -120,14 +121,6 @@ def read_progress(context: Context, project: Project, *kinds: str) -> Asking | N
 
 def _times(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     return [row[name] for row in rows if row[name] is not None]
-
-
-def _waits(context: Context, job: Job, now: float | None) -> dict[str, float]:
-    """How long each teacher waits yet as its provider asked."""
-    if now is None:
-        return {}
-    ends = context.jobs.find_waits(job.id, now)
-    return {name: end - now for name, end in ends.items()}
 
 
 def _planned(context: Context, job: Job) -> dict[str, int]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from app.usecases.evaluation.comparisons import say_growing
 from app.usecases.labelling.label import LabelService
+from app.usecases.labelling.waits import read_waits, say_later
 from app.usecases.playground.panes import Pane, follow, read_attempt
 from app.usecases.playground.process import StudentProcess
 from app.usecases.playground.stand_in import BESIDE, FROM_RECORD, MEANWHILE, StandIns, is_small, make_spare
@@ -40,6 +41,8 @@ _STILL_S = 1.0
 """A page that changes nothing is sent all the same this often: only so a closed tab is noticed."""
 _ATTEMPTS, _FIRST_WAIT_S = 3, 0.5
 """Who looks on does not wait for seven, nor long between them."""
+_MOST_WAIT_S = 10.0
+"""Nor for a provider that asks to wait longer."""
 MOST_QUERY = 8_000
 """Characters of a query: even at a token each it leaves a student's context room for the answer."""
 _USUALLY = 4
@@ -304,8 +307,9 @@ class PlayService:
         heard = self.heard.setdefault(job.id, {})
 
         async def ask() -> None:
-            async with self.connections.open(project, job.spec["teachers"], stop) as reach:
+            async with self.connections.open(project, job.spec["teachers"], stop, sink=log) as reach:
                 reach.caller.attempts, reach.caller.first_wait_s = _ATTEMPTS, _FIRST_WAIT_S
+                reach.caller.most_wait_s = _MOST_WAIT_S
                 teachers = [_heard_by(teacher, heard) for teacher in await self.labelling.probed(reach, log)]
                 await label(self.labelling.plan_one(project, query, teachers, job.id), log, reach.caller)
 
@@ -324,9 +328,12 @@ class PlayService:
             id_ = f"teacher {row['teacher']}"
             panes[id_] = read_attempt(panes[id_], row, task, query)
         if now.status.over:
+            waits = read_waits(self.context, job.id)
             for id_, pane in panes.items():
                 if id_.startswith("teacher ") and not pane.over:
-                    message = pane.message or now.message or "declines: it does not know this query"
+                    wait = waits.get(id_.removeprefix("teacher "))
+                    told = "; ".join(filter(None, (pane.message, say_later(wait) if wait else "")))
+                    message = told or now.message or "declines: it does not know this query"
                     panes[id_] = replace(pane, over=True, message=message)
 
     def vote(self, project: Project, vote: Vote) -> None:

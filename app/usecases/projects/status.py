@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any, Literal
 
 from app.usecases.evaluation.verdicts import judge
+from app.usecases.labelling.waits import Wait, read_waits
 from app.usecases.projects.next_steps import NextStep, Status, next_step, status_of
 from app.usecases.training.remaining import RemainingService
 from app.usecases.workspace.context import Context
@@ -94,6 +95,8 @@ class RunningJob:
     of: int | None
     left_s: float | None = None
     """Seconds until it is done, once that can be said."""
+    waits: Mapping[str, Wait] = field(default_factory=dict)
+    """The teachers that wait since their providers asked for it."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +262,9 @@ class StandingService:
             elif isinstance(event.data.get("done"), int):
                 text, done, of = str(event.data.get("step", "")), event.data["done"], event.data.get("of")
                 done += self.context.jobs.count_events(job.id, "compressed")
-        return RunningJob(job.id, project, job.kind, job.status.value, text, done, of, left_s)
+        waits = read_waits(self.context, job.id)
+        left_s = None if left_s is None else left_s + max((wait.seconds for wait in waits.values()), default=0.0)
+        return RunningJob(job.id, project, job.kind, job.status.value, text, done, of, left_s, waits)
 
     def _left(self, job: Job) -> float | None:
         """Seconds until a run is done, scoring included; None where that can't be told."""

@@ -9,7 +9,8 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from typing import Any, Literal
 import numpy as np
 
 from app.usecases.serving.folder import ABOUT, METER, Follower, Stamp, journal_files, read_about, read_stamp
+from app.usecases.serving.ledger import find_unknown_ends
+from app.usecases.workspace.unknown_ends import UnknownEnds
 from engine.errors import NotFound
 from engine.serving.drift import ALPHA, TOLERANCE, Drift, DriftState
 
@@ -62,6 +65,8 @@ class Meter:
         drift: agreement of students with the last rung, on shadowed queries.
         damaged: lines that could not be read.
         earlier: requests under other policies of the same gateway.
+        cut_off: requests to teachers whose end nobody knows, since the gateway was killed; `cut_off_most` are the US
+            dollars that they cost at most, but for `cut_off_unpriced` of them.
     """
 
     name: str
@@ -88,6 +93,19 @@ class Meter:
     drift: DriftState
     damaged: int = 0
     earlier: int = 0
+    cut_off: int = 0
+    cut_off_most: float = 0.0
+    cut_off_unpriced: int = 0
+
+    @property
+    def unknown_ends(self) -> UnknownEnds:
+        """The requests whose end nobody knows, in the words of the whole studio."""
+        return UnknownEnds(self.cut_off, Decimal(str(self.cut_off_most)), self.cut_off_unpriced)
+
+
+def add_ends(meter: Meter, ends: UnknownEnds) -> Meter:
+    """The meter with requests whose end nobody knows."""
+    return replace(meter, cut_off=ends.requests, cut_off_most=float(ends.most), cut_off_unpriced=ends.unpriced)
 
 
 def _floats() -> array[float]:
@@ -347,7 +365,7 @@ def read_meter(folder: Path) -> Meter:
     if not about:
         raise NotFound(f"no gateway {folder.name!r} was started in this workspace; `tacit gateway POLICY` starts one")
     stamps = (read_stamp(path) for path in (folder / ABOUT, *journal_files(folder, METER)))
-    return _measure_once(folder, tuple(stamps))
+    return add_ends(_measure_once(folder, tuple(stamps)), find_unknown_ends(folder))
 
 
 @lru_cache(maxsize=128)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from app.usecases.workspace.context import Context
 from engine.costs import Budget
 from engine.errors import ConfigError, KeyMissing, KeyRefused
 from engine.keys import DEFAULT_VARIABLES, LISTED, PROVIDERS, can_hold_key, listed, sent_to
-from engine.ports import Teacher
+from engine.ports import EventSink, Teacher
 from engine.redaction import Redactor
 from engine.teachers.caller import Caller
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher, read_capabilities
@@ -127,6 +127,11 @@ class Keys:
         return key
 
 
+def _limited_as(spec: TeacherSpec, key: str | None) -> tuple[str, ...]:
+    """By what a provider tells its askers apart."""
+    return (spec.provider, spec.endpoint, hash_id("key", key))
+
+
 _LIST = f"Whoever runs the server allows more in {LISTED}, as NAME=https://address."
 
 
@@ -168,8 +173,11 @@ class Connections:
         names: Sequence[str] | None,
         stop: Callable[[], bool],
         budget: Budget | None = None,
+        sink: EventSink | None = None,
     ) -> AsyncIterator[Reach]:
         """The project's teachers of these names (None: all that can be opened), their connections closed at the end.
+
+        `sink` is told where a provider asks to wait.
 
         Raises:
             KeyMissing: if a named teacher's key is not there.
@@ -180,6 +188,7 @@ class Connections:
         chats: list[Chat] = []
         teachers: list[Teacher] = []
         limits: dict[str, Limiter] = {}
+        held: list[Limiter] = []
         try:
             for spec in specs:
                 if spec.provider in HOSTED:
@@ -192,11 +201,15 @@ class Connections:
                     chat = open_chat(spec, key)
                     chats.append(chat)
                     teachers.append(HostedTeacher(spec, chat, self.capabilities(spec) or Capabilities()))
-                    limits[spec.name] = self._limiter(spec, key)
+                    limits[spec.name] = limiter = self.limiter(spec, key)
+                    held.append(limiter)
+                    limiter.users += 1
                 elif spec.provider != "local":  # a local model answers in a worker
                     teachers.append(self._open_other(spec))
-            yield Reach(teachers, Caller(budget or Budget(), limits, stop))
+            yield Reach(teachers, Caller(budget or Budget(), limits, stop, sink=sink))
         finally:
+            for limiter in held:
+                limiter.users -= 1
             for chat in chats:
                 await chat.close()
 
@@ -205,9 +218,22 @@ class Connections:
         stored = self.context.ledger.capabilities(spec.provider, spec.endpoint, spec.model)
         return None if stored is None else read_capabilities(stored)
 
-    def _limiter(self, spec: TeacherSpec, key: str | None) -> Limiter:
-        name = (spec.provider, spec.endpoint, hash_id("key", key))
-        return self.limiters.get(name, spec.model, spec.concurrency, (spec.requests_per_minute, spec.tokens_per_minute))
+    def limiter(self, spec: TeacherSpec, key: str | None) -> Limiter:
+        """Gates a teacher's requests: rates are its provider's under this key, the back-off is its model's."""
+        rates = (spec.requests_per_minute, spec.tokens_per_minute)
+        return self.limiters.get(_limited_as(spec, key), spec.model, spec.concurrency, rates)
+
+    def go_on(self, specs: Sequence[TeacherSpec]) -> list[str]:
+        """Ask those of these teachers at once whose providers asked to wait; gives their names."""
+        waiting: dict[str, Limiter] = {}
+        for spec in specs:
+            if spec.provider in HOSTED:
+                with suppress(KeyMissing):
+                    limiter = self.limiters.find(_limited_as(spec, self.keys.find(spec)), spec.model)
+                    waiting |= {spec.name: limiter} if limiter is not None and limiter.left_s else {}
+        for limiter in waiting.values():  # two teachers may share one
+            limiter.go_on()
+        return list(waiting)
 
     def _open_other(self, spec: TeacherSpec) -> Teacher:
         if spec.provider == "scripted":

@@ -21,9 +21,10 @@ from engine.ports import EventSink
 from engine.teachers.caller import About, Caller, Outcome, Stopped, Tell, announcing, journal
 from engine.teachers.capabilities import probe
 from engine.teachers.hosted import HostedTeacher
+from engine.teachers.limits import Limiter
 from engine.teachers.providers import HOSTED, open_chat
 from engine.teachers.scripted import SCRIPTED_TEACHERS
-from engine.values import Job, Purpose, Sampling, TeacherSpec, hash_id
+from engine.values import Job, Purpose, Sampling, TeacherSpec
 
 PROBE_PROMPT = "probe"
 
@@ -213,21 +214,32 @@ class TeacherService:
             why = self.context.jobs.get_job(job.id).message
             raise StateError(f"{spec.name} does not answer: {why or error}") from error
 
+    def go_on(self, project_name: str, name: str = "") -> list[str]:
+        """Ask the teachers of a project, or the named one, at once whose providers asked to wait; gives their names."""
+        specs = self.context.projects.teachers(self.context.projects.get(project_name).id)
+        return self.connections.go_on([spec for spec in specs if not name or spec.name == name])
+
+    def go_on_all(self) -> None:
+        """Wait for no provider any longer, in whatever project."""
+        self.connections.limiters.go_on()
+
     async def run_probe(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
-        """The coroutine of a probing job."""
+        """The coroutine of a probing job.
+
+        Somebody wants to know whether the teacher answers now, so a wait that its provider asked jobs for does not hold
+        the test up, and is over for them as well only if it does answer.
+        """
         project = next(p for p in self.context.projects.all() if p.id == job.project_id)
         values = job.spec.get("teacher") or asdict(self.get(project.name, job.spec["teachers"][0]))
         spec = TeacherSpec(**{**values, "sampling": Sampling(**values["sampling"])})
         key = self._trials.pop(job.spec.get("mark", ""), None) or self.connections.keys.find(spec)
-        name = (spec.provider, spec.endpoint, hash_id("key", key))
-        limiter = self.connections.limiters.get(
-            name, spec.model, spec.concurrency, (spec.requests_per_minute, spec.tokens_per_minute)
-        )
-        chat = open_chat(spec, key)
+        shared, chat = self.connections.limiter(spec, key), open_chat(spec, key)
         try:
+            limiter = Limiter(spec.concurrency, shared.rates)
             caller = Caller(Budget(), {spec.name: limiter}, stop, attempts=1)
             with suppress(Stopped):
                 await probe_teacher(HostedTeacher(spec, chat), caller, log)
+                shared.go_on()
         finally:
             await chat.close()
 

@@ -19,7 +19,15 @@ from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
 from app.web.pages import failed_replies
 from app.web.parts.code import command_html
-from app.web.parts.labelling import ended_html, progress_html, quote_table_html, quote_tiles_html, say_cost, sum_costs
+from app.web.parts.labelling import (
+    GO_ON,
+    ended_html,
+    progress_html,
+    quote_table_html,
+    quote_tiles_html,
+    say_cost,
+    sum_costs,
+)
 from app.web.parts.links import Link
 from app.web.parts.messages import empty_html, guide_html, notice_html
 from app.web.parts.pilot import old_pilot_html, pilot_html
@@ -47,7 +55,7 @@ def build(frame: Frame) -> None:
     do = _Handlers(frame)
     guide = lay_html()
     with gr.Column(elem_classes="live-box"):
-        live = lay_html()
+        live = lay_html(js_on_load=GO_ON)
         pause = gr.Button("Pause", interactive=False, visible=False)
     judged = lay_html()
     with gr.Column() as setup:
@@ -89,6 +97,7 @@ def build(frame: Frame) -> None:
     ):
         button.click(frame.guard(work, form), inputs, pressed, **frame.quiet)
     pause.click(frame.guard(do.stop), frame.project, said, **frame.quiet)
+    live.click(frame.guard(do.ask_now), frame.project, said, **calm)
 
 
 def _lay_setup() -> tuple[NamedForm[LabelOrder], gr.Button, gr.Button, gr.HTML, gr.HTML, gr.HTML]:
@@ -245,6 +254,11 @@ class _Handlers:
             self.services.standing.cancel(job.id)
         message = "Pausing: requests in flight are finished, then it stops. Start labelling asks for the rest."
         return notice_html(message if jobs else "Nothing is running.")
+
+    def ask_now(self, project: str, event: gr.EventData) -> str:
+        """Wait no longer for the provider of a teacher."""
+        waited = self.services.teachers.go_on(project, str(event.teacher))
+        return notice_html(f"{event.teacher} is asked again now." if waited else "Nobody is waited for any more.")
 
     def progress(self, project: Project | None) -> list[Any]:
         """What runs or how the last job ended, the samples so far, the grades, and the latest replies.

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.usecases.labelling.answers import say_failure
 from app.usecases.labelling.progress import Asking, TeacherProgress
+from app.usecases.labelling.waits import say_wait
 from app.usecases.workspace.job_words import job_kind, say_status
 from app.web.parts.messages import Tone, notice_html
 from app.web.parts.numbers import count_range, money_range, say_money, span_range
@@ -19,6 +20,11 @@ from engine.labelling.quote import Quote
 from engine.values import JobStatus
 from engine.wording import counted, say_span
 
+GO_ON = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-now]');
+  if (button) { button.disabled = true; trigger('click', {teacher: button.dataset.now}); }
+});"""
+"""For `js_on_load` of the component that shows `progress_html`: its buttons end waits."""
 _RIGHT = ("Requests", "Tokens in", "Tokens out", "Cost", "Time")
 
 _FAILED = (JobStatus.FAILED, JobStatus.NEEDS_KEY, JobStatus.CAPPED, JobStatus.INTERRUPTED, JobStatus.QUARANTINED)
@@ -121,11 +127,12 @@ def ended_html(asking: Asking | None, what: str) -> str:
 
 
 def _wait_html(teacher: TeacherProgress) -> str:
-    if teacher.waits_s is None:
+    """That a teacher waits, with the button that ends it."""
+    if teacher.wait is None:
         return ""
-    name, wait = escape(teacher.teacher), say_span(teacher.waits_s)
-    way = "To ask at once, press Pause and start again: nothing is lost."
-    return f"<p>{name} waits {wait}, as its provider asked. {way}</p>"
+    name, said = escape(teacher.teacher), escape(say_wait(teacher.teacher, teacher.wait))
+    button = f"<button type='button' class='button small' data-now='{name}' aria-label='Go on now with {name}'>"
+    return f"<div class='waits'><span>{said}.</span>{button}Go on now</button></div>"
 
 
 def _cap_note(asking: Asking) -> str:
@@ -146,8 +153,14 @@ def _teacher_row(teacher: TeacherProgress) -> dict[str, Any]:
         "Per min": f"{60 * teacher.rate:,.0f}" if teacher.rate else "-",
         "Tokens": teacher.tokens,
         "Spent": say_cost(teacher.cost, teacher.unknown),
-        "Time left": "-" if teacher.left_s is None else say_span(teacher.left_s),
+        "Time left": _say_left(teacher),
     }
+
+
+def _say_left(teacher: TeacherProgress) -> str:
+    if teacher.wait is not None:
+        return f"waits {say_span(teacher.wait.seconds)}"
+    return "-" if teacher.left_s is None else say_span(teacher.left_s)
 
 
 def say_cost(cost: Decimal | None, unknown: int = 0) -> str:

@@ -56,6 +56,8 @@ def _notices(meter: Meter) -> str:
         told.append((drift_text(meter), ""))
     if meter.fallbacks:
         told.append((f"{counted(meter.fallbacks, 'request')} got an unsure student's answer: the rest failed.", "warn"))
+    if ends := str(meter.unknown_ends):
+        told.append((f"Cut off when the gateway was killed: {ends}. Caps on money count them.", "warn"))
     if meter.refused:
         told.append((f"Turned away, since too many waited: {counted(meter.refused, 'request')}.", "warn"))
     if meter.errors:

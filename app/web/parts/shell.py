@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
+from app.usecases.labelling.waits import say_wait
 from app.usecases.projects.status import Mark, RunningJob
 from app.usecases.workspace.job_words import job_kind
 from app.web.parts.icons import icon_html
@@ -138,12 +139,18 @@ def strip_html(jobs: Sequence[RunningJob], trouble: str = "", here: str = "") ->
         share = f"{job.done:,} of {job.of:,}" if job.of else ""
         left = f"{say_span(job.left_s)} left" if job.left_s is not None else ""
         waits = "queued" if job.status == JobStatus.QUEUED else ""
-        what = " · ".join(filter(None, (f"{job.project}: {title}", waits, job.text)))
+        asked = [say_wait(teacher, wait) for teacher, wait in job.waits.items()]
+        what = " · ".join(filter(None, (f"{job.project}: {title}", waits, *asked, job.text)))
+        now = ""
+        if asked:
+            said = f"Go on now with {title} of {job.project}"
+            now = f"<button type='button' class='button small' data-now='{escape(job.id)}' aria-label='{escape(said)}'>"
+            now += "Go on now</button>"
         mine = f" data-mine='{escape(job.id)}' data-title='{escape(title)}'" if here and job.project == here else ""
         lines.append(
             f"<div class='job'{mine}><span class='what'>{escape(what)}</span>{bar_html(job.done, job.of)}"
             f"<span class='far'>{escape(' · '.join(filter(None, (share, left))))}</span>"
-            f"<button type='button' class='button small' data-cancel='{escape(job.id)}' "
+            f"{now}<button type='button' class='button small' data-cancel='{escape(job.id)}' "
             f"aria-label='Cancel {escape(title)} of {escape(job.project)}'>Cancel</button></div>"
         )
     return f"<div class='strip' aria-live='polite'>{''.join(lines)}</div>"
