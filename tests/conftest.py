@@ -33,6 +33,15 @@ def _workers_are_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _stores_are_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a new store costs is its migrations, done once here."""
+    from tests.fakes.fresh_stores import copied_stores
+
+    with copied_stores(tmp_path_factory.mktemp("fresh")):
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a Llama of some 60,000 weights and a word tokenizer with a chat template."""
