@@ -22,14 +22,14 @@ def _only_loopback() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _workers_are_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _programs_are_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Workers begin as forks of a process that has imported what they import, which most of their time would go into.
 
     What tests of workers themselves start is a process from scratch, as everywhere outside of tests.
     """
-    from tests.fakes.forked_workers import forked_workers
+    from tests.fakes.forks import FORKS
 
-    with forked_workers(tmp_path_factory.mktemp("forks")):
+    with FORKS.open(tmp_path_factory.mktemp("forks")):
         yield
 
 

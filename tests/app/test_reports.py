@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -28,6 +26,7 @@ from engine.errors import InputError
 from engine.study import Grid
 from engine.study_table import ArmResult, Contrast, StudyResult
 from storage.runs import Run
+from tests.fakes.forks import tacit
 
 EVIL = "<script src='https://evil.example/x.js'>alert(1)</script>"
 VOID = {"meta", "br"}
@@ -200,10 +199,6 @@ def test_a_study_is_written_so_too() -> None:
     assert "a is better than b" in text and "+0.200 [+0.100, +0.300]" in text and "0.600-0.800" in text
     assert "verdict wait" not in text and "2026-11-29" in text and "&lt;script" in text
     is_closed(study_html(grid, StudyResult((), (), ("a, seed 1: not run yet",)), date(2026, 11, 29)))
-
-
-def tacit(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "app", *words], capture_output=True, text=True, timeout=120)
 
 
 def test_the_commands_write_them(tmp_path: Path) -> None:
