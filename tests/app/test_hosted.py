@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from app.hosted_demo import visitors as visiting
 from app.hosted_demo.shares import Quotas
 from app.hosted_demo.shipped_project import NAME
 from app.hosted_demo.visitors import PREFIX, Visitors
-from app.services import Services, open_services
+from app.services import Services
 from app.web.frame import Frame
 from app.web.main import build_demo
 from app.web.page_cache import Gate
@@ -26,7 +26,6 @@ from engine.config import ProjectConfig
 from engine.errors import Forbidden, InputError, StateError
 from storage.projects import Project
 from tests.app.forms import enter_order
-from tests.fakes.student_worker import StudentBackend
 
 ORDER: list[Any] = [
     *("twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""),
@@ -44,9 +43,8 @@ class Clock:
 
 
 @pytest.fixture
-def services(workspace: Path) -> Iterator[Services]:
-    with open_services(workspace, StudentBackend()) as opened:
-        yield opened
+def services(shipped: Services) -> Services:
+    return shipped
 
 
 @pytest.fixture

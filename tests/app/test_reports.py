@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -14,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from app.hosted_demo.shipped_project import bring_demo
 from app.services import Services, open_services
 from app.usecases.evaluation.charts import Dot, Field, intervals_svg, place_names, tradeoff_svg
 from app.usecases.evaluation.comparisons import Terms
@@ -59,9 +59,10 @@ class Balance(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    with open_services(tmp_path_factory.mktemp("reports") / "workspace") as opened:
-        assert bring_demo(opened)
+def services(shipped_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    folder = tmp_path_factory.mktemp("reports") / "workspace"
+    shutil.copytree(shipped_workspace, folder)
+    with open_services(folder) as opened:
         yield opened
 
 
