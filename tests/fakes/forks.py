@@ -1,4 +1,7 @@
-"""Programs that tests start, as forks of processes that have imported what they need, one such process a kind."""
+"""Programs that tests start, as forks of processes that have imported what they need, one such process a kind.
+
+In them, and in the tests' own process, jobs are looked at more often than where a person waits for hours.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ from typing import IO, Any
 from unittest.mock import patch
 
 from app.usecases.playground import process as playground
+from app.usecases.training import runs
+from app.usecases.workspace import context
+from engine.jobs import supervisor
 from engine.jobs.backends import local
 from engine.jobs.spec import PAYLOADS, SPEC_FILE
 from engine.records import apart
@@ -49,7 +55,7 @@ class Forks:
 
     @contextmanager
     def open(self, folder: Path) -> Iterator[None]:
-        """As long as this lasts, `folder` holding the sockets, workers and readers begin as forks."""
+        """As long as this lasts, `folder` holding the sockets, workers and readers begin as forks, and jobs soon."""
         with ExitStack() as stack:
             self._folder, self._own = folder, stack
             for place, name, value in self._replaced():
@@ -115,6 +121,9 @@ class Forks:
         yield local, "start_process", start_process
         yield apart, "subprocess", own
         yield playground, "subprocess", own
+        yield supervisor, "TICK_S", 0.04
+        yield context, "POLL_S", 0.02
+        yield runs, "POLL_S", 0.02
 
 
 FORKS = Forks()
