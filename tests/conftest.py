@@ -29,7 +29,11 @@ def _programs_are_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     """
     from tests.fakes.forks import FORKS
 
-    with FORKS.open(tmp_path_factory.mktemp("forks")):
+    one_of_several = "PYTEST_XDIST_WORKER" in os.environ
+    folder, session = tmp_path_factory.getbasetemp(), os.getppid() if one_of_several else os.getpid()
+    folder = folder.parent / "forks" if one_of_several else folder / "forks"
+    folder.mkdir(exist_ok=True)
+    with FORKS.open(folder, session):
         yield
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import IO, Any
@@ -24,7 +24,7 @@ from engine.jobs import supervisor
 from engine.jobs.backends import local
 from engine.jobs.spec import PAYLOADS, SPEC_FILE
 from engine.records import apart
-from tests.fakes.preloaded import Fork, Preloaded, begun, pass_log
+from tests.fakes.preloaded import Fork, Process, begun, pass_log, preload
 
 _LIGHT = ("engine.jobs.worker", "engine.jobs.score", "tests.fakes.student_worker")
 _HEAVY = (*_LIGHT, "engine.jobs.embed", "engine.jobs.student", "engine.jobs.forecast", "engine.inference.embedder")
@@ -46,35 +46,44 @@ _KIND_OF = {
 
 
 class Forks:
-    """The preloaded processes, each started when it is first needed; what is of no kind starts from scratch."""
+    """The preloaded processes, each started when it is first needed; what is of no kind starts from scratch.
+
+    Processes that run tests of one session beside each other have one of a kind in common: whoever needs it first
+    starts it, and it ends with the session.
+    """
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._own: ExitStack | None = None
-        self._begun: dict[str, Preloaded] = {}
+        self._watched = 0
+        self._started: list[Process] = []
 
     @contextmanager
-    def open(self, folder: Path) -> Iterator[None]:
-        """As long as this lasts, `folder` holding the sockets, workers and readers begin as forks, and jobs soon."""
+    def open(self, folder: Path, session: int) -> Iterator[None]:
+        """As long as this lasts, `folder` holding the sockets, workers and readers begin as forks, and jobs soon.
+
+        `session` is the id of the process that the preloaded ones end with.
+        """
         with ExitStack() as stack:
-            self._folder, self._own = folder, stack
+            self._folder, self._watched = folder, session
             for place, name, value in self._replaced():
                 stack.enter_context(patch.object(place, name, value))
             yield
-        self._folder, self._own, self._begun = None, None, {}
+        self._folder, self._watched = None, 0
 
     def join(self, folder: Path) -> None:
         """In a fork: start what it starts itself as forks of the processes that are there."""
-        self._folder, self._own, self._begun = folder, None, {}
+        self._folder, self._watched = folder, 0
         for place, name, value in self._replaced():
             setattr(place, name, value)
 
     def begin(self, *kinds: str) -> None:
         """Let the processes of some kinds begin to import, so that they are there when they are needed."""
-        if self._own is not None and self._folder is not None:
-            for kind in set(kinds) - set(self._begun):
+        for kind in kinds if self._folder is not None and self._watched else ():
+            path = self._folder / kind
+            with suppress(FileExistsError):
+                begun(path).open("x").close()
                 env = apart._environment() if kind == "readers" else None
-                self._begun[kind] = self._own.enter_context(Preloaded(self._folder / kind, _KINDS[kind], env))
+                self._started.append(preload(path, _KINDS[kind], self._watched, env))
 
     def server(self, kind: str) -> Path | None:
         """The socket of the process of a kind; None where there is none."""
@@ -82,11 +91,9 @@ class Forks:
             return None
         self.begin(kind)
         path = self._folder / kind
-        if kind in self._begun:
-            self._begun[kind].wait()
-        else:
-            while begun(path).exists() and not path.exists():
-                time.sleep(0.02)
+        while begun(path).exists() and not path.exists():
+            assert not any(process.poll() for process in self._started), "it could not import what it was given"
+            time.sleep(0.02)
         return path if path.exists() else None
 
     def command_server(self) -> Path:

@@ -2,7 +2,7 @@
 environment, folder, session and files. Tests start hundreds of commands and workers; without this, most of their time
 would go into importing the same modules again.
 
-Run as `python -m tests.fakes.preloaded SOCKET MODULE ...`; it ends with whoever started it.
+Run as `python -m tests.fakes.preloaded SOCKET WATCHED MODULE ...`; it ends with the process whose id is WATCHED.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,12 +23,12 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from runpy import run_module
-from types import TracebackType
 from typing import IO, Any
 
 from engine.registry import Registry
 
 ROOT = Path(__file__).parents[2]
+Process = subprocess.Popen[Any]
 _CLIENT = """#!{python} -IS
 import json, os, socket, sys
 asked = json.dumps(["app", sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
@@ -43,29 +42,14 @@ sys.exit(int.from_bytes(said, "big", signed=True) if said else 70)
 """
 
 
-class Preloaded:
-    """A process that has imported some modules, and runs a module as a program whenever it is asked to."""
+def preload(path: Path, modules: Sequence[str], watched: int, env: Mapping[str, str] | None = None) -> Process:
+    """Start a process that imports some modules, and then runs a module as a program whenever it is asked to.
 
-    def __init__(self, path: Path, modules: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-        """`path` of its socket."""
-        self.path = path
-        begun(path).touch()
-        command = [sys.executable, "-P", "-m", "tests.fakes.preloaded", str(path), *modules]
-        own = {**(os.environ if env is None else env), "PYTHONPATH": str(ROOT)}
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=own)
-
-    def __enter__(self) -> Preloaded:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def wait(self) -> None:
-        """Wait until it has imported what it was given."""
-        while not self.path.exists():
-            assert self._process.poll() is None, "it could not import what it was given"
-            time.sleep(0.02)
+    `path` of its socket; it ends with the process whose id is `watched`.
+    """
+    command = [sys.executable, "-P", "-m", "tests.fakes.preloaded", str(path), str(watched), *modules]
+    own = {**(os.environ if env is None else env), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=own, start_new_session=True)
 
 
 def begun(path: Path) -> Path:
@@ -130,9 +114,8 @@ class Fork(subprocess.Popen[Any]):
         return self.returncode
 
 
-def serve(path: str, modules: Sequence[str]) -> None:
+def serve(path: str, watched: int, modules: Sequence[str]) -> None:
     """Answer one request after the other."""
-    starter = os.getppid()
     for name in modules:
         import_module(name)
     gc.collect()
@@ -147,7 +130,7 @@ def serve(path: str, modules: Sequence[str]) -> None:
         listener.listen(64)
         os.rename(f"{path}.new", path)
         asking: dict[int, socket.socket] = {}
-        while os.getppid() == starter:  # else nobody is left to ask
+        while _is_there(watched):  # else nobody is left to ask
             ready = select.select([listener, woken], [], [], 1)[0]
             if woken in ready:
                 os.read(woken, 4096)
@@ -162,6 +145,14 @@ def serve(path: str, modules: Sequence[str]) -> None:
                     with suppress(OSError):  # who started a worker does not wait for its end
                         client.sendall(os.waitstatus_to_exitcode(ended[1]).to_bytes(8, "big", signed=True))
                     client.close()
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _run(client: socket.socket, listener: socket.socket) -> int:
@@ -236,4 +227,4 @@ def pass_log(log: IO[bytes]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2:])
+    serve(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
