@@ -32,7 +32,7 @@ def test_there_are_words_to_look_for() -> None:
     assert len(retired()) > 15 and "Look at it" in retired()
 
 
-@pytest.mark.parametrize("word", retired())
+@pytest.mark.parametrize("word", list(retired()))
 def test_a_retired_word_is_said_nowhere(word: str) -> None:
     found = [
         f"{file.relative_to(ROOT)}:{line}: {text[:80]}"
