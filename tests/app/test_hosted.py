@@ -309,7 +309,9 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
     visitors.quotas = Quotas()
     app = build_demo(services, visitors, "undocumented")
     try:
-        client = Client(launch_lean(app, launch_options("127.0.0.1", 0, None, hosted=True)), verbose=False)
+        client = Client(
+            launch_lean(app, launch_options("127.0.0.1", 0, None, hosted=True)), verbose=False, ssl_verify=False
+        )
         names = {(f.fn.__module__.rpartition(".")[2], f.fn.__name__): f.api_name for f in app.fns.values() if f.fn}
 
         def call(module: str, name: str, *values: Any) -> Any:

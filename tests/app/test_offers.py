@@ -130,7 +130,9 @@ def test_a_copys_key_stands_on_no_page_in_no_export_and_in_no_file(
 ) -> None:
     app = build_demo(services, visitors, "undocumented")
     try:
-        client = Client(launch_lean(app, launch_options("127.0.0.1", 0, None, hosted=True)), verbose=False)
+        client = Client(
+            launch_lean(app, launch_options("127.0.0.1", 0, None, hosted=True)), verbose=False, ssl_verify=False
+        )
         names = {(f.fn.__module__.rpartition(".")[2], f.fn.__name__): f.api_name for f in app.fns.values() if f.fn}
         key = client.predict(NAME, api_name=f"/{names['welcome', 'copy']}")
         for load in [f.api_name for f in app.fns.values() if f.fn and f.fn.__name__ == "load"]:
