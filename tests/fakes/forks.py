@@ -39,8 +39,8 @@ _KIND_OF = {
     **dict.fromkeys(_LIGHT, "light"),
     **dict.fromkeys(_READERS, "readers"),
     "app": "app",
-    "tests.fakes.paid_label": "app",
-    "tests.fakes.slow_label": "app",
+    **dict.fromkeys(("tests.fakes.bringing", "tests.fakes.paid_label", "tests.fakes.slow_label"), "app"),
+    "tests.fakes.small_disk": "app",
     "engine.jobs.playground": "heavy",
 }
 
@@ -150,13 +150,19 @@ def tacit(
     *words: str, workspace: Path | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """The command line as a script sees it, in a process of its own."""
-    place = ["--workspace", str(workspace)] if workspace else []
-    command = [sys.executable, "-m", "app", *words, *place]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     FORKS.command_server()
+    return run("app", *words, *(["--workspace", str(workspace)] if workspace else []), env=env, cwd=cwd)
+
+
+def run(
+    module: str, *words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a module as a program, a fork where it is of a kind, and wait for its end."""
+    command = [sys.executable, "-m", module, *words]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with FORKS.start(command, env=dict(os.environ if env is None else env), cwd=cwd, **pipes) as process:
         try:
-            out, told = process.communicate(timeout=120)
+            out, told = process.communicate(timeout=200)
         except BaseException:
             process.kill()
             raise
