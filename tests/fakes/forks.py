@@ -128,9 +128,9 @@ class Forks:
         yield local, "start_process", start_process
         yield apart, "subprocess", own
         yield playground, "subprocess", own
-        yield supervisor, "TICK_S", 0.04
-        yield context, "POLL_S", 0.02
-        yield runs, "POLL_S", 0.02
+        yield supervisor, "TICK_S", 0.1
+        yield context, "POLL_S", 0.05
+        yield runs, "POLL_S", 0.05
 
 
 FORKS = Forks()
