@@ -22,14 +22,27 @@ def _only_loopback() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _workers_are_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _programs_are_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Workers begin as forks of a process that has imported what they import, which most of their time would go into.
 
     What tests of workers themselves start is a process from scratch, as everywhere outside of tests.
     """
-    from tests.fakes.forked_workers import forked_workers
+    from tests.fakes.forks import FORKS
 
-    with forked_workers(tmp_path_factory.mktemp("forks")):
+    one_of_several = "PYTEST_XDIST_WORKER" in os.environ
+    folder, session = tmp_path_factory.getbasetemp(), os.getppid() if one_of_several else os.getpid()
+    folder = folder.parent / "forks" if one_of_several else folder / "forks"
+    folder.mkdir(exist_ok=True)
+    with FORKS.open(folder, session):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stores_are_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a new store costs is its migrations, done once here."""
+    from tests.fakes.fresh_stores import copied_stores
+
+    with copied_stores(tmp_path_factory.mktemp("fresh")):
         yield
 
 

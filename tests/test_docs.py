@@ -27,7 +27,8 @@ from engine.selection import SelectionInput, select
 from engine.selection.rules import RULES
 from engine.selection.settings import NONE, read_selection
 from engine.tasks import TASKS
-from tests.fakes.preloaded import Preloaded
+from tests.fakes.forks import FORKS
+from tests.fakes.preloaded import write_client
 from tests.fakes.variants import registered
 
 ROOT = Path(__file__).parent.parent
@@ -193,9 +194,8 @@ def run_page(page: str, folder: Path) -> subprocess.CompletedProcess[str]:
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), nowhere),
     }
     script, env = "\n".join(["set -eux", *read_blocks(page, "sh", run_only=True)]), kept | own | offline
-    with Preloaded(folder / "socket", ("app.services", "app.cli.main", "app.cli.results", "app.demo"), env) as server:
-        server.write_client(tacit)
-        return subprocess.run(["sh", "-c", script], cwd=checkout, env=env, capture_output=True, text=True, timeout=120)
+    write_client(tacit, FORKS.command_server())
+    return subprocess.run(["sh", "-c", script], cwd=checkout, env=env, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("page", [page for page in GUIDES if RUN in page.read_text()], ids=lambda page: page.stem)

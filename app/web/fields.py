@@ -27,7 +27,21 @@ class Pages(gr.Blocks):  # type: ignore[misc]
     """The app, which says in words what a field can't hold; gradio's own words are about its parts, not about fields.
 
     A number field that begins filled must stay filled, one that begins empty may be left so.
+    Its server is made once, by `queue`: by itself gradio makes one at the end of each page, for all pages so far.
     """
+
+    def __exit__(self, kind: type[BaseException] | None = None, *rest: Any) -> None:
+        """Leave a page, nothing being made of it yet."""
+        if kind is None:
+            self.fill_expected_parents()
+        super().__exit__(kind or GeneratorExit, *rest)
+
+    def queue(self, *words: Any, **given: Any) -> Pages:
+        """The app that is made of all pages."""
+        self.__enter__()
+        super().__exit__()
+        super().queue(*words, **given)
+        return self
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False) -> Any:
         """What the handler is given, once every field was looked at.

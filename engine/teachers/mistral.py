@@ -24,7 +24,7 @@ from engine.teachers.hosted import (
     read_batch_results,
 )
 from engine.teachers.streaming import NO_JSON_INSIDE, Draft, Hear
-from engine.teachers.transport import HttpClient, explain_failure
+from engine.teachers.transport import HttpClient, explain_failure, trusted
 from engine.values import Usage
 
 _FAILURES = (MistralError, NoResponseError, httpx2.HTTPError)
@@ -36,11 +36,11 @@ class MistralChat:
     def __init__(self, endpoint: str, key: str | None) -> None:
         """`endpoint` is the server's URL without `/v1`; empty: Mistral's own."""
         self._key = key
-        self._http = HttpClient(follow_redirects=False)
+        self._http = HttpClient(follow_redirects=False, verify=trusted())
         self._client = Mistral(
             api_key=key or "none",
             server_url=endpoint or None,
-            client=httpx2.Client(follow_redirects=False),  # the SDK wants one; nothing is sent by it
+            client=httpx2.Client(follow_redirects=False, verify=trusted()),  # the SDK wants one; nothing is sent by it
             async_client=self._http,
         )
 

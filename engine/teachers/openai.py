@@ -28,7 +28,7 @@ from engine.teachers.hosted import (
     read_batch_results,
 )
 from engine.teachers.streaming import NO_JSON_INSIDE, Draft, Hear
-from engine.teachers.transport import AioHttpClient, explain_failure
+from engine.teachers.transport import AioHttpClient, explain_failure, trusted
 
 _WHOLE = re.compile(r"\b(json|html)\b")
 """Types of what is no stream of events."""
@@ -45,7 +45,7 @@ class OpenAIChat:
             api_key=key or "none",
             base_url=endpoint or "https://api.openai.com/v1",
             max_retries=0,
-            http_client=AioHttpClient(follow_redirects=False),
+            http_client=AioHttpClient(follow_redirects=False, verify=trusted()),
         )
         self._headers: dict[str, Any] = {} if key else {"Authorization": openai.Omit()}
 

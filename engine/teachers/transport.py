@@ -6,8 +6,11 @@ that points elsewhere. https://www.python-httpx.org/advanced/clients/
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -142,6 +145,17 @@ def _tell_redirect(response: httpx2.Response) -> str:
         f"the endpoint points elsewhere (HTTP {response.status_code}), to {where}. It was not followed: if the teacher "
         "is there, give that as the endpoint"
     )
+
+
+def trusted() -> ssl.SSLContext:
+    """The certificates that are trusted here, read once: reading them takes longer than many a request."""
+    return _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache
+def _trusted(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """By what the environment says of them, which is looked up inside."""
+    return httpx2.create_ssl_context()
 
 
 class AioHttpClient(openai.DefaultAioHttpClient):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.demo import make_puzzles
+from app.hosted_demo.shipped_project import bring_demo
 from app.recipe import FAST
 from app.services import Services, open_services
 from app.usecases.labelling.label import LabelOrder
@@ -34,6 +35,24 @@ def embedded_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             opened.select.preview("p", SelectionConfig())
         opened.select.select("p", SelectionConfig())
     return folder
+
+
+@pytest.fixture(scope="session")
+def shipped_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that holds the shipped demo project, to be copied."""
+    folder = tmp_path_factory.mktemp("shipped") / "workspace"
+    folder.mkdir()
+    with open_services(folder) as opened:
+        assert bring_demo(opened)
+    return folder
+
+
+@pytest.fixture
+def shipped(shipped_workspace: Path, tmp_path: Path) -> Iterator[Services]:
+    """The services over a copy of that; students are trained by a stand-in."""
+    shutil.copytree(shipped_workspace, tmp_path / "shipped")
+    with open_services(tmp_path / "shipped", StudentBackend()) as opened:
+        yield opened
 
 
 @pytest.fixture

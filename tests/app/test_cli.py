@@ -12,11 +12,7 @@ import pytest
 from rich.console import Console
 
 from app.cli import console
-
-
-def tacit(*words: str, workspace: Path | None = None) -> subprocess.CompletedProcess[str]:
-    place = ["--workspace", str(workspace)] if workspace else []
-    return subprocess.run([sys.executable, "-m", "app", *words, *place], capture_output=True, text=True, timeout=120)
+from tests.fakes.forks import tacit
 
 
 @pytest.fixture
@@ -52,7 +48,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     times = []
     for _ in range(3):
         started = time.monotonic()
-        assert tacit("--help").returncode == 0
+        assert subprocess.run([sys.executable, "-m", "app", "--help"], capture_output=True).returncode == 0
         times.append(time.monotonic() - started)
     assert min(times) < 1.0
 

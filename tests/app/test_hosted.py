@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from app.hosted_demo import visitors as visiting
 from app.hosted_demo.shares import Quotas
 from app.hosted_demo.shipped_project import NAME
 from app.hosted_demo.visitors import PREFIX, Visitors
-from app.services import Services, open_services
+from app.services import Services
 from app.web.frame import Frame
 from app.web.main import build_demo
 from app.web.page_cache import Gate
@@ -26,7 +26,6 @@ from engine.config import ProjectConfig
 from engine.errors import Forbidden, InputError, StateError
 from storage.projects import Project
 from tests.app.forms import enter_order
-from tests.fakes.student_worker import StudentBackend
 
 ORDER: list[Any] = [
     *("twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""),
@@ -44,9 +43,8 @@ class Clock:
 
 
 @pytest.fixture
-def services(workspace: Path) -> Iterator[Services]:
-    with open_services(workspace, StudentBackend()) as opened:
-        yield opened
+def services(shipped: Services) -> Services:
+    return shipped
 
 
 @pytest.fixture
@@ -311,7 +309,9 @@ def test_over_http_a_visitor_gets_a_copy_and_only_that_can_be_changed(services: 
     visitors.quotas = Quotas()
     app = build_demo(services, visitors, "undocumented")
     try:
-        client = Client(launch_lean(app, launch_options("127.0.0.1", 0, None, hosted=True)), verbose=False)
+        client = Client(
+            launch_lean(app, launch_options("127.0.0.1", 0, None, hosted=True)), verbose=False, ssl_verify=False
+        )
         names = {(f.fn.__module__.rpartition(".")[2], f.fn.__name__): f.api_name for f in app.fns.values() if f.fn}
 
         def call(module: str, name: str, *values: Any) -> Any:

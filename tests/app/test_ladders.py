@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app
-from app.hosted_demo.shipped_project import NAME, bring_demo
+from app.hosted_demo.shipped_project import NAME
 from app.services import Services, open_services
 from app.usecases.evaluation.comparisons import Terms
 from app.usecases.serving.saving_lines import figures, rung_rows, saving_data, say_certificate
@@ -34,14 +34,12 @@ SURE_WHERE_RIGHT = (
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo(shipped_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo project, whose students are sure where they are right, mostly."""
     folder = tmp_path_factory.mktemp("saving") / "workspace"
-    folder.mkdir()
-    with open_services(folder) as services:
-        bring_demo(services)
-        with services.context.db.write() as writer:
-            writer.run(SURE_WHERE_RIGHT, [])
+    shutil.copytree(shipped_workspace, folder)
+    with open_services(folder) as services, services.context.db.write() as writer:
+        writer.run(SURE_WHERE_RIGHT, [])
     shutil.copytree(folder, folder.with_name("copy"))
     return folder
 

@@ -15,7 +15,7 @@ from gradio_client.exceptions import AppError
 
 from app.hosted_demo.shipped_project import NAME
 from app.hosted_demo.visitors import Visitors
-from app.services import Services, open_services
+from app.services import Services
 from app.web.frame import LEFT_OUT
 from app.web.main import build_app, build_demo
 from app.web.offers import OF_COPY
@@ -24,13 +24,11 @@ from app.web.server import launch_lean, launch_options
 from app.web.theme import CSS
 from tests.app.forms import enter_order
 from tests.app.test_hosted import ORDER, project_of
-from tests.fakes.student_worker import StudentBackend
 
 
 @pytest.fixture
-def services(workspace: Path) -> Iterator[Services]:
-    with open_services(workspace, StudentBackend()) as opened:
-        yield opened
+def services(shipped: Services) -> Services:
+    return shipped
 
 
 @pytest.fixture
@@ -128,11 +126,13 @@ def test_teachers_are_offered_in_a_copy_and_students_on_the_shared_project_too(
 
 
 def test_a_copys_key_stands_on_no_page_in_no_export_and_in_no_file(
-    services: Services, visitors: Visitors, workspace: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    services: Services, visitors: Visitors, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = build_demo(services, visitors, "undocumented")
     try:
-        client = Client(launch_lean(app, launch_options("127.0.0.1", 0, None, hosted=True)), verbose=False)
+        client = Client(
+            launch_lean(app, launch_options("127.0.0.1", 0, None, hosted=True)), verbose=False, ssl_verify=False
+        )
         names = {(f.fn.__module__.rpartition(".")[2], f.fn.__name__): f.api_name for f in app.fns.values() if f.fn}
         key = client.predict(NAME, api_name=f"/{names['welcome', 'copy']}")
         for load in [f.api_name for f in app.fns.values() if f.fn and f.fn.__name__ == "load"]:
@@ -163,5 +163,5 @@ def test_a_copys_key_stands_on_no_page_in_no_export_and_in_no_file(
     finally:
         app.close()
     services.context.db.rows("CHECKPOINT")
-    stored = b"".join(path.read_bytes() for path in workspace.rglob("*") if path.is_file())
+    stored = b"".join(path.read_bytes() for path in services.context.workspace.rglob("*") if path.is_file())
     assert b"your copy" in stored and key.encode() not in stored and key not in caplog.text

@@ -11,6 +11,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from tests.fakes import forks
+
 ROOT = Path(__file__).resolve().parents[2]
 CODE = """
 from dataclasses import replace
@@ -69,8 +71,7 @@ def test_a_plan_of_an_installed_package_trains_and_is_scored(
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(site))), "COLUMNS": "300"}
 
     def tacit(*words: str) -> str:
-        command = [sys.executable, "-m", "app", *words]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+        done = forks.tacit(*words, env=environment, cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 

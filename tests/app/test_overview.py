@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from app.hosted_demo.policy import Own
-from app.hosted_demo.shipped_project import NAME, bring_demo
-from app.services import Services, open_services
+from app.hosted_demo.shipped_project import NAME
+from app.services import Services
 from app.usecases.projects import status
 from app.usecases.projects.next_steps import next_step, status_of
 from app.web.frame import Frame
@@ -26,15 +25,6 @@ from engine.selection.settings import dcrs
 from engine.values import RunStatus, make_query
 from storage.projects import Project
 from storage.runs import Run
-from tests.fakes.student_worker import StudentBackend
-
-
-@pytest.fixture
-def shipped(workspace: Path) -> Iterator[Services]:
-    """A workspace that holds the demo project."""
-    with open_services(workspace, StudentBackend()) as opened:
-        assert bring_demo(opened)
-        yield opened
 
 
 def show(services: Services, project: Project | None) -> str:

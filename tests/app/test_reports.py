@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from app.hosted_demo.shipped_project import bring_demo
 from app.services import Services, open_services
 from app.usecases.evaluation.charts import Dot, Field, intervals_svg, place_names, tradeoff_svg
 from app.usecases.evaluation.comparisons import Terms
@@ -28,6 +26,7 @@ from engine.errors import InputError
 from engine.study import Grid
 from engine.study_table import ArmResult, Contrast, StudyResult
 from storage.runs import Run
+from tests.fakes.forks import tacit
 
 EVIL = "<script src='https://evil.example/x.js'>alert(1)</script>"
 VOID = {"meta", "br"}
@@ -60,9 +59,10 @@ class Balance(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    with open_services(tmp_path_factory.mktemp("reports") / "workspace") as opened:
-        assert bring_demo(opened)
+def services(shipped_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    folder = tmp_path_factory.mktemp("reports") / "workspace"
+    shutil.copytree(shipped_workspace, folder)
+    with open_services(folder) as opened:
         yield opened
 
 
@@ -200,10 +200,6 @@ def test_a_study_is_written_so_too() -> None:
     assert "a is better than b" in text and "+0.200 [+0.100, +0.300]" in text and "0.600-0.800" in text
     assert "verdict wait" not in text and "2026-11-29" in text and "&lt;script" in text
     is_closed(study_html(grid, StudyResult((), (), ("a, seed 1: not run yet",)), date(2026, 11, 29)))
-
-
-def tacit(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "app", *words], capture_output=True, text=True, timeout=120)
 
 
 def test_the_commands_write_them(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from app.demo import make_puzzles
-from app.hosted_demo.shipped_project import bring_demo
 from app.recipe import FAST
 from app.services import Services, open_services
 from app.usecases.training.materials import StageBuilder
@@ -329,9 +328,7 @@ def test_results_of_the_first_fingerprints_are_not_called_stale(services: Servic
     assert services.run.stale_steps(run.id) == ["stage1"]
 
 
-def test_nothing_of_the_shipped_demo_is_stale(workspace: Path) -> None:
-    with open_services(workspace) as services:
-        assert bring_demo(services)
-        run = services.context.runs.all()[0]
-        assert services.run.stale_steps(run.id) == []
-        assert services.review.rows(run.id), "rationales of an older file belong to the run's compress step"
+def test_nothing_of_the_shipped_demo_is_stale(shipped: Services) -> None:
+    run = shipped.context.runs.all()[0]
+    assert shipped.run.stale_steps(run.id) == []
+    assert shipped.review.rows(run.id), "rationales of an older file belong to the run's compress step"

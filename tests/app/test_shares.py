@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from app.hosted_demo.shares import Quotas, Rates, gives_way
 from app.hosted_demo.shipped_project import NAME
 from app.hosted_demo.visitors import Visitors
-from app.services import Services, open_services
+from app.services import Services
 from engine.errors import Forbidden
 from tests.app.test_hosted import Clock, project_of
-from tests.fakes.student_worker import StudentBackend
 
 
 @pytest.fixture
-def services(workspace: Path) -> Iterator[Services]:
-    with open_services(workspace, StudentBackend()) as opened:
-        yield opened
+def services(shipped: Services) -> Services:
+    return shipped
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from app.hosted_demo.shipped_project import NAME, bring_shipped
 from app.services import Services, open_services
-from app.usecases.playground import stand_in
+from app.usecases.playground import process, stand_in
 from app.usecases.playground.answers import PlayService
 from app.usecases.playground.panes import Pane
 from app.usecases.playground.process import StudentProcess
@@ -158,9 +157,9 @@ def test_the_second_copy_takes_no_device_and_one_processor(monkeypatch: pytest.M
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    monkeypatch.setattr(subprocess, "Popen", start)
-    for process in (make_spare(), StudentProcess()):
+    monkeypatch.setattr(process.subprocess, "Popen", start)
+    for asked in (make_spare(), StudentProcess()):
         with pytest.raises(OSError, match="not in this test"):
-            process._start()
+            asked._start()
     assert [env["CUDA_VISIBLE_DEVICES"] for env in given] == ["", "3"] and given[0]["TACIT_THREADS"] == "1"
     assert not any("OPENAI_API_KEY" in env for env in given)

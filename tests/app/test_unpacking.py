@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -16,24 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.services import Services, open_services
+from tests.fakes.forks import run
 
 MOST_MIB = 600
-_BRING = """
-import json, resource, sys
-from pathlib import Path
-from app.services import open_services
-from engine.errors import InputError
-with open_services(Path(sys.argv[2])) as services:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told = "made"
-    try:
-        services.carry.bring(Path(sys.argv[1]), "brought")
-    except InputError as error:
-        told = str(error)
-    names = [row["name"] for row in services.standing.overview()]
-own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-print(json.dumps([told, (own - before + child) // 1024, names]))
-"""
 SOURCE = "0" * 24
 MANIFEST = json.dumps({"format": 1, "schema": 1, "config": {"name": "bomb", "task": "custom"}})
 
@@ -102,8 +85,7 @@ def test_a_project_that_is_a_bomb_is_refused_at_little_memory(
 ) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w") as file:
         write(file)
-    command = [sys.executable, "-c", _BRING, str(tmp_path / "bomb.zip"), str(workspace)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    done = run("tests.fakes.bringing", str(tmp_path / "bomb.zip"), str(workspace))
     assert done.returncode == 0, done.stderr
     told, mib, names = json.loads(done.stdout)
     assert bound in told and told.count("Nothing was stored") == 1

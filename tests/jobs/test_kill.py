@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.usecases.workspace.context import open_context
+from tests.fakes.forks import FORKS
 from tests.fakes.slow_label import PROJECT
 
 QUERIES = 60
@@ -22,7 +23,7 @@ QUERIES = 60
 
 def start(workspace: Path, pause: float) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.fakes.slow_label", str(workspace), str(QUERIES), str(pause)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    return FORKS.start(command, stdout=subprocess.PIPE, start_new_session=True)
 
 
 def journaled(workspace: Path) -> int:

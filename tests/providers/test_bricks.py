@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from engine.config import ProjectConfig
 from engine.errors import WorkerFailed
 from engine.jobs.events import EVENTS_FILE
 from engine.values import Choice, Job, JobStatus, make_query
+from tests.fakes import forks
 from tests.fakes.provider import Provider, run_provider
 
 KEY = "sk-loop/0123456789+abcdef"
@@ -131,9 +131,7 @@ def test_a_key_that_is_echoed_in_disguise_stands_nowhere(
 
 
 def tacit(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "app", *words, "--workspace", str(workspace)]
-    environment = {**os.environ, "LOOPBACK_KEY": KEY}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    return forks.tacit(*words, workspace=workspace, env={**os.environ, "LOOPBACK_KEY": KEY})
 
 
 def test_a_teacher_that_is_stopped_midway_is_told_and_is_no_success(workspace: Path, provider: Provider) -> None:

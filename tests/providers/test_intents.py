@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from storage.db import Database
 from storage.intents import Intents
 from storage.jobs import Jobs
 from storage.samples import Samples
+from tests.fakes.forks import FORKS
 from tests.fakes.paid_label import IN_FLIGHT, PROJECT
 from tests.fakes.provider import KEY, Provider, query_of, run_provider
 
@@ -235,7 +235,7 @@ def labels(provider: Provider) -> list[Any]:
 
 def kill_one(workspace: Path, provider: Provider) -> None:
     command = [sys.executable, "-m", "tests.fakes.paid_label", str(workspace), provider.url, "24"]
-    process = subprocess.Popen(command, start_new_session=True, env={**os.environ, "LOOPBACK_KEY": KEY})
+    process = FORKS.start(command, start_new_session=True, env={**os.environ, "LOOPBACK_KEY": KEY})
     until = time.monotonic() + 60
     while len(labels(provider)) < 9:
         assert process.poll() is None and time.monotonic() < until

@@ -24,6 +24,7 @@ from engine.config import ProjectConfig
 from engine.errors import ConfigError, InputError, KeyMissing, WorkerFailed
 from engine.tasks import get_task
 from engine.values import Choice, JobStatus, Split, make_query
+from tests.fakes import forks
 from tests.fakes.paid_label import IN_FLIGHT, PROJECT
 from tests.fakes.provider import KEY, Provider, query_of, run_provider
 
@@ -225,7 +226,7 @@ def test_several_draws_are_several_samples(services: Services, provider: Provide
 def start(workspace: Path, provider: Provider, queries: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.fakes.paid_label", str(workspace), provider.url, str(queries)]
     environment = {**os.environ, "LOOPBACK_KEY": KEY}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, env=environment)
+    return forks.FORKS.start(command, stdout=subprocess.PIPE, start_new_session=True, env=environment)
 
 
 def test_kill_at_any_moment_pays_twice_at_most_what_was_in_flight(workspace: Path, provider: Provider) -> None:
@@ -293,9 +294,7 @@ def test_the_command_line_from_teacher_to_ledger(workspace: Path, provider: Prov
     file.write_text("\n".join(json.dumps(row) for row in rows))
 
     def tacit(*words: str, code: int = 0) -> str:
-        command = [sys.executable, "-m", "app", *words, "--workspace", str(workspace)]
-        environment = {**os.environ, "LOOPBACK_KEY": KEY}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+        done = forks.tacit(*words, workspace=workspace, env={**os.environ, "LOOPBACK_KEY": KEY})
         assert done.returncode == code, done.stderr
         assert KEY not in done.stdout + done.stderr
         return done.stdout + done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -13,6 +12,7 @@ import pytest
 
 from engine.errors import InputError, StoreError
 from storage.db import Database
+from tests.fakes.forks import run
 
 BLOCK = 256 * 1024
 HEADERS = 3 * 4096
@@ -92,10 +92,6 @@ def test_the_cause_of_a_failed_transaction_is_told(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_and_what_was_stored_is_kept(tmp_path: Path) -> None:
-    script = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000)); from app.cli.main import main; main()"
-    )
     file = tmp_path / "queries.txt"
     file.write_text("\n".join(f"query {n} {'x' * 400} {os.urandom(200).hex()}?" for n in range(15_000)))
     few = tmp_path / "few.txt"
@@ -103,8 +99,7 @@ def test_a_full_disk_is_told_and_what_was_stored_is_kept(tmp_path: Path) -> None
     workspace = tmp_path / "ws"
 
     def tacit(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", script, *words, "--workspace", str(workspace)]
-        return subprocess.run(command, capture_output=True, text=True)
+        return run("tests.fakes.small_disk", *words, "--workspace", str(workspace))
 
     assert tacit("import-queries", "p", str(few)).returncode == 0
     full = tacit("import-queries", "p", str(file))

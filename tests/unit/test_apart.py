@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from engine.errors import InputError
 from engine.records import apart, read_records
 from engine.records.apart import Limits, limits_of, read_apart, read_lists
 from tests.fakes.hostile_files import JSONL, ROWS
+
+
+@pytest.fixture(autouse=True)
+def _from_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is one as outside of tests, and no fork."""
+    monkeypatch.setattr(apart, "subprocess", subprocess)
 
 
 @pytest.fixture

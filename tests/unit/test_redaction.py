@@ -10,7 +10,6 @@ import string
 import urllib.parse
 from collections.abc import Callable
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,14 +65,13 @@ def undress(text: str) -> list[str]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
-@pytest.mark.parametrize("dress", DRESSES)
+@settings(max_examples=80, deadline=None)
 @given(key=keys, before=around, behind=around)
-def test_no_dress_keeps_a_key(dress: str, key: str, before: str, behind: str) -> None:
-    worn = DRESSES[dress](key)
-    hidden = redact(f"{before} {worn} {behind}", key)
-    assert HIDDEN in hidden
-    assert not any(key in text for text in undress(hidden))
+def test_no_dress_keeps_a_key(key: str, before: str, behind: str) -> None:
+    for dress, wear in DRESSES.items():  # all with one key: what is dear is to learn one
+        hidden = redact(f"{before} {wear(key)} {behind}", key)
+        assert HIDDEN in hidden, dress
+        assert not any(key in text for text in undress(hidden)), dress
 
 
 @settings(max_examples=200, deadline=None)

@@ -242,7 +242,7 @@ class _Handlers:
 
     def list_choices(self, project: Project | None) -> Any:
         runs = self.services.reading.runs_of(project.id) if project else []
-        return gr.Dropdown([(run_name(run), run.id) for run in runs], value=[])
+        return gr.Dropdown([(run_name(run), run.id) for run in runs], value=[], multiselect=True)
 
     def compare(self, project: str, chosen: list[str] | None, weight: float, log: bool) -> list[Any]:
         """The settings in which runs differ, and their losses over each other; baselines are left out."""

@@ -172,9 +172,9 @@ class _Handlers:
         try:
             found = self.services.save.candidates(self._run(project, run))
         except StateError:
-            return [gr.Dropdown([], value=[]), gr.Dropdown([], value=None)]
+            return [gr.Dropdown([], value=[], multiselect=True), gr.Dropdown([], value=None)]
         return [
-            gr.Dropdown(list(found.students), value=list(found.usual)),
+            gr.Dropdown(list(found.students), value=list(found.usual), multiselect=True),
             gr.Dropdown(list(found.references), value=found.best),
         ]
 
