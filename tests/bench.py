@@ -138,6 +138,7 @@ def bench_selection() -> None:
     """DCRS on arrays against a loop with sentence-transformers' `cos_sim`, the loop on a part and scaled."""
     samples = make_input(QUERIES)
     size = f"{QUERIES:,} queries x {TEACHERS} x {DIMENSIONS}"
+    select(make_input(50), dcrs())
     ours = measure(f"select, threshold 0.95: {size}", lambda: select(samples, dcrs(threshold=0.95)))
     everything = dcrs(threshold=0, disagreement="majority")
     ours = max(ours, measure(f"select, threshold 0, majority: {size}", lambda: select(samples, everything)))
