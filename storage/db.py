@@ -22,6 +22,8 @@ from storage.migrate import migrate, read_migrations
 T = TypeVar("T")
 Row = dict[str, Any]
 _MOST_REMEMBERED = 300
+_SQUEEZED = "256MiB"
+"""What the database may hold for a moment when it is told to let go."""
 _PART = 10_000
 """Rows that a query brings at a time where it is read part by part."""
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -77,6 +79,11 @@ class Database:
             self._connection.close()
             raise
 
+    @property
+    def file(self) -> Path:
+        """Where it lies."""
+        return self._file
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -130,10 +137,27 @@ class Database:
         with self._explained(), self._connection.cursor() as cursor:
             return cursor.execute(sql, values).fetchnumpy()
 
-    def arrow(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
-        """Run a query and fetch it as an Arrow table."""
+    def arrow(self, sql: str, values: Sequence[Any] = (), incoming: pa.Table | None = None) -> pa.Table:
+        """Run a query and fetch it as an Arrow table; `incoming` is a table that it may read by that name."""
         with self._explained(), self._connection.cursor() as cursor:
+            if incoming is not None:
+                cursor.register("incoming", incoming)
             return cursor.sql(sql, params=list(values)).to_arrow_table()
+
+    def batches(self, sql: str, values: Sequence[Any], size: int) -> Iterator[pa.RecordBatch]:
+        """Run a query and fetch it part by part, at most so many rows at a time."""
+        with self._explained(), self._connection.cursor() as cursor:
+            yield from cursor.sql(sql, params=list(values)).to_arrow_reader(size)
+
+    def squeeze(self) -> None:
+        """Have the database let go of what it holds in memory of the file, which is on the disk anyway."""
+        with suppress(duckdb.Error), self._connection.cursor() as cursor:
+            limit = cursor.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
+            try:
+                cursor.execute(f"SET memory_limit = '{_SQUEEZED}'")
+            finally:
+                cursor.execute(f"SET memory_limit = '{limit}'")
+        pa.default_memory_pool().release_unused()
 
     def stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Run a query and fetch it part by part, a tuple a row."""

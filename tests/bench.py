@@ -30,6 +30,7 @@ from engine.selection.select import select
 from engine.selection.settings import SelectionConfig, dcrs
 from engine.traces.settings import TraceOrder
 from storage.selections import Search
+from tests.bench_size import bench_size
 
 QUERIES, TEACHERS, DIMENSIONS = 100_000, 3, 384
 PLAIN_QUERIES = 2_000
@@ -47,6 +48,8 @@ def main() -> None:
         bench_paging(Path(folder))
         for samples in (9_999, 300_000):
             bench_preview(Path(folder) / str(samples), samples)
+        for samples in (300_000, 3 * SAMPLES):
+            bench_size(Path(folder) / f"size-{samples}", samples)
     bench_labelling()
     subprocess.run([sys.executable, "-m", "tests.bench_paint"], check=True)
 

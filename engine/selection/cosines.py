@@ -43,11 +43,14 @@ class Groups:
         """Where each group's pairs begin among all, (G,), and behind the last one how many there are, (G + 1,)."""
         return np.concatenate([[0], np.cumsum(self.sizes * (self.sizes - 1) // 2)])
 
-    def alike(self, most: int | None = None) -> Iterator[Alike]:
-        """The groups of two rows and more, those of a size together, at most so many rows at a time."""
+    def alike(self, most: int | None = None, wanted: NDArray[np.bool_] | None = None) -> Iterator[Alike]:
+        """The groups of two rows and more, those of a size together, at most so many rows at a time.
+
+        `wanted` is a mask of groups (G,) where not all of them are.
+        """
         for size in (np.flatnonzero(np.bincount(self.sizes)[2:]) + 2).tolist():
-            own = np.flatnonzero(self.sizes == size)
-            step = len(own) if most is None else max(1, most // size)
+            own = np.flatnonzero(self.sizes == size if wanted is None else (self.sizes == size) & wanted)
+            step = max(1, len(own)) if most is None else max(1, most // size)
             left, right = np.triu_indices(size, 1)
             for begin in range(0, len(own), step):
                 group = own[begin : begin + step]

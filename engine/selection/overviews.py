@@ -69,7 +69,7 @@ def sweep_threshold(confidence: Floats, query: Ints, label: Ints, thresholds: Fl
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = np.where(several > 0, 1 - unlike / several, np.nan)
-    return Sweep(thresholds, held / max(1, len(np.unique(query))), agreement)
+    return Sweep(thresholds, held / max(1, int((np.bincount(query) > 0).sum())), agreement)
 
 
 def _count_from(values: Floats, thresholds: Floats) -> Floats:
