@@ -200,7 +200,7 @@ class Selections:
             KeyError: if there is no such condition or order.
         """
         sql, values = search.find("q.position")
-        found = self._db.once(f"{sql} {values!r}", lambda: self._db.arrays(sql, values)["position"])
+        found = self._db.remembered_arrays(sql, values)["position"]
         page = found[begin : begin + size].tolist()
         rows = self._db.rows(
             "WITH page AS (SELECT id, text, position FROM queries WHERE project_id = ? AND split = 'distill' "
