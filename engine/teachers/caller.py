@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +27,8 @@ _LONGEST_WAIT_S = 60.0
 LONG_WAIT_S = 5.0
 """Waits that a provider asks for are told from here on."""
 _SLICE_S = 0.2
+_INTENTS = random.Random(secrets.token_bytes(32))
+"""Where ids of attempts come from; asking the system for each of them costs more than all else that they take."""
 
 
 class Stopped(Exception):
@@ -72,9 +75,9 @@ def journal(
         message = "; ".join(part for part in (message, f"{len(raw):,} characters came, {MAX_RAW:,} are kept") if part)
     sink.emit(
         "reply",
-        **asdict(about),
+        **vars(about),
         raw=shorten(raw, MAX_RAW),
-        usage=asdict(outcome.usage),
+        usage=dict(vars(outcome.usage)),
         latency_s=outcome.latency_s,
         cost=None if outcome.cost is None else str(outcome.cost),
         finish_reason=outcome.reply.finish_reason if outcome.reply else None,
@@ -98,7 +101,7 @@ def announcing(sink: EventSink, about: About, request: str, key: str) -> Announc
     """
 
     def announce(worst: Decimal | None) -> str:
-        intent = secrets.token_hex(8)
+        intent = f"{_INTENTS.getrandbits(64):016x}"
         sink.emit(
             "sent",
             intent=intent,
@@ -153,6 +156,15 @@ class Caller:
         self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell, announce: Announce = tell_nobody
     ) -> Reply:
         """As `call`, for a request in whatever form: `ask` sends it once."""
+        try:
+            return await self._once(spec, prompt, ask, tell, announce)
+        except TeacherError as error:
+            if self.attempts == 1 or not self._may_pass(error):
+                raise
+            return await self._again(error, lambda: self._once(spec, prompt, ask, tell, announce))
+
+    async def _again(self, failed: TeacherError, once: Sending) -> Reply:
+        """What the attempts behind the first come to. Most requests need none, and the care for them costs time."""
         retrying = AsyncRetrying(
             retry=retry_if_exception(self._may_pass),
             stop=stop_after_attempt(self.attempts),
@@ -160,7 +172,14 @@ class Caller:
             sleep=self._sleep,
             reraise=True,
         )
-        reply: Reply = await retrying(self._once, spec, prompt, ask, tell, announce)
+        first = [failed]
+
+        async def go_on() -> Reply:
+            if first:
+                raise first.pop()
+            return await once()
+
+        reply: Reply = await retrying(go_on)
         return reply
 
     async def _once(self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell, announce: Announce) -> Reply:
