@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterable
 
 _WORD = re.compile(r"[a-z_][a-z_0-9]*", re.IGNORECASE)
+_NAMED = re.compile(r"\bAS\s+[a-z_][a-z_0-9]*", re.IGNORECASE)
+"""A column's or a table's other name, which may be that of a table too."""
 _TARGET = re.compile(r"(?:INSERT(?: OR REPLACE)? INTO|UPDATE|DELETE FROM)\s+\"?([a-z_][a-z_0-9]*)", re.IGNORECASE)
 
 
@@ -26,7 +28,7 @@ class Changes:
 
     def find_tables(self, sql: str) -> frozenset[str]:
         """The tables whose names stand in a statement, each that it reads and maybe more; none where it names none."""
-        return self._tables.intersection(_WORD.findall(sql))
+        return self._tables.intersection(_WORD.findall(_NAMED.sub("", sql)))
 
     def add(self, statements: Iterable[str]) -> None:
         """A transaction with these statements, which is over; one of another kind may have changed everything."""

@@ -41,12 +41,12 @@ def test_an_answer_is_computed_once_until_something_is_written(db: Counting) -> 
 
 
 def test_an_answer_is_kept_where_other_tables_are_written_to(db: Counting) -> None:
-    votes = "SELECT count(*) AS n FROM votes"
-    assert (db.remembered(COUNT, ["a"])[0]["n"], db.remembered(votes)[0]["n"]) == (0, 0) and db.asked == 2
+    votes = "SELECT count(*) AS prompts FROM votes"
+    assert (db.remembered(COUNT, ["a"])[0]["n"], db.remembered(votes)[0]["prompts"]) == (0, 0) and db.asked == 2
     for table in ("votes", "prompts"):
         with db.write() as writer:
             writer.run("INSERT INTO prompts VALUES (?, 'n', 't')", [table])
-        assert db.remembered(votes)[0]["n"] == 0
+        assert db.remembered(votes)[0]["prompts"] == 0
     assert db.asked == 2
     assert db.remembered(COUNT, ["a"])[0]["n"] == 2 and db.asked == 3
     rows = pa.table({"hash": ["x"], "name": ["n"], "text": ["t"]})
