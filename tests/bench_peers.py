@@ -2,9 +2,9 @@
 
 `python -m tests.bench_peers [REQUESTS] [--curator PYTHON] [--distilabel PYTHON]`: each peer lives in an environment of
 its own, whose interpreter is named (`pip install bespokelabs-curator "litellm!=1.82.7,!=1.82.8"`, `pip install
-"distilabel[openai]" requests`); one that is not there is said to be missing. No key is used, and the peers' telemetry is off.
-Requests take 50 ms, 64 are in flight. Prints a row a client: requests a second, start and end of its process left out,
-the ratio of tacit's rate to it, and the peak of its memory.
+"distilabel[openai]" requests`); one that is not there is said to be missing. No key is used, and the peers' telemetry
+is off. Requests take 50 ms, 64 are in flight. Prints a row a client: requests a second, start and end of its process
+left out, the ratio of tacit's rate to it, and the peak of its memory.
 
 Run by a peer's interpreter, this file imports nothing but that peer.
 """
