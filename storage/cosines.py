@@ -29,10 +29,10 @@ from storage.sample_arrays import SampleArrays, numbers, read_arrays
 Embedder = tuple[str, str, int]
 """Model, revision, dimension."""
 _Marks = NDArray[np.uint64]
-_ROOM_BYTES = 128 * 2**20
+_ROOM_BYTES = 64 * 2**20
 """Vectors that are in memory together."""
 _BATCH = 16_384
-_SQUEEZE_BYTES = 512 * 2**20
+_SQUEEZE_BYTES = 128 * 2**20
 """Of what the database reads, after how much it is asked to let go of it."""
 _FEW = 10
 """Less than one vector in so many is looked up; more are read from the whole table."""
