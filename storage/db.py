@@ -17,11 +17,14 @@ import psutil
 import pyarrow as pa
 
 from engine.errors import InputError, StoreError, WorkspaceBusy
+from storage.changes import Changes
 from storage.migrate import migrate, read_migrations
 
 T = TypeVar("T")
 Row = dict[str, Any]
 _MOST_REMEMBERED = 300
+_SQUEEZED = "256MiB"
+"""What the database may hold for a moment when it is told to let go."""
 _PART = 10_000
 """Rows that a query brings at a time where it is read part by part."""
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -39,10 +42,14 @@ _DAMAGED = re.compile(r"corrupt|checksum|deserializ|serialization error|Failed t
 
 @dataclass
 class _Memory:
-    """One remembered answer, and how many writes there had been when it was computed."""
+    """One remembered answer, how many writes there had been when it was computed, and which tables it was read from.
+
+    No tables: it may rest on anything.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     version: int = -1
+    tables: frozenset[str] = frozenset()
     answer: Any = None
 
 
@@ -67,15 +74,21 @@ class Database:
         except duckdb.Error as error:
             raise _busy(file, error) or _explain(file, error) or _unusable(file) from error
         self._write_lock = threading.RLock()
-        self._version = 0
+        self._changes = Changes()
         self._memory: OrderedDict[str, _Memory] = OrderedDict()
         self._memory_lock = threading.Lock()
         try:
             with self._explained():
                 migrate(self._connection, file, read_migrations())
+            self._changes.learn(self._list_tables())
         except BaseException:
             self._connection.close()
             raise
+
+    @property
+    def file(self) -> Path:
+        """Where it lies."""
+        return self._file
 
     def close(self) -> None:
         """Close the file."""
@@ -92,6 +105,10 @@ class Database:
                 raise
             raise explanation from error
 
+    def _list_tables(self) -> list[str]:
+        with self._connection.cursor() as cursor:
+            return [row[0] for row in cursor.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Run a query and fetch everything, a dict a row."""
         with self._explained(), self._connection.cursor() as cursor:
@@ -100,14 +117,27 @@ class Database:
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def remembered(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        """As `rows`, for questions that are dear and asked again and again: answered once between two writes."""
-        return [dict(row) for row in self.once(f"{sql} {list(values)!r}", lambda: self.rows(sql, values))]
+        """As `rows`, for questions that are dear and asked again and again.
+
+        Answered once between two writes to the tables that it reads.
+        """
+        found = self._recall(f"{sql} {list(values)!r}", lambda: self.rows(sql, values), self._changes.find_tables(sql))
+        return [dict(row) for row in found]
+
+    def remembered_arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
+        """As `arrays`, answered once as `remembered`; nobody may change them."""
+        tables = self._changes.find_tables(sql)
+        return self._recall(f"arrays of {sql} {list(values)!r}", lambda: self.arrays(sql, values), tables)
 
     def once(self, question: str, work: Callable[[], T]) -> T:
         """What `work` makes of nothing but the store, computed once between two writes; nobody may change it.
 
         Whoever asks while another computes the same answer waits for it instead of computing it too.
         """
+        return self._recall(question, work, frozenset())
+
+    def _recall(self, question: str, work: Callable[[], T], tables: frozenset[str]) -> T:
+        """An answer, computed once between two writes to some tables, or (none named) to any."""
         key = hashlib.sha256(question.encode("utf-8", "replace")).hexdigest()
         with self._memory_lock:
             memory = self._memory.setdefault(key, _Memory())
@@ -115,9 +145,9 @@ class Database:
             while len(self._memory) > _MOST_REMEMBERED:
                 self._memory.popitem(last=False)
         with memory.lock:
-            version = self._version
-            if memory.version != version:
-                memory.answer, memory.version = work(), version
+            version = self._changes.number
+            if memory.version < self._changes.newest(memory.tables):
+                memory.answer, memory.version, memory.tables = work(), version, tables
             answer: T = memory.answer
             return answer
 
@@ -130,10 +160,27 @@ class Database:
         with self._explained(), self._connection.cursor() as cursor:
             return cursor.execute(sql, values).fetchnumpy()
 
-    def arrow(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
-        """Run a query and fetch it as an Arrow table."""
+    def arrow(self, sql: str, values: Sequence[Any] = (), incoming: pa.Table | None = None) -> pa.Table:
+        """Run a query and fetch it as an Arrow table; `incoming` is a table that it may read by that name."""
         with self._explained(), self._connection.cursor() as cursor:
+            if incoming is not None:
+                cursor.register("incoming", incoming)
             return cursor.sql(sql, params=list(values)).to_arrow_table()
+
+    def batches(self, sql: str, values: Sequence[Any], size: int) -> Iterator[pa.RecordBatch]:
+        """Run a query and fetch it part by part, at most so many rows at a time."""
+        with self._explained(), self._connection.cursor() as cursor:
+            yield from cursor.sql(sql, params=list(values)).to_arrow_reader(size)
+
+    def squeeze(self) -> None:
+        """Have the database let go of what it holds in memory of the file, which is on the disk anyway."""
+        with suppress(duckdb.Error), self._connection.cursor() as cursor:
+            limit = cursor.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
+            try:
+                cursor.execute(f"SET memory_limit = '{_SQUEEZED}'")
+            finally:
+                cursor.execute(f"SET memory_limit = '{limit}'")
+        pa.default_memory_pool().release_unused()
 
     def stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Run a query and fetch it part by part, a tuple a row."""
@@ -147,8 +194,9 @@ class Database:
         """A transaction: all of it or nothing. Writers wait for each other."""
         with self._write_lock, self._explained(), self._connection.cursor() as cursor:
             cursor.execute("BEGIN")
+            writer = Writer(cursor)
             try:
-                yield Writer(cursor)
+                yield writer
             except BaseException:
                 with suppress(duckdb.Error):  # a failure that ended the transaction itself is told, not this one
                     cursor.execute("ROLLBACK")
@@ -156,7 +204,9 @@ class Database:
             try:
                 cursor.execute("COMMIT")
             finally:
-                self._version += 1
+                if writer.has_made:
+                    self._changes.learn(self._list_tables())
+                self._changes.add(writer.written)
 
     @contextmanager
     def alone(self) -> Iterator[Writer]:
@@ -181,9 +231,22 @@ class Writer:
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
         self._cursor = cursor
+        self.written: list[str] = []
+        """The statements that may have changed something."""
+
+    @property
+    def has_made(self) -> bool:
+        """Whether a statement may have made a table, or removed one."""
+        return any(not statement.startswith(("INSERT", "UPDATE", "DELETE")) for statement in self.written)
+
+    def _note(self, sql: str) -> None:
+        statement = sql.lstrip()
+        if not statement.upper().startswith("SELECT"):
+            self.written.append(statement)
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and fetch what it returns."""
+        self._note(sql)
         return self._cursor.execute(sql, values).fetchall()
 
     def insert(self, table: str, data: pa.Table, on_conflict: str = "") -> int:
@@ -197,6 +260,7 @@ class Writer:
         self._cursor.register("incoming", data)
         try:
             sql = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming {on_conflict}"
+            self.written.append(f"INSERT INTO {table}")
             result = self._cursor.execute(sql).fetchone()
         finally:
             self._cursor.unregister("incoming")
@@ -206,6 +270,7 @@ class Writer:
         """Overwrite columns of the rows that share the keys with an Arrow table, in bulk."""
         changed = ", ".join(f'"{name}" = incoming."{name}"' for name in data.column_names if name not in keys)
         same = " AND ".join(f'{table}."{name}" = incoming."{name}"' for name in keys)
+        self.written.append(f"UPDATE {table}")
         self._cursor.register("incoming", data)
         try:
             self._cursor.execute(f"UPDATE {table} SET {changed} FROM incoming WHERE {same}")
@@ -217,6 +282,7 @@ class Writer:
         if data.num_rows == 0:
             return
         condition = " AND ".join(f'"{name}" = ?' for name in where)
+        self.written.append(f"DELETE FROM {table}")
         self._cursor.register("incoming", data)
         try:
             self._cursor.execute(

@@ -17,6 +17,9 @@ from engine.values import EvalItem, Generation, JobStatus, RunStatus
 from storage.db import Database, Writer
 from storage.projects import now
 
+_PLANS = 4_000
+"""Plans that are remembered as they were read."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -97,6 +100,17 @@ class Runs:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._plans: dict[str, Plan] = {}
+
+    def _read(self, row: Mapping[str, Any]) -> Run:
+        """A run of a row; its plan, which never changes, is read once."""
+        text = row["plan"]
+        plan = self._plans.get(text)
+        if plan is None:
+            while len(self._plans) >= _PLANS:
+                self._plans.pop(next(iter(self._plans)), None)
+            plan = self._plans[text] = read_config(Plan, json.loads(text))
+        return Run(**{**row, "plan": plan, "status": RunStatus(row["status"])})
 
     def add(self, run: Run) -> None:
         """Store a run with all its steps queued."""
@@ -132,12 +146,14 @@ class Runs:
         rows = self._db.rows(f"SELECT {_RUN} WHERE starts_with(id, ?)", [run_id])
         if len(rows) != 1 or not run_id:
             raise NotFound(f"{'no run' if not rows else 'more than one run'} begins with {run_id!r}; see `tacit runs`")
-        return _run(rows[0])
+        return self._read(rows[0])
 
     def all(self, project_id: str | None = None) -> list[Run]:
         """Runs, newest first, of one project or all."""
         where, values = ("", []) if project_id is None else ("WHERE project_id = ?", [project_id])
-        return [_run(row) for row in self._db.remembered(f"SELECT {_RUN} {where} ORDER BY created_at DESC", values)]
+        return [
+            self._read(row) for row in self._db.remembered(f"SELECT {_RUN} {where} ORDER BY created_at DESC", values)
+        ]
 
     def page(self, asked: RunPage) -> tuple[list[Run], int]:
         """Some of a project's runs, and how many were found in all."""
@@ -158,7 +174,7 @@ class Runs:
         total = self._db.remembered(f"SELECT count(*) AS n FROM ({titled}) WHERE {where}", values)[0]["n"]
         sql = f"SELECT * EXCLUDE (title, plan_name) FROM ({titled}) WHERE {where} ORDER BY {sort} LIMIT ? OFFSET ?"
         rows = self._db.remembered(sql, [*values, asked.size, asked.begin])
-        return [_run(row) for row in rows], int(total)
+        return [self._read(row) for row in rows], int(total)
 
     def rename(self, run_id: str, name: str, note: str) -> None:
         """Give a run a name ("": its number again) and a note."""
@@ -375,8 +391,3 @@ def put_scores(writer: Writer, run_id: str, step: str, items: Sequence[EvalItem]
         }
     )
     writer.update("answers", table, ("run_id", "step", "system", "query_id"))
-
-
-def _run(row: Mapping[str, Any]) -> Run:
-    plan = read_config(Plan, json.loads(row["plan"]))
-    return Run(**{**row, "plan": plan, "status": RunStatus(row["status"])})

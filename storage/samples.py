@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from engine.values import Sample, Split, hash_id
+from storage.cosines import CosineStore, Embedder
 from storage.db import Database
+from storage.sample_arrays import SampleArrays, numbers, read_arrays
 
 _TEXT_FIELDS = ("project_id", "id", "query_id", "teacher", "rationale", "label", "label_key")
 SAMPLE_SCHEMA = pa.schema(
@@ -24,25 +24,8 @@ SAMPLE_SCHEMA = pa.schema(
         ("text_hash", pa.string()),
     ]
 )
+_FEW = 100
 _COLUMNS = "id, query_id, teacher, rationale, label, label_key, factors, draw, split"
-
-
-@dataclass(frozen=True)
-class SampleArrays:
-    """A project's samples by id as arrays: codes of query, teacher and label, and factor scores."""
-
-    ids: list[str]
-    query_ids: list[str]
-    teachers: list[str]
-    query: NDArray[np.int64]
-    teacher: NDArray[np.int64]
-    label: NDArray[np.int64]
-    factors: NDArray[np.float64]
-
-    @cached_property
-    def sources(self) -> tuple[str, ...]:
-        """The teachers' names by their code."""
-        return tuple(sorted(set(self.teachers)))
 
 
 class Samples:
@@ -50,6 +33,7 @@ class Samples:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self.cosines = CosineStore(db)
 
     def known_ids(self, project_id: str) -> set[str]:
         """Ids of the samples that exist."""
@@ -198,28 +182,7 @@ class Samples:
 
     def arrays(self, project_id: str, factors: Sequence[str]) -> SampleArrays:
         """The distillation samples as arrays, ordered by id. Reads no gold label."""
-        scores = "".join(f", factors['{name}'] AS factor_{n}" for n, name in enumerate(_checked(factors)))
-        table = self._db.arrow(
-            f"""
-            SELECT id, query_id, teacher,
-                dense_rank() OVER (ORDER BY query_id) - 1 AS query,
-                dense_rank() OVER (ORDER BY teacher) - 1 AS teacher_code,
-                dense_rank() OVER (ORDER BY label_key) - 1 AS label
-                {scores}
-            FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id
-            """,
-            [project_id],
-        )
-        columns = [table[f"factor_{n}"].to_numpy().astype(np.float64) for n in range(len(factors))]
-        return SampleArrays(
-            ids=table["id"].to_pylist(),
-            query_ids=table["query_id"].to_pylist(),
-            teachers=table["teacher"].to_pylist(),
-            query=table["query"].to_numpy().astype(np.int64),
-            teacher=table["teacher_code"].to_numpy().astype(np.int64),
-            label=table["label"].to_numpy().astype(np.int64),
-            factors=np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0)),
-        )
+        return read_arrays(self._db, project_id, factors)
 
     def missing_texts(self, project_id: str, model: str, revision: str, dimension: int) -> dict[str, str]:
         """Rationales (by hash) of distillation samples that this embedder has no vector for."""
@@ -242,15 +205,20 @@ class Samples:
         )
         return {row["text_hash"]: row["rationale"] for row in rows}
 
-    def embedders(self, project_id: str) -> list[tuple[str, str, int]]:
+    def embedders(self, project_id: str) -> list[Embedder]:
         """(model, revision, dimension) of every embedder that has vectors for this project's samples."""
         embedders = []
         for dimension in self._dimensions():
-            rows = self._db.remembered(
-                f"SELECT DISTINCT e.model, e.revision FROM embeddings_{dimension} e JOIN samples s "
-                "ON s.text_hash = e.text_hash WHERE s.project_id = ? ORDER BY ALL",
-                [project_id],
-            )
+            all_ = self._db.remembered(f"SELECT DISTINCT model, revision FROM embeddings_{dimension} ORDER BY ALL")
+            # Most often a few samples tell; only where they leave some embedder out, all are asked.
+            for some in (f"LIMIT {_FEW}", ""):
+                rows = self._db.remembered(
+                    f"SELECT DISTINCT model, revision FROM embeddings_{dimension} WHERE text_hash IN "
+                    f"(SELECT text_hash FROM samples WHERE project_id = ? {some}) ORDER BY ALL",
+                    [project_id],
+                )
+                if len(rows) == len(all_):
+                    break
             embedders += [(row["model"], row["revision"], dimension) for row in rows]
         return embedders
 
@@ -258,24 +226,19 @@ class Samples:
         rows = self._db.rows("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'embeddings_%'")
         return sorted(int(row["table_name"].split("_")[1]) for row in rows)
 
-    def vectors(self, project_id: str, embedder: tuple[str, str, int]) -> NDArray[np.float32]:
-        """Vectors of the distillation samples ordered by id, shape (N, D); NaN rows where one is missing."""
+    def vectors(self, project_id: str, embedder: Embedder, ids: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of some distillation samples in the order of their ids, (R, D); NaN rows where one is missing."""
         model, revision, dimension = embedder
-        # An inner join, put in order below: DuckDB 2.0 fails to sort rows whose array is NULL.
         table = self._db.arrow(
-            f"""
-            SELECT s.place, s.total, e.vector FROM (
-                SELECT text_hash, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS total FROM samples
-                WHERE project_id = ? AND split = 'distill'
-            ) s JOIN embeddings_{int(dimension)} e
-            ON e.text_hash = s.text_hash AND e.model = ? AND e.revision = ?
-            """,
-            [project_id, model, revision],
+            f"SELECT s.id, e.vector FROM samples s JOIN embeddings_{int(dimension)} e ON e.text_hash = s.text_hash "
+            "WHERE s.project_id = ? AND s.split = 'distill' AND e.model = ? AND e.revision = ? "
+            "AND s.id IN (SELECT unnest(?::VARCHAR[]))",
+            [project_id, model, revision, list(ids)],
         )
-        total = table["total"][0].as_py() if table.num_rows else len(self.arrays(project_id, ()).ids)
-        vectors = np.full((total, dimension), np.nan, dtype=np.float32)
-        values = table["vector"].combine_chunks().flatten().to_numpy()
-        vectors[table["place"].to_numpy()] = values.reshape(-1, dimension)
+        vectors = np.full((len(ids), dimension), np.nan, dtype=np.float32)
+        place = {sample_id: number for number, sample_id in enumerate(ids)}
+        found = [place[sample_id] for sample_id in table["id"].to_pylist()]
+        vectors[found] = numbers(table["vector"].combine_chunks().flatten()).reshape(-1, dimension)
         return vectors
 
     def add_vectors(self, model: str, revision: str, hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:
@@ -295,9 +258,11 @@ class Samples:
                     "vector": pa.FixedSizeListArray.from_arrays(flat, dimension),
                 }
             )
-            writer.insert(f"embeddings_{dimension}", table, "ON CONFLICT DO NOTHING")
+            added = writer.insert(f"embeddings_{dimension}", table, "ON CONFLICT DO NOTHING")
+        if added == len(hashes):
+            self.cosines.take((model, revision, dimension), table["text_hash"], vectors)
 
-    def vectors_of(self, embedder: tuple[str, str, int], hashes: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    def vectors_of(self, embedder: Embedder, hashes: Sequence[str]) -> dict[str, NDArray[np.float64]]:
         """Vectors of some texts, by hash, each of shape (D,); those that the embedder has none for are left out."""
         model, revision, dimension = embedder
         rows = self._db.rows(
@@ -332,12 +297,6 @@ class Samples:
         sql = "SELECT label FROM samples WHERE project_id = ? AND split = 'distill' ORDER BY id"
         labels: NDArray[np.object_] = self._db.arrays(sql, [project_id])["label"]
         return labels
-
-
-def _checked(names: Sequence[str]) -> Sequence[str]:
-    if any(not name.isidentifier() for name in names):
-        raise ValueError(f"not names of factors: {names}")
-    return names
 
 
 def _sample(row: dict[str, Any]) -> Sample:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import pyarrow as pa
 from engine.config import read_config
 from engine.errors import NotFound
 from engine.selection.settings import SelectionConfig
-from engine.values import SelectionRow
 from storage.db import Database, Row, Writer
 from storage.projects import now
 
@@ -44,6 +43,8 @@ _DECIDED = """
         count(edit) AS edited, count(*) FILTER (WHERE reason LIKE '%by_hand') AS by_hand
     FROM selection_rows WHERE selection_id = ? GROUP BY query_id
 """
+_MANY = 100_000
+"""Rows after which the database is asked to let go of them."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,11 @@ class Selections:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def add(self, selection: StoredSelection, rows: Sequence[SelectionRow], of_plan: bool = False) -> None:
+    def add(self, selection: StoredSelection, rows: Iterable[pa.Table], of_plan: bool = False) -> None:
         """Store a selection; the same settings on the same samples replace their earlier result.
+
+        `rows` say part by part of each sample what was decided: sample_id, query_id, teacher, confidence,
+        renormalised, reason, similarity, edit.
 
         Earlier ones of the project go, unless a run was built on them. One that a plan brings (`of_plan`) leaves all
         others as they are, and is not the project's.
@@ -104,7 +108,7 @@ class Selections:
         with self._db.write() as writer:
             if of_plan:
                 if not writer.run("SELECT id FROM selections WHERE id = ?", [selection.id]):
-                    _insert(writer, selection, rows, True)
+                    self._insert(writer, selection, rows, True)
                 return
             left = "SELECT id FROM selections WHERE project_id = ? AND id NOT IN (SELECT selection_id FROM runs)"
             for sql in (
@@ -112,7 +116,14 @@ class Selections:
                 f"DELETE FROM selections WHERE id IN ({left})",
             ):
                 writer.run(sql, [selection.project_id])
-            _insert(writer, selection, rows, False)
+            self._insert(writer, selection, rows, False)
+
+    def _insert(self, writer: Writer, selection: StoredSelection, rows: Iterable[pa.Table], of_plan: bool) -> None:
+        _insert(writer, selection, of_plan)
+        for part in rows:
+            writer.insert("selection_rows", part.append_column("selection_id", pa.array([selection.id] * len(part))))
+            if len(part) >= _MANY:
+                self._db.squeeze()
 
     def latest(self, project_id: str) -> StoredSelection:
         """The newest selection of a project.
@@ -189,7 +200,7 @@ class Selections:
             KeyError: if there is no such condition or order.
         """
         sql, values = search.find("q.position")
-        found = self._db.once(f"{sql} {values!r}", lambda: self._db.arrays(sql, values)["position"])
+        found = self._db.remembered_arrays(sql, values)["position"]
         page = found[begin : begin + size].tolist()
         rows = self._db.rows(
             "WITH page AS (SELECT id, text, position FROM queries WHERE project_id = ? AND split = 'distill' "
@@ -275,7 +286,7 @@ def _selection(row: Row) -> StoredSelection:
     return StoredSelection(row["id"], row["project_id"], config, row["fingerprint"], json.loads(row["counts"]))
 
 
-def _insert(writer: Writer, selection: StoredSelection, rows: Sequence[SelectionRow], of_plan: bool) -> None:
+def _insert(writer: Writer, selection: StoredSelection, of_plan: bool) -> None:
     writer.run("DELETE FROM selection_rows WHERE selection_id = ?", [selection.id])
     writer.run(
         "INSERT OR REPLACE INTO selections (id, project_id, config, fingerprint, counts, created_at, of_plan) "
@@ -289,20 +300,4 @@ def _insert(writer: Writer, selection: StoredSelection, rows: Sequence[Selection
             now(),
             of_plan,
         ],
-    )
-    writer.insert(
-        "selection_rows",
-        pa.table(
-            {
-                "selection_id": [selection.id] * len(rows),
-                "sample_id": [row.sample_id for row in rows],
-                "query_id": [row.query_id for row in rows],
-                "teacher": [row.teacher for row in rows],
-                "confidence": pa.array([row.confidence for row in rows], pa.float64()),
-                "renormalised": [row.renormalised for row in rows],
-                "reason": [row.reason.value for row in rows],
-                "similarity": pa.array([row.pair_similarity for row in rows], pa.float64()),
-                "edit": pa.array([row.edit for row in rows], pa.int64()),
-            }
-        ),
     )

@@ -30,6 +30,7 @@ from engine.selection.select import select
 from engine.selection.settings import SelectionConfig, dcrs
 from engine.traces.settings import TraceOrder
 from storage.selections import Search
+from tests.bench_size import bench_size
 
 QUERIES, TEACHERS, DIMENSIONS = 100_000, 3, 384
 PLAIN_QUERIES = 2_000
@@ -47,6 +48,8 @@ def main() -> None:
         bench_paging(Path(folder))
         for samples in (9_999, 300_000):
             bench_preview(Path(folder) / str(samples), samples)
+        for samples in (300_000, 3 * SAMPLES):
+            bench_size(Path(folder) / f"size-{samples}", samples)
     bench_labelling()
     for part in ("bench_train", "bench_write"):
         subprocess.run([sys.executable, "-m", f"tests.{part}"], check=True)
@@ -140,6 +143,7 @@ def bench_selection() -> None:
     """DCRS on arrays against a loop with sentence-transformers' `cos_sim`, the loop on a part and scaled."""
     samples = make_input(QUERIES)
     size = f"{QUERIES:,} queries x {TEACHERS} x {DIMENSIONS}"
+    select(make_input(50), dcrs())
     ours = measure(f"select, threshold 0.95: {size}", lambda: select(samples, dcrs(threshold=0.95)))
     everything = dcrs(threshold=0, disagreement="majority")
     ours = max(ours, measure(f"select, threshold 0, majority: {size}", lambda: select(samples, everything)))

@@ -84,7 +84,7 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             seconds = run_tacit(url, requests, Path(folder))
-    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb()}))
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb(), "cpu_s": time.process_time()}))
 
 
 if __name__ == "__main__":

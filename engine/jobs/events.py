@@ -143,7 +143,7 @@ class EventLog:
         self._lock = threading.Lock()
         if self._file.tell() > end:
             os.truncate(path, end)
-            self._file.seek(0, os.SEEK_END)
+        self._end = end
 
     def emit(self, type_: str, **data: Any) -> None:
         """Append one event.
@@ -157,15 +157,15 @@ class EventLog:
             if self._redactor.finds(text):
                 text = json.dumps({**event, "data": self._redactor.clean(data)}, ensure_ascii=False)
             line = text.encode("utf-8", "replace") + b"\n"
-            start = self._file.seek(0, os.SEEK_END)
             try:
                 written = self._file.write(line)
                 if written != len(line):
                     raise OSError(f"only {written} of {len(line)} bytes of an event could be written")
             except OSError:
-                self._file.truncate(start)
+                self._file.truncate(self._end)
                 raise
             self._seq += 1
+            self._end += len(line)
 
     def close(self) -> None:
         """Close the file."""

@@ -5,13 +5,15 @@ The input has no place for a gold label. Shapes: N samples, F factors, D dimensi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.selection.cosines import Cosines, Groups, VectorCosines
 from engine.values import Reason, Sample
 
 Ints = NDArray[np.int64]
@@ -24,7 +26,8 @@ TOLERANCE = 1e-9
 REASONS = tuple(Reason)
 CODES = {reason: code for code, reason in enumerate(REASONS)}
 """A reason's place in `REASONS`: what stands in arrays."""
-_CHUNK = 8192
+_DIGIT, _BITS = 16, 63
+"""Bits that rows are sorted by at a time, and values that fit into one number as a set."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class SelectionInput:
         order: rank of the sample's id among all, distinct, int64 (N,); breaks ties.
         factors: scores in [0, 1], NaN where missing, float64 (N, F).
         names: the factors' names (F).
-        embeddings: rationale vectors of any length, float32 (N, D).
+        embeddings: rationale vectors of any length, float32 (N, D), or what tells their cosines otherwise.
         sources: the teachers' names by their index; empty where they are not told.
         evidence: by name what else is known of each sample, NaN where nothing is, float64 (N,).
     """
@@ -49,13 +52,45 @@ class SelectionInput:
     order: Ints
     factors: Floats
     names: tuple[str, ...]
-    embeddings: NDArray[np.float32]
+    embeddings: NDArray[np.float32] | Cosines
     sources: tuple[str, ...] = ()
     evidence: Mapping[str, Floats] = field(default_factory=dict)
 
     def find(self, name: str) -> Floats:
         """What is known by a name, (N,); all NaN where nothing is."""
         return self.evidence.get(name, np.full(len(self.query), np.nan))
+
+    @cached_property
+    def ranked(self) -> Ints:
+        """All rows by query, and within a query by `order`, (N,)."""
+        return rank_rows(self.query, self.order)
+
+    def group(self, wanted: Bools) -> Groups:
+        """The rows of a mask (N,) by query, and within a query by `order`."""
+        return group_rows(self.ranked[wanted[self.ranked]], self.query)
+
+    @property
+    def cosines(self) -> Cosines:
+        """What tells the cosines of rationales within a query."""
+        return VectorCosines(self.embeddings) if isinstance(self.embeddings, np.ndarray) else self.embeddings
+
+
+def rank_rows(query: Ints, order: Ints) -> Ints:
+    """Rows by query, and within a query by `order`, (N,); both count from 0."""
+    rows = np.empty(int(order.max(initial=-1)) + 1, dtype=np.int64)
+    rows[order] = np.arange(len(order))
+    rows = rows if len(rows) == len(order) else np.argsort(order)
+    # By one digit of 16 bits after the other, which sorts faster than whole numbers of 64.
+    for shift in range(0, int(query.max(initial=0)).bit_length(), _DIGIT):
+        digit = (query >> shift).astype(np.uint16)[rows]
+        if not bool((digit[1:] >= digit[:-1]).all()):
+            rows = rows[np.argsort(digit, kind="stable")]
+    return rows
+
+
+def group_rows(rows: Ints, query: Ints) -> Groups:
+    """Rows whose queries (N,) stand together, as groups."""
+    return Groups(rows, np.flatnonzero(np.diff(query[rows], prepend=-1)))
 
 
 def arrange(samples: Sequence[Sample], names: Sequence[str], vectors: NDArray[np.float32]) -> SelectionInput:
@@ -109,8 +144,20 @@ class Selection(NamedTuple):
 def count_distinct(group: Ints, value: Ints) -> Ints:
     """How many distinct values each group has, by the group's index."""
     width = int(value.max(initial=0)) + 1
-    pairs = np.unique(group * width + value)
-    return np.bincount(pairs // width)
+    pairs = np.sort(group * width + value)
+    new = np.ones(len(pairs), dtype=bool)
+    new[1:] = pairs[1:] != pairs[:-1]
+    return np.bincount(pairs[new] // width)
+
+
+def count_within(groups: Groups, value: Ints) -> Ints:
+    """How many distinct values, (N,), the rows of each group have, (G,)."""
+    if not len(groups.rows):
+        return np.empty(0, dtype=np.int64)
+    own = value[groups.rows]
+    if int(own.max()) < _BITS:
+        return np.bitwise_count(np.bitwise_or.reduceat(1 << own, groups.begins)).astype(np.int64)
+    return count_distinct(np.repeat(np.arange(len(groups.begins)), groups.sizes), own)
 
 
 def place_within(group: Ints) -> Ints:
@@ -120,37 +167,11 @@ def place_within(group: Ints) -> Ints:
     return np.arange(len(group)) - np.repeat(begins, size)
 
 
-def find_differing(samples: SelectionInput, rows: Ints) -> tuple[Ints, Bools]:
-    """Each row's group by query, (R,), and which groups hold more than one label, (G,)."""
-    queries, group = np.unique(samples.query[rows], return_inverse=True)
-    low = np.full(len(queries), np.iinfo(np.int64).max)
-    high = np.full(len(queries), -1)
-    np.minimum.at(low, group, samples.label[rows])
-    np.maximum.at(high, group, samples.label[rows])
-    return group, low != high
-
-
-def pairs_within(teacher: Ints, group: Ints) -> Iterator[tuple[Ints, Ints]]:
-    """Positions of all unordered pairs of different teachers within a group, distance by distance."""
-    candidates = np.arange(len(group))
-    distance = 0
-    while True:
-        distance += 1
-        candidates = candidates[candidates + distance < len(group)]
-        candidates = candidates[group[candidates] == group[candidates + distance]]
-        if not len(candidates):
-            return
-        left = candidates[teacher[candidates] != teacher[candidates + distance]]
-        yield left, left + distance
-
-
-def cosine_of_pairs(embeddings: NDArray[np.float32], left: Ints, right: Ints) -> NDArray[np.float32]:
-    """Cosine similarity of row pairs, (P,), in blocks that stay in cache; a zero vector is similar to nothing (0)."""
-    cosine = np.empty(len(left), dtype=np.float32)
-    for begin in range(0, len(left), _CHUNK):
-        part = slice(begin, begin + _CHUNK)
-        a, b = embeddings[left[part]], embeddings[right[part]]
-        norm = np.sqrt(np.einsum("pd,pd->p", a, a) * np.einsum("pd,pd->p", b, b))
-        dot = np.einsum("pd,pd->p", a, b)
-        cosine[part] = np.divide(dot, norm, out=np.zeros_like(dot), where=norm > 0)
-    return cosine
+def find_differing(samples: SelectionInput, rows: Ints) -> Bools:
+    """By the index of each query: whether those of some rows that answer it hold more than one label."""
+    query, label = samples.query[rows], samples.label[rows]
+    queries = int(query.max(initial=-1)) + 1
+    low, high = np.full(queries, np.iinfo(np.int64).max), np.full(queries, -1)
+    np.minimum.at(low, query, label)
+    np.maximum.at(high, query, label)
+    return np.asarray(low < high)

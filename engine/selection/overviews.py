@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import StateError
-from engine.selection.arrays import TOLERANCE, Floats, Ints, cosine_of_pairs, pairs_within
+from engine.selection.arrays import TOLERANCE, Floats, Ints, group_rows
+from engine.selection.cosines import Cosines, VectorCosines
 
 _BLOCK = 2048
 MOST_FOUND = 1_000_000
@@ -32,16 +33,20 @@ class Sweep(NamedTuple):
     agreement: Floats
 
 
-def compare_teachers(query: Ints, teacher: Ints, embeddings: NDArray[np.float32]) -> Likeness:
+def compare_teachers(query: Ints, teacher: Ints, embeddings: NDArray[np.float32] | Cosines) -> Likeness:
     """How alike two teachers' rationales to the same query are on average; the diagonal is 1 by definition."""
     size = int(teacher.max()) + 1
     total, count = np.zeros((size, size)), np.zeros((size, size), dtype=np.int64)
-    rows = np.argsort(query, kind="stable")
-    for left, right in pairs_within(teacher[rows], query[rows]):
-        cosine = cosine_of_pairs(embeddings, rows[left], rows[right]).astype(np.float64)
-        a, b = teacher[rows[left]], teacher[rows[right]]
-        np.add.at(total, (np.minimum(a, b), np.maximum(a, b)), cosine)
-        np.add.at(count, (np.minimum(a, b), np.maximum(a, b)), 1)
+    groups = group_rows(np.argsort(query, kind="stable"), query)
+    cosines = VectorCosines(embeddings) if isinstance(embeddings, np.ndarray) else embeddings
+    cosine = cosines.within(groups).astype(np.float64)
+    for block in groups.alike():
+        teacher_KG = teacher[block.rows]
+        a, b = teacher_KG[block.left], teacher_KG[block.right]
+        others = a != b
+        cell = (np.minimum(a, b) * size + np.maximum(a, b))[others]
+        total += np.bincount(cell, cosine[block.pairs][others], size * size).reshape(size, size)
+        count += np.bincount(cell, minlength=size * size).reshape(size, size)
     total, count = total + total.T, count + count.T
     with np.errstate(invalid="ignore"):
         mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -64,7 +69,7 @@ def sweep_threshold(confidence: Floats, query: Ints, label: Ints, thresholds: Fl
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = np.where(several > 0, 1 - unlike / several, np.nan)
-    return Sweep(thresholds, held / max(1, len(np.unique(query))), agreement)
+    return Sweep(thresholds, held / max(1, int((np.bincount(query) > 0).sum())), agreement)
 
 
 def _count_from(values: Floats, thresholds: Floats) -> Floats:

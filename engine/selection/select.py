@@ -92,7 +92,7 @@ def select(samples: SelectionInput, config: SelectionConfig) -> Selection:
         if rule.stage is Stage.QUALITY:
             state = replace(state, retained=state.retained & state.stays)
     retained = np.flatnonzero(state.retained)
-    disagreements = int(find_differing(samples, retained)[1].sum()) if len(retained) else 0
+    disagreements = int(find_differing(samples, retained).sum())
     return Selection(state.confidence, renormalised, state.reason, state.similarity, disagreements)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +31,9 @@ ATTEMPTS = 7
 _LONGEST_WAIT_S = 60.0
 LONG_WAIT_S = 5.0
 """Waits that a provider asks for are told from here on."""
+_INTENTS = random.Random(secrets.token_bytes(32))
+"""Where ids of attempts come from; asking the system for each of them costs more than all else that they take."""
+os.register_at_fork(after_in_child=lambda: _INTENTS.seed(secrets.token_bytes(32)))  # or a fork would give the same ones
 
 
 class Stopped(Exception):
@@ -69,9 +74,9 @@ def journal(
         message = "; ".join(part for part in (message, f"{len(raw):,} characters came, {MAX_RAW:,} are kept") if part)
     sink.emit(
         "reply",
-        **asdict(about),
+        **vars(about),
         raw=shorten(raw, MAX_RAW),
-        usage=asdict(outcome.usage),
+        usage=dict(vars(outcome.usage)),
         latency_s=outcome.latency_s,
         cost=None if outcome.cost is None else str(outcome.cost),
         finish_reason=outcome.reply.finish_reason if outcome.reply else None,
@@ -95,7 +100,7 @@ def announcing(sink: EventSink, about: About, request: str, key: str) -> Announc
     """
 
     def announce(worst: Decimal | None) -> str:
-        intent = secrets.token_hex(8)
+        intent = f"{_INTENTS.getrandbits(64):016x}"
         sink.emit(
             "sent",
             intent=intent,
@@ -167,6 +172,13 @@ class Caller:
         self, spec: TeacherSpec, prompt: str, ask: Sending, tell: Tell, announce: Announce = tell_nobody
     ) -> Reply:
         """As `call`, for a request in whatever form: `ask` sends it once."""
+        try:
+            return await self._once(spec, prompt, ask, tell, announce)
+        except TeacherError as error:
+            return await self._repeat(spec, error, lambda: self._once(spec, prompt, ask, tell, announce))
+
+    async def _repeat(self, spec: TeacherSpec, failed: TeacherError, once: Sending) -> Reply:
+        """What the attempts behind the first come to. Most requests need none, and the care for them costs time."""
         retrying = AsyncRetrying(
             retry=lambda state: self._again(spec, state),
             stop=stop_after_attempt(self.attempts),
@@ -174,8 +186,15 @@ class Caller:
             sleep=lambda seconds: self._sleep(spec, seconds),
             reraise=True,
         )
+        first = [failed]
+
+        async def go_on() -> Reply:
+            if first:
+                raise first.pop()
+            return await once()
+
         try:
-            reply: Reply = await retrying(self._once, spec, prompt, ask, tell, announce)
+            reply: Reply = await retrying(go_on)
         except TeacherError as error:
             self.row(spec).gave_up(error)
             self._tell_wait(spec, self._limiter(spec))

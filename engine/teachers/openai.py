@@ -90,11 +90,15 @@ class OpenAIChat:
     async def _post(self, ask: ChatRequest, cast_to: Any, **how: Any) -> Any:
         """Send one request in its own form; `create` would walk through the whole body each time."""
         headers = {**self._headers, **({"Idempotency-Key": ask.key} if ask.key else {})}
+        # Told the key too, the SDK makes none of its own, which it would not send and for which it asks the system.
+        options: Any = {"headers": headers, "timeout": ask.timeout_s}
+        if ask.key:
+            options["idempotency_key"] = ask.key
         return await self._client.post(
             "/chat/completions",
             cast_to=cast_to,
             body={"model": ask.model, "messages": chat_messages(ask.system, ask.user), **ask.options},
-            options={"headers": headers, "timeout": ask.timeout_s},
+            options=options,
             **how,
         )
 

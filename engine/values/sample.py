@@ -99,17 +99,3 @@ class SampleKey:
             [s.temperature, s.top_p, s.max_tokens],
             self.draw,
         )
-
-
-@dataclass(frozen=True)
-class SelectionRow:
-    """What selection decided for one sample. `edit` numbers the edit that stands in place of its rationale."""
-
-    sample_id: str
-    query_id: str
-    teacher: str
-    confidence: float | None
-    renormalised: bool
-    reason: Reason
-    pair_similarity: float | None = None
-    edit: int | None = None

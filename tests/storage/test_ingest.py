@@ -277,7 +277,7 @@ def test_a_newer_recording_replaces_only_its_own_teachers_samples_of_its_queries
     assert samples.known_ids("p") == {"new1", "old2", "bob1"}
 
 
-def test_vectors_stand_in_the_order_of_samples_and_missing_ones_are_nan(
+def test_vectors_stand_in_the_order_that_is_asked_for_and_missing_ones_are_nan(
     samples: Samples, jobs: Jobs, run: Run, job: Job, replies: Any
 ) -> None:
     jobs.ingest(job, number(*(("reply", replies.good(name)) for name in ("s1", "s2", "s3"))), 1)
@@ -286,8 +286,8 @@ def test_vectors_stand_in_the_order_of_samples_and_missing_ones_are_nan(
     vectors = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
     samples.add_vectors("m", "r", [hashes[2], hashes[0]], vectors)
     samples.add_vectors("m", "r", [hashes[0]], np.zeros((1, 5), dtype=np.float32))
-    found = samples.vectors("p", ("m", "r", 5))
-    np.testing.assert_array_equal(found[[2, 0]], vectors)
+    found = samples.vectors("p", ("m", "r", 5), ["s3", "s2", "s1"])
+    np.testing.assert_array_equal(found[[0, 2]], vectors)
     assert np.isnan(found[1]).all()
     assert samples.missing_texts("p", "m", "r", 5) == {hashes[1]: "because s2"}
     assert samples.embedders("p") == [("m", "r", 5)]

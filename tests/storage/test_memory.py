@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from storage.db import Database, Row
@@ -37,6 +38,41 @@ def test_an_answer_is_computed_once_until_something_is_written(db: Counting) -> 
         writer.run("INSERT INTO prompts VALUES ('i', 'n', 't')")
         raise ZeroDivisionError
     assert db.remembered(COUNT, ["a"])[0]["n"] == 1
+
+
+def test_an_answer_is_kept_where_other_tables_are_written_to(db: Counting) -> None:
+    votes = "SELECT count(*) AS prompts FROM votes"
+    assert (db.remembered(COUNT, ["a"])[0]["n"], db.remembered(votes)[0]["prompts"]) == (0, 0) and db.asked == 2
+    for table in ("votes", "prompts"):
+        with db.write() as writer:
+            writer.run("INSERT INTO prompts VALUES (?, 'n', 't')", [table])
+        assert db.remembered(votes)[0]["prompts"] == 0
+    assert db.asked == 2
+    assert db.remembered(COUNT, ["a"])[0]["n"] == 2 and db.asked == 3
+    rows = pa.table({"hash": ["x"], "name": ["n"], "text": ["t"]})
+    for change in (
+        lambda writer: writer.insert("prompts", rows),
+        lambda writer: writer.update("prompts", rows.set_column(1, "name", pa.array(["a"])), ("hash",)),
+        lambda writer: writer.run("  DELETE FROM prompts"),
+    ):
+        with db.write() as writer:
+            change(writer)
+        db.remembered(COUNT, ["a"])
+    assert db.remembered(COUNT, ["a"])[0]["n"] == 0 and db.asked == 6
+    with db.write() as writer:
+        writer.run("ALTER TABLE votes ADD COLUMN mood VARCHAR")
+    db.remembered(COUNT, ["a"])
+    assert db.asked == 7, "a statement of another kind may have changed anything"
+
+
+def test_a_table_that_is_made_later_is_known(db: Counting) -> None:
+    with db.write() as writer:
+        writer.run("CREATE TABLE embeddings_7 (model VARCHAR)")
+    many = "SELECT count(*) AS n FROM embeddings_7"
+    assert db.remembered(many)[0]["n"] == 0
+    with db.write() as writer:
+        writer.run("INSERT INTO embeddings_7 VALUES ('m')")
+    assert db.remembered(many)[0]["n"] == 1
 
 
 def test_work_on_the_store_is_done_once_until_something_is_written(db: Counting) -> None:

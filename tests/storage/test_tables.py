@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from engine.config import ProjectConfig
@@ -18,10 +19,8 @@ from engine.values import (
     Job,
     JobStatus,
     RationaleOrigin,
-    Reason,
     RunStatus,
     Sampling,
-    SelectionRow,
     Split,
     TeacherSpec,
     make_query,
@@ -134,6 +133,14 @@ def stored(selection_id: str, threshold: float = 0.5) -> StoredSelection:
     return StoredSelection(selection_id, "p", config, "f", {"kept": 1, "reasons": {"kept_few": 1}})
 
 
+def decisions(*rows: tuple[Any, ...]) -> list[pa.Table]:
+    """What was decided, as columns: sample, query, teacher, confidence, renormalised, reason, similarity, edit."""
+    kinds = [pa.string()] * 3 + [pa.float64(), pa.bool_(), pa.string(), pa.float64(), pa.int64()]
+    names = ("sample_id", "query_id", "teacher", "confidence", "renormalised", "reason", "similarity", "edit")
+    schema = pa.schema(list(zip(names, kinds, strict=True)))
+    return [pa.Table.from_pylist([dict(zip(names, row, strict=False)) for row in rows], schema)]
+
+
 def decided(db: Database, selection_id: str) -> list[tuple[str, float | None, bool, str]]:
     """Sample, confidence, whether it was renormalised, and the reason."""
     rows = db.rows("SELECT * FROM selection_rows WHERE selection_id = ? ORDER BY sample_id", [selection_id])
@@ -144,12 +151,11 @@ def test_a_selection_comes_back_and_the_newest_is_the_latest(db: Database) -> No
     selections = Selections(db)
     with pytest.raises(NotFound, match="tacit select"):
         selections.latest("p")
-    rows = [
-        SelectionRow("s1", "q1", "ann", 0.9, False, Reason.KEPT_PAIR, 0.1),
-        SelectionRow("s2", "q1", "bob", None, True, Reason.NO_CONFIDENCE),
-    ]
+    rows = decisions(
+        ("s1", "q1", "ann", 0.9, False, "kept_pair", 0.1, None), ("s2", "q1", "bob", None, True, "no_confidence")
+    )
     selections.add(stored("one"), rows)
-    selections.add(stored("two", 0.7), [])
+    selections.add(stored("two", 0.7), decisions())
     assert selections.latest("p") == stored("two", 0.7)
     selections.add(stored("one"), rows)
     assert selections.latest("p") == stored("one")
@@ -161,9 +167,9 @@ def test_a_selection_comes_back_and_the_newest_is_the_latest(db: Database) -> No
 
 def test_selecting_again_replaces_the_rows_of_the_same_selection(db: Database) -> None:
     selections = Selections(db)
-    rows = [SelectionRow(f"s{n}", "q", "ann", 0.9, False, Reason.KEPT_FEW) for n in range(5)]
-    selections.add(stored("one"), rows)
-    selections.add(stored("one"), [replace(row, reason=Reason.BELOW_THRESHOLD) for row in rows[:2]])
+    selections.add(stored("one"), decisions(*((f"s{n}", "q", "ann", 0.9, False, "kept_few") for n in range(5))))
+    lower = [(f"s{n}", "q", "ann", 0.9, False, "below_threshold") for n in range(2)]
+    selections.add(stored("one"), decisions(*lower))
     assert decided(db, "one") == [("s0", 0.9, False, "below_threshold"), ("s1", 0.9, False, "below_threshold")]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError
-from engine.selection.arrays import REASONS, SelectionInput, cosine_of_pairs
+from engine.selection.arrays import REASONS, SelectionInput
 from engine.selection.select import select, weigh
 from engine.selection.settings import NONE, SelectionConfig, dcrs
 from engine.values import Reason
@@ -372,12 +372,6 @@ def test_no_samples_give_an_empty_selection() -> None:
         },
     )
     assert select(empty, SelectionConfig()).kept.tolist() == []
-
-
-def test_a_zero_vector_is_similar_to_nothing() -> None:
-    vectors_ND = np.array([[0, 0], [1, 0]], dtype=np.float32)
-    left, right = np.array([0, 1]), np.array([1, 1])
-    assert cosine_of_pairs(vectors_ND, left, right).tolist() == [0.0, 1.0]
 
 
 def test_selection_has_no_place_for_a_gold_label() -> None:

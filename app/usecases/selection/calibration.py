@@ -116,7 +116,7 @@ class CalibrateService:
             auroc=auroc(confidence[known].tolist(), right[known].tolist()),
             n=calibration.n,
             queries=len(np.unique(loaded.arrays.query[scored][known])),
-            of=len(set(loaded.arrays.query_ids) & golds.keys()),
+            of=len(golds.keys() & loaded.arrays.query_column.to_pylist()),
             labels=int(scored.sum()),
             right=float(right.mean()),
             kept=int(kept.sum()),
@@ -231,7 +231,7 @@ class CalibrateService:
         verdict = self._verdict(project, loaded)
         used = (verdict != UNSCORED) & ~np.isnan(confidence)
         by_teacher = {}
-        for code, teacher in enumerate(sorted(set(loaded.arrays.teachers))):
+        for code, teacher in enumerate(loaded.arrays.sources):
             own = used & (loaded.arrays.teacher == code)
             if own.any():
                 by_teacher[teacher] = auroc(confidence[own].tolist(), (verdict[own] == RIGHT).tolist())
@@ -241,8 +241,8 @@ class CalibrateService:
         """Whether each sample's label is right, (N,), and how many answered queries have a gold label."""
         golds, _ = self._golds(project)
         if not golds:
-            return np.full(len(loaded.arrays.ids), UNSCORED, dtype=np.int8), 0
-        return self._verdict(project, loaded), len(set(loaded.arrays.query_ids) & golds.keys())
+            return np.full(len(loaded.arrays), UNSCORED, dtype=np.int8), 0
+        return self._verdict(project, loaded), len(golds.keys() & loaded.arrays.query_column.to_pylist())
 
     def _golds(self, project: Project) -> tuple[Mapping[str, str], str]:
         """Gold labels by query id, and their mark, read once between two writes."""
@@ -262,7 +262,7 @@ class CalibrateService:
         if key in self._verdicts:
             return self._verdicts[key]
         if isinstance(task, RunsLabels):
-            return np.full(len(loaded.arrays.ids), UNSCORED, dtype=np.int8)
+            return np.full(len(loaded.arrays), UNSCORED, dtype=np.int8)
         golds, _ = self._golds(project)
         cases = self._cases(project, loaded, golds)
         queries = {query.id: query for query in self.context.queries.get(project.id, Split.DISTILL)}

@@ -146,7 +146,7 @@ class MatchService:
                 continue
             orders[name] = order
             kept[name] = None if chosen is None else _count(loaded, chosen, verdict)
-        counts = _choose_counts(len(loaded.arrays.ids), [own.samples for own in kept.values() if own])
+        counts = _choose_counts(len(loaded.arrays), [own.samples for own in kept.values() if own])
         scored = verdict != UNSCORED
         lines = {name: trace(order, verdict, counts) if scored.any() else None for name, order in orders.items()}
         return Comparison(
@@ -160,7 +160,7 @@ class MatchService:
 
     def _apply(self, project_name: str, loaded: LoadedSamples, config: SelectionConfig) -> Selection | None:
         """What the settings keep; None where they need vectors that are not there."""
-        if config.needs_vectors and loaded.vectors.shape[1] < 2:
+        if config.needs_vectors and loaded.cosines is None:
             return None
         return self.select.apply(project_name, loaded, config)
 

@@ -9,31 +9,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.usecases.workspace.context import Context
+from engine.errors import StateError
 from engine.selection.arrays import SelectionInput
+from engine.selection.cosines import Cosines
 from engine.selection.factors import Scored
 from engine.selection.select import count_labels, score_factors
 from engine.selection.settings import SelectionConfig
 from engine.tasks import get_task
 from engine.values import Split
+from storage.cosines import Embedder
 from storage.projects import Project
-from storage.samples import SampleArrays
+from storage.sample_arrays import SampleArrays
 
 
 @dataclass(frozen=True)
 class LoadedSamples:
-    """Samples and vectors; `state` and `known` tell whether they, and the evidence, are still what is stored.
+    """Samples and how alike rationales are; `state` and `known` tell whether they and the evidence are as stored.
 
-    `factors` are the columns of scores that were computed so far, by name.
+    `embedder` made the vectors that cosines are of: model, revision, dimension; both are None where nobody asked for
+    them. `factors` are the columns of scores that were computed so far, by name.
     """
 
     project_id: str
     state: tuple[int, int]
     arrays: SampleArrays
-    vectors: NDArray[np.float32]
-    embedder: str
+    cosines: Cosines | None
+    embedder: Embedder | None
     known: tuple[int, int] = (0, 0)
     evidence: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     factors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def told(self) -> tuple[Cosines, Embedder]:
+        """The cosines and whose they are, of samples that were read for settings that ask for them."""
+        if self.cosines is None or self.embedder is None:
+            raise StateError("these settings read no vectors")
+        return self.cosines, self.embedder
+
+    @property
+    def embedder_name(self) -> str:
+        """The embedder as a person reads it."""
+        return f"{self.embedder[0]} ({self.embedder[1]})" if self.embedder else "none"
 
 
 def gather_input(context: Context, project: Project, loaded: LoadedSamples, config: SelectionConfig) -> SelectionInput:
@@ -48,10 +64,10 @@ def gather_input(context: Context, project: Project, loaded: LoadedSamples, conf
         query=arrays.query,
         teacher=arrays.teacher,
         label=arrays.label,
-        order=np.arange(len(arrays.ids)),
-        factors=np.stack(list(columns.values()), axis=1) if columns else np.empty((len(arrays.ids), 0)),
+        order=np.arange(len(arrays)),
+        factors=np.stack(list(columns.values()), axis=1) if columns else np.empty((len(arrays), 0)),
         names=tuple(columns),
-        embeddings=loaded.vectors,
+        embeddings=np.zeros((len(arrays), 1), dtype=np.float32) if loaded.cosines is None else loaded.cosines,
         sources=arrays.sources,
         evidence=loaded.evidence,
     )

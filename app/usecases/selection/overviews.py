@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from app.usecases.selection.comparison import Comparison, MatchService, Ways
 from app.usecases.selection.selections import SelectService
@@ -59,7 +60,7 @@ class SurveyService:
         arrays = loaded.arrays
         return Survey(
             list(arrays.sources),
-            compare_teachers(arrays.query, arrays.teacher, loaded.vectors),
+            compare_teachers(arrays.query, arrays.teacher, loaded.told[0]),
             self.match.compare_ways(project_name, loaded, self._list_ways(project_name, config)),
         )
 
@@ -84,18 +85,20 @@ class SurveyService:
     def _draw_map(self, project_name: str, config: SelectionConfig) -> Points:
         loaded, chosen = self.select.choose(project_name, _with_vectors(config))
         arrays = loaded.arrays
-        rows = np.unique(np.linspace(0, len(arrays.ids) - 1, min(MOST_POINTS, len(arrays.ids))).round().astype(int))
-        projection = flatten(loaded.vectors[rows])
-        texts = self.context.queries.starts(loaded.project_id, sorted({arrays.query_ids[row] for row in rows}))
+        rows = np.unique(np.linspace(0, len(arrays) - 1, min(MOST_POINTS, len(arrays))).round().astype(int))
+        ids = arrays.id_column.take(pa.array(rows)).to_pylist()
+        projection = flatten(self.context.samples.vectors(loaded.project_id, loaded.told[1], ids))
+        query_ids = arrays.query_column.take(pa.array(arrays.query[rows])).to_pylist()
+        texts = self.context.queries.starts(loaded.project_id, sorted(set(query_ids)))
         kept = chosen.kept
         return Points(
             projection.points[:, 0].round(4).tolist(),
             projection.points[:, 1].round(4).tolist(),
-            [arrays.teachers[row] for row in rows],
+            [arrays.sources[code] for code in arrays.teacher[rows]],
             [bool(kept[row]) for row in rows],
-            [texts.get(arrays.query_ids[row], "") for row in rows],
+            [texts.get(query_id, "") for query_id in query_ids],
             projection.shown,
-            len(arrays.ids),
+            len(arrays),
         )
 
 

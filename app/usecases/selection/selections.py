@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
 from app.usecases.selection.behaviour import check_settled, settle_keys
 from app.usecases.selection.loaded_samples import LoadedSamples, gather_input
@@ -27,13 +27,13 @@ from engine.selection.overviews import Sweep, sweep_threshold
 from engine.selection.select import apply_decisions, select
 from engine.selection.settings import SelectionConfig
 from engine.tasks import get_task
-from engine.values import Event, Job, SelectionRow, hash_id
+from engine.values import Event, Job, hash_id, hash_list
 from storage.overrules import Decided, Decision
 from storage.projects import Project
-from storage.samples import SampleArrays
+from storage.sample_arrays import SampleArrays
 from storage.selections import StoredSelection
 
-_BINS, _PREVIEWS, _STEPS = 50, 20, 61
+_BINS, _PREVIEWS, _STEPS, _PART = 50, 20, 61, 250_000
 
 
 @dataclass(frozen=True)
@@ -100,23 +100,23 @@ class SelectService:
         decided = self._decided(project)
         loaded = self._hold(project, config)
         chosen = self._choose(project, loaded, config, decided.actions)
-        arrays, embedder = loaded.arrays, loaded.embedder
+        arrays, embedder = loaded.arrays, loaded.embedder_name
         edits = {sample_id: edit.number for sample_id, edit in decided.edits.items()}
         by_hand = [sorted(changes.items()) for changes in (decided.actions, edits) if changes]
-        kept = sorted(np.array(arrays.ids)[chosen.kept].tolist())
-        edited = [edits[sample_id] for sample_id in kept if sample_id in edits]
+        kept = arrays.id_column.filter(pa.array(chosen.kept))
+        edited = [edits[sample_id] for sample_id in kept.to_pylist() if sample_id in edits] if edits else []
         counts = {**count_kept(arrays, chosen, config), "embedder": embedder, "state": list(loaded.state)}
         read = {"evidence": list(loaded.known)} if config.needs_evidence else {}
         stored = StoredSelection(
             id=hash_id(
-                "selection", project.id, config.fingerprint, embedder, hash_id(arrays.ids), *read.items(), *by_hand
+                "selection", project.id, config.fingerprint, embedder, _hash(arrays.id_column), *read.items(), *by_hand
             ),
             project_id=project.id,
             config=config,
-            fingerprint=hash_id("selected", kept, *([edited] if edited else [])),
+            fingerprint=hash_list(["selected"], _in_parts(kept), [edited] if edited else []),
             counts=counts | read | {"edited": len(edited)},
         )
-        self.context.selections.add(stored, _rows(arrays, chosen, edits), of_plan)
+        self.context.selections.add(stored, _tabulate(arrays, chosen, edits), of_plan)
         return stored
 
     def preview(self, project_name: str, config: SelectionConfig) -> SelectionPreview:
@@ -180,7 +180,8 @@ class SelectService:
         self, project: Project, loaded: LoadedSamples, config: SelectionConfig, decided: dict[str, str]
     ) -> Selection:
         samples = gather_input(self.context, project, loaded, config)
-        return apply_decisions(select(samples, config), loaded.arrays.ids, decided)
+        chosen = select(samples, config)
+        return apply_decisions(chosen, loaded.arrays.ids, decided) if decided else chosen
 
     def hold(self, project_name: str, config: SelectionConfig) -> LoadedSamples:
         """The project's samples in memory, with vectors where the settings' method needs them. Raises as `preview`."""
@@ -220,7 +221,7 @@ class SelectService:
         loaded = self.loaded.get(key)
         if loaded is not None and loaded.state == state and loaded.known == known:
             return loaded
-        evidence = self.context.evidence.columns(project.id)
+        evidence = self.context.evidence.columns(project.id) if known[0] else {}
         if loaded is not None and loaded.state == state:
             loaded = replace(loaded, known=known, evidence=evidence, factors={})
         else:
@@ -232,19 +233,15 @@ class SelectService:
 
     def _read(self, project: Project, config: SelectionConfig, state: tuple[int, int]) -> LoadedSamples:
         arrays = self.context.samples.arrays(project.id, get_task(project.config.task).factors)
-        if not arrays.ids:
+        if not len(arrays):
             raise _no_samples(project)
         check_settled(self.context, project)
         if not config.needs_vectors:
-            return LoadedSamples(project.id, state, arrays, np.zeros((len(arrays.ids), 1), dtype=np.float32), "none")
-        vectors, embedder = self._find_vectors(project)
-        return LoadedSamples(project.id, state, arrays, vectors, embedder)
-
-    def _find_vectors(self, project: Project) -> tuple[NDArray[np.float32], str]:
+            return LoadedSamples(project.id, state, arrays, None, None)
         for embedder in self.embedders(project):
-            vectors = self.context.samples.vectors(project.id, embedder)
-            if not np.isnan(vectors[:, 0]).any():
-                return vectors, f"{embedder[0]} ({embedder[1]})"
+            cosines = self.context.samples.cosines.find(project.id, embedder, arrays)
+            if cosines is not None:
+                return LoadedSamples(project.id, state, arrays, cosines, embedder)
         raise StateError("some rationales have no vector yet; selecting embeds them")
 
     def overrule(self, project_name: str, sample_ids: Sequence[str], action: Literal["keep", "drop"]) -> None:
@@ -310,7 +307,7 @@ class SelectService:
     def _embed(self, project: Project, on_event: Callable[[Event], None]) -> None:
         """See to it that all distillation samples have vectors of one embedder, in a worker where some lack one."""
         for attempt in range(3):
-            if not self.context.samples.known_ids(project.id):
+            if not self.context.samples.state(project.id)[0]:
                 raise _no_samples(project)
             known = self.embedders(project)
             missing = [self.context.samples.missing_texts(project.id, *embedder) for embedder in known]
@@ -359,19 +356,33 @@ def run_embedder(
     return job.path / "vectors.npy"
 
 
-def _rows(arrays: SampleArrays, chosen: Selection, edits: Mapping[str, int]) -> list[SelectionRow]:
-    return [
-        SelectionRow(
-            sample_id,
-            query_id,
-            teacher,
-            None if np.isnan(confidence) else float(confidence),
-            bool(renormalised),
-            REASONS[reason],
-            None if np.isnan(similarity) else float(similarity),
-            edits.get(sample_id),
+def _in_parts(ids: pa.Array) -> Iterator[list[str]]:
+    """Ids as strings, a part at a time."""
+    return (ids.slice(begin, _PART).to_pylist() for begin in range(0, len(ids), _PART))
+
+
+def _hash(ids: pa.Array) -> str:
+    """What `hash_id` of all ids is."""
+    return hash_list([], _in_parts(ids))
+
+
+def _tabulate(arrays: SampleArrays, chosen: Selection, edits: Mapping[str, int]) -> Iterator[pa.Table]:
+    """What was decided, a sample a row, part by part as `Selections.add` takes it."""
+    reasons, sources = pa.array([reason.value for reason in REASONS]), pa.array(arrays.sources)
+    for begin in range(0, len(arrays), _PART):
+        own = slice(begin, begin + _PART)
+        ids = arrays.id_column.slice(begin, _PART)
+        confidence, similarity = chosen.confidence[own], chosen.similarity[own]
+        edited = [edits.get(sample_id) for sample_id in ids.to_pylist()] if edits else [None] * len(ids)
+        yield pa.table(
+            {
+                "sample_id": ids,
+                "query_id": arrays.query_column.take(pa.array(arrays.query[own])),
+                "teacher": sources.take(pa.array(arrays.teacher[own])),
+                "confidence": pa.array(confidence, mask=np.isnan(confidence)),
+                "renormalised": pa.array(chosen.renormalised[own]),
+                "reason": reasons.take(pa.array(chosen.reason[own])),
+                "similarity": pa.array(similarity, mask=np.isnan(similarity)),
+                "edit": pa.array(edited, pa.int64()),
+            }
         )
-        for sample_id, query_id, teacher, confidence, renormalised, reason, similarity in zip(
-            arrays.ids, arrays.query_ids, arrays.teachers, *chosen[:4], strict=True
-        )
-    ]

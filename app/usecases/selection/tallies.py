@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.selection.arrays import REASONS, TOLERANCE, Selection
+from engine.selection.arrays import REASONS, TOLERANCE, Selection, count_within
 from engine.selection.factors import FACTORS
 from engine.selection.settings import SelectionConfig
 from engine.values import Reason
 from engine.wording import counted, verb
-from storage.samples import SampleArrays
+from storage.sample_arrays import SampleArrays
 
 _SAME_SIDE = 0.02
 """A threshold that passes less than this share of a teacher's samples, or all but this share, separates nothing."""
@@ -27,35 +26,31 @@ def count_kept(arrays: SampleArrays, chosen: Selection, config: SelectionConfig)
     of weighted factors that rest on evidence beside a reply what that is.
     """
     kept = chosen.kept
-    codes, numbers = np.unique(chosen.reason, return_counts=True)
+    numbers = np.bincount(chosen.reason)
     teachers = list(arrays.sources)
     factors = [FACTORS.get(name) for name in config.weights if name in FACTORS.names()]
     asked_apart = [f"{factor.title}: {factor.help}" for factor in factors if factor.evidence]
     per_teacher = np.bincount(arrays.teacher[kept], minlength=len(teachers))
     differ = chosen.reason == REASONS.index(Reason.TEACHERS_DIFFER)
     unscored = chosen.reason == REASONS.index(Reason.NO_CONFIDENCE)
-    alone = unscored & (_teachers_of(arrays) == 1)[arrays.query] & config.by_agreement
+    alone = np.zeros(len(arrays), dtype=bool)
+    if config.by_agreement and unscored.any():
+        alone = unscored & (count_within(arrays.groups, arrays.teacher) == 1)[arrays.query]
     return {
-        "samples": len(arrays.ids),
+        "samples": len(arrays),
         "kept": int(kept.sum()),
-        "queries": len(set(arrays.query_ids)),
-        "queries_kept": len(np.unique(arrays.query[kept])),
+        "queries": len(arrays.query_column),
+        "queries_kept": int((np.bincount(arrays.query[kept]) > 0).sum()),
         "label_disagreements": chosen.disagreements,
         "alone": len(np.unique(arrays.query[alone])),
         "differ": len(np.unique(arrays.query[differ])),
         "unscored": int((unscored & ~alone).sum()),
         "renormalised": int(chosen.renormalised.sum()),
-        "reasons": {REASONS[code].value: int(number) for code, number in zip(codes, numbers, strict=True)},
+        "reasons": {REASONS[code].value: int(numbers[code]) for code in np.flatnonzero(numbers)},
         "kept_by_teacher": dict(zip(teachers, per_teacher.tolist(), strict=True)),
         **({"asked_apart": asked_apart} if asked_apart else {}),
         "spread": [] if config.cut is None else _spread(arrays, teachers, chosen, config.cut),
     }
-
-
-def _teachers_of(arrays: SampleArrays) -> NDArray[np.int64]:
-    """How many teachers answered each query, by the query's index."""
-    width = int(arrays.teacher.max(initial=0)) + 1
-    return np.bincount(np.unique(arrays.query * width + arrays.teacher) // width)
 
 
 def _spread(arrays: SampleArrays, teachers: list[str], chosen: Selection, threshold: float) -> list[dict[str, Any]]:

@@ -90,6 +90,7 @@ class KeepService:
         folders += [Path(job.folder) for job in jobs]
         folders += [Path(str(job.spec[key])) for job in jobs for key in ("output", "check") if key in job.spec]
         self.context.copies.purge(project.id)
+        self.context.samples.cosines.forget(project.id)
         roots = {(self.context.workspace / name).resolve() for name in ("runs", "jobs", "exports")}
         for folder in folders:
             if folder.resolve().parent in roots:

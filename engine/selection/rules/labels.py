@@ -8,11 +8,13 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 from pydantic import Field
 
-from engine.selection.arrays import CODES, TOLERANCE, Bools, Floats, Ints, SelectionInput, find_differing
+from engine.selection.arrays import CODES, TOLERANCE, Bools, Floats, SelectionInput, find_differing
 from engine.selection.rules.base import RULES, Rule, Stage, State
 from engine.values import Reason
 
 _NAME: Final = "labels"
+_BLOCK = 8192
+"""Samples whose labels are counted together."""
 
 
 class Labels(Rule):
@@ -32,10 +34,9 @@ class Labels(Rule):
         """Whether all of the query give the label, or its majority, as the policy asks; "keep" orders nothing."""
         if self.disagreement == "keep" or not len(state.stays):
             return None
-        rows = np.arange(len(state.stays))
-        group, differ = find_differing(state.samples, rows)
-        agreed = ~differ[group]
-        wins = agreed if self.disagreement == "drop" else agreed | _in_majority(state.samples, rows)
+        all_ = np.ones(len(state.stays), dtype=bool)
+        agreed = ~find_differing(state.samples, np.flatnonzero(all_))[state.samples.query]
+        wins = agreed if self.disagreement == "drop" else agreed | _in_majority(state.samples, all_)
         return np.asarray(wins, dtype=np.float64)
 
     def apply(self, state: State) -> State:
@@ -43,32 +44,40 @@ class Labels(Rule):
         rows = np.flatnonzero(state.stays)
         if self.disagreement == "keep" or not len(rows):
             return state
-        group, differ = find_differing(state.samples, rows)
-        unsettled = differ[group]
+        differ, query = find_differing(state.samples, rows), state.samples.query[rows]
+        unsettled = differ[query]
         if not unsettled.any():
             return state
-        group, rows = group[unsettled], rows[unsettled]
+        query, rows = query[unsettled], rows[unsettled]
         wins = np.zeros(len(rows), dtype=bool)
         if self.disagreement == "majority":
-            wins = _in_majority(state.samples, rows)
-        settled = np.bincount(group, wins, len(differ)) > 0
+            of_unsettled = np.zeros(len(state.stays), dtype=bool)
+            of_unsettled[rows] = True
+            wins = _in_majority(state.samples, of_unsettled)[rows]
+        settled = np.bincount(query, wins, len(differ)) > 0
         reason = np.full(len(state.stays), CODES[Reason.LABELS_DISAGREE])
-        reason[rows[settled[group]]] = CODES[Reason.LABEL_MINORITY]
+        reason[rows[settled[query]]] = CODES[Reason.LABEL_MINORITY]
         losing = np.zeros(len(state.stays), dtype=bool)
         losing[rows[~wins]] = True
         return state.reject(losing, reason)
 
 
-def _in_majority(samples: SelectionInput, rows: Ints) -> Bools:
-    """Whether over half of the query's teachers give the row's label; a teacher's draws share its one vote."""
-    top, width = int(samples.teacher.max()) + 1, int(samples.label.max()) + 1
-    seats, seat, draws = np.unique(
-        samples.query[rows] * top + samples.teacher[rows], return_inverse=True, return_counts=True
-    )
-    teachers = np.bincount(seats // top)
-    _, cell = np.unique(samples.query[rows] * width + samples.label[rows], return_inverse=True)
-    votes = np.bincount(cell, 1.0 / draws[seat])
-    return np.asarray(2 * votes[cell] > teachers[samples.query[rows]] + TOLERANCE)
+def _in_majority(samples: SelectionInput, wanted: Bools) -> Bools:
+    """Whether over half of a query's teachers give the row's label, of the rows of a mask, (N,); False elsewhere.
+
+    A teacher's draws share its one vote.
+    """
+    groups = samples.group(wanted)
+    wins = np.zeros(len(samples.query), dtype=bool)
+    wins[groups.rows[groups.begins[groups.sizes == 1]]] = True
+    for block in groups.alike(_BLOCK):
+        teacher_KG, label_KG = samples.teacher[block.rows], samples.label[block.rows]
+        same_KKG = teacher_KG[:, None] == teacher_KG
+        again_KG = (same_KKG & np.tri(len(teacher_KG), k=-1, dtype=bool)[:, :, None]).any(axis=1)
+        share_KG = 1.0 / same_KKG.sum(axis=1)
+        votes_KG = ((label_KG[:, None] == label_KG) * share_KG).sum(axis=1)
+        wins[block.rows] = 2 * votes_KG > (~again_KG).sum(axis=0) + TOLERANCE
+    return wins
 
 
 RULES.add(_NAME, Labels)

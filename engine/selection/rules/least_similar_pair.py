@@ -11,19 +11,25 @@ from pydantic import Field
 
 from engine.selection.arrays import (
     CODES,
+    Bools,
     Floats,
     Ints,
     SelectionInput,
-    cosine_of_pairs,
     count_distinct,
-    pairs_within,
+    count_within,
+    group_rows,
     place_within,
 )
+from engine.selection.cosines import Groups
 from engine.selection.rules.base import RULES, VECTORS, Rule, Stage, State
 from engine.values import Reason
 
 _NAME: Final = "least-similar-pair"
 _DECIMALS = 6
+_MOST = 2
+"""Samples of a query that are kept."""
+_UNKNOWN = 2.0
+"""What stands for a cosine that is not known when pairs are compared: more than any other."""
 
 
 class LeastSimilarPair(Rule):
@@ -46,31 +52,42 @@ class LeastSimilarPair(Rule):
 
     def apply(self, state: State) -> State:
         """Of what stays, where more than two samples were retained, keep the pair; ties go to the smaller ids."""
-        retained, settled = np.flatnonzero(state.retained), np.flatnonzero(state.stays)
-        if not len(settled):
+        groups = state.samples.group(state.stays)
+        if not len(groups.rows):
             return state
-        samples, confidence = state.samples, state.confidence
+        samples, rows = state.samples, groups.rows
         reason, similarity = state.reason.copy(), state.similarity.copy()
-        size_Q = np.bincount(samples.query[retained])
-        rows = settled[np.lexsort((samples.order[settled], samples.query[settled]))]
-        query = samples.query[rows]
-        teachers_Q = count_distinct(query, samples.teacher[rows])
+        stays = state.stays.copy()
         reason[rows] = CODES[Reason.KEPT_FEW]
-        paired, crowd = (teachers_Q >= 2)[query], (teachers_Q == 1)[query]
-        paired &= size_Q[query] > 2
+        query_G = samples.query[rows[groups.begins]]
+        teachers_G = count_within(groups, samples.teacher)
+        paired_G, crowd_G = teachers_G >= 2, (teachers_G == 1) & (groups.sizes > _MOST)
+        paired_G &= np.bincount(samples.query[state.retained])[query_G] > _MOST
         if self.few == "require_three":
-            short = (count_distinct(samples.query[retained], samples.teacher[retained]) < 3)[query]
-            reason[rows[short]] = CODES[Reason.TOO_FEW_TEACHERS]
-            paired, crowd = paired & ~short, crowd & ~short
-        reason[rows[paired]] = CODES[Reason.NOT_IN_PAIR]
-        pairs = _find_pairs(samples, rows[paired], query[paired])
+            short_G = _count_teachers(samples, state.retained)[query_G] < 3
+            short = rows[np.repeat(short_G, groups.sizes)]
+            reason[short], stays[short] = CODES[Reason.TOO_FEW_TEACHERS], False
+            paired_G, crowd_G = paired_G & ~short_G, crowd_G & ~short_G
+        of_pairs, of_crowds = (rows[np.repeat(mask_G, groups.sizes)] for mask_G in (paired_G, crowd_G))
+        pairs = _find_pairs(samples, group_rows(of_pairs, samples.query))
+        ranked = _rank(state, of_crowds)
+        going = ranked[place_within(samples.query[ranked]) >= _MOST]
+        for left_out in (of_pairs, going):
+            reason[left_out], stays[left_out] = CODES[Reason.NOT_IN_PAIR], False
         for side in (pairs.left, pairs.right):
-            reason[side] = CODES[Reason.KEPT_PAIR]
-            similarity[side] = pairs.cosine
-        ranked = rows[crowd][np.lexsort((samples.order[rows[crowd]], -confidence[rows[crowd]], query[crowd]))]
-        reason[ranked[place_within(samples.query[ranked]) >= 2]] = CODES[Reason.NOT_IN_PAIR]
-        going = state.stays & np.isin(reason, [CODES[Reason.NOT_IN_PAIR], CODES[Reason.TOO_FEW_TEACHERS]])
-        return replace(state, reason=reason, similarity=similarity, stays=state.stays & ~going)
+            reason[side], stays[side], similarity[side] = CODES[Reason.KEPT_PAIR], True, pairs.cosine
+        return replace(state, reason=reason, similarity=similarity, stays=stays)
+
+
+def _count_teachers(samples: SelectionInput, rows: Bools) -> Ints:
+    """How many teachers the rows of a mask (N,) are of, by the index of the query."""
+    return count_distinct(samples.query[rows], samples.teacher[rows])
+
+
+def _rank(state: State, rows: Ints) -> Ints:
+    """Rows by query, the most confident ones first, then those of the smaller ids."""
+    samples = state.samples
+    return rows[np.lexsort((samples.order[rows], -state.confidence[rows], samples.query[rows]))]
 
 
 class _Pairs(NamedTuple):
@@ -79,22 +96,24 @@ class _Pairs(NamedTuple):
     cosine: Floats
 
 
-def _find_pairs(samples: SelectionInput, rows: Ints, group: Ints) -> _Pairs:
-    """The pair of each group with the smallest cosine, all groups at once, each of shape (P,).
+def _find_pairs(samples: SelectionInput, groups: Groups) -> _Pairs:
+    """The pair of different teachers of each group with the smallest cosine, each of shape (G,).
 
-    `rows` must be sorted by group, then by id, so that the first pair of equal cosine is the one of the smaller ids.
+    The rows of a group stand by their ids, so that the first pair of equal cosine is the one of the smaller ids.
     """
-    if not len(rows):
-        return _Pairs(rows, rows, np.empty(0))
-    lefts, rights, cosines = [], [], []
-    for left, right in pairs_within(samples.teacher[rows], group):
-        lefts.append(left)
-        rights.append(right)
-        cosines.append(cosine_of_pairs(samples.embeddings, rows[left], rows[right]))
-    left, right, cosine = np.concatenate(lefts), np.concatenate(rights), np.concatenate(cosines)
-    ranked = np.lexsort((right, left, np.round(cosine, _DECIMALS), group[left]))
-    first = ranked[np.unique(group[left][ranked], return_index=True)[1]]
-    return _Pairs(rows[left[first]], rows[right[first]], cosine[first].astype(np.float64))
+    cosine = samples.cosines.within(groups)
+    lefts, rights, least = [], [], []
+    for block in groups.alike():
+        own_PG, teacher_KG = cosine[block.pairs], samples.teacher[block.rows]
+        told_PG = np.nan_to_num(np.round(own_PG, _DECIMALS), nan=_UNKNOWN)
+        told_PG[teacher_KG[block.left] == teacher_KG[block.right]] = np.inf
+        best_G, group_G = told_PG.argmin(axis=0), np.arange(block.rows.shape[1])
+        lefts.append(block.rows[block.left[best_G], group_G])
+        rights.append(block.rows[block.right[best_G], group_G])
+        least.append(own_PG[best_G, group_G].astype(np.float64))
+    if not least:
+        return _Pairs(groups.rows, groups.rows, np.empty(0))
+    return _Pairs(np.concatenate(lefts), np.concatenate(rights), np.concatenate(least))
 
 
 RULES.add(_NAME, LeastSimilarPair)
