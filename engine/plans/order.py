@@ -79,9 +79,7 @@ def read_order(order: PlanOrder, recorded: bool) -> PlanSettings:
     lora = LoraSettings() if order.rank is None else LoraSettings(rank=order.rank, alpha=2 * order.rank)
     seed = {} if order.seed is None else {"seed": order.seed}
     written = _GENERATED[order.preset]
-    student = StudentConfig(
-        model=order.student, lora=lora, generate_tokens=written, four_bit=order.four_bit, **seed
-    )
+    student = StudentConfig(model=order.student, lora=lora, generate_tokens=written, four_bit=order.four_bit, **seed)
     changes = {name: getattr(order, name) for name in ("learning_rate", "batch_size", "max_tokens", "loss")}
     given = {name: value for name, value in changes.items() if value is not None}
     stages = read_stages(order.stages, read_config(TrainConfig, TRAIN_PRESETS[order.preset].model_dump() | given))

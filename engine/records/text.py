@@ -188,15 +188,19 @@ def find_encoding(path: Path) -> str:
 def _unmarked_utf16(head: bytes) -> str | None:
     """UTF-16 without a byte order mark: NULs stand in every other place only, and beside most ends of a line.
 
-    In Western text that is every other byte; in others still beside spaces, digits and ends of lines.
+    In Western text that is every other byte; in others still beside spaces, digits and ends of lines. What
+    can be read as UTF-8 is UTF-16 only where nearly every other byte is a NUL: other scripts can't.
     """
+    whole = _is_utf8(head[: _whole_characters(head)])
     head = head[: len(head) // 2 * 2]
     if b"\0" not in head:
         return None
     for encoding, low, high in (("utf-16-le", head[0::2], head[1::2]), ("utf-16-be", head[1::2], head[0::2])):
         nuls, ends = high.count(0), low.count(b"\n")
         beside = sum(high[found.start()] == 0 for found in re.finditer(b"\n", low))
-        if nuls > 0.02 * len(high) and low.count(0) < 0.05 * nuls and (2 * beside > ends or nuls > 0.4 * len(high)):
+        every = nuls > 0.4 * len(high)
+        some = not whole and nuls > 0.02 * len(high) and 2 * beside > ends
+        if (every or some) and low.count(0) < 0.05 * nuls:
             return encoding
     return None
 

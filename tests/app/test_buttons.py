@@ -32,6 +32,7 @@ ORDER = dict.fromkeys(order_form().parts, "") | {
     "compress_by": "teacher-guided",
     "loss": "likelihood",
     "backend": "local",
+    "four_bit": False,
 }
 
 

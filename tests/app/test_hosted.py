@@ -29,7 +29,7 @@ from tests.app.forms import enter_order
 
 ORDER: list[Any] = [
     *("twt", "smoke", "packaged", "- its own teacher -", False, 1, "", "", "", "", "", ""),
-    *("teacher-guided", "likelihood", "", "local", ""),
+    *("teacher-guided", "likelihood", "", "local", "", False),
 ]
 UNGUARDED = {"load", "tick", "<lambda>"}
 """They ask the policy themselves, or reach no service."""

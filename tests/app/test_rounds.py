@@ -211,6 +211,7 @@ CHANGED: dict[tuple[str, str], tuple[str, Any]] = {
     ("StudentConfig", "revision"): ("", "older"),
     ("StudentConfig", "lora"): ("", LoraSettings(rank=2)),
     ("StudentConfig", "seed"): ("", 9),
+    ("StudentConfig", "four_bit"): ("", True),
     ("TrainConfig", "loss"): ("stage1", "another"),
     ("Compress", "by"): ("compress", "another"),
     ("StudentConfig", "generate_tokens"): ("", 9),

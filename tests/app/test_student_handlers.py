@@ -30,7 +30,7 @@ from tests.fakes.hub import TOKEN, Hub, run_hub
 
 ORDER: list[Any] = [
     *("twt+standard-kd", "smoke", "packaged", "- its own teacher -", True, 1, "", "", "", "", "", ""),
-    *("teacher-guided", "likelihood", "", "local", ""),
+    *("teacher-guided", "likelihood", "", "local", "", False),
 ]
 
 
@@ -70,7 +70,7 @@ def test_train(studio: Studio) -> None:
     assert lacking == "" and "you review" in drawn and "full reasoning" in drawn and forecast == ""
     assert " rows</span>" in drawn, "what is selected tells how many rows the first stage has"
     assert "tacit train p --plan twt+standard-kd --preset smoke --student packaged --review" in html.unescape(command)
-    named = studio("train", "command", "p", *ORDER[:7], "2,1,4", "16", *ORDER[9:16], "3", "a name")
+    named = studio("train", "command", "p", *ORDER[:7], "2,1,4", "16", *ORDER[9:16], "3", False, "a name")
     assert "--stages 2,1,4 --rank 16 --seed 3 --name 'a name'" in html.unescape(named).replace("--review ", "")
     assert "give three parts" in studio("train", "plan", "p", *ORDER[:7], "1,2", *ORDER[8:], "")[0]
     for place, value, told in (

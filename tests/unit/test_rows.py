@@ -49,6 +49,12 @@ def read_blocks(path: Path) -> tuple[list[Record], ImportedQueries]:
     return records, blocks[0] if blocks else ImportedQueries([], {}, [], 0)
 
 
+def test_a_few_nuls_behind_ends_of_lines_make_no_utf_16(tmp_path: Path) -> None:
+    for query in ("11\n\x001", "111\r1é"):
+        (record,), _ = read_blocks(write(tmp_path, "csv", [(query, "11\n\x001éé", "11\n\x001éé")]))
+        assert tuple(record.values) == NAMES
+
+
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json"])
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=TABLES)
