@@ -185,13 +185,16 @@ def find_encoding(path: Path) -> str:
     return best.encoding if best else "utf-8-sig"
 
 
+_CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\r"))
+
+
 def _unmarked_utf16(head: bytes) -> str | None:
     """UTF-16 without a byte order mark: NULs stand in every other place only, and beside most ends of a line.
 
-    In Western text that is every other byte; in others still beside spaces, digits and ends of lines. What
-    can be read as UTF-8 is UTF-16 only where nearly every other byte is a NUL: other scripts can't.
+    In Western text that is every other byte; in others still beside spaces, digits and ends of lines. What reads as
+    UTF-8 without other control characters is that, and holds a few NULs.
     """
-    whole = _is_utf8(head[: _whole_characters(head)])
+    plain = _is_plain(head[: _whole_characters(head)])
     head = head[: len(head) // 2 * 2]
     if b"\0" not in head:
         return None
@@ -199,10 +202,16 @@ def _unmarked_utf16(head: bytes) -> str | None:
         nuls, ends = high.count(0), low.count(b"\n")
         beside = sum(high[found.start()] == 0 for found in re.finditer(b"\n", low))
         every = nuls > 0.4 * len(high)
-        some = not whole and nuls > 0.02 * len(high) and 2 * beside > ends
+        some = not plain and nuls > 0.02 * len(high) and 2 * beside > ends
         if (every or some) and low.count(0) < 0.05 * nuls:
             return encoding
     return None
+
+
+def _is_plain(head: bytes) -> bool:
+    """Whether these bytes are UTF-8 with hardly a control character but ends of lines, tabs and NULs."""
+    controls = sum(head.count(byte) for byte in _CONTROLS)
+    return controls <= 0.02 * len(head) and _is_utf8(head)
 
 
 def _whole_characters(head: bytes) -> int:
