@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 SHIPPED = Path(__file__).parents[1] / "app" / "shipped" / "demo.tacit.zip"
-UPDATES, ROUNDS, BATCH = 12, 3, 8
+UPDATES, ROUNDS, BATCH = 8, 3, 8
 RATE = 1e-4
 SETTLE = 2
 """Updates that are not counted: kernels are prepared in them."""

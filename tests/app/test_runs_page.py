@@ -194,3 +194,15 @@ def test_smoothing_keeps_the_level_and_names_stand_at_the_ends(students: Service
 def test_the_page_offers_a_notice_in_the_browser(students: Services) -> None:
     shown = [str(getattr(block, "value", "")) for block in build_app(students).blocks.values() if block.page == "train"]
     assert sum("data-notify" in text for text in shown) == 1
+
+
+def test_what_was_reckoned_of_a_run_before_it_ended_is_not_shown_of_it_later(students: Services) -> None:
+    """A page reads the run; it ends; the page goes on with what it read. Nothing is written behind that."""
+    plan = students.plan.make("p", PlanOrder(plan="standard-kd", preset="smoke"))
+    run = over(students, students.run.start("p", plan))
+    students.context.runs.set_status(run.id, RunStatus.RUNNING)
+    read_before = students.context.runs.get(run.id)
+    students.context.runs.set_status(run.id, RunStatus.STOPPED, "its process is gone")
+    students.watch.one(read_before)
+    shown = students.watch.page("p", "", "", "", 1).rows[0].run
+    assert (shown.id, shown.status, shown.message) == (run.id, RunStatus.STOPPED, "its process is gone")

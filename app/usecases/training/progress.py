@@ -137,8 +137,12 @@ class WatchService:
         ]
 
     def _progress(self, run: Run, job: Job | None) -> Progress:
-        """Reckoned once between two writes to the store, for the list, the open run and every tab."""
-        found: Progress = self.context.db.once(f"progress of run {run.id}", lambda: self._reckon(run, job))
+        """Reckoned once between two writes to the store, for the list, the open run and every tab.
+
+        Run and job may have been read before the newest write: what was reckoned of them is not of later ones.
+        """
+        seen = (run.id, run.status, run.name, run.note, run.message, job and (job.id, job.status))
+        found: Progress = self.context.db.once(f"progress of run {seen}", lambda: self._reckon(run, job))
         return found
 
     def _reckon(self, run: Run, job: Job | None) -> Progress:
