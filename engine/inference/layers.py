@@ -49,7 +49,7 @@ class AdaptedLinear(torch.autograd.Function):
 
 
 class RootMeanSquareNorm(torch.autograd.Function):
-    """x / sqrt(mean(x^2) + epsilon) * weight, (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+    """x / sqrt(mean(x^2) + epsilon) * weight (Zhang and Sennrich 2019, arXiv 1910.07467)."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, epsilon: float) -> Any:

@@ -6,7 +6,6 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from engine.lines import read_lines
 from engine.losses import LOSSES
 from engine.ports import EventSink
 from engine.train.activations import fit_activations
+from engine.train.batches import fill_batch
 from engine.train.sft import CompletionTrainer, StageJob, _arguments, _as_dataset, open_adapter
 from engine.values import StageRow
 
@@ -100,7 +100,7 @@ def _measure_updates(job: ForecastJob, tokenizer: Any, device: Device, measured:
     ranked = sorted(rows, key=lambda row: len(row.input_ids))
     size = step.train.batch_size
     middle = max(0, len(ranked) // 2 - size // 2)
-    batch = _fill(ranked[middle : middle + size], size)
+    batch = fill_batch(ranked[middle : middle + size], size)
     clock, loss = _Clock(), LOSSES.get(step.train.loss)
     with tempfile.TemporaryDirectory() as made:
         stage = StageJob("forecast", job.student, step.train, (), None, Path(made))
@@ -111,18 +111,13 @@ def _measure_updates(job: ForecastJob, tokenizer: Any, device: Device, measured:
         trainer = CompletionTrainer(
             model=model,
             args=arguments,
-            train_dataset=_as_dataset([*_fill(ranked[-size:], size), *batch * _UPDATES], loss.by_part),
+            train_dataset=_as_dataset([*fill_batch(ranked[-size:], size), *batch * _UPDATES], loss.by_part),
             processing_class=tokenizer,
             callbacks=[clock],
         )
         trainer.learn(loss)
         trainer.train()
     return _UPDATES * sum(len(row.input_ids) for row in batch) / (clock.ends[-1] - clock.ends[0])
-
-
-def _fill(rows: Sequence[Encoded], size: int) -> list[Encoded]:
-    """A whole batch, rows repeated where there are too few."""
-    return list(islice(cycle(rows), size))
 
 
 class _Clock(TrainerCallback):  # type: ignore[misc]

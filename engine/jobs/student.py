@@ -15,7 +15,7 @@ from engine.jobs.context import JobContext, is_first
 from engine.jobs.spec import KEEPS_LOG_PROBS, StudentJob, WorkerStep
 from engine.lines import read_lines
 from engine.ports import EventSink
-from engine.train.sft import StageJob, train_stage
+from engine.train.sft import StageJob, hold_in_four_bits, train_stage
 from engine.values import Event
 
 _BATCHES = 8
@@ -31,6 +31,8 @@ def run_steps(job: StudentJob, journal: Sequence[Event], sink: EventSink, stop: 
     """Do the steps that the journal does not tell of yet; False if it was stopped before the end."""
     done = {event.data["step"] for event in journal if event.type == "step_finished"}
     answered = {(e.data["step"], e.data["query_id"], e.data["system"]) for e in journal if e.type == "answer"}
+    if job.student.four_bit and any(step.kind == "train" and step.name not in done for step in job.steps):
+        hold_in_four_bits(pick_device())  # where that can't be, it is said before hours of other steps
     for step in job.steps:
         if step.name in done:
             continue

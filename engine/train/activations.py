@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import cycle, islice
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from engine.datasets.encode import Encoded
+from engine.train.batches import fill_batch
 
 _SHARE = 0.85
 """Of the memory that is free beside the model, an update may take so much: the allocator leaves gaps."""
@@ -29,7 +30,7 @@ def fit_activations(model: Any, rows: Sequence[Encoded], size: int, pad: int, de
     if device != "cuda":
         return True
     longest = sorted(rows, key=lambda row: -len(row.input_ids))[:size]
-    batch = _pad(list(islice(cycle(longest), size)), pad, device)
+    batch = _pad(fill_batch(longest, size), pad, device)
     free = torch.cuda.mem_get_info()[0]
     held = int(torch.cuda.memory_allocated())
 
@@ -57,9 +58,9 @@ def is_enough(update: Callable[[], int], free: int) -> bool:
 
 def _pad(rows: Sequence[Encoded], pad: int, device: str) -> dict[str, torch.Tensor]:
     """Ids, mask and labels of rows, (B, L) each; the labels are all ids, so that no position is spared."""
-    width = max(len(row.input_ids) for row in rows)
-    ids = torch.tensor([row.input_ids + [pad] * (width - len(row.input_ids)) for row in rows], device=device)
-    mask = torch.tensor([[1] * len(row.input_ids) + [0] * (width - len(row.input_ids)) for row in rows], device=device)
+    of_rows = [torch.tensor(row.input_ids, device=device) for row in rows]
+    ids = pad_sequence(of_rows, batch_first=True, padding_value=pad)
+    mask = pad_sequence([torch.ones_like(ids) for ids in of_rows], batch_first=True)
     return {"input_ids": ids, "attention_mask": mask, "labels": ids}
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import cycle, islice
+from typing import TypeVar
+
 from engine.errors import ConfigError
+
+T = TypeVar("T")
 
 
 def share_batch(batch_size: int, processes: int) -> int:
@@ -18,3 +24,8 @@ def share_batch(batch_size: int, processes: int) -> int:
             f"{', '.join(map(str, fitting))} of them (TACIT_DEVICES), or take a batch that {processes} divides"
         )
     return batch_size // processes
+
+
+def fill_batch(rows: Sequence[T], size: int) -> list[T]:
+    """A whole batch, rows repeated where there are too few."""
+    return list(islice(cycle(rows), size))

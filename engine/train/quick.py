@@ -71,10 +71,10 @@ def open_quick_pass(model: Any, inputs: Inputs) -> QuickPass | None:
         inputs: a batch, the first rows of which are tried.
 
     Returns:
-        None if the model's head is trained too, or not a plain matrix.
+        None if the model's head is trained too, or more than a matrix.
     """
     base, was_training = model.get_base_model(), model.training
-    if not _has_frozen_head(base):
+    if not _has_plain_head(base):
         return None
     probe = {name: inputs[name][:_PROBE_ROWS, :_PROBE_TOKENS] for name in ("input_ids", "attention_mask")}
     probe["labels"] = probe["input_ids"].masked_fill(probe["attention_mask"] == 0, IGNORED)
@@ -156,7 +156,12 @@ def _attention(model: Any, name: str) -> Iterator[None]:
         model.config._attn_implementation = before
 
 
-def _has_frozen_head(base: Any) -> bool:
-    head = getattr(base, "lm_head", None)
-    weight = getattr(head, "weight", None)
-    return weight is not None and not weight.requires_grad and getattr(head, "bias", None) is None
+def _has_plain_head(base: Any) -> bool:
+    """Whether logits are nothing but `lm_head(model(...))`, as in Llama, Qwen, Mistral: a matrix that is not trained,
+    without scaling and without a soft cap.
+    """
+    bent = ("logits_scaling", "logit_scale", "final_logit_softcapping")
+    weight = getattr(getattr(base, "lm_head", None), "weight", None)
+    if weight is None or weight.requires_grad or getattr(base.lm_head, "bias", None) is not None:
+        return False
+    return hasattr(base, "model") and not any(getattr(base.config, name, None) for name in bent)

@@ -112,9 +112,10 @@ class CompletionTrainer(SFTTrainer):
         return losses_T, taken_BL.nonzero()[:, 0]
 
     def _likelihood(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> Any:
-        if self._find_quick_pass(model, inputs) is None:
+        quick = self._find_quick_pass(model, inputs)
+        if quick is None:
             return super().compute_loss(model, inputs, False, num_items_in_batch)
-        losses_T, _ = self._token_losses(model, inputs)
+        losses_T, _ = quick.token_losses(inputs)
         count = len(losses_T) if num_items_in_batch is None else num_items_in_batch
         return losses_T.sum() / torch.as_tensor(count).clamp(min=1)
 
@@ -122,9 +123,8 @@ class CompletionTrainer(SFTTrainer):
         """The quick pass, where this model has it: on the CPU, and found once, on the first batch."""
         if not self._looked:
             self._looked = True
-            student = self.accelerator.unwrap_model(model)
-            fits = self.args.device.type == "cpu" and _has_plain_head(student.get_base_model())
-            self._quick = open_quick_pass(student, inputs) if fits else None
+            if self.args.device.type == "cpu":
+                self._quick = open_quick_pass(self.accelerator.unwrap_model(model), inputs)
         return self._quick
 
     def prediction_step(
@@ -143,13 +143,6 @@ def _with_parts(collate: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> An
         return {**collate(rows), "part": torch.tensor([row["part"] for row in rows])}
 
     return collate_with_parts
-
-
-def _has_plain_head(base: Any) -> bool:
-    """Whether logits are nothing but `lm_head(model(...))`: no scaling and no soft cap, as in Llama, Qwen, Mistral."""
-    bent = ("logits_scaling", "logit_scale", "final_logit_softcapping")
-    plain = not any(getattr(base.config, name, None) for name in bent)
-    return plain and hasattr(base, "model") and hasattr(base, "lm_head")
 
 
 def train_stage(job: StageJob, sink: EventSink, stop: Callable[[], bool]) -> StageResult:
@@ -249,7 +242,7 @@ def _as_dataset(rows: Sequence[Encoded], by_part: bool = False) -> Dataset:
 
 def open_adapter(job: StageJob, device: Device) -> Any:
     """The base model with the adapter that the stage goes on from, or a new one, ready to be trained."""
-    held = _four_bits(device) if job.student.four_bit else None
+    held = hold_in_four_bits(device) if job.student.four_bit else None
     base = load_base(job.student, device.for_training, device.training_attention, held)
     if job.start is not None:
         return PeftModel.from_pretrained(base, str(job.start), is_trainable=True)
@@ -266,7 +259,7 @@ def open_adapter(job: StageJob, device: Device) -> Any:
     )
 
 
-def _four_bits(device: Device) -> Any:
+def hold_in_four_bits(device: Device) -> Any:
     """How a base is held in 4 bits: NF4, quantized twice, computed in the device's format (QLoRA, Dettmers et al. 2023,
     arXiv 2305.14314).
 
@@ -274,7 +267,9 @@ def _four_bits(device: Device) -> Any:
         MissingPart: if there is no GPU of NVIDIA, or no bitsandbytes.
     """
     if device.name != "cuda":
-        raise MissingPart("a base in 4 bits needs an NVIDIA GPU with CUDA; train this run without 4 bits here")
+        raise MissingPart(
+            "a base in 4 bits needs an NVIDIA GPU with CUDA, and torch finds none here; start a run without it"
+        )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingPart('a base in 4 bits needs the package bitsandbytes: pip install "tacit-studio[qlora]"')
     return BitsAndBytesConfig(
