@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +25,7 @@ from engine.prompts import Prompt, make_prompt
 from engine.serving.climbing import RungAnswer
 from engine.serving.deferral.base import UNKNOWN, UNREAD
 from engine.serving.policy import TeacherRung
-from engine.teachers.caller import Announce, Caller, Outcome, Tell
+from engine.teachers.caller import Announce, Caller, Outcome, Tell, new_intent
 from engine.teachers.capabilities import probe
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher, read_capabilities
 from engine.teachers.limits import Limiter, Limiters
@@ -123,7 +122,7 @@ class TeacherPort:
         """Puts every attempt on the ledger before it is sent: after a kill it says what may have been billed."""
 
         def announce(worst: Decimal | None) -> str:
-            intent = secrets.token_hex(8)
+            intent = new_intent()
             most = None if worst is None else str(worst)
             about = {"request": errand.id, "purpose": purpose, "teacher": self.system}
             self.ledger.write({"at": round(time.time(), 3), "sent": intent, **about, "worst": most})

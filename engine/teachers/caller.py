@@ -87,6 +87,11 @@ def journal(
     )
 
 
+def new_intent() -> str:
+    """An id that no other attempt has: 16 hexadecimal digits."""
+    return f"{_INTENTS.getrandbits(64):016x}"
+
+
 Announce = Callable[[Decimal | None], str]
 """Told of each attempt before it is sent what it costs at most (None: unknown); gives the attempt's own id."""
 
@@ -100,7 +105,7 @@ def announcing(sink: EventSink, about: About, request: str, key: str) -> Announc
     """
 
     def announce(worst: Decimal | None) -> str:
-        intent = f"{_INTENTS.getrandbits(64):016x}"
+        intent = new_intent()
         sink.emit(
             "sent",
             intent=intent,
