@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,7 @@ from engine.tasks import get_task
 from engine.values import Job, JobStatus, TeacherSpec, make_query
 from storage.projects import Project
 from tests.fakes.provider import KEY, Provider, run_provider
+from tests.fakes.waiting import until
 
 QUERY = make_query("Who is the tallest?")
 REASON = "Tom is taller than Ann, and Ann is taller than Sam; so it is Tom who is the tallest of the three."
@@ -57,13 +58,6 @@ def ask(services: Services, *names: str) -> Iterator[list[Pane]]:
 
 def job_of(services: Services) -> Job:
     return services.context.jobs.jobs_of(project_of(services).id)[0]
-
-
-def until(found: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not found():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def ended(services: Services) -> Job:

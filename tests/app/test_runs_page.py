@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from engine.plans.order import PlanOrder
 from engine.values import RunStatus
 from storage.runs import Run
 from tests.fakes.student_worker import StudentBackend
+from tests.fakes.waiting import until
 
 
 class Listener:
@@ -61,14 +62,6 @@ def listener() -> Iterator[Listener]:
     yield made
     made.server.shutdown()
     made.server.server_close()
-
-
-def until(found: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 60
-    while not (value := found()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return value
 
 
 def over(services: Services, run: Run) -> Run:

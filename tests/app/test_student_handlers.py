@@ -5,9 +5,8 @@ from __future__ import annotations
 import html
 import io
 import shutil
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from tests.app import evaluating, exporting, lists, saving
 from tests.app.reviewing import SKIPPED, approve_and_undo, read_and_edit
 from tests.app.studio import Studio, open_studio
 from tests.fakes.hub import TOKEN, Hub, run_hub
+from tests.fakes.waiting import until
 
 ORDER: list[Any] = [
     *("twt+standard-kd", "smoke", "packaged", "- its own teacher -", True, 1, "", "", "", "", "", ""),
@@ -46,14 +46,6 @@ def studio(embedded_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
         opened.services.data.add_queries(project.id, queries, golds)
         opened.services.context.wait(opened.services.label.start("p", LabelOrder(splits=(Split.HELDOUT,))).id)
         yield opened
-
-
-def until(found: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 60
-    while not (value := found()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    return value
 
 
 def run_id(studio: Studio) -> str:

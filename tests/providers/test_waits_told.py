@@ -6,7 +6,7 @@ import os
 import pty
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from engine.config import ProjectConfig
 from engine.errors import WorkerFailed
 from engine.values import Event, Job, JobStatus, make_query
 from tests.fakes.provider import KEY, Provider, run_provider
+from tests.fakes.waiting import until
 from tests.providers.test_faults import CHOICES
 
 
@@ -53,14 +54,6 @@ def finish(services: Services, job: Job) -> Job:
     return services.context.jobs.get_job(job.id)
 
 
-def wait_for(found: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 20
-    while not (value := found()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return value
-
-
 def count_samples(services: Services) -> dict[str, int]:
     return {row["teacher"]: row["samples"] for row in services.answers.counts(services.projects.get("p"))}
 
@@ -75,7 +68,7 @@ def test_a_wait_is_shown_on_every_page_and_ended_from_one(services: Services, pr
         asking = services.answers.progress(project)
         return asking if asking and any(teacher.wait for teacher in asking.teachers) else None
 
-    html = progress_html(wait_for(waiting))
+    html = progress_html(until(waiting))
     assert "ann waits 9 min, as the provider asked." in html and "data-now='ann'" in html
     strip = strip_html(services.standing.running(), here="p")
     assert "ann waits 9 min, as the provider asked" in strip and f"data-now='{job.id}'" in strip
@@ -91,7 +84,7 @@ def test_a_test_asks_at_once_and_ends_a_wait_only_if_it_is_answered(services: Se
     provider.faults["query 3?"] = ["429 for long"]
     job = services.label.start("p", LabelOrder())
     project = services.projects.get("p")
-    wait_for(lambda: (now := services.answers.progress(project)) and any(t.wait for t in now.teachers))
+    until(lambda: (now := services.answers.progress(project)) and any(t.wait for t in now.teachers))
     provider.faults["legs"] = ["429 for long"]
     assert finish(services, services.teachers.test("p", "ann")).status is JobStatus.FAILED
     assert services.context.jobs.get_job(job.id).status is JobStatus.RUNNING
