@@ -72,6 +72,30 @@ def test_a_reply_without_a_label_is_a_reply_and_a_refused_key_is_none() -> None:
     assert find_outcome(False, "auth") == FAILED and find_outcome(False, "of a later version") == FAILED
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"teachers": ("x", "y")},
+        {"asked_query": np.array([1, 0])},
+        {"asked_teacher": np.array([1, 0])},
+        {"outcome": np.array([READ, FAILED])},
+        {"query": np.array([1, 0])},
+        {"teacher": np.array([1, 1])},
+        {"label": np.array([1, 0])},
+        {"kept": None},
+        {"kept": np.array([True, False])},
+        {"verdict": np.array([1, 1])},
+        {"cost": np.array([0.5])},
+        {"label_space": 3},
+        {"whole": 99},
+    ],
+)
+def test_what_pilots_hold_tells_them_apart(changes: dict[str, Any]) -> None:
+    one, same = make([[0, 0]]), make([[0, 0]])
+
+    assert one.fingerprint == same.fingerprint != replace(one, **changes).fingerprint
+
+
 def test_figures_of_teachers_that_always_agree() -> None:
     found = measure_pilot(make([[n % 4] * 3 for n in range(30)], gold=[n % 4 for n in range(30)]))
     whole = Value(1.0, 30, *wilson(30, 30))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +30,7 @@ from storage.projects import Project
 
 PILOT_COST = Decimal("1.00")
 """US dollars that a pilot may cost where no other cap is given."""
+_MOST_MEASURED = 32
 _KINDS = ("label", "batch", "ray-label")
 _ENDS = {
     JobStatus.CAPPED: "it stopped at its cap",
@@ -84,6 +85,7 @@ class PilotService:
     context: Context
     label: LabelService
     select: SelectService
+    _measured: dict[str, PilotFigures] = field(default_factory=dict, repr=False, compare=False)
 
     def order(self, project_name: str, order: LabelOrder) -> LabelOrder:
         """The same teachers as a pilot: few queries to distill from, from this process, and never without a cap on
@@ -178,7 +180,7 @@ class PilotService:
             label_space=labels,
             whole=record.whole,
         )
-        figures = measure_pilot(given)
+        figures = self._measure(given)
         failed = Counter(str(row["error"]) for row in record.asked if find_outcome(row["read"], row["error"]) == FAILED)
         return Pilot(
             figures=figures,
@@ -189,6 +191,15 @@ class PilotService:
             unasked=record.unasked,
             notes=(*notes, *more),
         )
+
+    def _measure(self, given: PilotInput) -> PilotFigures:
+        """What a pilot comes to; while others' samples are written, that of a pilot that is over is known already."""
+        key = given.fingerprint
+        if key not in self._measured:
+            while len(self._measured) >= _MOST_MEASURED:
+                self._measured.pop(next(iter(self._measured)), None)
+            self._measured[key] = measure_pilot(given)
+        return self._measured[key]
 
     def _verify(self, record: _Record, queries: Mapping[str, Query], run: bool) -> tuple[Ints, list[str]]:
         """Whether each label is right by gold, (N,), and why that is not told of programs."""
