@@ -23,6 +23,7 @@ from engine.inference.decoding import Decoding, find_own_stops, set_generation_s
 from engine.inference.kernels import choose_math_kernels
 from engine.inference.labels import find_log_prob
 from engine.inference.quicken import quicken
+from engine.inference.rows_at_once import find_free_memory, fit_rows
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.values import Generation, Token
 
@@ -190,6 +191,7 @@ class Writer:
     tokenizer: Any
     max_new_tokens: int
     batch: int
+    """The most prompts that are written at the same time; fewer where memory holds fewer."""
     stop: Callable[[], bool] = lambda: False
     temperature: float = 0.0
     top_p: float = 1.0
@@ -208,8 +210,16 @@ class Writer:
         encoded.sort(key=lambda pair: (len(pair[1]), pair[0].query_id))
         prompts = [ids for _, ids in encoded]
         decoder = self._open(prompts)
-        for written in decoder.write(prompts, self.batch, self.stop):
+        for written in decoder.write(prompts, self._fit(prompts), self.stop):
             yield self._read(encoded[written.place][0].query_id, written, decoder.decoding)
+
+    def fit(self, asks: Sequence[WriteRequest]) -> int:
+        """How many of these are written at the same time: at most `batch`, as many as memory holds now."""
+        return self._fit([encode_prompt(self.tokenizer, ask.prompt) for ask in asks])
+
+    def _fit(self, prompts: Sequence[list[int]]) -> int:
+        tokens = max(map(len, prompts), default=0) + self.max_new_tokens
+        return fit_rows(self.model, self.batch, tokens, find_free_memory(self.model.device.type))
 
     def write_aloud(self, prompt: ChatText, tell: Callable[[str], None]) -> Generation:
         """Answer one prompt as `write` does; `tell` is called with the text so far after each token."""

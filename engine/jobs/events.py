@@ -25,6 +25,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "reply": {"sample_id": str, "query_id": str, "teacher": str, "purpose": str, "usage": dict},
     "sent": {"intent": str, "request": str, "key": str, "teacher": str, "purpose": str},
     "threads": {"threads": int},
+    "writes": {"step": str, "rows": int},
     "label_planned": {"by_teacher": dict},
     "label_started": {"split": str, "requests": int},
     "grade_started": {"requests": int},

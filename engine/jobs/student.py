@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.datasets.encode import count_tokens
 from engine.datasets.rows import row_from_json
@@ -31,35 +31,47 @@ def run_steps(job: StudentJob, journal: Sequence[Event], sink: EventSink, stop: 
     """Do the steps that the journal does not tell of yet; False if it was stopped before the end."""
     done = {event.data["step"] for event in journal if event.type == "step_finished"}
     answered = {(e.data["step"], e.data["query_id"], e.data["system"]) for e in journal if e.type == "answer"}
+    at_once = {
+        event.data["step"]: event.data["rows"] for event in journal if event.type == "writes" and event.data["rows"] > 0
+    }
     if job.student.four_bit and any(step.kind == "train" and step.name not in done for step in job.steps):
         hold_in_four_bits(pick_device())  # where that can't be, it is said before hours of other steps
     for step in job.steps:
         if step.name in done:
             continue
         sink.emit("step_started", step=step.name)
-        result = _run_step(job, step, sink, stop, answered)
+        result = _run_step(job, step, sink, stop, Begun(answered, at_once.get(step.name)))
         if result is None:
             return False
         sink.emit("step_finished", step=step.name, result=result)
     return True
 
 
+class Begun(NamedTuple):
+    """What earlier starts left: answers by step, query and system, and how many prompts a step wrote at once; None: it
+    wrote nothing yet."""
+
+    answered: AbstractSet[tuple[str, str, str]]
+    at_once: int | None
+
+
 def _run_step(
-    job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool], answered: set[tuple[str, str, str]]
+    job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool], begun: Begun
 ) -> dict[str, Any] | None:
     if step.kind == "train":
         return _train(job, step, sink, stop)
     if not is_first():
         return {}
     asked = read_lines(step.file)
-    items = [item for item in asked if (step.name, item["query_id"], item["system"]) not in answered]
+    items = [item for item in asked if (step.name, item["query_id"], item["system"]) not in begun.answered]
     if step.kind == "count":
         tokens = count_tokens(load_tokenizer(job.student), [item["text"] for item in items])
         for item, count in zip(items, tokens, strict=True):
             sink.emit("answer", step=step.name, **item, tokens=count, finished=True)
         return {"answers": len(asked)}
-    left = {(item["query_id"], item["system"]) for item in items}
-    return {"answers": len(asked), KEEPS_LOG_PROBS: True} if _write(job, step, asked, left, sink, stop) else None
+    if not _write(job, step, asked, {(item["query_id"], item["system"]) for item in items}, begun.at_once, sink, stop):
+        return None
+    return {"answers": len(asked), KEEPS_LOG_PROBS: True}
 
 
 def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool]) -> dict[str, Any] | None:
@@ -82,19 +94,23 @@ def _write(
     step: WorkerStep,
     asked: list[dict[str, Any]],
     left: AbstractSet[tuple[str, str]],
+    at_once: int | None,
     sink: EventSink,
     stop: Callable[[], bool],
 ) -> bool:
     """Let the student answer; False if it was stopped before the end.
 
     What is written beside a prompt decides how its sums are rounded, so prompts are written in parts that are the same
-    at every start: one that was cut off is written again as a whole, and only answers that are `left` are journaled.
+    at every start, as many `at_once` as at the first: one that was cut off is written again as a whole, and only
+    answers that are `left` are journaled.
     """
-    device = pick_device()
-    model = load_student(job.student, step.start, device)
+    model = load_student(job.student, step.start, pick_device())
     writer = Writer(model, load_tokenizer(job.student), step.max_new_tokens, job.student.generate_batch, stop)
     writer.until = step.until
-    size, number = _BATCHES * job.student.generate_batch, 0
+    writer.batch = at_once or writer.fit(list(_asks(asked)))
+    if at_once is None:
+        sink.emit("writes", step=step.name, rows=writer.batch, wanted=job.student.generate_batch)
+    size, number = _BATCHES * writer.batch, 0
     for part in (asked[begin : begin + size] for begin in range(0, len(asked), size)):
         systems = {item["query_id"]: item["system"] for item in part}
         if left.isdisjoint(systems.items()):
@@ -106,7 +122,7 @@ def _write(
             fields = {name: value for name, value in asdict(generation).items() if name != "pieces"}
             sink.emit("answer", step=step.name, system=system, **fields)
             number += 1
-            if number % job.student.generate_batch == 0:
+            if number % writer.batch == 0:
                 sink.emit("progress", step=step.name, done=number, of=len(left))
         if stop():
             return False

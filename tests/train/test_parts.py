@@ -17,10 +17,16 @@ from engine.values import Event, Generation
 
 
 class Writer:
-    """Its texts say what was written beside them, as rounding does."""
+    """Its texts say what was written beside them, as rounding does. Memory holds three prompts at first, then one."""
+
+    holds = 3
 
     def __init__(self, *given: object) -> None:
-        self.until = ""
+        self.until, self.batch = "", 0
+
+    def fit(self, asks: Sequence[WriteRequest]) -> int:
+        fits, Writer.holds = Writer.holds, 1
+        return fits
 
     def write(self, asks: Sequence[WriteRequest]) -> Iterator[Generation]:
         beside = " ".join(sorted(ask.query_id for ask in asks))
@@ -46,14 +52,17 @@ def test_an_answer_is_the_same_wherever_the_writing_was_cut_off(
     for name in ("pick_device", "load_student", "load_tokenizer"):
         monkeypatch.setattr(student, name, lambda *given: None)
     monkeypatch.setattr(student, "Writer", Writer)
+    monkeypatch.setattr(Writer, "holds", 3)
     asks = [{"query_id": f"q{n:03}", "system": "s", "prompt": [["user", "?"]]} for n in range(40)]
     step = WorkerStep(kind="write", name="answers", file=write_lines(tmp_path / "a.jsonl", asks))
-    job = StudentJob(student=StudentConfig(generate_batch=2), steps=(step,))
+    job = StudentJob(student=StudentConfig(generate_batch=48), steps=(step,))
     whole = Sink()
     assert student.run_steps(job, [], whole, lambda: False)
     assert len(whole.texts) == 40
+    assert len({text.partition(" of ")[2] for _, text in whole.texts}) == 2, "parts of 24 and of 16"
     for kept in (5, 17, 33):
-        cut = [event for event in whole.events if event.type == "answer"][:kept]
+        answers = [event for event in whole.events if event.type == "answer"][:kept]
+        cut = [*(event for event in whole.events if event.type == "writes"), *answers]
         resumed = Sink(cut)
         assert student.run_steps(job, cut, resumed, lambda: False)
         assert resumed.texts == whole.texts, "none lost, none doubled, none another"
