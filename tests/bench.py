@@ -1,20 +1,22 @@
-"""`make bench`: selection, import and paging at size, each beside what a user would write instead, in one run.
+"""`make bench`: what Tacit does at size, beside what a user would write instead, in one run.
 
-Prints a row a measurement; nothing here is a test. Memory is the growth of the peak of this process.
+Prints a row a measurement and writes them into `docs/benchmarks.md`, with the machine's description. `python -m
+tests.bench PART ...` runs some of the parts and prints only. Each part has a process of its own, so that its memory is
+its own; nothing here is a test.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import resource
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,29 +33,35 @@ from engine.selection.settings import SelectionConfig, dcrs
 from engine.traces.settings import TraceOrder
 from storage.selections import Search
 from tests.bench_size import bench_size
+from tests.bench_table import ROWS, Part, describe_machine, measure_peak, read_rows, render, say_seconds, write_page
 
 QUERIES, TEACHERS, DIMENSIONS = 100_000, 3, 384
 PLAIN_QUERIES = 2_000
 SAMPLES = 1_000_000
 REQUESTS = 5_000
+CALLS = 5
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+APART = {"training": "bench_train", "writing": "bench_write", "paint": "bench_paint"}
+"""Parts that are programs of their own."""
 
 
 def main() -> None:
-    """Run all measurements."""
-    print(f"{'what':58} {'seconds':>9} {'peak GB':>8}  note")
-    bench_selection()
+    """Run the parts that are named, or all of them and write the page."""
+    chosen = sys.argv[1:]
+    if chosen[:1] == ["--run"]:
+        PARTS[chosen[1]]()
+        return
+    if unknown := [name for name in chosen if name not in PARTS and name not in APART]:
+        raise SystemExit(f"there is no part {', '.join(unknown)}; there are {', '.join((*PARTS, *APART))}")
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
-        bench_import(Path(folder))
-        bench_traces(Path(folder))
-        bench_paging(Path(folder))
-        for samples in (9_999, 300_000):
-            bench_preview(Path(folder) / str(samples), samples)
-        for samples in (300_000, 3 * SAMPLES):
-            bench_size(Path(folder) / f"size-{samples}", samples)
-    bench_labelling()
-    for part in ("bench_train", "bench_write"):
-        subprocess.run([sys.executable, "-m", f"tests.{part}"], check=True)
-    subprocess.run([sys.executable, "-m", "tests.bench_paint"], check=True)
+        rows = Path(folder) / "rows.jsonl"
+        for name in chosen or (*PARTS, *APART):
+            command = [f"tests.{APART[name]}"] if name in APART else ["tests.bench", "--run", name]
+            subprocess.run([sys.executable, "-m", *command], check=True, env=os.environ | {ROWS: str(rows)})
+        if not chosen:
+            write_page(PAGE, render(read_rows(rows), describe_machine(load)))
+            print(f"written into {PAGE.relative_to(PAGE.parents[1])}")
 
 
 def write_traces(file: Path, count: int) -> Path:
@@ -73,7 +81,7 @@ def write_traces(file: Path, count: int) -> Path:
 
 
 def bench_traces(folder: Path) -> None:
-    """Traces to queries and samples of recorded teachers, personal data masked; processor time beside the clock's."""
+    """Traces to queries and samples of recorded teachers, personal data masked."""
     file = write_traces(folder / "traces.jsonl", QUERIES)
     with open_services(folder / "of-traces") as services:
 
@@ -81,29 +89,24 @@ def bench_traces(folder: Path) -> None:
             imported = services.traces.import_into({"name": "bench"}, [file], TraceOrder(personal="mask"))
             services.jobs.wait(str(imported.job_id))
 
-        started = time.process_time()
-        measure(f"import {QUERIES:,} traces, masked", bring)
-        print(f"{'  of which processor time':58} {time.process_time() - started:9.3f}", flush=True)
+        IMPORTS.measure(f"{QUERIES:,} traces of 1.3 KB, masked", bring)
 
 
 def bench_labelling() -> None:
-    """Requests of 50 ms, 64 in flight, to a provider on loopback; each client in a process of its own."""
+    """Requests of 50 ms, 64 in flight, to a provider on loopback; each client in a process of its own, in turns."""
+    part = Part("Labelling: requests of 50 ms, 64 in flight")
     command = [sys.executable, "-m", "tests.fakes.provider", "0.05"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None and server.stdin is not None
         url = server.stdout.readline().strip()
-        plain = run_client("plain", url, REQUESTS)
-        mine = run_client("tacit", url, REQUESTS)
-        more = run_client("tacit", url, REQUESTS * 10)
+        for requests in (REQUESTS, REQUESTS * 10):
+            plain, mine = run_client("plain", url, requests), run_client("tacit", url, requests)
+            for name, told in (("a plain gather", plain), ("Tacit, journal, store and ledger on", mine)):
+                note = f"{plain['seconds'] / told['seconds']:.2f} of the gather" if told is mine else ""
+                note += f"{', ' if note else ''}{told['cpu_s'] * 1000 / requests:.2f} ms of processor time a request"
+                rate = f"{requests / told['seconds']:.0f} requests/s"
+                part.add(f"{requests:,} requests, {name}", rate, told["peak_gb"], note)
         server.stdin.close()
-    for what, n, told in (("plain loop", REQUESTS, plain), ("tacit", REQUESTS, mine), ("tacit", REQUESTS * 10, more)):
-        note = f"{n / told['seconds']:.0f} requests/s"
-        if what == "tacit":
-            note += f", {plain['seconds'] / REQUESTS * n / told['seconds']:.2f} of the plain loop"
-        print(
-            f"{f'label {n:,} requests, {what}':58} {told['seconds']:9.3f} {told['peak_mb'] / 1024:8.2f}  {note}",
-            flush=True,
-        )
 
 
 def run_client(which: str, url: str, requests: int) -> dict[str, float]:
@@ -112,16 +115,6 @@ def run_client(which: str, url: str, requests: int) -> dict[str, float]:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return told
-
-
-def measure(what: str, work: Callable[[], Any], note: str = "") -> float:
-    """Time one call, print its row, return seconds."""
-    started = time.perf_counter()
-    work()
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{what:58} {seconds:9.3f} {peak:8.2f}  {note}", flush=True)
-    return seconds
 
 
 def make_input(queries: int) -> SelectionInput:
@@ -141,19 +134,29 @@ def make_input(queries: int) -> SelectionInput:
 
 def bench_selection() -> None:
     """DCRS on arrays against a loop with sentence-transformers' `cos_sim`, the loop on a part and scaled."""
+    part = Part(f"Selection of {QUERIES:,} queries x {TEACHERS} teachers x {DIMENSIONS} dimensions")
     samples = make_input(QUERIES)
-    size = f"{QUERIES:,} queries x {TEACHERS} x {DIMENSIONS}"
     select(make_input(50), dcrs())
-    ours = measure(f"select, threshold 0.95: {size}", lambda: select(samples, dcrs(threshold=0.95)))
-    everything = dcrs(threshold=0, disagreement="majority")
-    ours = max(ours, measure(f"select, threshold 0, majority: {size}", lambda: select(samples, everything)))
-    part = make_input(PLAIN_QUERIES)
+    slowest = 0.0
+    for what, config in (
+        ("at the paper's threshold", dcrs(threshold=0.95)),
+        ("everything retained, labels settled", dcrs(threshold=0, disagreement="majority")),
+    ):
+        first, *more = (time_call(lambda c=config: select(samples, c)) for _ in range(CALLS))
+        slowest = max(slowest, middle := statistics.median([first, *more]))
+        part.add(what, say_seconds(middle), measure_peak(), f"median of {CALLS} calls; the first {say_seconds(first)}")
+    few = make_input(PLAIN_QUERIES)
     plain_loop(make_input(50), 0)
-    plain = measure(f"plain loop over cos_sim: {PLAIN_QUERIES:,} queries", lambda: plain_loop(part, 0))
-    scaled = plain * QUERIES / PLAIN_QUERIES
-    print(
-        f"{'plain loop, scaled to ' + format(QUERIES, ','):58} {scaled:9.1f}           ratio {scaled / ours:.0f} to 1"
-    )
+    plain = statistics.median(time_call(lambda: plain_loop(few, 0)) for _ in range(3)) * QUERIES / PLAIN_QUERIES
+    note = f"of {PLAIN_QUERIES:,} queries, scaled; {plain / slowest:.0f} times the slower of both"
+    part.add("a loop over sentence-transformers' cos_sim", say_seconds(plain), measure_peak(), note)
+
+
+def time_call(work: Callable[[], object]) -> float:
+    """Seconds by the clock."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def plain_loop(samples: SelectionInput, threshold: float) -> list[tuple[int, int]]:
@@ -185,8 +188,8 @@ def bench_import(folder: Path) -> None:
     service = DataService(context)
     for path in (jsonl, table):
         config = {"name": path.suffix}
-        what = f"import {QUERIES:,} queries from {path.suffix}"
-        measure(what, lambda c=config, p=path: service.import_into(c, p, {}, 0.1))
+        what = f"{QUERIES:,} queries from {path.suffix}"
+        IMPORTS.measure(what, lambda c=config, p=path: service.import_into(c, p, {}, 0.1))
     context.db.close()
 
 
@@ -217,12 +220,12 @@ def bench_paging(folder: Path) -> None:
             }
             rows["reason"] = pa.array(np.where(rng.random(queries) < 0.5, "kept_pair", "below_threshold"))
             writer.insert("selection_rows", pa.table(rows | {"selection_id": pa.array(["s"] * queries)}))
-    size = f"of {queries:,} queries with {SAMPLES:,} samples"
+    part = Part(f"50 queries in the list of Select, of {SAMPLES:,} samples")
     for which, sort in (("all", ""), ("labels differ", "-cosine"), ("nothing kept", "text")):
         search = Search("p", "s", which=which, sort=sort)
         for what, where in (("first", 0), ("middle", queries // 2), ("last", queries - 60)):
-            name = f"{what} page {size}, {which} {sort}".strip()
-            measure(name, lambda s=search, w=where: context.selections.find_page(s, w, 50))
+            name = f"{what} page, {which}{f', by {sort}' if sort else ''}"
+            part.measure(name, lambda s=search, w=where: context.selections.find_page(s, w, 50))
     context.db.close()
 
 
@@ -232,12 +235,11 @@ def bench_preview(folder: Path, count: int) -> None:
     project = context.projects.create(ProjectConfig(name="p", task="custom", embedder="packaged"))
     fill_samples(context, project.id, count)
     service = SelectService(context)
-    measure(
-        f"first numbers of {count:,} samples (read from the store)", lambda: service.preview("p", SelectionConfig())
-    )
+    part = Part("Behind a slider of Select")
+    part.measure(f"first numbers of {count:,} samples, vectors read", lambda: service.preview("p", SelectionConfig()))
     for threshold in (0.95, 0.93):
         config = dcrs(threshold=threshold, weights={"reasoning": 1, "answer": 2, "agreement": 1})
-        measure(f"numbers of {count:,} samples at {threshold}", lambda c=config: service.preview("p", c))
+        part.measure(f"numbers of {count:,} samples at {threshold}", lambda c=config: service.preview("p", c))
     context.db.close()
 
 
@@ -263,6 +265,28 @@ def fill_samples(context: Context, project_id: str, count: int) -> None:
         writer.insert("samples", table)
     vectors = rng.standard_normal((count, DIMENSIONS), dtype=np.float32)
     context.samples.add_vectors(PACKAGED_EMBEDDER, "1", ids, vectors)
+
+
+def in_folder(*works: Callable[[Path], None]) -> Callable[[], None]:
+    """The works one after the other, each with a folder of its own that goes with it."""
+
+    def run() -> None:
+        for work in works:
+            with tempfile.TemporaryDirectory() as folder:
+                work(Path(folder))
+
+    return run
+
+
+IMPORTS = Part("Import")
+PARTS: dict[str, Callable[[], None]] = {
+    "selection": bench_selection,
+    "import": in_folder(bench_import, bench_traces),
+    "pages": in_folder(bench_paging),
+    "sliders": in_folder(*(lambda folder, n=n: bench_preview(folder, n) for n in (9_999, 300_000))),
+    "size": in_folder(*(lambda folder, n=n: bench_size(folder / "size", n) for n in (300_000, 3 * SAMPLES))),
+    "labelling": bench_labelling,
+}
 
 
 if __name__ == "__main__":

@@ -21,14 +21,9 @@ from app.usecases.labelling.label import LabelOrder
 from engine.config import ProjectConfig
 from engine.prompts import load_prompt
 from engine.values import make_query
+from tests.bench_table import measure_peak
 
 IN_FLIGHT = 64
-
-
-def peak_mb() -> float:
-    """The peak of this program alone; `ru_maxrss` would count what its parent had before it started this."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def run_plain(url: str, requests: int) -> float:
@@ -84,7 +79,7 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             seconds = run_tacit(url, requests, Path(folder))
-    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb(), "cpu_s": time.process_time()}))
+    print(json.dumps({"seconds": seconds, "peak_gb": measure_peak(), "cpu_s": time.process_time()}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The first painted page of the studio against that of an empty Blocks, in the same Chromium, in one run.
 
-`python -m tests.bench_paint` prints a row a page: milliseconds to the first contentful paint (median of rounds taken in
+`python -m tests.bench_paint` adds a row a page: seconds to the first contentful paint (median of rounds taken in
 turn), and what the browser was sent for it.
 """
 
@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 from app.services import open_services
 from app.web.main import build_app
 from app.web.server import launch_options
+from tests.bench_table import Part
 
 ROUNDS = 7
 _PAINT = """() => new Promise((resolve) => {
@@ -45,9 +46,10 @@ def main() -> None:
         app.close()
         empty.close()
     base = statistics.median(times["empty Blocks"])
+    part = Part("First contentful paint")
     for name, found in times.items():
         middle = statistics.median(found)
-        print(f"{f'first paint, {name}':58} {middle / 1000:9.3f}           ratio {middle / base:.2f}", flush=True)
+        part.add(name, f"{middle / 1000:.3f} s", note=f"{middle / base:.2f} of an empty Blocks")
 
 
 def first_paint(browser: Browser, url: str) -> float:

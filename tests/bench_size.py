@@ -26,7 +26,7 @@ from app.usecases.workspace.context import Context, open_context
 from engine.config import ProjectConfig
 from engine.packaged import PACKAGED_EMBEDDER
 from engine.selection.settings import SelectionConfig, dcrs
-from tests.bench_label import peak_mb
+from tests.bench_table import Part, measure_peak, say_seconds
 
 TEACHERS, DIMENSIONS = 3, 384
 _PART = 99_999
@@ -78,52 +78,50 @@ def _hash(kind: str, number: int) -> str:
     return hashlib.blake2b(f"{kind} {number}".encode(), digest_size=12).hexdigest()
 
 
-def preview(folder: Path) -> dict[str, float]:
-    """Seconds of the first numbers, and of the numbers after two moves."""
+def preview(folder: Path) -> dict[str, tuple[float, float]]:
+    """The first numbers, and the numbers after two moves."""
     context = open_context(folder)
     service = SelectService(context)
-    told = {"first": _time(lambda: service.preview("p", SelectionConfig()))}
+    told = {"first numbers": _time(lambda: service.preview("p", SelectionConfig()))}
     weights = {"reasoning": 1, "answer": 2, "agreement": 1}
     _time(lambda: service.preview("p", dcrs(0.94, weights)))
-    told["move"] = _time(lambda: service.preview("p", dcrs(0.93, weights)))
+    told["numbers of a moved slider"] = _time(lambda: service.preview("p", dcrs(0.93, weights)))
     context.db.close()
     return told
 
 
-def select(folder: Path) -> dict[str, float]:
-    """Seconds of a selection that is stored."""
+def select(folder: Path) -> dict[str, tuple[float, float]]:
+    """A selection that is stored."""
     with open_services(folder) as services:
-        return {"select": _time(lambda: services.select.select("p", SelectionConfig()))}
+        return {"select and store": _time(lambda: services.select.select("p", SelectionConfig()))}
 
 
-def _time(work: Callable[[], Any]) -> float:
+def _time(work: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds by the clock and of the processor."""
     began, spent = time.perf_counter(), time.process_time()
     work()
-    print(f"{time.process_time() - spent:.2f} s of processor time", file=sys.stderr)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - spent
 
 
-def run_apart(what: str, folder: Path, *more: str) -> dict[str, float]:
-    """One step in a process of its own: what it took, with `peak_mb`."""
+def run_apart(what: str, folder: Path, *more: str) -> dict[str, Any]:
+    """One step in a process of its own: what it took, and `peak_gb`."""
     command = [sys.executable, "-m", "tests.bench_size", what, str(folder), *more]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
 
 
 def bench_size(folder: Path, samples: int) -> None:
-    """Print a row a step, with the peak of its process: vectors read from the store, and then no more."""
+    """Add a row a step, with the peak of its process: vectors read from the store, and then no more."""
+    part = Part("Selection out of the store, three samples a query")
     run_apart("fill", folder, str(samples))
     steps = ["preview", "preview", "select"] if samples < 10**6 else ["select", "preview"]
     for number, what in enumerate(steps):
         told = run_apart(what, folder)
-        note = "vectors read from the store" if number == 0 else "cosines kept from before"
-        for name in told.keys() - {"peak_mb"}:
-            said = {"first": "first numbers", "move": "numbers of a moved slider", "select": "select and store"}[name]
-            print(
-                f"{f'{said}, {samples:,} samples':58} {told[name]:9.3f} {told['peak_mb'] / 1024:8.2f}  {note}",
-                flush=True,
-            )
+        known = "vectors read from the store" if number == 0 else "cosines kept from before"
+        for said, (seconds, spent) in told["took"].items():
+            note = f"{known}, {spent:.2f} s of processor time"
+            part.add(f"{said}, {samples:,} samples", say_seconds(seconds), told["peak_gb"], note)
     shutil.rmtree(folder)
 
 
@@ -131,8 +129,8 @@ def main() -> None:
     what, folder, *more = sys.argv[1:]
     if what == "fill":
         fill(Path(folder), int(more[0]))
-    told = {"fill": lambda _: {}, "preview": preview, "select": select}[what](Path(folder))
-    print(json.dumps({**told, "peak_mb": peak_mb()}))
+    took = {"fill": lambda _: {}, "preview": preview, "select": select}[what](Path(folder))
+    print(json.dumps({"took": took, "peak_gb": measure_peak()}))
 
 
 if __name__ == "__main__":

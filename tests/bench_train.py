@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,11 +18,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.bench_table import Part, measure_peak
+
 SHIPPED = Path(__file__).parents[1] / "app" / "shipped" / "demo.tacit.zip"
 UPDATES, ROUNDS, BATCH = 8, 3, 8
 RATE = 1e-4
 SETTLE = 2
 """Updates that are not counted: kernels are prepared in them."""
+PART = Part("Training, beside TRL's SFTTrainer with its defaults")
 
 
 def main(files: Sequence[str]) -> None:
@@ -34,23 +36,24 @@ def main(files: Sequence[str]) -> None:
 
 
 def compare(file: Path) -> None:
-    """Run both in turns and print tokens a second, their ratio and how far the losses are apart."""
-    told: dict[str, list[dict[str, Any]]] = {"SFTTrainer": [], "tacit": []}
+    """Run both in turns: tokens a second, their ratio and how far the losses are apart."""
+    told: dict[str, list[dict[str, Any]]] = {"SFTTrainer": [], "Tacit": []}
     for _ in range(ROUNDS):
         for which, results in told.items():
             command = [sys.executable, "-m", "tests.bench_train", "--run", which, str(file)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             results.append(json.loads(done.stdout.splitlines()[-1]))
     rates = {which: [result["rate"] for result in results] for which, results in told.items()}
-    ratios = [mine / plain for mine, plain in zip(rates["tacit"], rates["SFTTrainer"], strict=True)]
+    ratios = [mine / plain for mine, plain in zip(rates["Tacit"], rates["SFTTrainer"], strict=True)]
     for which, results in told.items():
         seen = ", ".join(f"{rate:.0f}" for rate in rates[which])
         peak = max(result["peak_gb"] for result in results)
-        print(f"{f'train on {file.stem}, {which}':58} {seen} tokens/s, peak {peak:.2f} GB", flush=True)
-    pairs = zip(told["tacit"][0]["losses"], told["SFTTrainer"][0]["losses"], strict=True)
+        PART.add(f"{file.stem}: {which}", f"{statistics.median(rates[which]):.0f} tokens/s", peak, f"rounds: {seen}")
+    pairs = zip(told["Tacit"][0]["losses"], told["SFTTrainer"][0]["losses"], strict=True)
     apart = max(abs(mine / plain - 1) for mine, plain in pairs)
-    print(f"{'  ratio':58} {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
-    print(f"{'  losses of all updates agree within':58} {apart:.2%}", flush=True)
+    spread = f"median of rounds, from {min(ratios):.2f} to {max(ratios):.2f}"
+    PART.add(f"{file.stem}: Tacit's rate to SFTTrainer's", f"{statistics.median(ratios):.2f} times", note=spread)
+    PART.add(f"{file.stem}: losses of all {UPDATES} updates agree within", f"{apart:.2%}")
 
 
 def write_demo_rows(file: Path) -> Path:
@@ -100,7 +103,7 @@ def run(which: str, file: Path) -> None:
         for n, row in enumerate(rows[: UPDATES * BATCH])
     ]
     columns = {"input_ids": [row.input_ids for row in encoded], "labels": [row.labels for row in encoded]}
-    make = {"SFTTrainer": make_plain, "tacit": make_own}[which]
+    make = {"SFTTrainer": make_plain, "Tacit": make_own}[which]
     with tempfile.TemporaryDirectory() as folder:
         trainer = make(student, tokenizer, Dataset.from_dict(columns), Path(folder))
         trainer.add_callback(Clock)
@@ -109,18 +112,16 @@ def run(which: str, file: Path) -> None:
     result = {
         "rate": tokens / (ends[-1] - ends[SETTLE - 1]),
         "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
-        "peak_gb": measure_peak(),
+        "peak_gb": find_peak(),
     }
     print(json.dumps(result))
 
 
-def measure_peak() -> float:
+def find_peak() -> float:
     """The most memory so far, in GiB: the GPU's where there is one."""
     import torch
 
-    if torch.cuda.is_available():
-        return float(torch.cuda.max_memory_allocated()) / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return float(torch.cuda.max_memory_allocated()) / 2**30 if torch.cuda.is_available() else measure_peak()
 
 
 def make_plain(student: Any, tokenizer: Any, rows: Any, folder: Path) -> Any:

@@ -1,8 +1,8 @@
 """Writing beside one prompt after another: `python -m tests.bench_write [ROWS.jsonl ...]`.
 
 A row is {"prompt": [[role, text], ...], ...}; without a file the shipped demo's queries are the prompts. The packaged
-student carries an adapter of the shipped demo. One by one is transformers' own `generate` through PEFT, on a part of
-the prompts.
+student carries an adapter of the shipped demo. Beside it: transformers' own `generate` through PEFT, one by one on a
+part of the prompts, and on all of them in padded batches of 32, as they come.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.bench_table import Part, measure_peak
 from tests.bench_train import SHIPPED, write_demo_rows
 
 PROMPTS, ALONE, TOKENS = 240, 24, 96
+PLAIN_BATCH = 32
+PART = Part("Writing, beside transformers' generate")
 
 
 def main(files: Sequence[str]) -> None:
@@ -38,7 +41,7 @@ def unpack_adapter(folder: Path) -> Path:
 
 
 def compare(file: Path, adapter: Path) -> None:
-    """Print tokens a second of both, and how many texts are the same."""
+    """Tokens a second of all ways, and how many texts are as those one by one."""
     import torch
 
     from engine.config import StudentConfig
@@ -52,8 +55,13 @@ def compare(file: Path, adapter: Path) -> None:
     prompts = list({json.dumps(row): row for row in rows}.values())[:PROMPTS]
     asks = [WriteRequest(str(n), tuple((role, text) for role, text in row)) for n, row in enumerate(prompts)]
     spread = asks[:: len(asks) // ALONE][:ALONE]
-    alone, alone_rate = write_alone(load_student(student, adapter, pick_device()), tokenizer, spread)
-    print(f"{f'write {file.stem}, one by one':58} {alone_rate:9.1f} tokens/s", flush=True)
+    model = load_student(student, adapter, pick_device())
+    alone, alone_rate = write_plain(model, tokenizer, spread, 1)
+    PART.add(f"{file.stem}: generate, one by one", f"{alone_rate:.1f} tokens/s", measure_peak())
+    batched, plain_rate = write_plain(model, tokenizer, asks, PLAIN_BATCH)
+    same = sum(batched[query] == text for query, text in alone.items())
+    note = f"{plain_rate / alone_rate:.1f} times one by one, the same text on {same} of {len(alone)}"
+    PART.add(f"{file.stem}: generate, {PLAIN_BATCH} at once", f"{plain_rate:.1f} tokens/s", measure_peak(), note)
     for rows_at_once in (8, student.generate_batch):
         writer = Writer(load_student(student, adapter, pick_device()), tokenizer, TOKENS, rows_at_once)
         list(writer.write(asks[:rows_at_once]))
@@ -61,12 +69,13 @@ def compare(file: Path, adapter: Path) -> None:
         written = {generation.query_id: generation for generation in writer.write(asks)}
         rate = sum(generation.tokens for generation in written.values()) / (time.perf_counter() - began)
         same = sum(written[query].text == text for query, text in alone.items())
-        note = f"{rate / alone_rate:.1f} times, the same text on {same} of {len(alone)}"
-        print(f"{f'write {file.stem}, {rows_at_once} at once':58} {rate:9.1f} tokens/s  {note}", flush=True)
+        note = f"{rate / alone_rate:.1f} times one by one, the same text on {same} of {len(alone)}"
+        note += f"; {rate / plain_rate:.1f} times generate in batches"
+        PART.add(f"{file.stem}: Tacit, {rows_at_once} at once", f"{rate:.1f} tokens/s", measure_peak(), note)
 
 
-def write_alone(model: Any, tokenizer: Any, asks: Sequence[Any]) -> tuple[dict[str, str], float]:
-    """Texts by `generate`, a prompt at a time, and tokens a second."""
+def write_plain(model: Any, tokenizer: Any, asks: Sequence[Any], at_once: int) -> tuple[dict[str, str], float]:
+    """Texts by `generate`, padded on the left, and their tokens a second up to each text's end."""
     import torch
     from transformers import GenerationConfig
 
@@ -76,17 +85,26 @@ def write_alone(model: Any, tokenizer: Any, asks: Sequence[Any]) -> tuple[dict[s
     stops = find_stops(model, tokenizer)
     how = GenerationConfig(max_new_tokens=TOKENS, eos_token_id=sorted(stops), pad_token_id=tokenizer.pad_token_id)
     model.eval()
+    batches = [asks[place : place + at_once] for place in range(0, len(asks), at_once)]
     texts, tokens, seconds = {}, 0, 0.0
-    for place, ask in enumerate([asks[0], *asks]):
-        ids = torch.tensor([encode_prompt(tokenizer, ask.prompt)], device=model.device)
+    for place, batch in enumerate([batches[0], *batches]):
+        rows = [encode_prompt(tokenizer, ask.prompt) for ask in batch]
+        width = max(map(len, rows))
+        ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(row)) + row for row in rows], device=model.device)
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=model.device)
         began = time.perf_counter()
         with torch.inference_mode():
-            out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=how)
+            out = model.generate(input_ids=ids, attention_mask=mask, generation_config=how)[:, width:].tolist()
         if place:  # the first prepares the kernels
             seconds += time.perf_counter() - began
-            tokens += out.shape[1] - ids.shape[1]
-        texts[ask.query_id] = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
+            written = [row[: next((n + 1 for n, token in enumerate(row) if token in stops), len(row))] for row in out]
+            tokens += sum(map(len, written))
+            texts |= {ask.query_id: decode(tokenizer, row) for ask, row in zip(batch, written, strict=True)}
     return texts, tokens / seconds
+
+
+def decode(tokenizer: Any, ids: Sequence[int]) -> str:
+    return str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
 
 if __name__ == "__main__":
