@@ -6,7 +6,8 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from engine.inference.decoding import Decoding, find_own_stops, set_generation_s
 from engine.inference.kernels import choose_math_kernels
 from engine.inference.labels import find_log_prob
 from engine.inference.quicken import quicken
+from engine.inference.read_alone import repeats_alone
 from engine.inference.rows_at_once import find_free_memory, fit_rows
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.values import Generation, Token
@@ -197,6 +199,10 @@ class Writer:
     top_p: float = 1.0
     until: str = ""
     """The text with which an answer is over, wherever it stands behind the answer's beginning; "": none."""
+    checked: AbstractSet[str] = frozenset()
+    """The queries whose answers are read by themselves too, where several are written at the same time."""
+    repeated: dict[str, bool] = field(default_factory=dict)
+    """Of those, whether it is what the prompt alone leads to."""
     logprobs: bool = False
     """Whether a generation brings its tokens with their log-probs."""
 
@@ -210,8 +216,12 @@ class Writer:
         encoded.sort(key=lambda pair: (len(pair[1]), pair[0].query_id))
         prompts = [ids for _, ids in encoded]
         decoder = self._open(prompts)
-        for written in decoder.write(prompts, self._fit(prompts), self.stop):
-            yield self._read(encoded[written.place][0].query_id, written, decoder.decoding)
+        rows = self._fit(prompts)
+        for written in decoder.write(prompts, rows, self.stop):
+            query_id = encoded[written.place][0].query_id
+            if rows > 1 and query_id in self.checked:
+                self.repeated[query_id] = repeats_alone(self.model, prompts[written.place], written.ids)
+            yield self._read(query_id, written, decoder.decoding)
 
     def fit(self, asks: Sequence[WriteRequest]) -> int:
         """How many of these are written at the same time: at most `batch`, as many as memory holds now."""

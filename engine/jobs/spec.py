@@ -24,6 +24,9 @@ STATUS_FILE = "status.json"
 LOG_FILE = "log.txt"
 KEEPS_LOG_PROBS = "log_probs"
 """In the result of a step that wrote answers: each has the log-prob of its label, where it states one."""
+ALONE = "alone"
+"""Whether an answer that was written beside others is what its prompt alone leads to; in the result of a step of how
+many it is, `same`, out of those that were looked at, `of`."""
 HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Variables that may hold the token of the Hugging Face Hub."""
 STOP_FILE = "stop"

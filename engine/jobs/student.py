@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from engine.datasets.rows import row_from_json
 from engine.errors import TacitError
 from engine.inference.writer import Writer, WriteRequest, load_student, load_tokenizer, pick_device
 from engine.jobs.context import JobContext, is_first
-from engine.jobs.spec import KEEPS_LOG_PROBS, StudentJob, WorkerStep
+from engine.jobs.spec import ALONE, KEEPS_LOG_PROBS, StudentJob, WorkerStep
 from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.train.sft import StageJob, hold_in_four_bits, train_stage
@@ -20,6 +20,8 @@ from engine.values import Event
 
 _BATCHES = 8
 """Of so many batches is a part of a step's answers; it is what a kill costs at most."""
+_CHECKED = 32
+"""About so many answers of a step, evenly out of all, are read by themselves too."""
 
 
 def run(job: StudentJob, context: JobContext) -> bool:
@@ -30,7 +32,11 @@ def run(job: StudentJob, context: JobContext) -> bool:
 def run_steps(job: StudentJob, journal: Sequence[Event], sink: EventSink, stop: Callable[[], bool]) -> bool:
     """Do the steps that the journal does not tell of yet; False if it was stopped before the end."""
     done = {event.data["step"] for event in journal if event.type == "step_finished"}
-    answered = {(e.data["step"], e.data["query_id"], e.data["system"]) for e in journal if e.type == "answer"}
+    answered = {
+        (event.data["step"], event.data["query_id"], event.data["system"]): event.data.get(ALONE)
+        for event in journal
+        if event.type == "answer"
+    }
     at_once = {
         event.data["step"]: event.data["rows"] for event in journal if event.type == "writes" and event.data["rows"] > 0
     }
@@ -48,10 +54,10 @@ def run_steps(job: StudentJob, journal: Sequence[Event], sink: EventSink, stop: 
 
 
 class Begun(NamedTuple):
-    """What earlier starts left: answers by step, query and system, and how many prompts a step wrote at once; None: it
-    wrote nothing yet."""
+    """What earlier starts left: answers by step, query and system, of those that were read by themselves whether they
+    are what the prompt alone leads to, and how many prompts a step wrote at once; None: it wrote nothing yet."""
 
-    answered: AbstractSet[tuple[str, str, str]]
+    answered: Mapping[tuple[str, str, str], bool | None]
     at_once: int | None
 
 
@@ -69,9 +75,13 @@ def _run_step(
         for item, count in zip(items, tokens, strict=True):
             sink.emit("answer", step=step.name, **item, tokens=count, finished=True)
         return {"answers": len(asked)}
-    if not _write(job, step, asked, {(item["query_id"], item["system"]) for item in items}, begun.at_once, sink, stop):
+    left = {(item["query_id"], item["system"]) for item in items}
+    alone = _write(job, step, asked, left, begun.at_once, sink, stop)
+    if alone is None:
         return None
-    return {"answers": len(asked), KEEPS_LOG_PROBS: True}
+    alone += [is_same for (name, *_), is_same in begun.answered.items() if name == step.name and is_same is not None]
+    read = {ALONE: {"same": sum(alone), "of": len(alone)}} if alone else {}
+    return {"answers": len(asked), KEEPS_LOG_PROBS: True, **read}
 
 
 def _train(job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool]) -> dict[str, Any] | None:
@@ -97,36 +107,41 @@ def _write(
     at_once: int | None,
     sink: EventSink,
     stop: Callable[[], bool],
-) -> bool:
-    """Let the student answer; False if it was stopped before the end.
+) -> list[bool] | None:
+    """Let the student answer; None if it was stopped before the end.
 
     What is written beside a prompt decides how its sums are rounded, so prompts are written in parts that are the same
     at every start, as many `at_once` as at the first: one that was cut off is written again as a whole, and only
-    answers that are `left` are journaled.
+    answers that are `left` are journaled. Some are read by themselves too: whether they are what the prompt alone leads
+    to is given back.
     """
     model = load_student(job.student, step.start, pick_device())
     writer = Writer(model, load_tokenizer(job.student), step.max_new_tokens, job.student.generate_batch, stop)
     writer.until = step.until
+    writer.checked = {item["query_id"] for item in asked[:: max(1, len(asked) // _CHECKED)]}
     writer.batch = at_once or writer.fit(list(_asks(asked)))
     if at_once is None:
         sink.emit("writes", step=step.name, rows=writer.batch, wanted=job.student.generate_batch)
-    size, number = _BATCHES * writer.batch, 0
+    size, number, alone = _BATCHES * writer.batch, 0, []
     for part in (asked[begin : begin + size] for begin in range(0, len(asked), size)):
         systems = {item["query_id"]: item["system"] for item in part}
         if left.isdisjoint(systems.items()):
             continue
         for generation in writer.write(list(_asks(part))):
-            system = systems[generation.query_id]
+            system, is_same = systems[generation.query_id], writer.repeated.get(generation.query_id)
             if (generation.query_id, system) not in left:
                 continue
             fields = {name: value for name, value in asdict(generation).items() if name != "pieces"}
+            if is_same is not None:
+                fields[ALONE] = is_same
+                alone.append(is_same)
             sink.emit("answer", step=step.name, system=system, **fields)
             number += 1
             if number % writer.batch == 0:
                 sink.emit("progress", step=step.name, done=number, of=len(left))
         if stop():
-            return False
-    return True
+            return None
+    return alone
 
 
 def _asks(items: list[dict[str, Any]]) -> Iterator[WriteRequest]:

@@ -111,3 +111,14 @@ def test_threads_do_not_matter_on_a_gpu(services: Services, run: Run) -> None:
     work(services, run, 1, had(8, "cuda"))
     work(services, run, 2, had(2, "cuda"))
     assert notes(services, run) == ""
+
+
+@pytest.mark.parametrize("of_another", [{"answers": 9}, {"alone": "none"}, {"alone": {"same": "7", "of": None}}])
+def test_of_how_many_answers_the_text_hangs_on_what_was_written_beside_them_is_in_the_report(
+    services: Services, run: Run, of_another: dict[str, Any]
+) -> None:
+    work(services, run, 1, ("step_finished", {"step": "stage1", "result": of_another}))
+    assert notes(services, run) == ""
+    work(services, run, 2, ("step_finished", {"step": "stage2", "result": {"alone": {"same": 31, "of": 32}}}))
+    said = notes(services, run)
+    assert "of 32 answers read again by themselves, 31 are what the query alone leads to" in said

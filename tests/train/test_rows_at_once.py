@@ -11,6 +11,7 @@ from transformers import DynamicCache
 
 from engine.config import StudentConfig
 from engine.inference import rows_at_once, writer
+from engine.inference.read_alone import repeats_alone
 from engine.inference.rows_at_once import count_token_bytes, find_free_memory, fit_rows
 from engine.inference.writer import Device, Writer, WriteRequest, load_base, load_tokenizer
 
@@ -78,3 +79,24 @@ def test_where_little_is_free_the_same_answers_are_written_a_few_at_a_time(
 
     assert writes.fit(asks) == 1
     assert {written.query_id: written.text for written in writes.write(asks)} == plenty
+
+
+def test_an_answer_that_another_token_would_have_been_likelier_in_is_told(tiny_student: Path, model: Any) -> None:
+    tokenizer = load_tokenizer(StudentConfig(model=str(tiny_student)))
+    writes = Writer(model.float(), tokenizer, 6, 4, checked={"1", "3"})
+    list(writes.write([WriteRequest(str(n), (("user", f"What is {n} and {n}?"),)) for n in range(5)]))
+    prompt = [5, 6, 7]
+    with torch.inference_mode():
+        likeliest = int(model(input_ids=torch.tensor([prompt])).logits[0, -1].argmax())
+
+    assert writes.repeated == {"1": True, "3": True}
+    assert repeats_alone(model, prompt, [likeliest])
+    assert not repeats_alone(model, prompt, [likeliest - 1])
+
+
+def test_one_by_one_there_is_nothing_to_compare(tiny_student: Path, model: Any) -> None:
+    writes = Writer(model.float(), load_tokenizer(StudentConfig(model=str(tiny_student))), 2, 1, checked={"0"})
+
+    list(writes.write([WriteRequest("0", (("user", "What?"),)), WriteRequest("1", (("user", "Why?"),))]))
+
+    assert not writes.repeated

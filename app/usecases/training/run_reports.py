@@ -12,9 +12,11 @@ from app.usecases.training.remaining import RemainingService
 from app.usecases.training.runs import RunService
 from app.usecases.workspace.context import Context
 from engine.errors import NotFound, StateError
+from engine.jobs.spec import ALONE
 from engine.plans.registry import lacks_compression
 from engine.values import RunStatus
 from engine.values.report import WHOLE, ReportRow
+from engine.wording import counted, verb
 from storage.runs import Run
 
 
@@ -121,7 +123,19 @@ def report_notes(context: Context, run: Run, rows: Sequence[ReportRow]) -> list[
         )
     if len({row.kind for row in rows} - {WHOLE}) > 1:
         notes.append("kinds are mixed: the method's authors report it on one task at a time; look at each kind")
-    return [*notes, *_say_threads(context, run)]
+    return [*notes, *_say_alone(context, run), *_say_threads(context, run)]
+
+
+def _say_alone(context: Context, run: Run) -> list[str]:
+    """How many answers that were written beside others are what their prompts alone lead to, over all steps."""
+    found = [counts for step in context.runs.steps(run.id) if isinstance(counts := step.result.get(ALONE), dict)]
+    same, of = (sum(n for counts in found if isinstance(n := counts.get(name), int)) for name in ("same", "of"))
+    if not of:
+        return []
+    return [
+        "many answers are written at the same time, which rounds sums in another order: of "
+        f"{counted(of, 'answer')} read again by themselves, {same:,} {verb(same, 'is')} what the query alone leads to"
+    ]
 
 
 def _say_threads(context: Context, run: Run) -> list[str]:
