@@ -27,6 +27,7 @@ from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context, open_context
 from engine.config import ProjectConfig
 from engine.packaged import PACKAGED_EMBEDDER
+from engine.redaction import Redactor
 from engine.selection.arrays import SelectionInput
 from engine.selection.select import select
 from engine.selection.settings import SelectionConfig, dcrs
@@ -107,6 +108,19 @@ def bench_labelling() -> None:
                 rate = f"{requests / told['seconds']:.0f} requests/s"
                 part.add(f"{requests:,} requests, {name}", rate, told["peak_gb"], note)
         server.stdin.close()
+    bench_redaction(part)
+
+
+def bench_redaction(part: Part) -> None:
+    """What looking for two keys in a journaled reply takes, which is part of the above."""
+    redactor, calls = Redactor(), 2_000
+    for key in ("sk-" + "aB3dE5fG7hJ9" * 5, "m0123456789abcdef0123456789abcdef"):
+        redactor.add(key)
+    for characters in (500, 8_000):
+        text = ('The store has 23 apples; "Tom" buys 4/5 of them, so 19 are left. ' * 200)[:characters]
+        reply = {"sample_id": "a" * 24, "raw": text, "sample": {"rationale": text[: characters // 2], "label": "4"}}
+        spent = time_call(lambda reply=reply: [redactor.clean(reply) for _ in range(calls)]) / calls
+        part.add(f"two keys looked for in a reply of {characters:,} characters", f"{spent * 1e3:.3f} ms")
 
 
 def run_client(which: str, url: str, requests: int) -> dict[str, float]:
