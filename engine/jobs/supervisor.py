@@ -22,6 +22,7 @@ from engine.errors import CapReached, KeyMissing, StateError, StoreError, TacitE
 from engine.jobs.backends import Backend, Outcome
 from engine.jobs.events import EVENTS_FILE, EventLog, scan_events
 from engine.jobs.helpers import Helpers
+from engine.jobs.loops import Rounds, cancel_rest
 from engine.jobs.spec import needs_device, takes_all_devices
 from engine.ports import JobStore
 from engine.redaction import Redactor
@@ -31,6 +32,7 @@ Runner = Callable[[Job, EventLog, Callable[[], bool]], Awaitable[None]]
 _LOG = logging.getLogger(__name__)
 _STATUS_OF = ((CapReached, JobStatus.CAPPED), (KeyMissing, JobStatus.NEEDS_KEY))
 TICK_S = 0.2
+"""Seconds between two rounds, where nothing calls for one at once."""
 _REST, _LONGEST_REST_S = 10, 5.0
 """Taking a journal in rests this many times as long as it took: a busy job's rounds become few and large."""
 GRACE_S = 60.0
@@ -70,7 +72,7 @@ class Supervisor:
         self._rest_until: dict[str, float] = {}
         self._rejected: dict[str, str] = {}
         self._loop = asyncio.new_event_loop()
-        self._stopping = threading.Event()
+        self._rounds = Rounds()
         self._threads: list[threading.Thread] = []
         self._helpers = Helpers()
         self._lock = threading.RLock()
@@ -90,11 +92,15 @@ class Supervisor:
             thread.start()
             self._threads.append(thread)
 
+    def wake(self) -> None:
+        """Begin the next round now: there is something to start or to end."""
+        self._rounds.call()
+
     def close(self) -> None:
         """Stop watching. Coroutine jobs are interrupted after their journal; workers go on by themselves."""
         if self._loop.is_closed():
             return
-        self._stopping.set()
+        self._rounds.close()
         self._threads[-1].join() if self._threads else None
         self._helpers.close()
         self._cancelled.update(self._futures)
@@ -103,7 +109,7 @@ class Supervisor:
                 future.result(timeout=10)
         if self._threads:
             with suppress(Exception):
-                asyncio.run_coroutine_threadsafe(_cancel_rest(), self._loop).result(timeout=10)
+                asyncio.run_coroutine_threadsafe(cancel_rest(), self._loop).result(timeout=10)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._threads[0].join()
         for job in self._store.unfinished_jobs():
@@ -245,13 +251,12 @@ class Supervisor:
         return None
 
     def _watch(self) -> None:
-        while not self._stopping.is_set():
+        for _ in self._rounds.each(TICK_S):
             try:
                 self.tick()
                 self.failure = None
             except Exception as error:  # noqa: BLE001 - told to whoever waits; the next round tries again
                 self.failure = error
-            self._stopping.wait(TICK_S)
 
     def _look_after(self, job: Job) -> None:
         """Take in what is new of a running job, and end it where it is over."""
@@ -326,6 +331,7 @@ class Supervisor:
         message = " ".join(part for part in (message, job.message) if part)  # its own is of its journal till now
         kept = job.handle if rejected else None  # once it is taken in, its backend is asked what it had come to
         self._store.update_job(job.id, status=status, message=message, handle=kept, cancel_at=None)
+        self.wake()  # whoever waits for the device may have it
 
     def _tell_over(self, job: Job) -> None:
         """Tell that a job has ended; what fails behind it stands in its message."""
@@ -376,7 +382,8 @@ class Supervisor:
                 return
             self._cancelled.discard(job.id)
             self._store.update_job(job.id, status=JobStatus.RUNNING, message="")  # else the next round starts it too
-            self._futures[job.id] = asyncio.run_coroutine_threadsafe(run(), self._loop)
+            future = self._futures[job.id] = asyncio.run_coroutine_threadsafe(run(), self._loop)
+        future.add_done_callback(lambda _: self.wake())
 
     def _start_worker(self, job: Job) -> None:
         if needs_device(job.kind):
@@ -390,11 +397,3 @@ class Supervisor:
                 self._store.update_job(job.id, status=JobStatus.RUNNING, message="", handle=handle)
                 return
         backend.cancel(job.path, handle, at_once=True)
-
-
-async def _cancel_rest() -> None:
-    """End what still runs on this loop; requests in flight journal that they were cut off."""
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)

@@ -17,6 +17,7 @@ import pytest
 from app.usecases.workspace.context import Context, open_context
 from engine.config import ProjectConfig
 from engine.errors import StoreError
+from engine.jobs import supervisor
 from engine.jobs.events import EVENTS_FILE, EventLog
 from engine.jobs.spec import SPEC_FILE, Payload
 from engine.jobs.supervisor import Runner, Supervisor
@@ -243,3 +244,30 @@ def test_a_job_that_the_store_refuses_to_mark_is_started_once(workspace: Path, m
     assert house.status(job) is JobStatus.FINISHED and len(started) == 1 and refusals == []
     assert [event.seq for event in house.context.jobs.events(job.id)] == [1]
     house.close()
+
+
+def test_what_was_queued_does_not_wait_for_the_next_round(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "TICK_S", 60.0)
+    began: list[str] = []
+
+    async def run(job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
+        began.append(job.id)
+
+    house = House(workspace, {"label": run})
+    house.context.supervisor = house.supervisor
+    house.supervisor.start()
+    jobs = [house.submit("label"), house.submit("label")]
+    house.until(lambda: len(began) == 2 and len(house.over) == 2, tick=False)
+    house.close()
+
+    assert sorted(began) == sorted(job.id for job in jobs)
+
+
+def test_closing_does_not_wait_for_the_next_round(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "TICK_S", 60.0)
+    house = House(workspace)
+    house.supervisor.start()
+    begun = time.monotonic()
+    house.close()
+
+    assert time.monotonic() - begun < 30

@@ -105,7 +105,10 @@ class Context:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return self.jobs.add(job)
+        queued = self.jobs.add(job)
+        if self.supervisor is not None:
+            self.supervisor.wake()
+        return queued
 
     def check_watch(self) -> None:
         """Whether jobs are watched over.
