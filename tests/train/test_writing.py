@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,30 @@ def most_probable(model: Any, ids: list[int], stops: frozenset[int], limit: int)
             logits = model(input_ids=torch.tensor([ids + written])).logits[0, -1]
         written.append(int(logits.argmax()))
     return written
+
+
+@pytest.mark.parametrize(
+    ("machine", "kernels", "native", "expected"),
+    [
+        ("x86_64", True, ("_is_avx512_bf16_supported",), torch.bfloat16),
+        ("AMD64", True, ("_is_amx_tile_supported",), torch.bfloat16),
+        ("x86_64", True, (), torch.float32),
+        ("x86_64", False, ("_is_avx512_bf16_supported",), torch.float32),
+        ("aarch64", True, (), torch.bfloat16),
+        ("aarch64", False, (), torch.float32),
+    ],
+)
+def test_a_processor_that_would_emulate_bfloat16_works_in_float32(
+    monkeypatch: pytest.MonkeyPatch, machine: str, kernels: bool, native: tuple[str, ...], expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: kernels)
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in native)
+    for api in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(api, "is_available", lambda: False)
+
+    assert pick_device() == Device("cpu", expected, "eager")
 
 
 def test_log_probs_are_the_model_s_own_and_their_pieces_spell_the_answer(tiny_student: Path) -> None:
