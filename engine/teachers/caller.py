@@ -29,6 +29,7 @@ MAX_RAW = 100_000
 """Characters of a raw reply that are kept."""
 ATTEMPTS = 7
 _LONGEST_WAIT_S = 60.0
+_TOOK_LONG = (ErrorKind.TIMEOUT, ErrorKind.STALLED)
 LONG_WAIT_S = 5.0
 """Waits that a provider asks for are told from here on."""
 _INTENTS = random.Random(secrets.token_bytes(32))
@@ -299,7 +300,7 @@ class Caller:
         if self.most_wait_s is None:
             return True
         asked = min(error.retry_after_s or 0.0, CEILING_S)
-        return error.kind is not ErrorKind.TIMEOUT and asked <= self.most_wait_s
+        return error.kind not in _TOOK_LONG and asked <= self.most_wait_s
 
     def _wait(self, state: RetryCallState) -> float:
         """Seconds to the next attempt; what the provider asks for, all requests to its model wait besides."""

@@ -15,7 +15,17 @@ from app.usecases.teachers.presets import preset_of
 from app.usecases.workspace.context import Context
 from engine.config import TeacherConfig, read_config
 from engine.costs import Budget, Price, assumed_price, find_price
-from engine.errors import ConfigError, InputError, KeyMissing, KeyRefused, NotFound, StateError, WorkerFailed
+from engine.errors import (
+    ConfigError,
+    ErrorKind,
+    InputError,
+    KeyMissing,
+    KeyRefused,
+    NotFound,
+    StateError,
+    TeacherError,
+    WorkerFailed,
+)
 from engine.jobs.events import EventLog
 from engine.ports import EventSink
 from engine.teachers.caller import About, Caller, Outcome, Stopped, Tell, announcing, journal
@@ -27,6 +37,7 @@ from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.values import Job, Purpose, Sampling, TeacherSpec
 
 PROBE_PROMPT = "probe"
+_LISTING_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -174,7 +185,11 @@ class TeacherService:
         async def ask() -> list[str]:
             chat = open_chat(spec, key.strip() or self.connections.keys.find(spec))
             try:
-                return await chat.models()
+                async with asyncio.timeout(_LISTING_S):
+                    return await chat.models()
+            except TimeoutError:
+                told = f"the endpoint listed no models within {_LISTING_S:g} s"
+                raise TeacherError(ErrorKind.TIMEOUT, told) from None
             finally:
                 await chat.close()
 
