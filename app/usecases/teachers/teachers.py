@@ -27,6 +27,7 @@ from engine.errors import (
     WorkerFailed,
 )
 from engine.jobs.events import EventLog
+from engine.places import check
 from engine.ports import EventSink
 from engine.teachers.caller import About, Caller, Outcome, Stopped, Tell, announcing, journal
 from engine.teachers.capabilities import probe
@@ -85,6 +86,8 @@ class TeacherService:
         if config.name in known and known[config.name].provider == "recorded":
             raise InputError(f"{config.name} is a recording of this project; choose another name")
         spec = config.to_spec()
+        if config.provider not in HOSTED:
+            check(spec.model)
         if config.provider == "scripted" and config.name not in {t.spec.name for t in SCRIPTED_TEACHERS}:
             raise ConfigError(f"the scripted teachers are {', '.join(t.spec.name for t in SCRIPTED_TEACHERS)}")
         find_price(spec)
