@@ -29,6 +29,8 @@ HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Variables that may hold the token of the Hugging Face Hub."""
 STOP_FILE = "stop"
 """In a Ray job's folder: journal what there is, ask nothing more."""
+GO_ON_FILE = "go-on"
+"""There too: each time that it is written anew, whoever waits for a provider asks at once."""
 
 
 def _find_in(path: Path, info: ValidationInfo) -> Path:

@@ -44,6 +44,7 @@ _KIND_OF = {
     "app": "app",
     **dict.fromkeys(("tests.fakes.bringing", "tests.fakes.paid_label", "tests.fakes.slow_label"), "app"),
     "tests.fakes.small_disk": "app",
+    "tests.fakes.ray_threads": "light",
     "engine.jobs.playground": "heavy",
 }
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.usecases.data.imports import RESERVED
+from app.usecases.labelling.workers import hurry
 from app.usecases.teachers.connections import Connections, key_variable
 from app.usecases.teachers.presets import preset_of
 from app.usecases.workspace.context import Context
@@ -234,12 +235,14 @@ class TeacherService:
 
     def go_on(self, project_name: str, name: str = "") -> list[str]:
         """Ask the teachers of a project, or the named one, at once whose providers asked to wait; gives their names."""
-        specs = self.context.projects.teachers(self.context.projects.get(project_name).id)
-        return self.connections.go_on([spec for spec in specs if not name or spec.name == name])
+        project = self.context.projects.get(project_name)
+        specs = [spec for spec in self.context.projects.teachers(project.id) if not name or spec.name == name]
+        return sorted({*self.connections.go_on(specs), *hurry(self.context, project.id, name)})
 
     def go_on_all(self) -> None:
         """Wait for no provider any longer, in whatever project."""
         self.connections.limiters.go_on()
+        hurry(self.context)
 
     async def run_probe(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a probing job.
