@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from engine.errors import InputError
+from storage.mending import read_all
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
@@ -40,13 +41,8 @@ def look_through(file: Path) -> None:
         tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
         if ("main", "migrations") not in tables:
             raise InputError("its store is none of this program")
-        for schema, table in tables:
-            connection.execute(f"SELECT bit_xor(hash(COLUMNS(*))) FROM {_quoted(schema)}.{_quoted(table)}").fetchall()
+        read_all(connection)
     except duckdb.Error as error:
         raise InputError("its store is damaged") from error
     finally:
         connection.close()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
