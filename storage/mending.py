@@ -2,9 +2,9 @@
 
 A checkpoint writes parts of a metadata block that nothing refers to yet, and with them the whole block of 256 KiB, its
 checksum in front. A kill in that instant leaves some pages of it new and some old: what is referred to is as it was,
-but not the checksum, and the database refuses the file. What was changed since the last checkpoint stands in the log beside
-it, which goes only when the checkpoint is whole. So where there is such a log the checksum is set right and every table
-read; where one can't be, the file is put back as it was found.
+but not the checksum, and the database refuses the file. What was changed since the last checkpoint stands in the log
+beside it, which goes only when the checkpoint is whole. So where there is such a log the checksum is set right and
+every table read; where one can't be, the file is put back as it was found.
 """
 
 from __future__ import annotations
