@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from engine.errors import ConfigError
 from engine.keys import LISTED, PATTERN, can_hold_key
+from engine.places import ModelName
 from engine.values import Sampling, TeacherSpec, hash_id
 from engine.wording import say_wrong
 
@@ -74,7 +75,7 @@ class StudentConfig(Config):
     `four_bit`: the base is held in 4 bits while an adapter is trained on it (QLoRA); it writes in its own format.
     """
 
-    model: str = "packaged"
+    model: ModelName = "packaged"
     revision: str = "main"
     lora: LoraSettings = LoraSettings()
     seed: int = 0
@@ -95,7 +96,7 @@ class ProjectConfig(Config):
 
     name: str = Field(min_length=1, max_length=100)
     task: str = Field(min_length=1, max_length=100)
-    embedder: str = "auto"
+    embedder: ModelName = "auto"
     margin: float = Field(0.02, ge=0, le=1, description="how far below the best a shorter student to ship may lie")
 
 

@@ -97,6 +97,7 @@ class ErrorKind(StrEnum):
     RATE_LIMIT = "rate_limit"
     SERVER = "server"
     TIMEOUT = "timeout"
+    STALLED = "stalled"
     CONNECTION = "connection"
     AUTH = "auth"
     QUOTA = "quota"
@@ -126,7 +127,10 @@ class ErrorKind(StrEnum):
         return self in _TURNED_AWAY
 
 
-_PASSING = {ErrorKind.RATE_LIMIT, ErrorKind.SERVER, ErrorKind.TIMEOUT, ErrorKind.CONNECTION, ErrorKind.NOT_JSON}
+_PASSING = {
+    *(ErrorKind.RATE_LIMIT, ErrorKind.SERVER, ErrorKind.TIMEOUT, ErrorKind.STALLED),
+    *(ErrorKind.CONNECTION, ErrorKind.NOT_JSON),
+}
 _TURNED_AWAY = {
     *(ErrorKind.RATE_LIMIT, ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.BAD_REQUEST),
     *(ErrorKind.UNKNOWN_QUERY, ErrorKind.REDIRECT),

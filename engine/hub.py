@@ -7,43 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import InputError
+from engine.places import check
 from engine.records import Record, check_row, read_records
 
 HUB = "hf:"
 _NAME = re.compile(r"(?P<name>[\w.\-/~]+?)(?::(?P<config>[\w.\-]+))?(?:@(?P<split>[\w.\-\[\]%:]+))?")
-_OWNED = re.compile(r"\w[\w.\-]*/\w[\w.\-]*")
-"""A name with its owner, that is no path."""
 
 
 def open_records(source: str | Path) -> Iterator[Record]:
     """Rows of a file, or of a Hub dataset named `hf:OWNER/NAME[:CONFIG][@SPLIT]` (split train where none is given).
 
     Raises:
-        InputError: if there is no such file or dataset.
+        InputError: if there is no such file or dataset, or a folder is named where none may be.
     """
     if isinstance(source, Path) or not source.startswith(HUB):
         return read_records(Path(source))
     match = _parse(source)
-    return _stream(match["name"], match["config"], match["split"] or "train")
-
-
-def refuse_folders(source: str | Path) -> None:
-    """Where strangers name datasets: nothing but a dataset on the Hub may be meant, never what lies on this machine.
-
-    The library that reads datasets takes a folder's path for one, and a name without an owner for a way to read the
-    working folder, as json.
-
-    Raises:
-        InputError: if it could be anything else.
-    """
-    if isinstance(source, Path) or not source.startswith(HUB):
-        return
-    name = _parse(source)["name"]
-    if not _OWNED.fullmatch(name) or Path(name).exists():
-        raise InputError(
-            f"{source[:200]}: here only datasets on the Hub can be named, as hf:OWNER/NAME. Folders of the server are "
-            "read by a studio of one's own without a login, or by tacit import-queries. Nothing was read."
-        )
+    name = match["name"]
+    check(name if "/" in name else f"./{name}")  # without an owner the library takes it for a way to read files here
+    return _stream(name, match["config"], match["split"] or "train")
 
 
 def _parse(source: str) -> re.Match[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from engine.config import StudentConfig
 from engine.errors import ConfigError
 from engine.packaged import packaged_student_file, packaged_student_folder
+from engine.places import check, is_open
 
 _WEIGHTS = (
     *("model.safetensors", "model.safetensors.index.json"),
@@ -25,10 +26,12 @@ def find_student(student: StudentConfig) -> bool:
     """Whether a student is on this machine; False: it is named as on the Hub, and not in its cache. Asks nobody.
 
     Raises:
-        ConfigError: if it can't be a student: no such folder, no model in it, no name that the Hub could know.
+        ConfigError: if it can't be a student: no such folder, no model in it, no name that the Hub could know; or a
+            folder where none may be named.
         MissingPart: if the packaged student is asked for and its package is not installed.
     """
     model = student.model
+    check(model)
     if model == "packaged":
         return (packaged_student_folder() / "config.json").is_file() or packaged_student_file().is_file()
     if Path(model).is_dir():
@@ -116,6 +119,8 @@ def check_student(student: StudentConfig) -> None:
 
 def read_model_config(student: StudentConfig) -> dict[str, Any] | None:
     """The `config.json` of a student that is on this machine; None where there is none to be read. Asks nobody."""
+    if not is_open(student.model):
+        return None
     if student.model == "packaged":
         place: Any = packaged_student_folder() / "config.json"
     elif Path(student.model).is_dir():

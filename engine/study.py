@@ -19,6 +19,7 @@ from engine.plans.order import PlanOrder
 from engine.values import hash_id
 
 FINISHED = "finished"
+MOST_RUNS = 10_000
 
 
 class Arm(Config):
@@ -72,6 +73,8 @@ class Grid(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Grid:
+        if len(self.arms) * len(self.seeds) > MOST_RUNS:
+            raise ValueError(f"arms times seeds are over {MOST_RUNS:,} runs")
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise ValueError("two arms have the same name")

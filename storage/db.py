@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from engine.errors import InputError, StoreError, WorkspaceBusy
 from storage.changes import Changes
+from storage.mending import open_torn
 from storage.migrate import migrate, read_migrations
 
 T = TypeVar("T")
@@ -72,7 +73,10 @@ class Database:
         try:
             self._connection = duckdb.connect(str(file), config=_SETTINGS)
         except duckdb.Error as error:
-            raise _busy(file, error) or _explain(file, error) or _unusable(file) from error
+            mended = open_torn(file, error, _SETTINGS)
+            if mended is None:
+                raise _busy(file, error) or _explain(file, error) or _unusable(file) from error
+            self._connection = mended
         self._write_lock = threading.RLock()
         self._changes = Changes()
         self._memory: OrderedDict[str, _Memory] = OrderedDict()

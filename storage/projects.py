@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from engine.config import ProjectConfig, read_config
 from engine.errors import Conflict, InputError, NotFound
 from engine.foreign import plain
 from engine.values import Sampling, TeacherSpec, hash_id
-from storage.db import Database, Row
+from storage.db import Database, Row, Writer
 
 OF_VISITORS = re.compile(r"your copy [0-9a-f]{8}")
 """Names of visitors' copies, which are told to nobody else."""
@@ -35,6 +35,12 @@ class Project:
 def now() -> datetime:
     """The present time in UTC, without a zone, as the tables hold it."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def newest(writer: Writer, table: str, project_id: str) -> datetime:
+    """The present time, or the moment behind a project's newest row: a clock that was set back makes nothing older."""
+    last = writer.run(f"SELECT max(created_at) FROM {table} WHERE project_id = ?", [project_id])[0][0]
+    return now() if last is None else max(now(), last + timedelta(microseconds=1))
 
 
 class Projects:

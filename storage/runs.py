@@ -15,7 +15,7 @@ from engine.errors import NotFound
 from engine.plans import Plan
 from engine.values import EvalItem, Generation, JobStatus, RunStatus
 from storage.db import Database, Writer
-from storage.projects import now
+from storage.projects import newest
 
 _PLANS = 4_000
 """Plans that are remembered as they were read."""
@@ -126,7 +126,7 @@ class Runs:
                     run.folder,
                     run.status.value,
                     run.message,
-                    now(),
+                    newest(writer, "runs", run.project_id),
                     run.name,
                     run.note,
                 ],

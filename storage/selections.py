@@ -13,7 +13,7 @@ from engine.config import read_config
 from engine.errors import NotFound
 from engine.selection.settings import SelectionConfig
 from storage.db import Database, Row, Writer
-from storage.projects import now
+from storage.projects import newest
 
 CONDITIONS = {
     "all": "TRUE",
@@ -297,7 +297,7 @@ def _insert(writer: Writer, selection: StoredSelection, of_plan: bool) -> None:
             selection.config.model_dump_json(),
             selection.fingerprint,
             json.dumps(dict(selection.counts)),
-            now(),
+            newest(writer, "selections", selection.project_id),
             of_plan,
         ],
     )

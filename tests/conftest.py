@@ -54,6 +54,16 @@ def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_student(tmp_path_factory.mktemp("tiny"))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Of tests that kill: what was killed how often, and what came of it."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    rows = [(r.outcome, text) for r in reports for name, text in getattr(r, "user_properties", ()) if name == "kills"]
+    if rows:
+        terminalreporter.section("kills")
+        for outcome, text in rows:
+            terminalreporter.write_line(f"{outcome:6}  {text}")
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Path]:
     """An empty workspace folder."""

@@ -323,17 +323,19 @@ def serve(
     from app.hosted_demo.shipped_project import bring_demo
     from app.web.main import build_app
     from app.web.server import launch_options, serve_app, serve_hosted
+    from engine.places import restrict
 
     options = launch_options(host, port, auth, mcp, hosted, allow_host or (), proxies)
     with open_workspace(workspace) as services:
         if auth or hosted:
             services.teachers.connections.keys.restrict()
+            restrict()
         if hosted:
             serve_hosted(services, options)
             return
         if with_demo:
             bring_demo(services)
-        serve_app(build_app(services, with_login=bool(auth)), options)
+        serve_app(build_app(services), options)
 
 
 @app.command()

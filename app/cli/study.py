@@ -37,7 +37,7 @@ def study(
     from app.cli.reports import write_html
     from app.cli.study_results import show_study
     from app.demo import prepare_study
-    from app.usecases.training.study_files import read_grid_file, read_records
+    from app.usecases.training.study_files import read_given_records, read_grid_file
     from app.usecases.training.study_html import study_html
     from engine.study_table import summarise_study
 
@@ -46,12 +46,12 @@ def study(
         _quote(given, as_json, workspace)
         return
     if table and records is not None:
-        result = summarise_study(given, read_records(records))
+        result = summarise_study(given, read_given_records(records))
     else:
         with open_workspace(workspace) as services, EventBars(quiet=as_json) as bars:
             folder = records or services.study.folder(given)
             if table:
-                result = summarise_study(given, read_records(folder))
+                result = summarise_study(given, read_given_records(folder))
             else:
 
                 def tell(text: str) -> None:

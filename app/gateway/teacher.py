@@ -28,7 +28,7 @@ from engine.serving.policy import TeacherRung
 from engine.teachers.caller import Announce, Caller, Outcome, Tell, new_intent
 from engine.teachers.capabilities import probe
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher, read_capabilities
-from engine.teachers.limits import Limiter, Limiters
+from engine.teachers.limits import Clock, Limiter, Limiters
 from engine.teachers.providers import HOSTED, open_chat
 from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.values import Purpose, Query, SampleKey, TeacherSpec, Usage, hash_id
@@ -37,6 +37,8 @@ _ATTEMPTS, _FIRST_WAIT_S = 3, 0.5
 """A caller waits for the answer, so not for seven attempts, nor long between them."""
 _MOST_WAIT_S = 10.0
 """Nor for a provider that asks to wait longer: the caller is told when to come again, or another rung answers."""
+CLOCK = Clock()
+"""By which limits and waits count."""
 _FOUND = "capabilities.json"
 ANSWER, SHADOW, PROBE = "answer", "shadow", "probe"
 """What an attempt was for, on the ledger."""
@@ -200,7 +202,7 @@ def open_teacher(
         teacher: Teacher = HostedTeacher(spec, chat, Capabilities())
         name = (spec.provider, spec.endpoint, hash_id("key", key))
         rates = (spec.requests_per_minute, spec.tokens_per_minute)
-        limiter = {spec.name: Limiters().get(name, spec.model, spec.concurrency, rates)}
+        limiter = {spec.name: Limiters(CLOCK).get(name, spec.model, spec.concurrency, rates)}
     else:
         teacher = _find_scripted(spec)
     spent = {ANSWER: Decimal(0), SHADOW: Decimal(0), PROBE: Decimal(0)} | read_ledger(folder).bounds
@@ -213,7 +215,9 @@ def open_teacher(
     else:
         answers.spent += spent[SHADOW]
     callers = {
-        purpose: Caller(budget, limiter, attempts=_ATTEMPTS, first_wait_s=_FIRST_WAIT_S, most_wait_s=_MOST_WAIT_S)
+        purpose: Caller(
+            budget, limiter, attempts=_ATTEMPTS, first_wait_s=_FIRST_WAIT_S, most_wait_s=_MOST_WAIT_S, clock=CLOCK
+        )
         for purpose, budget in ((ANSWER, answers), (SHADOW, shadows))
     }
     return TeacherPort(rung, task, prompt, teacher, callers, ledger, folder, chat)

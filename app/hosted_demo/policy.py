@@ -23,8 +23,6 @@ class Limits:
     """The only preset of a training, without changes of its settings and on the packaged student."""
     query: int = MOST_QUERY
     """Characters of a query in the playground."""
-    folders: bool = True
-    """Whether folders of this machine may be named, as datasets."""
     kept_as: str | None = None
     """Name under which a visitor's browser keeps the key of the copy, so that any page finds it again."""
 

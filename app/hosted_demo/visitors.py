@@ -85,7 +85,7 @@ _STUDENT = "student "
 _FRESH = (24, 12)
 _PATIENCE_S = 120.0
 _MOST_QUERY, _MOST_TEXT = 1_000, 20_000
-_LIMITS = Limits(preset="smoke", query=_MOST_QUERY, folders=False, kept_as="tacit-copy")
+_LIMITS = Limits(preset="smoke", query=_MOST_QUERY, kept_as="tacit-copy")
 _MOST_UPDATES = 4
 _FREE = ("plan", "compressor", "review", "check_level", "compress_cap")
 """What of an order visitors choose as they like."""

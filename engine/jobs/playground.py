@@ -30,6 +30,7 @@ from engine.datasets.encode import encode_prompt
 from engine.errors import TacitError, say_error
 from engine.inference.writer import Writer, load_base, load_tokenizer, pick_device
 from engine.packaged import count_processors
+from engine.places import check_names
 from engine.values import hash_id
 
 _MOST_ADAPTERS = 8
@@ -115,6 +116,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
         number = asked["id"]
         try:
             student = read_config(StudentConfig, asked["student"])
+            check_names(student)
             if resident is None or resident.student != student:
                 resident = None
                 resident = open_resident(student)

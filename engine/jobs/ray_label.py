@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -25,7 +26,7 @@ import pyarrow.parquet as pq
 from engine.config import read_config
 from engine.errors import KeyMissing, MissingPart
 from engine.jobs.context import JobContext
-from engine.jobs.spec import STOP_FILE, RayLabelJob
+from engine.jobs.spec import GO_ON_FILE, STOP_FILE, RayLabelJob
 from engine.labelling.online import LabelWork, label
 from engine.lines import read_lines
 from engine.ports import EventSink
@@ -41,7 +42,7 @@ from engine.values import Query, Sampling, TeacherSpec, query_from_json
 ADDRESS = "TACIT_RAY_ADDRESS"
 """Environment variable with the address of a Ray cluster; without it a local one is started, bound to loopback."""
 _SENT = "sent"
-"""The folder where askers announce what they send, beside that of the shards."""
+"""The folder where askers announce what they send, and tell how long they wait, beside that of the shards."""
 _LOOK_S = 0.3
 
 
@@ -93,7 +94,9 @@ def answer_on_ray(
 
 
 class _Announced:
-    """What askers said that they would send, each in a file of its own: brought into the journal as it comes."""
+    """What askers said that they would send, and how long a provider lets them wait, each in a file of its own: brought
+    into the journal as it comes. A teacher waits as long as the last of its askers.
+    """
 
     def __init__(self, folder: Path, sink: EventSink, known: AbstractSet[str]) -> None:
         """`known` are the attempts that an earlier start has journaled."""
@@ -101,6 +104,8 @@ class _Announced:
         self._folder = folder
         self._sink = sink
         self._known = set(known)
+        self._over = set(folder.glob("*.jsonl"))  # askers of an earlier start wait no more
+        self._ends: dict[Path, float] = {}
         self._read: dict[Path, int] = {}
         self._lock = threading.Lock()
 
@@ -113,13 +118,23 @@ class _Announced:
                     for line in lines:
                         if not line.endswith(b"\n"):
                             break
-                        self._tell(json.loads(line))
+                        self._tell(file, json.loads(line))
                         self._read[file] = self._read.get(file, 0) + len(line)
 
-    def _tell(self, data: dict[str, Any]) -> None:
-        if data["intent"] not in self._known:
+    def _tell(self, file: Path, data: dict[str, Any]) -> None:
+        if "intent" not in data:
+            self._tell_wait(file, data)
+        elif data["intent"] not in self._known:
             self._sink.emit("sent", **data)
             self._known.add(data["intent"])
+
+    def _tell_wait(self, file: Path, data: dict[str, Any]) -> None:
+        if file in self._over:
+            return
+        now = time.monotonic()
+        self._ends[file] = now + float(data["seconds"])
+        left = max(0.0, max(self._ends.values()) - now)
+        self._sink.emit("waits", teacher=data["teacher"], seconds=round(left, 3), longer=bool(data["longer"] and left))
 
 
 def _journal_shards(shards: Path, journaled: Mapping[str, int], sink: EventSink, redactor: Redactor) -> None:
@@ -223,9 +238,11 @@ class BlockAsker:
         )
         limiter = Limiter(self._spec.concurrency)
         limiter.rates.set(*(_share(rate, self._job.workers) for rate in self._rates()))
+        hurrying = asyncio.ensure_future(_heed(self._flag.with_name(GO_ON_FILE), limiter))
         try:
-            await label(work, rows, Caller(limiters={self._spec.name: limiter}, stop=self._flag.exists))
+            await label(work, rows, Caller(limiters={self._spec.name: limiter}, stop=self._flag.exists, sink=rows))
         finally:
+            hurrying.cancel()
             await chat.close()
 
     def _prompt(self) -> Prompt:
@@ -238,13 +255,31 @@ class BlockAsker:
         return self._spec.requests_per_minute, self._spec.tokens_per_minute
 
 
+async def _heed(file: Path, limiter: Limiter) -> None:
+    """End waits each time that a file is written anew."""
+    seen = _written(file)
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        if (now := _written(file)) != seen:
+            seen = now
+            limiter.go_on()
+
+
+def _written(file: Path) -> int:
+    """When a file was written, in ns; 0: it is not there."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def _share(rate: int | None, workers: int) -> int | None:
     """Each worker's part of a rate that the whole must keep."""
     return None if rate is None else max(1, rate // workers)
 
 
 class _Rows:
-    """An `EventSink` that keeps the replies of one block, and writes at once what is about to be sent."""
+    """An `EventSink` that keeps the replies of one block, and writes at once what is about to be sent or waits."""
 
     def __init__(self, folder: Path) -> None:
         self.events: list[dict[str, Any]] = []
@@ -253,7 +288,7 @@ class _Rows:
     def emit(self, type_: str, **data: Any) -> None:
         if type_ == "reply":
             self.events.append(data)
-        elif type_ == "sent":
+        elif type_ in ("sent", "waits"):
             self._file.write(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
     def close(self) -> None:

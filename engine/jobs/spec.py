@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, SerializationInfo, 
 from engine.config import Config, StudentConfig, TrainConfig, read_config
 from engine.errors import ConfigError, TacitError
 from engine.lines import write_atomically
+from engine.places import ModelName, check_names
 from engine.values import Purpose
 
 SPEC_FILE = "spec.json"
@@ -31,6 +32,8 @@ HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Variables that may hold the token of the Hugging Face Hub."""
 STOP_FILE = "stop"
 """In a Ray job's folder: journal what there is, ask nothing more."""
+GO_ON_FILE = "go-on"
+"""There too: each time that it is written anew, whoever waits for a provider asks at once."""
 
 
 def _find_in(path: Path, info: ValidationInfo) -> Path:
@@ -174,7 +177,7 @@ class ExportJob(Payload):
     student: StudentConfig
     adapter: BundlePath
     output: BundlePath
-    base: str = ""
+    base: ModelName = ""
     asking: AskedSo = AskedSo()
     check: AnswerCheck | None = None
 
@@ -191,7 +194,7 @@ class LocalLabelJob(Payload):
     kind: ClassVar[str] = "local"
     work: ClassVar[str] = "engine.jobs.local_label"
 
-    model: str
+    model: ModelName
     task: str
     teacher: str
     purpose: Purpose
@@ -232,7 +235,7 @@ class EmbedJob(Payload):
     kind: ClassVar[str] = "embed"
     work: ClassVar[str] = "engine.jobs.embed"
 
-    embedder: str
+    embedder: ModelName
     file: BundlePath
     output: BundlePath
 
@@ -246,7 +249,7 @@ class NearDuplicatesJob(Payload):
     kind: ClassVar[str] = "near-duplicates"
     work: ClassVar[str] = "engine.jobs.embed"
 
-    embedder: str
+    embedder: ModelName
     file: BundlePath
     output: BundlePath
     threshold: float
@@ -324,7 +327,12 @@ def takes_all_devices(kind: str) -> bool:
 
 
 def write_spec(folder: Path, payload: Payload) -> None:
-    """Write what a worker is to do into its folder, with paths relative to it."""
+    """Write what a worker is to do into its folder, with paths relative to it.
+
+    Raises:
+        ConfigError: if it names a folder as a model where none may be named.
+    """
+    check_names(payload)
     data = payload.model_dump(mode="json", context={"folder": Path(os.path.abspath(folder))})
     write_atomically(folder / SPEC_FILE, {"kind": payload.kind, "payload": data})
 
@@ -333,12 +341,14 @@ def read_spec(folder: Path) -> Payload:
     """The inverse of `write_spec`, with whole paths.
 
     Raises:
-        ConfigError: if it is no job of a kind that workers do.
+        ConfigError: if it is no job of a kind that workers do, or names a folder as a model where none may be named.
     """
     spec = json.loads((folder / SPEC_FILE).read_text("utf-8"))
     if spec["kind"] not in PAYLOADS:
         raise ConfigError(f"no worker does jobs of the kind {spec['kind']!r}; they do {', '.join(PAYLOADS)}")
-    return read_config(PAYLOADS[spec["kind"]], spec["payload"], {"folder": Path(os.path.abspath(folder))})
+    payload = read_config(PAYLOADS[spec["kind"]], spec["payload"], {"folder": Path(os.path.abspath(folder))})
+    check_names(payload)
+    return payload
 
 
 def keys_of(folder: Path) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class Supervisor:
         self._grace = grace_s
         self._before_worker = before_worker
         self._futures: dict[str, Future[None]] = {}
-        self._cancelled: set[str] = set()
+        self._cancelled: dict[str, float] = {}  # when that was seen, by a clock that nobody sets
         self._rest_until: dict[str, float] = {}
         self._rejected: dict[str, str] = {}
         self._loop = asyncio.new_event_loop()
@@ -103,7 +103,7 @@ class Supervisor:
         self._rounds.close()
         self._threads[-1].join() if self._threads else None
         self._helpers.close()
-        self._cancelled.update(self._futures)
+        self._cancelled.update(dict.fromkeys(self._futures, time.monotonic()))
         for future in self._futures.values():
             with suppress(Exception):
                 future.result(timeout=10)
@@ -132,7 +132,7 @@ class Supervisor:
             self._on_over(self._store.get_job(job_id))
 
     def _ask_to_stop(self, job: Job) -> None:
-        self._cancelled.add(job.id)
+        self._cancelled[job.id] = time.monotonic()
         self._store.update_job(job.id, cancel_at=time.time())
         if job.handle is not None:
             self._backends(job.backend).cancel(job.path, job.handle)
@@ -278,8 +278,8 @@ class Supervisor:
             self._kill_if_late(job)
 
     def _kill_if_late(self, job: Job) -> None:
-        """End a worker that was asked to stop longer ago than the grace period."""
-        if job.handle is not None and job.cancel_at is not None and time.time() - job.cancel_at > self._grace:
+        asked_s = time.monotonic() - self._cancelled.setdefault(job.id, time.monotonic())
+        if job.handle is not None and asked_s > self._grace:
             self._backends(job.backend).cancel(job.path, job.handle, at_once=True)
 
     def holder(self) -> Job | None:
@@ -327,7 +327,7 @@ class Supervisor:
         job = self._store.get_job(job.id)
         status, message = (JobStatus.QUARANTINED, rejected) if rejected else self._outcome(job)
         self._futures.pop(job.id, None)
-        self._rest_until.pop(job.id, None)
+        _ = self._rest_until.pop(job.id, None), self._cancelled.pop(job.id, None)
         message = " ".join(part for part in (message, job.message) if part)  # its own is of its journal till now
         kept = job.handle if rejected else None  # once it is taken in, its backend is asked what it had come to
         self._store.update_job(job.id, status=status, message=message, handle=kept, cancel_at=None)
@@ -380,7 +380,7 @@ class Supervisor:
             if self._store.get_job(job.id).status is not JobStatus.QUEUED:  # cancelled meanwhile
                 log.close()
                 return
-            self._cancelled.discard(job.id)
+            self._cancelled.pop(job.id, None)
             self._store.update_job(job.id, status=JobStatus.RUNNING, message="")  # else the next round starts it too
             future = self._futures[job.id] = asyncio.run_coroutine_threadsafe(run(), self._loop)
         future.add_done_callback(lambda _: self.wake())

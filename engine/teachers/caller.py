@@ -29,6 +29,7 @@ MAX_RAW = 100_000
 """Characters of a raw reply that are kept."""
 ATTEMPTS = 7
 _LONGEST_WAIT_S = 60.0
+_TOOK_LONG = (ErrorKind.TIMEOUT, ErrorKind.STALLED)
 LONG_WAIT_S = 5.0
 """Waits that a provider asks for are told from here on."""
 _INTENTS = random.Random(secrets.token_bytes(32))
@@ -38,6 +39,10 @@ os.register_at_fork(after_in_child=lambda: _INTENTS.seed(secrets.token_bytes(32)
 
 class Stopped(Exception):
     """The job was asked to stop, or the teacher was given up, before this request was sent."""
+
+
+class _Held(TeacherError):
+    """A request was not sent, since whoever looks on would have waited too long for its turn."""
 
 
 @dataclass(frozen=True)
@@ -237,23 +242,34 @@ class Caller:
         return self.stop() or (self.most_wait_s is None and self.row(spec).over)
 
     async def _enter(self, limiter: Limiter, spec: TeacherSpec, prompt: str) -> None:
-        """Wait for a place in flight, but no longer than anything is to be asked."""
-        if self.most_wait_s is not None and limiter.left_s > self.most_wait_s:
-            self._tell_wait(spec, limiter)
-            left = limiter.left_s
-            told = f"not asked, since its provider asked to wait: {say_span(left)} are left"
-            raise TeacherError(ErrorKind.RATE_LIMIT, told, retry_after_s=left)
-        task = asyncio.ensure_future(limiter.enter(input_bound(prompt) // 3 + spec.sampling.max_tokens // 4))
+        """Wait for a place in flight, but no longer than anything is to be asked, nor whoever looks on is to wait."""
+        tokens, began = input_bound(prompt) // 3 + spec.sampling.max_tokens // 4, self.clock.now()
+        if self.most_wait_s is not None:
+            if limiter.left_s > self.most_wait_s:
+                self._tell_wait(spec, limiter)
+                raise self._held(spec, "its provider asked to wait", limiter.left_s)
+            if (turn := limiter.rates.wait_s(tokens)) > self.most_wait_s:
+                raise self._held(spec, "its own requests and tokens a minute are used up", turn)
+        task = asyncio.ensure_future(limiter.enter(tokens))
         try:
             while not task.done():
                 if self._is_over(spec):
                     raise Stopped
+                if self.most_wait_s is not None and self.clock.now() - began > self.most_wait_s:
+                    raise self._held(spec, "others are asking it", max(1.0, limiter.rates.wait_s(tokens)))
                 self._tell_wait(spec, limiter)
                 await asyncio.wait({task}, timeout=SLICE_S)
         finally:
             task.cancel()
         self._tell_wait(spec, limiter)
         await task
+
+    def _held(self, spec: TeacherSpec, why: str, left_s: float) -> TeacherError:
+        """A request that is not sent, since whoever looks on would wait too long."""
+        message = f"not asked, since {why}: come again in {say_span(left_s)}"
+        if self.sink is not None:
+            self.sink.emit("held", teacher=spec.name, message=message)
+        return _Held(ErrorKind.RATE_LIMIT, message, retry_after_s=left_s)
 
     def _tell_wait(self, spec: TeacherSpec, limiter: Limiter) -> None:
         """Tell a wait that the provider asked for, once; and that it is over where it ended before its time."""
@@ -296,10 +312,12 @@ class Caller:
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, TeacherError) or not error.kind.may_pass or self._is_over(spec):
             return False
+        if isinstance(error, _Held):
+            return False
         if self.most_wait_s is None:
             return True
         asked = min(error.retry_after_s or 0.0, CEILING_S)
-        return error.kind is not ErrorKind.TIMEOUT and asked <= self.most_wait_s
+        return error.kind not in _TOOK_LONG and asked <= self.most_wait_s
 
     def _wait(self, state: RetryCallState) -> float:
         """Seconds to the next attempt; what the provider asks for, all requests to its model wait besides."""

@@ -25,6 +25,7 @@ _DO = {
     ErrorKind.RATE_LIMIT: f"{_AGAIN} Fewer requests a minute, set on the page Teachers, may help.",
     ErrorKind.SERVER: _AGAIN,
     ErrorKind.TIMEOUT: f"{_CHECK} A longer time limit may help.",
+    ErrorKind.STALLED: f"{_CHECK} A longer time limit may help: for half of it an answer may hold nothing.",
     ErrorKind.CONNECTION: _CHECK,
     ErrorKind.NOT_JSON: "Look at its endpoint's URL, and test the connection on the page Teachers.",
     ErrorKind.BAD_REQUEST: "Look at its model's name and settings, and test the connection on the page Teachers.",

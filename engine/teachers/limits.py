@@ -7,8 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from aiolimiter import AsyncLimiter
-
 CEILING_S = 600.0
 """Longer than this nobody waits at a time, whatever a provider asks for."""
 SLICE_S = 0.2
@@ -25,14 +23,42 @@ class Clock:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
+class _Bucket:
+    """A leaky bucket: `most` at once, `rate` a second. Who comes waits behind all who came before."""
+
+    def __init__(self, most: float, rate: float, clock: Clock) -> None:
+        self._most, self._rate, self._clock = most, rate, clock
+        self._level, self._at = 0.0, clock.now()
+
+    def wait_s(self, amount: float) -> float:
+        """Seconds that whoever came now would wait."""
+        now = self._clock.now()
+        self._level = max(0.0, self._level - (now - self._at) * self._rate)
+        self._at = now
+        return max(0.0, (self._level + min(amount, self._most) - self._most) / self._rate)
+
+    async def acquire(self, amount: float) -> None:
+        """Wait for so much, or for as much as ever goes at once."""
+        amount = min(amount, self._most)
+        until = self._clock.now() + self.wait_s(amount)
+        self._level += amount
+        try:
+            while (left := until - self._clock.now()) > 0:
+                await self._clock.sleep(left)
+        except BaseException:  # nobody took it
+            self._level = max(0.0, self._level - amount)
+            raise
+
+
 class Rates:
     """Requests and tokens a minute that a provider allows under one key, whichever model is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = Clock()) -> None:
         """To be used on one event loop; nothing is limited at first."""
+        self._clock = clock
         self._set: tuple[int | None, int | None] = (None, None)
-        self._requests: AsyncLimiter | None = None
-        self._tokens: AsyncLimiter | None = None
+        self._requests: _Bucket | None = None
+        self._tokens: _Bucket | None = None
 
     @property
     def limited(self) -> bool:
@@ -44,15 +70,20 @@ class Rates:
         rates = (requests_per_minute or self._set[0], tokens_per_minute or self._set[1])
         if rates != self._set:
             self._set = rates
-            self._requests = AsyncLimiter(*_per_second(rates[0])) if rates[0] else None
-            self._tokens = AsyncLimiter(rates[1], 60) if rates[1] else None
+            self._requests = _Bucket(max(1, rates[0] / 60), rates[0] / 60, self._clock) if rates[0] else None
+            self._tokens = _Bucket(rates[1], rates[1] / 60, self._clock) if rates[1] else None
+
+    def wait_s(self, tokens: int) -> float:
+        """Seconds that a request of about so many tokens would wait for its turn, behind all who wait already."""
+        requests = self._requests.wait_s(1) if self._requests else 0.0
+        return max(requests, self._tokens.wait_s(tokens) if self._tokens else 0.0)
 
     async def acquire(self, tokens: int) -> None:
         """Wait for the turn of a request of about so many tokens."""
         if self._requests is not None:
-            await self._requests.acquire()
+            await self._requests.acquire(1)
         if self._tokens is not None:
-            await self._tokens.acquire(min(tokens, self._tokens.max_rate))
+            await self._tokens.acquire(tokens)
 
 
 class Limiter:
@@ -69,7 +100,7 @@ class Limiter:
 
     def __init__(self, in_flight: int, rates: Rates | None = None, clock: Clock = Clock()) -> None:
         """To be used on one event loop; `left_s` and `go_on` by any thread."""
-        self.rates = rates or Rates()
+        self.rates = rates or Rates(clock)
         self.clock = clock
         self.most = in_flight
         self.allowed = in_flight
@@ -158,15 +189,11 @@ class Limiter:
             self.allowed += 1
 
 
-def _per_second(per_minute: int) -> tuple[float, float]:
-    """Rate and period of a bucket that never lets a whole minute's requests go at once."""
-    return (per_minute / 60, 1) if per_minute >= 60 else (1, 60 / per_minute)
-
-
 class Limiters:
     """The limiters of a process, one a model of a provider under a key."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = Clock()) -> None:
+        self._clock = clock
         self._rates: dict[tuple[str, ...], Rates] = {}
         self._all: dict[tuple[tuple[str, ...], str], Limiter] = {}
 
@@ -181,9 +208,9 @@ class Limiters:
         A wait that another job stands in holds for whoever comes to it: who starts something does not end it for others
         unknowingly. One that nobody stands in any more is over: its job was stopped, and to start one is to ask now.
         """
-        rates = self._rates.setdefault(name, Rates())
+        rates = self._rates.setdefault(name, Rates(self._clock))
         rates.set(*per_minute)
-        limiter = self._all.setdefault((name, model), Limiter(in_flight, rates))
+        limiter = self._all.setdefault((name, model), Limiter(in_flight, rates, self._clock))
         limiter.widen(in_flight)
         if not limiter.users:
             limiter.go_on()

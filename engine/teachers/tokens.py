@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.places import is_open
 from engine.values import TeacherSpec
 
 _PATIENCE_S = 8.0
@@ -29,7 +30,7 @@ def find_counter(spec: TeacherSpec) -> Counter | None:
     """The tokenizer of a teacher's model; None where it is not at hand."""
     if spec.provider == "openai" and not spec.endpoint:
         return _find_within(spec.model)
-    return find_in_files(spec.model)
+    return find_in_files(spec.model) if is_open(spec.model) else None
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The HTTP clients under the SDKs: they follow no redirect and read no more than they should.
+"""The HTTP clients under the SDKs: they follow no redirect, read no more than they should, and no longer.
 
 An error is told by what happened: a connection that broke while the answer was read, an answer that is too large, one
 that points elsewhere. https://www.python-httpx.org/advanced/clients/
@@ -19,6 +19,7 @@ import httpx2
 import openai
 
 from engine.errors import ErrorKind, TeacherError
+from engine.teachers.pace import Pace
 
 MAX_BODY = 8 * 2**20
 """Bytes of an answer, unpacked."""
@@ -38,6 +39,10 @@ class BrokeOff(httpx2.TransportError):
     """The connection broke, or the packed bytes were damaged, while an answer was read."""
 
 
+class Stalled(httpx2.TransportError):
+    """The endpoint kept the connection open and sent no answer; reading on was given up."""
+
+
 class Redirected(httpx2.TransportError):
     """The endpoint pointed elsewhere; nothing was sent there."""
 
@@ -47,21 +52,25 @@ class NotHttp(httpx2.TransportError):
 
 
 class _Body(httpx2.AsyncByteStream):
-    """The unpacked bytes of a response, up to a bound."""
+    """The unpacked bytes of a response, up to a bound, as long as they get on."""
 
-    def __init__(self, response: httpx2.Response, most: int) -> None:
+    def __init__(self, response: httpx2.Response, most: int, events: bool) -> None:
         self._response = response
         self._most = most
+        self._events = events
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
+        pace = Pace(self._response.request.extensions.get("timeout", {}).get("read"), self._events)
         try:
             async for part in self._response.aiter_bytes():
                 size += len(part)
+                if slow := pace.take(part):
+                    raise Stalled(f"the answer was given up, since the endpoint only kept the connection open: {slow}")
                 if size > self._most:
                     raise TooLarge(f"the answer was given up: it has over {self._most // 2**20} MB unpacked")
                 yield part
-        except (TooLarge, httpx2.TimeoutException):
+        except (TooLarge, Stalled, httpx2.TimeoutException):
             raise
         except (httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
             packed = " (its packed bytes are damaged)" if isinstance(error, httpx2.DecodingError) else ""
@@ -101,7 +110,7 @@ async def _send(
     bounded = httpx2.Response(
         response.status_code,
         headers=headers,
-        stream=_Body(response, most),
+        stream=_Body(response, most, events),
         request=response.request,
         extensions=response.extensions,
     )
@@ -182,6 +191,8 @@ def explain_failure(error: BaseException) -> TeacherError | None:
             return TeacherError(ErrorKind.REDIRECT, str(seen))
         if isinstance(seen, TooLarge):
             return TeacherError(ErrorKind.TRUNCATED, str(seen))
+        if isinstance(seen, Stalled):
+            return TeacherError(ErrorKind.STALLED, str(seen))
         if isinstance(seen, (BrokeOff, NotHttp)):
             return TeacherError(ErrorKind.CONNECTION, str(seen))
         if isinstance(seen, (aiohttp.ServerDisconnectedError, httpx2.RemoteProtocolError)):

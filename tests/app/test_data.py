@@ -16,7 +16,7 @@ from app.services import Services, open_services
 from app.usecases.data.words import tell_outputs, tell_queries
 from engine.config import ProjectConfig
 from engine.errors import InputError
-from engine.hub import open_records, refuse_folders
+from engine.hub import open_records
 from engine.selection.overviews import find_close_pairs
 
 
@@ -74,34 +74,6 @@ def test_a_dataset_folder_is_read_like_one_of_the_hub(tmp_path: Path) -> None:
         list(open_records(f"hf:{folder}@nonsense"))
     with pytest.raises(InputError, match="name a dataset as"):
         open_records("hf:a b c")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "/etc",
-        "/etc:passwd@train",
-        "./data",
-        "../data",
-        "~/data",
-        "~",
-        "json",
-        "text",
-        "a/b/c",
-        ".a/b",
-        "a/..",
-        "here/x",
-    ],
-)
-def test_where_strangers_name_datasets_nothing_of_this_machine_is_one(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "here" / "x").mkdir(parents=True)
-    with pytest.raises(InputError, match="only datasets on the Hub can be named"):
-        refuse_folders(f"hf:{name}")
-    refuse_folders("hf:openai/gsm8k:main@train")
-    refuse_folders(tmp_path / "an upload")
 
 
 def test_near_duplicates_and_leaks_are_found_by_meaning(services: Services, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from app.web.login import FREE_TRIES, LONGEST_WAIT_S, Accounts, LoginDoor, Tries
 from app.web.main import build_app
 from app.web.server import launch_lean, launch_options
 from engine.config import ProjectConfig
+from engine.places import VARIABLE
 from engine.tasks import ROLES
 
 HTML = "text/html,application/xhtml+xml"
@@ -144,7 +145,7 @@ def test_accounts_are_compared_whole() -> None:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, gr.Blocks]]:
     with open_services(tmp_path_factory.mktemp("login")) as services:
         services.data.create_project(ProjectConfig(name="p", task="custom"))
-        app = build_app(services, with_login=True)
+        app = build_app(services)
         try:
             yield launch_lean(app, launch_options("127.0.0.1", 0, f"ann:{PASSWORD}", proxies=1)), app
         finally:
@@ -190,10 +191,11 @@ def test_over_http_a_person_logs_in_and_a_stranger_is_slowed(served: tuple[str, 
 
 @pytest.mark.parametrize("handler", ["preview", "choose", "store"])
 def test_behind_a_login_no_folder_of_the_server_is_read_as_a_dataset(
-    served: tuple[str, gr.Blocks], handler: str, tmp_path: Path
+    served: tuple[str, gr.Blocks], handler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(VARIABLE, "")
     (tmp_path / "train.jsonl").write_text('{"query": "what only the server may read"}')
     places = [f.fn for f in served[1].fns.values() if f.fn and f.fn.__module__.endswith("pages.data")]
     work = next(work for work in places if work.__name__ == handler)
-    with pytest.raises(gr.Error, match="only datasets on the Hub can be named"):
+    with pytest.raises(gr.Error, match="named as on the Hub, as OWNER/NAME"):
         work("p", None, f"hf:{tmp_path}", "None", 0.0, None, *["- none -"] * len(ROLES))

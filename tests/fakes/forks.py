@@ -28,11 +28,14 @@ from tests.fakes.preloaded import Fork, Process, begun, pass_log, preload
 
 _LIGHT = ("engine.jobs.worker", "engine.jobs.score", "tests.fakes.student_worker")
 _HEAVY = (*_LIGHT, "engine.jobs.embed", "engine.jobs.student", "engine.jobs.forecast", "engine.inference.embedder")
-_READERS = ("engine.records.worker", "app.usecases.projects.files")
+_READERS = (
+    *("engine.records.worker", "engine.records.whole"),
+    *("app.usecases.projects.files", "app.usecases.workspace.unpacking"),
+)
 _KINDS = {
     "light": _LIGHT,
     "heavy": _HEAVY,
-    "readers": (*_READERS, "engine.records.columnar"),
+    "readers": (*_READERS, "engine.records.columnar", "storage.looking_through"),
     "app": ("app.services", "app.cli.main", "app.cli.results", "app.demo", "tests.fakes.forks"),
 }
 _KIND_OF = {
@@ -41,6 +44,7 @@ _KIND_OF = {
     "app": "app",
     **dict.fromkeys(("tests.fakes.bringing", "tests.fakes.paid_label", "tests.fakes.slow_label"), "app"),
     "tests.fakes.small_disk": "app",
+    "tests.fakes.ray_threads": "light",
     "engine.jobs.playground": "heavy",
 }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.services import Services, open_services
+from app.usecases.labelling.label import LabelOrder
 from app.usecases.teachers import connections as asking
 from engine.config import ProjectConfig
 from engine.errors import NotFound
@@ -48,14 +49,15 @@ def main(workspace: Path, queries: int, pause: float) -> None:
     print("done", flush=True)
 
 
-def finish(services: Services, project: Project) -> None:
+def finish(services: Services, project: Project, order: LabelOrder | None = None) -> None:
     """Take up the labelling that an earlier process left, or start one, and wait for its end."""
     for job in services.context.jobs.unfinished_jobs():  # it was killed before it began, and has begun now
         services.context.wait(job.id)
-    left = [job for job in services.context.jobs.jobs_of(project.id) if job.status is JobStatus.INTERRUPTED]
+    jobs = services.context.jobs.jobs_of(project.id)
+    left = [job for job in jobs if job.status is JobStatus.INTERRUPTED and job.kind in ("label", "batch", "ray-label")]
     if left:
         services.context.jobs.update_job(left[0].id, status=JobStatus.QUEUED)
-    services.context.wait(left[0].id if left else services.label.start(project.name).id)
+    services.context.wait(left[0].id if left else services.label.start(project.name, order or LabelOrder()).id)
 
 
 if __name__ == "__main__":

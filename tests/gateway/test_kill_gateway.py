@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,9 @@ def start(workspace: Path, *more: str) -> tuple[subprocess.Popen[str], list[str]
 
 
 @pytest.mark.kill
-def test_what_was_answered_is_on_the_meter_however_often_it_is_killed(tmp_path: Path) -> None:
+def test_what_was_answered_is_on_the_meter_however_often_it_is_killed(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     rng = random.Random(3)
     asked = answered = 0
     key = ""
@@ -83,7 +86,8 @@ def test_what_was_answered_is_on_the_meter_however_often_it_is_killed(tmp_path: 
             process.communicate()
             asked, answered = asked + callers.asked, answered + callers.answered
     meter = read_meter(tmp_path / "gateway" / "puzzles")
-    print(f"gateway: {KILLS} kills, {answered} answered of {asked} asked, {meter.requests} on the meter")
+    told = f"gateway: {KILLS} kills, {answered:,} answered of {asked:,} asked, {meter.requests:,} on the meter"
+    record_property("kills", told)
     assert answered > 10 * KILLS
     assert answered <= meter.requests <= answered + KILLS * CALLERS
     assert meter.damaged == 0

@@ -26,6 +26,7 @@ from engine.errors import ConfigError, InputError, KeyMissing, StateError, Teach
 from engine.serving.policy import Policy, StudentRung
 from engine.tasks import get_task
 from engine.values import Query, Token, make_query
+from tests.fakes.clock import FakeTime
 from tests.fakes.provider import KEY, Provider, open_chat, run_provider
 from tests.fakes.rungs import TEACHER, make_policy, student
 
@@ -325,6 +326,34 @@ def test_threads_of_students_end_with_the_gateway() -> None:
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() <= before
+
+
+def test_a_caller_is_not_held_by_the_teachers_own_requests_a_minute(
+    provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two a minute held the third caller for a minute, and the next for a minute and a half."""
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    now = FakeTime()
+    monkeypatch.setattr("app.gateway.teacher.CLOCK", now.clock)
+
+    async def ask_often() -> list[Any]:
+        gateway, outcomes = opened(hosted(provider.url, requests_per_minute=2), tmp_path), []
+        try:
+            await gateway.start()  # takes the one request that goes at once
+            for seconds in (0, 19, 3, 0, 30):
+                now.at += seconds
+                outcomes.append(await asyncio.gather(gateway.answer(ChatAsk("Is it B?")), return_exceptions=True))
+        finally:
+            await gateway.close()
+        return [outcome for (outcome,) in outcomes]
+
+    first, second, third, fourth, fifth = asyncio.run(ask_often())
+    assert [getattr(error, "status", None) for error in (first, second, third, fourth, fifth)] == [
+        *(503, 503, None, 503, None),
+    ]
+    assert (first.retry_after_s, second.retry_after_s, fourth.retry_after_s) == (30, pytest.approx(11, abs=1), 30)
+    assert "ann" in str(first) and len(provider.seen) == 3, "what was not sent is not asked"
+    assert [line["purpose"] for line in ledger_of(tmp_path)] == ["probe", "answer", "answer"]
 
 
 def test_a_caller_is_told_when_to_come_again_and_does_not_wait_for_a_provider(

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ def untimed(value: Any) -> Any:
 
 
 @pytest.mark.kill
-def test_a_study_that_is_killed_again_and_again_ends_as_a_quiet_one(tmp_path: Path) -> None:
+def test_a_study_that_is_killed_again_and_again_ends_as_a_quiet_one(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     quiet = finish(tmp_path / "quiet")
     rng = random.Random(2)
     workspace = tmp_path / "killed"
@@ -68,5 +71,8 @@ def test_a_study_that_is_killed_again_and_again_ends_as_a_quiet_one(tmp_path: Pa
         process.communicate()
     assert seen.count("killed") >= KILLS // 2
     killed = finish(workspace)
-    print(f"study: {seen.count('killed')} kills, {len(killed)} records")
     assert killed == quiet
+    told = (
+        f"study (label, ingest, train, compress, score): {seen.count('killed')} kills, {len(killed)} records as quiet"
+    )
+    record_property("kills", told)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -17,10 +18,15 @@ import pytest
 
 from app.services import Services, open_services
 from app.usecases.labelling.label import LabelOrder
+from app.web.parts.labelling import progress_html
+from app.web.parts.shell import strip_html
 from engine.config import ProjectConfig
 from engine.errors import ConfigError, WorkerFailed
+from engine.jobs.ray_label import _Announced
 from engine.values import Choice, JobStatus, make_query
 from tests.fakes.provider import KEY, Provider, query_of, run_provider
+from tests.fakes.ray_threads import RayThreads
+from tests.fakes.waiting import until
 from tests.fakes.worker import find_pid
 
 CHOICES = (Choice("A", "x"), Choice("B", "y"))
@@ -93,6 +99,45 @@ def test_shards_of_a_killed_worker_are_taken_in_and_not_asked_again(
 def read_shards(workspace: Path) -> list[dict[str, Any]]:
     files = [path for path in workspace.rglob("*.parquet") if path.stat().st_size]
     return [json.loads(line) for file in files for line in pq.read_table(file, columns=["event"])["event"].to_pylist()]
+
+
+def test_a_wait_of_those_who_ask_is_shown_and_ended(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOPBACK_KEY", KEY)
+    with run_provider() as provider, open_services(workspace, RayThreads()) as services:
+        make_project(services, provider, 12)
+        project = services.projects.get("p")
+        provider.faults["query 3?"] = ["429 for long"]
+        job = services.label.start("p", LabelOrder(engine="ray"))
+
+        def waiting() -> Any:
+            asking = services.answers.progress(project)
+            return asking if asking and any(teacher.wait for teacher in asking.teachers) else None
+
+        html = progress_html(until(waiting))
+        assert "ann waits 9 min, as the provider asked." in html and "data-now='ann'" in html
+        assert "ann waits 9 min" in strip_html(services.standing.running(), here="p")
+        assert services.teachers.go_on("p", "bob") == []
+        assert services.teachers.go_on("p", "ann") == ["ann"]
+        assert services.context.wait(job.id).status is JobStatus.FINISHED
+        assert services.context.samples.counts(project.id) == [{"teacher": "ann", "samples": 12, "failures": 0}]
+        assert waiting() is None
+
+
+def test_who_waits_is_the_last_of_those_who_ask_and_none_of_an_earlier_start(tmp_path: Path) -> None:
+    told: list[tuple[str, float]] = []
+    sink = SimpleNamespace(emit=lambda type_, **data: told.append((type_, round(data["seconds"]))))
+    earlier, first, second = (tmp_path / f"{name}.jsonl" for name in ("earlier", "first", "second"))
+
+    def say(file: Path, seconds: float) -> None:
+        with file.open("a") as lines:
+            lines.write(json.dumps({"teacher": "ann", "seconds": seconds, "longer": False}) + "\n")
+
+    say(earlier, 600)
+    announced = _Announced(tmp_path, sink, set())
+    for file, seconds in ((first, 300), (second, 100), (first, 0), (second, 0)):
+        say(file, seconds)
+        announced.tell()
+    assert told == [("waits", 300), ("waits", 300), ("waits", 100), ("waits", 0)]
 
 
 def test_a_cluster_writes_shards_that_the_app_takes_in(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

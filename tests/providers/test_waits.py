@@ -18,8 +18,8 @@ from engine.prompts import load_prompt
 from engine.teachers.caller import Caller
 from engine.teachers.faults import FAULTS_IN_A_ROW, MOST_FAULTY_S, NOTHING_IN_A_ROW
 from engine.teachers.hosted import explain, read_retry_after
-from engine.teachers.limits import CEILING_S, Limiter, Limiters
-from engine.values import Reply, Sampling, TeacherSpec, make_query
+from engine.teachers.limits import CEILING_S, Limiter, Limiters, Rates
+from engine.values import Purpose, Reply, Sampling, TeacherSpec, make_query
 from tests.fakes.clock import FakeTime
 from tests.fakes.replies import GOOD
 from tests.providers.test_faults import CHOICES, TASK, Journal
@@ -273,3 +273,54 @@ def test_a_model_that_waits_holds_up_no_neighbour() -> None:
     flaky, good = limiters.get(name, "flaky", 4, (600, None)), limiters.get(name, "good", 4, (None, None))
     flaky.pause(540)
     assert flaky.rates is good.rates and flaky.left_s and not good.left_s and good.allowed == 4
+
+
+def test_a_bucket_lets_go_at_its_rate_and_tells_the_wait_of_whoever_comes() -> None:
+    now = FakeTime()
+    rates = Rates(now.clock)
+    rates.set(120, 60_000)
+    assert rates.wait_s(10**9) == 0, "more than ever goes at once is as much as that"
+
+    async def all_of() -> list[float]:
+        came = []
+
+        async def one(tokens: int) -> None:
+            await rates.acquire(tokens)
+            came.append(now.at - 1000)
+
+        waiting = [asyncio.ensure_future(one(0)) for _ in range(6)]
+        given_up = asyncio.ensure_future(one(0))
+        await asyncio.sleep(0)
+        assert now.at - 1000 + rates.wait_s(0) == 3, "seven are before it, two went at once"
+        given_up.cancel()
+        await asyncio.sleep(0)
+        assert now.at - 1000 + rates.wait_s(0) == 2.5, "who left takes no turn"
+        await asyncio.gather(*waiting)
+        await one(60_000)
+        assert rates.wait_s(30_000) == 30
+        return came
+
+    assert asyncio.run(all_of()) == [0, 0, 0.5, 1, 1.5, 2, 2.5]
+
+
+def test_who_looks_on_is_not_held_by_a_place_that_does_not_come_free() -> None:
+    journal, now = Journal(), FakeTime()
+    limiter = Limiter(1, clock=now.clock)
+    assert limiter.try_enter()
+
+    async def time_goes() -> None:
+        for _ in range(12):
+            await asyncio.sleep(0.1)
+            now.at += 2
+
+    async def run() -> TeacherError:
+        caller = Caller(limiters={"ann": limiter}, most_wait_s=10, clock=now.clock, sink=journal)
+        ann, request = Fake(), Request(make_query("q"), Purpose.PLAY, "s", "q")
+        going = asyncio.ensure_future(time_goes())
+        with pytest.raises(TeacherError, match="not asked, since others are asking it") as caught:
+            await caller.call(ann, request, lambda outcome: None)
+        going.cancel()
+        return caught.value
+
+    error = asyncio.run(run())
+    assert error.kind is ErrorKind.RATE_LIMIT and error.retry_after_s == 1 and now.at <= 1016

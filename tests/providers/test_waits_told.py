@@ -146,6 +146,17 @@ def test_the_playground_tells_a_wait_and_does_not_wait(services: Services, provi
     assert pane.over and time.monotonic() - began < 10
 
 
+def test_the_playground_tells_that_its_own_requests_a_minute_are_used_up(
+    services: Services, provider: Provider
+) -> None:
+    add(services, provider, "ann", requests_per_minute=2)
+    finish(services, services.teachers.test("p", "ann"))
+    query = services.context.queries.get(services.projects.get("p").id)[0]
+    *_, (pane,) = services.play.ask(services.projects.get("p"), query, ["teacher ann"])
+    assert pane.over and "its own requests and tokens a minute are used up" in pane.message
+    assert "come again in" in pane.message and "declines" not in pane.message
+
+
 def test_the_words_of_a_wait() -> None:
     assert say_wait("ann", Wait(540)) == "ann waits 9 min, as the provider asked"
     assert say_wait("ann", Wait(600, True)) == "ann waits 10 min; the provider asked for longer"

@@ -18,6 +18,7 @@ FAILURES = {
     ErrorKind.RATE_LIMIT: "Rate limited",
     ErrorKind.SERVER: "Server error",
     ErrorKind.TIMEOUT: "Timed out",
+    ErrorKind.STALLED: "Stalled",
     ErrorKind.CONNECTION: "No connection",
     ErrorKind.AUTH: "Key refused",
     ErrorKind.QUOTA: "Out of quota",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.teachers.limits import CEILING_S
 from engine.values import Event
 from engine.wording import say_span
 
@@ -23,7 +24,10 @@ def read_waits(context: Context, job_id: str) -> dict[str, Wait]:
     """The waits of a job that are not over yet, by teacher."""
     now = time.time()
     found = context.jobs.find_waits(job_id, now)
-    return {teacher: Wait(ends - now, longer) for teacher, (ends, longer) in found.items()}
+    left = {teacher: (ends - now, longer) for teacher, (ends, longer) in found.items()}
+    return {
+        teacher: Wait(*wait) for teacher, wait in left.items() if wait[0] <= CEILING_S + 1
+    }  # or the clock was set back
 
 
 def read_wait(event: Event) -> Wait:

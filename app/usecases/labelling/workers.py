@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,10 @@ from app.usecases.workspace.context import Context
 from engine.config import read_config
 from engine.errors import KeyMissing, WorkerFailed
 from engine.jobs.events import EventLog
-from engine.jobs.spec import PAYLOADS, STOP_FILE, Payload
+from engine.jobs.spec import GO_ON_FILE, PAYLOADS, STOP_FILE, Payload
 from engine.labelling.online import LabelWork, list_requests
 from engine.lines import write_lines
-from engine.values import Job, JobStatus, Purpose, TeacherSpec
+from engine.values import Event, Job, JobStatus, Purpose, TeacherSpec
 from storage.projects import Project
 
 
@@ -107,11 +109,28 @@ class Placing:
             return read_config(PAYLOADS[kind], {**errand.payload, "file": file})
 
         child = self.context.submit(errand.project.id, kind, {"teacher": spec.name}, fill=fill)
-        ended = await self.context.follow(child.id, stop)
+        ended = await self.context.follow(child.id, stop, lambda event: _hand_on(event, log))
         if ended.status is JobStatus.NEEDS_KEY:
             raise KeyMissing(ended.message)
         if ended.status is not JobStatus.FINISHED and not stop():
             raise WorkerFailed(f"{spec.name}, asked by a {kind} worker, is {ended.status}: {ended.message}")
+
+
+def _hand_on(event: Event, log: EventLog) -> None:
+    """Tell a wait in the job that people look at, as long as it lasts yet."""
+    left = max(0.0, event.at + float(event.data["seconds"]) - time.time())
+    log.emit("waits", **{**event.data, "seconds": round(left, 3)})
+
+
+def hurry(context: Context, project_id: str | None = None, name: str = "") -> list[str]:
+    """Have those who ask for Ray jobs wait no longer, of a project or all, of one teacher or all; who did wait."""
+    waited = set()
+    for job in context.jobs.unfinished_jobs():
+        if job.kind == "ray" and project_id in (None, job.project_id) and name in ("", job.spec["teacher"]):
+            waited |= set(context.jobs.find_waits(job.id, time.time()))
+            with suppress(OSError):  # its folder goes with the project
+                (Path(job.folder) / GO_ON_FILE).write_text(str(time.time_ns()))
+    return sorted(waited)
 
 
 def _describe(project: Project, spec: TeacherSpec, purpose: Purpose) -> dict[str, Any]:

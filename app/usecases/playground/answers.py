@@ -329,10 +329,14 @@ class PlayService:
             panes[id_] = read_attempt(panes[id_], row, task, query)
         if now.status.over:
             waits = read_waits(self.context, job.id)
+            held = {
+                e.data["teacher"]: str(e.data["message"]) for e in self.context.jobs.events(job.id, kinds=("held",))
+            }
             for id_, pane in panes.items():
                 if id_.startswith("teacher ") and not pane.over:
-                    wait = waits.get(id_.removeprefix("teacher "))
-                    told = "; ".join(filter(None, (pane.message, say_later(wait) if wait else "")))
+                    name = id_.removeprefix("teacher ")
+                    later = say_later(waits[name]) if name in waits else held.get(name, "")
+                    told = "; ".join(filter(None, (pane.message, later)))
                     message = told or now.message or "declines: it does not know this query"
                     panes[id_] = replace(pane, over=True, message=message)
 

@@ -10,13 +10,25 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.usecases.data.imports import RESERVED
+from app.usecases.labelling.workers import hurry
 from app.usecases.teachers.connections import Connections, key_variable
 from app.usecases.teachers.presets import preset_of
 from app.usecases.workspace.context import Context
 from engine.config import TeacherConfig, read_config
 from engine.costs import Budget, Price, assumed_price, find_price
-from engine.errors import ConfigError, InputError, KeyMissing, KeyRefused, NotFound, StateError, WorkerFailed
+from engine.errors import (
+    ConfigError,
+    ErrorKind,
+    InputError,
+    KeyMissing,
+    KeyRefused,
+    NotFound,
+    StateError,
+    TeacherError,
+    WorkerFailed,
+)
 from engine.jobs.events import EventLog
+from engine.places import check
 from engine.ports import EventSink
 from engine.teachers.caller import About, Caller, Outcome, Stopped, Tell, announcing, journal
 from engine.teachers.capabilities import probe
@@ -27,6 +39,7 @@ from engine.teachers.scripted import SCRIPTED_TEACHERS
 from engine.values import Job, Purpose, Sampling, TeacherSpec
 
 PROBE_PROMPT = "probe"
+_LISTING_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,8 @@ class TeacherService:
         if config.name in known and known[config.name].provider == "recorded":
             raise InputError(f"{config.name} is a recording of this project; choose another name")
         spec = config.to_spec()
+        if config.provider not in HOSTED:
+            check(spec.model)
         if config.provider == "scripted" and config.name not in {t.spec.name for t in SCRIPTED_TEACHERS}:
             raise ConfigError(f"the scripted teachers are {', '.join(t.spec.name for t in SCRIPTED_TEACHERS)}")
         find_price(spec)
@@ -174,7 +189,11 @@ class TeacherService:
         async def ask() -> list[str]:
             chat = open_chat(spec, key.strip() or self.connections.keys.find(spec))
             try:
-                return await chat.models()
+                async with asyncio.timeout(_LISTING_S):
+                    return await chat.models()
+            except TimeoutError:
+                told = f"the endpoint listed no models within {_LISTING_S:g} s"
+                raise TeacherError(ErrorKind.TIMEOUT, told) from None
             finally:
                 await chat.close()
 
@@ -216,12 +235,14 @@ class TeacherService:
 
     def go_on(self, project_name: str, name: str = "") -> list[str]:
         """Ask the teachers of a project, or the named one, at once whose providers asked to wait; gives their names."""
-        specs = self.context.projects.teachers(self.context.projects.get(project_name).id)
-        return self.connections.go_on([spec for spec in specs if not name or spec.name == name])
+        project = self.context.projects.get(project_name)
+        specs = [spec for spec in self.context.projects.teachers(project.id) if not name or spec.name == name]
+        return sorted({*self.connections.go_on(specs), *hurry(self.context, project.id, name)})
 
     def go_on_all(self) -> None:
         """Wait for no provider any longer, in whatever project."""
         self.connections.limiters.go_on()
+        hurry(self.context)
 
     async def run_probe(self, job: Job, log: EventLog, stop: Callable[[], bool]) -> None:
         """The coroutine of a probing job.

@@ -25,7 +25,6 @@ from app.usecases.training.runs import RunService
 from app.usecases.training.sharing import TAKEN_FROM
 from app.usecases.training.study_files import (
     GRID,
-    STUDIES,
     keep_grid,
     list_grids,
     read_record,
@@ -33,6 +32,7 @@ from app.usecases.training.study_files import (
     take_in_records,
 )
 from app.usecases.workspace.context import Context
+from app.usecases.workspace.unpacking import STUDIES
 from engine.budgets import BUDGETS
 from engine.config import read_config
 from engine.errors import InputError, NotFound, StateError, TacitError

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.config import read_config
 from engine.errors import InputError, TacitError
 from engine.lines import write_atomically
+from engine.records.whole import read_values
 from engine.study import FINISHED, Grid, Record, list_cells, read_grid
 
-STUDIES = "studies"
-"""In the workspace: a folder a study."""
 GRID = "grid.json"
 """Beside a study's records in the workspace: what it compares."""
-_MOST_BYTES = 50_000_000
+_MOST_GRID, _MOST_RECORD = 1_000_000, 50_000_000
+"""Bytes of a file that is handed in."""
 
 
 def keep_grid(folder: Path, grid: Grid) -> None:
@@ -38,18 +37,16 @@ def list_grids(folder: Path) -> list[Grid]:
 
 
 def read_grid_file(file: Path) -> Grid:
-    """A grid from a TOML file.
+    """A grid from a TOML file, which is parsed in a process of its own.
 
     Raises:
-        InputError: if there is no such file, or it is no TOML.
+        InputError: if there is no such file, it is too large, or it is no TOML.
         ConfigError: one line a wrong setting.
     """
     try:
-        data = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"there is no file {file} that can be read. Nothing was started.") from error
-    except ValueError as error:  # the parser's words name line and column
-        raise InputError(f"{file} is no TOML: {error}. Nothing was started.") from error
+        (data,) = read_values([file], "TOML", _MOST_GRID)
+    except InputError as error:
+        raise InputError(f"{error}. Nothing was started.") from error
     return read_grid(data)
 
 
@@ -89,26 +86,45 @@ def _toml(value: Any) -> str:
 
 
 def read_record(file: Path) -> Record:
-    """One record.
+    """One record that this program wrote.
 
     Raises:
         InputError: if the file is none.
     """
     try:
         return Record.from_dict(json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError, InputError) as error:
-        raise InputError(
-            f"{file.name} is no record of a study; take it out of the folder, or write it again"
-        ) from error
+    except (OSError, ValueError, RecursionError, InputError) as error:
+        raise _no_record(file) from error
 
 
 def read_records(folder: Path) -> list[Record]:
-    """All records of a folder, by name.
+    """All records of a folder that this program keeps, by name.
 
     Raises:
         InputError: if a file is none.
     """
-    return [read_record(file) for file in sorted(folder.glob("*.json")) if file.name != GRID]
+    return [read_record(file) for file in _list_records(folder)]
+
+
+def read_given_records(folder: Path) -> list[Record]:
+    """As `read_records`, of a folder that others may have made: each is parsed in a process of its own."""
+    return [record for _, record in _read_given(_list_records(folder))]
+
+
+def _list_records(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.glob("*.json")) if file.name != GRID]
+
+
+def _read_given(files: Sequence[Path]) -> Iterator[tuple[Path, Record]]:
+    for file, data in zip(files, read_values(files, "JSON", _MOST_RECORD), strict=True):
+        try:
+            yield file, Record.from_dict(data)
+        except InputError as error:
+            raise _no_record(file) from error
+
+
+def _no_record(file: Path) -> InputError:
+    return InputError(f"{file.name} is no record of a study; take it out of the folder, or write it again")
 
 
 def take_in_records(folder: Path, grid: Grid, files: Sequence[Path]) -> int:
@@ -120,10 +136,7 @@ def take_in_records(folder: Path, grid: Grid, files: Sequence[Path]) -> int:
         InputError: if a file is no record, too large, or not of this grid.
     """
     records, asked = [], {(cell.arm.name, cell.seed): cell.settings for cell in list_cells(grid)}
-    for file in files:
-        if file.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{file.name} has more than {_MOST_BYTES:,} bytes; a record has fewer. Nothing was taken.")
-        record = read_record(file)
+    for file, record in _read_given(files):
         if record.study != grid.name or record.settings != asked.get((record.arm, record.seed)):
             raise InputError(
                 f"{file.name} is of the study {record.study!r}, arm {record.arm!r}, seed {record.seed}, with "

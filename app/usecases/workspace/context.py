@@ -139,10 +139,18 @@ class Context:
             raise WorkerFailed(f"the {job.kind} job is {job.status}: {job.message}")
         return job
 
-    async def follow(self, job_id: str, stop: Callable[[], bool]) -> Job:
-        """Wait for another job's end without holding up the loop; a request to stop is handed on to it."""
-        asked = False
+    async def follow(
+        self, job_id: str, stop: Callable[[], bool], on_wait: Callable[[Event], None] = lambda event: None
+    ) -> Job:
+        """Wait for another job's end without holding up the loop; a request to stop is handed on to it.
+
+        `on_wait` is told each wait that a provider asked it for.
+        """
+        asked, seen = False, 0
         while not (job := self.jobs.get_job(job_id)).status.over:
+            for event in self.jobs.events(job_id, seen, kinds=("waits",)):
+                seen = event.seq
+                on_wait(event)
             if stop() and not asked:
                 asked = True
                 self.watch.cancel(job_id)

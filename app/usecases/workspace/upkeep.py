@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.usecases.training.study_files import STUDIES, list_grids
+from app.usecases.training.study_files import list_grids
 from app.usecases.workspace.context import Context
 from app.usecases.workspace.unknown_ends import UnknownEnds, add_ends
+from app.usecases.workspace.unpacking import FOLDERS, STORE, STUDIES, unpack_backup
 from engine.errors import InputError, NotFound, StateError, say_error
 from engine.values import Job
 
-_STORE = "tacit.duckdb"
-_FOLDERS = ("recordings", "runs", "jobs", "exports", STUDIES)
-"""What a workspace holds besides its store."""
 JOBS = 50
 _JUST_WRITTEN_S = 600
 """A recording this new may belong to an import that is under way."""
@@ -121,7 +119,7 @@ class KeepService:
         """
         if to.exists():
             raise InputError(f"{to} exists already; nothing was written")
-        if any((self.context.workspace / name).resolve() in to.resolve().parents for name in _FOLDERS):
+        if any((self.context.workspace / name).resolve() in to.resolve().parents for name in FOLDERS):
             raise InputError(f"{to} lies inside what is backed up; name a file elsewhere. Nothing was written.")
         if self.context.jobs.unfinished_jobs():
             raise StateError("a job is running; back up when it is over, or cancel it. Nothing was written.")
@@ -129,10 +127,10 @@ class KeepService:
         part = to.with_name(f"{to.name}.part")
         try:
             with tempfile.TemporaryDirectory(dir=to.parent) as made, zipfile.ZipFile(part, "w") as archive:
-                copy = Path(made) / _STORE
+                copy = Path(made) / STORE
                 self.context.copies.copy_store(copy)
-                archive.write(copy, _STORE, zipfile.ZIP_DEFLATED)
-                for name in _FOLDERS:
+                archive.write(copy, STORE, zipfile.ZIP_DEFLATED)
+                for name in FOLDERS:
                     for file in sorted((self.context.workspace / name).rglob("*")):
                         if file.is_file() and file.name != "lock":
                             archive.write(file, file.relative_to(self.context.workspace))
@@ -147,7 +145,7 @@ class KeepService:
 
 
 def restore_workspace(file: Path, workspace: Path) -> None:
-    """Unpack a backup into a folder that holds no workspace yet, all or nothing.
+    """Unpack a backup into a folder that holds no workspace yet, all or nothing, in a process of its own.
 
     Raises:
         InputError: if it is no backup, or a workspace is there.
@@ -157,17 +155,14 @@ def restore_workspace(file: Path, workspace: Path) -> None:
     part = workspace.with_name(f"{workspace.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        with zipfile.ZipFile(file) as archive:
-            names = [item.filename for item in archive.infolist()]
-            wrong = [name for name in names if name != _STORE and name.split("/")[0] not in _FOLDERS]
-            if _STORE not in names or wrong:
-                raise InputError(f"{file.name} is no backup of a workspace. Nothing was written.")
-            archive.extractall(part)
+        part.mkdir(parents=True)
+        unpack_backup(file, part)
         if workspace.exists():
             workspace.rmdir()
         part.rename(workspace)
-    except (zipfile.BadZipFile, OSError) as error:
-        why = "it is no zip file, or damaged." if isinstance(error, zipfile.BadZipFile) else say_error(error)
-        raise InputError(f"{file.name} can't be unpacked: {why} Nothing was written.") from error
+    except InputError as error:
+        raise InputError(f"{error}. Nothing was written.") from error
+    except OSError as error:
+        raise InputError(f"{file.name} can't be unpacked: {say_error(error)} Nothing was written.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -21,7 +21,6 @@ from app.web.parts.messages import notice_html
 from app.web.parts.tables import table_html
 from app.web.queries_form import FILE, HOLD, NONE, SHARE, Given, column_label, read_given
 from engine.errors import InputError
-from engine.hub import refuse_folders
 from engine.tasks import ROLES
 from engine.wording import counted
 from storage.projects import Project
@@ -168,20 +167,9 @@ class _Handlers:
         found = [*enable(totals.total > 1), gr.Accordion(visible=some), gr.Accordion(visible=True)]
         return [tiles, gr.Column(visible=some), first, *found]
 
-    def _read(self, entered: Entered[Given]) -> Given:
-        """What was entered, if it may be read here.
-
-        Raises:
-            InputError: if it names what only this machine's own user may.
-        """
-        given = entered.read()
-        if not given.is_empty and not self.frame.policy.limits.folders:
-            refuse_folders(given.source)
-        return given
-
     def choose(self, project: str, entered: Entered[Given]) -> list[Any]:
         """The preview anew with what was chosen; nothing where there is no file to look at."""
-        given = self._read(entered)
+        given = entered.read()
         asked = [gr.Slider(visible=given.hold == SHARE), gr.File(visible=given.hold == FILE)]
         if given.is_empty:
             return [*asked, *[gr.skip()] * (len(self.roles) + 3)]
@@ -198,7 +186,7 @@ class _Handlers:
         return [gr.Column(visible=False), *columns, *[""] * len(self.roles), "", "", gr.Button(interactive=False)]
 
     def preview(self, project: str, given: Entered[Given]) -> list[Any]:
-        return self._preview(project, self._read(given))
+        return self._preview(project, given.read())
 
     def arrive(self, project: str, file: str, hold: str, share: float, second: str | None) -> list[Any]:
         given = {"file": file, "dataset": "", "hold": hold, "share": share, "second": second}
@@ -231,7 +219,7 @@ class _Handlers:
 
     def store(self, project: str, entered: Entered[Given]) -> list[Any]:
         """Import; a file of held-out queries goes first, so that what both files hold stays held out."""
-        given, data, held = self._read(entered), self.services.data, ""
+        given, data, held = entered.read(), self.services.data, ""
         second = self._look_second(project, given)
         if second is not None and given.second_source is not None:
             columns = {role: name or "" for role, name in second.columns.items()}

@@ -16,6 +16,7 @@ from engine.config import TrainConfig, read_config
 from engine.errors import InputError
 from engine.jobs.backends import BACKENDS
 from engine.losses import LOSSES
+from engine.places import has_folders
 from engine.plans import PLANS
 from engine.plans.order import PlanOrder
 from engine.selection.settings import PRESETS
@@ -53,7 +54,7 @@ def lay_order(only: str | None, lay_between: Callable[[], None] = lambda: None) 
         student = gr.Textbox(
             "packaged",
             label="Student",
-            placeholder="packaged, a folder or a Hub id",
+            placeholder="packaged, a folder or a Hub id" if has_folders() else "packaged, or a Hub id",
             max_length=300,
             interactive=only is None,
             min_width=120,

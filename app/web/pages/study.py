@@ -63,7 +63,6 @@ _COLUMNS = (
     Column("status", "Status"),
 )
 _NONE = "- the epochs of its plan -"
-_MOST_BYTES = 1_000_000
 
 
 def build(frame: Frame) -> None:
@@ -299,8 +298,6 @@ class _Handlers:
         """Start a grid as people write it, on the project of this page."""
         if not file:
             raise InputError("Choose a TOML file; docs/study.md shows one.")
-        if Path(file).stat().st_size > _MOST_BYTES:
-            raise InputError(f"The file has more than {_MOST_BYTES:,} bytes; a grid has fewer.")
         return self._start(project, read_grid_file(Path(file)).model_copy(update={"project": project, "puzzles": None}))
 
     def _start(self, project: str, grid: Grid) -> list[Any]:
