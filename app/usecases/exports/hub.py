@@ -1,4 +1,4 @@
-"""Pushing a student or a distillation set to the Hub, behind a token."""
+"""Pushing a student, its scored answers or a distillation set to the Hub, behind a token."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from app.usecases.exports.cards import SET_FILE, write_set_card
 from app.usecases.exports.exports import ADAPTER, EXPORT, ExportService
+from app.usecases.exports.items import take_scored, why_no_items
 from app.usecases.teachers.connections import Keys
 from app.usecases.workspace.context import Context
 from engine.errors import InputError, KeyMissing, StateError, say_hub_error, where_it_failed
@@ -42,7 +43,7 @@ SET = "set"
 
 @dataclass(frozen=True)
 class PushOrder:
-    """What of a run goes where: the student of a step by an exporter, or the set that it was taught with."""
+    """What of a run goes where: a step's student, or its scored answers, by an exporter; or the set it was taught."""
 
     run: str
     repository: str
@@ -58,8 +59,14 @@ def is_repository(name: str) -> bool:
 
 def list_pushed() -> dict[str, str]:
     """What can be pushed, by name with its title."""
-    students = {name: EXPORTERS[name].title for name in EXPORTERS if EXPORTERS[name].scope is Scope.STUDENT}
-    return {**students, SET: "the distillation set"}
+    scopes = (Scope.STUDENT, Scope.ITEMS)
+    by_step = {name: EXPORTERS[name].title for scope in scopes for name in EXPORTERS if EXPORTERS[name].scope is scope}
+    return {**by_step, SET: "the distillation set"}
+
+
+def is_student(what: str) -> bool:
+    """Whether that is a student, which can be checked and goes to a repository of a model; all else are data sets."""
+    return what != SET and EXPORTERS.get(what).scope is Scope.STUDENT
 
 
 def read_what(name: str) -> str:
@@ -93,15 +100,18 @@ class PublishService:
         """Whether this can be pushed, but for the merging; returns its run.
 
         Raises:
-            InputError: if that is no name of a repository, or a student is to be pushed and no step is named.
+            InputError: if that is no name of a repository, or no step is named where one is needed.
             KeyMissing: if there is no token.
-            StateError: if the step has no adapter.
+            StateError: if the step has no adapter, or no answers that a harness could score.
         """
         run = self.context.runs.get(order.run)
         if order.what != SET:
             if not order.step:
-                raise InputError("name the stage whose student is pushed, as stage3")
-            self.export.find_adapter(run, order.step)
+                raise InputError("name the stage that is pushed, as stage3")
+            if is_student(order.what):
+                self.export.find_adapter(run, order.step)
+            elif reason := why_no_items(self.context, run, order.step):
+                raise StateError(reason)
         if not is_repository(order.repository):
             raise InputError(
                 f"{order.repository.strip() or 'nothing'}: name a repository of the Hub as OWNER/NAME, of letters, "
@@ -117,7 +127,7 @@ class PublishService:
             InputError, KeyMissing, StateError: as `check`; also if the step was not merged yet.
         """
         run = self.check(order)
-        if order.what != SET and not self.export.is_ready(run, order.step, order.what):
+        if is_student(order.what) and not self.export.is_ready(run, order.step, order.what):
             raise StateError(
                 f"{EXPORTERS.get(order.what).title} of {order.step} is not made yet; do that, then push it"
             )
@@ -169,7 +179,7 @@ class PublishService:
         """Upload a folder; returns the commit's address."""
         from huggingface_hub import HfApi  # noqa: PLC0415 - only where something is pushed
 
-        api, kind = HfApi(token=token), "dataset" if order.what == SET else "model"
+        api, kind = HfApi(token=token), "model" if is_student(order.what) else "dataset"
         folder_of_all = self.context.workspace / PUSHING
         folder_of_all.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder_of_all) as folder:
@@ -190,6 +200,10 @@ class PublishService:
             write_notes(folder, card.files)
             return folder
         exporter = EXPORTERS.get(order.what)
+        if not is_student(order.what):
+            scored = Outgoing(scored=take_scored(self.context, run, order.step))
+            exporter.write(scored, folder / f"{order.step}{exporter.suffix}" if exporter.suffix else folder)
+            return folder
         given = self.export.take_student(run, order.step, order.what, public=True, repository=order.repository)
         if not exporter.needs_worker and not exporter.suffix:
             exporter.write(given, folder)
