@@ -39,6 +39,7 @@ from app.usecases.selection.comparison import MatchService
 from app.usecases.selection.overviews import SurveyService
 from app.usecases.selection.queries import BrowseService
 from app.usecases.selection.selections import SelectService
+from app.usecases.serving.child import ChildGatewayService
 from app.usecases.serving.draws import DrawService
 from app.usecases.serving.queries import GatewayService
 from app.usecases.serving.savings import SaveService
@@ -109,6 +110,7 @@ class Services:
     publish: PublishService
     keep: KeepService
     gateway: GatewayService
+    child_gateway: ChildGatewayService
 
 
 def _devices() -> int:
@@ -165,6 +167,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         context.supervisor.start()
         yield services
     finally:
+        services.child_gateway.close()
         services.play.close()
         context.supervisor.close()
         context.db.close()
@@ -230,4 +233,5 @@ def _compose(context: Context, webhook: Webhook) -> Services:
         draws=DrawService(context, saving),
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
+        child_gateway=ChildGatewayService(context, connections.keys),
     )

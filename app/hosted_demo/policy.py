@@ -25,6 +25,8 @@ class Limits:
     """Characters of a query in the playground."""
     folders: bool = True
     """Whether folders of this machine may be named, as datasets."""
+    servers: bool = True
+    """Whether a page may start a server on this machine, for whoever sits at it."""
     kept_as: str | None = None
     """Name under which a visitor's browser keeps the key of the copy, so that any page finds it again."""
 

@@ -87,7 +87,7 @@ def build_app(services: Services, visibility: Visibility = "private", with_login
     Handlers answer to the pages only; with `undocumented` clients may call them too, as tests do. Behind a login
     whoever asks is not the one whose machine this is.
     """
-    policy = Own(services, Limits(folders=not with_login))
+    policy = Own(services, Limits(folders=not with_login, servers=not with_login))
     with (
         Pages(title="Tacit", analytics_enabled=False) as app,
         frame(policy, services, app, _HOME, visibility) as made,

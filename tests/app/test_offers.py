@@ -51,6 +51,14 @@ def ways(app: gr.Blocks) -> Iterator[tuple[tuple[str, str], list[Any]]]:
                 yield (event.fn.__module__.rpartition(".")[2], event.fn.__name__), line
 
 
+def test_a_gateway_is_started_only_by_whoever_sits_at_this_machine(services: Services, visitors: Visitors) -> None:
+    alone, shared = (build_app(services, with_login=login) for login in (False, True))
+    starts = [("gateways", "start") in dict(ways(app)) for app in (alone, shared, build_demo(services, visitors))]
+    assert starts == [True, False, False]
+    read = {place for place, _ in ways(shared)}
+    assert ("gateways", "stop") not in read and ("gateways", "read_meters") in read
+
+
 def test_what_is_refused_is_not_offered(services: Services, visitors: Visitors) -> None:
     found = {"everywhere": 0, "in a copy": 0, "nowhere": 0}
     for place, line in ways(build_demo(services, visitors)):

@@ -58,7 +58,7 @@ def say_certificate(saving: Saving) -> Told:
             if unsure
             else ""
         )
-        return Told(f"{last} answers everything", f"Nothing lets a student answer and saves anything.{why}", False)
+        return Told(f"{last} answers everything", f"Asking a student first saves nothing here.{why}", False)
     text = f"No student answers well enough to lose at most {points} against {last}, {by}.{_say_needed(saving)}"
     return Told(f"{last} answers everything", text, False)
 
