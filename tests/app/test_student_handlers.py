@@ -286,6 +286,7 @@ def _push_items(hub: Hub, push: Callable[[str, str], str], n: int) -> dict[str, 
     asked = [json.loads(line) for line in items["tacit_p.jsonl"].decode().splitlines()]
     assert len(asked) == n and all(row["target"] for row in asked)
     assert yaml.safe_load(items["tacit_p.yaml"])["task"] == "tacit_p" and "lm_eval" in items["README.md"].decode()
+    assert yaml.safe_load(items["README.md"].decode().split("---")[1])["configs"][0]["data_files"] == ["tacit_p.jsonl"]
     assert "/datasets/me/log/commit" in push("inspect", "me/log")
     assert len(json.loads(hub.files["datasets/me/log"]["stage3.json"])["samples"]) == n
     return items

@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from app.usecases.exports.cards import SET_FILE, write_set_card
 from app.usecases.exports.exports import ADAPTER, EXPORT, ExportService
 from app.usecases.exports.items import take_scored, why_no_items
 from app.usecases.teachers.connections import Keys
 from app.usecases.workspace.context import Context
 from engine.errors import InputError, KeyMissing, StateError, say_hub_error, where_it_failed
-from engine.exports import EXPORTERS, Outgoing, Scope
+from engine.exports import EXPORTERS, Exporter, Outgoing, Scope, Scored
 from engine.exports.base import write_notes
 from engine.exports.parquet import write_parquet
 from engine.jobs.events import EventLog
@@ -78,6 +80,16 @@ def read_what(name: str) -> str:
     if name not in list_pushed():
         raise InputError(f"{name!r} can't be pushed; there are {', '.join(list_pushed())}")
     return name
+
+
+def _write_items_card(folder: Path, scored: Scored, exporter: Exporter) -> None:
+    """A card with the front matter that the Hub reads, over what the exporter wrote to be read."""
+    card, rows = folder / "README.md", sorted(path.name for path in folder.glob("*.jsonl"))
+    about = f"# {scored.name}\n\n{exporter.help} The student is {scored.model}.\n"
+    text = card.read_text("utf-8") if card.is_file() else about
+    front: dict[str, Any] = {"pretty_name": scored.name, "tags": ["tacit"]}
+    front |= {"configs": [{"config_name": "default", "data_files": rows}]} if rows else {}
+    write_notes(folder, {card.name: f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n\n{text}"})
 
 
 def _link(source: str, target: str) -> None:
@@ -201,8 +213,10 @@ class PublishService:
             return folder
         exporter = EXPORTERS.get(order.what)
         if not is_student(order.what):
-            scored = Outgoing(scored=take_scored(self.context, run, order.step))
-            exporter.write(scored, folder / f"{order.step}{exporter.suffix}" if exporter.suffix else folder)
+            scored = take_scored(self.context, run, order.step)
+            given = Outgoing(scored=scored)
+            exporter.write(given, folder / f"{order.step}{exporter.suffix}" if exporter.suffix else folder)
+            _write_items_card(folder, scored, exporter)
             return folder
         given = self.export.take_student(run, order.step, order.what, public=True, repository=order.repository)
         if not exporter.needs_worker and not exporter.suffix:
