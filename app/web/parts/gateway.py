@@ -48,5 +48,8 @@ def use_html(state: ChildState) -> str:
         '    messages=[{"role": "user", "content": "Your query"}],\n)\n'
         'print(answer.choices[0].message.content, answer.tacit["rung"])'
     )
-    rungs = f"Any of {', '.join(state.models)} as model asks that rung alone." if state.models else ""
-    return f"{code_html(code)}<p class='quiet'>{escape(rungs)}</p>"
+    told = (
+        "It serves the policy as it was at its start, when its key was shown: for another one, stop it and start again."
+    )
+    told += f" The models {', '.join(state.models)} are rungs that can be asked alone." if len(state.models) > 1 else ""
+    return f"{code_html(code)}<p class='quiet'>{escape(told)}</p>"
