@@ -39,6 +39,8 @@ from app.usecases.selection.comparison import MatchService
 from app.usecases.selection.overviews import SurveyService
 from app.usecases.selection.queries import BrowseService
 from app.usecases.selection.selections import SelectService
+from app.usecases.serving.child import ChildGatewayService
+from app.usecases.serving.draws import DrawService
 from app.usecases.serving.queries import GatewayService
 from app.usecases.serving.savings import SaveService
 from app.usecases.teachers.connections import Connections
@@ -103,10 +105,12 @@ class Services:
     compare: CompareService
     report: ReportService
     save: SaveService
+    draws: DrawService
     play: PlayService
     publish: PublishService
     keep: KeepService
     gateway: GatewayService
+    child_gateway: ChildGatewayService
 
 
 def _devices() -> int:
@@ -163,6 +167,7 @@ def open_services(workspace: Path, backend: Backend | None = None) -> Iterator[S
         context.supervisor.start()
         yield services
     finally:
+        services.child_gateway.close()
         services.play.close()
         context.supervisor.close()
         context.db.close()
@@ -192,6 +197,7 @@ def _compose(context: Context, webhook: Webhook) -> Services:
     run, exporting = RunService(context, compressing, selecting, webhook), ExportService(context)
     planning, calibrating = PlanService(context), CalibrateService(context, selecting)
     forecasting, matching = ForecastService(context, selecting), MatchService(context, selecting, calibrating)
+    saving = SaveService(context, comparing)
     remaining, studying = RemainingService(context, forecasting), StudyService(context, planning, run)
     return Services(
         context=context,
@@ -223,7 +229,9 @@ def _compose(context: Context, webhook: Webhook) -> Services:
         watch=WatchService(context, remaining),
         compare=comparing,
         report=ReportService(context, comparing, ConfidenceService(context)),
-        save=SaveService(context, comparing),
+        save=saving,
+        draws=DrawService(context, saving),
         play=PlayService(context, connections, label),
         publish=PublishService(context, connections.keys, exporting),
+        child_gateway=ChildGatewayService(context, connections.keys),
     )

@@ -57,7 +57,7 @@ _TAKEN = {
     "runs": "SELECT * REPLACE (CASE WHEN status IN ('finished', 'stopped') THEN status ELSE 'stopped' END AS status, "
     "'' AS folder) FROM read_parquet($2)",
     "jobs": "SELECT * REPLACE ('' AS folder, NULL AS cancel_at, '{}' AS spec) "
-    "FROM read_parquet($2) WHERE kind IN ('student', 'compress', 'again') AND status = 'finished' "
+    "FROM read_parquet($2) WHERE kind IN ('student', 'compress', 'again', 'second-draws') AND status = 'finished' "
     "AND run_id IS NOT NULL",
 }
 """How tables are read whose rows make something happen: nothing that a file says runs, is cancelled or is a path."""

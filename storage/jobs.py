@@ -21,6 +21,7 @@ from storage.projects import now
 from storage.reports import put_report
 from storage.runs import put_scores
 from storage.samples import SAMPLE_SCHEMA, Samples
+from storage.second_draws import put_second_draws
 
 _JOB = 'id, project_id, run_id, kind, status, spec, folder, "offset", backend, handle, cancel_at, message'
 _COLUMNS = {"status", "offset", "handle", "cancel_at", "message", "spec"}
@@ -176,6 +177,7 @@ def _brief(event: Event) -> Mapping[str, Any]:
     heavy = {
         "reply": ("raw", "sample", "intent"),
         "answer": ("text",),
+        "second_draw": ("text",),
         "compressed": ("rationale",),
         "embedded": ("hashes",),
     }
@@ -278,6 +280,7 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
     ]
     if answers:
         writer.insert("answers", pa.Table.from_pylist(answers, schema=_ANSWER_SCHEMA), "ON CONFLICT DO NOTHING")
+    put_second_draws(writer, run_id, [event.data for event in events if event.type == "second_draw"])
     for event in events:
         if event.type == "threads" and 0 < event.data["threads"] < _MOST_THREADS:
             first = "UPDATE runs SET threads = ? WHERE id = ? AND threads IS NULL"

@@ -16,6 +16,7 @@ from engine.plans import Plan
 from engine.values import EvalItem, Generation, JobStatus, RunStatus
 from storage.db import Database, Writer
 from storage.projects import newest
+from storage.second_draws import SECOND, read_second
 
 _PLANS = 4_000
 """Plans that are remembered as they were read."""
@@ -293,21 +294,21 @@ class Runs:
         return [EvalItem(**row) for row in rows]
 
     def judged(self, run_id: str, teachers: str) -> list[EvalItem]:
-        """All answers to held-out queries that count in a run, with their log-probs; without texts.
+        """All answers to held-out queries that count in a run, with log-probs and second draws; without texts.
 
         `teachers` is the step in which the teachers' answers stand; theirs have no verdict where no label is gold. The
         label is "" where there is one, None where nothing could be read.
         """
         rows = self._db.rows(
             "SELECT a.system, a.query_id, q.kind, '' AS text, CASE WHEN a.label IS NOT NULL THEN '' END AS label, "
-            "a.tokens, a.latency_s, a.correct, a.finished, a.log_prob "
+            f"a.tokens, a.latency_s, a.correct, a.finished, a.log_prob, {SECOND} "
             "FROM answers a JOIN runs u ON u.id = a.run_id "
             "JOIN queries q ON q.project_id = u.project_id AND q.id = a.query_id AND q.split = 'heldout' "
             "LEFT JOIN steps s ON s.run_id = a.run_id AND s.name = a.step "
             "WHERE a.run_id = ? AND (s.kind = 'evaluate' OR a.step = ?) ORDER BY a.system, a.query_id",
             [run_id, teachers],
         )
-        return [EvalItem(**row) for row in rows]
+        return [EvalItem(**{**row, "second": read_second(row["second"])}) for row in rows]
 
     def metrics(self, run_id: str, step: str) -> list[dict[str, Any]]:
         """Metrics of a step by update."""
@@ -372,7 +373,7 @@ class Runs:
         row = self._db.row(
             'SELECT coalesce(sum(least(coalesce(took, 0), 3600)), 0) AS seconds FROM (SELECT e."at" - lag(e."at") OVER '
             "(PARTITION BY j.id ORDER BY e.seq) AS took FROM events e JOIN jobs j ON j.id = e.job_id "
-            "WHERE list_contains(?, j.run_id) AND j.kind = 'student')",
+            "WHERE list_contains(?, j.run_id) AND j.kind IN ('student', 'second-draws'))",
             [list(run_ids)],
         )
         return float(row["seconds"]) if row else 0.0

@@ -73,19 +73,23 @@ def push(
     repository: Annotated[str, typer.Argument(help="OWNER/NAME on the Hub; the token is read from $HF_TOKEN.")],
     stage: Annotated[str, typer.Option(help="Train step, as stage3; the set has none.")] = "",
     what: Annotated[
-        str, typer.Option(help="A student's export, as adapter or merged, or set (what it was taught).")
+        str,
+        typer.Option(help="A student's export, as adapter or merged; its answers, as lm-eval or inspect; or set."),
     ] = "adapter",
     public: Annotated[bool, typer.Option("--public", help="Anybody may see it.")] = False,
     check: Check = _SAMPLE,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
-    """Push a stage's student, or the set it was taught with, with a card to the Hub."""
-    from app.usecases.exports.hub import SET, PushOrder, read_what
+    """Push a stage's student, its scored answers, or the set it was taught with, to the Hub.
+
+    Answers go with the held-out queries and their gold labels.
+    """
+    from app.usecases.exports.hub import PushOrder, is_student, read_what
 
     with open_workspace(workspace) as services:
         order = PushOrder(run, repository, read_what(what), stage, not public)
         run_record = services.publish.check(order)
-        if order.what != SET and (check or not services.export.is_ready(run_record, stage, order.what)):
+        if is_student(order.what) and (check or not services.export.is_ready(run_record, stage, order.what)):
             services.jobs.wait(services.export.prepare(run_record.id, stage, order.what, check).id)
             say(f"{services.export.say_read_back(run_record, stage, order.what)}")
         job = services.publish.push(order)

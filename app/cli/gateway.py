@@ -46,6 +46,7 @@ def gateway(
     print_vllm: Annotated[
         bool, typer.Option("--print-vllm", help="Print how vLLM serves the students; start nothing.")
     ] = False,
+    with_parent: Annotated[bool, typer.Option("--with-parent", help="End when standard input is closed.")] = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Serve a policy's ladder of students and teacher with an OpenAI-compatible API."""
@@ -55,7 +56,7 @@ def gateway(
 def _serve(given: dict[str, Any]) -> None:
     import logging
 
-    from app.gateway.server import run_gateway
+    from app.gateway.server import end_with_input, run_gateway
     from app.gateway.service import open_gateway
     from app.gateway.settings import GatewaySettings
     from app.gateway.students import vllm_commands
@@ -64,6 +65,8 @@ def _serve(given: dict[str, Any]) -> None:
     from engine.config import read_config
     from engine.serving.policy import read_policy
 
+    if given["with_parent"]:
+        end_with_input()
     policy = read_policy(given["policy"])
     if given["print_vllm"]:
         for line in vllm_commands(policy, given["workspace"]):

@@ -335,7 +335,7 @@ def serve(
             return
         if with_demo:
             bring_demo(services)
-        serve_app(build_app(services), options)
+        serve_app(build_app(services, with_login=bool(auth)), options)
 
 
 @app.command()

@@ -9,9 +9,18 @@ import typer
 from app.cli.options import DEFAULT_WORKSPACE, Json, ProjectName, RunId, Workspace, open_workspace, show
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.services import Services
     from engine.plans import Plan
+    from storage.runs import Run
 
 _SELECTION = "Train on a selection of its own, by one of {engine.selection.settings:PRESETS}, not on the newest."
+
+_SECOND_DRAW = (
+    "Draw students' answers a second time at this temperature, as 0.7, so that `tacit policy` can go by whether both "
+    "agree; it takes about the tokens and the time of the first ones."
+)
 
 
 def train(
@@ -83,6 +92,10 @@ def evaluate(
     device_hour: Annotated[
         float, typer.Option(min=0, max=1e6, help="Device price in US dollars an hour; assumed where you give none.")
     ] = 0.10,
+    second_draw: Annotated[float | None, typer.Option(min=0.01, max=2, help=_SECOND_DRAW)] = None,
+    of: Annotated[
+        list[str] | None, typer.Option(help="Whose answers are drawn again; those that a ladder asks if left out.")
+    ] = None,
     as_json: Json = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
@@ -91,10 +104,15 @@ def evaluate(
     The table's measures: {engine.evaluation.measures:MEASURES}.
     """
     from app.cli.results import show_bill, show_run
+    from engine.errors import InputError
 
+    if of and second_draw is None:
+        raise InputError("--of belongs to --second-draw, which is not given")
     with open_workspace(workspace) as services:
-        services.run.score(run)
         run_record = services.reading.find_run(run)
+        if second_draw is not None:
+            _draw_again(services, run_record, of or (), second_draw, as_json)
+        services.run.score(run_record.id)
         if margin is not None:
             project = services.projects.get(run_record.project_id)
             services.compare.set_margin(project.name, margin / 100)
@@ -105,3 +123,13 @@ def evaluate(
         show_bill(data["bill"])
 
     show(as_json, data, draw)
+
+
+def _draw_again(services: Services, run: Run, students: Sequence[str], temperature: float, as_json: bool) -> None:
+    """Have answers drawn a second time, and wait for it; what that takes is said first."""
+    from app.cli.console import EventBars, err
+    from app.usecases.serving.draws import say_quote
+
+    err.print(say_quote(services.draws.quote(run, students, temperature)), markup=False)
+    with EventBars(as_json, services.teachers.go_on_all) as bars:
+        services.jobs.wait(services.draws.order(run, students, temperature).id, bars)

@@ -55,6 +55,7 @@ def describe(served: Served, ask: ChatAsk, by: RungAnswer, dollars: float | None
     return {
         "rung": by.system,
         "confidence": None if by.confidence <= UNKNOWN else round(by.confidence, 6),
+        **({} if by.agrees is None else {"draws_agree": by.agrees}),
         "fallback": served.fallback,
         "asked": [answer.system for answer in served.asked],
         "failed": sorted(served.failed),
@@ -69,10 +70,15 @@ def describe_in_headers(told: dict[str, Any]) -> list[tuple[bytes, bytes]]:
     named = {
         "x-tacit-rung": told["rung"],
         "x-tacit-confidence": "unknown" if confidence is None else f"{confidence:.6f}",
-        "x-tacit-fallback": "true" if told["fallback"] else "false",
+        **({"x-tacit-draws-agree": _say(told["draws_agree"])} if "draws_agree" in told else {}),
+        "x-tacit-fallback": _say(told["fallback"]),
         **({"x-tacit-ignored": ", ".join(told["ignored"])} if told["ignored"] else {}),
     }
     return [(name.encode(), _as_header(value)) for name, value in named.items()]
+
+
+def _say(yes: bool) -> str:
+    return "true" if yes else "false"
 
 
 def _as_header(text: str) -> bytes:

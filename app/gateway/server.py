@@ -6,8 +6,11 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import signal
 import socket
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict
@@ -36,8 +39,9 @@ MOST_BODY = 1_000_000
 """Bytes of a request."""
 _BODY_S = 30.0
 _HEARTBEAT_S = 10.0
-_STOPPING_S = 30
+_STOPPING_S, _ENDING_S = 30, 10
 _BACKLOG = 2048
+_INPUT = 0
 _LOG = logging.getLogger(__name__)
 
 
@@ -255,6 +259,23 @@ def run_gateway(gateway: Gateway, say: Callable[[str], None]) -> None:
             asyncio.run(serve())
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def end_with_input() -> None:
+    """End this process once its standard input is closed: whoever started it is gone, or wants it no longer.
+
+    Answers under way are given out first, as with SIGTERM; what does not end by that is ended.
+    """
+
+    def watch() -> None:
+        with suppress(OSError):
+            while os.read(_INPUT, 1 << 16):  # not by its reader, whose lock an exit would find taken
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_STOPPING_S + _ENDING_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
 
 
 async def _until_stopped(starting: Coroutine[Any, Any, list[str]]) -> list[str]:

@@ -284,14 +284,16 @@ def _open_ports(
     for rung in policy.rungs:
         if isinstance(rung, TeacherRung):
             ports[rung.system] = open_teacher(rung, task, settings, folder, ledger, keys)
-        elif settings.student_url:
-            check_rung(task, rung)
-            ports[rung.system] = _open_served(rung, task, settings, keys)
+            continue
+        check_rung(task, rung)
+        port: ServedStudent | ResidentStudent
+        if settings.student_url:
+            port = _open_served(rung, task, settings, keys)
         else:
-            check_rung(task, rung)
             resident = residents.setdefault(rung.student.fingerprint, Resident())
-            adapter = find_adapter(rung, workspace)
-            ports[rung.system] = ResidentStudent(rung, task, adapter, resident, settings.student_timeout)
+            port = ResidentStudent(rung, task, find_adapter(rung, workspace), resident, settings.student_timeout)
+        port.temperature = None if rung is policy.rungs[-1] else rung.rule.second_draw  # the last one always answers
+        ports[rung.system] = port
     return ports
 
 

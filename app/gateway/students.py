@@ -1,7 +1,8 @@
 """Student rungs: kept loaded in a process of their own here, or behind an OpenAI-compatible server.
 
 Either is asked as the student was trained, greedily, and its confidence is that of evaluations: the geometric mean
-probability of the tokens that hold its label.
+probability of the tokens that hold its label. Where its rule goes by a second draw, it is asked once more, sampled as
+such draws are.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.gateway.rungs import Errand, Told, read_int, read_rationale
+from app.gateway.rungs import Errand, Told, count_all, read_int, read_rationale
 from app.usecases.playground.process import StudentProcess
 from engine.datasets.rows import ChatText, student_prompt
 from engine.errors import InputError, StateError, TacitError, WorkerFailed
 from engine.inference.labels import find_log_prob as find_of_label
 from engine.packaged import packaged_student_folder
 from engine.ports import Task
+from engine.second_draws import same_label, seed_of
 from engine.serving.climbing import RungAnswer
 from engine.serving.outcomes import find_confidence
 from engine.serving.policy import Policy, StudentRung
@@ -111,6 +113,8 @@ class ResidentStudent:
     resident: Resident
     timeout_s: float
     width: int = 1
+    temperature: float | None = None
+    """Of a second draw; None: its answer counts, or not, by itself."""
 
     @property
     def system(self) -> str:
@@ -131,16 +135,20 @@ class ResidentStudent:
         Raises:
             WorkerFailed: if its process died, failed on the query or took too long.
         """
-        asked = time.perf_counter()
-        data = await self._send(student_prompt(self.task, query, self.rung.prompt))
-        return self._read(query, data, time.perf_counter() - asked)
+        asked, prompt = time.perf_counter(), student_prompt(self.task, query, self.rung.prompt)
+        told = self._read(query, await self._send(prompt), time.perf_counter() - asked)
+        if self.temperature is None or told.answer.label is None:
+            return told
+        again = self._read(query, await self._send(prompt, self.temperature), time.perf_counter() - asked)
+        return add_draw(self.task, query, told, again.answer, again.answer.seconds)
 
-    async def _send(self, prompt: ChatText) -> dict[str, Any]:
+    async def _send(self, prompt: ChatText, temperature: float | None = None) -> dict[str, Any]:
         request = {
             "student": self.rung.student.model_dump(mode="json"),
             "prompt": prompt,
             "adapter": str(self.adapter) if self.adapter else None,
             "until": self.task.stop if self.rung.stops_behind_answer else "",
+            **({} if temperature is None else {"temperature": temperature}),
         }
         gone, loop = threading.Event(), asyncio.get_running_loop()
         try:
@@ -161,6 +169,15 @@ class ResidentStudent:
         self.resident.close()
 
 
+def add_draw(task: Task, query: Query, told: Told, again: RungAnswer, seconds: float) -> Told:
+    """An answer with its second draw: whether both state the same label, and what both took; `seconds`: in all."""
+    first = told.answer
+    read = count_all((first.usage.input_tokens, again.usage.input_tokens))
+    usage = Usage(read, count_all((first.usage.output_tokens, again.usage.output_tokens)))
+    agrees = same_label(task, query, first.label, again.label)
+    return replace(told, answer=replace(first, usage=usage, seconds=seconds, agrees=agrees))
+
+
 @dataclass
 class ServedStudent:
     """A student behind a server of chat completions that gives log-probs, under a model's name of its own."""
@@ -171,6 +188,7 @@ class ServedStudent:
     model: str
     timeout_s: float
     width: int
+    temperature: float | None = None
     room: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,21 +219,26 @@ class ServedStudent:
         Raises:
             TeacherError: if the server gave none.
         """
-        (_, system), (_, user) = student_prompt(self.task, query, self.rung.prompt)
-        options: dict[str, Any] = {
-            "temperature": 0,
-            "max_tokens": self.rung.student.generate_tokens,
-            "logprobs": True,
-        }
-        if self.rung.stops_behind_answer:
-            options["stop"] = [self.task.stop]
-        ask = ChatRequest(self.model, system, user, options, self.timeout_s, "")
-        asked = time.perf_counter()
+        prompt, asked = student_prompt(self.task, query, self.rung.prompt), time.perf_counter()
         try:
             async with self.room, asyncio.timeout(self.timeout_s):
-                got = await self.chat.complete(ask)
+                told = await self._ask(query, prompt, {"temperature": 0})
+                if self.temperature is not None and told.answer.label is not None:
+                    drawn = {"temperature": self.temperature, "seed": seed_of(prompt)}
+                    again = await self._ask(query, prompt, drawn)
+                    told = add_draw(self.task, query, told, again.answer, time.perf_counter() - asked)
         except TimeoutError:
             raise WorkerFailed(f"the students' server took over {self.timeout_s:.0f} s") from None
+        return told
+
+    async def _ask(self, query: Query, prompt: ChatText, sampling: dict[str, Any]) -> Told:
+        """One answer, drawn so."""
+        (_, system), (_, user) = prompt
+        options: dict[str, Any] = {**sampling, "max_tokens": self.rung.student.generate_tokens, "logprobs": True}
+        if self.rung.stops_behind_answer:
+            options["stop"] = [self.task.stop]
+        asked = time.perf_counter()
+        got = await self.chat.complete(ChatRequest(self.model, system, user, options, self.timeout_s, ""))
         text = got.content.strip()
         label = self.task.read_answer(query, text)
         confidence = find_confidence(label, find_log_prob(text, got.tokens))

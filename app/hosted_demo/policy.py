@@ -23,6 +23,8 @@ class Limits:
     """The only preset of a training, without changes of its settings and on the packaged student."""
     query: int = MOST_QUERY
     """Characters of a query in the playground."""
+    servers: bool = True
+    """Whether a page may start a server on this machine, for whoever sits at it."""
     kept_as: str | None = None
     """Name under which a visitor's browser keeps the key of the copy, so that any page finds it again."""
 

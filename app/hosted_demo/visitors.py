@@ -52,7 +52,8 @@ _READS = {
     "runs": {"show", "can_go_on", "follow", "fields", "draw", "compare", "save_list"},
     "evaluate": {"choose", "list_prices", "show", "price", "keep_margin", "pay_back", "report"},
     "differences": {"show_page", "save_list"},
-    "save": {"choose", "show", "take", "read_meters"},
+    "save": {"choose", "show", "take"},
+    "gateways": {"read_meters"},
     "playground": {"ask", "command", "open_link", "pick", "rest", "state", "stop", "take"},
     "exports": {"choose", "stages", "show", "cards", "take"},
     "welcome": {"copy", "begin_afresh"},
@@ -69,7 +70,7 @@ _WRITES = {
     | {"act_on_chosen"},
     "train": {"ask_forecast", "start"},
     "runs": {"cancel", "resume", "rerun", "rename"},
-    "save": {"take_in"},
+    "gateways": {"take_in"},
     "evaluate": {"score", "set_margin"},
     "playground": {"vote_first", "vote_second", "vote_both", "vote_neither"},
 }
@@ -85,7 +86,7 @@ _STUDENT = "student "
 _FRESH = (24, 12)
 _PATIENCE_S = 120.0
 _MOST_QUERY, _MOST_TEXT = 1_000, 20_000
-_LIMITS = Limits(preset="smoke", query=_MOST_QUERY, kept_as="tacit-copy")
+_LIMITS = Limits(preset="smoke", query=_MOST_QUERY, servers=False, kept_as="tacit-copy")
 _MOST_UPDATES = 4
 _FREE = ("plan", "compressor", "review", "check_level", "compress_cap")
 """What of an order visitors choose as they like."""

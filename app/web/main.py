@@ -6,7 +6,7 @@ import os
 
 import gradio as gr
 
-from app.hosted_demo.policy import Own
+from app.hosted_demo.policy import Limits, Own
 from app.hosted_demo.visitors import WELCOME, Visitors
 from app.services import Services
 from app.web.fields import Pages
@@ -81,12 +81,13 @@ _AT_ONCE = 16
 """How many tabs may wait for one and the same handler without waiting for each other."""
 
 
-def build_app(services: Services, visibility: Visibility = "private") -> gr.Blocks:
+def build_app(services: Services, visibility: Visibility = "private", with_login: bool = False) -> gr.Blocks:
     """The app over an open workspace. Everything shown is read from the store when the page asks for it.
 
-    Handlers answer to the pages only; with `undocumented` clients may call them too, as tests do.
+    Handlers answer to the pages only; with `undocumented` clients may call them too, as tests do. Behind a login
+    whoever asks is not the one whose machine this is.
     """
-    policy = Own(services)
+    policy = Own(services, Limits(servers=not with_login))
     with (
         Pages(title="Tacit", analytics_enabled=False) as app,
         frame(policy, services, app, _HOME, visibility) as made,

@@ -160,7 +160,7 @@ class Decoder:
                     batch = _join([*([batch] if batch else []), self._admit(group)])
                 if batch is None:
                     return
-                token_B, log_prob_B = self.decoding.pick(batch.logits_BV)
+                token_B, log_prob_B = self.decoding.pick(batch.logits_BV, batch.place)
                 done = self._take(batch, token_B.tolist(), log_prob_B.tolist())
                 on_token(batch.ids[0])
                 batch.charge(time.perf_counter() - started)
@@ -246,7 +246,7 @@ class Decoder:
         for begin in range(0, len(prompts), rows):
             group = prompts[begin : begin + rows]
             started = time.perf_counter()
-            written = self._generate_batch(group, stop, on_token)
+            written = self._generate_batch(group, range(begin, begin + len(group)), stop, on_token)
             if stop():
                 return
             share = (time.perf_counter() - started) / len(group)
@@ -254,9 +254,13 @@ class Decoder:
                 yield Written(begin + row, ids, share, log_probs)
 
     def _generate_batch(
-        self, prompts: Sequence[list[int]], stop: Callable[[], bool], on_token: Callable[[list[int]], None]
+        self,
+        prompts: Sequence[list[int]],
+        places: Sequence[int],
+        stop: Callable[[], bool],
+        on_token: Callable[[list[int]], None],
     ) -> list[tuple[list[int], list[float]]]:
-        """Tokens and log-probs of each prompt; no log-probs where tokens are drawn: which ones, is known too late."""
+        """Tokens and log-probs of each prompt; no log-probs where the library draws: which ones, is known too late."""
         log_probs_LB: list[list[float]] = []
         width, how = max(len(ids) for ids in prompts), self.decoding
         ids_BL = torch.tensor([[how.pad] * (width - len(ids)) + ids for ids in prompts], device=self.model.device)
@@ -268,9 +272,14 @@ class Decoder:
             return torch.tensor(over, device=ids.device)
 
         def note(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            if how.temperature <= 0:
-                log_probs_LB.append(how.pick(scores)[1].tolist())
-            return scores
+            if how.temperature > 0 and not how.dice:
+                return scores
+            token_B, log_prob_B = how.pick(scores, places)
+            log_probs_LB.append(log_prob_B.tolist())
+            if not how.dice:
+                return scores
+            none_BV = torch.full_like(scores, float("-inf"))
+            return none_BV.scatter(1, token_B[:, None], 0.0)  # the library can draw no other one
 
         with torch.inference_mode():
             out_BL = self.model.generate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -28,6 +29,7 @@ from engine.inference.quicken import quicken
 from engine.inference.read_alone import repeats_alone
 from engine.inference.rows_at_once import find_free_memory, fit_rows
 from engine.packaged import packaged_student_file, packaged_student_folder
+from engine.second_draws import seed_of
 from engine.values import Generation, Token
 
 GGUF = ".gguf"
@@ -213,6 +215,8 @@ class Writer:
     """Of those, whether it is what the prompt alone leads to."""
     logprobs: bool = False
     """Whether a generation brings its tokens with their log-probs."""
+    seeded: bool = False
+    """Whether what is drawn for a prompt hangs on the prompt alone, so that it repeats."""
 
     def write(self, asks: Sequence[WriteRequest]) -> Iterator[Generation]:
         """Answer all prompts; each is given as soon as it is done, and those that `stop` cuts off are not given.
@@ -223,7 +227,7 @@ class Writer:
         encoded = [(ask, encode_prompt(self.tokenizer, ask.prompt)) for ask in asks]
         encoded.sort(key=lambda pair: (len(pair[1]), pair[0].query_id))
         prompts = [ids for _, ids in encoded]
-        decoder = self._open(prompts)
+        decoder = self._open(prompts, [ask.prompt for ask, _ in encoded])
         rows = self._fit(prompts)
         for written in decoder.write(prompts, rows, self.stop):
             query_id = encoded[written.place][0].query_id
@@ -242,17 +246,18 @@ class Writer:
     def write_aloud(self, prompt: ChatText, tell: Callable[[str], None]) -> Generation:
         """Answer one prompt as `write` does; `tell` is called with the text so far after each token."""
         prompts = [encode_prompt(self.tokenizer, prompt)]
-        decoder = self._open(prompts)
+        decoder = self._open(prompts, [prompt])
         (written,) = decoder.write(prompts, 1, on_token=lambda ids: tell(self._text(ids)))
         return self._read("", written, decoder.decoding)
 
-    def _open(self, prompts: Sequence[list[int]]) -> Decoder:
+    def _open(self, prompts: Sequence[list[int]], texts: Sequence[ChatText]) -> Decoder:
         self.model.eval()
         if self.model.device.type == "cpu":
             quicken(self.model)
         stops = find_stops(self.model, self.tokenizer)
         pad = self.tokenizer.pad_token_id
-        decoding = Decoding(self.max_new_tokens, stops, pad, self.temperature, self.top_p)
+        dice = tuple(random.Random(seed_of(text)) for text in texts) if self.seeded else ()
+        decoding = Decoding(self.max_new_tokens, stops, pad, self.temperature, self.top_p, dice=dice)
         if self.until:
             decoding = replace(decoding, is_over=self._find_over())
         shared = tuple(prompts[0][: count_shared(prompts)]) if len(prompts) > 1 else ()

@@ -2,10 +2,10 @@
 
 Reads requests from standard input, one a line: {"id", "student" (a StudentConfig), "prompt" ([[role, text], ...]; none:
 it is loaded, and that is all), "adapter" (a folder, or null: the student without any), "until" (a text with which the
-answer is over; may be left out)}, or {"stop" (an id)}: nobody wants that answer any more. Writes {"id", "text"} as the
-text grows and in the end {"id", "text", "tokens", "finished", "seconds", "log_prob", "label_tokens" (as of a
-`Generation`), "read" (tokens of the prompt)}, or {"id", "error"}. The base model stays loaded from one request to the
-next.
+answer is over; may be left out), "temperature" (of a second draw; left out: the greedy answer)}, or {"stop" (an id)}:
+nobody wants that answer any more. Writes {"id", "text"} as the text grows and in the end {"id", "text", "tokens",
+"finished", "seconds", "log_prob", "label_tokens" (as of a `Generation`), "read" (tokens of the prompt)}, or {"id",
+"error"}. The base model stays loaded from one request to the next.
 """
 
 from __future__ import annotations
@@ -74,11 +74,17 @@ class Resident:
             self.model.delete_adapter(self.names.pop(oldest))
 
     def answer(
-        self, prompt: list[tuple[str, str]], adapter: Path | None, tell: Callable[[str], None], until: str = ""
+        self,
+        prompt: list[tuple[str, str]],
+        adapter: Path | None,
+        tell: Callable[[str], None],
+        until: str = "",
+        temperature: float = 0.0,
     ) -> dict[str, Any]:
-        """Answer greedily, as evaluations do. Tokens count the end token too."""
+        """Answer greedily, as evaluations do, or draw as second draws are. Tokens count the end token too."""
         with self.wearing(adapter) as model:
-            writer = Writer(model, self.tokenizer, self.student.generate_tokens, 1, until=until)
+            writer = Writer(model, self.tokenizer, self.student.generate_tokens, 1, until=until, seeded=True)
+            writer.temperature = temperature
             wrote = writer.write_aloud(tuple(prompt), tell)
         reply = {"text": wrote.text, "tokens": wrote.tokens, "finished": wrote.finished, "seconds": wrote.latency_s}
         sure = {"log_prob": wrote.log_prob, "label_tokens": wrote.label_tokens}
@@ -126,8 +132,8 @@ def serve(requests: TextIO, replies: TextIO) -> None:
                 with resident.wearing(adapter):
                     say(id=number, over=True)
                 continue
-            until = str(asked.get("until", ""))
-            say(id=number, over=True, **resident.answer(prompt, adapter, partial(tell, number), until))
+            until, temperature = str(asked.get("until", "")), float(asked.get("temperature", 0.0))
+            say(id=number, over=True, **resident.answer(prompt, adapter, partial(tell, number), until, temperature))
         except _Stopped:
             say(id=number, over=True, error="stopped")
         except (TacitError, OSError, MemoryError) as error:

@@ -18,6 +18,7 @@ from engine.config import Config, StudentConfig, TrainConfig, read_config
 from engine.errors import ConfigError, TacitError
 from engine.lines import write_atomically
 from engine.places import ModelName, check_names
+from engine.second_draws import HOTTEST
 from engine.values import Purpose
 
 SPEC_FILE = "spec.json"
@@ -133,6 +134,33 @@ class ForecastJob(Payload):
     student: StudentConfig
     steps: tuple[ForecastStep, ...]
     asks: BundlePath
+
+
+class DrawStep(Config):
+    """The student of one evaluation, asked a second time.
+
+    `file`: one JSON object a line, as `engine.second_draws.as_line` makes. `start`, `max_new_tokens` and `until`
+    as of the `WorkerStep` that wrote the greedy answers.
+    """
+
+    name: str
+    system: str
+    file: BundlePath
+    start: BundlePath
+    max_new_tokens: int
+    until: str = ""
+
+
+class SecondDrawsJob(Payload):
+    """Second draws of students' answers to held-out queries, and whether they state the labels of the greedy ones."""
+
+    kind: ClassVar[str] = "second-draws"
+    work: ClassVar[str] = "engine.jobs.second_draws"
+
+    task: str
+    student: StudentConfig
+    temperature: float = Field(gt=0, le=HOTTEST)
+    steps: tuple[DrawStep, ...]
 
 
 class AskedSo(Config):
@@ -310,7 +338,7 @@ PAYLOADS: Mapping[str, type[Payload]] = {
     payload.kind: payload
     for payload in (
         *(StudentJob, ForecastJob, ExportJob, LocalLabelJob, RayLabelJob),
-        *(EmbedJob, NearDuplicatesJob, RewriteJob, ScoreJob, RunLabelsJob),
+        *(EmbedJob, NearDuplicatesJob, RewriteJob, ScoreJob, RunLabelsJob, SecondDrawsJob),
     )
 }
 """What workers do, by kind."""

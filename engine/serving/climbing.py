@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.errors import TacitError
 from engine.serving.deferral.base import UNREAD
 from engine.serving.policy import Policy, StudentRung, TeacherRung
@@ -22,7 +24,8 @@ class RungAnswer:
         confidence: in [0, 1], or `UNKNOWN` or `UNREAD` of `engine.serving.deferral.base`; of a teacher `UNKNOWN`.
         usage: tokens that it read and wrote.
         dollars: what it cost; None: not known.
-        seconds: how long it took.
+        seconds: how long it took; these three are of both draws, where it was drawn twice.
+        agrees: whether a second draw states the same label; None: there was none.
     """
 
     system: str
@@ -32,6 +35,7 @@ class RungAnswer:
     usage: Usage
     dollars: float | None
     seconds: float
+    agrees: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ async def climb(policy: Policy, query: Query, kind: str | None, ask: Ask, only: 
     """
     asked: list[RungAnswer] = []
     failed: dict[str, str] = {}
+    sure: dict[str, float] = {}
     for rung in policy.rungs:
         if only and rung.system != only:
             continue
@@ -77,7 +82,16 @@ async def climb(policy: Policy, query: Query, kind: str | None, ask: Ask, only: 
             failed[rung.system] = str(error)
             continue
         asked.append(answer)
-        if (last and answer.label is not None) or (not last and answer.confidence >= bar):
+        sure[answer.system] = weigh(rung, answer)
+        if (last and answer.label is not None) or (not last and sure[answer.system] >= bar):
             return Served(answer, tuple(asked), failed)
-    surest = max(asked, key=lambda answer: answer.confidence, default=None)
+    surest = max(asked, key=lambda answer: (sure[answer.system], answer.confidence), default=None)
     return Served(surest, tuple(asked), failed, fallback=surest is not None)
+
+
+def weigh(rung: StudentRung | TeacherRung, answer: RungAnswer) -> float:
+    """How sure a rung's answer is, by what its rule goes by."""
+    if not isinstance(rung, StudentRung):
+        return answer.confidence
+    agrees = np.nan if answer.agrees is None else float(answer.agrees)
+    return float(rung.rule.weigh(np.array([answer.confidence]), np.array([agrees]))[0])

@@ -57,15 +57,18 @@ def _find_risk(lost: float, spread: float) -> float:
     return lost + _ALLOWANCE * math.sqrt(spread)
 
 
-def find_front(outcomes: Outcomes, rule: type[DeferralRule], effort: str = "tokens") -> list[Candidate]:
+def find_front(
+    outcomes: Outcomes, rule: type[DeferralRule], effort: str = "tokens", temperature: float | None = None
+) -> list[Candidate]:
     """Ladders from careful to bold: each risks more than the one before, and takes less.
 
     The first asks the last rung alone.
 
     Args:
-        outcomes: of the fitting half.
+        outcomes: of the fitting half, as the rule sees them (`Outcomes.see`).
         rule: the deferral rule of all rungs.
         effort: what is to be saved: a name of `engine.serving.outcomes.EFFORTS`.
+        temperature: of the second draws, where the rule needs such.
 
     Raises:
         KeyError: if there is no such effort.
@@ -77,7 +80,7 @@ def find_front(outcomes: Outcomes, rule: type[DeferralRule], effort: str = "toke
     last = len(outcomes.systems) - 1
     candidates = []
     for bars in merged:
-        rules = tuple(rule.fit({kind: own[rung] for kind, own in bars.items()}) for rung in range(last))
+        rules = tuple(rule.fit({kind: own[rung] for kind, own in bars.items()}, temperature) for rung in range(last))
         candidates.append(Candidate(rules, climb_all(outcomes, rules)))
     return candidates
 

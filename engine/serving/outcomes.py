@@ -10,11 +10,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.second_draws import TEMPERATURE
 from engine.serving.deferral.base import UNKNOWN, UNREAD, DeferralRule, Floats
 from engine.values import EvalItem, hash_id
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SecondDraws:
+    """Second draws of R systems to N queries, all (R, N), NaN where there is none: what they took, and whether they
+    `agree` with the greedy answer (1 or 0)."""
+
+    agrees: Floats
+    temperature: Floats
+    tokens: Floats
+    dollars: Floats
+    seconds: Floats
+
+    @classmethod
+    def none(cls, systems: int, queries: int) -> SecondDraws:
+        """None at all."""
+        return cls(*(np.full((systems, queries), math.nan) for _ in range(5)))
+
+    def take(self, rows: Bools) -> SecondDraws:
+        """The queries of a mask (N,)."""
+        return SecondDraws(*(getattr(self, name)[:, rows] for name in ("agrees", "temperature", *EFFORTS)))
+
+    @property
+    def drawn_at(self) -> float | None:
+        """The temperature of those there are; None without any."""
+        known = self.temperature[~np.isnan(self.temperature)]
+        return float(known[0]) if len(known) else None
+
+    def check(self, students: Sequence[str]) -> None:
+        """Whether all answers of students, the first of the systems, were drawn again, at one temperature.
+
+        Raises:
+            InputError: if not.
+        """
+        lacking = [name for name, row in zip(students, self.agrees, strict=False) if np.isnan(row).any()]
+        if lacking:
+            raise InputError(
+                f"agreement of two draws needs a second draw of each answer, and they lack for {', '.join(lacking)}: "
+                f"order them on the page Save, or by `tacit evaluate RUN --second-draw {TEMPERATURE:g} --of NAME`"
+            )
+        if len(set(self.temperature[: len(students)].ravel().tolist())) > 1:
+            raise InputError("the second draws of these students were made at different temperatures: draw them again")
 
 
 @dataclass(frozen=True)
@@ -30,6 +73,7 @@ class Outcomes:
         tokens: output tokens of an answer, (R, N).
         dollars: US dollars of an answer, NaN where not known, (R, N).
         seconds: NaN where not known, (R, N).
+        second: second draws; None where there are none at all.
     """
 
     systems: tuple[str, ...]
@@ -40,6 +84,7 @@ class Outcomes:
     tokens: Floats
     dollars: Floats
     seconds: Floats
+    second: SecondDraws | None = None
 
     @property
     def count(self) -> int:
@@ -53,8 +98,24 @@ class Outcomes:
             self,
             queries=tuple(self.queries[i] for i in chosen),
             kinds=tuple(self.kinds[i] for i in chosen),
+            second=None if self.second is None else self.second.take(rows),
             **{name: getattr(self, name)[:, rows] for name in ("right", "confidence", *EFFORTS)},
         )
+
+    def see(self, rule: type[DeferralRule]) -> Outcomes:
+        """The outcomes as a rule sees them: `confidence` is how sure it takes answers to be, and where it needs second
+        draws the students' efforts hold those of both. The last system answers once: nothing asks whether it is sure.
+
+        Raises:
+            InputError: if it needs second draws, and a student has none, or others than another student.
+        """
+        second = self.second or SecondDraws.none(len(self.systems), self.count)
+        efforts = {name: getattr(self, name) for name in EFFORTS}
+        if rule.draws_twice:
+            second.check(self.systems[:-1])
+            drawn = (self.confidence > UNREAD) & (np.arange(len(self.systems)) < len(self.systems) - 1)[:, None]
+            efforts = {name: taken + np.where(drawn, getattr(second, name), 0.0) for name, taken in efforts.items()}
+        return replace(self, confidence=rule.weigh(self.confidence, second.agrees), second=None, **efforts)
 
 
 EFFORTS = ("tokens", "dollars", "seconds")
@@ -94,7 +155,24 @@ def gather(items: Sequence[EvalItem], systems: Sequence[str], dollars: dict[str,
         tokens=np.array([[float(item.tokens) for item in row] for row in rows]),
         dollars=np.array(cost, dtype=np.float64),
         seconds=np.array([[_or_nan(item.latency_s) for item in row] for row in rows], dtype=np.float64),
+        second=_gather_second(rows, [dollars.get(name) for name in systems]),
     )
+
+
+def _gather_second(rows: Sequence[Sequence[EvalItem]], dollars: Sequence[float | None]) -> SecondDraws | None:
+    """Second draws of R systems; the money of one is that of a mean answer of its system, by the seconds it took."""
+    if all(item.second is None for row in rows for item in row):
+        return None
+    found = SecondDraws.none(len(rows), len(rows[0]))
+    for place, row in enumerate(rows):
+        mean = float(np.mean([_or_nan(item.latency_s) for item in row]))
+        rate = _or_nan(dollars[place]) / mean if mean else math.nan
+        for i, item in enumerate(row):
+            if (draw := item.second) is not None:
+                found.agrees[place, i], found.temperature[place, i] = draw.agrees, draw.temperature
+                found.tokens[place, i], found.seconds[place, i] = draw.tokens, _or_nan(draw.latency_s)
+                found.dollars[place, i] = rate * found.seconds[place, i]
+    return found
 
 
 def find_confidence(label: str | None, log_prob: float | None) -> float:

@@ -70,7 +70,7 @@ class Single:
 class Ladder:
     """All steps of a ladder of systems; the first asks the reference alone.
 
-    `n_fit` and `n` are the queries of the fitting and of the certifying half.
+    `n_fit` and `n` are the queries of the fitting and of the certifying half; `held` is the latter as the rule sees it.
     """
 
     systems: tuple[str, ...]
@@ -118,14 +118,16 @@ def fit_ladder(
         fitting: ids of those to fit on, as `choose_half` gives them.
 
     Raises:
-        InputError: if there are too few queries, too many students, or the effort is not known of every system.
+        InputError: if there are too few queries, too many students, the effort is not known of every system, or second
+            draws are lacking that the rule needs.
     """
     if len(outcomes.systems) - 1 > MOST_STUDENTS:
         raise InputError(f"a ladder has {MOST_STUDENTS} students at the most; choose fewer")
     if effort not in EFFORTS:
         raise InputError(f"there is no effort {effort!r}; there are {', '.join(EFFORTS)}")
-    if np.isnan(getattr(outcomes, effort)).any():
-        unknown = [s for s, row in zip(outcomes.systems, getattr(outcomes, effort), strict=True) if np.isnan(row).any()]
+    seen = outcomes.see(rule)
+    if np.isnan(getattr(seen, effort)).any():
+        unknown = [s for s, row in zip(seen.systems, getattr(seen, effort), strict=True) if np.isnan(row).any()]
         raise InputError(f"the {effort} of {', '.join(unknown)} are not known; save tokens instead, or give a price")
     half = np.array([query in fitting for query in outcomes.queries])
     if min(half.sum(), (~half).sum()) < _LEAST_HALF:
@@ -134,14 +136,15 @@ def fit_ladder(
             f"of {outcomes.count} held-out queries that all of {who} answered, {half.sum()} are to be fitted on and "
             f"{(~half).sum()} to measure on; a ladder needs {_LEAST_HALF} of each at the least"
         )
-    fit, held = outcomes.take(half), outcomes.take(~half)
+    fit, held, alone = seen.take(half), seen.take(~half), outcomes.take(~half)
+    temperature = outcomes.second.drawn_at if outcomes.second else None
     steps = tuple(
         _measure(held, candidate.rules, count_losses(candidate.climbed.lost))
-        for candidate in find_front(fit, rule, effort)
+        for candidate in find_front(fit, rule, effort, temperature)
     )
     singles = tuple(
-        Single(name, float(held.right[place].mean()), _mean_effort(*(getattr(held, e)[place] for e in EFFORTS)))
-        for place, name in enumerate(held.systems)
+        Single(name, float(alone.right[place].mean()), _mean_effort(*(getattr(alone, e)[place] for e in EFFORTS)))
+        for place, name in enumerate(alone.systems)
     )
     return Ladder(outcomes.systems, steps, singles, fit.count, held.count, held)
 

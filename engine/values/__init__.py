@@ -4,7 +4,7 @@ from engine.values.ids import hash_id, hash_list
 from engine.values.job import LOCAL, Event, Job, JobStatus
 from engine.values.query import Choice, Query, Split, make_query, query_from_json
 from engine.values.rationale import RationaleOrigin, StageRow
-from engine.values.run import EvalItem, Generation, RunStatus
+from engine.values.run import EvalItem, Generation, RunStatus, SecondDraw
 from engine.values.sample import BILLED, GRADE, LOG_PROB, ParsedReply, Reason, Sample, SampleKey
 from engine.values.teacher import MOST_COST, MOST_TOKENS, Purpose, Reply, Sampling, TeacherSpec, Token, Usage
 
@@ -31,6 +31,7 @@ __all__ = [
     "Sample",
     "SampleKey",
     "Sampling",
+    "SecondDraw",
     "Split",
     "StageRow",
     "TeacherSpec",

@@ -43,12 +43,24 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class SecondDraw:
+    """What a second, sampled answer of a student to a query took, at which temperature, and whether its label is the
+    one of the greedy answer."""
+
+    tokens: int
+    latency_s: float | None
+    temperature: float
+    agrees: bool
+
+
+@dataclass(frozen=True)
 class EvalItem:
     """One answer of one system to one query, scored when a gold label exists.
 
     `cost`: US dollars that a provider billed for it; None where nobody did, or it is not known. `finished`, `log_prob`
     and `label_tokens` as of a `Generation`; None where not known, as of teachers. `agrees`: whether its label is the
-    one that a teacher gave, by teacher; without those who gave none.
+    one that a teacher gave, by teacher; without those who gave none. `second`: the second draw; None: there is none, or
+    nobody asked for it.
     """
 
     system: str
@@ -64,6 +76,7 @@ class EvalItem:
     log_prob: float | None = None
     agrees: Mapping[str, bool] = field(default_factory=dict)
     label_tokens: int | None = None
+    second: SecondDraw | None = None
 
     @property
     def label_log_prob(self) -> float | None:

@@ -32,6 +32,11 @@ SURE_WHERE_RIGHT = (
     "ELSE -0.05 - (hash(query_id) % 100) / 100.0 END WHERE step LIKE 'evaluate-%'"
 )
 
+DRAWN_TWICE = (
+    "UPDATE answers SET second_text = text, second_tokens = tokens, second_latency_s = latency_s, "
+    "second_temperature = 0.4, second_agrees = correct OR hash(query_id) % 10 = 0 WHERE step = 'evaluate-stage3'"
+)
+
 
 @pytest.fixture(scope="module")
 def demo(shipped_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -155,7 +160,7 @@ class TestThePage:
         assert "must name the kind" in shown[3] and "--sure 95" in shown[3] and "unknown" in shown[0]
 
     def test_a_gateway_s_meter_is_read_and_its_queries_are_taken_in(self, studio: Studio, demo: Path) -> None:
-        assert studio("save", "read_meters", NAME)[0] == ""
+        assert studio("gateways", "read_meters", NAME)[0] == ""
         folder = demo / "gateway" / "demo"
         folder.mkdir(parents=True)
         about = {"name": "demo", "project": NAME, "policy": "abc", "expected": {"reference_tokens": 80.0}}
@@ -164,10 +169,10 @@ class TestThePage:
         request = {"type": "request", "policy": "abc", "at": 1.0, "asked": asked, "rung": "stage3", "seconds": 0.2}
         write_lines(folder / "meter.jsonl", [request, {**request, "rung": None, "error": "timeout"}, request])
         write_lines(folder / "queries.jsonl", [{"query": asdict(make_query("How many are 2 and 2?"))}])
-        shown = studio("save", "read_meters", NAME)[0]
+        shown = studio("gateways", "read_meters", NAME)[0]
         assert "stage3 2" in shown and "timeout 1" in shown and "150" in shown, "2 times 75 tokens are saved"
-        assert "1 query imported" in studio("save", "take_in", NAME)
-        assert "0 queries imported" in studio("save", "take_in", NAME)
+        assert "1 query imported" in studio("gateways", "take_in", NAME)
+        assert "0 queries imported" in studio("gateways", "take_in", NAME)
 
     def test_the_policy_is_taken_along(self, studio: Studio) -> None:
         run = run_of(studio.services).id
@@ -185,6 +190,41 @@ class TestTheCommand:
         assert read_policy(tmp_path / "policy.json").systems[0] == "stage3"
         data = json.loads(CliRunner().invoke(app, ["policy", run, "--json", *options]).output)
         assert data["ladder"][0] == "stage3" and data["certified"]
+
+
+class TestTwoDraws:
+    def test_they_are_asked_for_and_then_decide(self, copy: Path) -> None:
+        wish = SaveOrder(students=("stage3",), rule="two-draws", allowed=0.1)
+        with open_services(copy) as services:
+            run, save = run_of(services), services.save
+            assert "two-draws" not in save.candidates(run).rules
+            with pytest.raises(InputError, match=r"lack for stage3: order them .* --second-draw"):
+                save.read(run, wish, Terms())
+            with services.context.db.write() as writer:
+                writer.run(DRAWN_TWICE, [])
+            found = save.candidates(run)
+            assert found.drawn == {"stage3": 0.4} and "two-draws" in found.rules
+            saving = save.read(run, wish, Terms())
+            (rung,) = save.policy(run, saving).students
+            assert saving.choice.certified and saving.choice.place and rung.rule.second_draw == 0.4
+            assert "second draw at temperature 0.4 agrees" in rung_rows(saving)[0]["when"]
+            once = {single.system: single.effort for single in saving.ladder.singles}
+            share, effort = saving.choice.step.shares[0], saving.choice.step.effort
+            assert (
+                effort.tokens > 1.9 * once["stage3"].tokens + (1 - share) * 0.9 * saving.ladder.reference.effort.tokens
+            )
+            assert effort.dollars is not None and once["stage3"].dollars is not None
+            assert saving.pay_back.device and "0.4" in json.dumps(saving_data(saving)["rules"])
+
+    def test_nothing_is_drawn_at_no_temperature_or_of_nobody(self, services: Services) -> None:
+        run = run_of(services)
+        for students, temperature, message in (((), 0.0, "above 0"), (("nobody",), 0.7, "no trained student")):
+            with pytest.raises(InputError, match=message):
+                services.draws.quote(run, students, temperature)
+        quote = services.draws.quote(run, ("stage3",), 0.7)
+        assert quote.answers > 100 and quote.tokens > quote.answers and quote.seconds > 0
+        with pytest.raises(StateError, match="adapter of standard-kd is not here"):
+            services.draws.order(run, ("standard-kd",), 0.7)
 
 
 class TestWithoutLabels:

@@ -152,6 +152,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, gr.B
             app.close()
 
 
+def test_behind_a_login_no_page_starts_a_server(served: tuple[str, gr.Blocks]) -> None:
+    bound = {
+        (event.fn.__module__.rpartition(".")[2], event.fn.__name__) for event in served[1].fns.values() if event.fn
+    }
+    assert ("gateways", "read_meters") in bound and not {("gateways", "start"), ("gateways", "stop")} & bound
+
+
 def send(url: str, method: str, path: str, form: dict[str, str] | None = None, **headers: str) -> Any:
     """Status, headers and body of one raw request."""
     place = urlsplit(url)

@@ -25,6 +25,8 @@ from app.web.theme import CSS
 from tests.app.forms import enter_order
 from tests.app.test_hosted import ORDER, project_of
 
+GATEWAY = ("gateways", "start")
+
 
 @pytest.fixture
 def services(shipped: Services) -> Services:
@@ -53,7 +55,9 @@ def ways(app: gr.Blocks) -> Iterator[tuple[tuple[str, str], list[Any]]]:
 
 def test_what_is_refused_is_not_offered(services: Services, visitors: Visitors) -> None:
     found = {"everywhere": 0, "in a copy": 0, "nowhere": 0}
-    for place, line in ways(build_demo(services, visitors)):
+    led = list(ways(build_demo(services, visitors)))
+    assert GATEWAY not in dict(led), "it would be a server of the operator's"
+    for place, line in led:
         offer = visitors.offers(*place)
         shown = all(block.visible for block in line)
         marked = any(OF_COPY in (getattr(block, "elem_classes", None) or ()) for block in line)
@@ -95,7 +99,7 @@ def test_on_ones_own_machine_nothing_is_withheld(services: Services, monkeypatch
 
     app = build_app(services)
     monkeypatch.setattr("app.web.frame.withhold", lambda *_: False)
-    assert looks(build_app(services)) == looks(app)
+    assert looks(build_app(services)) == looks(app) and GATEWAY in dict(ways(app))
     found = [block for block in app.blocks.values() if getattr(block, "label", "") == "Preset"]
     assert [(block.value, block.interactive) for block in found if block.page == "train"] == [("small-student", True)]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import io
+import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -267,12 +268,28 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     assert len(rows) == len(studio.services.context.selections.kept(found.selection_id)) and rows[0]["rationale"]
     front = yaml.safe_load(taught["README.md"].decode().split("---")[1])
     assert front["configs"][0]["data_files"] == "set.parquet" and "forward" in taught["README.md"].decode()
-    assert "/a/path" not in str([*pushed.values(), *whole.values(), *taught.values()])
+    items = _push_items(hub, push, report.n)
+    told = str(studio("exports", "ask_push", "p", run, "stage3", "lm-eval", "me/p-heldout", True))
+    assert "held-out queries with their gold labels" in told
+    assert "/a/path" not in str([*pushed.values(), *whole.values(), *taught.values(), *items.values()])
     hub.fails = True
     said = push("set", "me/taught")
     assert "the Hub answered with status 503" in said and "Nothing here was changed" in said
     assert not list((studio.services.context.workspace / "exports").glob("push-*"))
     keys.put("HF_TOKEN", "")
+
+
+def _push_items(hub: Hub, push: Callable[[str, str], str], n: int) -> dict[str, bytes]:
+    """The held-out queries as a task, and the answers as a log; gives the files of the task."""
+    assert "/datasets/me/p-heldout/commit" in push("lm-eval", "me/p-heldout") and hub.private["datasets/me/p-heldout"]
+    items = hub.files["datasets/me/p-heldout"]
+    asked = [json.loads(line) for line in items["tacit_p.jsonl"].decode().splitlines()]
+    assert len(asked) == n and all(row["target"] for row in asked)
+    assert yaml.safe_load(items["tacit_p.yaml"])["task"] == "tacit_p" and "lm_eval" in items["README.md"].decode()
+    assert yaml.safe_load(items["README.md"].decode().split("---")[1])["configs"][0]["data_files"] == ["tacit_p.jsonl"]
+    assert "/datasets/me/log/commit" in push("inspect", "me/log")
+    assert len(json.loads(hub.files["datasets/me/log"]["stage3.json"])["samples"]) == n
+    return items
 
 
 def test_projects_with_runs_are_carried_and_begun_afresh(studio: Studio) -> None:

@@ -19,6 +19,7 @@ from engine.jobs.spec import (
     ExportJob,
     ForecastJob,
     ForecastStep,
+    SecondDrawsJob,
     StudentJob,
     WorkerStep,
     read_spec,
@@ -43,6 +44,8 @@ def main(folder: Path) -> None:
         log.emit("measured", steps=[_measured(step) for step in job.steps], **MEASURED)
     elif isinstance(job, ExportJob):
         _export(job)
+    elif isinstance(job, SecondDrawsJob):
+        _draw_again(log, job)
     else:
         assert isinstance(job, StudentJob)
         log.emit("threads", threads=job.threads or THREADS, named=False, device="cpu")
@@ -62,6 +65,15 @@ def _export(job: ExportJob) -> None:
         found = compare_answers(get_task(job.check.task), asked, answers, job.check.measure)
         found = replace(found, of=job.check.of, where="a stand-in", scored_by=job.check.scored_by)
         write_atomically(job.check.output, found.to_dict())
+
+
+def _draw_again(log: EventLog, job: SecondDrawsJob) -> None:
+    """Every third answer is another one."""
+    for step in job.steps:
+        for number, line in enumerate(read_lines(step.file)):
+            told = {"step": step.name, "system": step.system, "query_id": line["query"]["id"], "text": line["text"]}
+            told |= {"tokens": 11, "latency_s": 0.3, "temperature": job.temperature, "agrees": number % 3 > 0}
+            log.emit("second_draw", **told)
 
 
 def _measured(step: ForecastStep) -> dict[str, object]:
@@ -104,7 +116,7 @@ def _answer(log: EventLog, step: WorkerStep) -> dict[str, object]:
 
 class StudentBackend(LocalBackend):
     def command(self, bundle: Path, devices: int) -> list[str]:
-        if isinstance(read_spec(bundle), (StudentJob, ForecastJob, ExportJob)):
+        if isinstance(read_spec(bundle), (StudentJob, ForecastJob, ExportJob, SecondDrawsJob)):
             return [sys.executable, "-m", "tests.fakes.student_worker", str(bundle)]
         return super().command(bundle, devices)
 

@@ -6,6 +6,7 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def test_an_answer_is_over_with_a_text_that_may_span_tokens(
     left = iter(ids)
     monkeypatch.setattr("engine.inference.decode._has_plain_cache", lambda model: plain)
 
-    def pick(self: Decoding, logits_BV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pick(self: Decoding, logits_BV: torch.Tensor, places: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.tensor([next(left)]), torch.zeros(1)
 
     monkeypatch.setattr(Decoding, "pick", pick)
@@ -251,6 +252,23 @@ def test_answers_are_drawn_where_a_temperature_asks_for_it(tiny_student: Path) -
     }
     (greedy,) = Writer(model, tokenizer, 12, 1).write(asks(1))
     assert len(drawn) > 1 and narrow == {greedy.text}
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_is_drawn_with_a_seed_hangs_on_the_prompt_alone(
+    tiny_student: Path, monkeypatch: pytest.MonkeyPatch, plain: bool
+) -> None:
+    model, tokenizer = load(tiny_student)
+    monkeypatch.setattr("engine.inference.decode._has_plain_cache", lambda model: plain)
+
+    def write(rows: int) -> dict[str, str]:
+        writer = Writer(model, tokenizer, 4, rows, temperature=1.5, seeded=True)
+        return {g.query_id: g.text for g in writer.write(asks(3))}
+
+    drawn, other = write(1), asks(3)[1]
+    assert write(2) == drawn and len(set(drawn.values())) > 1
+    aloud = Writer(model, tokenizer, 4, 1, temperature=1.5, seeded=True).write_aloud(other.prompt, lambda _: None)
+    assert aloud.text == drawn[other.query_id]
 
 
 def test_apple_s_device_trains_in_float32_and_writes_in_float16(monkeypatch: pytest.MonkeyPatch) -> None:

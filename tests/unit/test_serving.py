@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,18 +15,21 @@ from hypothesis import strategies as st
 
 from engine.config import StudentConfig, TeacherConfig
 from engine.errors import ConfigError, InputError, MissingPart
+from engine.second_draws import same_label, seed_of
 from engine.serving.certificate import Losses, certify_in_turn, count_losses, count_needed, find_p_value
 from engine.serving.climbing import RungAnswer, climb
-from engine.serving.deferral import DEFERRALS, NEVER, read_deferral
+from engine.serving.deferral import DEFERRALS, NEVER, DeferralRule, read_deferral
 from engine.serving.deferral.base import UNKNOWN, UNREAD
 from engine.serving.deferral.by_kind import ByKind
 from engine.serving.deferral.confidence import Confidence
 from engine.serving.deferral.confidence_by_kind import ConfidenceByKind
+from engine.serving.deferral.two_draws import TwoDraws
 from engine.serving.fitting import find_front
-from engine.serving.outcomes import Outcomes, choose_half, climb_all, gather
+from engine.serving.outcomes import Outcomes, SecondDraws, choose_half, climb_all, gather
 from engine.serving.policy import Policy, StudentRung, TeacherRung, read_policy, write_policy
 from engine.serving.saving import Ladder, choose_step, fit_ladder, list_students
-from engine.values import EvalItem, Query, Usage, make_query
+from engine.tasks import get_task
+from engine.values import EvalItem, Query, SecondDraw, Usage, make_query
 
 KINDS = ("sums", "words", None)
 
@@ -40,8 +44,10 @@ def make_outcomes(n: int, seed: int = 0) -> Outcomes:
     kinds = tuple(KINDS[i] for i in rng.integers(0, 3, n))
     names = tuple(f"q{i}" for i in range(n))
     confidence = np.stack([*noisy, np.zeros(n)])
+    agrees = np.stack([*(noisy_row > 0.45 for noisy_row in noisy), np.zeros(n)]).astype(float)
+    second = SecondDraws(agrees, np.full((3, n), 0.7), tokens + 1, tokens / 1e6, tokens / 50)
     return Outcomes(
-        ("direct", "reasons", "teacher"), names, kinds, right, confidence, tokens, tokens / 1e6, tokens / 50
+        ("direct", "reasons", "teacher"), names, kinds, right, confidence, tokens, tokens / 1e6, tokens / 50, second
     )
 
 
@@ -94,15 +100,15 @@ class TestTheFront:
     @pytest.mark.parametrize("name", DEFERRALS.names())
     @pytest.mark.parametrize("effort", ["tokens", "dollars", "seconds"])
     def test_each_step_takes_less_and_the_first_asks_the_reference_alone(self, name: str, effort: str) -> None:
-        outcomes = make_outcomes(300)
+        outcomes = make_outcomes(300).see(DEFERRALS[name])
         front = find_front(outcomes, DEFERRALS[name], effort)
         taken = [candidate.climbed.sum_effort(getattr(outcomes, effort)).sum() for candidate in front]
         assert (front[0].climbed.by == 2).all() and front[0].climbed.asked[:2].sum() == 0
         assert taken == sorted(set(taken), reverse=True) and len(front) > 1
 
     def test_rules_are_stored_and_read_back(self) -> None:
-        outcomes = make_outcomes(200)
         for name in DEFERRALS.names():
+            outcomes = make_outcomes(200).see(DEFERRALS[name])
             rules = find_front(outcomes, DEFERRALS[name])[-1].rules
             again = [read_deferral(json.loads(json.dumps(rule.model_dump(mode="json")))) for rule in rules]
             assert (climb_all(outcomes, again).by == climb_all(outcomes, rules).by).all()
@@ -145,6 +151,69 @@ def ask_all(policy: Policy, kind: str | None, said: dict[str, float], only: str 
     return asyncio.run(climb(policy, make_query("q"), kind, ask, only)), asked
 
 
+class TestTwoDraws:
+    def test_both_draws_are_counted_of_students_whose_answer_states_a_label(self) -> None:
+        outcomes = make_outcomes(4)
+        unread = outcomes.confidence.copy()
+        unread[0, 0] = UNREAD
+        seen = replace(outcomes, confidence=unread).see(TwoDraws)
+        assert seen.tokens[0].tolist() == [5.0, 11.0, 11.0, 11.0] and seen.tokens[2].tolist() == [80.0] * 4
+        assert seen.confidence[0, 0] == UNREAD and set(seen.confidence[1]) <= {UNKNOWN, 1.0}
+        once = outcomes.see(Confidence)
+        assert (once.tokens == outcomes.tokens).all() and (once.confidence == outcomes.confidence).all()
+
+    def test_a_ladder_of_it_is_fitted_and_its_singles_answer_once(self) -> None:
+        outcomes = make_outcomes(2000)
+        ladder = fit_ladder(outcomes, half_of(outcomes), TwoDraws)
+        choice = choose_step(ladder, 0.1)
+        assert choice.certified and choice.place > 0 and ladder.singles[0].effort.tokens == 5.0
+        assert choice.step.effort.tokens > 11.0, "whoever is asked draws twice"
+        assert {rule.temperature for rule in choice.step.rules} == {0.7}
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda second: None, "lack for direct, reasons: order them"),
+            (
+                lambda second: replace(second, temperature=second.temperature * [[1], [2], [1]]),
+                "different temperatures",
+            ),
+        ],
+    )
+    def test_draws_that_are_lacking_or_mixed_are_told(self, change: Callable, message: str) -> None:
+        outcomes = make_outcomes(100)
+        with pytest.raises(InputError, match=message):
+            fit(replace(outcomes, second=change(outcomes.second)), rule=TwoDraws)
+
+    @pytest.mark.parametrize(
+        ("agrees", "confidence", "by"), [(True, 0.1, "s0"), (False, 0.9, "t"), (None, 0.9, "t"), (False, UNREAD, "t")]
+    )
+    def test_a_rung_answers_where_both_agree_however_sure_it_is(
+        self, agrees: bool | None, confidence: float, by: str
+    ) -> None:
+        async def ask(rung: StudentRung | TeacherRung, query: Query) -> RungAnswer:
+            return replace(answer(rung.system, confidence if rung.system == "s0" else UNKNOWN), agrees=agrees)
+
+        served = asyncio.run(climb(make_policy(TwoDraws()), make_query("q"), None, ask))
+        assert served.answer is not None and served.answer.system == by
+
+    def test_what_was_drawn_is_gathered_and_priced_by_its_time(self) -> None:
+        items = [item("s", "a", second=SecondDraw(7, 1.0, 0.4, True)), item("t", "a")]
+        second = gather(items, ["s", "t"], {"s": 0.2}).second
+        assert second is not None and second.drawn_at == 0.4
+        assert [float(part[0, 0]) for part in (second.agrees, second.tokens, second.dollars)] == [1.0, 7.0, 0.4]
+        assert np.isnan(second.agrees[1, 0]) and gather([item("s", "a"), item("t", "a")], ["s", "t"], {}).second is None
+
+    def test_labels_agree_by_their_keys_and_nothing_agrees_with_none(self) -> None:
+        task, query = get_task("math"), make_query("How many?")
+        assert same_label(task, query, "1/2", "0.5") and not same_label(task, query, "1", "2")
+        assert not same_label(task, query, None, None)
+
+    def test_a_prompt_is_always_drawn_with_the_same_seed(self) -> None:
+        one, other = ((("user", text),) for text in ("Who?", "Where?"))
+        assert seed_of(one) == seed_of(one) != seed_of(other) and 0 <= seed_of(one) < 2**31
+
+
 class TestAsking:
     @given(st.tuples(RULES, RULES), st.tuples(CONFIDENCES, CONFIDENCES), st.sampled_from(KINDS))
     def test_a_ladder_does_what_was_measured_of_it(self, rules: tuple, sure: tuple, kind: str | None) -> None:
@@ -179,8 +248,8 @@ def half_of(outcomes: Outcomes) -> frozenset[str]:
     return choose_half(dict(zip(outcomes.queries, outcomes.kinds, strict=True)))
 
 
-def fit(outcomes: Outcomes, effort: str = "tokens") -> Ladder:
-    return fit_ladder(outcomes, half_of(outcomes), Confidence, effort)
+def fit(outcomes: Outcomes, effort: str = "tokens", rule: type[DeferralRule] = Confidence) -> Ladder:
+    return fit_ladder(outcomes, half_of(outcomes), rule, effort)
 
 
 class TestSaving:
@@ -254,7 +323,8 @@ class TestGathering:
 class TestThePolicyFile:
     def test_it_reads_back_as_it_was_written(self, tmp_path: Path) -> None:
         policy = make_policy(
-            Confidence(threshold=None), ByKind(kinds=("sums",)), ConfidenceByKind(thresholds={"": 0.3})
+            *(Confidence(threshold=None), ByKind(kinds=("sums",)), ConfidenceByKind(thresholds={"": 0.3})),
+            TwoDraws(temperature=0.4),
         )
         write_policy(policy, tmp_path / "policy.json")
         assert read_policy(tmp_path / "policy.json") == policy

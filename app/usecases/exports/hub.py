@@ -1,4 +1,4 @@
-"""Pushing a student or a distillation set to the Hub, behind a token."""
+"""Pushing a student, its scored answers or a distillation set to the Hub, behind a token."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from app.usecases.exports.cards import SET_FILE, write_set_card
 from app.usecases.exports.exports import ADAPTER, EXPORT, ExportService
+from app.usecases.exports.items import take_scored, why_no_items
 from app.usecases.teachers.connections import Keys
 from app.usecases.workspace.context import Context
 from engine.errors import InputError, KeyMissing, StateError, say_hub_error, where_it_failed
-from engine.exports import EXPORTERS, Outgoing, Scope
+from engine.exports import EXPORTERS, Exporter, Outgoing, Scope, Scored
 from engine.exports.base import write_notes
 from engine.exports.parquet import write_parquet
 from engine.jobs.events import EventLog
@@ -42,7 +45,7 @@ SET = "set"
 
 @dataclass(frozen=True)
 class PushOrder:
-    """What of a run goes where: the student of a step by an exporter, or the set that it was taught with."""
+    """What of a run goes where: a step's student, or its scored answers, by an exporter; or the set it was taught."""
 
     run: str
     repository: str
@@ -58,8 +61,14 @@ def is_repository(name: str) -> bool:
 
 def list_pushed() -> dict[str, str]:
     """What can be pushed, by name with its title."""
-    students = {name: EXPORTERS[name].title for name in EXPORTERS if EXPORTERS[name].scope is Scope.STUDENT}
-    return {**students, SET: "the distillation set"}
+    scopes = (Scope.STUDENT, Scope.ITEMS)
+    by_step = {name: EXPORTERS[name].title for scope in scopes for name in EXPORTERS if EXPORTERS[name].scope is scope}
+    return {**by_step, SET: "the distillation set"}
+
+
+def is_student(what: str) -> bool:
+    """Whether that is a student, which can be checked and goes to a repository of a model; all else are data sets."""
+    return what != SET and EXPORTERS.get(what).scope is Scope.STUDENT
 
 
 def read_what(name: str) -> str:
@@ -71,6 +80,16 @@ def read_what(name: str) -> str:
     if name not in list_pushed():
         raise InputError(f"{name!r} can't be pushed; there are {', '.join(list_pushed())}")
     return name
+
+
+def _write_items_card(folder: Path, scored: Scored, exporter: Exporter) -> None:
+    """A card with the front matter that the Hub reads, over what the exporter wrote to be read."""
+    card, rows = folder / "README.md", sorted(path.name for path in folder.glob("*.jsonl"))
+    about = f"# {scored.name}\n\n{exporter.help} The student is {scored.model}.\n"
+    text = card.read_text("utf-8") if card.is_file() else about
+    front: dict[str, Any] = {"pretty_name": scored.name, "tags": ["tacit"]}
+    front |= {"configs": [{"config_name": "default", "data_files": rows}]} if rows else {}
+    write_notes(folder, {card.name: f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n\n{text}"})
 
 
 def _link(source: str, target: str) -> None:
@@ -93,15 +112,18 @@ class PublishService:
         """Whether this can be pushed, but for the merging; returns its run.
 
         Raises:
-            InputError: if that is no name of a repository, or a student is to be pushed and no step is named.
+            InputError: if that is no name of a repository, or no step is named where one is needed.
             KeyMissing: if there is no token.
-            StateError: if the step has no adapter.
+            StateError: if the step has no adapter, or no answers that a harness could score.
         """
         run = self.context.runs.get(order.run)
         if order.what != SET:
             if not order.step:
-                raise InputError("name the stage whose student is pushed, as stage3")
-            self.export.find_adapter(run, order.step)
+                raise InputError("name the stage that is pushed, as stage3")
+            if is_student(order.what):
+                self.export.find_adapter(run, order.step)
+            elif reason := why_no_items(self.context, run, order.step):
+                raise StateError(reason)
         if not is_repository(order.repository):
             raise InputError(
                 f"{order.repository.strip() or 'nothing'}: name a repository of the Hub as OWNER/NAME, of letters, "
@@ -117,7 +139,7 @@ class PublishService:
             InputError, KeyMissing, StateError: as `check`; also if the step was not merged yet.
         """
         run = self.check(order)
-        if order.what != SET and not self.export.is_ready(run, order.step, order.what):
+        if is_student(order.what) and not self.export.is_ready(run, order.step, order.what):
             raise StateError(
                 f"{EXPORTERS.get(order.what).title} of {order.step} is not made yet; do that, then push it"
             )
@@ -169,7 +191,7 @@ class PublishService:
         """Upload a folder; returns the commit's address."""
         from huggingface_hub import HfApi  # noqa: PLC0415 - only where something is pushed
 
-        api, kind = HfApi(token=token), "dataset" if order.what == SET else "model"
+        api, kind = HfApi(token=token), "model" if is_student(order.what) else "dataset"
         folder_of_all = self.context.workspace / PUSHING
         folder_of_all.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder_of_all) as folder:
@@ -190,6 +212,12 @@ class PublishService:
             write_notes(folder, card.files)
             return folder
         exporter = EXPORTERS.get(order.what)
+        if not is_student(order.what):
+            scored = take_scored(self.context, run, order.step)
+            given = Outgoing(scored=scored)
+            exporter.write(given, folder / f"{order.step}{exporter.suffix}" if exporter.suffix else folder)
+            _write_items_card(folder, scored, exporter)
+            return folder
         given = self.export.take_student(run, order.step, order.what, public=True, repository=order.repository)
         if not exporter.needs_worker and not exporter.suffix:
             exporter.write(given, folder)

@@ -8,6 +8,7 @@ from app.usecases.evaluation.summary import Figure
 from app.usecases.evaluation.verdicts import say_points
 from app.usecases.serving.savings import Saving
 from engine.costs import ASSUMED
+from engine.serving.deferral import DEFERRALS
 from engine.serving.outcomes import EFFORTS
 from engine.serving.saving import Share
 from engine.wording import counted
@@ -51,13 +52,13 @@ def say_certificate(saving: Saving) -> Told:
         )
         return Told("Not certified", text, False)
     if len(ladder.steps) == 1:
-        unsure = saving.unsure
+        unsure = () if DEFERRALS[order.rule].draws_twice else saving.unsure
         why = (
             f" The log-probs of {', '.join(unsure)} were not kept; score a new run, or let kinds of queries decide."
             if unsure
             else ""
         )
-        return Told(f"{last} answers everything", f"No threshold lets a student answer and saves anything.{why}", False)
+        return Told(f"{last} answers everything", f"Asking a student first saves nothing here.{why}", False)
     text = f"No student answers well enough to lose at most {points} against {last}, {by}.{_say_needed(saving)}"
     return Told(f"{last} answers everything", text, False)
 

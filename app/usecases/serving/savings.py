@@ -24,7 +24,7 @@ from engine.pipeline import prompt_of
 from engine.serving.certificate import SURE
 from engine.serving.deferral import DEFERRALS, DeferralRule
 from engine.serving.deferral.base import UNKNOWN
-from engine.serving.outcomes import choose_half, climb_all, gather
+from engine.serving.outcomes import Outcomes, choose_half, climb_all, gather
 from engine.serving.policy import Certificate, Expected, Policy, StudentRung, TeacherRung
 from engine.serving.saving import Choice, Ladder, choose_step, fit_ladder, list_students
 from engine.tasks import get_task
@@ -55,12 +55,21 @@ class SaveOrder(Config):
 
 @dataclass(frozen=True)
 class Candidates:
-    """Who can stand in a ladder of a run: students in the order of their tokens, and who can stand last."""
+    """Who can stand in a ladder of a run: students in the order of their tokens, and who can stand last.
+
+    `drawn`: the students all of whose answers were drawn a second time, with the temperature.
+    """
 
     students: tuple[str, ...]
     references: tuple[str, ...]
     usual: tuple[str, ...]
     best: str
+    drawn: Mapping[str, float]
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The deferral rules that can decide; those that need second draws only where there are such."""
+        return tuple(name for name in DEFERRALS if self.drawn or not DEFERRALS[name].draws_twice)
 
 
 @dataclass(frozen=True)
@@ -130,19 +139,17 @@ class SaveService:
         systems = {one.report.name: one for one in self.comparing.systems(run, terms.device_hour, terms.prices)}
         dollars = self._dollars(run, systems, names, terms)
         question = f"ladder of {run.id} {order.model_dump_json(exclude={'allowed', 'sure'})} {sorted(dollars.items())}"
-        ladder = self.context.db.once(
-            question,
-            lambda: fit_ladder(
-                gather(answers.items, names, dollars), answers.fitting, DEFERRALS.get(order.rule), order.effort
-            ),
-        )
+        rule = DEFERRALS.get(order.rule)
+
+        def work() -> tuple[Ladder, tuple[str, ...]]:
+            outcomes = gather(answers.items, names, dollars)
+            return fit_ladder(outcomes, answers.fitting, rule, order.effort), _find_unsure(outcomes)
+
+        ladder, unsure = self.context.db.once(question, work)
         choice = choose_step(ladder, order.allowed, order.sure)
         before, after = ladder.reference.effort.dollars, choice.step.effort.dollars
         pay_back = self.comparing.reckon(run, _thousand(before), _thousand(after), terms)
         assumed = tuple(name for name in names if name in systems and systems[name].assumed)
-        unsure = tuple(
-            name for place, name in enumerate(order.students) if not (ladder.held.confidence[place] > UNKNOWN).any()
-        )
         pay_back = replace(pay_back, teacher_assumed=order.reference in assumed)
         return Saving(order, ladder, choice, answers.labels, assumed, unsure, pay_back)
 
@@ -160,7 +167,10 @@ class SaveService:
         def work() -> _Answers:
             items, labels = self._judge(run)
             fitting = choose_half({item.query_id: item.kind for item in items})
-            return _Answers(items, labels, fitting, _find_candidates(run, items, fitting))
+            found = _find_candidates(run, items, fitting)
+            by_system = {one.system: one.temperature for one in self.context.second_draws.of(run.id)}
+            drawn = {name: at for name in found.students if (at := by_system.get(name)) is not None}
+            return _Answers(items, labels, fitting, replace(found, drawn=drawn))
 
         return self.context.db.once(f"answers for ladders of {run.id}", work)
 
@@ -267,7 +277,13 @@ def _find_candidates(run: Run, items: Sequence[EvalItem], fitting: frozenset[str
     if not teachers:
         raise StateError("No teacher answered the held-out queries. Label them too: the last rung is a teacher.")
     usual = list_students([(name, *scores[name]) for name in trained])
-    return Candidates(tuple(trained), tuple(teachers), tuple(usual), teachers[0])
+    return Candidates(tuple(trained), tuple(teachers), tuple(usual), teachers[0], {})
+
+
+def _find_unsure(outcomes: Outcomes) -> tuple[str, ...]:
+    """The students none of whose answers has a log-prob."""
+    students = zip(outcomes.systems[:-1], outcomes.confidence, strict=False)
+    return tuple(name for name, confidence in students if not (confidence > UNKNOWN).any())
 
 
 def _mean(values: Iterable[float]) -> float:

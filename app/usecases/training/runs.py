@@ -21,7 +21,7 @@ from app.usecases.training.webhook import Webhook
 from app.usecases.workspace.context import POLL_S, Context
 from engine.errors import StateError, TacitError, WorkerFailed
 from engine.jobs.backends import BACKENDS
-from engine.jobs.spec import StudentJob
+from engine.jobs.spec import SecondDrawsJob, StudentJob
 from engine.pipeline import find_next
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
 from engine.plans.registry import check_plan
@@ -196,7 +196,7 @@ class RunService:
 
     def job_over(self, job: Job) -> None:
         """A job ended: the run goes on with what follows, or stops with what happened."""
-        if job.run_id is None or job.kind == AGAIN:
+        if job.run_id is None or job.kind in (AGAIN, SecondDrawsJob.kind):
             return
         with self.lock:
             self._follow(job, self.context.runs.get(job.run_id))
@@ -275,7 +275,7 @@ class RunService:
                 raise StateError(why_not_resumed(run))
             self.context.runs.set_status(run.id, RunStatus.RUNNING)
             jobs = self.context.jobs.jobs_of(run.project_id)
-            cut = [job for job in jobs if job.run_id == run.id and job.kind not in (AGAIN, SCORE)]
+            cut = [job for job in jobs if job.run_id == run.id and job.kind not in (AGAIN, SCORE, SecondDrawsJob.kind)]
             if cut and cut[0].status in _RESUMABLE and not self._is_trained(run):
                 self.context.jobs.update_job(cut[0].id, status=JobStatus.QUEUED, message="")
             else:

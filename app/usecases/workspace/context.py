@@ -31,6 +31,7 @@ from storage.rationales import Rationales
 from storage.reports import Reports
 from storage.runs import Runs
 from storage.samples import Samples
+from storage.second_draws import SecondDraws
 from storage.selections import Selections
 from storage.standings import Standings
 from storage.votes import Votes
@@ -63,6 +64,7 @@ class Context:
     failures: Failures
     job_records: JobRecords
     pilots: Pilots
+    second_draws: SecondDraws
     supervisor: Supervisor | None = None
 
     @property
@@ -189,4 +191,5 @@ def open_context(workspace: Path) -> Context:
         failures=Failures(db),
         job_records=JobRecords(db),
         pilots=Pilots(db),
+        second_draws=SecondDraws(db),
     )

@@ -33,6 +33,7 @@ KINDS = {
     "student": JobKind("Training", *_TRAIN),
     "forecast": JobKind("Forecast", *_TRAIN),
     "score": JobKind("Scoring", "Evaluate", "/evaluate"),
+    "second-draws": JobKind("Second draws", "Save", "/save"),
     "study": JobKind("Study", "Study", "/study"),
     "probe": JobKind("Connection test", "Teachers", "/teachers"),
     "play": JobKind("Playground", "Playground", "/playground"),

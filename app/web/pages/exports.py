@@ -11,7 +11,7 @@ import gradio as gr
 from app.usecases.exports.artefacts import ITEMS, ROWS, SET, STUDENT, say_size
 from app.usecases.exports.exports import ADAPTER, ExportOrder
 from app.usecases.exports.hub import SET as WHOLE_SET
-from app.usecases.exports.hub import TOKEN, PushOrder, is_repository, list_pushed, read_what
+from app.usecases.exports.hub import TOKEN, PushOrder, is_repository, is_student, list_pushed, read_what
 from app.web.choices import Question, choose_run, enable, lay_question, run_choices
 from app.web.downloads import Downloads, lay_file, save_after
 from app.web.fields import lay_html
@@ -216,7 +216,9 @@ class _Handlers:
         there = is_repository(named["repository"] or "")
         if there and named["what"] != WHOLE_SET:
             run = self._run(project, named["run"]) if named["run"] and named["step"] else None
-            there = run is not None and self.services.export.is_ready(run, named["step"], named["what"])
+            there = run is not None
+            if run is not None and is_student(named["what"]):
+                there = self.services.export.is_ready(run, named["step"], named["what"])
         return enable(there and named["run"])[0]
 
     def ask_push(self, project: str, entered: Entered[PushOrder]) -> list[Any]:
@@ -228,7 +230,10 @@ class _Handlers:
         seen = "private: only its owner sees it" if order.private else "public: anybody can see it"
         text = f"Push {what}{whose} (run {found.id[:8]}) to {order.repository.strip()} on the Hub, {seen}?"
         sure = order.private
-        if order.what != WHOLE_SET:
+        if order.what != WHOLE_SET and not is_student(order.what):
+            text += " It holds the held-out queries with their gold labels."
+            sure = False
+        if is_student(order.what):
             read_back = self.services.export.read_back(found, order.step, order.what)
             text += f" {self.services.export.say_read_back(found, order.step, order.what)}"
             sure = sure and read_back is not None and not read_back.changed

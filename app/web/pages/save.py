@@ -10,18 +10,18 @@ import gradio as gr
 from app.usecases.evaluation.comparisons import ASSUMED_HOUR, Terms
 from app.usecases.serving.ladder_chart import ladder_html
 from app.usecases.serving.saving_lines import EFFORT_TITLES, figures, say_certificate
-from app.usecases.serving.savings import SaveOrder, Saving
+from app.usecases.serving.savings import Candidates, SaveOrder, Saving
 from app.web.choices import choose_run, enable, run_choices
 from app.web.downloads import Downloads, file_name, lay_file, save_after
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
-from app.web.frame import Frame, Live
+from app.web.frame import Frame
+from app.web.pages import gateways, second_draws
 from app.web.pages.evaluate import read_price
 from app.web.parts.code import commands_html
 from app.web.parts.ladder import rungs_html
 from app.web.parts.links import Link
 from app.web.parts.messages import empty_html, notice_html
-from app.web.parts.meters import meters_html
 from app.web.parts.tiles import Tile, tiles_html, verdict_html
 from engine.config import read_config
 from engine.errors import InputError, StateError
@@ -29,7 +29,6 @@ from engine.serving.certificate import SURE
 from engine.serving.deferral import DEFERRALS
 from engine.serving.policy import write_policy
 from engine.serving.saving import MOST_STUDENTS
-from engine.wording import counted
 from storage.projects import Project
 from storage.runs import Run
 
@@ -37,7 +36,6 @@ _TO_RUN = "(run) => { window.tacitView({run}, true); }"
 _NAMES = ("allowed", "effort", "rule", "students", "reference", "sure", "hour")
 """The fields of the form, in the order in which the page sends them."""
 _MOST_POINTS = 10
-_METER_S = 3.0
 _SURE = ("80", "90", "95", "99")
 _USUAL = "found by itself"
 
@@ -46,6 +44,8 @@ def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     do = _Handlers(frame)
     run, wish, ladder, hour, take = _lay_form()
+    if frame.policy.offers("second_draws", "order") != "nowhere":
+        second_draws.build(frame, run, ladder["students"])
     said, who, curve, command = (lay_html() for _ in range(4))
     file = lay_file()
     parts = {**wish, **ladder, "hour": hour}
@@ -54,7 +54,8 @@ def build(frame: Frame) -> None:
     shown = [said, who, curve, command, take]
     asked = [frame.project, *form.inputs, run]
     frame.fill_once([wish["allowed"]], do.open)
-    frame.fill_view([run, ladder["students"], ladder["reference"], *shown], [run, *form.inputs], do.choose)
+    who_can = [ladder["students"], ladder["reference"], wish["rule"]]
+    frame.fill_view([run, *who_can, *shown], [run, *form.inputs], do.choose)
     run.input(None, run, None, js=_TO_RUN)
     for part in form.inputs:
         event = part.blur if part is hour else part.change if part is wish["allowed"] else part.input
@@ -62,21 +63,7 @@ def build(frame: Frame) -> None:
             frame.guard(do.show, form), asked, shown, show_progress="hidden", trigger_mode="always_last", **frame.quiet
         )
     save_after(take.click(frame.guard(do.take, form), asked, file, **frame.quiet), file)
-    _lay_meters(frame, do)
-
-
-def _lay_meters(frame: Frame, do: _Handlers) -> None:
-    """What gateways of the project came to, read again every few seconds, and a button for what they were asked."""
-    meters, told = lay_html(), lay_html()
-    take_in = gr.Button("Import logged queries", visible=False)
-    timer = gr.Timer(_METER_S, active=False)
-    shown = [meters, take_in, timer]
-    frame.fill_once(shown, do.open_meters)
-    timer.tick(
-        frame.guard_live(Live(do.read_meters, [], shown)), frame.project, shown, show_progress="hidden", **frame.quiet
-    )
-    taken = take_in.click(frame.guard(do.take_in), frame.project, told, **frame.quiet)
-    taken.success(frame.guard(do.read_meters), frame.project, shown, show_progress="hidden", **frame.quiet)
+    gateways.build(frame, form, run)
 
 
 def _lay_form() -> tuple[gr.Dropdown, dict[str, Any], dict[str, Any], gr.Textbox, gr.Button]:
@@ -90,7 +77,7 @@ def _lay_form() -> tuple[gr.Dropdown, dict[str, Any], dict[str, Any], gr.Textbox
             ),
             "rule": gr.Dropdown(
                 [(DEFERRALS[name].title, name) for name in DEFERRALS],
-                value="confidence",
+                value=SaveOrder().rule,
                 label="A student answers by",
                 min_width=190,
             ),
@@ -151,32 +138,33 @@ class _Handlers:
         return min(float(_MOST_POINTS), round(200 * project.config.margin) / 2) if project else 2.0
 
     def choose(self, project: str, address: str, run: str | None, *values: Any) -> list[Any]:
-        """The runs, who can be asked in the chosen one, and what `show` says of it.
+        """The runs, who can be asked in the chosen one and by which rules, and what `show` says of it.
 
         That is the run of the address, else the one that is chosen, else the newest. Whoever a person chose to be asked
         stays as long as the run does.
         """
         runs = self.services.reading.runs_of(self.services.projects.get(project).id)
         chosen = choose_run(runs, address, run)
-        asked: list[Any] = [gr.skip(), gr.skip()] if chosen and chosen == run else self._name(project, chosen)
         named = dict(zip(_NAMES, values, strict=True))
+        found = self._find_candidates(project, chosen)
+        rules = found.rules if found else tuple(DEFERRALS)
+        named["rule"] = named["rule"] if named["rule"] in rules else SaveOrder().rule
+        rule = gr.Dropdown([(DEFERRALS[name].title, name) for name in rules], value=named["rule"])
+        asked: list[Any] = [gr.skip(), gr.skip()] if chosen and chosen == run else _name_all(found)
         named |= {} if chosen == run else {"students": [], "reference": ""}
-        return [run_choices(runs, chosen), *asked, *self._show(project, chosen, *_read(named))]
+        return [run_choices(runs, chosen), *asked, rule, *self._show(project, chosen, *_read(named))]
 
     def _run(self, project: str, run: str | None) -> Run:
         found: Run = self.services.reading.run_of(project, run)
         return found
 
-    def _name(self, project: str, run: str | None) -> list[Any]:
-        """Who can be asked in a run."""
+    def _find_candidates(self, project: str, run: str | None) -> Candidates | None:
+        """Who can be asked in a run; None where nobody can."""
         try:
-            found = self.services.save.candidates(self._run(project, run))
+            found: Candidates = self.services.save.candidates(self._run(project, run))
         except StateError:
-            return [gr.Dropdown([], value=[], multiselect=True), gr.Dropdown([], value=None)]
-        return [
-            gr.Dropdown(list(found.students), value=list(found.usual), multiselect=True),
-            gr.Dropdown(list(found.references), value=found.best),
-        ]
+            return None
+        return found
 
     def show(self, project: str, entered: Entered[tuple[SaveOrder, Terms]], run: str | None) -> list[Any]:
         """What the ladder saves: the certificate, who answers, the curve, the command."""
@@ -202,26 +190,6 @@ class _Handlers:
             *enable(True),
         ]
 
-    def open_meters(self, project: Project | None) -> list[Any]:
-        """As `read_meters`."""
-        return self.read_meters(project.name) if project else ["", gr.Button(visible=False), gr.Timer(active=False)]
-
-    def read_meters(self, project: str) -> list[Any]:
-        """What the project's gateways came to, what can be taken in of them, and whether to look again."""
-        meters, waiting = self.services.gateway.meters(project), self.services.gateway.waiting(project)
-        head = "<h2>Gateways</h2>" if meters else ""
-        button = gr.Button(f"Import {counted(waiting, 'logged query', 'logged queries')}", visible=bool(waiting))
-        return [head + meters_html(meters), button, gr.Timer(active=bool(meters))]
-
-    def take_in(self, project: str) -> str:
-        """Make what callers asked new queries of the project."""
-        taken = self.services.gateway.take_queries(project)
-        had = f" {counted(taken.had, 'query was', 'queries were')} there already." if taken.had else ""
-        lost = f" {counted(taken.damaged, 'line')} could not be read." if taken.damaged else ""
-        return notice_html(
-            f"{counted(taken.new, 'query', 'queries')} imported to distill from.{had}{lost}", tone="good"
-        )
-
     def take(self, project: str, entered: Entered[tuple[SaveOrder, Terms]], run: str | None) -> str:
         """The policy as a file."""
         found = self._run(project, run)
@@ -230,6 +198,14 @@ class _Handlers:
         path = self.downloads.folder(project, found.id, "policy") / f"{file_name(project, found.id[:8], 'policy')}.json"
         write_policy(self.services.save.policy(found, saving), path)
         return str(path)
+
+
+def _name_all(found: Candidates | None) -> list[Any]:
+    """The choices of who is asked."""
+    if found is None:
+        return [gr.Dropdown([], value=[], multiselect=True), gr.Dropdown([], value=None)]
+    students = gr.Dropdown(list(found.students), value=list(found.usual), multiselect=True)
+    return [students, gr.Dropdown(list(found.references), value=found.best)]
 
 
 def _verdict_html(saving: Saving) -> str:
@@ -252,7 +228,7 @@ def _commands(run: Run, saving: Saving, terms: Terms) -> list[list[str]]:
 def _warned(saving: Saving) -> str:
     """What whoever serves this must know beside the certificate."""
     told = []
-    if saving.unsure:
+    if saving.unsure and not DEFERRALS[saving.order.rule].draws_twice:
         told.append(
             f"No confidences were kept for {', '.join(saving.unsure)}: a threshold lets all of its answers pass, or "
             "none. Runs that are trained now keep them."

@@ -1,4 +1,4 @@
-"""What a deferral rule is: the least confidence with which a rung answers a query itself.
+"""What a deferral rule is: how sure an answer is by what it goes by, and how sure it must be for a rung to answer.
 
 Deferral by a bound on the model's own confidence is Chow 1970, "On Optimum Recognition Error and Reject Tradeoff"; in
 cascades of language models Gupta et al. 2024, "Language Model Cascades: Token-level Uncertainty and Beyond" (arXiv
@@ -36,16 +36,33 @@ class DeferralRule(Config):
         title: how a person reads its name.
         help: one line on it.
         by_kind: whether it tells kinds of queries apart.
+        draws_twice: whether it needs a second draw of each answer that states a label.
     """
 
     title: ClassVar[str]
     help: ClassVar[str]
     by_kind: ClassVar[bool] = False
+    draws_twice: ClassVar[bool] = False
 
     kind: str
 
+    @property
+    def second_draw(self) -> float | None:
+        """The temperature at which a rung with this rule draws its answer a second time; None: it answers once."""
+        return None
+
+    @classmethod
+    def weigh(cls, confidence: Floats, agrees: Floats) -> Floats:
+        """How sure answers are, by what this rule goes by, (N,); `UNREAD` where no label is stated.
+
+        Args:
+            confidence: of the answers, (N,).
+            agrees: 1 where a second draw states the same label, 0 where not, NaN where there is none, (N,).
+        """
+        return confidence
+
     def find_bars(self, kinds: Sequence[str | None]) -> Floats:
-        """The least confidence to answer with, for queries of these kinds, (N,); `NEVER`: the rung is not asked."""
+        """How sure an answer must be, for queries of these kinds, (N,); `NEVER`: the rung is not asked."""
         raise NotImplementedError
 
     def say(self) -> str:
@@ -53,13 +70,16 @@ class DeferralRule(Config):
         raise NotImplementedError
 
     @classmethod
-    def list_levels(cls, confidence: Floats) -> list[float]:
-        """Bars worth trying on a rung of these confidences (N,), from `NEVER` down to what lets most answers pass."""
+    def list_levels(cls, sure: Floats) -> list[float]:
+        """Bars worth trying on a rung whose answers are so sure (N,), from `NEVER` down to what lets most pass."""
         raise NotImplementedError
 
     @classmethod
-    def fit(cls, bars: Mapping[str, float]) -> Self:
-        """The rule with these bars, by kind of query; `REST` is that of all other queries."""
+    def fit(cls, bars: Mapping[str, float], temperature: float | None) -> Self:
+        """The rule with these bars, by kind of query; `REST` is that of all other queries.
+
+        `temperature`: of the second draws that they were found on; None: there were none.
+        """
         raise NotImplementedError
 
 

@@ -32,12 +32,12 @@ class ByKind(DeferralRule):
         return f"where the kind is {' or '.join(self.kinds)}" if self.kinds else NEVER_SAID
 
     @classmethod
-    def list_levels(cls, confidence: Floats) -> list[float]:
+    def list_levels(cls, sure: Floats) -> list[float]:
         """Not asked, or all."""
         return [NEVER, UNKNOWN]
 
     @classmethod
-    def fit(cls, bars: Mapping[str, float]) -> ByKind:
+    def fit(cls, bars: Mapping[str, float], temperature: float | None) -> ByKind:
         """The rule that answers the kinds whose bar is not `NEVER`."""
         return cls(kinds=tuple(sorted(kind for kind, bar in bars.items() if kind and bar != NEVER)))
 

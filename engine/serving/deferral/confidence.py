@@ -31,12 +31,12 @@ class Confidence(DeferralRule):
         return NEVER_SAID if self.threshold is None else f"where its confidence is {self.threshold:.3f} or more"
 
     @classmethod
-    def list_levels(cls, confidence: Floats) -> list[float]:
+    def list_levels(cls, sure: Floats) -> list[float]:
         """Quantiles of the confidences."""
-        return list_quantiles(confidence)
+        return list_quantiles(sure)
 
     @classmethod
-    def fit(cls, bars: Mapping[str, float]) -> Confidence:
+    def fit(cls, bars: Mapping[str, float], temperature: float | None) -> Confidence:
         """The rule with the one bar that is there."""
         bar = bars[REST]
         return cls(threshold=None if bar == NEVER else bar)

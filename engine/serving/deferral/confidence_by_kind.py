@@ -33,12 +33,12 @@ class ConfidenceByKind(DeferralRule):
         return f"where its confidence is {', '.join(said)} or more" if said else NEVER_SAID
 
     @classmethod
-    def list_levels(cls, confidence: Floats) -> list[float]:
+    def list_levels(cls, sure: Floats) -> list[float]:
         """Quantiles of the confidences."""
-        return list_quantiles(confidence)
+        return list_quantiles(sure)
 
     @classmethod
-    def fit(cls, bars: Mapping[str, float]) -> ConfidenceByKind:
+    def fit(cls, bars: Mapping[str, float], temperature: float | None) -> ConfidenceByKind:
         """The rule with these bars, without the kinds that are not asked."""
         return cls(thresholds={kind: bar for kind, bar in sorted(bars.items()) if bar != NEVER})
 
