@@ -30,6 +30,10 @@ _CALLED = re.compile(
 _ARTICLE = re.compile(r"\A(?:a|[Aa]n|[Tt]he)\s+(?=\w)")
 _PLACED = re.compile(r"\A(?:in|at|on|to|into|from|inside|by|with|for|of)\s+(?=\w)", re.IGNORECASE)
 _ANOTHER = re.compile(r"[(\[]?\b([A-Za-z0-9])[)\]]")
+_ALSO = re.compile(
+    r"\b([A-Z])\s+(?:is|would be|could be|may be|might be|works)\s+(?:also|equally)\b|\b([A-Z]),?\s+(?:too|as well)\b"
+)
+_LINKS = re.compile(r"\A(?:also|or|and|maybe|perhaps)\b[,\s]*|[,\s]*\b(?:also|too|as well)\W*\Z", re.IGNORECASE)
 _REASON = re.compile(
     r"[,;:.\s]*(?:\b(?:because|since|due to|as (?:it|they|this|that|he|she|the|a|an)"
     r"|(?:(?<=,\s)|\A)(?:as|for|so|which))\b)",
@@ -138,7 +142,7 @@ class ChoiceTask(TextTask):
         if match is None or not lettered:
             return _meant_by_text(letters, _without_reason(label))
         letter, rest = match["letter"].upper(), match["rest"]
-        if any(other.upper() != letter for other in _ANOTHER.findall(rest)):
+        if any(other.upper() != letter for other in _ANOTHER.findall(rest)) or _has_another(letters, letter, rest):
             return None
         return letter if _agrees(letters, letter, rest) else None
 
@@ -153,8 +157,10 @@ class ChoiceTask(TextTask):
             return whole
         first, more = first_sentence(statement.label)
         letter = self.normalise(query, first) if more else None
-        others = {other.upper() for other in _ANOTHER.findall(more)} & _letters(query)
-        return letter if others <= {letter} else None
+        others = {other.upper() for other in _ANOTHER.findall(more)}
+        others |= _affirmed_too(more)
+        others |= {self.normalise(query, _LINKS.sub("", more)) or ""}
+        return letter if others & _letters(query) <= {letter} else None
 
     def _read_unmarked(self, query: Query, text: str) -> ParsedReply | None:
         """A reply without answer line: a choice alone, a choice on its first line, or a remark that names just one."""
@@ -186,6 +192,20 @@ class ChoiceTask(TextTask):
             return ParsedReply(said, confirmed.pop())
         named = _named(query, said)
         return ParsedReply(said, named.pop()) if len(named) == 1 and _affirms(query, said, *named) else None
+
+
+def _affirmed_too(text: str) -> set[str]:
+    """The letters of which it says that they are right as well."""
+    return {letter for pair in _ALSO.findall(text) for letter in pair if letter}
+
+
+def _has_another(letters: dict[str, str], letter: str, rest: str) -> bool:
+    """Whether another choice stands there as it was asked for, its letter in front of its text, or is affirmed too."""
+    folded = f" {_fold(rest)} "
+    return any(
+        other != letter and re.search(rf"\b{other}[.):]", rest) and text and f" {other.casefold()} {text} " in folded
+        for other, text in letters.items()
+    ) or bool((_affirmed_too(rest) - {letter}) & letters.keys())
 
 
 def _meant_by_text(letters: dict[str, str], label: str) -> str | None:

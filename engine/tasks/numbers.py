@@ -244,6 +244,9 @@ class _Reader:
             return value
         while (word := self._scale()) is not None:
             value *= SCALES[word]
+        if self._peek().kind == "currency" and not self.currency:  # "5 €"
+            self.place += 1
+            self.currency = True
         if self._peek().word in CENTS or self._peek().text == "¢":
             self.place += 1
             return value if self.currency or self._asks_for("cent") else value / 100

@@ -49,6 +49,38 @@ def test_every_way_to_write_a_choice_means_its_letter(label: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "reply",
+    [
+        "Answer: A. B",
+        "Answer: A. apple. B. pear tree",
+        "Answer: A. apple B. pear tree",
+        "Answer: A. apple (B) pear tree",
+        "Answer: B. pear tree. C is also right.",
+        "Answer: B. pear tree. C would be equally good.",
+        "Answer: A. The pear tree too",
+        "Answer: A. or B",
+        "Answer: A. Also plum.",
+    ],
+)
+def test_several_choices_over_two_sentences_stay_unread(reply: str) -> None:
+    assert TASK.read_answer(QUERY, reply) is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Answer: A. B is wrong because it is a tree.",
+        "Answer: A. apple. It has vitamin C. Nothing else does.",
+        "Answer: A. apple. Unlike a pear tree, it is eaten.",
+        "Answer: A. apple. A is also the first.",
+        "Answer: A. The apple too.",
+    ],
+)
+def test_an_explanation_behind_a_choice_is_no_other_choice(reply: str) -> None:
+    assert TASK.read_answer(QUERY, reply) == "A"
+
+
+@pytest.mark.parametrize(
     "label",
     [
         *(

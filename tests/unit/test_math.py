@@ -58,6 +58,7 @@ def test_fractions_and_their_decimals_are_equal(above: int, below: int) -> None:
     [
         *(("3 1/2", "7/2"), ("-2 1/4", "-9/4"), ("2 1/2 cups", "5/2"), ("1,234.50", "2469/2"), (".5", "1/2")),
         *(("$1,000,000", "1000000"), ("n = 12", "12"), ("12,", "12"), ("about 12 km", "12")),
+        *(("5 €", "5"), ("15 £ a week", "15"), ("1.5 million €", "1500000"), ("5 € each", "5"), ("50 $", "50")),
     ],
 )
 def test_numbers_of_word_problems_are_read(text: str, value: str) -> None:
