@@ -29,7 +29,7 @@ PROJECT = "paid"
 IN_FLIGHT = 4
 
 
-def main(workspace: Path, url: str, queries: int, how: Any = "online") -> None:
+def main(workspace: Path, url: str, queries: int, how: Any = "process") -> None:
     step, real = float(os.environ.get("CLOCK_S", 0)), time.time
     time.time = lambda: real() + step
     labelling.POLL_BATCH_S, batch.MOST_BYTES = 0.05, 6_000

@@ -116,7 +116,11 @@ def _list_records(folder: Path) -> list[Path]:
 
 
 def _read_given(files: Sequence[Path]) -> Iterator[tuple[Path, Record]]:
-    for file, data in zip(files, read_values(files, "JSON", _MOST_RECORD), strict=True):
+    for file in files:
+        try:
+            (data,) = read_values([file], "JSON", _MOST_RECORD)
+        except InputError as error:
+            raise InputError(f"{file.name} is no record of a study: {error}. Nothing was taken.") from error
         try:
             yield file, Record.from_dict(data)
         except InputError as error:
