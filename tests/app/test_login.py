@@ -145,7 +145,7 @@ def test_accounts_are_compared_whole() -> None:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, gr.Blocks]]:
     with open_services(tmp_path_factory.mktemp("login")) as services:
         services.data.create_project(ProjectConfig(name="p", task="custom"))
-        app = build_app(services)
+        app = build_app(services, with_login=True)
         try:
             yield launch_lean(app, launch_options("127.0.0.1", 0, f"ann:{PASSWORD}", proxies=1)), app
         finally:
