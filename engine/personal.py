@@ -206,7 +206,7 @@ def find_personal(text: str) -> tuple[Found, ...]:
     What was found in the last texts is remembered, since a trace is looked through before it is masked, and system
     prompts recur.
     """
-    found: list[Found] = []
+    matches: list[Found] = []
     taken = bytearray(len(text))
     numbers = [
         (max(0, match.start() - _BEFORE), min(len(text), match.end() + _BEHIND))
@@ -219,8 +219,8 @@ def find_personal(text: str) -> tuple[Found, ...]:
         for begin, end in kind.find(text, numbers):
             if not any(taken[begin:end]):
                 taken[begin:end] = b"\1" * (end - begin)
-                found.append(Found(kind.name, begin, end, kind.plain(text[begin:end])))
-    return tuple(sorted(found, key=lambda one: one.begin))
+                matches.append(Found(kind.name, begin, end, kind.plain(text[begin:end])))
+    return tuple(sorted(matches, key=lambda one: one.begin))
 
 
 @dataclass
@@ -232,14 +232,14 @@ class Masks:
 
     def apply(self, text: str) -> str:
         """The text with masks in place of personal data."""
-        found = find_personal(text)
-        if not found:
+        matches = find_personal(text)
+        if not matches:
             return text
-        return "".join(self._pieces(text, found))
+        return "".join(self._pieces(text, matches))
 
-    def _pieces(self, text: str, found: Sequence[Found]) -> Iterator[str]:
+    def _pieces(self, text: str, matches: Sequence[Found]) -> Iterator[str]:
         place = 0
-        for one in found:
+        for one in matches:
             yield text[place : one.begin]
             yield self._name(one.kind, one.value)
             place = one.end

@@ -125,8 +125,8 @@ class Database:
 
         Answered once between two writes to the tables that it reads.
         """
-        found = self._recall(f"{sql} {list(values)!r}", lambda: self.rows(sql, values), self._changes.find_tables(sql))
-        return [dict(row) for row in found]
+        rows = self._recall(f"{sql} {list(values)!r}", lambda: self.rows(sql, values), self._changes.find_tables(sql))
+        return [dict(row) for row in rows]
 
     def remembered_arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
         """As `arrays`, answered once as `remembered`; nobody may change them."""
@@ -314,8 +314,8 @@ def _refuse_foreign(file: Path) -> None:
 
 
 def _unusable(file: Path, what: str = "") -> StoreError:
-    found = f"it is {what} and no" if what else "it is no"
-    return StoreError(f"{file} can't be opened: {found} database of this program. Nothing was changed.")
+    reason = f"it is {what} and no" if what else "it is no"
+    return StoreError(f"{file} can't be opened: {reason} database of this program. Nothing was changed.")
 
 
 def _explain(file: Path, error: duckdb.Error) -> StoreError | None:

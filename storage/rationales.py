@@ -177,11 +177,11 @@ class Rationales:
         Raises:
             KeyError: if there is no such filter or order.
         """
-        found = f"{_FOUND} {WHICH[sought.which]}"
+        matching = f"{_FOUND} {WHICH[sought.which]}"
         values = self._seek(run_id, answers, measured, sought)
-        total = self._db.rows(f"SELECT count(*) AS n FROM ({found})", values)[0]["n"]
+        total = self._db.rows(f"SELECT count(*) AS n FROM ({matching})", values)[0]["n"]
         rows = self._db.rows(
-            f"SELECT * EXCLUDE (position, long, short, changed, kept) FROM ({found}) ORDER BY {SORTS[sought.sort]} "
+            f"SELECT * EXCLUDE (position, long, short, changed, kept) FROM ({matching}) ORDER BY {SORTS[sought.sort]} "
             "LIMIT ? OFFSET ?",
             [*values, size, begin],
         )

@@ -29,7 +29,7 @@ class Reason(NamedTuple):
     """
 
     word: str
-    told: str
+    message: str
     wait_s: float = 0.0
 
 
@@ -115,16 +115,16 @@ class Ladder:
             self.open[rung.system] += 1
             turns = max(1.0, self.open[rung.system] / port.width)
             try:
-                told = await port.ask(asked, errand)
+                reply = await port.ask(asked, errand)
             except TacitError as error:
                 reasons[rung.system] = _explain(error)
                 raise
             finally:
                 self.open[rung.system] -= 1
-            rationales[rung.system] = told.rationale
-            seconds = told.answer.seconds / turns
+            rationales[rung.system] = reply.rationale
+            seconds = reply.answer.seconds / turns
             self.pace[rung.system] = _SMOOTH * self.pace.get(rung.system, seconds) + (1 - _SMOOTH) * seconds
-            return told.answer
+            return reply.answer
 
         served = await climb(self.policy, query, query.kind, ask, only)
         by = served.answer

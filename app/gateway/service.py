@@ -45,7 +45,7 @@ class Answered:
 
     content: str
     usage: dict[str, int]
-    told: dict[str, Any]
+    details: dict[str, Any]
     query: Query
     served: Served
     by: RungAnswer
@@ -83,8 +83,8 @@ class Gateway:
         """
         self.recorder.add("start", rungs=list(self.policy.systems))
         notes = [note for port in self.ladder.ports.values() if (note := await port.start())]
-        if told := str(count_ends(self.recorder.cut_off)):
-            notes.append(f"Cut off when the gateway was killed: {told}. Caps on money count them")
+        if cut_off := str(count_ends(self.recorder.cut_off)):
+            notes.append(f"Cut off when the gateway was killed: {cut_off}. Caps on money count them")
         if self.settings.shadow and self.recorder.drift.state.source == "first":
             notes.append(
                 f"The policy does not say how often students agree with {self.ladder.last}: the first {FIRST} shadowed "
@@ -111,7 +111,7 @@ class Gateway:
         try:
             climbed = await self.ladder.climb(query, ask.only, errand)
             for system, why in climbed.reasons.items():
-                self._tell_failure(system, why.told)
+                self._tell_failure(system, why.message)
             by, reason = self._accept(climbed)
         except Exception:
             reason = "unforeseen"
@@ -121,9 +121,9 @@ class Gateway:
         if by is None:
             raise self._refusal(climbed, reason)
         served, taken = climbed.served, list_taken(climbed.served, errand.bills)
-        told = describe(served, ask, by, find_dollars(taken, self.ladder.students))
+        details = describe(served, ask, by, find_dollars(taken, self.ladder.students))
         content = write_content(self.task, query, by, climbed.rationale, self.settings.content)
-        return Answered(content, add_up(taken), told, query, served, by, request)
+        return Answered(content, add_up(taken), details, query, served, by, request)
 
     def _admit(self, ask: ChatAsk) -> None:
         try:
@@ -157,10 +157,10 @@ class Gateway:
     def _refusal(self, climbed: Climbed, reason: str) -> ApiError:
         failed = ", ".join(climbed.failed)
         if reason == _CAPPED:
-            told = "the gateway's cap on money is reached; its operator can raise --max-cost"
+            message = "the gateway's cap on money is reached; its operator can raise --max-cost"
             if failed:
-                told += f". {failed} failed too: try again a little later"
-            return ApiError(503, told, "cap_reached", retry_after_s=climbed.come_again_s if failed else None)
+                message += f". {failed} failed too: try again a little later"
+            return ApiError(503, message, "cap_reached", retry_after_s=climbed.come_again_s if failed else None)
         if reason == "no label":
             wanted = f"no rung's answer could be read as a label of this task ({self.task.title})"
             return ApiError(502, f"{wanted}. Was the query in the form that the policy was made for?", "no_label")

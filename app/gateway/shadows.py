@@ -50,9 +50,9 @@ class Shadows:
         usage: list[Usage] = []
         try:
             async with self.room:
-                told = await port.ask(query, errand)
-            usage = [told.answer.usage]
-            agrees = self._agree(query, by.label, told.answer.label)
+                reply = await port.ask(query, errand)
+            usage = [reply.answer.usage]
+            agrees = self._agree(query, by.label, reply.answer.label)
         except CapReached as reached:
             self.capped = True
             error = why(reached)

@@ -136,11 +136,11 @@ class ResidentStudent:
             WorkerFailed: if its process died, failed on the query or took too long.
         """
         asked, prompt = time.perf_counter(), student_prompt(self.task, query, self.rung.prompt)
-        told = self._read(query, await self._send(prompt), time.perf_counter() - asked)
-        if self.temperature is None or told.answer.label is None:
-            return told
+        reply = self._read(query, await self._send(prompt), time.perf_counter() - asked)
+        if self.temperature is None or reply.answer.label is None:
+            return reply
         again = self._read(query, await self._send(prompt, self.temperature), time.perf_counter() - asked)
-        return add_draw(self.task, query, told, again.answer, again.answer.seconds)
+        return add_draw(self.task, query, reply, again.answer, again.answer.seconds)
 
     async def _send(self, prompt: ChatText, temperature: float | None = None) -> dict[str, Any]:
         request = {
@@ -169,13 +169,13 @@ class ResidentStudent:
         self.resident.close()
 
 
-def add_draw(task: Task, query: Query, told: Told, again: RungAnswer, seconds: float) -> Told:
+def add_draw(task: Task, query: Query, reply: Told, again: RungAnswer, seconds: float) -> Told:
     """An answer with its second draw: whether both state the same label, and what both took; `seconds`: in all."""
-    first = told.answer
+    first = reply.answer
     read = count_all((first.usage.input_tokens, again.usage.input_tokens))
     usage = Usage(read, count_all((first.usage.output_tokens, again.usage.output_tokens)))
     agrees = same_label(task, query, first.label, again.label)
-    return replace(told, answer=replace(first, usage=usage, seconds=seconds, agrees=agrees))
+    return replace(reply, answer=replace(first, usage=usage, seconds=seconds, agrees=agrees))
 
 
 @dataclass
@@ -222,14 +222,14 @@ class ServedStudent:
         prompt, asked = student_prompt(self.task, query, self.rung.prompt), time.perf_counter()
         try:
             async with self.room, asyncio.timeout(self.timeout_s):
-                told = await self._ask(query, prompt, {"temperature": 0})
-                if self.temperature is not None and told.answer.label is not None:
+                reply = await self._ask(query, prompt, {"temperature": 0})
+                if self.temperature is not None and reply.answer.label is not None:
                     drawn = {"temperature": self.temperature, "seed": seed_of(prompt)}
                     again = await self._ask(query, prompt, drawn)
-                    told = add_draw(self.task, query, told, again.answer, time.perf_counter() - asked)
+                    reply = add_draw(self.task, query, reply, again.answer, time.perf_counter() - asked)
         except TimeoutError:
             raise WorkerFailed(f"the students' server took over {self.timeout_s:.0f} s") from None
-        return told
+        return reply
 
     async def _ask(self, query: Query, prompt: ChatText, sampling: dict[str, Any]) -> Told:
         """One answer, drawn so."""
@@ -268,8 +268,8 @@ def find_log_prob(text: str, tokens: Sequence[Token]) -> float | None:
     def decode(places: Sequence[int]) -> str:
         return "".join(tokens[place].text for place in places)
 
-    found = find_of_label(decode, range(kept), [token.logprob for token in tokens[:kept]])
-    return found.mean if found else None
+    log_probs = find_of_label(decode, range(kept), [token.logprob for token in tokens[:kept]])
+    return log_probs.mean if log_probs else None
 
 
 def vllm_commands(policy: Policy, workspace: Path) -> list[str]:

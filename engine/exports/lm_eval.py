@@ -78,10 +78,10 @@ def judge_as_harness(task: Mapping[str, Any], answers: Sequence[str], targets: S
 
 def _filter(regex: Mapping[str, Any], answer: str) -> str:
     """The match that is selected; of several groups the first that holds anything."""
-    found = re.findall(regex["regex_pattern"], answer)
-    if not found:
+    matches = re.findall(regex["regex_pattern"], answer)
+    if not matches:
         return _INVALID
-    match = found[regex["group_select"]]
+    match = matches[regex["group_select"]]
     return str(next(filter(None, match), _INVALID) if isinstance(match, tuple) else match).strip()
 
 
@@ -133,7 +133,7 @@ def _say_how(scored: Scored, task: Mapping[str, Any]) -> str:
         f"On the {len(items):,} answers of {scored.model} that are recorded, this filter and metric give the verdict "
         f"that Tacit gave on {len(items) - len(differ):,}: their mean is {theirs:.4f}, Tacit's {ours:.4f}."
     )
-    told = (
+    differing = (
         f"\n\nThey differ on: {', '.join(differ)}. Tacit's task reads or compares labels in more ways.\n"
         if differ
         else "\n"
@@ -145,7 +145,7 @@ def _say_how(scored: Scored, task: Mapping[str, Any]) -> str:
         "  --apply_chat_template --num_fewshot 0\n"
         "```\n\n"
         "For an adapter give `pretrained=BASE,peft=model`. Without `--apply_chat_template` the student is not asked as "
-        f"it was trained, unless its base model has no chat template.\n\n{agreed}{told}"
+        f"it was trained, unless its base model has no chat template.\n\n{agreed}{differing}"
     )
 
 

@@ -87,18 +87,18 @@ def _split(sizes: np.ndarray[Any, Any]) -> Iterator[tuple[int, int]]:
 def write_parts(parts: Iterator[tuple[pa.Table, int]], path: Path) -> None:
     """Write such parts to a Parquet file, in groups of some megabytes."""
     writer: pq.ParquetWriter | None = None
-    held: list[pa.Table] = []
+    tables: list[pa.Table] = []
     size = 0
     try:
         for table, more in parts:
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            held.append(table)
+            tables.append(table)
             size += more
             if size > PART:
-                writer.write_table(pa.concat_tables(held))
-                held, size = [], 0
+                writer.write_table(pa.concat_tables(tables))
+                tables, size = [], 0
         if writer is not None:
-            writer.write_table(pa.concat_tables(held) if held else writer.schema.empty_table())
+            writer.write_table(pa.concat_tables(tables) if tables else writer.schema.empty_table())
     finally:
         if writer is not None:
             writer.close()

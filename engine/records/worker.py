@@ -37,9 +37,9 @@ def read_rows(words: Sequence[str]) -> Iterator[bytes]:
     try:
         for raw in _read(path):
             text, weight, error = measure(raw.values, max_cell, raw.dump) if raw.error is None else ("{}", 0, raw.error)
-            told = "null" if error is None else json.dumps(error)
+            problem = "null" if error is None else json.dumps(error)
             values = "{}" if error else text
-            block.append(f"[{raw.row},{told},{weight},{raw.line},{raw.lines},{values}]")
+            block.append(f"[{raw.row},{problem},{weight},{raw.line},{raw.lines},{values}]")
             size += len(values)
             if size > _BLOCK or len(block) >= _MOST_ROWS:
                 yield f"[{','.join(block)}]".encode()

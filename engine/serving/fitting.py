@@ -135,16 +135,16 @@ def _merge(fronts: Mapping[str, list[_Option]]) -> list[dict[str, tuple[float, .
             )
     first, *rest = picks
     rest.sort(key=_measure)
-    found, least = [first], _measure(first)[1]
+    merged, least = [first], _measure(first)[1]
     for pick in rest:
         effort = _measure(pick)[1]
         if effort < least:
-            found.append(pick)
+            merged.append(pick)
             least = effort
-    if len(found) > _MOST_CANDIDATES:
-        places = np.unique(np.linspace(0, len(found) - 1, _MOST_CANDIDATES).round().astype(int))
-        found = [found[place] for place in places]
-    return [{kind: option.bars for kind, option in pick.items()} for pick in found]
+    if len(merged) > _MOST_CANDIDATES:
+        places = np.unique(np.linspace(0, len(merged) - 1, _MOST_CANDIDATES).round().astype(int))
+        merged = [merged[place] for place in places]
+    return [{kind: option.bars for kind, option in pick.items()} for pick in merged]
 
 
 def _measure(pick: Mapping[str, _Option]) -> tuple[float, float]:

@@ -163,16 +163,16 @@ def _gather_second(rows: Sequence[Sequence[EvalItem]], dollars: Sequence[float |
     """Second draws of R systems; the money of one is that of a mean answer of its system, by the seconds it took."""
     if all(item.second is None for row in rows for item in row):
         return None
-    found = SecondDraws.none(len(rows), len(rows[0]))
+    second = SecondDraws.none(len(rows), len(rows[0]))
     for place, row in enumerate(rows):
         mean = float(np.mean([_or_nan(item.latency_s) for item in row]))
         rate = _or_nan(dollars[place]) / mean if mean else math.nan
         for i, item in enumerate(row):
             if (draw := item.second) is not None:
-                found.agrees[place, i], found.temperature[place, i] = draw.agrees, draw.temperature
-                found.tokens[place, i], found.seconds[place, i] = draw.tokens, _or_nan(draw.latency_s)
-                found.dollars[place, i] = rate * found.seconds[place, i]
-    return found
+                second.agrees[place, i], second.temperature[place, i] = draw.agrees, draw.temperature
+                second.tokens[place, i], second.seconds[place, i] = draw.tokens, _or_nan(draw.latency_s)
+                second.dollars[place, i] = rate * second.seconds[place, i]
+    return second
 
 
 def find_confidence(label: str | None, log_prob: float | None) -> float:

@@ -70,7 +70,8 @@ class Single:
 class Ladder:
     """All steps of a ladder of systems; the first asks the reference alone.
 
-    `n_fit` and `n` are the queries of the fitting and of the certifying half; `held` is the latter as the rule sees it.
+    `n_fit` and `n` are the queries of the fitting and of the certifying half; `certifying` is the latter as the rule
+    sees it.
     """
 
     systems: tuple[str, ...]
@@ -78,7 +79,7 @@ class Ladder:
     singles: tuple[Single, ...]
     n_fit: int
     n: int
-    held: Outcomes
+    certifying: Outcomes
 
     @property
     def reference(self) -> Single:
@@ -136,23 +137,23 @@ def fit_ladder(
             f"of {outcomes.count} held-out queries that all of {who} answered, {half.sum()} are to be fitted on and "
             f"{(~half).sum()} to measure on; a ladder needs {_LEAST_HALF} of each at the least"
         )
-    fit, held, alone = seen.take(half), seen.take(~half), outcomes.take(~half)
+    fit, certifying, alone = seen.take(half), seen.take(~half), outcomes.take(~half)
     temperature = outcomes.second.drawn_at if outcomes.second else None
     steps = tuple(
-        _measure(held, candidate.rules, count_losses(candidate.climbed.lost))
+        _measure(certifying, candidate.rules, count_losses(candidate.climbed.lost))
         for candidate in find_front(fit, rule, effort, temperature)
     )
     singles = tuple(
         Single(name, float(alone.right[place].mean()), _mean_effort(*(getattr(alone, e)[place] for e in EFFORTS)))
         for place, name in enumerate(alone.systems)
     )
-    return Ladder(outcomes.systems, steps, singles, fit.count, held.count, held)
+    return Ladder(outcomes.systems, steps, singles, fit.count, certifying.count, certifying)
 
 
-def _measure(held: Outcomes, rules: tuple[DeferralRule, ...], fitted: Losses) -> Step:
-    climbed = climb_all(held, rules)
-    shares = tuple(float((climbed.by == rung).mean()) for rung in range(len(held.systems)))
-    effort = _mean_effort(*(climbed.sum_effort(getattr(held, name)) for name in EFFORTS))
+def _measure(certifying: Outcomes, rules: tuple[DeferralRule, ...], fitted: Losses) -> Step:
+    climbed = climb_all(certifying, rules)
+    shares = tuple(float((climbed.by == rung).mean()) for rung in range(len(certifying.systems)))
+    effort = _mean_effort(*(climbed.sum_effort(getattr(certifying, name)) for name in EFFORTS))
     return Step(rules, fitted, count_losses(climbed.lost), float(climbed.right.mean()), shares, effort)
 
 
@@ -195,10 +196,10 @@ def _find_shares(ladder: Ladder, step: Step) -> dict[str, Share]:
 
     The interval is that of a ratio of means over the same queries (Cochran 1977, "Sampling Techniques", section 2.11).
     """
-    climbed = climb_all(ladder.held, step.rules)
+    climbed = climb_all(ladder.certifying, step.rules)
     shares = {}
     for name in EFFORTS:
-        array = getattr(ladder.held, name)
+        array = getattr(ladder.certifying, name)
         mine, theirs = climbed.sum_effort(array), array[-1]
         if np.isnan(mine).any() or np.isnan(theirs).any() or not theirs.sum() > 0:
             continue

@@ -273,10 +273,10 @@ class Caller:
 
     def _tell_wait(self, spec: TeacherSpec, limiter: Limiter) -> None:
         """Tell a wait that the provider asked for, once; and that it is over where it ended before its time."""
-        now, told, left = self.clock.now(), self._told.get(spec.name, 0.0), limiter.left_s
+        now, until, left = self.clock.now(), self._told.get(spec.name, 0.0), limiter.left_s
         left = 0.0 if self._is_over(spec) else left
-        begins = left >= LONG_WAIT_S and now + left > told + LONG_WAIT_S
-        if not begins and (left or told <= now):
+        begins = left >= LONG_WAIT_S and now + left > until + LONG_WAIT_S
+        if not begins and (left or until <= now):
             return
         self._told[spec.name] = now + left
         if self.sink is not None:

@@ -55,9 +55,9 @@ async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell, announce: An
     capabilities = Capabilities(max_tokens=_name_bound(teacher.spec), logprobs=True)
     for left in range(MOST_REQUESTS, 0, -1):
         try:
-            found = _conclude(capabilities, await _send(teacher, capabilities, caller, tell, announce))
+            concluded = _conclude(capabilities, await _send(teacher, capabilities, caller, tell, announce))
             caller.row(teacher.spec).answered()
-            return found
+            return concluded
         except TeacherError as error:
             if error.kind is not ErrorKind.BAD_REQUEST or left == 1:
                 raise

@@ -136,16 +136,16 @@ class Gatherer:
                 return None
             if self.order.personal == "keep" or not self.looked_at[mark]:
                 return trace
-        found: dict[str, set[int]] = {}
+        personal: dict[str, set[int]] = {}
         for text in (*_texts(trace), name_model(trace.model)):
             for one in find_personal(text):
-                found.setdefault(one.kind, set()).add(hash(one.value))
+                personal.setdefault(one.kind, set()).add(hash(one.value))
         if self.looked_at is None:
-            self.looked[mark] = bool(found)
-        if not found:
+            self.looked[mark] = bool(personal)
+        if not personal:
             return trace
         self.tally.flagged += 1
-        for kind, values in found.items():
+        for kind, values in personal.items():
             self.tally.personal.setdefault(kind, PersonalTally()).count(values, self._place(item))
         if self.order.personal == "drop":
             self.tally.dropped += 1

@@ -138,8 +138,8 @@ class _Requests:
             return {}
         self._answered.add(key)
         self._file.seek(self._places[key][0])
-        found: Mapping[str, object] = json.loads(self._file.readline())
-        return found
+        request: Mapping[str, object] = json.loads(self._file.readline())
+        return request
 
     def unanswered(self) -> Iterator[tuple[str, int]]:
         """File and row of each that no reply was found for."""

@@ -210,7 +210,7 @@ def test_a_teacher_is_probed_once_asked_with_its_prompt_and_every_attempt_is_on_
                 notes += await gateway.start()
                 answered = await gateway.answer(ChatAsk("Is it B?"))
                 assert answered.content == "B" and answered.usage["completion_tokens"] == 20
-                assert answered.told["dollars"] == pytest.approx(0.002, rel=0.1)
+                assert answered.details["dollars"] == pytest.approx(0.002, rel=0.1)
             finally:
                 await gateway.close()
         return notes

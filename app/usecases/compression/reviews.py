@@ -129,15 +129,15 @@ class ReviewService:
         measured, _ = self._measure(run)
         sought, find = _known_only(sought), self.context.rationales.find_page
         answers = self._answers(run)
-        found = turn_to(page, PAGE, lambda begin: find(run.id, answers, measured, sought, begin, PAGE))
-        return replace(found, rows=_measure(find_tokenizer(run), found.rows))
+        rows = turn_to(page, PAGE, lambda begin: find(run.id, answers, measured, sought, begin, PAGE))
+        return replace(rows, rows=_measure(find_tokenizer(run), rows.rows))
 
     def sheet(self, run_id: str, sought: Sought) -> Sheet:
         """All that `page` finds, whole; lengths in the student's tokens."""
         run = self.context.runs.get(run_id)
         measured, _ = self._measure(run)
-        found = self.context.rationales.stream_found(run.id, self._answers(run), measured, _known_only(sought))
-        return Sheet(_COLUMNS, found)
+        rows = self.context.rationales.stream_found(run.id, self._answers(run), measured, _known_only(sought))
+        return Sheet(_COLUMNS, rows)
 
     def next_unapproved(self, run_id: str, sought: Sought, sample_id: str) -> tuple[str, int] | None:
         """The unapproved rationale to look at behind a sample's, of those sought, and the page that it is on.
@@ -146,8 +146,8 @@ class ReviewService:
         """
         run = self.context.runs.get(run_id)
         measured, _ = self._measure(run)
-        found = self.context.rationales.find_next(run.id, self._answers(run), measured, _known_only(sought), sample_id)
-        return (found[0], found[1] // PAGE + 1) if found else None
+        place = self.context.rationales.find_next(run.id, self._answers(run), measured, _known_only(sought), sample_id)
+        return (place[0], place[1] // PAGE + 1) if place else None
 
     def count_approved(self, run_id: str) -> int:
         """How many rationales a person has approved in the last compress step of a run: what its next stage learns."""

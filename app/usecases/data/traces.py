@@ -226,10 +226,10 @@ def say_personal(tally: TraceTally) -> str:
 def tell_personal(tally: TraceTally) -> list[str]:
     """What personal data there is, one sentence without its end a kind."""
     return [
-        f"{PERSONAL_TITLES.get(kind, kind)} in {counted(found.traces, 'trace')} "
-        f"({found.different:,} different; row{'s' if len(found.rows) > 1 else ''} {', '.join(found.rows)}"
-        f"{' ...' if found.traces > len(found.rows) else ''})"
-        for kind, found in tally.personal.items()
+        f"{PERSONAL_TITLES.get(kind, kind)} in {counted(matches.traces, 'trace')} "
+        f"({matches.different:,} different; row{'s' if len(matches.rows) > 1 else ''} {', '.join(matches.rows)}"
+        f"{' ...' if matches.traces > len(matches.rows) else ''})"
+        for kind, matches in tally.personal.items()
     ]
 
 
@@ -245,8 +245,8 @@ def describe(imported: TraceImport) -> dict[str, Any]:
         },
         "systems": [{"text": text[:200], "traces": count} for text, count in most_frequent(tally.systems)],
         "personal": {
-            kind: {"traces": found.traces, "different": found.different, "rows": found.rows}
-            for kind, found in tally.personal.items()
+            kind: {"traces": matches.traces, "different": matches.different, "rows": matches.rows}
+            for kind, matches in tally.personal.items()
         },
         "queries": vars(imported.queries),
         "job_id": imported.job_id,

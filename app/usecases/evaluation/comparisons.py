@@ -159,18 +159,18 @@ class CompareService:
         """
         sides, find = _sides(run, pair), _known_only(asked)
         read = self.context.differences.answers_beside_golds
-        found = turn_to(find.page, PAGE, lambda begin: read(run, sides, find, begin, PAGE))
+        page = turn_to(find.page, PAGE, lambda begin: read(run, sides, find, begin, PAGE))
         task = get_task(self.context.projects.get(run.project_id).config.task)
-        for row in found.rows:
+        for row in page.rows:
             row["gold"] = None if row["gold"] is None else task.show_gold(row["gold"])
-        return found
+        return page
 
     def differing_sheet(self, run: Run, pair: tuple[str, str], asked: Asked) -> Sheet:
         """All that `differing` finds, with what both wrote. Raises as it does."""
         task = get_task(self.context.projects.get(run.project_id).config.task)
-        found = self.context.differences.stream_answers(run, _sides(run, pair), _known_only(asked))
+        answers = self.context.differences.stream_answers(run, _sides(run, pair), _known_only(asked))
         rows = (
-            (query, kind, None if gold is None else task.show_gold(gold), *said) for query, kind, gold, *said in found
+            (query, kind, None if gold is None else task.show_gold(gold), *said) for query, kind, gold, *said in answers
         )
         columns = [f"{name}: {what}" for name in pair for what in ("label", "right", "reply")]
         return Sheet(("query", "kind", "gold label", *columns), rows)

@@ -105,8 +105,8 @@ def count_ends(sent: Iterable[Sent]) -> UnknownEnds:
 
 def find_unknown_ends(folder: Path) -> UnknownEnds:
     """Requests of a gateway that a kill cut off; what a running one has in flight is none of them."""
-    found = read_ledger(folder).open
-    if found and find_worker(folder) is not None:
+    intents = read_ledger(folder).open
+    if intents and find_worker(folder) is not None:
         started = read_about(folder).get("started")
-        found = [one for one in found if isinstance(started, (int, float)) and one.at < started]
-    return count_ends(found)
+        intents = [one for one in intents if isinstance(started, (int, float)) and one.at < started]
+    return count_ends(intents)

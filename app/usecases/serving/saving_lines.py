@@ -96,13 +96,13 @@ def figures(saving: Saving) -> tuple[Figure, ...]:
     step, alone, last = saving.choice.step, saving.ladder.reference, saving.order.reference
     lost = step.losses.mean
     tone: Any = "good" if saving.choice.certified and saving.choice.place else "warn"
-    found = [Figure("Score", f"{step.score:.3f}", f"{alone.score:.3f} by {last}; {_points(-lost)} points", tone)]
+    figures = [Figure("Score", f"{step.score:.3f}", f"{alone.score:.3f} by {last}; {_points(-lost)} points", tone)]
     mine, theirs = step.effort, alone.effort
-    found.append(_effort(saving, "tokens", f"{mine.tokens:.1f}", f"{theirs.tokens:.1f}"))
-    found.append(_effort(saving, "dollars", *(_per_1000(dollars) for dollars in (mine.dollars, theirs.dollars))))
+    figures.append(_effort(saving, "tokens", f"{mine.tokens:.1f}", f"{theirs.tokens:.1f}"))
+    figures.append(_effort(saving, "dollars", *(_per_1000(dollars) for dollars in (mine.dollars, theirs.dollars))))
     if mine.seconds is not None and theirs.seconds is not None:
-        found.append(_effort(saving, "seconds", f"{mine.seconds:.2f} s", f"{theirs.seconds:.2f} s"))
-    return (*found, _pays_back(saving))
+        figures.append(_effort(saving, "seconds", f"{mine.seconds:.2f} s", f"{theirs.seconds:.2f} s"))
+    return (*figures, _pays_back(saving))
 
 
 def _points(share: float) -> str:
@@ -149,7 +149,7 @@ def _pays_back(saving: Saving) -> Figure:
 
 def saving_data(saving: Saving) -> dict[str, Any]:
     """A saving for machines. Shares are of queries, `saved` of the reference's effort; money in US dollars a query."""
-    told, choice, ladder = say_certificate(saving), saving.choice, saving.ladder
+    certificate, choice, ladder = say_certificate(saving), saving.choice, saving.ladder
     return {
         "ladder": list(ladder.systems),
         "rules": [rule.model_dump(mode="json") for rule in choice.step.rules],
@@ -168,5 +168,5 @@ def saving_data(saving: Saving) -> dict[str, Any]:
         "reference_effort": ladder.reference.effort._asdict(),
         "assumed": list(saving.assumed),
         "pays_back_after": saving.pay_back.queries,
-        "verdict": f"{told.title}. {told.text}",
+        "verdict": f"{certificate.title}. {certificate.text}",
     }

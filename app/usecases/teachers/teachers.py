@@ -192,8 +192,8 @@ class TeacherService:
                 async with asyncio.timeout(_LISTING_S):
                     return await chat.models()
             except TimeoutError:
-                told = f"the endpoint listed no models within {_LISTING_S:g} s"
-                raise TeacherError(ErrorKind.TIMEOUT, told) from None
+                message = f"the endpoint listed no models within {_LISTING_S:g} s"
+                raise TeacherError(ErrorKind.TIMEOUT, message) from None
             finally:
                 await chat.close()
 
