@@ -56,7 +56,7 @@ class PersonalKind:
         return matched
 
 
-class Found(NamedTuple):
+class PersonalMatch(NamedTuple):
     """One place where personal data stands; `value` is what equal ones have in common."""
 
     kind: str
@@ -200,13 +200,13 @@ PERSONAL_TITLES = {kind.name: kind.title for kind in PERSONAL_KINDS}
 
 
 @lru_cache(maxsize=256)
-def find_personal(text: str) -> tuple[Found, ...]:
+def find_personal(text: str) -> tuple[PersonalMatch, ...]:
     """Where personal data stands in a text, in order; no two places overlap.
 
     What was found in the last texts is remembered, since a trace is looked through before it is masked, and system
     prompts recur.
     """
-    matches: list[Found] = []
+    matches: list[PersonalMatch] = []
     taken = bytearray(len(text))
     numbers = [
         (max(0, match.start() - _BEFORE), min(len(text), match.end() + _BEHIND))
@@ -219,7 +219,7 @@ def find_personal(text: str) -> tuple[Found, ...]:
         for begin, end in kind.find(text, numbers):
             if not any(taken[begin:end]):
                 taken[begin:end] = b"\1" * (end - begin)
-                matches.append(Found(kind.name, begin, end, kind.plain(text[begin:end])))
+                matches.append(PersonalMatch(kind.name, begin, end, kind.plain(text[begin:end])))
     return tuple(sorted(matches, key=lambda one: one.begin))
 
 
@@ -237,7 +237,7 @@ class Masks:
             return text
         return "".join(self._pieces(text, matches))
 
-    def _pieces(self, text: str, matches: Sequence[Found]) -> Iterator[str]:
+    def _pieces(self, text: str, matches: Sequence[PersonalMatch]) -> Iterator[str]:
         place = 0
         for one in matches:
             yield text[place : one.begin]

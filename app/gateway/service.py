@@ -18,7 +18,7 @@ from app.gateway.requests import OWN_MODEL, ApiError, ChatAsk
 from app.gateway.rungs import Errand, RungPort, count_all
 from app.gateway.settings import GatewaySettings
 from app.gateway.shadows import Shadows
-from app.gateway.students import Resident, ResidentStudent, ServedStudent, check_rung, find_adapter
+from app.gateway.students import ResidentStudent, ServedStudent, StudentWorker, check_rung, find_adapter
 from app.gateway.teacher import open_teacher
 from app.usecases.serving.folder import LEDGER, QUERIES, gateway_folder, make_name
 from app.usecases.serving.ledger import count_ends
@@ -280,7 +280,7 @@ def _about(policy: Policy, settings: GatewaySettings, folder: Path) -> dict[str,
 def _open_ports(
     policy: Policy, task: Task, settings: GatewaySettings, workspace: Path, folder: Path, ledger: Journal
 ) -> dict[str, RungPort]:
-    keys, residents, ports = Keys(), dict[str, Resident](), dict[str, RungPort]()
+    keys, residents, ports = Keys(), dict[str, StudentWorker](), dict[str, RungPort]()
     for rung in policy.rungs:
         if isinstance(rung, TeacherRung):
             ports[rung.system] = open_teacher(rung, task, settings, folder, ledger, keys)
@@ -290,7 +290,7 @@ def _open_ports(
         if settings.student_url:
             port = _open_served(rung, task, settings, keys)
         else:
-            resident = residents.setdefault(rung.student.fingerprint, Resident())
+            resident = residents.setdefault(rung.student.fingerprint, StudentWorker())
             port = ResidentStudent(rung, task, find_adapter(rung, workspace), resident, settings.student_timeout)
         port.temperature = None if rung is policy.rungs[-1] else rung.rule.second_draw  # the last one always answers
         ports[rung.system] = port

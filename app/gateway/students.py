@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.gateway.rungs import Errand, Told, count_all, read_int, read_rationale
+from app.gateway.rungs import Errand, RungReply, count_all, read_int, read_rationale
 from app.usecases.playground.process import StudentProcess
 from engine.datasets.rows import ChatText, student_prompt
 from engine.errors import InputError, StateError, TacitError, WorkerFailed
@@ -66,7 +66,7 @@ def find_adapter(rung: StudentRung, workspace: Path) -> Path | None:
 
 
 @dataclass
-class Resident:
+class StudentWorker:
     """A student's process and the one thread that speaks to it; rungs of the same student share them."""
 
     process: StudentProcess = field(default_factory=lambda: StudentProcess(idle_s=None))
@@ -110,7 +110,7 @@ class ResidentStudent:
     rung: StudentRung
     task: Task
     adapter: Path | None
-    resident: Resident
+    resident: StudentWorker
     timeout_s: float
     width: int = 1
     temperature: float | None = None
@@ -129,7 +129,7 @@ class ResidentStudent:
             return f"{self.system} does not answer yet: {error}"
         return ""
 
-    async def ask(self, query: Query, errand: Errand) -> Told:
+    async def ask(self, query: Query, errand: Errand) -> RungReply:
         """Its answer, when it is its turn.
 
         Raises:
@@ -156,20 +156,20 @@ class ResidentStudent:
         finally:
             gone.set()
 
-    def _read(self, query: Query, data: dict[str, Any], seconds: float) -> Told:
+    def _read(self, query: Query, data: dict[str, Any], seconds: float) -> RungReply:
         text = str(data.get("text", ""))
         label = self.task.read_answer(query, text)
         usage = Usage(read_int(data.get("read")), read_int(data.get("tokens")))
         confidence = find_confidence(label, data.get("log_prob"))
         answer = RungAnswer(self.system, text, label, confidence, usage, None, seconds)
-        return Told(answer, read_rationale(self.task, text))
+        return RungReply(answer, read_rationale(self.task, text))
 
     async def close(self) -> None:
         """End the process."""
         self.resident.close()
 
 
-def add_draw(task: Task, query: Query, reply: Told, again: RungAnswer, seconds: float) -> Told:
+def add_draw(task: Task, query: Query, reply: RungReply, again: RungAnswer, seconds: float) -> RungReply:
     """An answer with its second draw: whether both state the same label, and what both took; `seconds`: in all."""
     first = reply.answer
     read = count_all((first.usage.input_tokens, again.usage.input_tokens))
@@ -213,7 +213,7 @@ class ServedStudent:
             )
         return ""
 
-    async def ask(self, query: Query, errand: Errand) -> Told:
+    async def ask(self, query: Query, errand: Errand) -> RungReply:
         """Its answer.
 
         Raises:
@@ -231,7 +231,7 @@ class ServedStudent:
             raise WorkerFailed(f"the students' server took over {self.timeout_s:.0f} s") from None
         return reply
 
-    async def _ask(self, query: Query, prompt: ChatText, sampling: dict[str, Any]) -> Told:
+    async def _ask(self, query: Query, prompt: ChatText, sampling: dict[str, Any]) -> RungReply:
         """One answer, drawn so."""
         (_, system), (_, user) = prompt
         options: dict[str, Any] = {**sampling, "max_tokens": self.rung.student.generate_tokens, "logprobs": True}
@@ -244,7 +244,7 @@ class ServedStudent:
         confidence = find_confidence(label, find_log_prob(text, got.tokens))
         seconds = time.perf_counter() - asked
         answer = RungAnswer(self.system, text, label, confidence, got.usage, None, seconds)
-        return Told(answer, read_rationale(self.task, text))
+        return RungReply(answer, read_rationale(self.task, text))
 
     async def close(self) -> None:
         """Close its connections."""

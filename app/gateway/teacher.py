@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.gateway.journal import Journal
-from app.gateway.rungs import Bill, Errand, Told
+from app.gateway.rungs import Bill, Errand, RungReply
 from app.gateway.settings import GatewaySettings
 from app.usecases.serving.ledger import read_ledger
 from app.usecases.teachers.connections import Keys
@@ -93,7 +93,7 @@ class TeacherPort:
         self.teacher = replace(self.teacher, capabilities=capabilities)
         return ""
 
-    async def ask(self, query: Query, errand: Errand) -> Told:
+    async def ask(self, query: Query, errand: Errand) -> RungReply:
         """Its answer; one without a label that can be read has no confidence at all.
 
         Raises:
@@ -118,7 +118,7 @@ class TeacherPort:
         usage = _add(bill.usage for bill in own)
         seconds = time.perf_counter() - started
         answer = RungAnswer(self.system, reply.text, label, confidence, usage, dollars, seconds)
-        return Told(answer, rationale)
+        return RungReply(answer, rationale)
 
     def _announce(self, errand: Errand, purpose: str) -> Announce:
         """Puts every attempt on the ledger before it is sent: after a kill it says what may have been billed."""

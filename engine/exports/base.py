@@ -35,7 +35,7 @@ class Student:
 
 
 @dataclass(frozen=True)
-class Asking:
+class PromptFrame:
     """How a student was trained to be asked: the system message, and what stands around the query in the user's turn.
 
     `max_tokens` is how long it may write, `until` the text with which its scored answers were over ("": none).
@@ -73,7 +73,7 @@ class Scored:
     name: str
     model: str
     items: tuple[Item, ...]
-    asking: Asking
+    asking: PromptFrame
     at: str
 
 
@@ -88,7 +88,7 @@ class Outgoing:
     student: Student | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
-    asking: Asking = Asking()
+    asking: PromptFrame = PromptFrame()
     scored: Scored | None = None
 
 

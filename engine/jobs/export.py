@@ -11,7 +11,7 @@ import torch
 from engine.config import StudentConfig
 from engine.errors import StateError
 from engine.evaluation.readback import asked_from_line, compare_answers
-from engine.exports import EXPORTERS, Asking, Outgoing, Student
+from engine.exports import EXPORTERS, Outgoing, PromptFrame, Student
 from engine.inference.merging import SMALL
 from engine.inference.writer import Device, Writer, WriteRequest, load_student, load_tokenizer, pick_device
 from engine.jobs.context import JobContext
@@ -35,7 +35,7 @@ def run(job: ExportJob, context: JobContext) -> bool:
         given = Outgoing(
             student=Student(job.student, job.adapter),
             base=job.base,
-            asking=Asking(**job.asking.model_dump()),
+            asking=PromptFrame(**job.asking.model_dump()),
         )
         EXPORTERS.get(job.exporter).write(given, job.output)
         context.sink.emit("progress", step=f"writes {job.exporter}", done=1, of=1)

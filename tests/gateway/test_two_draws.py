@@ -9,7 +9,7 @@ from typing import Any
 
 from app.gateway.answers import describe_in_headers
 from app.gateway.requests import ChatAsk
-from app.gateway.rungs import Told
+from app.gateway.rungs import RungReply
 from app.gateway.service import Answered
 from engine.config import TeacherConfig
 from engine.datasets.rows import student_prompt
@@ -33,7 +33,7 @@ class TwoDraws(FakeProcess):
         yield second if "temperature" in request else first
 
 
-def draw(first: dict[str, Any], second: dict[str, Any]) -> tuple[Told, list[Any]]:
+def draw(first: dict[str, Any], second: dict[str, Any]) -> tuple[RungReply, list[Any]]:
     process = TwoDraws(first, second)
     rung = resident(process)
     rung.temperature = 0.4

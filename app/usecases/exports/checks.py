@@ -14,7 +14,7 @@ from app.usecases.training.materials import StageBuilder
 from app.usecases.workspace.context import Context
 from engine.datasets.rows import ChatText
 from engine.evaluation.readback import AskedAgain, ReadBack, as_line, read_back_from
-from engine.exports import EXPORTERS, Asking
+from engine.exports import EXPORTERS, PromptFrame
 from engine.jobs.spec import AnswerCheck
 from engine.lines import write_lines
 from engine.pipeline import prompt_of
@@ -124,14 +124,14 @@ def write_check(context: Context, run: Run, step: str, place: Path, sample: int,
     )
 
 
-def ask_of(context: Context, run: Run, step: str) -> Asking:
+def ask_of(context: Context, run: Run, step: str) -> PromptFrame:
     """How the student of a train step was trained to be asked."""
     system, user = load_prompt("student", prompt_of(run.plan, step)).render(query=_MARK)
     before, _, behind = user.partition(_MARK)
     scored = next((one for one in run.plan.evaluated if one.start == step), None)
     task = get_task(context.projects.get(run.project_id).config.task)
     until = task.stop if scored is not None and scored.stops_behind_answer else ""
-    return Asking(system, before, behind, run.plan.student.generate_tokens, until)
+    return PromptFrame(system, before, behind, run.plan.student.generate_tokens, until)
 
 
 def say_read_back(read_back: ReadBack | None) -> str:
