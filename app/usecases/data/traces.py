@@ -9,11 +9,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from app.usecases.data.imports import DataService, OutputImport, OutputReading, QueryImport, is_reserved
+from app.usecases.data.imports import DataService, OutputImport, OutputReading, QueryImport
 from app.usecases.data.previews import LOOKED_AT, LOOKED_AT_BYTES
 from app.usecases.workspace.context import Context
 from engine.errors import InputError
 from engine.personal import PERSONAL_TITLES
+from engine.plans.reserved import is_reserved
 from engine.ports import Task
 from engine.tasks import get_task
 from engine.teachers.recorded import Recording, RecordingWriter
