@@ -51,7 +51,7 @@ class KeyRing:
             self._changed = changed
 
 
-class Doors:
+class GatewayDoors:
     """Middleware in front of the gateway. `keys` None: nobody needs one."""
 
     def __init__(self, app: ASGIApp, names: Names, keys: KeyRing | None) -> None:

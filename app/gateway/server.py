@@ -26,7 +26,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from app.gateway.answers import HEARTBEAT, completion, describe_in_headers, event, events
-from app.gateway.doors import Doors, KeyRing, error_response
+from app.gateway.doors import GatewayDoors, KeyRing, error_response
 from app.gateway.requests import ApiError, ChatAsk, read_chat
 from app.gateway.service import Answered, Gateway
 from app.hosts import is_own, read_names
@@ -205,7 +205,7 @@ def build_server(gateway: Gateway, heartbeat_s: float = _HEARTBEAT_S) -> Starlet
             Route("/v1/tacit/meter", meter, methods=["GET"]),
             Route("/health", health, methods=["GET"]),
         ],
-        middleware=[Middleware(Doors, names=read_names(settings.host, settings.allow_host), keys=ring)],
+        middleware=[Middleware(GatewayDoors, names=read_names(settings.host, settings.allow_host), keys=ring)],
         exception_handlers={HTTPException: _tell_http},
     )
 

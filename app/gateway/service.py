@@ -12,7 +12,7 @@ from typing import Any
 
 from app.gateway.answers import add_up, describe, find_dollars, list_taken, write_content
 from app.gateway.journal import FolderLock, Journal
-from app.gateway.ladder import Climbed, Ladder
+from app.gateway.ladder import LadderAnswer, LiveLadder
 from app.gateway.record import Recorder, open_recorder
 from app.gateway.requests import OWN_MODEL, ApiError, ChatAsk
 from app.gateway.rungs import Errand, RungPort, count_all
@@ -60,7 +60,7 @@ class Gateway:
     settings: GatewaySettings
     task: Task
     folder: Path
-    ladder: Ladder
+    ladder: LiveLadder
     recorder: Recorder
     shadows: Shadows
     ledger: Journal
@@ -106,7 +106,7 @@ class Gateway:
         errand = Errand(request)
         if self.queries is not None:
             self.queries.write({"at": round(time.time(), 3), "request": request, "query": asdict(query)})
-        reason, climbed = "hung up", Climbed(Served(None, (), {}), "", {})
+        reason, climbed = "hung up", LadderAnswer(Served(None, (), {}), "", {})
         by: RungAnswer | None = None
         try:
             climbed = await self.ladder.climb(query, ask.only, errand)
@@ -136,7 +136,7 @@ class Gateway:
         """Have an answer compared that was given out, if it is drawn."""
         self.shadows.consider(answered.query, answered.served, answered.by, bool(ask.only), answered.request)
 
-    def _accept(self, climbed: Climbed) -> tuple[RungAnswer | None, str]:
+    def _accept(self, climbed: LadderAnswer) -> tuple[RungAnswer | None, str]:
         """The answer that is given out; None with the reason where none is."""
         served, by = climbed.served, climbed.served.answer
         unsure = served.fallback and self.settings.when_teacher_fails == "refuse"
@@ -154,7 +154,7 @@ class Gateway:
             last = "; further failures of it are on the meter alone" if count == _MOST_FAILURES_TOLD else ""
             _LOG.warning("%s did not answer: %s%s", system, message, last)
 
-    def _refusal(self, climbed: Climbed, reason: str) -> ApiError:
+    def _refusal(self, climbed: LadderAnswer, reason: str) -> ApiError:
         failed = ", ".join(climbed.failed)
         if reason == _CAPPED:
             message = "the gateway's cap on money is reached; its operator can raise --max-cost"
@@ -252,7 +252,7 @@ def open_gateway(
     except BaseException:
         lock.release()
         raise
-    ladder = Ladder(policy, opened, settings.queue)
+    ladder = LiveLadder(policy, opened, settings.queue)
     shadows = Shadows(ladder, task, recorder, settings.shadow / 100)
     queries = Journal(folder, QUERIES) if settings.log_queries else None
     return Gateway(policy, settings, task, folder, ladder, recorder, shadows, ledger, queries, lock)

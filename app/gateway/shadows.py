@@ -7,7 +7,7 @@ import logging
 import random
 from dataclasses import dataclass, field
 
-from app.gateway.ladder import Ladder, why
+from app.gateway.ladder import LiveLadder, why
 from app.gateway.record import Recorder
 from app.gateway.rungs import Errand, count_all
 from engine.errors import CapReached, TacitError
@@ -25,7 +25,7 @@ _AT_ONCE = 4
 class Shadows:
     """Compares `share` of the students' answers, drawn at random, so that they stand for all of them."""
 
-    ladder: Ladder
+    ladder: LiveLadder
     task: Task
     recorder: Recorder
     share: float

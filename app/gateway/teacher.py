@@ -25,7 +25,7 @@ from engine.prompts import Prompt, make_prompt
 from engine.serving.climbing import RungAnswer
 from engine.serving.deferral.base import UNKNOWN, UNREAD
 from engine.serving.policy import TeacherRung
-from engine.teachers.caller import Announce, Caller, Outcome, Tell, new_intent
+from engine.teachers.caller import Announce, Caller, CallOutcome, Tell, new_intent
 from engine.teachers.capabilities import probe
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher, read_capabilities
 from engine.teachers.limits import Clock, Limiter, Limiters
@@ -135,7 +135,7 @@ class TeacherPort:
     def _tell(self, errand: Errand, purpose: str, query_id: str, prompt: str) -> Tell:
         """Puts every attempt on the ledger: what it took, never what was said."""
 
-        def tell(outcome: Outcome) -> None:
+        def tell(outcome: CallOutcome) -> None:
             cost = None if outcome.cost is None else float(outcome.cost)
             errand.bills.append(Bill(self.system, outcome.usage, cost))
             bound = worst_cost(self.teacher.spec, prompt) if outcome.cost is None else None

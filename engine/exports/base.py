@@ -67,7 +67,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredAnswers:
     """A student's scored answers: `name` fits a file, `model` is what the student is called, `at` a time (ISO 8601)."""
 
     name: str
@@ -89,7 +89,7 @@ class Outgoing:
     notes: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
     asking: PromptFrame = PromptFrame()
-    scored: Scored | None = None
+    scored: ScoredAnswers | None = None
 
 
 @dataclass(frozen=True)

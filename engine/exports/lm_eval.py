@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from engine.errors import MissingPart, StateError
-from engine.exports.base import EXPORTERS, Exporter, Outgoing, Rows, Scope, Scored
+from engine.exports.base import EXPORTERS, Exporter, Outgoing, Rows, Scope, ScoredAnswers
 from engine.lines import read_lines, write_lines
 from engine.tasks.base import ANSWER
 
@@ -28,7 +28,7 @@ _IGNORED = (r"^\s+|[\s.]+$", r"(?<=\d),(?=\d{3}(?!\d))")
 """Left out before labels are compared: white space around, final full stops, commas within numbers."""
 
 
-def make_task(scored: Scored) -> dict[str, Any]:
+def make_task(scored: ScoredAnswers) -> dict[str, Any]:
     """The YAML's content: asks greedily, takes the label of the last answer line, compares it whatever its case."""
     return {
         "task": scored.name,
@@ -110,7 +110,7 @@ def write_task(given: Outgoing, to: Path) -> None:
     part.rename(to)
 
 
-def list_rows(scored: Scored) -> list[dict[str, Any]]:
+def list_rows(scored: ScoredAnswers) -> list[dict[str, Any]]:
     """The queries as the task's rows: id, kind, system, user, target."""
     return [
         {
@@ -124,7 +124,7 @@ def list_rows(scored: Scored) -> list[dict[str, Any]]:
     ]
 
 
-def _say_how(scored: Scored, task: Mapping[str, Any]) -> str:
+def _say_how(scored: ScoredAnswers, task: Mapping[str, Any]) -> str:
     items = scored.items
     judged = judge_as_harness(task, [item.answer for item in items], [item.gold for item in items])
     differ = [item.id for item, right in zip(items, judged, strict=True) if right != item.correct]

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.errors import InputError
-from engine.records.row import MAX_CELL, MAX_COLUMNS, Raw
+from engine.records.row import MAX_CELL, MAX_COLUMNS, RawRow
 
 T = TypeVar("T")
 _BATCH_ROWS = 256
@@ -33,7 +33,7 @@ _ROW_BYTES = 16
 _BROKEN = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, ValueError, OverflowError)
 
 
-def read_table(path: Path) -> Iterator[Raw]:
+def read_table(path: Path) -> Iterator[RawRow]:
     """Rows of a Parquet file.
 
     Raises:
@@ -45,7 +45,7 @@ def read_table(path: Path) -> Iterator[Raw]:
         for cells in zip(*columns, strict=True) if columns else ([] for _ in range(batch.num_rows)):
             row += 1
             error = next((cell.why for cell in cells if isinstance(cell, _Unusable)), None)
-            yield Raw(row, dict(zip(batch.schema.names, cells, strict=True)), error, dump=_dump)
+            yield RawRow(row, dict(zip(batch.schema.names, cells, strict=True)), error, dump=_dump)
 
 
 def read_parts(path: Path, max_cell: int) -> Iterator[tuple[pa.Table, int]]:

@@ -37,7 +37,7 @@ class Share(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Step:
+class LadderStep:
     """A ladder on the path from careful to bold. All but `fitted` is measured on the certifying half.
 
     Attributes:
@@ -75,7 +75,7 @@ class Ladder:
     """
 
     systems: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[LadderStep, ...]
     singles: tuple[Single, ...]
     n_fit: int
     n: int
@@ -88,7 +88,7 @@ class Ladder:
 
 
 @dataclass(frozen=True)
-class Choice:
+class StepChoice:
     """The step for a wish.
 
     Attributes:
@@ -100,7 +100,7 @@ class Choice:
         saved: by effort ("tokens", "dollars", "seconds"), the share of the reference's that it takes.
     """
 
-    step: Step
+    step: LadderStep
     place: int
     certified: bool
     needed: int | None
@@ -150,11 +150,11 @@ def fit_ladder(
     return Ladder(outcomes.systems, steps, singles, fit.count, certifying.count, certifying)
 
 
-def _measure(certifying: Outcomes, rules: tuple[DeferralRule, ...], fitted: Losses) -> Step:
+def _measure(certifying: Outcomes, rules: tuple[DeferralRule, ...], fitted: Losses) -> LadderStep:
     climbed = climb_all(certifying, rules)
     shares = tuple(float((climbed.by == rung).mean()) for rung in range(len(certifying.systems)))
     effort = _mean_effort(*(climbed.sum_effort(getattr(certifying, name)) for name in EFFORTS))
-    return Step(rules, fitted, count_losses(climbed.lost), float(climbed.right.mean()), shares, effort)
+    return LadderStep(rules, fitted, count_losses(climbed.lost), float(climbed.right.mean()), shares, effort)
 
 
 def _mean_effort(tokens: Floats, dollars: Floats, seconds: Floats) -> Effort:
@@ -166,7 +166,7 @@ def _mean_or_none(values: Floats) -> float | None:
     return None if math.isnan(mean) else mean
 
 
-def choose_step(ladder: Ladder, allowed: float, sure: float = SURE) -> Choice:
+def choose_step(ladder: Ladder, allowed: float, sure: float = SURE) -> StepChoice:
     """The step of a ladder for a wish: at most `allowed` of the queries lost against the reference.
 
     Args:
@@ -188,10 +188,10 @@ def choose_step(ladder: Ladder, allowed: float, sure: float = SURE) -> Choice:
         both = Losses(*(a + b for a, b in zip(losses[target], fitted[target], strict=True)))
         enough = count_needed(both, allowed, sure)
         needed = None if enough is None else max(0, 2 * max(enough, ladder.n + 1) - ladder.n_fit - ladder.n)
-    return Choice(ladder.steps[place], place, certified, needed, _find_shares(ladder, ladder.steps[place]))
+    return StepChoice(ladder.steps[place], place, certified, needed, _find_shares(ladder, ladder.steps[place]))
 
 
-def _find_shares(ladder: Ladder, step: Step) -> dict[str, Share]:
+def _find_shares(ladder: Ladder, step: LadderStep) -> dict[str, Share]:
     """What the step takes of the reference's effort, where both are known.
 
     The interval is that of a ratio of means over the same queries (Cochran 1977, "Sampling Techniques", section 2.11).

@@ -46,7 +46,7 @@ class _Held(TeacherError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CallOutcome:
     """One request that was sent: what came back or why nothing did, what it cost and took (None: unknown)."""
 
     reply: Reply | None
@@ -71,7 +71,7 @@ class About:
 
 
 def journal(
-    sink: EventSink, about: About, outcome: Outcome, error: ErrorKind | None, message: str, **more: Any
+    sink: EventSink, about: About, outcome: CallOutcome, error: ErrorKind | None, message: str, **more: Any
 ) -> None:
     """Tell one attempt, good or not, with all that the ledger and "parse again" need."""
     raw = outcome.reply.raw if outcome.reply else outcome.error.raw if outcome.error else ""
@@ -130,7 +130,7 @@ def tell_nobody(worst: Decimal | None) -> str:
     return ""
 
 
-Tell = Callable[[Outcome], None]
+Tell = Callable[[CallOutcome], None]
 Sending = Callable[[], Awaitable[Reply]]
 
 
@@ -294,15 +294,15 @@ class Caller:
             intent = announce(worst) if may_bill(spec, worst) else ""
             reply = await _read_reply(ask)
             cost = cost_of(spec, reply.usage)
-            tell(Outcome(reply, None, reply.usage, cost, reply.latency_s, intent))
+            tell(CallOutcome(reply, None, reply.usage, cost, reply.latency_s, intent))
             return reply
         except TeacherError as error:
             usage, cost = cost_of_failure(spec, error)
-            tell(Outcome(None, error, usage, cost, time.perf_counter() - started, intent))
+            tell(CallOutcome(None, error, usage, cost, time.perf_counter() - started, intent))
             raise
         except asyncio.CancelledError:
             cut = TeacherError(ErrorKind.CONNECTION, "cut off while it was in flight; it may have been billed")
-            tell(Outcome(None, cut, Usage(), None, time.perf_counter() - started, intent))
+            tell(CallOutcome(None, cut, Usage(), None, time.perf_counter() - started, intent))
             raise
         finally:
             self.budget.settle(reserved, cost)

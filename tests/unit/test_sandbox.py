@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import MissingPart
-from engine.sandbox import SANDBOXES, Limits, Outcome, Program, Sandbox, Status, available, pick, run_program
+from engine.sandbox import SANDBOXES, Limits, Program, ProgramOutcome, Sandbox, Status, available, pick, run_program
 from engine.sandbox.base import try_out
 from engine.sandbox.bubblewrap import find_python
 from engine.sandbox.guest.plain import as_json, decode, encode, show
@@ -24,7 +24,7 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     return PLACES[request.param]
 
 
-def judge(sandbox: Sandbox, code: str, *tests: str, **more: object) -> Outcome:
+def judge(sandbox: Sandbox, code: str, *tests: str, **more: object) -> ProgramOutcome:
     program = Program("one", code, tests or SQUARE, limits=Limits(seconds=20), **more)  # type: ignore[arg-type]
     return run_program(program, sandbox)
 

@@ -21,7 +21,7 @@ from engine.records import MAX_CELL
 from engine.tasks import get_task
 from engine.teachers.tokens import find_in_files
 from engine.values import RationaleOrigin, RunStatus
-from storage.rationales import SORTS, Measured, Sought, Version
+from storage.rationales import SORTS, RationaleMeasures, Sought, Version
 from storage.runs import Run
 
 PAGE = 25
@@ -61,7 +61,7 @@ class Counts(NamedTuple):
 _LENGTHS: dict[tuple[str, int], int] = {}
 """Lengths that were counted before, by tokenizer and hash of the text: a page asks for those of all rationales."""
 _MOST_LENGTHS = 1_000_000
-_LOOKED: dict[tuple[str, ...], tuple[Measured, Counts]] = {}
+_LOOKED: dict[tuple[str, ...], tuple[RationaleMeasures, Counts]] = {}
 """What was measured before, by run, tokenizer and the stamp of its rationales: approving changes nothing of it."""
 _MOST_LOOKED = 40
 
@@ -166,7 +166,7 @@ class ReviewService:
             asking=len(asking),
         )
 
-    def _measure(self, run: Run) -> tuple[Measured, Counts]:
+    def _measure(self, run: Run) -> tuple[RationaleMeasures, Counts]:
         """Lengths and checks of all rationales of a run, counted anew only after one was written."""
         folder = find_tokenizer(run)
         counter = "" if find_in_files(folder) is None else folder
@@ -338,10 +338,10 @@ def _known_only(sought: Sought) -> Sought:
     )
 
 
-def _look_over(rows: Sequence[Row]) -> tuple[Measured, Counts]:
+def _look_over(rows: Sequence[Row]) -> tuple[RationaleMeasures, Counts]:
     checks = [row["check"].removeprefix(f"{row['origin']}, ") for row in rows]
     kept = [check.startswith(KEPT) for check in checks]
-    measured = Measured(
+    measured = RationaleMeasures(
         [row["sample"] for row in rows],
         [row["tokens"][0] for row in rows],
         [row["tokens"][2] for row in rows],

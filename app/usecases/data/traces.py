@@ -19,7 +19,7 @@ from engine.ports import Task
 from engine.tasks import get_task
 from engine.teachers.recorded import Recording, RecordingWriter
 from engine.traces.gathering import Gatherer
-from engine.traces.reading import Item, TraceFile, find_formats, read_traces, say_formats
+from engine.traces.reading import TraceFile, TraceItem, find_formats, read_traces, say_formats
 from engine.traces.settings import TraceOrder
 from engine.traces.tally import TraceTally, name_systems
 from engine.values import Query, TeacherSpec
@@ -196,11 +196,11 @@ class TraceService:
 class _Some:
     """The first items, up to a bound; `partly` once there were more."""
 
-    def __init__(self, items: Iterator[Item]) -> None:
+    def __init__(self, items: Iterator[TraceItem]) -> None:
         self._items = items
         self.partly = False
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[TraceItem]:
         size = 0
         for item in islice(self._items, LOOKED_AT):
             yield item

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from app.usecases.evaluation.bills import NO_PRICES, Bill, Prices, bills, list_prices, sum_asking
+from app.usecases.evaluation.bills import NO_PRICES, Prices, TeacherBill, bills, list_prices, sum_asking
 from app.usecases.evaluation.verdicts import Group, groups_of, judge, judge_kinds
 from app.usecases.training.materials import TEACHERS
 from app.usecases.workspace.context import Context
@@ -82,7 +82,7 @@ class CompareService:
             if row.kind != WHOLE:
                 continue
             group = groups.get(row.name, "teacher")
-            bill = billed.get(row.name, Bill(None, None)) if group == "teacher" else Bill(None, None)
+            bill = billed.get(row.name, TeacherBill(None, None)) if group == "teacher" else TeacherBill(None, None)
             cost = bill.per_1000 if group == "teacher" else cost_on_device(row, device_hour)
             ships = row.name == ship
             assumed = bill.assumed if group == "teacher" else device_hour == ASSUMED_HOUR and cost is not None

@@ -13,7 +13,7 @@ from engine.values import Purpose, TeacherSpec
 
 
 @dataclass(frozen=True)
-class Left:
+class OpenRequests:
     """By sample the idempotency key that its request went out under, and US dollars that it costs at most."""
 
     sent: Mapping[str, tuple[str, Decimal]]
@@ -36,6 +36,6 @@ class Left:
         return sum((self.sent[sample][1] for sample in again), Decimal(0))
 
 
-def find_left(context: Context, project_id: str, *purposes: Purpose) -> Left:
+def find_left(context: Context, project_id: str, *purposes: Purpose) -> OpenRequests:
     """What jobs of a project that are over have left of some purposes."""
-    return Left(context.intents.left(project_id, purposes))
+    return OpenRequests(context.intents.left(project_id, purposes))

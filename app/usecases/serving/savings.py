@@ -26,7 +26,7 @@ from engine.serving.deferral import DEFERRALS, DeferralRule
 from engine.serving.deferral.base import UNKNOWN
 from engine.serving.outcomes import Outcomes, choose_half, climb_all, gather
 from engine.serving.policy import Certificate, Expected, Policy, StudentRung, TeacherRung
-from engine.serving.saving import Choice, Ladder, choose_step, fit_ladder, list_students
+from engine.serving.saving import Ladder, StepChoice, choose_step, fit_ladder, list_students
 from engine.tasks import get_task
 from engine.values import EvalItem, Split, TeacherSpec
 from engine.values.report import WHOLE
@@ -86,7 +86,7 @@ class Saving:
 
     order: SaveOrder
     ladder: Ladder
-    choice: Choice
+    choice: StepChoice
     labels: Literal["gold", "consensus"]
     assumed: tuple[str, ...]
     unsure: tuple[str, ...]

@@ -30,7 +30,7 @@ from engine.jobs.events import EventLog
 from engine.places import check
 from engine.plans.reserved import is_reserved
 from engine.ports import EventSink
-from engine.teachers.caller import About, Caller, Outcome, Stopped, Tell, announcing, journal
+from engine.teachers.caller import About, Caller, CallOutcome, Stopped, Tell, announcing, journal
 from engine.teachers.capabilities import probe
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.limits import Limiter
@@ -290,7 +290,7 @@ def _about(spec: TeacherSpec) -> About:
 def _teller(spec: TeacherSpec, sink: EventSink) -> Tell:
     about = _about(spec)
 
-    def tell(outcome: Outcome) -> None:
+    def tell(outcome: CallOutcome) -> None:
         error = outcome.error
         journal(sink, about, outcome, error.kind if error else None, str(error) if error else "")
 
