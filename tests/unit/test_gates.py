@@ -20,6 +20,8 @@ GATES = run_path(str(Path(__file__).parents[2] / "scripts/gates.py"))
         "class Row:\n    found: int",
         "keep = lambda held: held",
         "self.told = 1",
+        "self._told = {}",
+        "found_BT = 1",
         "if (found := f()): pass",
         "class Row:\n    def told(self): return 1",
     ],
