@@ -69,20 +69,13 @@ SHARED: dict[str, int] = {
     "Column": 2,
     "Dot": 2,
     "Example": 2,
-    "Ledger": 2,
-    "Limits": 2,
-    "Place": 2,
     "Policy": 2,
     "Preset": 2,
     "Record": 2,
     "Review": 2,
-    "SecondDraws": 2,
     "Sought": 2,
-    "Stop": 2,
     "Summary": 2,
     "Verdict": 2,
-    "Votes": 2,
-    "Writer": 2,
 }
 """Name -> how many public classes of the product have it. The list only shrinks."""
 

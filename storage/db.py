@@ -194,11 +194,11 @@ class Database:
                 yield from part
 
     @contextmanager
-    def write(self) -> Iterator[Writer]:
+    def write(self) -> Iterator[Transaction]:
         """A transaction: all of it or nothing. Writers wait for each other."""
         with self._write_lock, self._explained(), self._connection.cursor() as cursor:
             cursor.execute("BEGIN")
-            writer = Writer(cursor)
+            writer = Transaction(cursor)
             try:
                 yield writer
             except BaseException:
@@ -213,24 +213,24 @@ class Database:
                 self._changes.add(writer.written)
 
     @contextmanager
-    def alone(self) -> Iterator[Writer]:
+    def alone(self) -> Iterator[Transaction]:
         """Statements that no transaction may hold, as attaching a file; writers wait."""
         with self._write_lock, self._explained(), self._connection.cursor() as cursor:
-            yield Writer(cursor)
+            yield Transaction(cursor)
 
     @contextmanager
-    def read(self) -> Iterator[Writer]:
+    def read(self) -> Iterator[Transaction]:
         """One view of the store for several statements that change nothing; nobody waits for it."""
         with self._explained(), self._connection.cursor() as cursor:
             cursor.execute("BEGIN")
             try:
-                yield Writer(cursor)
+                yield Transaction(cursor)
             finally:
                 with suppress(duckdb.Error):
                     cursor.execute("ROLLBACK")
 
 
-class Writer:
+class Transaction:
     """Statements inside one transaction."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:

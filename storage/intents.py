@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from engine.errors import ErrorKind
 from engine.values import MOST_COST, Event, Job
-from storage.db import Database, Writer
+from storage.db import Database, Transaction
 
 _OPEN, _TOLD, _AGAIN = "open", "told", "again"
 _OVER = "JOIN jobs j ON j.id = i.job_id AND j.status NOT IN ('queued', 'running')"
@@ -66,7 +66,7 @@ class Intents:
         return {row["request"]: (row["key"], row["worst"]) for row in rows}
 
 
-def take_intents(writer: Writer, job: Job, events: Iterable[Event]) -> None:
+def take_intents(writer: Transaction, job: Job, events: Iterable[Event]) -> None:
     """Keep what was sent and has no end yet; let go of what has one.
 
     Most requests come and end between two rounds, and never get here; what stays is what is in flight at that moment.
@@ -98,7 +98,7 @@ def take_intents(writer: Writer, job: Job, events: Iterable[Event]) -> None:
 
 
 def _close(
-    writer: Writer,
+    writer: Transaction,
     job: Job,
     opened: Mapping[str, Mapping[str, Any]],
     ended: Mapping[str, Mapping[str, Any]],

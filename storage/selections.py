@@ -12,7 +12,7 @@ import pyarrow as pa
 from engine.config import read_config
 from engine.errors import NotFound
 from engine.selection.settings import SelectionConfig
-from storage.db import Database, Row, Writer
+from storage.db import Database, Row, Transaction
 from storage.projects import newest
 
 CONDITIONS = {
@@ -118,7 +118,7 @@ class Selections:
                 writer.run(sql, [selection.project_id])
             self._insert(writer, selection, rows, False)
 
-    def _insert(self, writer: Writer, selection: StoredSelection, rows: Iterable[pa.Table], of_plan: bool) -> None:
+    def _insert(self, writer: Transaction, selection: StoredSelection, rows: Iterable[pa.Table], of_plan: bool) -> None:
         _insert(writer, selection, of_plan)
         for part in rows:
             writer.insert("selection_rows", part.append_column("selection_id", pa.array([selection.id] * len(part))))
@@ -286,7 +286,7 @@ def _selection(row: Row) -> StoredSelection:
     return StoredSelection(row["id"], row["project_id"], config, row["fingerprint"], json.loads(row["counts"]))
 
 
-def _insert(writer: Writer, selection: StoredSelection, of_plan: bool) -> None:
+def _insert(writer: Transaction, selection: StoredSelection, of_plan: bool) -> None:
     writer.run("DELETE FROM selection_rows WHERE selection_id = ?", [selection.id])
     writer.run(
         "INSERT OR REPLACE INTO selections (id, project_id, config, fingerprint, counts, created_at, of_plan) "

@@ -15,11 +15,20 @@ import psutil
 import pytest
 
 from engine.errors import MissingPart
-from engine.sandbox import SANDBOXES, Limits, Program, ProgramOutcome, Status, available, run_program, run_programs
+from engine.sandbox import (
+    SANDBOXES,
+    Program,
+    ProgramOutcome,
+    SandboxLimits,
+    Status,
+    available,
+    run_program,
+    run_programs,
+)
 
 ANY = available() or ("none",)
-LIMITS = Limits(seconds=8, memory_bytes=300 * 2**20, output_bytes=2**20)
-SHORT = Limits(seconds=2, memory_bytes=300 * 2**20, output_bytes=2**20)
+LIMITS = SandboxLimits(seconds=8, memory_bytes=300 * 2**20, output_bytes=2**20)
+SHORT = SandboxLimits(seconds=2, memory_bytes=300 * 2**20, output_bytes=2**20)
 
 
 @pytest.fixture(params=ANY)
@@ -27,7 +36,7 @@ def sandbox(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def attempt(sandbox: str, code: str, expression: str = "f()", limits: Limits = LIMITS) -> ProgramOutcome:
+def attempt(sandbox: str, code: str, expression: str = "f()", limits: SandboxLimits = LIMITS) -> ProgramOutcome:
     """What becomes of a hostile answer whose `f` is called."""
     program = Program("hostile", code, (f"assert {expression} == 'done'",), limits=limits)
     try:
