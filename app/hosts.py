@@ -22,7 +22,7 @@ _LOCAL = "localhost"
 
 
 @dataclass(frozen=True)
-class Place:
+class HostPort:
     """A host with its port, None where none is given. Hosts are lower case, IPv6 without brackets."""
 
     host: str
@@ -38,17 +38,17 @@ class Names:
     """
 
     own: frozenset[str] = frozenset()
-    given: tuple[Place, ...] = ()
+    given: tuple[HostPort, ...] = ()
     addresses: bool = False
 
-    def know(self, place: Place) -> bool:
+    def know(self, place: HostPort) -> bool:
         """Whether a request for this place is for the server."""
         if place.host in self.own or any(place.host == known.host for known in self.given):
             return True
         address = _address(place.host)
         return place.host == _LOCAL or (address is not None and (self.addresses or address.is_loopback))
 
-    def same(self, origin: str, place: Place) -> bool:
+    def same(self, origin: str, place: HostPort) -> bool:
         """Whether pages of an origin are the server's own: they come from the place asked, or from a name given."""
         try:
             url = urlsplit(origin)
@@ -83,7 +83,7 @@ def read_names(host: str, given: Sequence[str]) -> Names:
     return Names(frozenset({bound, name, f"{name}.local"}), tuple(places), addresses=True)
 
 
-def read_place(host: str) -> Place | None:
+def read_place(host: str) -> HostPort | None:
     """The place that a Host header names; None if it names none."""
     match = _HOST.fullmatch(host.lower())
     if match is None:
@@ -91,7 +91,7 @@ def read_place(host: str) -> Place | None:
     name, port = match[1].strip("[]"), match[2]
     if match[1].startswith("[") and _address(name) is None:
         return None
-    return Place(name, int(port) if port else None)
+    return HostPort(name, int(port) if port else None)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -17,7 +17,7 @@ def plain(text: str) -> str:
 
 def plain_json(text: str) -> str:
     """JSON in which all that a terminal would obey is named by its number, as its writer names some of it only."""
-    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def markdown(text: str) -> str:
@@ -25,7 +25,7 @@ def markdown(text: str) -> str:
 
     https://spec.commonmark.org/0.31.2/#backslash-escapes
     """
-    return _MARKDOWN.sub(lambda found: f"\\{found[0]}", " ".join(plain(text).split()))
+    return _MARKDOWN.sub(lambda match: f"\\{match[0]}", " ".join(plain(text).split()))
 
 
 def fenced(text: str, language: str = "text") -> str:

@@ -55,10 +55,10 @@ def packaged_student_folder() -> Path:
 def read_context(folder: Path) -> int | None:
     """Tokens that the model in a folder reads and writes at most; None where its configuration does not say."""
     try:
-        found = json.loads((folder / "config.json").read_text("utf-8")).get("max_position_embeddings")
+        length = json.loads((folder / "config.json").read_text("utf-8")).get("max_position_embeddings")
     except (OSError, ValueError, AttributeError):
         return None
-    return found if isinstance(found, int) else None
+    return length if isinstance(length, int) else None
 
 
 def count_processors() -> int:

@@ -56,7 +56,7 @@ class PersonalKind:
         return matched
 
 
-class Found(NamedTuple):
+class PersonalMatch(NamedTuple):
     """One place where personal data stands; `value` is what equal ones have in common."""
 
     kind: str
@@ -200,13 +200,13 @@ PERSONAL_TITLES = {kind.name: kind.title for kind in PERSONAL_KINDS}
 
 
 @lru_cache(maxsize=256)
-def find_personal(text: str) -> tuple[Found, ...]:
+def find_personal(text: str) -> tuple[PersonalMatch, ...]:
     """Where personal data stands in a text, in order; no two places overlap.
 
     What was found in the last texts is remembered, since a trace is looked through before it is masked, and system
     prompts recur.
     """
-    found: list[Found] = []
+    matches: list[PersonalMatch] = []
     taken = bytearray(len(text))
     numbers = [
         (max(0, match.start() - _BEFORE), min(len(text), match.end() + _BEHIND))
@@ -219,8 +219,8 @@ def find_personal(text: str) -> tuple[Found, ...]:
         for begin, end in kind.find(text, numbers):
             if not any(taken[begin:end]):
                 taken[begin:end] = b"\1" * (end - begin)
-                found.append(Found(kind.name, begin, end, kind.plain(text[begin:end])))
-    return tuple(sorted(found, key=lambda one: one.begin))
+                matches.append(PersonalMatch(kind.name, begin, end, kind.plain(text[begin:end])))
+    return tuple(sorted(matches, key=lambda one: one.begin))
 
 
 @dataclass
@@ -232,14 +232,14 @@ class Masks:
 
     def apply(self, text: str) -> str:
         """The text with masks in place of personal data."""
-        found = find_personal(text)
-        if not found:
+        matches = find_personal(text)
+        if not matches:
             return text
-        return "".join(self._pieces(text, found))
+        return "".join(self._pieces(text, matches))
 
-    def _pieces(self, text: str, found: Sequence[Found]) -> Iterator[str]:
+    def _pieces(self, text: str, matches: Sequence[PersonalMatch]) -> Iterator[str]:
         place = 0
-        for one in found:
+        for one in matches:
             yield text[place : one.begin]
             yield self._name(one.kind, one.value)
             place = one.end

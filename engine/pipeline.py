@@ -21,12 +21,11 @@ from engine.datasets.rows import ChatText, Example, fingerprint_rows, student_pr
 from engine.errors import StateError
 from engine.forecasts import CHARACTERS
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Review, Train
+from engine.plans.reserved import STUDENT
 from engine.ports import Task
 from engine.prompts import load_prompt
 from engine.values import Query, StageRow, TeacherSpec, hash_id
 
-STUDENT = "student"
-"""The system as which the student writes rationales of its own."""
 VERSION = "2:"
 """Begins fingerprints of this kind. Those without it are of the first kind, which knew less of what a step reads."""
 

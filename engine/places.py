@@ -81,14 +81,14 @@ def check_names(settings: Any) -> None:
 def _find_names(value: Any) -> Iterator[str]:
     if isinstance(value, BaseModel):
         for field, info in type(value).model_fields.items():
-            held = getattr(value, field)
-            if isinstance(held, str) and any(isinstance(mark, _NamesModel) for mark in info.metadata):
-                yield held
+            item = getattr(value, field)
+            if isinstance(item, str) and any(isinstance(mark, _NamesModel) for mark in info.metadata):
+                yield item
             else:
-                yield from _find_names(held)
+                yield from _find_names(item)
     elif isinstance(value, Mapping):
-        for held in value.values():
-            yield from _find_names(held)
+        for item in value.values():
+            yield from _find_names(item)
     elif isinstance(value, (list, tuple)):
-        for held in value:
-            yield from _find_names(held)
+        for item in value:
+            yield from _find_names(item)

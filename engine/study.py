@@ -34,7 +34,7 @@ class Arm(Config):
     order: dict[str, Any] = Field(default_factory=dict)
 
 
-class Budget(Config):
+class StudyBudget(Config):
     """What every arm takes as much of: a kind of `engine.budgets`, and how much."""
 
     kind: str
@@ -68,7 +68,7 @@ class Grid(Config):
     order: dict[str, Any] = Field(default_factory=dict)
     arms: tuple[Arm, ...] = Field(min_length=2)
     contrast: tuple[str, str]
-    budget: Budget | None = None
+    budget: StudyBudget | None = None
     puzzles: PuzzleSet | None = None
 
     @model_validator(mode="after")
@@ -86,13 +86,13 @@ class Grid(Config):
         return self
 
 
-class Cell(NamedTuple):
+class StudyCell(NamedTuple):
     """One run of a study."""
 
     arm: Arm
     seed: int
     order: PlanOrder
-    budget: Budget | None = None
+    budget: StudyBudget | None = None
 
     @property
     def name(self) -> str:
@@ -106,14 +106,14 @@ class Cell(NamedTuple):
         return hash_id("cell", order, self.arm.system, *([self.budget.model_dump()] if self.budget else []))
 
 
-def list_cells(grid: Grid) -> list[Cell]:
+def list_cells(grid: Grid) -> list[StudyCell]:
     """All runs of a study, seed after seed, so that a part of it compares all arms.
 
     Raises:
         ConfigError: if an arm's settings can't be.
     """
     return [
-        Cell(
+        StudyCell(
             arm, seed, read_config(PlanOrder, {**grid.order, **arm.order, "plan": arm.plan, "seed": seed}), grid.budget
         )
         for seed in grid.seeds
@@ -127,7 +127,7 @@ class Record:
 
     Attributes:
         study, arm, seed: where it belongs.
-        settings: as `Cell.settings`: what was ordered.
+        settings: as `StudyCell.settings`: what was ordered.
         system: whose answers these are.
         status: finished, or what became of the run.
         message: why it is not finished.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import duckdb
 
 from engine.errors import InputError, StoreError
-from storage.db import Database, Writer
+from storage.db import Database, Transaction
 from storage.migrate import read_migrations
 
 TABLES = ("queries", "golds", "teachers", "samples", "evidence", "attempts", "overrules", "project_prompts")
@@ -223,7 +223,7 @@ def remade_id(project_id: str, old_id: str) -> str:
     return hashlib.sha256(f"{project_id}{old_id}".encode()).hexdigest()[:24]
 
 
-def _read_runs(writer: Writer, project_id: str, folder: Path) -> None:
+def _read_runs(writer: Transaction, project_id: str, folder: Path) -> None:
     """Take runs in under ids of their own, since the same file may be brought twice."""
     if (folder / f"{OLDER_REPORT}.parquet").is_file():
         _lengthen_report(writer, folder)
@@ -255,7 +255,7 @@ def _read_runs(writer: Writer, project_id: str, folder: Path) -> None:
         )
 
 
-def _lengthen_report(writer: Writer, folder: Path) -> None:
+def _lengthen_report(writer: Transaction, folder: Path) -> None:
     """Write an older file's report as a row a measure beside it.
 
     Older still is the whole of a report by the name `all`; in newer ones its kind is empty, and `all` is a user's kind.
@@ -278,7 +278,7 @@ def _lengthen_report(writer: Writer, folder: Path) -> None:
     writer.run(f"COPY (SELECT * FROM ({rows}) WHERE value IS NOT NULL) TO '{target}' (FORMAT parquet)")
 
 
-def _name_steps(writer: Writer, folder: Path) -> None:
+def _name_steps(writer: Transaction, folder: Path) -> None:
     """Write an older file's rationales and approvals with the compress step they belong to: of a run there was one."""
     file = {name: _quoted(folder / f"{name}.parquet") for name in ("steps", "rationales", "approvals")}
     if "step" not in _columns_of(writer, folder / "rationales.parquet"):
@@ -299,14 +299,14 @@ def _name_steps(writer: Writer, folder: Path) -> None:
         _rewrite(writer, approvals, folder / "approvals.parquet")
 
 
-def _rewrite(writer: Writer, sql: str, file: Path) -> None:
+def _rewrite(writer: Transaction, sql: str, file: Path) -> None:
     """Put what a query gives in the place of a Parquet file."""
     part = file.with_name(f"{file.stem}.part.parquet")
     writer.run(f"COPY ({sql}) TO '{_quoted(part)}' (FORMAT parquet)")
     part.replace(file)
 
 
-def _columns_of(writer: Writer, file: Path) -> set[str]:
+def _columns_of(writer: Transaction, file: Path) -> set[str]:
     """The columns of a Parquet file."""
     return {row[0] for row in writer.run("SELECT name FROM parquet_schema(?)", [str(file)])}
 
@@ -315,7 +315,7 @@ def _has_edits(part: Part) -> bool:
     return part.table == "selection_rows"
 
 
-def _readable(writer: Writer, table: str, folder: Path) -> list[str]:
+def _readable(writer: Transaction, table: str, folder: Path) -> list[str]:
     """The columns of a table that a file brings.
 
     Raises:
@@ -329,7 +329,7 @@ def _readable(writer: Writer, table: str, folder: Path) -> list[str]:
     return [name for name in _columns(writer, table) if name in there and name not in _LOCAL.get(table, ())]
 
 
-def _columns(writer: Writer, table: str, needed: bool = False, own: bool = False) -> list[str]:
+def _columns(writer: Transaction, table: str, needed: bool = False, own: bool = False) -> list[str]:
     """A table's columns; only those that no row may leave empty, where `needed`; those given anew too, with `own`."""
     rows = writer.run(
         "SELECT column_name FROM duckdb_columns() WHERE table_name = ? AND database_name = current_database() "
@@ -339,18 +339,18 @@ def _columns(writer: Writer, table: str, needed: bool = False, own: bool = False
     return [row[0] for row in rows if own or row[0] not in _OWN]
 
 
-def _but(writer: Writer, table: str) -> str:
+def _but(writer: Transaction, table: str) -> str:
     """The clause that leaves out the columns that are given anew."""
     own = [name for name in _OWN if name in _columns(writer, table, own=True)]
     return f"EXCLUDE ({', '.join(own)})" if own else ""
 
 
-def _vector_tables(writer: Writer) -> list[str]:
+def _vector_tables(writer: Transaction) -> list[str]:
     rows = writer.run("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'embeddings_%' ORDER BY ALL")
     return [row[0] for row in rows]
 
 
-def _copy_to(writer: Writer, sql: str, file: Path, project_id: str) -> None:
+def _copy_to(writer: Transaction, sql: str, file: Path, project_id: str) -> None:
     writer.run(f"COPY ({sql}) TO '{_quoted(file)}' (FORMAT parquet, COMPRESSION zstd)", [project_id])
 
 

@@ -91,9 +91,9 @@ class CosineStore:
             file, mark = self._file(project_id, embedder), _mark(groups, arrays.text)
             values, lacking = _look_up(_read(file), mark, groups)
             compact = Groups(row_N[groups.rows[np.repeat(whole, groups.sizes)]], _begins(groups.sizes[whole]))
-            found = VectorCosines(vectors).within(compact)
+            cosines = VectorCosines(vectors).within(compact)
             for block, part in zip(groups.alike(wanted=whole), compact.alike(), strict=True):
-                values[block.pairs] = found[part.pairs]
+                values[block.pairs] = cosines[part.pairs]
             _write(file, mark, groups, values, whole | ~lacking)
 
     def forget(self, project_id: str) -> None:
@@ -139,8 +139,8 @@ class CosineStore:
         where = "model = ? AND revision = ?"
         if len(wanted) * _FEW < int(self._db.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"]):
             of_these = "hash(text_hash) IN (SELECT unnest(?::UBIGINT[]))"
-            found = self._db.rows(f"SELECT rowid FROM {table} WHERE {where} AND {of_these}", [*values, ranked.tolist()])
-            where, values = "rowid IN (SELECT unnest(?::BIGINT[]))", [[row["rowid"] for row in found]]
+            rows = self._db.rows(f"SELECT rowid FROM {table} WHERE {where} AND {of_these}", [*values, ranked.tolist()])
+            where, values = "rowid IN (SELECT unnest(?::BIGINT[]))", [[row["rowid"] for row in rows]]
         sql = f"SELECT hash(text_hash) AS text, vector FROM {table} WHERE {where}"
         seen = 0
         for batch in self._db.batches(sql, values, _BATCH):
@@ -212,8 +212,8 @@ def _look_up(kept: _Kept | None, mark: _Marks, groups: Groups) -> tuple[Singles,
 def _read(file: Path) -> _Kept | None:
     """What a file keeps; None where it is not there, or not whole."""
     try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as found:
-            kept = _Kept(found["mark"], found["size"].astype(np.int64), found["values"])
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            kept = _Kept(arrays["mark"], arrays["size"].astype(np.int64), arrays["values"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     is_whole = len(kept.mark) == len(kept.size) and int((kept.size * (kept.size - 1) // 2).sum()) == len(kept.values)

@@ -125,8 +125,8 @@ class Database:
 
         Answered once between two writes to the tables that it reads.
         """
-        found = self._recall(f"{sql} {list(values)!r}", lambda: self.rows(sql, values), self._changes.find_tables(sql))
-        return [dict(row) for row in found]
+        rows = self._recall(f"{sql} {list(values)!r}", lambda: self.rows(sql, values), self._changes.find_tables(sql))
+        return [dict(row) for row in rows]
 
     def remembered_arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any]:
         """As `arrays`, answered once as `remembered`; nobody may change them."""
@@ -194,11 +194,11 @@ class Database:
                 yield from part
 
     @contextmanager
-    def write(self) -> Iterator[Writer]:
+    def write(self) -> Iterator[Transaction]:
         """A transaction: all of it or nothing. Writers wait for each other."""
         with self._write_lock, self._explained(), self._connection.cursor() as cursor:
             cursor.execute("BEGIN")
-            writer = Writer(cursor)
+            writer = Transaction(cursor)
             try:
                 yield writer
             except BaseException:
@@ -213,24 +213,24 @@ class Database:
                 self._changes.add(writer.written)
 
     @contextmanager
-    def alone(self) -> Iterator[Writer]:
+    def alone(self) -> Iterator[Transaction]:
         """Statements that no transaction may hold, as attaching a file; writers wait."""
         with self._write_lock, self._explained(), self._connection.cursor() as cursor:
-            yield Writer(cursor)
+            yield Transaction(cursor)
 
     @contextmanager
-    def read(self) -> Iterator[Writer]:
+    def read(self) -> Iterator[Transaction]:
         """One view of the store for several statements that change nothing; nobody waits for it."""
         with self._explained(), self._connection.cursor() as cursor:
             cursor.execute("BEGIN")
             try:
-                yield Writer(cursor)
+                yield Transaction(cursor)
             finally:
                 with suppress(duckdb.Error):
                     cursor.execute("ROLLBACK")
 
 
-class Writer:
+class Transaction:
     """Statements inside one transaction."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
@@ -314,8 +314,8 @@ def _refuse_foreign(file: Path) -> None:
 
 
 def _unusable(file: Path, what: str = "") -> StoreError:
-    found = f"it is {what} and no" if what else "it is no"
-    return StoreError(f"{file} can't be opened: {found} database of this program. Nothing was changed.")
+    reason = f"it is {what} and no" if what else "it is no"
+    return StoreError(f"{file} can't be opened: {reason} database of this program. Nothing was changed.")
 
 
 def _explain(file: Path, error: duckdb.Error) -> StoreError | None:

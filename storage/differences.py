@@ -62,9 +62,9 @@ _SAID = (
 def _find(run: Run, sides: Sides, asked: Asked) -> tuple[str, list[Any]]:
     """What follows the columns of a query for the answers that differ, but for the order; and its values."""
     differ = "(a.correct IS DISTINCT FROM b.correct OR a.label IS DISTINCT FROM b.label)"
-    found = "AND contains(lower(q.text), lower(?)) AND (? = '' OR q.kind = ?)"
+    sought = "AND contains(lower(q.text), lower(?)) AND (? = '' OR q.kind = ?)"
     values = [run.project_id, run.id, *sides.first, *sides.second, asked.text, asked.kind, asked.kind]
-    return f"{_BESIDE} AND {differ} {found} AND {RIGHT[asked.right]}", values
+    return f"{_BESIDE} AND {differ} {sought} AND {RIGHT[asked.right]}", values
 
 
 class Differences:
@@ -85,10 +85,10 @@ class Differences:
         Raises:
             KeyError: if there is no such name of `RIGHT` or `DIFFERING_SORTS`.
         """
-        found, values = _find(run, sides, asked)
-        total = self._db.rows(f"SELECT count(*) AS n {found}", values)[0]["n"]
+        matching, values = _find(run, sides, asked)
+        total = self._db.rows(f"SELECT count(*) AS n {matching}", values)[0]["n"]
         rows = self._db.rows(
-            f"SELECT q.id, left(q.text, 160) AS query, {_SAID} {found} ORDER BY {DIFFERING_SORTS[asked.sort]} "
+            f"SELECT q.id, left(q.text, 160) AS query, {_SAID} {matching} ORDER BY {DIFFERING_SORTS[asked.sort]} "
             "LIMIT ? OFFSET ?",
             [*values, size, begin],
         )
@@ -99,10 +99,10 @@ class Differences:
 
         Columns: query, kind, gold; label, correct and text of the first; the same of the second.
         """
-        found, values = _find(run, sides, asked)
+        matching, values = _find(run, sides, asked)
         return self._db.stream(
             "SELECT q.text, q.kind, g.label, a.label, a.correct, a.text, b.label, b.correct, b.text "
-            f"{found} ORDER BY {DIFFERING_SORTS[asked.sort]}",
+            f"{matching} ORDER BY {DIFFERING_SORTS[asked.sort]}",
             values,
         )
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from engine.values import Event, Purpose
-from storage.db import Database, Writer
+from storage.db import Database, Transaction
 
 _GIVEN = (Purpose.LABEL, Purpose.EVALUATE, Purpose.GRADE)
 """Requests whose replies give evidence; of samples those alone that the very reply makes."""
@@ -80,7 +80,7 @@ class Evidence:
         return {row["sample_id"] for row in self._db.rows(sql, [project_id, name])}
 
 
-def put_evidence(writer: Writer, project_id: str, events: Sequence[Event], known: set[str]) -> None:
+def put_evidence(writer: Transaction, project_id: str, events: Sequence[Event], known: set[str]) -> None:
     """Keep what replies say of their samples, what was known first staying.
 
     `known` are ids of samples that were there before: another reply for them says nothing of theirs.

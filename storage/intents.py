@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from engine.errors import ErrorKind
 from engine.values import MOST_COST, Event, Job
-from storage.db import Database, Writer
+from storage.db import Database, Transaction
 
 _OPEN, _TOLD, _AGAIN = "open", "told", "again"
 _OVER = "JOIN jobs j ON j.id = i.job_id AND j.status NOT IN ('queued', 'running')"
@@ -66,7 +66,7 @@ class Intents:
         return {row["request"]: (row["key"], row["worst"]) for row in rows}
 
 
-def take_intents(writer: Writer, job: Job, events: Iterable[Event]) -> None:
+def take_intents(writer: Transaction, job: Job, events: Iterable[Event]) -> None:
     """Keep what was sent and has no end yet; let go of what has one.
 
     Most requests come and end between two rounds, and never get here; what stays is what is in flight at that moment.
@@ -86,23 +86,23 @@ def take_intents(writer: Writer, job: Job, events: Iterable[Event]) -> None:
             ended[data["name"]] = data
     if not opened and not ended:
         return
-    told = {intent for intent, data in ended.items() if _is_doubtful(data)}
+    doubtful = {intent for intent, data in ended.items() if _is_doubtful(data)}
     rows = [
-        {**row, "state": _TOLD if intent in told else _OPEN}
+        {**row, "state": _TOLD if intent in doubtful else _OPEN}
         for intent, row in opened.items()
-        if intent not in ended or intent in told
+        if intent not in ended or intent in doubtful
     ]
     if rows:
         writer.insert("intents", pa.Table.from_pylist(rows, schema=_SCHEMA), "ON CONFLICT DO NOTHING")
-    _close(writer, job, opened, ended, told)
+    _close(writer, job, opened, ended, doubtful)
 
 
 def _close(
-    writer: Writer,
+    writer: Transaction,
     job: Job,
     opened: Mapping[str, Mapping[str, Any]],
     ended: Mapping[str, Mapping[str, Any]],
-    told: set[str],
+    doubtful: set[str],
 ) -> None:
     """What ended stands on the ledger now; an earlier request under the same key need not be sent again."""
     before = [intent for intent in ended if intent not in opened]
@@ -112,7 +112,7 @@ def _close(
         "SELECT id, sent_as FROM intents WHERE job_id = ? AND id IN (SELECT unnest(?::VARCHAR[]))", [job.id, before]
     )
     keys = {**{intent: row["sent_as"] for intent, row in opened.items()}, **dict(known)}
-    for sql, ids in (("UPDATE intents SET state = 'told'", told), ("DELETE FROM intents", set(before) - told)):
+    for sql, ids in (("UPDATE intents SET state = 'told'", doubtful), ("DELETE FROM intents", set(before) - doubtful)):
         if ids:
             writer.run(f"{sql} WHERE job_id = ? AND id IN (SELECT unnest(?::VARCHAR[]))", [job.id, sorted(ids)])
     settled = sorted({keys.get(i, "") for i, data in ended.items() if _is_settled(data)} - {""})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.errors import NotFound
 from engine.values import MOST_TOKENS, Event, Job, JobStatus, Purpose, RationaleOrigin, hash_id
 from engine.values.report import ScoredRun
-from storage.db import Database, Writer
+from storage.db import Database, Transaction
 from storage.evidence import put_evidence
 from storage.intents import read_dollars, take_intents
 from storage.projects import now
@@ -185,13 +185,13 @@ def _brief(event: Event) -> Mapping[str, Any]:
 
 
 def _insert(
-    writer: Writer, table: str, rows: list[dict[str, Any]], on_conflict: str = "ON CONFLICT DO NOTHING"
+    writer: Transaction, table: str, rows: list[dict[str, Any]], on_conflict: str = "ON CONFLICT DO NOTHING"
 ) -> None:
     if rows:
         writer.insert(table, pa.Table.from_pylist(rows), on_conflict)
 
 
-def _take_replies(writer: Writer, job: Job, events: list[Event]) -> None:
+def _take_replies(writer: Transaction, job: Job, events: list[Event]) -> None:
     attempts = [
         {
             "project_id": job.project_id,
@@ -250,14 +250,14 @@ def _bounded(number: object, most: int) -> float | None:
     return number if 0 <= number <= most else None
 
 
-def _take_capabilities(writer: Writer, events: list[Event]) -> None:
+def _take_capabilities(writer: Transaction, events: list[Event]) -> None:
     for event in events:
         key = [event.data[name] for name in ("provider", "endpoint", "model")]
         capabilities = json.dumps(event.data["found"])
         writer.run("INSERT OR REPLACE INTO capabilities VALUES (?, ?, ?, ?, ?)", [*key, capabilities, event.at])
 
 
-def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) -> None:
+def _take_results(writer: Transaction, job: Job, run_id: str, events: list[Event]) -> None:
     metrics = {
         (event.data["step"], event.data["update"], name): value
         for event in events
@@ -295,7 +295,7 @@ def _take_results(writer: Writer, job: Job, run_id: str, events: list[Event]) ->
             )
 
 
-def _take_scores(writer: Writer, run_id: str, scored: ScoredRun) -> None:
+def _take_scores(writer: Transaction, run_id: str, scored: ScoredRun) -> None:
     """Verdicts and report in place of earlier ones."""
     writer.run("UPDATE answers SET correct = NULL WHERE run_id = ? AND correct IS NOT NULL", [run_id])
     for step, items in scored.items.items():
@@ -303,7 +303,7 @@ def _take_scores(writer: Writer, run_id: str, scored: ScoredRun) -> None:
     put_report(writer, run_id, scored.rows, scored.differences)
 
 
-def _take_rationales(writer: Writer, job: Job, run_id: str, events: list[Event]) -> None:
+def _take_rationales(writer: Transaction, job: Job, run_id: str, events: list[Event]) -> None:
     """Each becomes the next version of its sample's rationale; of a step each sample is compressed but once.
 
     The step is the one that the job is of; a job that was queued by an older program does not say it.

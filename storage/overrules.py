@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 
 from engine.errors import Conflict
-from storage.db import Database, Writer
+from storage.db import Database, Transaction
 from storage.projects import now
 
 Action = Literal["keep", "drop", "edit"]
@@ -125,7 +125,7 @@ class Overrules:
         return {"action": " and ".join(actions), "samples": [row[0] for row in undone]}
 
 
-def _newest_edit(writer: Writer, project_id: str, sample_id: str) -> int:
+def _newest_edit(writer: Transaction, project_id: str, sample_id: str) -> int:
     row = writer.run(
         "SELECT coalesce(max(number), 0) FROM overrules WHERE project_id = ? AND sample_id = ? AND action = 'edit' "
         "AND NOT undone",

@@ -12,7 +12,7 @@ from engine.config import ProjectConfig, read_config
 from engine.errors import Conflict, InputError, NotFound
 from engine.foreign import plain
 from engine.values import Sampling, TeacherSpec, hash_id
-from storage.db import Database, Row, Writer
+from storage.db import Database, Row, Transaction
 
 OF_VISITORS = re.compile(r"your copy [0-9a-f]{8}")
 """Names of visitors' copies, which are told to nobody else."""
@@ -37,7 +37,7 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def newest(writer: Writer, table: str, project_id: str) -> datetime:
+def newest(writer: Transaction, table: str, project_id: str) -> datetime:
     """The present time, or the moment behind a project's newest row: a clock that was set back makes nothing older."""
     last = writer.run(f"SELECT max(created_at) FROM {table} WHERE project_id = ?", [project_id])[0][0]
     return now() if last is None else max(now(), last + timedelta(microseconds=1))

@@ -152,10 +152,10 @@ class Queries:
             KeyError: if there is no such name.
         """
         values = [project_id, text]
-        found = f"{_LISTED} {SPLITS[which]}"
-        total = self._db.remembered(f"SELECT count(*) AS n {found}", values)[0]["n"]
+        matching = f"{_LISTED} {SPLITS[which]}"
+        total = self._db.remembered(f"SELECT count(*) AS n {matching}", values)[0]["n"]
         rows = self._db.rows(
-            f"SELECT q.id, left(q.text, 160) AS text, q.kind, q.split, g.label AS gold {found} "
+            f"SELECT q.id, left(q.text, 160) AS text, q.kind, q.split, g.label AS gold {matching} "
             f"ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?",
             [*values, size, begin],
         )

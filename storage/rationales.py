@@ -61,7 +61,7 @@ SORTS = {
 
 
 @dataclass(frozen=True)
-class Measured:
+class RationaleMeasures:
     """What the store doesn't know of rationales, one place a sample: their lengths and what their check found.
 
     Lengths are in the student's tokens; None: not known, characters count instead. `changed`: the rewriting did not
@@ -168,7 +168,7 @@ class Rationales:
         return [{**row, "flags": tuple(json.loads(row["flags"]))} for row in rows]
 
     def find_page(
-        self, run_id: str, answers: str, measured: Measured, sought: Sought, begin: int, size: int
+        self, run_id: str, answers: str, measured: RationaleMeasures, sought: Sought, begin: int, size: int
     ) -> tuple[list[dict[str, Any]], int]:
         """Of a run's last step at most `size` rationales that are sought, behind the first `begin`, and how many are.
 
@@ -177,20 +177,23 @@ class Rationales:
         Raises:
             KeyError: if there is no such filter or order.
         """
-        found = f"{_FOUND} {WHICH[sought.which]}"
+        matching = f"{_FOUND} {WHICH[sought.which]}"
         values = self._seek(run_id, answers, measured, sought)
-        total = self._db.rows(f"SELECT count(*) AS n FROM ({found})", values)[0]["n"]
+        total = self._db.rows(f"SELECT count(*) AS n FROM ({matching})", values)[0]["n"]
         rows = self._db.rows(
-            f"SELECT * EXCLUDE (position, long, short, changed, kept) FROM ({found}) ORDER BY {SORTS[sought.sort]} "
+            f"SELECT * EXCLUDE (position, long, short, changed, kept) FROM ({matching}) ORDER BY {SORTS[sought.sort]} "
             "LIMIT ? OFFSET ?",
             [*values, size, begin],
         )
         return [{**row, "flags": tuple(json.loads(row["flags"]))} for row in rows], int(total)
 
-    def stream_found(self, run_id: str, answers: str, measured: Measured, sought: Sought) -> Iterator[tuple[Any, ...]]:
+    def stream_found(
+        self, run_id: str, answers: str, measured: RationaleMeasures, sought: Sought
+    ) -> Iterator[tuple[Any, ...]]:
         """All that `find_page` finds, in its order.
 
-        Columns: query, teacher, label, original, student, compressed, long, short (see `Measured`), origin, approved.
+        Columns: query, teacher, label, original, student, compressed, long, short (see `RationaleMeasures`), origin,
+        approved.
 
         Raises:
             KeyError: if there is no such filter or order.
@@ -202,7 +205,7 @@ class Rationales:
         )
 
     def find_next(
-        self, run_id: str, answers: str, measured: Measured, sought: Sought, sample_id: str
+        self, run_id: str, answers: str, measured: RationaleMeasures, sought: Sought, sample_id: str
     ) -> tuple[str, int] | None:
         """The first unapproved rationale behind a sample's in the order that is sought, from the start again where
         none is behind it; with its place among those sought, from 0. None where no other is left.
@@ -218,7 +221,7 @@ class Rationales:
         )
         return (rows[0]["sample"], int(rows[0]["place"])) if rows else None
 
-    def _seek(self, run_id: str, answers: str, measured: Measured, sought: Sought) -> list[Any]:
+    def _seek(self, run_id: str, answers: str, measured: RationaleMeasures, sought: Sought) -> list[Any]:
         known = [list(measured.samples), list(measured.long), list(measured.short)]
         checked = [list(measured.changed), list(measured.kept)]
         return [run_id, self.last_step(run_id), answers, *known, *checked, sought.text, sought.text]

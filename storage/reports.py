@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pyarrow as pa
 
 from engine.values.report import COST, EVERY_REPORT, SECONDS, Difference, ReportRow, Value
-from storage.db import Database, Row, Writer
+from storage.db import Database, Row, Transaction
 
 
 class Reports:
@@ -48,7 +48,7 @@ class Reports:
         return [Difference(**row) for row in rows]
 
 
-def put_report(writer: Writer, run_id: str, rows: Sequence[ReportRow], differences: Sequence[Difference]) -> None:
+def put_report(writer: Transaction, run_id: str, rows: Sequence[ReportRow], differences: Sequence[Difference]) -> None:
     """As `Reports.put`, within a transaction."""
     writer.run("DELETE FROM report_values WHERE run_id = ?", [run_id])
     writer.run("DELETE FROM differences WHERE run_id = ?", [run_id])

@@ -14,7 +14,7 @@ from engine.config import read_config
 from engine.errors import NotFound
 from engine.plans import Plan
 from engine.values import EvalItem, Generation, JobStatus, RunStatus
-from storage.db import Database, Writer
+from storage.db import Database, Transaction
 from storage.projects import newest
 from storage.second_draws import SECOND, read_second
 
@@ -379,7 +379,7 @@ class Runs:
         return float(row["seconds"]) if row else 0.0
 
 
-def put_scores(writer: Writer, run_id: str, step: str, items: Sequence[EvalItem]) -> None:
+def put_scores(writer: Transaction, run_id: str, step: str, items: Sequence[EvalItem]) -> None:
     """Store labels and verdicts of a step's scored answers."""
     table = pa.table(
         {

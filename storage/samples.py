@@ -237,8 +237,8 @@ class Samples:
         )
         vectors = np.full((len(ids), dimension), np.nan, dtype=np.float32)
         place = {sample_id: number for number, sample_id in enumerate(ids)}
-        found = [place[sample_id] for sample_id in table["id"].to_pylist()]
-        vectors[found] = numbers(table["vector"].combine_chunks().flatten()).reshape(-1, dimension)
+        places = [place[sample_id] for sample_id in table["id"].to_pylist()]
+        vectors[places] = numbers(table["vector"].combine_chunks().flatten()).reshape(-1, dimension)
         return vectors
 
     def add_vectors(self, model: str, revision: str, hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:

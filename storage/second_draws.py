@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.values import SecondDraw
-from storage.db import Database, Writer
+from storage.db import Database, Transaction
 
 SECOND = (
     "CASE WHEN a.second_agrees IS NOT NULL AND a.second_tokens >= 0 AND a.second_temperature > 0 THEN "
@@ -71,7 +71,7 @@ class SecondDraws:
         return {row["query_id"] for row in self._db.rows(sql, [run_id, step, temperature])}
 
 
-def put_second_draws(writer: Writer, run_id: str, draws: Sequence[Mapping[str, Any]]) -> None:
+def put_second_draws(writer: Transaction, run_id: str, draws: Sequence[Mapping[str, Any]]) -> None:
     """Store second draws beside the answers that they were drawn for, in place of earlier ones."""
     columns = ("text", "tokens", "latency_s", "temperature", "agrees")
     rows = [

@@ -12,7 +12,7 @@ import pyarrow as pa
 from engine.config import read_config
 from engine.errors import NotFound
 from engine.selection.settings import SelectionConfig
-from storage.db import Database, Row, Writer
+from storage.db import Database, Row, Transaction
 from storage.projects import newest
 
 CONDITIONS = {
@@ -118,7 +118,7 @@ class Selections:
                 writer.run(sql, [selection.project_id])
             self._insert(writer, selection, rows, False)
 
-    def _insert(self, writer: Writer, selection: StoredSelection, rows: Iterable[pa.Table], of_plan: bool) -> None:
+    def _insert(self, writer: Transaction, selection: StoredSelection, rows: Iterable[pa.Table], of_plan: bool) -> None:
         _insert(writer, selection, of_plan)
         for part in rows:
             writer.insert("selection_rows", part.append_column("selection_id", pa.array([selection.id] * len(part))))
@@ -200,8 +200,8 @@ class Selections:
             KeyError: if there is no such condition or order.
         """
         sql, values = search.find("q.position")
-        found = self._db.remembered_arrays(sql, values)["position"]
-        page = found[begin : begin + size].tolist()
+        positions = self._db.remembered_arrays(sql, values)["position"]
+        page = positions[begin : begin + size].tolist()
         rows = self._db.rows(
             "WITH page AS (SELECT id, text, position FROM queries WHERE project_id = ? AND split = 'distill' "
             "AND position IN (SELECT unnest(?::BIGINT[]))) "
@@ -214,7 +214,7 @@ class Selections:
             [search.project_id, page, search.selection_id, search.project_id],
         )
         places = {row.pop("position"): row for row in rows}
-        return [places[position] for position in page if position in places], len(found)
+        return [places[position] for position in page if position in places], len(positions)
 
     def stream_found(self, search: Search) -> Iterator[tuple[Any, ...]]:
         """All that `find_page` finds, in its order: id, text, kept, samples, answers (by teacher and draw), cosine.
@@ -222,10 +222,10 @@ class Selections:
         Raises:
             KeyError: if there is no such condition or order.
         """
-        found, values = search.find(f"q.id, q.text, row_number() OVER (ORDER BY {SORTS[search.sort]}) AS place")
+        matching, values = search.find(f"q.id, q.text, row_number() OVER (ORDER BY {SORTS[search.sort]}) AS place")
         return self._db.stream(
             "SELECT f.id, f.text, count(*) FILTER (WHERE starts_with(r.reason, 'kept')), count(*), "
-            f"list(s.label ORDER BY s.teacher, s.draw), min(r.similarity) FROM ({found}) f "
+            f"list(s.label ORDER BY s.teacher, s.draw), min(r.similarity) FROM ({matching}) f "
             "JOIN samples s ON s.query_id = f.id AND s.project_id = ? AND s.split = 'distill' "
             "LEFT JOIN selection_rows r ON r.query_id = f.id AND r.sample_id = s.id AND r.selection_id = ? "
             "GROUP BY f.place, f.id, f.text ORDER BY f.place",
@@ -234,9 +234,9 @@ class Selections:
 
     def find_samples(self, search: Search, teacher: str | None) -> list[str]:
         """Ids of all samples of the queries that are found, of one teacher or (None) all, in order."""
-        found, values = search.find("q.id")
+        matching, values = search.find("q.id")
         rows = self._db.rows(
-            f"SELECT s.id FROM samples s JOIN ({found}) f ON f.id = s.query_id "
+            f"SELECT s.id FROM samples s JOIN ({matching}) f ON f.id = s.query_id "
             "WHERE s.project_id = ? AND s.split = 'distill' AND (? IS NULL OR s.teacher = ?) ORDER BY s.id",
             [*values, search.project_id, teacher, teacher],
         )
@@ -286,7 +286,7 @@ def _selection(row: Row) -> StoredSelection:
     return StoredSelection(row["id"], row["project_id"], config, row["fingerprint"], json.loads(row["counts"]))
 
 
-def _insert(writer: Writer, selection: StoredSelection, of_plan: bool) -> None:
+def _insert(writer: Transaction, selection: StoredSelection, of_plan: bool) -> None:
     writer.run("DELETE FROM selection_rows WHERE selection_id = ?", [selection.id])
     writer.run(
         "INSERT OR REPLACE INTO selections (id, project_id, config, fingerprint, counts, created_at, of_plan) "

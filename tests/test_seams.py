@@ -44,9 +44,10 @@ from engine.jobs.spec import ForecastJob, ForecastStep
 from engine.labelling.online import LabelWork
 from engine.lines import write_lines
 from engine.losses import LOSSES, Loss
-from engine.pipeline import STUDENT, Material, Pipeline, StudentPrompt, as_line
+from engine.pipeline import Material, Pipeline, StudentPrompt, as_line
 from engine.plans import PLANS, Compress, Evaluate, Plan, PlanKind, Train, make_plan
 from engine.plans.order import PlanOrder, PlanSettings
+from engine.plans.reserved import STUDENT
 from engine.prompts import load_prompt
 from engine.puzzles import generate_puzzles
 from engine.selection import arrange, select

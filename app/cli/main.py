@@ -19,7 +19,7 @@ from app.cli.jobs import jobs_app
 from app.cli.options import (
     DEFAULT_WORKSPACE,
     Json,
-    Listing,
+    ListingCommand,
     ProjectName,
     RunId,
     Workspace,
@@ -80,7 +80,7 @@ def demo(
     show(as_json, data, lambda: show_demo(data))
 
 
-@app.command("import-queries", cls=Listing)
+@app.command("import-queries", cls=ListingCommand)
 def import_queries(
     project: ProjectName,
     file: Annotated[
@@ -149,7 +149,7 @@ def import_outputs(
     show(as_json, data, lambda: show_output_import(project, data, result, reading))
 
 
-app.command("import-traces", cls=Listing)(import_traces)
+app.command("import-traces", cls=ListingCommand)(import_traces)
 
 
 @app.command()
@@ -172,11 +172,11 @@ app.command()(grade)
 app.command()(spend)
 
 
-app.command(cls=Listing)(select)
+app.command(cls=ListingCommand)(select)
 app.command()(calibrate)
 
 
-app.command(cls=Listing)(train)
+app.command(cls=ListingCommand)(train)
 app.command()(study)
 
 
@@ -204,9 +204,9 @@ def compress(
     show(as_json, data, lambda: show_compression(data))
 
 
-app.command(cls=Listing)(evaluate)
+app.command(cls=ListingCommand)(evaluate)
 app.command()(report)
-app.command(cls=Listing)(policy)
+app.command(cls=ListingCommand)(policy)
 
 
 @runs_app.callback()
@@ -284,7 +284,7 @@ def cancel(run: RunId, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
 
 
 app.command()(ask)
-app.command(cls=Listing)(export)
+app.command(cls=ListingCommand)(export)
 app.command("serve-student")(serve_student)
 app.command()(gateway)
 app.command("gateway-key")(gateway_key)

@@ -26,7 +26,7 @@ DEFAULT_WORKSPACE = Path("workspace")
 _REGISTRY = re.compile(r"\{([\w.]+):(\w+)\}")
 
 
-class Listing(TyperCommand):
+class ListingCommand(TyperCommand):
     """A command whose help lists what there is at that moment: `{MODULE:REGISTRY}` becomes names and notes.
 
     Nothing is imported before somebody asks for this command's help.

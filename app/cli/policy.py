@@ -57,10 +57,10 @@ def policy(
         },
     )
     with open_workspace(workspace) as services:
-        found = services.reading.find_run(run)
-        saving = services.save.read(found, order, Terms(device_hour))
+        trained = services.reading.find_run(run)
+        saving = services.save.read(trained, order, Terms(device_hour))
         if to is not None:
-            write_policy(services.save.policy(found, saving), to)
+            write_policy(services.save.policy(trained, saving), to)
     show(as_json, saving_data(saving), lambda: _draw(saving))
     if to is not None and not as_json:
         say(f"policy written to {to}; `tacit gateway {to}` serves it")
@@ -73,5 +73,5 @@ def _draw(saving: Saving) -> None:
     print_table("who answers", rung_rows(saving))
     rows = [{"what": figure.label, "": figure.value, "note": figure.note} for figure in figures(saving)]
     print_table("what it comes to", rows)
-    told = say_certificate(saving)
-    out.print(f"{told.title}. {told.text}", markup=False)
+    certificate = say_certificate(saving)
+    out.print(f"{certificate.title}. {certificate.text}", markup=False)

@@ -64,15 +64,15 @@ def describe(served: Served, ask: ChatAsk, by: RungAnswer, dollars: float | None
     }
 
 
-def describe_in_headers(told: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+def describe_in_headers(details: dict[str, Any]) -> list[tuple[bytes, bytes]]:
     """The same in short, as headers."""
-    confidence = told["confidence"]
+    confidence = details["confidence"]
     named = {
-        "x-tacit-rung": told["rung"],
+        "x-tacit-rung": details["rung"],
         "x-tacit-confidence": "unknown" if confidence is None else f"{confidence:.6f}",
-        **({"x-tacit-draws-agree": _say(told["draws_agree"])} if "draws_agree" in told else {}),
-        "x-tacit-fallback": _say(told["fallback"]),
-        **({"x-tacit-ignored": ", ".join(told["ignored"])} if told["ignored"] else {}),
+        **({"x-tacit-draws-agree": _say(details["draws_agree"])} if "draws_agree" in details else {}),
+        "x-tacit-fallback": _say(details["fallback"]),
+        **({"x-tacit-ignored": ", ".join(details["ignored"])} if details["ignored"] else {}),
     }
     return [(name.encode(), _as_header(value)) for name, value in named.items()]
 
@@ -85,14 +85,16 @@ def _as_header(text: str) -> bytes:
     return "".join(c if c.isprintable() else " " for c in text).encode("latin-1", "replace")
 
 
-def completion(head: dict[str, Any], content: str, usage: dict[str, int], told: dict[str, Any]) -> dict[str, Any]:
+def completion(head: dict[str, Any], content: str, usage: dict[str, int], details: dict[str, Any]) -> dict[str, Any]:
     """The whole answer. `head`: id, created and model."""
     message = {"role": "assistant", "content": content, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return {**head, "object": "chat.completion", "choices": [choice], "usage": usage, "tacit": told}
+    return {**head, "object": "chat.completion", "choices": [choice], "usage": usage, "tacit": details}
 
 
-def events(head: dict[str, Any], content: str, usage: dict[str, int] | None, told: dict[str, Any]) -> Iterator[bytes]:
+def events(
+    head: dict[str, Any], content: str, usage: dict[str, int] | None, details: dict[str, Any]
+) -> Iterator[bytes]:
     """The answer as server-sent events; with the count of tokens in one of its own, where `usage` is given."""
     shared = {**head, "object": "chat.completion.chunk", **({} if usage is None else {"usage": None})}
 
@@ -103,7 +105,7 @@ def events(head: dict[str, Any], content: str, usage: dict[str, int] | None, tol
     yield piece({"role": "assistant", "content": "", "refusal": None})
     for part in cut(content):
         yield piece({"content": part})
-    yield piece({}, "stop", tacit=told)
+    yield piece({}, "stop", tacit=details)
     if usage is not None:
         yield event({**shared, "choices": [], "usage": usage})
     yield DONE

@@ -51,7 +51,7 @@ class KeyRing:
             self._changed = changed
 
 
-class Doors:
+class GatewayDoors:
     """Middleware in front of the gateway. `keys` None: nobody needs one."""
 
     def __init__(self, app: ASGIApp, names: Names, keys: KeyRing | None) -> None:
@@ -78,10 +78,10 @@ class Doors:
             return None
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not self._keys.knows(key.strip()):
-            told = (
+            reason = (
                 "the key is not one of this gateway's" if key else "this gateway wants a key: Authorization: Bearer KEY"
             )
-            return ApiError(401, f"{told}; `tacit gateway-key` makes one", "invalid_api_key")
+            return ApiError(401, f"{reason}; `tacit gateway-key` makes one", "invalid_api_key")
         return None
 
 

@@ -22,23 +22,23 @@ CAP = "cap"
 """The word for a cap that is reached: unlike other failures it does not pass."""
 
 
-class Reason(NamedTuple):
+class RungFailure(NamedTuple):
     """Why a rung failed: in a word, and for the log. Neither holds what a provider said: it may quote the query.
 
     `wait_s`: the provider asked to come again after so many seconds (0: it did not).
     """
 
     word: str
-    told: str
+    message: str
     wait_s: float = 0.0
 
 
-class Climbed(NamedTuple):
+class LadderAnswer(NamedTuple):
     """What a ladder answered, the rationale of the answer that counts, and why rungs failed, by system."""
 
     served: Served
     rationale: str
-    reasons: Mapping[str, Reason]
+    reasons: Mapping[str, RungFailure]
 
     @property
     def capped(self) -> bool:
@@ -58,7 +58,7 @@ class Climbed(NamedTuple):
 
 
 @dataclass
-class Ladder:
+class LiveLadder:
     """The rungs of a policy, in their order. `queue`: requests that wait for a rung at most."""
 
     policy: Policy
@@ -105,36 +105,36 @@ class Ladder:
             retry_after_s=min(_LONGEST_WAIT_S, max(1, math.ceil(seconds))),
         )
 
-    async def climb(self, query: Query, only: str, errand: Errand) -> Climbed:
+    async def climb(self, query: Query, only: str, errand: Errand) -> LadderAnswer:
         """Ask rung after rung; `only` names one that is asked alone."""
         rationales: dict[str, str] = {}
-        reasons: dict[str, Reason] = {}
+        reasons: dict[str, RungFailure] = {}
 
         async def ask(rung: StudentRung | TeacherRung, asked: Query) -> RungAnswer:
             port = self.ports[rung.system]
             self.open[rung.system] += 1
             turns = max(1.0, self.open[rung.system] / port.width)
             try:
-                told = await port.ask(asked, errand)
+                reply = await port.ask(asked, errand)
             except TacitError as error:
                 reasons[rung.system] = _explain(error)
                 raise
             finally:
                 self.open[rung.system] -= 1
-            rationales[rung.system] = told.rationale
-            seconds = told.answer.seconds / turns
+            rationales[rung.system] = reply.rationale
+            seconds = reply.answer.seconds / turns
             self.pace[rung.system] = _SMOOTH * self.pace.get(rung.system, seconds) + (1 - _SMOOTH) * seconds
-            return told.answer
+            return reply.answer
 
         served = await climb(self.policy, query, query.kind, ask, only)
         by = served.answer
-        return Climbed(served, rationales.get(by.system, "") if by else "", reasons)
+        return LadderAnswer(served, rationales.get(by.system, "") if by else "", reasons)
 
 
-def _explain(error: TacitError) -> Reason:
+def _explain(error: TacitError) -> RungFailure:
     if isinstance(error, TeacherError):
-        return Reason(why(error), error.kind.value, error.retry_after_s or 0.0)
-    return Reason(why(error), str(error))
+        return RungFailure(why(error), error.kind.value, error.retry_after_s or 0.0)
+    return RungFailure(why(error), str(error))
 
 
 def why(error: TacitError) -> str:

@@ -65,13 +65,13 @@ class Recorder:
         if not self.drift.add(agrees):
             return
         state = self.drift.state
-        told = {
+        figures = {
             "shadows": state.n,
             "agreement": state.agreement,
             "expected": state.expected,
             "bound": state.bound,
         }
-        self.add("alarm", **told)
+        self.add("alarm", **figures)
         _LOG.warning(
             "the students agree with %s less often than they should: on %.1f%% of %d shadowed queries, where at least "
             "%.1f%% were due. Look at what callers ask, and fit the policy anew",
@@ -81,7 +81,7 @@ class Recorder:
             100 * (state.bound or 0),
         )
         self.webhook.tell(
-            {"gateway": self.about["name"], "project": self.about["project"], "status": "agreement dropped", **told}
+            {"gateway": self.about["name"], "project": self.about["project"], "status": "agreement dropped", **figures}
         )
 
     def show(self) -> Meter:

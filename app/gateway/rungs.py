@@ -33,7 +33,7 @@ class Errand:
 
 
 @dataclass(frozen=True)
-class Told:
+class RungReply:
     """What a rung answered, with its rationale apart from the label."""
 
     answer: RungAnswer
@@ -61,7 +61,7 @@ class RungPort(Protocol):
         """
         ...
 
-    async def ask(self, query: Query, errand: Errand) -> Told:
+    async def ask(self, query: Query, errand: Errand) -> RungReply:
         """Its answer. Hung up on, it stops working on it.
 
         Raises:

@@ -26,7 +26,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from app.gateway.answers import HEARTBEAT, completion, describe_in_headers, event, events
-from app.gateway.doors import Doors, KeyRing, error_response
+from app.gateway.doors import GatewayDoors, KeyRing, error_response
 from app.gateway.requests import ApiError, ChatAsk, read_chat
 from app.gateway.service import Answered, Gateway
 from app.hosts import is_own, read_names
@@ -99,15 +99,15 @@ class ChatEndpoint:
 
     async def _give(self, answered: Answered, begun: bool, ask: ChatAsk, send: Send) -> None:
         head = {"id": answered.request, "created": self._gateway.began, "model": ask.model}
-        marks = describe_in_headers(answered.told)
+        marks = describe_in_headers(answered.details)
         if not ask.stream:
-            data = completion(head, answered.content, answered.usage, answered.told)
+            data = completion(head, answered.content, answered.usage, answered.details)
             return await _send_whole(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"), marks, send)
         if not begun:
             kind = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
             await send(_start(200, [*kind, *marks]))
         usage = answered.usage if ask.include_usage else None
-        for piece in events(head, answered.content, usage, answered.told):
+        for piece in events(head, answered.content, usage, answered.details):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -205,7 +205,7 @@ def build_server(gateway: Gateway, heartbeat_s: float = _HEARTBEAT_S) -> Starlet
             Route("/v1/tacit/meter", meter, methods=["GET"]),
             Route("/health", health, methods=["GET"]),
         ],
-        middleware=[Middleware(Doors, names=read_names(settings.host, settings.allow_host), keys=ring)],
+        middleware=[Middleware(GatewayDoors, names=read_names(settings.host, settings.allow_host), keys=ring)],
         exception_handlers={HTTPException: _tell_http},
     )
 
@@ -213,8 +213,8 @@ def build_server(gateway: Gateway, heartbeat_s: float = _HEARTBEAT_S) -> Starlet
 async def _tell_http(request: Request, error: Exception) -> Response:
     """What is not there, or not by this method, as OpenAI's API tells it."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    told = ApiError(status, f"{request.method} {request.url.path[:200]} is not served here", "not_found")
-    return error_response(told)
+    refusal = ApiError(status, f"{request.method} {request.url.path[:200]} is not served here", "not_found")
+    return error_response(refusal)
 
 
 def run_gateway(gateway: Gateway, say: Callable[[str], None]) -> None:
@@ -299,8 +299,8 @@ def listen(host: str, port: int) -> socket.socket:
         InputError: if the address can't be had.
     """
     try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-        family, kind, protocol, _, address = found[0]
+        addresses = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = addresses[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

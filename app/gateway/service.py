@@ -12,13 +12,13 @@ from typing import Any
 
 from app.gateway.answers import add_up, describe, find_dollars, list_taken, write_content
 from app.gateway.journal import FolderLock, Journal
-from app.gateway.ladder import Climbed, Ladder
+from app.gateway.ladder import LadderAnswer, LiveLadder
 from app.gateway.record import Recorder, open_recorder
 from app.gateway.requests import OWN_MODEL, ApiError, ChatAsk
 from app.gateway.rungs import Errand, RungPort, count_all
 from app.gateway.settings import GatewaySettings
 from app.gateway.shadows import Shadows
-from app.gateway.students import Resident, ResidentStudent, ServedStudent, check_rung, find_adapter
+from app.gateway.students import ResidentStudent, ServedStudent, StudentWorker, check_rung, find_adapter
 from app.gateway.teacher import open_teacher
 from app.usecases.serving.folder import LEDGER, QUERIES, gateway_folder, make_name
 from app.usecases.serving.ledger import count_ends
@@ -45,7 +45,7 @@ class Answered:
 
     content: str
     usage: dict[str, int]
-    told: dict[str, Any]
+    details: dict[str, Any]
     query: Query
     served: Served
     by: RungAnswer
@@ -60,7 +60,7 @@ class Gateway:
     settings: GatewaySettings
     task: Task
     folder: Path
-    ladder: Ladder
+    ladder: LiveLadder
     recorder: Recorder
     shadows: Shadows
     ledger: Journal
@@ -83,8 +83,8 @@ class Gateway:
         """
         self.recorder.add("start", rungs=list(self.policy.systems))
         notes = [note for port in self.ladder.ports.values() if (note := await port.start())]
-        if told := str(count_ends(self.recorder.cut_off)):
-            notes.append(f"Cut off when the gateway was killed: {told}. Caps on money count them")
+        if cut_off := str(count_ends(self.recorder.cut_off)):
+            notes.append(f"Cut off when the gateway was killed: {cut_off}. Caps on money count them")
         if self.settings.shadow and self.recorder.drift.state.source == "first":
             notes.append(
                 f"The policy does not say how often students agree with {self.ladder.last}: the first {FIRST} shadowed "
@@ -106,12 +106,12 @@ class Gateway:
         errand = Errand(request)
         if self.queries is not None:
             self.queries.write({"at": round(time.time(), 3), "request": request, "query": asdict(query)})
-        reason, climbed = "hung up", Climbed(Served(None, (), {}), "", {})
+        reason, climbed = "hung up", LadderAnswer(Served(None, (), {}), "", {})
         by: RungAnswer | None = None
         try:
             climbed = await self.ladder.climb(query, ask.only, errand)
             for system, why in climbed.reasons.items():
-                self._tell_failure(system, why.told)
+                self._tell_failure(system, why.message)
             by, reason = self._accept(climbed)
         except Exception:
             reason = "unforeseen"
@@ -121,9 +121,9 @@ class Gateway:
         if by is None:
             raise self._refusal(climbed, reason)
         served, taken = climbed.served, list_taken(climbed.served, errand.bills)
-        told = describe(served, ask, by, find_dollars(taken, self.ladder.students))
+        details = describe(served, ask, by, find_dollars(taken, self.ladder.students))
         content = write_content(self.task, query, by, climbed.rationale, self.settings.content)
-        return Answered(content, add_up(taken), told, query, served, by, request)
+        return Answered(content, add_up(taken), details, query, served, by, request)
 
     def _admit(self, ask: ChatAsk) -> None:
         try:
@@ -136,7 +136,7 @@ class Gateway:
         """Have an answer compared that was given out, if it is drawn."""
         self.shadows.consider(answered.query, answered.served, answered.by, bool(ask.only), answered.request)
 
-    def _accept(self, climbed: Climbed) -> tuple[RungAnswer | None, str]:
+    def _accept(self, climbed: LadderAnswer) -> tuple[RungAnswer | None, str]:
         """The answer that is given out; None with the reason where none is."""
         served, by = climbed.served, climbed.served.answer
         unsure = served.fallback and self.settings.when_teacher_fails == "refuse"
@@ -154,13 +154,13 @@ class Gateway:
             last = "; further failures of it are on the meter alone" if count == _MOST_FAILURES_TOLD else ""
             _LOG.warning("%s did not answer: %s%s", system, message, last)
 
-    def _refusal(self, climbed: Climbed, reason: str) -> ApiError:
+    def _refusal(self, climbed: LadderAnswer, reason: str) -> ApiError:
         failed = ", ".join(climbed.failed)
         if reason == _CAPPED:
-            told = "the gateway's cap on money is reached; its operator can raise --max-cost"
+            message = "the gateway's cap on money is reached; its operator can raise --max-cost"
             if failed:
-                told += f". {failed} failed too: try again a little later"
-            return ApiError(503, told, "cap_reached", retry_after_s=climbed.come_again_s if failed else None)
+                message += f". {failed} failed too: try again a little later"
+            return ApiError(503, message, "cap_reached", retry_after_s=climbed.come_again_s if failed else None)
         if reason == "no label":
             wanted = f"no rung's answer could be read as a label of this task ({self.task.title})"
             return ApiError(502, f"{wanted}. Was the query in the form that the policy was made for?", "no_label")
@@ -252,7 +252,7 @@ def open_gateway(
     except BaseException:
         lock.release()
         raise
-    ladder = Ladder(policy, opened, settings.queue)
+    ladder = LiveLadder(policy, opened, settings.queue)
     shadows = Shadows(ladder, task, recorder, settings.shadow / 100)
     queries = Journal(folder, QUERIES) if settings.log_queries else None
     return Gateway(policy, settings, task, folder, ladder, recorder, shadows, ledger, queries, lock)
@@ -280,7 +280,7 @@ def _about(policy: Policy, settings: GatewaySettings, folder: Path) -> dict[str,
 def _open_ports(
     policy: Policy, task: Task, settings: GatewaySettings, workspace: Path, folder: Path, ledger: Journal
 ) -> dict[str, RungPort]:
-    keys, residents, ports = Keys(), dict[str, Resident](), dict[str, RungPort]()
+    keys, residents, ports = Keys(), dict[str, StudentWorker](), dict[str, RungPort]()
     for rung in policy.rungs:
         if isinstance(rung, TeacherRung):
             ports[rung.system] = open_teacher(rung, task, settings, folder, ledger, keys)
@@ -290,7 +290,7 @@ def _open_ports(
         if settings.student_url:
             port = _open_served(rung, task, settings, keys)
         else:
-            resident = residents.setdefault(rung.student.fingerprint, Resident())
+            resident = residents.setdefault(rung.student.fingerprint, StudentWorker())
             port = ResidentStudent(rung, task, find_adapter(rung, workspace), resident, settings.student_timeout)
         port.temperature = None if rung is policy.rungs[-1] else rung.rule.second_draw  # the last one always answers
         ports[rung.system] = port

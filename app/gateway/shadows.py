@@ -7,7 +7,7 @@ import logging
 import random
 from dataclasses import dataclass, field
 
-from app.gateway.ladder import Ladder, why
+from app.gateway.ladder import LiveLadder, why
 from app.gateway.record import Recorder
 from app.gateway.rungs import Errand, count_all
 from engine.errors import CapReached, TacitError
@@ -25,7 +25,7 @@ _AT_ONCE = 4
 class Shadows:
     """Compares `share` of the students' answers, drawn at random, so that they stand for all of them."""
 
-    ladder: Ladder
+    ladder: LiveLadder
     task: Task
     recorder: Recorder
     share: float
@@ -50,9 +50,9 @@ class Shadows:
         usage: list[Usage] = []
         try:
             async with self.room:
-                told = await port.ask(query, errand)
-            usage = [told.answer.usage]
-            agrees = self._agree(query, by.label, told.answer.label)
+                reply = await port.ask(query, errand)
+            usage = [reply.answer.usage]
+            agrees = self._agree(query, by.label, reply.answer.label)
         except CapReached as reached:
             self.capped = True
             error = why(reached)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.gateway.rungs import Errand, Told, count_all, read_int, read_rationale
+from app.gateway.rungs import Errand, RungReply, count_all, read_int, read_rationale
 from app.usecases.playground.process import StudentProcess
 from engine.datasets.rows import ChatText, student_prompt
 from engine.errors import InputError, StateError, TacitError, WorkerFailed
@@ -66,7 +66,7 @@ def find_adapter(rung: StudentRung, workspace: Path) -> Path | None:
 
 
 @dataclass
-class Resident:
+class StudentWorker:
     """A student's process and the one thread that speaks to it; rungs of the same student share them."""
 
     process: StudentProcess = field(default_factory=lambda: StudentProcess(idle_s=None))
@@ -110,7 +110,7 @@ class ResidentStudent:
     rung: StudentRung
     task: Task
     adapter: Path | None
-    resident: Resident
+    resident: StudentWorker
     timeout_s: float
     width: int = 1
     temperature: float | None = None
@@ -129,18 +129,18 @@ class ResidentStudent:
             return f"{self.system} does not answer yet: {error}"
         return ""
 
-    async def ask(self, query: Query, errand: Errand) -> Told:
+    async def ask(self, query: Query, errand: Errand) -> RungReply:
         """Its answer, when it is its turn.
 
         Raises:
             WorkerFailed: if its process died, failed on the query or took too long.
         """
         asked, prompt = time.perf_counter(), student_prompt(self.task, query, self.rung.prompt)
-        told = self._read(query, await self._send(prompt), time.perf_counter() - asked)
-        if self.temperature is None or told.answer.label is None:
-            return told
+        reply = self._read(query, await self._send(prompt), time.perf_counter() - asked)
+        if self.temperature is None or reply.answer.label is None:
+            return reply
         again = self._read(query, await self._send(prompt, self.temperature), time.perf_counter() - asked)
-        return add_draw(self.task, query, told, again.answer, again.answer.seconds)
+        return add_draw(self.task, query, reply, again.answer, again.answer.seconds)
 
     async def _send(self, prompt: ChatText, temperature: float | None = None) -> dict[str, Any]:
         request = {
@@ -156,26 +156,26 @@ class ResidentStudent:
         finally:
             gone.set()
 
-    def _read(self, query: Query, data: dict[str, Any], seconds: float) -> Told:
+    def _read(self, query: Query, data: dict[str, Any], seconds: float) -> RungReply:
         text = str(data.get("text", ""))
         label = self.task.read_answer(query, text)
         usage = Usage(read_int(data.get("read")), read_int(data.get("tokens")))
         confidence = find_confidence(label, data.get("log_prob"))
         answer = RungAnswer(self.system, text, label, confidence, usage, None, seconds)
-        return Told(answer, read_rationale(self.task, text))
+        return RungReply(answer, read_rationale(self.task, text))
 
     async def close(self) -> None:
         """End the process."""
         self.resident.close()
 
 
-def add_draw(task: Task, query: Query, told: Told, again: RungAnswer, seconds: float) -> Told:
+def add_draw(task: Task, query: Query, reply: RungReply, again: RungAnswer, seconds: float) -> RungReply:
     """An answer with its second draw: whether both state the same label, and what both took; `seconds`: in all."""
-    first = told.answer
+    first = reply.answer
     read = count_all((first.usage.input_tokens, again.usage.input_tokens))
     usage = Usage(read, count_all((first.usage.output_tokens, again.usage.output_tokens)))
     agrees = same_label(task, query, first.label, again.label)
-    return replace(told, answer=replace(first, usage=usage, seconds=seconds, agrees=agrees))
+    return replace(reply, answer=replace(first, usage=usage, seconds=seconds, agrees=agrees))
 
 
 @dataclass
@@ -213,7 +213,7 @@ class ServedStudent:
             )
         return ""
 
-    async def ask(self, query: Query, errand: Errand) -> Told:
+    async def ask(self, query: Query, errand: Errand) -> RungReply:
         """Its answer.
 
         Raises:
@@ -222,16 +222,16 @@ class ServedStudent:
         prompt, asked = student_prompt(self.task, query, self.rung.prompt), time.perf_counter()
         try:
             async with self.room, asyncio.timeout(self.timeout_s):
-                told = await self._ask(query, prompt, {"temperature": 0})
-                if self.temperature is not None and told.answer.label is not None:
+                reply = await self._ask(query, prompt, {"temperature": 0})
+                if self.temperature is not None and reply.answer.label is not None:
                     drawn = {"temperature": self.temperature, "seed": seed_of(prompt)}
                     again = await self._ask(query, prompt, drawn)
-                    told = add_draw(self.task, query, told, again.answer, time.perf_counter() - asked)
+                    reply = add_draw(self.task, query, reply, again.answer, time.perf_counter() - asked)
         except TimeoutError:
             raise WorkerFailed(f"the students' server took over {self.timeout_s:.0f} s") from None
-        return told
+        return reply
 
-    async def _ask(self, query: Query, prompt: ChatText, sampling: dict[str, Any]) -> Told:
+    async def _ask(self, query: Query, prompt: ChatText, sampling: dict[str, Any]) -> RungReply:
         """One answer, drawn so."""
         (_, system), (_, user) = prompt
         options: dict[str, Any] = {**sampling, "max_tokens": self.rung.student.generate_tokens, "logprobs": True}
@@ -244,7 +244,7 @@ class ServedStudent:
         confidence = find_confidence(label, find_log_prob(text, got.tokens))
         seconds = time.perf_counter() - asked
         answer = RungAnswer(self.system, text, label, confidence, got.usage, None, seconds)
-        return Told(answer, read_rationale(self.task, text))
+        return RungReply(answer, read_rationale(self.task, text))
 
     async def close(self) -> None:
         """Close its connections."""
@@ -268,8 +268,8 @@ def find_log_prob(text: str, tokens: Sequence[Token]) -> float | None:
     def decode(places: Sequence[int]) -> str:
         return "".join(tokens[place].text for place in places)
 
-    found = find_of_label(decode, range(kept), [token.logprob for token in tokens[:kept]])
-    return found.mean if found else None
+    log_probs = find_of_label(decode, range(kept), [token.logprob for token in tokens[:kept]])
+    return log_probs.mean if log_probs else None
 
 
 def vllm_commands(policy: Policy, workspace: Path) -> list[str]:

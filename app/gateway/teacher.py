@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.gateway.journal import Journal
-from app.gateway.rungs import Bill, Errand, Told
+from app.gateway.rungs import Bill, Errand, RungReply
 from app.gateway.settings import GatewaySettings
 from app.usecases.serving.ledger import read_ledger
 from app.usecases.teachers.connections import Keys
@@ -25,7 +25,7 @@ from engine.prompts import Prompt, make_prompt
 from engine.serving.climbing import RungAnswer
 from engine.serving.deferral.base import UNKNOWN, UNREAD
 from engine.serving.policy import TeacherRung
-from engine.teachers.caller import Announce, Caller, Outcome, Tell, new_intent
+from engine.teachers.caller import Announce, Caller, CallOutcome, Tell, new_intent
 from engine.teachers.capabilities import probe
 from engine.teachers.hosted import Capabilities, Chat, HostedTeacher, read_capabilities
 from engine.teachers.limits import Clock, Limiter, Limiters
@@ -39,7 +39,7 @@ _MOST_WAIT_S = 10.0
 """Nor for a provider that asks to wait longer: the caller is told when to come again, or another rung answers."""
 CLOCK = Clock()
 """By which limits and waits count."""
-_FOUND = "capabilities.json"
+_CAPABILITIES = "capabilities.json"
 ANSWER, SHADOW, PROBE = "answer", "shadow", "probe"
 """What an attempt was for, on the ledger."""
 
@@ -77,8 +77,8 @@ class TeacherPort:
             return ""
         spec = self.teacher.spec
         known = hash_id(spec.provider, spec.endpoint, spec.model)
-        found = _read_found(self.folder).get(known)
-        if found is None:
+        stored = _read_capabilities(self.folder).get(known)
+        if stored is None:
             errand = Errand("start")
             try:
                 tell, announce = self._tell(errand, PROBE, "", ""), self._announce(errand, PROBE)
@@ -87,13 +87,13 @@ class TeacherPort:
                 if error.kind.stops_teacher:
                     raise
                 return f"{self.system} does not answer yet: {error}"
-            found = asdict(capabilities)
-            write_atomically(self.folder / _FOUND, {**_read_found(self.folder), known: found})
-        capabilities = replace(read_capabilities(found), logprobs=False)
+            stored = asdict(capabilities)
+            write_atomically(self.folder / _CAPABILITIES, {**_read_capabilities(self.folder), known: stored})
+        capabilities = replace(read_capabilities(stored), logprobs=False)
         self.teacher = replace(self.teacher, capabilities=capabilities)
         return ""
 
-    async def ask(self, query: Query, errand: Errand) -> Told:
+    async def ask(self, query: Query, errand: Errand) -> RungReply:
         """Its answer; one without a label that can be read has no confidence at all.
 
         Raises:
@@ -118,7 +118,7 @@ class TeacherPort:
         usage = _add(bill.usage for bill in own)
         seconds = time.perf_counter() - started
         answer = RungAnswer(self.system, reply.text, label, confidence, usage, dollars, seconds)
-        return Told(answer, rationale)
+        return RungReply(answer, rationale)
 
     def _announce(self, errand: Errand, purpose: str) -> Announce:
         """Puts every attempt on the ledger before it is sent: after a kill it says what may have been billed."""
@@ -135,7 +135,7 @@ class TeacherPort:
     def _tell(self, errand: Errand, purpose: str, query_id: str, prompt: str) -> Tell:
         """Puts every attempt on the ledger: what it took, never what was said."""
 
-        def tell(outcome: Outcome) -> None:
+        def tell(outcome: CallOutcome) -> None:
             cost = None if outcome.cost is None else float(outcome.cost)
             errand.bills.append(Bill(self.system, outcome.usage, cost))
             bound = worst_cost(self.teacher.spec, prompt) if outcome.cost is None else None
@@ -236,20 +236,20 @@ def _askable(rung: TeacherRung) -> TeacherConfig:
 
 
 def _find_scripted(spec: TeacherSpec) -> Teacher:
-    found = next((teacher for teacher in SCRIPTED_TEACHERS if teacher.spec.name == spec.name), None)
-    if found is None:
+    scripted = next((teacher for teacher in SCRIPTED_TEACHERS if teacher.spec.name == spec.name), None)
+    if scripted is None:
         names = ", ".join(teacher.spec.name for teacher in SCRIPTED_TEACHERS)
         raise ConfigError(f"there is no scripted teacher {spec.name!r}; there are: {names}")
-    return found
+    return scripted
 
 
 def _money(amount: float | None) -> Decimal | None:
     return None if amount is None else Decimal(str(amount))
 
 
-def _read_found(folder: Path) -> dict[str, Any]:
+def _read_capabilities(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / _FOUND).read_text("utf-8"))
+        capabilities = json.loads((folder / _CAPABILITIES).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return capabilities if isinstance(capabilities, dict) else {}

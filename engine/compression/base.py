@@ -12,7 +12,7 @@ from engine.labelling.online import object_schema
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import load_prompt
 from engine.registry import Registry
-from engine.teachers.caller import About, Caller, Outcome, announcing, journal
+from engine.teachers.caller import About, Caller, CallOutcome, announcing, journal
 from engine.values import Generation, ParsedReply, Purpose, hash_id
 
 COMPRESS_SCHEMA = object_schema({"rationale": {"type": "string"}, "label": {"type": "string"}})
@@ -63,7 +63,7 @@ class Asker:
         about = About(str(example.sample_id), example.query.id, teacher.spec.name, purpose, prompt.hash)
         read: list[ParsedReply | str] = []
 
-        def tell(outcome: Outcome) -> None:
+        def tell(outcome: CallOutcome) -> None:
             if outcome.error is not None:
                 journal(self.sink, about, outcome, outcome.error.kind, str(outcome.error))
             elif outcome.reply is not None:

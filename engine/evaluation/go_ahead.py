@@ -83,7 +83,7 @@ def list_bounds(label_space: int) -> tuple[Bound, ...]:
 
 
 @dataclass(frozen=True)
-class Mark:
+class FigureBound:
     """One figure by its bound; `verdict` is None where the figure is not known, or another one says more."""
 
     bound: Bound
@@ -100,10 +100,10 @@ class GoAhead:
     """
 
     verdict: Verdict
-    decides: Mark | None
-    marks: tuple[Mark, ...]
+    decides: FigureBound | None
+    marks: tuple[FigureBound, ...]
 
-    def of(self, name: str) -> Mark:
+    def of(self, name: str) -> FigureBound:
         """The mark by the bound of that name."""
         return next(mark for mark in self.marks if mark.bound.name == name)
 
@@ -125,7 +125,7 @@ def judge_pilot(figures: PilotFigures) -> GoAhead:
         by_gold = bound.name in ("right", "kept_right")
         if (bound.name == "agreed" and settled) or (by_gold and not settled and verdict is not Verdict.NO):
             verdict = None
-        marks.append(Mark(bound, value, verdict))
+        marks.append(FigureBound(bound, value, verdict))
     known = [mark for mark in marks if mark.verdict is not None]
     stands_out = [mark for mark in known if mark.bound.before_all and mark.verdict is not Verdict.GO]
     against = any(mark.verdict is Verdict.NO for mark in known)

@@ -280,14 +280,14 @@ def _estimate_reliabilities(given: PilotInput) -> list[Value | None]:
     if np.isnan(value_T).all():
         return [None] * len(given.teachers)
     drawn_BQ = np.random.default_rng(0).integers(size, size=(_FEWER_RESAMPLES, size))
-    found_BT = _find_reliabilities(given, drawn_BQ)
-    found: list[Value | None] = []
+    reliability_BT = _find_reliabilities(given, drawn_BQ)
+    values: list[Value | None] = []
     for place, value in enumerate(value_T.tolist()):
-        drawn = found_BT[:, place][~np.isnan(found_BT[:, place])]
+        drawn = reliability_BT[:, place][~np.isnan(reliability_BT[:, place])]
         low, high = (float(end) for end in np.quantile(drawn, _ENDS)) if len(drawn) else (0.0, 1.0)
         queries = len(np.unique(given.query[given.teacher == place]))
-        found.append(None if np.isnan(value) else Value(value, queries, min(value, low), max(value, high)))
-    return found
+        values.append(None if np.isnan(value) else Value(value, queries, min(value, low), max(value, high)))
+    return values
 
 
 def _find_reliabilities(given: PilotInput, drawn_BQ: Ints) -> Floats:
@@ -305,8 +305,8 @@ def _find_reliabilities(given: PilotInput, drawn_BQ: Ints) -> Floats:
     teacher = given.teacher[rows] + slot // max(1, drawn_BQ.shape[1]) * teachers
     query = np.unique(slot, return_inverse=True)[1].astype(np.int64)
     fitted = dawid_skene(query, teacher, given.label[rows], given.label_space).reliability
-    found = np.full(draws * teachers, np.nan)
-    found[: len(fitted)] = fitted
+    reliability = np.full(draws * teachers, np.nan)
+    reliability[: len(fitted)] = fitted
     there_BT = np.bincount(teacher, minlength=draws * teachers).reshape(draws, teachers) > 0
-    told_BT = there_BT & (there_BT.sum(axis=1) >= 3)[:, None]
-    return np.asarray(np.where(told_BT, found.reshape(draws, teachers), np.nan), dtype=np.float64)
+    enough_BT = there_BT & (there_BT.sum(axis=1) >= 3)[:, None]
+    return np.asarray(np.where(enough_BT, reliability.reshape(draws, teachers), np.nan), dtype=np.float64)

@@ -75,8 +75,8 @@ class ReadBack:
 def read_back_from(data: Mapping[str, Any]) -> ReadBack:
     """The inverse of `ReadBack.to_dict`."""
     values = {name: value for name, value in data.items() if name not in ("share", "changed")}
-    found = values.get("difference")
-    return ReadBack(**{**values, "difference": Difference(**found) if found else None})
+    difference = values.get("difference")
+    return ReadBack(**{**values, "difference": Difference(**difference) if difference else None})
 
 
 def as_line(asked: AskedAgain) -> dict[str, Any]:
@@ -104,15 +104,15 @@ def compare_answers(task: Task, asked: Sequence[AskedAgain], answers: Mapping[st
         or (first is not None and second is not None and _key(task, one.query, first) == _key(task, one.query, second))
         for one, equal, first, second in zip(asked, same_texts, labels[SCORED], labels[EXPORTED], strict=True)
     ]
-    found = ReadBack(len(asked), len(asked), sum(same), sum(same_texts))
+    read_back = ReadBack(len(asked), len(asked), sum(same), sum(same_texts))
     items = [item for name, own in labels.items() for item in _score(task, asked, own, name)]
     difference = compare(items, EXPORTED, SCORED)
     if difference is None:
-        return found
+        return read_back
     right = {name: sum(bool(item.correct) for item in items if item.system == name) for name in labels}
     return ReadBack(
         **{
-            **vars(found),
+            **vars(read_back),
             "measure": measure,
             "labelled": difference.n,
             "scored": right[SCORED] / difference.n,

@@ -119,15 +119,15 @@ def _estimate_all(levels: Levels) -> list[Value | None]:
     values = [float(of(levels, np.ones((1, size), dtype=np.int64))[0]) for of in _FIGURES]
     if size < 2:
         return [None if np.isnan(value) else Value(value, size) for value in values]
-    found: list[list[Floats]] = [[] for _ in _FIGURES]
+    draws_of: list[list[Floats]] = [[] for _ in _FIGURES]
     offset_B1 = np.arange(_AT_ONCE)[:, None] * size
     for _ in range(_RESAMPLES // _AT_ONCE):
         drawn = random.integers(size, size=(_AT_ONCE, size)) + offset_B1
         times_BN = np.bincount(drawn.reshape(-1), minlength=_AT_ONCE * size).reshape(_AT_ONCE, size)
-        for figure, of in zip(found, _FIGURES, strict=True):
+        for figure, of in zip(draws_of, _FIGURES, strict=True):
             figure.append(of(levels, times_BN))
     return [
-        None if np.isnan(value) else _around(value, size, draws) for value, draws in zip(values, found, strict=True)
+        None if np.isnan(value) else _around(value, size, draws) for value, draws in zip(values, draws_of, strict=True)
     ]
 
 

@@ -1,8 +1,8 @@
 """Exporters: how a distillation set, a run's rows or a student is taken out."""
 
-from engine.exports.base import EXPORTERS, Asking, Exporter, Item, Outgoing, Scope, Scored, Student, Use
+from engine.exports.base import EXPORTERS, Exporter, Item, Outgoing, PromptFrame, Scope, ScoredAnswers, Student, Use
 from engine.registry import import_variants
 
-__all__ = ["EXPORTERS", "Asking", "Exporter", "Item", "Outgoing", "Scope", "Scored", "Student", "Use"]
+__all__ = ["EXPORTERS", "Exporter", "Item", "Outgoing", "PromptFrame", "Scope", "ScoredAnswers", "Student", "Use"]
 
 import_variants(__name__, __path__)

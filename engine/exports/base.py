@@ -35,7 +35,7 @@ class Student:
 
 
 @dataclass(frozen=True)
-class Asking:
+class PromptFrame:
     """How a student was trained to be asked: the system message, and what stands around the query in the user's turn.
 
     `max_tokens` is how long it may write, `until` the text with which its scored answers were over ("": none).
@@ -67,13 +67,13 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredAnswers:
     """A student's scored answers: `name` fits a file, `model` is what the student is called, `at` a time (ISO 8601)."""
 
     name: str
     model: str
     items: tuple[Item, ...]
-    asking: Asking
+    asking: PromptFrame
     at: str
 
 
@@ -88,8 +88,8 @@ class Outgoing:
     student: Student | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
-    asking: Asking = Asking()
-    scored: Scored | None = None
+    asking: PromptFrame = PromptFrame()
+    scored: ScoredAnswers | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError, StateError
-from engine.exports.base import EXPORTERS, Exporter, Item, Outgoing, Rows, Scope, Scored
+from engine.exports.base import EXPORTERS, Exporter, Item, Outgoing, Rows, Scope, ScoredAnswers
 from engine.lines import write_atomically
 from engine.values import hash_id
 
@@ -20,7 +20,7 @@ _SCORER = "label"
 _RIGHT, _WRONG = "C", "I"
 
 
-def make_log(scored: Scored) -> dict[str, Any]:
+def make_log(scored: ScoredAnswers) -> dict[str, Any]:
     """The log: one sample a query, with what was asked, answered and scored."""
     items = scored.items
     greedy = {"temperature": 0.0, "max_tokens": scored.asking.max_tokens}

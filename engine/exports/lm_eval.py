@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from engine.errors import MissingPart, StateError
-from engine.exports.base import EXPORTERS, Exporter, Outgoing, Rows, Scope, Scored
+from engine.exports.base import EXPORTERS, Exporter, Outgoing, Rows, Scope, ScoredAnswers
 from engine.lines import read_lines, write_lines
 from engine.tasks.base import ANSWER
 
@@ -28,7 +28,7 @@ _IGNORED = (r"^\s+|[\s.]+$", r"(?<=\d),(?=\d{3}(?!\d))")
 """Left out before labels are compared: white space around, final full stops, commas within numbers."""
 
 
-def make_task(scored: Scored) -> dict[str, Any]:
+def make_task(scored: ScoredAnswers) -> dict[str, Any]:
     """The YAML's content: asks greedily, takes the label of the last answer line, compares it whatever its case."""
     return {
         "task": scored.name,
@@ -78,10 +78,10 @@ def judge_as_harness(task: Mapping[str, Any], answers: Sequence[str], targets: S
 
 def _filter(regex: Mapping[str, Any], answer: str) -> str:
     """The match that is selected; of several groups the first that holds anything."""
-    found = re.findall(regex["regex_pattern"], answer)
-    if not found:
+    matches = re.findall(regex["regex_pattern"], answer)
+    if not matches:
         return _INVALID
-    match = found[regex["group_select"]]
+    match = matches[regex["group_select"]]
     return str(next(filter(None, match), _INVALID) if isinstance(match, tuple) else match).strip()
 
 
@@ -110,7 +110,7 @@ def write_task(given: Outgoing, to: Path) -> None:
     part.rename(to)
 
 
-def list_rows(scored: Scored) -> list[dict[str, Any]]:
+def list_rows(scored: ScoredAnswers) -> list[dict[str, Any]]:
     """The queries as the task's rows: id, kind, system, user, target."""
     return [
         {
@@ -124,7 +124,7 @@ def list_rows(scored: Scored) -> list[dict[str, Any]]:
     ]
 
 
-def _say_how(scored: Scored, task: Mapping[str, Any]) -> str:
+def _say_how(scored: ScoredAnswers, task: Mapping[str, Any]) -> str:
     items = scored.items
     judged = judge_as_harness(task, [item.answer for item in items], [item.gold for item in items])
     differ = [item.id for item, right in zip(items, judged, strict=True) if right != item.correct]
@@ -133,7 +133,7 @@ def _say_how(scored: Scored, task: Mapping[str, Any]) -> str:
         f"On the {len(items):,} answers of {scored.model} that are recorded, this filter and metric give the verdict "
         f"that Tacit gave on {len(items) - len(differ):,}: their mean is {theirs:.4f}, Tacit's {ours:.4f}."
     )
-    told = (
+    differing = (
         f"\n\nThey differ on: {', '.join(differ)}. Tacit's task reads or compares labels in more ways.\n"
         if differ
         else "\n"
@@ -145,7 +145,7 @@ def _say_how(scored: Scored, task: Mapping[str, Any]) -> str:
         "  --apply_chat_template --num_fewshot 0\n"
         "```\n\n"
         "For an adapter give `pretrained=BASE,peft=model`. Without `--apply_chat_template` the student is not asked as "
-        f"it was trained, unless its base model has no chat template.\n\n{agreed}{told}"
+        f"it was trained, unless its base model has no chat template.\n\n{agreed}{differing}"
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.exports.base import Asking
+from engine.exports.base import PromptFrame
 
 SYSTEM, PROMPT, RESPONSE = "{{ .System }}", "{{ .Prompt }}", "{{ .Response }}"
 _MARKS = {"system": "\u2042system\u2042", "query": "\u2042query\u2042", "answer": "\u2042answer\u2042"}
@@ -27,7 +27,7 @@ class Template:
         return f"{self.head}{system}{self.middle}{prompt}{self.tail}"
 
 
-def mark_turns(asking: Asking) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
+def mark_turns(asking: PromptFrame) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
     """A turn whose texts are marks, for a chat template to write; `cut_template` finds them again."""
     user = f"{asking.before}{_MARKS['query']}{asking.behind}"
     return ("system", _MARKS["system"]), ("user", user), ("assistant", _MARKS["answer"])
@@ -46,7 +46,7 @@ def cut_template(asked: str, answered: str) -> Template | None:
     return Template(head, middle, tail, end) if separator and '"""' not in end and "{{" not in end else None
 
 
-def write_modelfile(file: str, asking: Asking, template: Template | None, stops: tuple[str, ...]) -> str:
+def write_modelfile(file: str, asking: PromptFrame, template: Template | None, stops: tuple[str, ...]) -> str:
     """The Modelfile: greedy, with nothing that Ollama would add by itself."""
     lines = [f"FROM ./{file}"]
     if template is not None:

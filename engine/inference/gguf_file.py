@@ -39,7 +39,7 @@ class _Tensor(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
+class ChatTemplate:
     """How a written student is asked: what its chat template makes of turns, and the texts that end an answer."""
 
     tokenizer: Any
@@ -50,7 +50,7 @@ class Asked:
         return render_prompt(self.tokenizer, turns, generate=not answered)
 
 
-def write_gguf(student: StudentConfig, adapter: Path, numbers: str, file: Path) -> Asked:
+def write_gguf(student: StudentConfig, adapter: Path, numbers: str, file: Path) -> ChatTemplate:
     """Write the merged student; matrices in numbers of this name in GGML, all else in float32.
 
     Raises:
@@ -79,7 +79,7 @@ def write_gguf(student: StudentConfig, adapter: Path, numbers: str, file: Path) 
     for tensor in tensors:
         writer.write_tensor_data(_encode(tensor))
     writer.close()
-    return Asked(tokenizer, tuple(tokenizer.convert_ids_to_tokens(sorted(find_stops(model, tokenizer)))))
+    return ChatTemplate(tokenizer, tuple(tokenizer.convert_ids_to_tokens(sorted(find_stops(model, tokenizer)))))
 
 
 def _name_tensors(model: Any, architecture: gguf.MODEL_ARCH, kind: gguf.GGMLQuantizationType) -> Iterator[_Tensor]:

@@ -286,8 +286,8 @@ class Writer:
         text = self._text(kept)
         if self.until:  # its last token may hold what is behind it
             text = "".join(text.partition(self.until)[:2]).strip()
-        found = find_log_prob(self._decode, kept, written.log_probs)
-        log_prob, label_tokens = found if found is not None else (None, None)
+        log_prob_of_label = find_log_prob(self._decode, kept, written.log_probs)
+        log_prob, label_tokens = log_prob_of_label if log_prob_of_label is not None else (None, None)
         pieces = self._cut(ids, written.log_probs) if self.logprobs else ()
         return Generation(query_id, text, len(ids), finished, written.seconds, log_prob, pieces, label_tokens)
 

@@ -177,4 +177,4 @@ class SilentLog:
     """An `EventSink` that drops everything: for all but the first process of a distributed run."""
 
     def emit(self, type_: str, **data: Any) -> None:
-        """Nothing."""
+        """Drop it: another process journals the same."""

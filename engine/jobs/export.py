@@ -11,7 +11,7 @@ import torch
 from engine.config import StudentConfig
 from engine.errors import StateError
 from engine.evaluation.readback import asked_from_line, compare_answers
-from engine.exports import EXPORTERS, Asking, Outgoing, Student
+from engine.exports import EXPORTERS, Outgoing, PromptFrame, Student
 from engine.inference.merging import SMALL
 from engine.inference.writer import Device, Writer, WriteRequest, load_student, load_tokenizer, pick_device
 from engine.jobs.context import JobContext
@@ -35,7 +35,7 @@ def run(job: ExportJob, context: JobContext) -> bool:
         given = Outgoing(
             student=Student(job.student, job.adapter),
             base=job.base,
-            asking=Asking(**job.asking.model_dump()),
+            asking=PromptFrame(**job.asking.model_dump()),
         )
         EXPORTERS.get(job.exporter).write(given, job.output)
         context.sink.emit("progress", step=f"writes {job.exporter}", done=1, of=1)
@@ -61,10 +61,10 @@ def _check(job: ExportJob, check: AnswerCheck, context: JobContext) -> bool:
         if context.stop():
             return False
     asked = [asked_from_line(line) for line in lines]
-    found = compare_answers(get_task(check.task), asked, answers, check.measure)
-    found = replace(found, of=check.of, where=where, scored_by=check.scored_by)
-    write_atomically(check.output, found.to_dict())
-    context.sink.emit("checked", **found.to_dict())
+    read_back = compare_answers(get_task(check.task), asked, answers, check.measure)
+    read_back = replace(read_back, of=check.of, where=where, scored_by=check.scored_by)
+    write_atomically(check.output, read_back.to_dict())
+    context.sink.emit("checked", **read_back.to_dict())
     return True
 
 
@@ -100,5 +100,5 @@ def _read_answers(path: Path) -> tuple[dict[str, str], str]:
         return {}, ""
     whole = path.read_bytes().rpartition(b"\n")[0]
     path.write_bytes(whole + b"\n" if whole else b"")
-    found: list[tuple[str, str, str]] = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
-    return {query: text for query, text, _ in found}, found[-1][2] if found else ""
+    rows: list[tuple[str, str, str]] = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+    return {query: text for query, text, _ in rows}, rows[-1][2] if rows else ""

@@ -34,8 +34,8 @@ def take_folder(folder: Path, patience_s: float = _PATIENCE_S) -> IO[str] | None
             file.close()
             return None
         time.sleep(_SLICE_S)
-    held = weakref.ref(file)
-    os.register_at_fork(after_in_child=lambda: _let_go(held()))
+    lock = weakref.ref(file)
+    os.register_at_fork(after_in_child=lambda: _let_go(lock()))
     file.truncate(0)
     file.write(make_handle(os.getpid()))
     file.flush()

@@ -19,7 +19,7 @@ from engine.labelling.online import journal_reply
 from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.tasks import get_task
-from engine.teachers.caller import About, Outcome
+from engine.teachers.caller import About, CallOutcome
 from engine.values import Generation, Purpose, Reply, Usage, query_from_json
 
 
@@ -65,7 +65,7 @@ def _tell(job: LocalLabelJob, item: dict[str, Any], wrote: Generation, read_toke
     usage = Usage(read_tokens, wrote.tokens)
     reply = Reply(wrote.text, wrote.text, usage, finish, round(wrote.latency_s, 4), wrote.pieces)
     about = About(item["sample_id"], item["query"]["id"], job.teacher, job.purpose, item["prompt_hash"], item["draw"])
-    outcome = Outcome(reply, None, reply.usage, Decimal(0), reply.latency_s)
+    outcome = CallOutcome(reply, None, reply.usage, Decimal(0), reply.latency_s)
     if job.purpose is Purpose.GRADE:
         journal_grade(sink, about, outcome)
     else:

@@ -27,7 +27,7 @@ _MANY = 100
 
 
 @dataclass(frozen=True)
-class Asked:
+class LabelToVerify:
     """An answer to be verified: in which step it was given, to what, and against which label.
 
     `read`: the label is read out of the text; else it is the item's own. `teachers`: the label keys of other teachers'
@@ -42,14 +42,14 @@ class Asked:
     teachers: Mapping[str, str] = field(default_factory=dict)
 
 
-def as_line(asked: Asked) -> dict[str, Any]:
+def as_line(asked: LabelToVerify) -> dict[str, Any]:
     """An answer as a line of the worker's file."""
     return asdict(asked)
 
 
-def _from_line(line: Mapping[str, Any]) -> Asked:
+def _from_line(line: Mapping[str, Any]) -> LabelToVerify:
     query, item = query_from_json(line["query"]), EvalItem(**line["item"])
-    return Asked(line["step"], query, line["gold"], line["read"], item, line.get("teachers", {}))
+    return LabelToVerify(line["step"], query, line["gold"], line["read"], item, line.get("teachers", {}))
 
 
 def run(job: ScoreJob, context: JobContext) -> bool:
@@ -82,7 +82,7 @@ def run(job: ScoreJob, context: JobContext) -> bool:
     return True
 
 
-def _verify(task: Task, asked: Mapping[int, Asked]) -> Iterator[tuple[int, tuple[str | None, bool | None]]]:
+def _verify(task: Task, asked: Mapping[int, LabelToVerify]) -> Iterator[tuple[int, tuple[str | None, bool | None]]]:
     """Label and verdict of each answer, by its place; a task that runs labels is given all at once."""
     if not isinstance(task, RunsLabels):
         for place, one in asked.items():

@@ -40,8 +40,8 @@ def _draw(job: SecondDrawsJob, step: DrawStep, context: JobContext, done: set[st
             continue
         for wrote in writer.write([WriteRequest(name, _read_prompt(line)) for name, line in part.items()]):
             if wrote.query_id not in done:
-                told = {"step": step.name, "system": step.system, "temperature": job.temperature}
-                context.sink.emit("second_draw", **told, **_compare(task, part[wrote.query_id], wrote))
+                drawn_by = {"step": step.name, "system": step.system, "temperature": job.temperature}
+                context.sink.emit("second_draw", **drawn_by, **_compare(task, part[wrote.query_id], wrote))
                 done.add(wrote.query_id)
             if len(done) % job.student.generate_batch == 0:
                 context.sink.emit("progress", step=f"second draws of {step.system}", done=len(done), of=len(lines))

@@ -164,7 +164,7 @@ class SecondDrawsJob(Payload):
 
 
 class AskedSo(Config):
-    """How a student is asked, as `engine.exports.Asking`."""
+    """How a student is asked, as `engine.exports.PromptFrame`."""
 
     system: str = ""
     before: str = ""

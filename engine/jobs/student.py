@@ -46,14 +46,14 @@ def run_steps(job: StudentJob, journal: Sequence[Event], sink: EventSink, stop: 
         if step.name in done:
             continue
         sink.emit("step_started", step=step.name)
-        result = _run_step(job, step, sink, stop, Begun(answered, at_once.get(step.name)))
+        result = _run_step(job, step, sink, stop, EarlierAnswers(answered, at_once.get(step.name)))
         if result is None:
             return False
         sink.emit("step_finished", step=step.name, result=result)
     return True
 
 
-class Begun(NamedTuple):
+class EarlierAnswers(NamedTuple):
     """What earlier starts left: answers by step, query and system, of those that were read by themselves whether they
     are what the prompt alone leads to, and how many prompts a step wrote at once; None: it wrote nothing yet."""
 
@@ -62,7 +62,7 @@ class Begun(NamedTuple):
 
 
 def _run_step(
-    job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool], begun: Begun
+    job: StudentJob, step: WorkerStep, sink: EventSink, stop: Callable[[], bool], begun: EarlierAnswers
 ) -> dict[str, Any] | None:
     if step.kind == "train":
         return _train(job, step, sink, stop)

@@ -31,11 +31,11 @@ def fix_threads(ordered: int | None, context: JobContext, device: str) -> int:
     `ordered` is what the run began with (None: this is its first worker). A job that is started again keeps what its
     first start found.
     """
-    told = (event.data["threads"] for event in context.journal if event.type == "threads")
-    first = ordered or next((number for number in told if number > 0), None)
-    found = find_threads(first, os.environ.get(VARIABLE, ""), count_processors())
-    context.sink.emit("threads", threads=found.number, named=found.named, device=device)
-    return found.number
+    earlier = (event.data["threads"] for event in context.journal if event.type == "threads")
+    first = ordered or next((number for number in earlier if number > 0), None)
+    threads = find_threads(first, os.environ.get(VARIABLE, ""), count_processors())
+    context.sink.emit("threads", threads=threads.number, named=threads.named, device=device)
+    return threads.number
 
 
 def find_threads(first: int | None, named: str, processors: int) -> Threads:

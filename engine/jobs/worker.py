@@ -24,7 +24,7 @@ from engine.ports import EventSink
 from engine.values import JobStatus
 
 
-class Stop:
+class StopSignal:
     """Set by SIGTERM; asked between updates and batches."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ def main(folder: Path) -> int:
 
     The folder is held until this process ends; where another worker has it, nothing is done and nothing written.
     """
-    stop = Stop()
+    stop = StopSignal()
     signal.signal(signal.SIGTERM, stop.request)
     first = is_first()
     lock = take_folder(folder) if first else None

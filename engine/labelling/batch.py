@@ -19,7 +19,7 @@ from engine.costs import Budget, cost_of, cost_of_failure, find_price, worst_cos
 from engine.errors import CapReached, ErrorKind, TeacherError
 from engine.labelling.online import LabelWork, journal_reply, missing_requests
 from engine.ports import EventSink
-from engine.teachers.caller import About, Outcome, journal
+from engine.teachers.caller import About, CallOutcome, journal
 from engine.teachers.hosted import BatchResult, BatchState, HostedTeacher, as_reply, batch_line, explain
 from engine.values import Event, Query, SampleKey, TeacherSpec
 
@@ -251,10 +251,10 @@ def _journal_one(
     except TeacherError as error:
         usage, whole = cost_of_failure(spec, error)
         cost = _half(whole)
-        journal(sink, about, Outcome(None, error, usage, cost, None), error.kind, str(error), chunk=chunk.name)
+        journal(sink, about, CallOutcome(None, error, usage, cost, None), error.kind, str(error), chunk=chunk.name)
         return cost
     cost = _half(cost_of(spec, reply.usage))
-    outcome = Outcome(reply, None, reply.usage, cost, None)
+    outcome = CallOutcome(reply, None, reply.usage, cost, None)
     journal_reply(sink, todo.work.task, query, about, outcome, chunk=chunk.name)
     return cost
 

@@ -14,7 +14,7 @@ from engine.labelling.online import LabelCounts, add_up, ask_each, object_schema
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import Prompt
 from engine.tasks.reply import split_thought
-from engine.teachers.caller import About, Caller, Outcome, announcing, journal
+from engine.teachers.caller import About, Caller, CallOutcome, announcing, journal
 from engine.values import GRADE, Purpose, Query, Sample, TeacherSpec, hash_id
 
 GRADES: Mapping[str, float] = {"Good": 1.0, "Medium": 0.5, "Poor": 0.0}
@@ -92,7 +92,7 @@ async def _ask_one(work: GradeWork, teacher: Teacher, sample: Sample, sink: Even
     about = About(sample.id, sample.query_id, sample.teacher, Purpose.GRADE, work.prompt.hash, sample.draw)
     result: list[str] = []
 
-    def tell(outcome: Outcome) -> None:
+    def tell(outcome: CallOutcome) -> None:
         if outcome.error is None:
             result.append("failures" if journal_grade(sink, about, outcome) else "samples")
         elif outcome.error.kind is not ErrorKind.UNKNOWN_QUERY:
@@ -108,7 +108,7 @@ async def _ask_one(work: GradeWork, teacher: Teacher, sample: Sample, sink: Even
     return result[-1]
 
 
-def journal_grade(sink: EventSink, about: About, outcome: Outcome) -> ErrorKind | None:
+def journal_grade(sink: EventSink, about: About, outcome: CallOutcome) -> ErrorKind | None:
     """Journal a reply with the grade that it holds; what is wrong with it if it holds none."""
     if outcome.reply is None:
         raise ValueError("this outcome has no reply")

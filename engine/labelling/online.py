@@ -13,7 +13,7 @@ from engine.labelling.logprobs import score_label
 from engine.ports import EventSink, Request, Task, Teacher
 from engine.prompts import Prompt
 from engine.tasks.reply import read_reply
-from engine.teachers.caller import About, Caller, Outcome, Stopped, announcing, journal
+from engine.teachers.caller import About, Caller, CallOutcome, Stopped, announcing, journal
 from engine.values import LOG_PROB, ParsedReply, Purpose, Query, Reply, SampleKey, TeacherSpec, hash_id
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class LabelCounts(NamedTuple):
 
 
 @dataclass
-class Tally:
+class LabelTally:
     """One teacher's part of a labelling or grading."""
 
     samples: int = 0
@@ -84,7 +84,7 @@ async def label(work: LabelWork, sink: EventSink, caller: Caller | None = None) 
     return add_up(await run_all(rounds))
 
 
-def add_up(tallies: Sequence[Tally]) -> LabelCounts:
+def add_up(tallies: Sequence[LabelTally]) -> LabelCounts:
     """All teachers' parts together.
 
     Raises:
@@ -99,13 +99,13 @@ def add_up(tallies: Sequence[Tally]) -> LabelCounts:
 
 async def ask_each(
     teacher: Teacher, todo: Iterator[T], ask: Callable[[T], Awaitable[str]], sink: EventSink, caller: Caller
-) -> Tally:
+) -> LabelTally:
     """Ask one teacher about each item, as many at a time as it allows; `ask` says what of the tally an item counts for.
 
     Emits `teacher_stopped` where it is given up (`FaultRow`): every further request would fail the same way, or too
     many came to nothing. One that was given up by the same caller before is not asked.
     """
-    tally, row = Tally(), caller.row(teacher.spec)
+    tally, row = LabelTally(), caller.row(teacher.spec)
 
     async def serve() -> None:
         for item in todo:
@@ -199,7 +199,7 @@ async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleK
     about = About(key.id, query.id, teacher.spec.name, work.purpose, key.prompt_hash, key.draw)
     result: list[str] = []
 
-    def tell(outcome: Outcome) -> None:
+    def tell(outcome: CallOutcome) -> None:
         if outcome.error is not None:
             if outcome.error.kind is not ErrorKind.UNKNOWN_QUERY:
                 journal(context.sink, about, outcome, outcome.error.kind, str(outcome.error))
@@ -218,7 +218,7 @@ async def _ask_one(work: LabelWork, teacher: Teacher, query: Query, key: SampleK
 
 
 def journal_reply(
-    sink: EventSink, task: Task, query: Query, about: About, outcome: Outcome, **more: Any
+    sink: EventSink, task: Task, query: Query, about: About, outcome: CallOutcome, **more: Any
 ) -> ErrorKind | None:
     """Journal a reply with the sample that it holds and the evidence it gives; what is wrong if it holds none."""
     if outcome.reply is None:

@@ -14,7 +14,7 @@ from typing import Any
 from engine.errors import ErrorKind
 from engine.labelling.online import LabelCounts, LabelWork, Unread, make_sample, read_sample
 from engine.ports import EventSink, Task
-from engine.teachers.caller import About, Outcome, journal
+from engine.teachers.caller import About, CallOutcome, journal
 from engine.teachers.recorded import RecordedTeacher, Recording, RecordingFile
 from engine.values import BILLED, ParsedReply, Query, SampleKey
 
@@ -74,7 +74,7 @@ def _all(teacher: RecordedTeacher) -> Iterator[tuple[str, Recording]]:
 
 def _journal(sink: EventSink, task: Task, query: Query, about: About, recording: Recording) -> bool:
     reply = recording.reply
-    outcome = Outcome(reply, None, reply.usage, Decimal(0), reply.latency_s)
+    outcome = CallOutcome(reply, None, reply.usage, Decimal(0), reply.latency_s)
     read = read_recording(task, query, recording)
     if isinstance(read, Unread):
         journal(sink, about, outcome, read.kind, read.message)

@@ -31,7 +31,7 @@ _TOO_LONG = {getattr(signal, name, None) for name in ("SIGXCPU", "SIGALRM")}
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProcessLimits:
     """What a process may take: bytes of memory, seconds of the processor, bytes of a file that it writes.
 
     Twice the seconds may pass on the clock between two lines of it.
@@ -42,12 +42,12 @@ class Limits:
     written: int = 0
 
 
-def limits_of(size: int, written: int = 0) -> Limits:
+def limits_of(size: int, written: int = 0) -> ProcessLimits:
     """The limits for a file of so many bytes."""
-    return Limits(MEMORY, SECONDS + SECONDS_A_MIB * size // 2**20, written)
+    return ProcessLimits(MEMORY, SECONDS + SECONDS_A_MIB * size // 2**20, written)
 
 
-def read_apart(module: str, words: Sequence[str], limits: Limits, name: str) -> Iterator[bytes]:
+def read_apart(module: str, words: Sequence[str], limits: ProcessLimits, name: str) -> Iterator[bytes]:
     """The lines that `python -m MODULE` writes by `engine.records.child.serve`, asked with `words` for the file `name`.
 
     Raises:
@@ -90,7 +90,7 @@ def _let_end(process: subprocess.Popen[bytes]) -> None:
         process.wait(5)
 
 
-def _say_end(code: int | None, limits: Limits) -> str:
+def _say_end(code: int | None, limits: ProcessLimits) -> str:
     """Why a process ended before its last line."""
     if code is not None and -code in _TOO_LONG:
         return f"took more than {limits.seconds:,} s to read; write it anew, or split it"

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.errors import InputError
-from engine.records.row import MAX_CELL, MAX_COLUMNS, Raw
+from engine.records.row import MAX_CELL, MAX_COLUMNS, RawRow
 
 T = TypeVar("T")
 _BATCH_ROWS = 256
@@ -33,7 +33,7 @@ _ROW_BYTES = 16
 _BROKEN = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, ValueError, OverflowError)
 
 
-def read_table(path: Path) -> Iterator[Raw]:
+def read_table(path: Path) -> Iterator[RawRow]:
     """Rows of a Parquet file.
 
     Raises:
@@ -45,7 +45,7 @@ def read_table(path: Path) -> Iterator[Raw]:
         for cells in zip(*columns, strict=True) if columns else ([] for _ in range(batch.num_rows)):
             row += 1
             error = next((cell.why for cell in cells if isinstance(cell, _Unusable)), None)
-            yield Raw(row, dict(zip(batch.schema.names, cells, strict=True)), error, dump=_dump)
+            yield RawRow(row, dict(zip(batch.schema.names, cells, strict=True)), error, dump=_dump)
 
 
 def read_parts(path: Path, max_cell: int) -> Iterator[tuple[pa.Table, int]]:
@@ -87,18 +87,18 @@ def _split(sizes: np.ndarray[Any, Any]) -> Iterator[tuple[int, int]]:
 def write_parts(parts: Iterator[tuple[pa.Table, int]], path: Path) -> None:
     """Write such parts to a Parquet file, in groups of some megabytes."""
     writer: pq.ParquetWriter | None = None
-    held: list[pa.Table] = []
+    tables: list[pa.Table] = []
     size = 0
     try:
         for table, more in parts:
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            held.append(table)
+            tables.append(table)
             size += more
             if size > PART:
-                writer.write_table(pa.concat_tables(held))
-                held, size = [], 0
+                writer.write_table(pa.concat_tables(tables))
+                tables, size = [], 0
         if writer is not None:
-            writer.write_table(pa.concat_tables(held) if held else writer.schema.empty_table())
+            writer.write_table(pa.concat_tables(tables) if tables else writer.schema.empty_table())
     finally:
         if writer is not None:
             writer.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import InputError
-from engine.records.row import MAX_COLUMNS, MAX_ROW, Raw
+from engine.records.row import MAX_COLUMNS, MAX_ROW, RawRow
 from engine.records.text import find_problem, read_pieces, too_long
 
 _QUOTED_PART = re.compile(r'"[^"]*"')
@@ -40,7 +40,7 @@ class _Lines(NamedTuple):
     problem: str | None
 
 
-def read_delimited(path: Path) -> Iterator[Raw]:
+def read_delimited(path: Path) -> Iterator[RawRow]:
     """Rows below a header. A cell `NaN` is a missing value.
 
     Raises:
@@ -62,7 +62,7 @@ def read_delimited(path: Path) -> Iterator[Raw]:
         if problem is None and len(cells) != len(header):
             problem = f"{len(cells)} cells, but the header has {len(header)}"
         values = {name: float("nan") if cell in _MISSING else cell for name, cell in zip(header, cells, strict=False)}
-        yield Raw(row, values, problem, lines.first, lines.number)
+        yield RawRow(row, values, problem, lines.first, lines.number)
 
 
 def _read_header(name: str, cells: list[str], problem: str | None) -> list[str]:

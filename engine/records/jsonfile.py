@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
-from engine.records.row import MAX_COLUMNS, MAX_ROW, Raw
+from engine.records.row import MAX_COLUMNS, MAX_ROW, RawRow
 from engine.records.text import read_lines, read_pieces, too_long
 
 _WINDOW = 2**16
@@ -32,7 +32,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
-def read_json_lines(path: Path) -> Iterator[Raw]:
+def read_json_lines(path: Path) -> Iterator[RawRow]:
     """One row a line; empty lines are none."""
     for row, (line, error) in enumerate(read_lines(path), 1):
         if not error and not line.strip():
@@ -40,7 +40,7 @@ def read_json_lines(path: Path) -> Iterator[Raw]:
         values: Any = {}
         if error is None:
             values, error = _read_line(line)
-        yield Raw(row, values, error, row)
+        yield RawRow(row, values, error, row)
 
 
 def _read_line(line: str) -> tuple[Any, str | None]:
@@ -54,7 +54,7 @@ def _read_line(line: str) -> tuple[Any, str | None]:
         return {}, "not JSON that can be read"
 
 
-def read_json(path: Path) -> Iterator[Raw]:
+def read_json(path: Path) -> Iterator[RawRow]:
     """Rows of one JSON value: a list of them, an object around one list, or a single row. A text in a list is a query.
 
     The file is read twice, so that one that is not JSON to its end is refused before a row of it is used.
@@ -94,17 +94,17 @@ def _survey(path: Path) -> tuple[bool, str | None] | None:
     return True, lists[0] if len(lists) == 1 else None
 
 
-def _read_rows(path: Path, is_object: bool, name: str | None) -> Iterator[Raw]:
+def _read_rows(path: Path, is_object: bool, name: str | None) -> Iterator[RawRow]:
     text = _Text(path)
     if is_object and name is None:
         value, problem = text.value()
-        yield Raw(1, value, problem)
+        yield RawRow(1, value, problem)
         return
     if is_object:
         for _ in text.fields(until=name):
             pass
     for row, (value, problem, line) in enumerate(text.items(), 1):
-        yield Raw(row, {"query": value} if isinstance(value, str) else value, problem, line)
+        yield RawRow(row, {"query": value} if isinstance(value, str) else value, problem, line)
 
 
 class _Text:

@@ -18,7 +18,7 @@ _dump = json.JSONEncoder(ensure_ascii=False, default=str).encode
 """One encoder for all: `json.dumps` with settings of its own makes a new one for every call."""
 
 
-class Raw(NamedTuple):
+class RawRow(NamedTuple):
     """A row as it was read: its number, what it holds or why it can't be read, where it begins, over how many lines."""
 
     row: int

@@ -200,7 +200,7 @@ def _unmarked_utf16(head: bytes) -> str | None:
         return None
     for encoding, low, high in (("utf-16-le", head[0::2], head[1::2]), ("utf-16-be", head[1::2], head[0::2])):
         nuls, ends = high.count(0), low.count(b"\n")
-        beside = sum(high[found.start()] == 0 for found in re.finditer(b"\n", low))
+        beside = sum(high[match.start()] == 0 for match in re.finditer(b"\n", low))
         every = nuls > 0.4 * len(high)
         some = not plain and nuls > 0.02 * len(high) and 2 * beside > ends
         if (every or some) and low.count(0) < 0.05 * nuls:

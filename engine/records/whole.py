@@ -58,12 +58,12 @@ def _read(words: Sequence[str]) -> Iterator[bytes]:
         raise InputError(f"{path.name} is no {form}: {str(error)[:300]}") from error
     _measure(value, path.name)
     try:
-        told = json.dumps(value, ensure_ascii=False, default=str)
-        told.encode()
+        text_again = json.dumps(value, ensure_ascii=False, default=str)
+        text_again.encode()
     except ValueError as error:
         raise InputError(f"{path.name} {_DAMAGED}") from error
-    for begin in range(0, len(told), _PIECE):
-        yield json.dumps([told[begin : begin + _PIECE]], ensure_ascii=False).encode()
+    for begin in range(0, len(text_again), _PIECE):
+        yield json.dumps([text_again[begin : begin + _PIECE]], ensure_ascii=False).encode()
 
 
 def _measure(value: Any, name: str) -> None:
@@ -79,7 +79,7 @@ def _measure(value: Any, name: str) -> None:
             raise InputError(f"{name} holds over {MAX_DEPTH} lists and tables in one another")
         if count > MAX_VALUES:
             raise InputError(f"{name} holds over {MAX_VALUES:,} values")
-        level, depth = [inner for held in level for inner in _inside(held)], depth + 1
+        level, depth = [inner for outer in level for inner in _inside(outer)], depth + 1
 
 
 def _inside(value: Any) -> Sequence[Any]:

@@ -15,7 +15,7 @@ from engine.records.child import serve
 from engine.records.delimited import read_delimited
 from engine.records.jsonfile import read_json, read_json_lines
 from engine.records.kinds import PARQUET, find_kind, name_content
-from engine.records.row import MAX_CELL, Raw, measure
+from engine.records.row import MAX_CELL, RawRow, measure
 from engine.records.text import open_bytes, read_lines
 
 _BLOCK = 2**18
@@ -37,9 +37,9 @@ def read_rows(words: Sequence[str]) -> Iterator[bytes]:
     try:
         for raw in _read(path):
             text, weight, error = measure(raw.values, max_cell, raw.dump) if raw.error is None else ("{}", 0, raw.error)
-            told = "null" if error is None else json.dumps(error)
+            problem = "null" if error is None else json.dumps(error)
             values = "{}" if error else text
-            block.append(f"[{raw.row},{told},{weight},{raw.line},{raw.lines},{values}]")
+            block.append(f"[{raw.row},{problem},{weight},{raw.line},{raw.lines},{values}]")
             size += len(values)
             if size > _BLOCK or len(block) >= _MOST_ROWS:
                 yield f"[{','.join(block)}]".encode()
@@ -50,7 +50,7 @@ def read_rows(words: Sequence[str]) -> Iterator[bytes]:
     yield f"[{','.join(block)}]".encode()
 
 
-def _read(path: Path) -> Iterator[Raw]:
+def _read(path: Path) -> Iterator[RawRow]:
     kind = find_kind(path)
     if kind != PARQUET and (content := name_content(_head(path))):
         raise InputError(f"{path.name} is {content}")
@@ -66,19 +66,19 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def _read_text(path: Path) -> Iterator[Raw]:
+def _read_text(path: Path) -> Iterator[RawRow]:
     for row, (line, error) in enumerate(read_lines(path), 1):
         if error or line.strip():
-            yield Raw(row, {"query": line.strip()}, error, row)
+            yield RawRow(row, {"query": line.strip()}, error, row)
 
 
-def _read_parquet(path: Path) -> Iterator[Raw]:
+def _read_parquet(path: Path) -> Iterator[RawRow]:
     from engine.records.columnar import read_table  # noqa: PLC0415 - a fifth of a second, for this kind only
 
     return read_table(path)
 
 
-_READERS: Mapping[str, Callable[[Path], Iterator[Raw]]] = {
+_READERS: Mapping[str, Callable[[Path], Iterator[RawRow]]] = {
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
     ".json": read_json,

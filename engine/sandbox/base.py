@@ -26,7 +26,7 @@ PRELUDE = "from typing import *\n"
 
 
 @dataclass(frozen=True)
-class Limits:
+class SandboxLimits:
     """What one start of an interpreter may take.
 
     Attributes:
@@ -63,7 +63,7 @@ class Program:
     setup: str = ""
     calls: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    limits: Limits = Limits()
+    limits: SandboxLimits = SandboxLimits()
 
 
 class Status(StrEnum):
@@ -79,7 +79,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProgramOutcome:
     """What became of a program.
 
     Attributes:
@@ -131,7 +131,7 @@ class Sandbox(Protocol):
         """What it lacks here, before anything is tried; empty if nothing."""
         ...
 
-    def run(self, script: str, limits: Limits, library: str = "") -> Ran:
+    def run(self, script: str, limits: SandboxLimits, library: str = "") -> Ran:
         """Run a script behind a library, which is our own text: its compiled form may be kept for the next script.
 
         Never raises for what the script does.
@@ -192,7 +192,7 @@ def try_out(sandbox: Sandbox) -> str:
         canary.write_text(secrets.token_hex(), "utf-8")
         text = f"CANARY, PORT = {str(canary)!r}, {server.getsockname()[1]}\n{_TRY}"
         try:
-            ran = sandbox.run(text, Limits(seconds=30))
+            ran = sandbox.run(text, SandboxLimits(seconds=30))
         except MissingPart as error:
             return str(error)
     if ran.ended is not None:

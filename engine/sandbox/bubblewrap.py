@@ -22,7 +22,7 @@ from pathlib import Path
 from types import CodeType
 
 from engine.errors import MissingPart
-from engine.sandbox.base import SANDBOXES, Limits, Ran, Status
+from engine.sandbox.base import SANDBOXES, Ran, SandboxLimits, Status
 
 _SYSTEM = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache", "/nix/store")
 _NOBODY = 65534
@@ -66,7 +66,7 @@ class Bubblewrap:
             return "the program bwrap is not installed"
         return "" if find_python() else f"there is no interpreter under {sys.base_prefix}"
 
-    def run(self, script: str, limits: Limits, library: str = "") -> Ran:
+    def run(self, script: str, limits: SandboxLimits, library: str = "") -> Ran:
         """Run a script in namespaces of its own."""
         boot = _BOOT.format(memory=limits.memory_bytes, cpu=int(limits.seconds) + 1, nobody=_NOBODY)
         started = time.monotonic()
@@ -93,7 +93,7 @@ class Bubblewrap:
         return Ran(printed, ended, "" if ended is None else _say(ended, printed, process.returncode, limits), seconds)
 
 
-def _say(ended: Status, printed: bytes, code: int, limits: Limits) -> str:
+def _say(ended: Status, printed: bytes, code: int, limits: SandboxLimits) -> str:
     if ended == Status.TIMEOUT:
         return f"it took longer than {limits.seconds:g} s"
     if ended == Status.OUTPUT:

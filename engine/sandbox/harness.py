@@ -19,7 +19,7 @@ from importlib.resources import files
 from typing import Any, cast
 
 from engine.packaged import count_processors
-from engine.sandbox.base import PRELUDE, Outcome, Program, Ran, Sandbox, Status, pick
+from engine.sandbox.base import PRELUDE, Program, ProgramOutcome, Ran, Sandbox, Status, pick
 from engine.sandbox.guest.plain import MARKER
 
 _TYPING = re.compile(rf"\b(?:{'|'.join(typing.__all__)})\b")
@@ -40,7 +40,7 @@ class _Ended(Exception):
 
 def run_programs(
     programs: Iterable[Program], sandbox: Sandbox | None = None, lanes: int | None = None
-) -> Iterator[Outcome]:
+) -> Iterator[ProgramOutcome]:
     """The outcomes of programs, in their order, as many at a time as keep the processors busy (or `lanes`).
 
     Raises:
@@ -51,7 +51,7 @@ def run_programs(
         yield from pool.map(lambda program: run_program(program, chosen), programs)
 
 
-def run_program(program: Program, sandbox: Sandbox | None = None) -> Outcome:
+def run_program(program: Program, sandbox: Sandbox | None = None) -> ProgramOutcome:
     """What becomes of one program.
 
     Raises:
@@ -61,9 +61,9 @@ def run_program(program: Program, sandbox: Sandbox | None = None) -> Outcome:
     try:
         run.go()
     except _Ended as ended:
-        return Outcome(program.id, ended.status, ended.message, ended.outputs, run.seconds)
+        return ProgramOutcome(program.id, ended.status, ended.message, ended.outputs, run.seconds)
     except RecursionError:
-        return Outcome(program.id, Status.ERROR, "it gave data too deep to be read", (), run.seconds)
+        return ProgramOutcome(program.id, Status.ERROR, "it gave data too deep to be read", (), run.seconds)
     raise AssertionError("a run of a program ends by a verdict")
 
 

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from engine.errors import MissingPart
-from engine.sandbox.base import SANDBOXES, Limits, Ran, Status
+from engine.sandbox.base import SANDBOXES, Ran, SandboxLimits, Status
 
 TRIED = "0.11.0"
 """The version of pyeryx that was tried: it is an alpha, and the next one may mean another thing by the same names."""
@@ -48,7 +48,7 @@ class Wasm:
             return "the package pyeryx is not installed"
         return "" if installed == TRIED else f"pyeryx {installed} is installed, but only {TRIED} was tried"
 
-    def run(self, script: str, limits: Limits, library: str = "") -> Ran:
+    def run(self, script: str, limits: SandboxLimits, library: str = "") -> Ran:
         """Run a script in an interpreter of its own."""
         lane = self._take()
         ran = lane.run(script, limits, library)
@@ -92,7 +92,7 @@ class _Lane:
         """Whether it can take another script."""
         return self._process.poll() is None
 
-    def run(self, script: str, limits: Limits, library: str) -> Ran:
+    def run(self, script: str, limits: SandboxLimits, library: str) -> Ran:
         """As `Sandbox.run`."""
         asked = {"script": script, "library": library, "seconds": limits.seconds, "memory": limits.memory_bytes}
         asked["output"] = limits.output_bytes
@@ -137,7 +137,7 @@ class _Lane:
         return bytes(got) if got.endswith(b"\n") else None
 
 
-def _say(limits: Limits) -> str:
+def _say(limits: SandboxLimits) -> str:
     return f"it took longer than {limits.seconds:g} s"
 
 

@@ -18,7 +18,7 @@ RIGHT, WRONG, UNSCORED = 1, 0, -1
 _Z = NormalDist().inv_cdf(0.975)
 
 
-class Trace(NamedTuple):
+class KeepCurve(NamedTuple):
     """What keeping the first so many samples of an order comes to, each of shape (K,).
 
     `right` is the share of right labels among the `scored` ones of them, `low` and `high` Wilson's 95% interval of it;
@@ -32,7 +32,7 @@ class Trace(NamedTuple):
     high: Floats
 
 
-def trace(order: Floats, verdict: NDArray[np.int8], count: Ints) -> Trace:
+def trace(order: Floats, verdict: NDArray[np.int8], count: Ints) -> KeepCurve:
     """The accuracy of the kept labels at given counts.
 
     Of samples that an order does not tell apart some are kept by chance: what stands here is what is expected then.
@@ -53,7 +53,7 @@ def trace(order: Floats, verdict: NDArray[np.int8], count: Ints) -> Trace:
     low, high = find_wilson(hits, scored)
     with np.errstate(invalid="ignore", divide="ignore"):
         right = np.where(scored > 0, hits / scored, np.nan)
-    return Trace(count, np.where(reached, scored, np.nan), right, low, high)
+    return KeepCurve(count, np.where(reached, scored, np.nan), right, low, high)
 
 
 def find_wilson(hits: Floats, n: Floats) -> tuple[Floats, Floats]:

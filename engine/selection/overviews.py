@@ -64,12 +64,12 @@ def sweep_threshold(confidence: Floats, query: Ints, label: Ints, thresholds: Fl
     other = answer != np.repeat(answer[first], np.diff(first, append=len(rows)))
     differ = np.full(int(query.max(initial=0)) + 1, -np.inf)
     np.maximum.at(differ, group[other], value[other])
-    held, several, unlike = (
+    queries, several, unlike = (
         _count_from(values, thresholds) for values in (value[first], value[place == 1], differ[differ > -np.inf])
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = np.where(several > 0, 1 - unlike / several, np.nan)
-    return Sweep(thresholds, held / max(1, int((np.bincount(query) > 0).sum())), agreement)
+    return Sweep(thresholds, queries / max(1, int((np.bincount(query) > 0).sum())), agreement)
 
 
 def _count_from(values: Floats, thresholds: Floats) -> Floats:

@@ -28,7 +28,7 @@ _ALLOWANCE = 1.2816
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LadderCandidate:
     """A ladder's rules, one for each rung but the last, and what they came to on the fitting half."""
 
     rules: tuple[DeferralRule, ...]
@@ -59,7 +59,7 @@ def _find_risk(lost: float, spread: float) -> float:
 
 def find_front(
     outcomes: Outcomes, rule: type[DeferralRule], effort: str = "tokens", temperature: float | None = None
-) -> list[Candidate]:
+) -> list[LadderCandidate]:
     """Ladders from careful to bold: each risks more than the one before, and takes less.
 
     The first asks the last rung alone.
@@ -81,7 +81,7 @@ def find_front(
     candidates = []
     for bars in merged:
         rules = tuple(rule.fit({kind: own[rung] for kind, own in bars.items()}, temperature) for rung in range(last))
-        candidates.append(Candidate(rules, climb_all(outcomes, rules)))
+        candidates.append(LadderCandidate(rules, climb_all(outcomes, rules)))
     return candidates
 
 
@@ -135,16 +135,16 @@ def _merge(fronts: Mapping[str, list[_Option]]) -> list[dict[str, tuple[float, .
             )
     first, *rest = picks
     rest.sort(key=_measure)
-    found, least = [first], _measure(first)[1]
+    merged, least = [first], _measure(first)[1]
     for pick in rest:
         effort = _measure(pick)[1]
         if effort < least:
-            found.append(pick)
+            merged.append(pick)
             least = effort
-    if len(found) > _MOST_CANDIDATES:
-        places = np.unique(np.linspace(0, len(found) - 1, _MOST_CANDIDATES).round().astype(int))
-        found = [found[place] for place in places]
-    return [{kind: option.bars for kind, option in pick.items()} for pick in found]
+    if len(merged) > _MOST_CANDIDATES:
+        places = np.unique(np.linspace(0, len(merged) - 1, _MOST_CANDIDATES).round().astype(int))
+        merged = [merged[place] for place in places]
+    return [{kind: option.bars for kind, option in pick.items()} for pick in merged]
 
 
 def _measure(pick: Mapping[str, _Option]) -> tuple[float, float]:

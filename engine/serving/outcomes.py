@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class SecondDraws:
+class SecondDrawArrays:
     """Second draws of R systems to N queries, all (R, N), NaN where there is none: what they took, and whether they
     `agree` with the greedy answer (1 or 0)."""
 
@@ -30,13 +30,13 @@ class SecondDraws:
     seconds: Floats
 
     @classmethod
-    def none(cls, systems: int, queries: int) -> SecondDraws:
+    def none(cls, systems: int, queries: int) -> SecondDrawArrays:
         """None at all."""
         return cls(*(np.full((systems, queries), math.nan) for _ in range(5)))
 
-    def take(self, rows: Bools) -> SecondDraws:
+    def take(self, rows: Bools) -> SecondDrawArrays:
         """The queries of a mask (N,)."""
-        return SecondDraws(*(getattr(self, name)[:, rows] for name in ("agrees", "temperature", *EFFORTS)))
+        return SecondDrawArrays(*(getattr(self, name)[:, rows] for name in ("agrees", "temperature", *EFFORTS)))
 
     @property
     def drawn_at(self) -> float | None:
@@ -84,7 +84,7 @@ class Outcomes:
     tokens: Floats
     dollars: Floats
     seconds: Floats
-    second: SecondDraws | None = None
+    second: SecondDrawArrays | None = None
 
     @property
     def count(self) -> int:
@@ -109,7 +109,7 @@ class Outcomes:
         Raises:
             InputError: if it needs second draws, and a student has none, or others than another student.
         """
-        second = self.second or SecondDraws.none(len(self.systems), self.count)
+        second = self.second or SecondDrawArrays.none(len(self.systems), self.count)
         efforts = {name: getattr(self, name) for name in EFFORTS}
         if rule.draws_twice:
             second.check(self.systems[:-1])
@@ -159,20 +159,20 @@ def gather(items: Sequence[EvalItem], systems: Sequence[str], dollars: dict[str,
     )
 
 
-def _gather_second(rows: Sequence[Sequence[EvalItem]], dollars: Sequence[float | None]) -> SecondDraws | None:
+def _gather_second(rows: Sequence[Sequence[EvalItem]], dollars: Sequence[float | None]) -> SecondDrawArrays | None:
     """Second draws of R systems; the money of one is that of a mean answer of its system, by the seconds it took."""
     if all(item.second is None for row in rows for item in row):
         return None
-    found = SecondDraws.none(len(rows), len(rows[0]))
+    second = SecondDrawArrays.none(len(rows), len(rows[0]))
     for place, row in enumerate(rows):
         mean = float(np.mean([_or_nan(item.latency_s) for item in row]))
         rate = _or_nan(dollars[place]) / mean if mean else math.nan
         for i, item in enumerate(row):
             if (draw := item.second) is not None:
-                found.agrees[place, i], found.temperature[place, i] = draw.agrees, draw.temperature
-                found.tokens[place, i], found.seconds[place, i] = draw.tokens, _or_nan(draw.latency_s)
-                found.dollars[place, i] = rate * found.seconds[place, i]
-    return found
+                second.agrees[place, i], second.temperature[place, i] = draw.agrees, draw.temperature
+                second.tokens[place, i], second.seconds[place, i] = draw.tokens, _or_nan(draw.latency_s)
+                second.dollars[place, i] = rate * second.seconds[place, i]
+    return second
 
 
 def find_confidence(label: str | None, log_prob: float | None) -> float:

@@ -37,7 +37,7 @@ class Share(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Step:
+class LadderStep:
     """A ladder on the path from careful to bold. All but `fitted` is measured on the certifying half.
 
     Attributes:
@@ -70,15 +70,16 @@ class Single:
 class Ladder:
     """All steps of a ladder of systems; the first asks the reference alone.
 
-    `n_fit` and `n` are the queries of the fitting and of the certifying half; `held` is the latter as the rule sees it.
+    `n_fit` and `n` are the queries of the fitting and of the certifying half; `certifying` is the latter as the rule
+    sees it.
     """
 
     systems: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[LadderStep, ...]
     singles: tuple[Single, ...]
     n_fit: int
     n: int
-    held: Outcomes
+    certifying: Outcomes
 
     @property
     def reference(self) -> Single:
@@ -87,7 +88,7 @@ class Ladder:
 
 
 @dataclass(frozen=True)
-class Choice:
+class StepChoice:
     """The step for a wish.
 
     Attributes:
@@ -99,7 +100,7 @@ class Choice:
         saved: by effort ("tokens", "dollars", "seconds"), the share of the reference's that it takes.
     """
 
-    step: Step
+    step: LadderStep
     place: int
     certified: bool
     needed: int | None
@@ -136,24 +137,24 @@ def fit_ladder(
             f"of {outcomes.count} held-out queries that all of {who} answered, {half.sum()} are to be fitted on and "
             f"{(~half).sum()} to measure on; a ladder needs {_LEAST_HALF} of each at the least"
         )
-    fit, held, alone = seen.take(half), seen.take(~half), outcomes.take(~half)
+    fit, certifying, alone = seen.take(half), seen.take(~half), outcomes.take(~half)
     temperature = outcomes.second.drawn_at if outcomes.second else None
     steps = tuple(
-        _measure(held, candidate.rules, count_losses(candidate.climbed.lost))
+        _measure(certifying, candidate.rules, count_losses(candidate.climbed.lost))
         for candidate in find_front(fit, rule, effort, temperature)
     )
     singles = tuple(
         Single(name, float(alone.right[place].mean()), _mean_effort(*(getattr(alone, e)[place] for e in EFFORTS)))
         for place, name in enumerate(alone.systems)
     )
-    return Ladder(outcomes.systems, steps, singles, fit.count, held.count, held)
+    return Ladder(outcomes.systems, steps, singles, fit.count, certifying.count, certifying)
 
 
-def _measure(held: Outcomes, rules: tuple[DeferralRule, ...], fitted: Losses) -> Step:
-    climbed = climb_all(held, rules)
-    shares = tuple(float((climbed.by == rung).mean()) for rung in range(len(held.systems)))
-    effort = _mean_effort(*(climbed.sum_effort(getattr(held, name)) for name in EFFORTS))
-    return Step(rules, fitted, count_losses(climbed.lost), float(climbed.right.mean()), shares, effort)
+def _measure(certifying: Outcomes, rules: tuple[DeferralRule, ...], fitted: Losses) -> LadderStep:
+    climbed = climb_all(certifying, rules)
+    shares = tuple(float((climbed.by == rung).mean()) for rung in range(len(certifying.systems)))
+    effort = _mean_effort(*(climbed.sum_effort(getattr(certifying, name)) for name in EFFORTS))
+    return LadderStep(rules, fitted, count_losses(climbed.lost), float(climbed.right.mean()), shares, effort)
 
 
 def _mean_effort(tokens: Floats, dollars: Floats, seconds: Floats) -> Effort:
@@ -165,7 +166,7 @@ def _mean_or_none(values: Floats) -> float | None:
     return None if math.isnan(mean) else mean
 
 
-def choose_step(ladder: Ladder, allowed: float, sure: float = SURE) -> Choice:
+def choose_step(ladder: Ladder, allowed: float, sure: float = SURE) -> StepChoice:
     """The step of a ladder for a wish: at most `allowed` of the queries lost against the reference.
 
     Args:
@@ -187,18 +188,18 @@ def choose_step(ladder: Ladder, allowed: float, sure: float = SURE) -> Choice:
         both = Losses(*(a + b for a, b in zip(losses[target], fitted[target], strict=True)))
         enough = count_needed(both, allowed, sure)
         needed = None if enough is None else max(0, 2 * max(enough, ladder.n + 1) - ladder.n_fit - ladder.n)
-    return Choice(ladder.steps[place], place, certified, needed, _find_shares(ladder, ladder.steps[place]))
+    return StepChoice(ladder.steps[place], place, certified, needed, _find_shares(ladder, ladder.steps[place]))
 
 
-def _find_shares(ladder: Ladder, step: Step) -> dict[str, Share]:
+def _find_shares(ladder: Ladder, step: LadderStep) -> dict[str, Share]:
     """What the step takes of the reference's effort, where both are known.
 
     The interval is that of a ratio of means over the same queries (Cochran 1977, "Sampling Techniques", section 2.11).
     """
-    climbed = climb_all(ladder.held, step.rules)
+    climbed = climb_all(ladder.certifying, step.rules)
     shares = {}
     for name in EFFORTS:
-        array = getattr(ladder.held, name)
+        array = getattr(ladder.certifying, name)
         mine, theirs = climbed.sum_effort(array), array[-1]
         if np.isnan(mine).any() or np.isnan(theirs).any() or not theirs.sum() > 0:
             continue

@@ -15,7 +15,7 @@ from typing import Any
 from engine.choices import is_missing, plain_text
 from engine.errors import InputError
 from engine.ports import Role
-from engine.sandbox import Outcome, Program, Status, pick, run_programs
+from engine.sandbox import Program, ProgramOutcome, Status, pick, run_programs
 from engine.tasks.base import ID, KIND, QUERY, TextTask, read_query
 from engine.tasks.python_text import bound_names, find_calls, find_code, find_subject, parse_code, rewrite_code
 from engine.tasks.registry import TASKS
@@ -155,7 +155,7 @@ class CodeTask(TextTask):
             known = _read_gold(gold)
             yield outcome.status == Status.PASSED if known is not None else _key(query, outcome) == gold
 
-    def run_cases(self, cases: Iterable[tuple[Query, str, str]]) -> Iterator[tuple[Query, str, str, Outcome]]:
+    def run_cases(self, cases: Iterable[tuple[Query, str, str]]) -> Iterator[tuple[Query, str, str, ProgramOutcome]]:
         """Cases of query, code and gold label, each with what became of it."""
         asked = list(cases)
         programs = [_make_program(query, label, _read_gold(gold)) for query, label, gold in asked]
@@ -175,7 +175,7 @@ class CodeTask(TextTask):
         return key.startswith((f"{_RAN} ", f"{_DID_NOT} ")) and "\n" not in key and key.count(" ") == 1
 
 
-def _key(query: Query, outcome: Outcome) -> str | None:
+def _key(query: Query, outcome: ProgramOutcome) -> str | None:
     outputs = outcome.outputs
     if not outputs or all(output.startswith("raises ") or not output for output in outputs):
         return None

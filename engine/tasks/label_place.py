@@ -18,14 +18,14 @@ _DECODER = json.JSONDecoder(strict=False)
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-class Span(NamedTuple):
+class CharSpan(NamedTuple):
     """Characters `start` to `end` of a text."""
 
     start: int
     end: int
 
 
-def find_label(task: Task, query: Query, text: str, label: str) -> Span | None:
+def find_label(task: Task, query: Query, text: str, label: str) -> CharSpan | None:
     """Where a label stands that a reply, without its hidden reasoning, was read to hold; None where that is not clear.
 
     It is the value of the object's key, else what the last statement gives that says the same, else the whole reply
@@ -36,11 +36,11 @@ def find_label(task: Task, query: Query, text: str, label: str) -> Span | None:
         return None
     matches = list(re.finditer(rf"(?<!\w){re.escape(label)}(?!\w)", text[place.start : place.end])) if label else []
     if len(matches) == 1:
-        return Span(place.start + matches[0].start(), place.start + matches[0].end())
+        return CharSpan(place.start + matches[0].start(), place.start + matches[0].end())
     return place
 
 
-def _find_part(task: Task, query: Query, text: str, label: str) -> Span | None:
+def _find_part(task: Task, query: Query, text: str, label: str) -> CharSpan | None:
     def says_it(part: str) -> bool:
         key = task.normalise(query, part)
         return bool(part.strip()) and (key or part) == (task.normalise(query, label) or label)
@@ -53,20 +53,20 @@ def _find_part(task: Task, query: Query, text: str, label: str) -> Span | None:
     for statement in reversed(find_statements(text, query.text)):
         start = text.rfind(statement.label, lead + statement.start, lead + statement.end)
         if start >= 0 and says_it(statement.label):
-            return Span(start, start + len(statement.label))
+            return CharSpan(start, start + len(statement.label))
     bare = text.strip()
-    return Span(lead, lead + len(bare)) if "\n" not in bare and says_it(bare) else None
+    return CharSpan(lead, lead + len(bare)) if "\n" not in bare and says_it(bare) else None
 
 
-def _find_value(text: str, start: int) -> tuple[Span, str] | None:
+def _find_value(text: str, start: int) -> tuple[CharSpan, str] | None:
     """Where the label of a whole object stands that begins at `start`, without quotes or spaces, and what it is."""
-    values: dict[str, tuple[Span, Any]] = {}
+    values: dict[str, tuple[CharSpan, Any]] = {}
     place = _skip(text, start + 1)
     while text[place] != "}":
         key, place = _DECODER.raw_decode(text, place)
         begin = _skip(text, _skip(text, place) + 1)
         value, end = _DECODER.raw_decode(text, begin)
-        values[str(key).lower()] = Span(begin, end), value
+        values[str(key).lower()] = CharSpan(begin, end), value
         place = _skip(text, end)
         place = _skip(text, place + 1) if text[place] == "," else place
     member = next((values[name] for name in LABEL_KEYS if name in values and values[name][1] is not None), None)
@@ -76,11 +76,11 @@ def _find_value(text: str, start: int) -> tuple[Span, str] | None:
     if isinstance(value, list) and len(value) == 1:
         begin = _skip(text, span.start + 1)
         value, end = _DECODER.raw_decode(text, begin)
-        span = Span(begin, end)
+        span = CharSpan(begin, end)
     if isinstance(value, str):
         inner = text[span.start + 1 : span.end - 1]
         left = len(inner) - len(inner.lstrip())
-        span = Span(span.start + 1 + left, span.start + 1 + len(inner.rstrip()))
+        span = CharSpan(span.start + 1 + left, span.start + 1 + len(inner.rstrip()))
     return (span, str(value).strip()) if isinstance(value, (str, int, float)) and span.end > span.start else None
 
 

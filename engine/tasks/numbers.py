@@ -20,7 +20,7 @@ from engine.tasks.words import (
     UNIT_LETTERS,
     VERBS,
     WORD_VALUES,
-    Token,
+    LabelToken,
     tokenise,
 )
 
@@ -61,9 +61,9 @@ class _UnclearError(Exception):
     """The label is not certainly one number."""
 
 
-def _right_hand_side(tokens: list[Token]) -> list[Token]:
+def _right_hand_side(tokens: list[LabelToken]) -> list[LabelToken]:
     """What stands behind the last equals sign of a chain of equal things; nothing where it is no such chain."""
-    sides: list[list[Token]] = [[]]
+    sides: list[list[LabelToken]] = [[]]
     for token in tokens:
         if token.text in ("=", "≈"):
             sides.append([])
@@ -75,7 +75,7 @@ def _right_hand_side(tokens: list[Token]) -> list[Token]:
     return right if all(_computes(side) for side in left[1:]) else []
 
 
-def _names(side: list[Token]) -> bool:
+def _names(side: list[LabelToken]) -> bool:
     """Whether it is nothing, one symbol, a function of numbers, or a few words: "x", "f(2)", "Total cost"."""
     words = [token for token in side if token.kind == "word"]
     if len(side) == len(words):
@@ -87,7 +87,7 @@ def _names(side: list[Token]) -> bool:
     )
 
 
-def _computes(side: list[Token]) -> bool:
+def _computes(side: list[LabelToken]) -> bool:
     """Whether it is arithmetic on numbers, which may have units: no unknown, no second statement."""
     for before, token in zip([None, *side], side, strict=False):
         if token.kind == "word":
@@ -100,7 +100,7 @@ def _computes(side: list[Token]) -> bool:
     return any(token.kind == "number" for token in side)
 
 
-def _is_unit_or_times(before: Token | None, token: Token) -> bool:
+def _is_unit_or_times(before: LabelToken | None, token: LabelToken) -> bool:
     """Whether a single letter is a unit ("331 g") or a sign of multiplication ("66 x 28", "(5 + 3) x 2")."""
     if before is None or not token.spaced:
         return False
@@ -112,11 +112,11 @@ def _is_unit_or_times(before: Token | None, token: Token) -> bool:
 class _Reader:
     """Reads the tokens of one side from left to right: lead-in, arithmetic, unit."""
 
-    tokens: list[Token]
+    tokens: list[LabelToken]
     asked: str
     place: int = 0
     currency: bool = False
-    numbers: list[Token] = field(default_factory=list)
+    numbers: list[LabelToken] = field(default_factory=list)
 
     def read(self) -> Fraction:
         self._check_range()
@@ -126,9 +126,9 @@ class _Reader:
         self._check_rest()
         return value
 
-    def _peek(self, ahead: int = 0) -> Token:
+    def _peek(self, ahead: int = 0) -> LabelToken:
         index = self.place + ahead
-        return self.tokens[index] if index < len(self.tokens) else Token("end", "", True)
+        return self.tokens[index] if index < len(self.tokens) else LabelToken("end", "", True)
 
     def _take(self, *texts: str) -> str | None:
         """The next token if it is one of these (words in lower case)."""
@@ -366,7 +366,7 @@ class _Reader:
             elif token.text not in (".", ",", ";", ":", "("):
                 raise _UnclearError
 
-    def _check_word(self, before: Token, token: Token) -> None:
+    def _check_word(self, before: LabelToken, token: LabelToken) -> None:
         word = token.word
         if (
             (word in UNCLEAR and not self._asks_for(word.removesuffix("s")))

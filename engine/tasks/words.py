@@ -66,7 +66,7 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True)
-class Token:
+class LabelToken:
     """A number, word, currency or sign of a label, and whether a space is before it."""
 
     kind: str
@@ -79,16 +79,16 @@ class Token:
         return self.text.casefold().replace("\u2019", "'") if self.kind == "word" else ""
 
 
-def tokenise(text: str) -> list[Token] | None:
+def tokenise(text: str) -> list[LabelToken] | None:
     """The tokens of a plain label without its final punctuation; None where a sign belongs to no number."""
-    tokens: list[Token] = []
+    tokens: list[LabelToken] = []
     place, spaced = 0, False
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None:
             return None
         if match.lastgroup != "space":
-            tokens.append(Token(str(match.lastgroup), match.group(), spaced))
+            tokens.append(LabelToken(str(match.lastgroup), match.group(), spaced))
         spaced = match.lastgroup == "space"
         place = match.end()
     while tokens and tokens[-1].text in (".", ",", ";", ":"):

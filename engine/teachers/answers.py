@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.errors import ErrorKind, TeacherError
 from engine.redaction import redact
-from engine.teachers.hosted import Answer, explain, not_json
+from engine.teachers.hosted import ChatChoice, explain, not_json
 from engine.values import MOST_TOKENS, Token, Usage
 
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
@@ -41,7 +41,7 @@ def load_body(text: str) -> Any:
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= _DIGITS else None)
 
 
-def read_completion(body: str, key: str | None) -> Answer:
+def read_completion(body: str, key: str | None) -> ChatChoice:
     """The answer in a response's body, without the key.
 
     Raises:
@@ -57,7 +57,7 @@ def read_completion(body: str, key: str | None) -> Answer:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise not_json(redact(body, key)) from None
     field = find_reasoning(message)
-    return Answer(
+    return ChatChoice(
         content=redact(content, key),
         finish_reason=redact(str(choice.get("finish_reason") or "stop"), key)[:100],
         reasoning=redact(message[field] if field else thought, key),

@@ -41,12 +41,12 @@ class Stopped(Exception):
     """The job was asked to stop, or the teacher was given up, before this request was sent."""
 
 
-class _Held(TeacherError):
+class _NotSent(TeacherError):
     """A request was not sent, since whoever looks on would have waited too long for its turn."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CallOutcome:
     """One request that was sent: what came back or why nothing did, what it cost and took (None: unknown)."""
 
     reply: Reply | None
@@ -71,7 +71,7 @@ class About:
 
 
 def journal(
-    sink: EventSink, about: About, outcome: Outcome, error: ErrorKind | None, message: str, **more: Any
+    sink: EventSink, about: About, outcome: CallOutcome, error: ErrorKind | None, message: str, **more: Any
 ) -> None:
     """Tell one attempt, good or not, with all that the ledger and "parse again" need."""
     raw = outcome.reply.raw if outcome.reply else outcome.error.raw if outcome.error else ""
@@ -130,7 +130,7 @@ def tell_nobody(worst: Decimal | None) -> str:
     return ""
 
 
-Tell = Callable[[Outcome], None]
+Tell = Callable[[CallOutcome], None]
 Sending = Callable[[], Awaitable[Reply]]
 
 
@@ -156,7 +156,7 @@ class Caller:
     sink: EventSink | None = None
     clock: Clock = field(default_factory=Clock)
     rows: dict[str, FaultRow] = field(default_factory=dict)
-    _told: dict[str, float] = field(default_factory=dict)
+    _wait_ends: dict[str, float] = field(default_factory=dict)
 
     def row(self, spec: TeacherSpec) -> FaultRow:
         """What of a teacher came to nothing so far, and whether it is given up."""
@@ -247,16 +247,16 @@ class Caller:
         if self.most_wait_s is not None:
             if limiter.left_s > self.most_wait_s:
                 self._tell_wait(spec, limiter)
-                raise self._held(spec, "its provider asked to wait", limiter.left_s)
+                raise self._refuse(spec, "its provider asked to wait", limiter.left_s)
             if (turn := limiter.rates.wait_s(tokens)) > self.most_wait_s:
-                raise self._held(spec, "its own requests and tokens a minute are used up", turn)
+                raise self._refuse(spec, "its own requests and tokens a minute are used up", turn)
         task = asyncio.ensure_future(limiter.enter(tokens))
         try:
             while not task.done():
                 if self._is_over(spec):
                     raise Stopped
                 if self.most_wait_s is not None and self.clock.now() - began > self.most_wait_s:
-                    raise self._held(spec, "others are asking it", max(1.0, limiter.rates.wait_s(tokens)))
+                    raise self._refuse(spec, "others are asking it", max(1.0, limiter.rates.wait_s(tokens)))
                 self._tell_wait(spec, limiter)
                 await asyncio.wait({task}, timeout=SLICE_S)
         finally:
@@ -264,21 +264,21 @@ class Caller:
         self._tell_wait(spec, limiter)
         await task
 
-    def _held(self, spec: TeacherSpec, why: str, left_s: float) -> TeacherError:
+    def _refuse(self, spec: TeacherSpec, why: str, left_s: float) -> TeacherError:
         """A request that is not sent, since whoever looks on would wait too long."""
         message = f"not asked, since {why}: come again in {say_span(left_s)}"
         if self.sink is not None:
             self.sink.emit("held", teacher=spec.name, message=message)
-        return _Held(ErrorKind.RATE_LIMIT, message, retry_after_s=left_s)
+        return _NotSent(ErrorKind.RATE_LIMIT, message, retry_after_s=left_s)
 
     def _tell_wait(self, spec: TeacherSpec, limiter: Limiter) -> None:
         """Tell a wait that the provider asked for, once; and that it is over where it ended before its time."""
-        now, told, left = self.clock.now(), self._told.get(spec.name, 0.0), limiter.left_s
+        now, until, left = self.clock.now(), self._wait_ends.get(spec.name, 0.0), limiter.left_s
         left = 0.0 if self._is_over(spec) else left
-        begins = left >= LONG_WAIT_S and now + left > told + LONG_WAIT_S
-        if not begins and (left or told <= now):
+        begins = left >= LONG_WAIT_S and now + left > until + LONG_WAIT_S
+        if not begins and (left or until <= now):
             return
-        self._told[spec.name] = now + left
+        self._wait_ends[spec.name] = now + left
         if self.sink is not None:
             self.sink.emit("waits", teacher=spec.name, seconds=round(left, 3), longer=limiter.longer)
 
@@ -294,15 +294,15 @@ class Caller:
             intent = announce(worst) if may_bill(spec, worst) else ""
             reply = await _read_reply(ask)
             cost = cost_of(spec, reply.usage)
-            tell(Outcome(reply, None, reply.usage, cost, reply.latency_s, intent))
+            tell(CallOutcome(reply, None, reply.usage, cost, reply.latency_s, intent))
             return reply
         except TeacherError as error:
             usage, cost = cost_of_failure(spec, error)
-            tell(Outcome(None, error, usage, cost, time.perf_counter() - started, intent))
+            tell(CallOutcome(None, error, usage, cost, time.perf_counter() - started, intent))
             raise
         except asyncio.CancelledError:
             cut = TeacherError(ErrorKind.CONNECTION, "cut off while it was in flight; it may have been billed")
-            tell(Outcome(None, cut, Usage(), None, time.perf_counter() - started, intent))
+            tell(CallOutcome(None, cut, Usage(), None, time.perf_counter() - started, intent))
             raise
         finally:
             self.budget.settle(reserved, cost)
@@ -312,7 +312,7 @@ class Caller:
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, TeacherError) or not error.kind.may_pass or self._is_over(spec):
             return False
-        if isinstance(error, _Held):
+        if isinstance(error, _NotSent):
             return False
         if self.most_wait_s is None:
             return True

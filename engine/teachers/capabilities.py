@@ -11,8 +11,8 @@ from engine.errors import ErrorKind, TeacherError
 from engine.tasks.reply import read_reply
 from engine.teachers.caller import Announce, Caller, Tell, tell_nobody
 from engine.teachers.hosted import (
-    Answer,
     Capabilities,
+    ChatChoice,
     ChatRequest,
     HostedTeacher,
     Structured,
@@ -55,9 +55,9 @@ async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell, announce: An
     capabilities = Capabilities(max_tokens=_name_bound(teacher.spec), logprobs=True)
     for left in range(MOST_REQUESTS, 0, -1):
         try:
-            found = _conclude(capabilities, await _send(teacher, capabilities, caller, tell, announce))
+            concluded = _conclude(capabilities, await _send(teacher, capabilities, caller, tell, announce))
             caller.row(teacher.spec).answered()
-            return found
+            return concluded
         except TeacherError as error:
             if error.kind is not ErrorKind.BAD_REQUEST or left == 1:
                 raise
@@ -67,8 +67,8 @@ async def probe(teacher: HostedTeacher, caller: Caller, tell: Tell, announce: An
 
 async def _send(
     teacher: HostedTeacher, capabilities: Capabilities, caller: Caller, tell: Tell, announce: Announce
-) -> Answer:
-    answers: list[Answer] = []
+) -> ChatChoice:
+    answers: list[ChatChoice] = []
     spec = replace(teacher.spec, sampling=replace(teacher.spec.sampling, max_tokens=_REPLY_TOKENS))
 
     async def ask() -> Reply:
@@ -106,7 +106,7 @@ def _weaken(capabilities: Capabilities, message: str, last: bool) -> Capabilitie
     return replace(weaker, logprobs=weaker.logprobs and not last)
 
 
-def _conclude(capabilities: Capabilities, answer: Answer) -> Capabilities:
+def _conclude(capabilities: Capabilities, answer: ChatChoice) -> Capabilities:
     """What the answer shows: a format that was accepted and ignored is none, and so are log-probs."""
     reasoning = answer.reasoning_field or ("<think>" if "<think>" in answer.content else None)
     content = answer.content.rpartition("</think>")[2].strip()

@@ -65,7 +65,7 @@ class ChatRequest:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ChatChoice:
     """One choice of a completion. `reasoning_field` names where `reasoning` stood."""
 
     content: str
@@ -98,7 +98,7 @@ class BatchResult:
 class Chat(Protocol):
     """A provider's SDK, reduced to what is needed."""
 
-    async def complete(self, ask: ChatRequest) -> Answer:
+    async def complete(self, ask: ChatRequest) -> ChatChoice:
         """Send one request, without retries.
 
         Raises:
@@ -106,7 +106,7 @@ class Chat(Protocol):
         """
         ...
 
-    async def stream(self, ask: ChatRequest, hear: Callable[[str], None]) -> Answer:
+    async def stream(self, ask: ChatRequest, hear: Callable[[str], None]) -> ChatChoice:
         """As `complete`; `hear` is told the whole text so far as it grows. An endpoint may send it whole all the same.
 
         Raises:
@@ -122,7 +122,7 @@ class Chat(Protocol):
         """
         ...
 
-    def read(self, body: str) -> Answer:
+    def read(self, body: str) -> ChatChoice:
         """The answer in a response's body.
 
         Raises:
@@ -186,7 +186,7 @@ class HostedTeacher:
             raise TeacherError(ErrorKind.TIMEOUT, message) from None
         return as_reply(answer, round(time.perf_counter() - started, 4))
 
-    async def _answer(self, ask: ChatRequest) -> Answer:
+    async def _answer(self, ask: ChatRequest) -> ChatChoice:
         """Streamed where somebody listens, whole where the endpoint does not accept that, and without log-probs where
         it does not give them any more.
         """
@@ -222,7 +222,7 @@ def _without_logprobs(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name != "logprobs"}
 
 
-def as_reply(answer: Answer, latency_s: float | None = None) -> Reply:
+def as_reply(answer: ChatChoice, latency_s: float | None = None) -> Reply:
     """What an answer says.
 
     Raises:
@@ -284,7 +284,7 @@ def build_options(
     return options
 
 
-def as_text(answer: Answer) -> str:
+def as_text(answer: ChatChoice) -> str:
     """Content with its hidden reasoning in front, as models without a field for it write it themselves."""
     return f"<think>{answer.reasoning}</think>\n{answer.content}" if answer.reasoning else answer.content
 

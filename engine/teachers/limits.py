@@ -50,7 +50,7 @@ class _Bucket:
             raise
 
 
-class Rates:
+class RateLimits:
     """Requests and tokens a minute that a provider allows under one key, whichever model is asked."""
 
     def __init__(self, clock: Clock = Clock()) -> None:
@@ -98,9 +98,9 @@ class Limiter:
     provider asked for more.
     """
 
-    def __init__(self, in_flight: int, rates: Rates | None = None, clock: Clock = Clock()) -> None:
+    def __init__(self, in_flight: int, rates: RateLimits | None = None, clock: Clock = Clock()) -> None:
         """To be used on one event loop; `left_s` and `go_on` by any thread."""
-        self.rates = rates or Rates(clock)
+        self.rates = rates or RateLimits(clock)
         self.clock = clock
         self.most = in_flight
         self.allowed = in_flight
@@ -194,7 +194,7 @@ class Limiters:
 
     def __init__(self, clock: Clock = Clock()) -> None:
         self._clock = clock
-        self._rates: dict[tuple[str, ...], Rates] = {}
+        self._rates: dict[tuple[str, ...], RateLimits] = {}
         self._all: dict[tuple[tuple[str, ...], str], Limiter] = {}
 
     def get(
@@ -208,7 +208,7 @@ class Limiters:
         A wait that another job stands in holds for whoever comes to it: who starts something does not end it for others
         unknowingly. One that nobody stands in any more is over: its job was stopped, and to start one is to ask now.
         """
-        rates = self._rates.setdefault(name, Rates(self._clock))
+        rates = self._rates.setdefault(name, RateLimits(self._clock))
         rates.set(*per_minute)
         limiter = self._all.setdefault((name, model), Limiter(in_flight, rates, self._clock))
         limiter.widen(in_flight)

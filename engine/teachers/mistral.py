@@ -14,9 +14,9 @@ from engine.errors import ErrorKind, TeacherError, say_cause
 from engine.redaction import redact
 from engine.teachers.answers import read_completion, read_count, read_tokens
 from engine.teachers.hosted import (
-    Answer,
     BatchResult,
     BatchState,
+    ChatChoice,
     ChatRequest,
     chat_messages,
     explain,
@@ -44,7 +44,7 @@ class MistralChat:
             async_client=self._http,
         )
 
-    async def complete(self, ask: ChatRequest) -> Answer:
+    async def complete(self, ask: ChatRequest) -> ChatChoice:
         """Send one chat completion request.
 
         Raises:
@@ -58,7 +58,7 @@ class MistralChat:
             raise self._explain(error) from None
         return self._read(response)
 
-    async def stream(self, ask: ChatRequest, hear: Hear) -> Answer:
+    async def stream(self, ask: ChatRequest, hear: Hear) -> ChatChoice:
         """As `complete`, heard as it grows.
 
         Raises:
@@ -162,7 +162,7 @@ class MistralChat:
         response = await self._client.files.download_async(file_id=file_id)
         return str((await response.aread()).decode("utf-8", "replace"))
 
-    def read(self, body: str) -> Answer:
+    def read(self, body: str) -> ChatChoice:
         """The answer in a response's body.
 
         Raises:
@@ -170,12 +170,12 @@ class MistralChat:
         """
         return read_completion(body, self._key)
 
-    def _read(self, response: Any) -> Answer:
+    def _read(self, response: Any) -> ChatChoice:
         if not response.choices:
             raise not_json(redact(response.model_dump_json(), self._key))
         choice = response.choices[0]
         content, reasoning = _split_chunks(choice.message.content)
-        return Answer(
+        return ChatChoice(
             content=redact(content, self._key),
             finish_reason=str(choice.finish_reason or "stop"),
             reasoning=redact(reasoning, self._key),

@@ -18,9 +18,9 @@ from engine.errors import ErrorKind, TeacherError, say_cause
 from engine.redaction import redact
 from engine.teachers.answers import find_reasoning, load_body, read_completion, read_usage, split_content
 from engine.teachers.hosted import (
-    Answer,
     BatchResult,
     BatchState,
+    ChatChoice,
     ChatRequest,
     chat_messages,
     explain,
@@ -49,7 +49,7 @@ class OpenAIChat:
         )
         self._headers: dict[str, Any] = {} if key else {"Authorization": openai.Omit()}
 
-    async def complete(self, ask: ChatRequest) -> Answer:
+    async def complete(self, ask: ChatRequest) -> ChatChoice:
         """Send one chat completion request.
 
         Raises:
@@ -61,7 +61,7 @@ class OpenAIChat:
             raise self._explain(error) from None
         return self.read(response.text)
 
-    async def stream(self, ask: ChatRequest, hear: Hear) -> Answer:
+    async def stream(self, ask: ChatRequest, hear: Hear) -> ChatChoice:
         """As `complete`, heard as it grows: server-sent events, with the count of tokens in the last.
 
         Raises:
@@ -184,7 +184,7 @@ class OpenAIChat:
             raise self._explain(error) from None
         return [result for text in texts for result in read_batch_results(text, self._key)]
 
-    def read(self, body: str) -> Answer:
+    def read(self, body: str) -> ChatChoice:
         """The answer in a response's body.
 
         Raises:

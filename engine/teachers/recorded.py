@@ -114,11 +114,11 @@ class RecordingWriter:
 
     def keep(self, teacher: str, query_id: str, recording: Recording) -> None:
         """Append one recording."""
-        told = {name: getattr(recording, name) for name in _ALWAYS}
-        told |= {name: value for name, none in _SILENT.items() if (value := getattr(recording, name)) != none}
-        if "usage" in told:
-            told["usage"] = asdict(recording.usage)
-        self._write(_dump({"teacher": teacher, "query_id": query_id, **told}).encode("utf-8", "replace") + b"\n")
+        fields = {name: getattr(recording, name) for name in _ALWAYS}
+        fields |= {name: value for name, none in _SILENT.items() if (value := getattr(recording, name)) != none}
+        if "usage" in fields:
+            fields["usage"] = asdict(recording.usage)
+        self._write(_dump({"teacher": teacher, "query_id": query_id, **fields}).encode("utf-8", "replace") + b"\n")
 
     def keep_rest(self, older: Path, kept: AbstractSet[tuple[str, str]], teachers: AbstractSet[str]) -> int:
         """Append what an older file has of some teachers beyond the pairs of teacher and query that were kept; returns

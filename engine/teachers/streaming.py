@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from engine.errors import ErrorKind, TeacherError
 from engine.redaction import redact, spoken_forms
-from engine.teachers.hosted import MAX_ERROR, Answer, as_text, count_tokens
+from engine.teachers.hosted import MAX_ERROR, ChatChoice, as_text, count_tokens
 from engine.values import Usage
 
 Hear = Callable[[str], None]
@@ -88,7 +88,7 @@ class Draft:
         redacted = redacted if len(redacted) <= MAX_ERROR else f"{redacted[:MAX_ERROR]} ..."
         return TeacherError(kind, redacted, self.text, tokens=count_tokens(self.usage))
 
-    def end(self) -> Answer:
+    def end(self) -> ChatChoice:
         """The whole answer, when the stream is over.
 
         Raises:
@@ -98,12 +98,12 @@ class Draft:
             raise self.failed(ErrorKind.CONNECTION, "the answer broke off before its end")
         return self._answer(redact)
 
-    def _answer(self, clean: Callable[[str, str | None], str]) -> Answer:
+    def _answer(self, clean: Callable[[str, str | None], str]) -> ChatChoice:
         content, reasoning, refusal = (
             clean("".join(parts), self.key) for parts in (self._content, self._reasoning, self._refusal)
         )
         finish = self.finish_reason or "stop"
-        return Answer(content, finish, reasoning, self.reasoning_field, refusal, self.usage)
+        return ChatChoice(content, finish, reasoning, self.reasoning_field, refusal, self.usage)
 
 
 def hold_back(text: str, key: str | None) -> str:

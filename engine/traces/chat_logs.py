@@ -42,9 +42,9 @@ def read(row: Row) -> Trace:
         if asked is None:
             raise InputError("it has neither messages nor a prompt")
         turns, reply = read_turns(_unwrap(asked)), None if said is None else _read_said(said)
-    told = pick(row, "system", "systemprompt")
-    if isinstance(told, str) and not find_system(turns):
-        turns = (Turn("system", told), *turns)
+    system = pick(row, "system", "systemprompt")
+    if isinstance(system, str) and not find_system(turns):
+        turns = (Turn("system", system), *turns)
     thought = pick(row, "reasoning", "reasoningcontent", "rationale", "thinking")
     if reply is not None and not reply.thought and isinstance(thought, str):
         reply = Turn(reply.role, reply.text, thought, reply.calls, reply.media, reply.refusal)

@@ -16,7 +16,7 @@ from engine.records import MAX_CELL
 from engine.tasks.base import GOLD, ID, KIND, QUERY
 from engine.teachers.recorded import Recording
 from engine.traces.base import Trace, Turn
-from engine.traces.reading import Item
+from engine.traces.reading import TraceItem
 from engine.traces.settings import UNNAMED, TraceOrder
 from engine.traces.tally import ModelTally, PersonalTally, TraceTally
 from engine.traces.turns import find_system, write_query
@@ -63,7 +63,7 @@ class Gatherer:
     _judged: set[str] = field(default_factory=set)
     _near: set[int] = field(default_factory=set)
 
-    def survey(self, items: Iterator[Item]) -> TraceTally:
+    def survey(self, items: Iterator[TraceItem]) -> TraceTally:
         """Only count: what is read, which system prompts there are, and what personal data."""
         for item in items:
             trace = self._look(item)
@@ -71,7 +71,7 @@ class Gatherer:
                 self.tally.count_system(find_system(trace.turns))
         return self.tally
 
-    def blocks(self, items: Iterator[Item]) -> Iterator[ImportedQueries]:
+    def blocks(self, items: Iterator[TraceItem]) -> Iterator[ImportedQueries]:
         """Queries and gold labels, some thousand rows at a time; recordings go to `keep`.
 
         Raises:
@@ -84,7 +84,7 @@ class Gatherer:
         if broken:
             raise broken[0]
 
-    def _gather_all(self, items: list[Item]) -> ImportedQueries:
+    def _gather_all(self, items: list[TraceItem]) -> ImportedQueries:
         block = ImportedQueries([], {}, [], 0)
         queries: dict[str, Query] = {}
         errors, repeated = len(self.tally.errors), 0
@@ -111,7 +111,7 @@ class Gatherer:
         block.errors.extend(self.tally.errors[errors:])
         return replace(block, duplicates=repeated)
 
-    def _look(self, item: Item) -> Trace | None:
+    def _look(self, item: TraceItem) -> Trace | None:
         """The trace of a row, counted as read, as it may be stored; None where it gives none."""
         if item.trace is None:
             if item.error:
@@ -127,7 +127,7 @@ class Gatherer:
             return None
         return self._guard(item, item.trace)
 
-    def _guard(self, item: Item, trace: Trace) -> Trace | None:
+    def _guard(self, item: TraceItem, trace: Trace) -> Trace | None:
         """The trace with personal data masked or as it is; None where it is left out for it."""
         mark = hash(trace)
         if self.looked_at is not None:
@@ -136,16 +136,16 @@ class Gatherer:
                 return None
             if self.order.personal == "keep" or not self.looked_at[mark]:
                 return trace
-        found: dict[str, set[int]] = {}
+        personal: dict[str, set[int]] = {}
         for text in (*_texts(trace), name_model(trace.model)):
             for one in find_personal(text):
-                found.setdefault(one.kind, set()).add(hash(one.value))
+                personal.setdefault(one.kind, set()).add(hash(one.value))
         if self.looked_at is None:
-            self.looked[mark] = bool(found)
-        if not found:
+            self.looked[mark] = bool(personal)
+        if not personal:
             return trace
         self.tally.flagged += 1
-        for kind, values in found.items():
+        for kind, values in personal.items():
             self.tally.personal.setdefault(kind, PersonalTally()).count(values, self._place(item))
         if self.order.personal == "drop":
             self.tally.dropped += 1
@@ -165,7 +165,7 @@ class Gatherer:
             query = make_query(query.text, query.choices, query.kind, query.key, extra=extra)
         return hold_out(query, self.order.heldout), trace.gold
 
-    def _keep_gold(self, block: ImportedQueries, item: Item, query: Query, gold: str) -> None:
+    def _keep_gold(self, block: ImportedQueries, item: TraceItem, query: Query, gold: str) -> None:
         try:
             read = self.task.read_gold(query, {GOLD.name: gold})
         except InputError as error:
@@ -220,21 +220,21 @@ class Gatherer:
             finish="length" if trace.finish.lower() in _CUT else "stop",
         )
 
-    def _reject(self, item: Item, message: str) -> None:
+    def _reject(self, item: TraceItem, message: str) -> None:
         self.tally.reject(item.row, f"{item.file}: {message}" if self.several_files else message)
 
-    def _place(self, item: Item) -> str:
+    def _place(self, item: TraceItem) -> str:
         return f"{item.file} {item.row:,}" if self.several_files else f"{item.row:,}"
 
 
-def _until_broken(items: Iterator[Item], broken: list[InputError]) -> Iterator[Item]:
+def _until_broken(items: Iterator[TraceItem], broken: list[InputError]) -> Iterator[TraceItem]:
     try:
         yield from items
     except InputError as error:
         broken.append(error)
 
 
-def _take(items: Iterator[Item]) -> Iterator[Item]:
+def _take(items: Iterator[TraceItem]) -> Iterator[TraceItem]:
     """The next items, at most so many and at most 32 MiB of them."""
     size = 0
     for item in islice(items, _BLOCK):

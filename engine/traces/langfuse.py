@@ -35,8 +35,8 @@ def recognise(rows: Sequence[Row]) -> float:
 def parts(row: Row) -> Iterator[Row]:
     """The observations of a trace that has any of its own; else the row."""
     inner = load_json(pick(row, "observations"))
-    found = [part for part in inner if isinstance(part, Mapping)] if isinstance(inner, list) else []
-    calls = [part for part in found if _is_call(part)]
+    observations = [part for part in inner if isinstance(part, Mapping)] if isinstance(inner, list) else []
+    calls = [part for part in observations if _is_call(part)]
     yield from calls or [row]
 
 

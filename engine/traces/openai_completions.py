@@ -71,9 +71,9 @@ def read_request(body: Mapping[str, Any]) -> tuple[Turn, ...]:
     if asked is None:
         raise InputError("the messages of its request are not in the file")
     turns = read_turns(asked)
-    told = body.get("instructions") or body.get("system")
-    if told and not find_system(turns):
-        return (Turn("system", read_turn({"role": "system", "content": told}).text), *turns)
+    instructions = body.get("instructions") or body.get("system")
+    if instructions and not find_system(turns):
+        return (Turn("system", read_turn({"role": "system", "content": instructions}).text), *turns)
     return turns
 
 

@@ -34,8 +34,8 @@ def parts(row: Row) -> Iterator[Row]:
 
 
 def _list(value: Any, *names: str) -> list[Mapping[str, Any]]:
-    found: list[Any] = next((value[name] for name in names if isinstance(value.get(name), list)), [])
-    return [part for part in found if isinstance(part, Mapping)]
+    listed: list[Any] = next((value[name] for name in names if isinstance(value.get(name), list)), [])
+    return [part for part in listed if isinstance(part, Mapping)]
 
 
 def _attributes(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,11 +102,11 @@ def read(row: Row) -> Trace | None:
     asked, answers, finish = _read_messages(attributes, events)
     if not asked:
         raise InputError("the span holds no messages: recording of content was off when it was made")
-    held = (attributes, *(found for _, found in events))
-    told = next((found[_INSTRUCTIONS] for found in held if found.get(_INSTRUCTIONS)), None)
-    if told and not find_system(asked):
-        told = load_json(told)
-        content = [told] if isinstance(told, Mapping) else told
+    sources = (attributes, *(attrs for _, attrs in events))
+    instructions = next((attrs[_INSTRUCTIONS] for attrs in sources if attrs.get(_INSTRUCTIONS)), None)
+    if instructions and not find_system(asked):
+        instructions = load_json(instructions)
+        content = [instructions] if isinstance(instructions, Mapping) else instructions
         asked = [read_turn({"role": "system", "content": content}), *asked]
     usage = {name.removeprefix(_USAGE): value for name, value in attributes.items() if name.startswith(_USAGE)}
     key = next((row[name] for name in ("spanId", "span_id") if isinstance(row.get(name), str)), None)
@@ -130,11 +130,11 @@ def _read_messages(
     attributes: Mapping[str, Any], events: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> tuple[list[Turn], list[Turn], str]:
     """What was asked, the answers, and why the first of them ended."""
-    for held in (attributes, *(found for _, found in events)):
-        if "gen_ai.input.messages" in held or "gen_ai.output.messages" in held:
-            answers = load_json(held.get("gen_ai.output.messages")) or []
+    for source in (attributes, *(attrs for _, attrs in events)):
+        if "gen_ai.input.messages" in source or "gen_ai.output.messages" in source:
+            answers = load_json(source.get("gen_ai.output.messages")) or []
             finish = answers[0].get("finish_reason") if _is_messages(answers) else ""
-            asked = held.get("gen_ai.input.messages") or []
+            asked = source.get("gen_ai.input.messages") or []
             return list(read_turns(asked)), list(read_turns(answers)), str(finish or "")
     numbered = _read_numbered(attributes)
     if numbered["prompt"] or numbered["completion"]:
@@ -166,15 +166,15 @@ def _first_text(value: Any) -> str:
 
 def _read_numbered(attributes: Mapping[str, Any]) -> _Numbered:
     """Messages whose attributes carry their number, by number."""
-    found: _Numbered = {"prompt": {}, "completion": {}}
+    numbered: _Numbered = {"prompt": {}, "completion": {}}
     for name, value in attributes.items():
         if match := _NUMBERED.fullmatch(name):
-            message = found[match[1]].setdefault(int(match[2]), {})
+            message = numbered[match[1]].setdefault(int(match[2]), {})
             if call := _CALL.fullmatch(match[3]):
                 message.setdefault("calls", {}).setdefault(int(call[1]), {})[call[2]] = value
             else:
                 message[match[3]] = value
-    return {kind: dict(sorted(messages.items())) for kind, messages in found.items()}
+    return {kind: dict(sorted(messages.items())) for kind, messages in numbered.items()}
 
 
 def _number_turns(messages: Mapping[int, dict[str, Any]], role: str) -> list[Turn]:

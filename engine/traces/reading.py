@@ -31,7 +31,7 @@ class TraceFile:
 
 
 @dataclass(frozen=True)
-class Item:
+class TraceItem:
     """What a row gave: a trace, or why it gave none. `size` is in bytes of the row."""
 
     file: str
@@ -74,7 +74,7 @@ def _score(kind: TraceFormat, rows: Sequence[Row]) -> float:
         return 0.0
 
 
-def read_traces(files: Sequence[TraceFile]) -> Iterator[Item]:
+def read_traces(files: Sequence[TraceFile]) -> Iterator[TraceItem]:
     """What the rows of some files give, file by file. Files of a format that joins rows are read together.
 
     Raises:
@@ -90,26 +90,26 @@ def read_traces(files: Sequence[TraceFile]) -> Iterator[Item]:
                 yield from _read_record(kind, path.name, record)
 
 
-def _read_record(kind: TraceFormat, file: str, record: Record) -> Iterator[Item]:
+def _read_record(kind: TraceFormat, file: str, record: Record) -> Iterator[TraceItem]:
     if record.error is not None:
-        yield Item(file, record.row, None, record.error, record.size)
+        yield TraceItem(file, record.row, None, record.error, record.size)
         return
     try:
         parts = list(kind.parts(record.values))
     except _STRANGE as error:
-        yield Item(file, record.row, None, _say(kind, error), record.size)
+        yield TraceItem(file, record.row, None, _say(kind, error), record.size)
         return
     for part in parts:
         yield _read_part(kind, file, record, part)
 
 
-def _read_part(kind: TraceFormat, file: str, record: Record, part: Row) -> Item:
+def _read_part(kind: TraceFormat, file: str, record: Record, part: Row) -> TraceItem:
     try:
-        return Item(file, record.row, kind.read(part), "", record.size)
+        return TraceItem(file, record.row, kind.read(part), "", record.size)
     except InputError as error:
-        return Item(file, record.row, None, str(error), record.size)
+        return TraceItem(file, record.row, None, str(error), record.size)
     except _STRANGE as error:
-        return Item(file, record.row, None, _say(kind, error), record.size)
+        return TraceItem(file, record.row, None, _say(kind, error), record.size)
 
 
 def _say(kind: TraceFormat, error: Exception) -> str:
@@ -138,15 +138,15 @@ class _Requests:
             return {}
         self._answered.add(key)
         self._file.seek(self._places[key][0])
-        found: Mapping[str, object] = json.loads(self._file.readline())
-        return found
+        request: Mapping[str, object] = json.loads(self._file.readline())
+        return request
 
     def unanswered(self) -> Iterator[tuple[str, int]]:
         """File and row of each that no reply was found for."""
         return ((file, row) for key, (_, file, row) in self._places.items() if key not in self._answered)
 
 
-def _read_joined(kind: TraceFormat, joins: Joining, paths: Sequence[Path]) -> Iterator[Item]:
+def _read_joined(kind: TraceFormat, joins: Joining, paths: Sequence[Path]) -> Iterator[TraceItem]:
     with tempfile.TemporaryFile() as file:
         requests = _Requests(file)
         for path in paths:
@@ -154,16 +154,18 @@ def _read_joined(kind: TraceFormat, joins: Joining, paths: Sequence[Path]) -> It
                 if record.error is None and joins.asks(record.values):
                     key = joins.key(record.values)
                     if key is None or not requests.keep(key, path.name, record):
-                        yield Item(path.name, record.row, None, "a request before it has the same key", record.size)
+                        yield TraceItem(
+                            path.name, record.row, None, "a request before it has the same key", record.size
+                        )
         for path in paths:
             for record in read_records(path, MAX_ROW):
                 if record.error is not None:
-                    yield Item(path.name, record.row, None, record.error, record.size)
+                    yield TraceItem(path.name, record.row, None, record.error, record.size)
                 elif not joins.asks(record.values):
                     whole = {**requests.find(joins.key(record.values)), **record.values}
                     yield _read_part(kind, path.name, record, whole)
         for name, row in requests.unanswered():
-            yield Item(name, row, None, "its reply is not in the files")
+            yield TraceItem(name, row, None, "its reply is not in the files")
 
 
 def say_formats(files: Sequence[TraceFile]) -> str:

@@ -158,8 +158,8 @@ def _read_part(part: Any, said: _Said) -> None:
 
 def _say_medium(part: Mapping[str, Any], kind: str) -> str:
     """What a part is that no text stands for: by its modality, its type, or the name of its field."""
-    told = " ".join([str(part.get("modality") or ""), kind, *map(str, part)]).lower()
-    return next((name for name in _MEDIA if name in told), "other")
+    names = " ".join([str(part.get("modality") or ""), kind, *map(str, part)]).lower()
+    return next((name for name in _MEDIA if name in names), "other")
 
 
 def _read_calls(message: Mapping[str, Any], said: _Said) -> None:
@@ -174,8 +174,8 @@ def _read_calls(message: Mapping[str, Any], said: _Said) -> None:
 
 def _say_call(call: Mapping[str, Any]) -> str:
     arguments = _first(call, "arguments", "input", "args")
-    told = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str)
-    return f"{call.get('name') or 'tool'}({told if arguments is not None else ''})"
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str)
+    return f"{call.get('name') or 'tool'}({text if arguments is not None else ''})"
 
 
 def _first(part: Mapping[str, Any], *names: str) -> Any:

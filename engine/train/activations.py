@@ -32,14 +32,14 @@ def fit_activations(model: Any, rows: Sequence[Encoded], size: int, pad: int, de
     longest = sorted(rows, key=lambda row: -len(row.input_ids))[:size]
     batch = _pad(fill_batch(longest, size), pad, device)
     free = torch.cuda.mem_get_info()[0]
-    held = int(torch.cuda.memory_allocated())
+    allocated = int(torch.cuda.memory_allocated())
 
     def update() -> int:
         torch.cuda.reset_peak_memory_stats()
         with torch.random.fork_rng(), torch.autocast(device, dtype=_number_format(model)):
             model(**batch, use_cache=False).loss.backward()
         torch.cuda.synchronize()
-        return int(torch.cuda.max_memory_allocated()) - held
+        return int(torch.cuda.max_memory_allocated()) - allocated
 
     try:
         return is_enough(update, free)

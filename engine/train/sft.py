@@ -242,8 +242,8 @@ def _as_dataset(rows: Sequence[Encoded], by_part: bool = False) -> Dataset:
 
 def open_adapter(job: StageJob, device: Device) -> Any:
     """The base model with the adapter that the stage goes on from, or a new one, ready to be trained."""
-    held = hold_in_four_bits(device) if job.student.four_bit else None
-    base = load_base(job.student, device.for_training, device.training_attention, held)
+    quantization = hold_in_four_bits(device) if job.student.four_bit else None
+    base = load_base(job.student, device.for_training, device.training_attention, quantization)
     if job.start is not None:
         return PeftModel.from_pretrained(base, str(job.start), is_trainable=True)
     lora = job.student.lora

@@ -18,6 +18,7 @@ from engine.config import ProjectConfig
 from engine.errors import InputError
 from engine.hub import open_records
 from engine.selection.overviews import find_close_pairs
+from engine.values import TeacherSpec
 
 
 @pytest.fixture
@@ -199,3 +200,23 @@ def test_outputs_are_looked_at_without_storing_any(services: Services, tmp_path:
     path.write_text("")
     with pytest.raises(InputError):
         services.preview.look_at_outputs("p", path, "ann")
+
+
+@pytest.mark.parametrize("name", ["mixed", "tinyllm", "stage7"])
+def test_no_teacher_takes_the_name_of_a_student(services: Services, tmp_path: Path, name: str) -> None:
+    services.data.import_queries("p", write(tmp_path / "a.jsonl", "one"), {}, 0)
+    outputs = tmp_path / "outputs.jsonl"
+    outputs.write_text(json.dumps({"query": "one", "teacher": name, "answer": "1", "rationale": "It is one."}))
+    with pytest.raises(InputError, match=f"{name}: a teacher can't have the name of a student"):
+        services.data.import_outputs("p", outputs)
+    settings = {"name": name, "provider": "openai", "model": "m"}
+    with pytest.raises(InputError, match=f"can't be named {name}, as a student is"):
+        services.teachers.add("p", settings)
+    assert services.projects.teachers(services.projects.get("p")) == []
+
+
+def test_a_teacher_that_had_such_a_name_before_can_be_changed(services: Services) -> None:
+    project = services.projects.get("p")
+    services.context.projects.put_teacher(project.id, TeacherSpec("mixed", "openai", "m"))
+    services.teachers.add("p", {"name": "mixed", "provider": "openai", "model": "n"})
+    assert [spec.model for spec in services.projects.teachers(project)] == ["n"]

@@ -13,7 +13,7 @@ from gradio_client import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.hosts import Names, Place, read_names, read_place
+from app.hosts import HostPort, Names, read_names, read_place
 from app.services import open_services
 from app.web.main import build_app
 from app.web.server import launch_lean, launch_options
@@ -165,16 +165,16 @@ def test_a_studio_for_others_answers_to_addresses_in_digits_and_to_names_it_was_
     for host in (EVIL, "box.example", "10.0.0.7.evil.example", "xone.example"):
         place = read_place(host)
         assert place is not None and not names.know(place), host
-    assert names.same("https://two.example:8443", Place("127.0.0.1", 7860))
-    assert not names.same("https://two.example", Place("127.0.0.1", 7860))
+    assert names.same("https://two.example:8443", HostPort("127.0.0.1", 7860))
+    assert not names.same("https://two.example", HostPort("127.0.0.1", 7860))
 
 
 def test_a_space_answers_to_its_own_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_HOST", "ann-tacit.hf.space,tacit.example")
     names = read_names("0.0.0.0", [])
     for host in ("ann-tacit.hf.space", "tacit.example"):
-        assert names.know(Place(host)) and names.same(f"https://{host}", Place(host))
-    assert not names.know(Place("bob-tacit.hf.space"))
+        assert names.know(HostPort(host)) and names.same(f"https://{host}", HostPort(host))
+    assert not names.know(HostPort("bob-tacit.hf.space"))
 
 
 @pytest.mark.parametrize("name", ["https://studio.example", "*", "*.example", "a b/c", "[::g]", "a:b"])
@@ -192,7 +192,7 @@ def test_no_other_text_passes_for_a_local_name(local: str, more: str) -> None:
 
 @given(st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z][a-z0-9-]{0,10}){0,3}", fullmatch=True), st.integers(1, 65535))
 def test_an_origin_is_the_same_only_with_host_and_port(host: str, port: int) -> None:
-    names, place = Names(), Place(host, port)
+    names, place = Names(), HostPort(host, port)
     assert names.same(f"http://{host}:{port}", place)
     assert not names.same(f"http://{host}:{port % 65535 + 1}", place)
     assert not names.same(f"http://{host}.evil.example:{port}", place)

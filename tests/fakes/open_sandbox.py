@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from engine.sandbox import Limits, Ran, Status
+from engine.sandbox import Ran, SandboxLimits, Status
 
 
 class OpenSandbox:
@@ -19,7 +19,7 @@ class OpenSandbox:
     def missing(self) -> str:
         return ""
 
-    def run(self, script: str, limits: Limits, library: str = "") -> Ran:
+    def run(self, script: str, limits: SandboxLimits, library: str = "") -> Ran:
         started = time.monotonic()
         text = f"{library}\n{script}"
         command = [sys.executable, "-P", "-s", "-S", "-B", "-c", "import sys; exec(sys.stdin.read())"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.gateway.rungs import Bill, Errand, Told
+from app.gateway.rungs import Bill, Errand, RungReply
 from app.gateway.service import Gateway, open_gateway
 from app.gateway.settings import GatewaySettings
 from engine.config import StudentConfig, TeacherConfig, read_config
@@ -59,7 +59,7 @@ class FakeRung:
     async def start(self) -> str:
         return ""
 
-    async def ask(self, query: Query, errand: Errand) -> Told:
+    async def ask(self, query: Query, errand: Errand) -> RungReply:
         self.asked.append(query.text)
         started = time.perf_counter()
         self.room = self.room or asyncio.Semaphore(self.width)
@@ -77,7 +77,7 @@ class FakeRung:
             errand.bills.append(Bill(self.system, usage, self.dollars))
         seconds = time.perf_counter() - started
         answer = RungAnswer(self.system, f"So. Answer: {label}", label, self.confidence, usage, self.dollars, seconds)
-        return Told(answer, "So.")
+        return RungReply(answer, "So.")
 
     async def close(self) -> None:
         self.closed = True

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.traces import Trace
-from engine.traces.reading import Item, find_formats, read_traces
+from engine.traces.reading import TraceItem, find_formats, read_traces
 
 SYSTEM = {"role": "system", "content": "Answer in one word."}
 ASKED = {"role": "user", "content": "Capital of France?"}
@@ -139,9 +139,9 @@ def write(path: Path, *rows: Any) -> Path:
     return path
 
 
-def read(*paths: Path, name: str = "") -> list[Item]:
+def read(*paths: Path, name: str = "") -> list[TraceItem]:
     return list(read_traces(find_formats(paths, name)))
 
 
-def traces(items: list[Item]) -> list[Trace]:
+def traces(items: list[TraceItem]) -> list[Trace]:
     return [item.trace for item in items if item.trace is not None]

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.gateway.ladder import Ladder
+from app.gateway.ladder import LiveLadder
 from app.gateway.requests import ApiError, ChatAsk
 from app.gateway.server import build_server
 from app.gateway.service import Gateway
@@ -62,7 +62,7 @@ def test_waiting_for_a_turn_is_not_taken_for_the_pace_of_a_rung(tmp_path: Path) 
 
 def test_when_to_come_again_goes_by_the_slowest_of_those_that_are_waited_for() -> None:
     ports = {"stage3": FakeRung("stage3", width=1), "ann": FakeRung("ann", width=4)}
-    ladder = Ladder(make_policy(), ports, queue=3, pace={"stage3": 2.0, "ann": 50.0})
+    ladder = LiveLadder(make_policy(), ports, queue=3, pace={"stage3": 2.0, "ann": 50.0})
     ladder.open["stage3"] = 4
     with pytest.raises(ApiError) as refused:
         ladder.admit()

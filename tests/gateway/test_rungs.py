@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from app.gateway.requests import ApiError, ChatAsk
-from app.gateway.rungs import Errand, Told
+from app.gateway.rungs import Errand, RungReply
 from app.gateway.service import Gateway, open_gateway
 from app.gateway.settings import GatewaySettings
-from app.gateway.students import Resident, ResidentStudent, ServedStudent, find_log_prob, vllm_commands
+from app.gateway.students import ResidentStudent, ServedStudent, StudentWorker, find_log_prob, vllm_commands
 from app.usecases.serving.ledger import read_ledger
 from engine.config import StudentConfig, TeacherConfig, read_config
 from engine.datasets.rows import student_prompt
@@ -72,12 +72,12 @@ ANSWER = {
 
 def resident(process: FakeProcess, timeout_s: float = 5.0, **rung: Any) -> ResidentStudent:
     own = student("stage3").model_copy(update=rung)
-    return ResidentStudent(own, TASK, Path("/a"), Resident(process), timeout_s)  # type: ignore[arg-type]
+    return ResidentStudent(own, TASK, Path("/a"), StudentWorker(process), timeout_s)  # type: ignore[arg-type]
 
 
-def ask(rung: Any, query: Query = QUERY, errand: Errand | None = None) -> Told:
-    async def once() -> Told:
-        told: Told = await rung.ask(query, errand or Errand("r"))
+def ask(rung: Any, query: Query = QUERY, errand: Errand | None = None) -> RungReply:
+    async def once() -> RungReply:
+        told: RungReply = await rung.ask(query, errand or Errand("r"))
         return told
 
     return asyncio.run(once())
@@ -154,7 +154,7 @@ def provider() -> Iterator[Provider]:
 
 
 def test_a_students_server_is_asked_for_log_probs_under_the_rungs_own_name(provider: Provider) -> None:
-    async def once() -> tuple[str, str, Told]:
+    async def once() -> tuple[str, str, RungReply]:
         rung = ServedStudent(student("fake-small"), TASK, open_chat("openai", provider.url), "fake-small", 5.0, 2)
         other = ServedStudent(student("stage3"), TASK, open_chat("openai", provider.url), "stage3", 5.0, 2)
         notes = await rung.start(), await other.start()
@@ -210,7 +210,7 @@ def test_a_teacher_is_probed_once_asked_with_its_prompt_and_every_attempt_is_on_
                 notes += await gateway.start()
                 answered = await gateway.answer(ChatAsk("Is it B?"))
                 assert answered.content == "B" and answered.usage["completion_tokens"] == 20
-                assert answered.told["dollars"] == pytest.approx(0.002, rel=0.1)
+                assert answered.details["dollars"] == pytest.approx(0.002, rel=0.1)
             finally:
                 await gateway.close()
         return notes

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.gateway.answers import describe_in_headers
 from app.gateway.requests import ChatAsk
-from app.gateway.rungs import Told
+from app.gateway.rungs import RungReply
 from app.gateway.service import Answered
 from engine.config import TeacherConfig
 from engine.datasets.rows import student_prompt
@@ -33,7 +33,7 @@ class TwoDraws(FakeProcess):
         yield second if "temperature" in request else first
 
 
-def draw(first: dict[str, Any], second: dict[str, Any]) -> tuple[Told, list[Any]]:
+def draw(first: dict[str, Any], second: dict[str, Any]) -> tuple[RungReply, list[Any]]:
     process = TwoDraws(first, second)
     rung = resident(process)
     rung.temperature = 0.4
@@ -67,9 +67,9 @@ def test_a_students_server_draws_twice_and_the_answer_says_whether_both_agree(tm
     first, second = (seen.body for seen in provider.seen)
     assert (first["temperature"], second["temperature"]) == (0, 0.6) and "seed" not in first
     assert second["seed"] == seed_of(student_prompt(TASK, QUERY, "answer"))
-    assert answered.told["rung"] == "fake-small" and answered.told["draws_agree"] is True
+    assert answered.details["rung"] == "fake-small" and answered.details["draws_agree"] is True
     assert answered.usage["completion_tokens"] == 40
-    assert (b"x-tacit-draws-agree", b"true") in describe_in_headers(answered.told)
+    assert (b"x-tacit-draws-agree", b"true") in describe_in_headers(answered.details)
 
 
 def test_a_student_that_stands_last_answers_once(tmp_path: Path) -> None:
@@ -84,4 +84,4 @@ def test_a_student_that_stands_last_answers_once(tmp_path: Path) -> None:
 
     with run_provider(key=None) as provider:
         answered = asyncio.run(once(f"{provider.url}/v1"))
-    assert len(provider.seen) == 1 and "draws_agree" not in answered.told
+    assert len(provider.seen) == 1 and "draws_agree" not in answered.details

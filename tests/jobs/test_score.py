@@ -24,7 +24,7 @@ from engine.jobs import score
 from engine.jobs.context import JobContext
 from engine.jobs.events import EventLog
 from engine.jobs.inline import Heard
-from engine.jobs.score import Asked, as_line
+from engine.jobs.score import LabelToVerify, as_line
 from engine.jobs.spec import PAYLOADS, SPEC_FILE, ScoreJob, StudentJob, WorkerStep, read_spec, write_spec
 from engine.lines import write_lines
 from engine.plans import Evaluate, Plan, Train
@@ -42,7 +42,7 @@ def prepare(folder: Path, count: int = 20) -> ScoreJob:
     for number in range(count):
         query = make_query(f"What is {number}?", kind="odd" if number % 2 else "even")
         item = EvalItem("stage1", query.id, None, f"Answer: {number % 3}", None, 3, 0.1, None)
-        asked.append(Asked("evaluate-stage1", query, "0", True, item))
+        asked.append(LabelToVerify("evaluate-stage1", query, "0", True, item))
     file = write_lines(folder / "answers.jsonl", map(as_line, asked))
     return ScoreJob(
         task="custom", file=file, output=folder / "scored.json", measure="accuracy", references=("untrained",)

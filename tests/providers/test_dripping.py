@@ -16,7 +16,7 @@ from starlette.routing import Route
 from app.usecases.labelling.answers import say_failure
 from engine.errors import ErrorKind, TeacherError
 from engine.ports import Request
-from engine.teachers.caller import Caller, Outcome, Tell
+from engine.teachers.caller import Caller, CallOutcome, Tell
 from engine.teachers.hosted import Capabilities, HostedTeacher
 from engine.teachers.pace import LEAST_RATE, MAX_COMMENTS, Pace
 from engine.values import Purpose, make_query
@@ -105,7 +105,7 @@ def test_comments_and_blanks_before_an_answer_are_no_fault(url: str, protocol: s
 
 
 def test_whoever_looks_on_does_not_wait_for_it_twice(url: str) -> None:
-    told: list[Outcome] = []
+    told: list[CallOutcome] = []
     caller = Caller(most_wait_s=10.0, first_wait_s=0.001)
     with pytest.raises(TeacherError, match="only kept the connection open"):
         ask(url, "openai", True, "events of empty objects", caller, told.append)

@@ -7,14 +7,14 @@ import asyncio
 import pytest
 
 from engine.errors import ErrorKind, TeacherError
-from engine.teachers.caller import Caller, Outcome
+from engine.teachers.caller import Caller, CallOutcome
 from engine.teachers.capabilities import MOST_REQUESTS, probe
 from engine.teachers.hosted import Capabilities, HostedTeacher
 from engine.values import TeacherSpec
 from tests.fakes.provider import Provider, open_chat, run_provider
 
 
-def find(provider: Provider, protocol: str = "openai", told: list[Outcome] | None = None) -> Capabilities:
+def find(provider: Provider, protocol: str = "openai", told: list[CallOutcome] | None = None) -> Capabilities:
     async def run() -> Capabilities:
         chat = open_chat(protocol, provider.url)
         teacher = HostedTeacher(TeacherSpec("ann", protocol, "m", endpoint=provider.url), chat)
@@ -28,7 +28,7 @@ def find(provider: Provider, protocol: str = "openai", told: list[Outcome] | Non
 
 @pytest.mark.parametrize("protocol", ["openai", "mistral"])
 def test_a_good_endpoint_takes_one_request(protocol: str) -> None:
-    told: list[Outcome] = []
+    told: list[CallOutcome] = []
     with run_provider() as provider:
         found = find(provider, protocol, told)
         assert len(provider.seen) == len(told) == 1

@@ -18,7 +18,7 @@ from engine.prompts import load_prompt
 from engine.teachers.caller import Caller
 from engine.teachers.faults import FAULTS_IN_A_ROW, MOST_FAULTY_S, NOTHING_IN_A_ROW
 from engine.teachers.hosted import explain, read_retry_after
-from engine.teachers.limits import CEILING_S, Limiter, Limiters, Rates
+from engine.teachers.limits import CEILING_S, Limiter, Limiters, RateLimits
 from engine.values import Purpose, Reply, Sampling, TeacherSpec, make_query
 from tests.fakes.clock import FakeTime
 from tests.fakes.replies import GOOD
@@ -277,7 +277,7 @@ def test_a_model_that_waits_holds_up_no_neighbour() -> None:
 
 def test_a_bucket_lets_go_at_its_rate_and_tells_the_wait_of_whoever_comes() -> None:
     now = FakeTime()
-    rates = Rates(now.clock)
+    rates = RateLimits(now.clock)
     rates.set(120, 60_000)
     assert rates.wait_s(10**9) == 0, "more than ever goes at once is as much as that"
 

@@ -10,7 +10,7 @@ from engine.values import (
 )
 from storage.db import Database
 from storage.queries import Queries
-from storage.rationales import Measured, Rationales, Sought, Version
+from storage.rationales import RationaleMeasures, Rationales, Sought, Version
 from storage.runs import Run
 
 
@@ -38,7 +38,7 @@ def reviewed(db: Database, run: Run) -> Rationales:
     return held
 
 
-KNOWN = Measured(
+KNOWN = RationaleMeasures(
     ["s1", "s2", "s3", "s4"], [9, 9, 9, 9], [5, 2, 7, 11], [False, False, True, False], [False, False, False, True]
 )
 
@@ -69,9 +69,9 @@ def test_rationales_are_sought_sorted_and_counted(reviewed: Rationales, sought: 
 
 
 def test_characters_count_where_no_tokenizer_is_at_hand(reviewed: Rationales) -> None:
-    rows, total = reviewed.find_page("run1", "", Measured(), Sought(which="longer", sort="-tokens"), 0, 10)
+    rows, total = reviewed.find_page("run1", "", RationaleMeasures(), Sought(which="longer", sort="-tokens"), 0, 10)
     assert rows == [] and total == 0
-    rows, _ = reviewed.find_page("run1", "", Measured(), Sought(), 0, 10)
+    rows, _ = reviewed.find_page("run1", "", RationaleMeasures(), Sought(), 0, 10)
     assert set(rows[0]) == set(reviewed.listed("run1", "")[0])
 
 

@@ -16,7 +16,7 @@ from engine.config import LoraSettings, StudentConfig
 from engine.datasets.encode import encode_prompt, render_prompt
 from engine.errors import StateError
 from engine.evaluation.readback import AskedAgain, ReadBack, as_line, read_back_from
-from engine.exports import EXPORTERS, Asking, Outgoing, Student
+from engine.exports import EXPORTERS, Outgoing, PromptFrame, Student
 from engine.exports.modelfile import cut_template, mark_turns
 from engine.inference.gguf_file import permute, write_gguf
 from engine.inference.merging import load_merged
@@ -125,7 +125,7 @@ def test_a_check_that_was_stopped_goes_on_where_it_was_and_tells_what_changed(
 
 
 def test_a_modelfile_beside_a_gguf_file_asks_as_the_student_was_trained(student: Student, tmp_path: Path) -> None:
-    asking = Asking("Say it.", "direct: ", "", TOKENS)
+    asking = PromptFrame("Say it.", "direct: ", "", TOKENS)
     EXPORTERS.get("gguf-q8_0").write(Outgoing(student=student, asking=asking), tmp_path / "out")
     tokenizer, turn = load_tokenizer(student.config), mark_turns(asking)
     template = cut_template(render_prompt(tokenizer, turn[:2]), render_prompt(tokenizer, turn, generate=False))

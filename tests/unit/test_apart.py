@@ -13,7 +13,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.records import apart, read_records
-from engine.records.apart import Limits, limits_of, read_apart, read_lists
+from engine.records.apart import ProcessLimits, limits_of, read_apart, read_lists
 from tests.fakes.hostile_files import JSONL, ROWS
 
 
@@ -83,7 +83,7 @@ def test_a_process_that_breaks_or_babbles_harms_nobody(tmp_path: Path, monkeypat
     (tmp_path / "floods.py").write_text("print('[' + '1,' * 1000 + '1]')")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(apart, "MAX_LINE", 1000)
-    limits = Limits(2**29, 5)
+    limits = ProcessLimits(2**29, 5)
     for module, why in (("ends", "ended the process"), ("babbles", "damaged"), ("floods", "damaged")):
         with pytest.raises(InputError, match=f"a.csv .*{why}"):
             list(read_lists(read_apart(module, [], limits, "a.csv"), "a.csv"))

@@ -18,7 +18,7 @@ from engine.evaluation.report import summarise
 from engine.jobs import run_labels, score
 from engine.jobs.context import JobContext
 from engine.jobs.events import EventLog
-from engine.jobs.score import Asked, as_line
+from engine.jobs.score import LabelToVerify, as_line
 from engine.jobs.spec import RunLabelsJob, ScoreJob
 from engine.lines import read_lines, write_lines
 from engine.records import Record
@@ -252,7 +252,9 @@ def test_a_worker_runs_labels_and_goes_on_where_it_was_stopped(tmp_path: Path) -
 def test_scoring_runs_answers_together(tmp_path: Path) -> None:
     texts = [f"Easy.\n```python\n{SQUARE}\n```", "```python\ndef square(n): return 4\n```", "I can't."]
     asked = [
-        Asked("evaluate", make_query(QUERY.text, key=str(n), extra=QUERY.extra), GOLD or "", True, item(text, str(n)))
+        LabelToVerify(
+            "evaluate", make_query(QUERY.text, key=str(n), extra=QUERY.extra), GOLD or "", True, item(text, str(n))
+        )
         for n, text in enumerate(texts)
     ]
     file = write_lines(tmp_path / "answers.jsonl", map(as_line, asked))

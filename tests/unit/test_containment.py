@@ -15,11 +15,20 @@ import psutil
 import pytest
 
 from engine.errors import MissingPart
-from engine.sandbox import SANDBOXES, Limits, Outcome, Program, Status, available, run_program, run_programs
+from engine.sandbox import (
+    SANDBOXES,
+    Program,
+    ProgramOutcome,
+    SandboxLimits,
+    Status,
+    available,
+    run_program,
+    run_programs,
+)
 
 ANY = available() or ("none",)
-LIMITS = Limits(seconds=8, memory_bytes=300 * 2**20, output_bytes=2**20)
-SHORT = Limits(seconds=2, memory_bytes=300 * 2**20, output_bytes=2**20)
+LIMITS = SandboxLimits(seconds=8, memory_bytes=300 * 2**20, output_bytes=2**20)
+SHORT = SandboxLimits(seconds=2, memory_bytes=300 * 2**20, output_bytes=2**20)
 
 
 @pytest.fixture(params=ANY)
@@ -27,13 +36,13 @@ def sandbox(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def attempt(sandbox: str, code: str, expression: str = "f()", limits: Limits = LIMITS) -> Outcome:
+def attempt(sandbox: str, code: str, expression: str = "f()", limits: SandboxLimits = LIMITS) -> ProgramOutcome:
     """What becomes of a hostile answer whose `f` is called."""
     program = Program("hostile", code, (f"assert {expression} == 'done'",), limits=limits)
     try:
         return run_program(program, SANDBOXES[sandbox] if sandbox != "none" else None)
     except MissingPart as error:
-        return Outcome("hostile", Status.REFUSED, str(error))
+        return ProgramOutcome("hostile", Status.REFUSED, str(error))
 
 
 FAILED = (Status.FAILED, Status.ERROR, Status.REFUSED)
@@ -248,7 +257,7 @@ def test_many_run_side_by_side_and_come_back_in_order(sandbox: str) -> None:
     try:
         outcomes = list(run_programs(programs, SANDBOXES[sandbox] if sandbox != "none" else None, lanes=3))
     except MissingPart:
-        outcomes = [Outcome(program.id, Status.REFUSED) for program in programs]
+        outcomes = [ProgramOutcome(program.id, Status.REFUSED) for program in programs]
     assert [outcome.id for outcome in outcomes] == [program.id for program in programs]
     assert [outcome.status for outcome in outcomes] in (
         [Status.PASSED, Status.FAILED, Status.ERROR] * 5,

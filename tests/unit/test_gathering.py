@@ -19,7 +19,7 @@ from engine.tasks import get_task
 from engine.teachers.recorded import Recording
 from engine.traces import FORMATS
 from engine.traces.gathering import Gatherer, name_model
-from engine.traces.reading import Item
+from engine.traces.reading import TraceItem
 from engine.traces.settings import TraceOrder
 from engine.traces.tally import OTHERS, TraceTally, name_systems
 from engine.traces.turns import write_query
@@ -56,7 +56,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def gather(
-    items: list[Item], task: str = "custom", **order: Any
+    items: list[TraceItem], task: str = "custom", **order: Any
 ) -> tuple[TraceTally, list[Query], dict[tuple[str, str], Recording]]:
     kept: dict[tuple[str, str], Recording] = {}
     gatherer = Gatherer(
@@ -81,7 +81,7 @@ def test_a_row_with_anything_in_any_place_is_read_or_told(which: int, place: int
             except (InputError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
                 continue
             if trace is not None:
-                tally, queries, _ = gather([Item("a", 1, trace)])
+                tally, queries, _ = gather([TraceItem("a", 1, trace)])
                 assert tally.taken == len(queries) or tally.rejected
                 json.dumps([query.text for query in queries]).encode("utf-8")
 

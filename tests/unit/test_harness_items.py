@@ -13,7 +13,7 @@ import yaml
 from engine.config import StudentConfig
 from engine.errors import InputError, MissingPart, StateError
 from engine.evaluation.readback import AskedAgain, compare_answers, read_back_from
-from engine.exports import EXPORTERS, Asking, Item, Outgoing, Scored
+from engine.exports import EXPORTERS, Item, Outgoing, PromptFrame, ScoredAnswers
 from engine.exports.lm_eval import judge_as_harness
 from engine.exports.modelfile import cut_template, mark_turns, write_modelfile
 from engine.inference.gguf_tokens import name_split
@@ -41,7 +41,7 @@ RECORDED = {
 }
 
 
-def record(task_name: str) -> Scored:
+def record(task_name: str) -> ScoredAnswers:
     """The recorded answers with the labels and verdicts that the task itself gives."""
     task, items = get_task(task_name), []
     for query, gold, text, right in RECORDED[task_name]:
@@ -51,7 +51,7 @@ def record(task_name: str) -> Scored:
         prompt = (("system", "You answer questions."), ("user", task.render(query)))
         named = task.normalise(query, gold) or gold
         items.append(Item(query.id, query.kind or "", prompt, named, text, label, correct, 5, 0.1))
-    return Scored("tacit_p", "p/r-stage3", tuple(items), Asking(max_tokens=64), "2026-11-30T00:00:00+00:00")
+    return ScoredAnswers("tacit_p", "p/r-stage3", tuple(items), PromptFrame(max_tokens=64), "2026-11-30T00:00:00+00:00")
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -156,7 +156,7 @@ def test_a_split_of_text_has_llama_cpps_name_or_is_refused() -> None:
 
 
 def test_a_modelfile_asks_as_the_chat_template_does() -> None:
-    asking = Asking("Be brief.", "direct: ", "!", 96)
+    asking = PromptFrame("Be brief.", "direct: ", "!", 96)
 
     def write(turns: tuple[tuple[str, str], ...], generate: bool) -> str:
         text = "".join(f"<|{role}|>\n{said}<|end|>\n" for role, said in turns)

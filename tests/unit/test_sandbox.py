@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from engine.errors import MissingPart
-from engine.sandbox import SANDBOXES, Limits, Outcome, Program, Sandbox, Status, available, pick, run_program
+from engine.sandbox import (
+    SANDBOXES,
+    Program,
+    ProgramOutcome,
+    Sandbox,
+    SandboxLimits,
+    Status,
+    available,
+    pick,
+    run_program,
+)
 from engine.sandbox.base import try_out
 from engine.sandbox.bubblewrap import find_python
 from engine.sandbox.guest.plain import as_json, decode, encode, show
@@ -24,8 +34,8 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     return PLACES[request.param]
 
 
-def judge(sandbox: Sandbox, code: str, *tests: str, **more: object) -> Outcome:
-    program = Program("one", code, tests or SQUARE, limits=Limits(seconds=20), **more)  # type: ignore[arg-type]
+def judge(sandbox: Sandbox, code: str, *tests: str, **more: object) -> ProgramOutcome:
+    program = Program("one", code, tests or SQUARE, limits=SandboxLimits(seconds=20), **more)  # type: ignore[arg-type]
     return run_program(program, sandbox)
 
 
@@ -110,7 +120,7 @@ def test_a_sandbox_that_lets_anything_through_is_not_used() -> None:
 
 
 class Broken(OpenSandbox):
-    def run(self, script: str, limits: Limits, library: str = "") -> object:  # type: ignore[override]
+    def run(self, script: str, limits: SandboxLimits, library: str = "") -> object:  # type: ignore[override]
         raise MissingPart("there is no kernel")
 
 

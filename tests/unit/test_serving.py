@@ -25,7 +25,7 @@ from engine.serving.deferral.confidence import Confidence
 from engine.serving.deferral.confidence_by_kind import ConfidenceByKind
 from engine.serving.deferral.two_draws import TwoDraws
 from engine.serving.fitting import find_front
-from engine.serving.outcomes import Outcomes, SecondDraws, choose_half, climb_all, gather
+from engine.serving.outcomes import Outcomes, SecondDrawArrays, choose_half, climb_all, gather
 from engine.serving.policy import Policy, StudentRung, TeacherRung, read_policy, write_policy
 from engine.serving.saving import Ladder, choose_step, fit_ladder, list_students
 from engine.tasks import get_task
@@ -45,7 +45,7 @@ def make_outcomes(n: int, seed: int = 0) -> Outcomes:
     names = tuple(f"q{i}" for i in range(n))
     confidence = np.stack([*noisy, np.zeros(n)])
     agrees = np.stack([*(noisy_row > 0.45 for noisy_row in noisy), np.zeros(n)]).astype(float)
-    second = SecondDraws(agrees, np.full((3, n), 0.7), tokens + 1, tokens / 1e6, tokens / 50)
+    second = SecondDrawArrays(agrees, np.full((3, n), 0.7), tokens + 1, tokens / 1e6, tokens / 50)
     return Outcomes(
         ("direct", "reasons", "teacher"), names, kinds, right, confidence, tokens, tokens / 1e6, tokens / 50, second
     )

@@ -21,7 +21,7 @@ from engine.records import MAX_CELL
 from engine.tasks import get_task
 from engine.teachers.tokens import find_in_files
 from engine.values import RationaleOrigin, RunStatus
-from storage.rationales import SORTS, Measured, Sought, Version
+from storage.rationales import SORTS, RationaleMeasures, Sought, Version
 from storage.runs import Run
 
 PAGE = 25
@@ -61,7 +61,7 @@ class Counts(NamedTuple):
 _LENGTHS: dict[tuple[str, int], int] = {}
 """Lengths that were counted before, by tokenizer and hash of the text: a page asks for those of all rationales."""
 _MOST_LENGTHS = 1_000_000
-_LOOKED: dict[tuple[str, ...], tuple[Measured, Counts]] = {}
+_LOOKED: dict[tuple[str, ...], tuple[RationaleMeasures, Counts]] = {}
 """What was measured before, by run, tokenizer and the stamp of its rationales: approving changes nothing of it."""
 _MOST_LOOKED = 40
 
@@ -129,15 +129,15 @@ class ReviewService:
         measured, _ = self._measure(run)
         sought, find = _known_only(sought), self.context.rationales.find_page
         answers = self._answers(run)
-        found = turn_to(page, PAGE, lambda begin: find(run.id, answers, measured, sought, begin, PAGE))
-        return replace(found, rows=_measure(find_tokenizer(run), found.rows))
+        rows = turn_to(page, PAGE, lambda begin: find(run.id, answers, measured, sought, begin, PAGE))
+        return replace(rows, rows=_measure(find_tokenizer(run), rows.rows))
 
     def sheet(self, run_id: str, sought: Sought) -> Sheet:
         """All that `page` finds, whole; lengths in the student's tokens."""
         run = self.context.runs.get(run_id)
         measured, _ = self._measure(run)
-        found = self.context.rationales.stream_found(run.id, self._answers(run), measured, _known_only(sought))
-        return Sheet(_COLUMNS, found)
+        rows = self.context.rationales.stream_found(run.id, self._answers(run), measured, _known_only(sought))
+        return Sheet(_COLUMNS, rows)
 
     def next_unapproved(self, run_id: str, sought: Sought, sample_id: str) -> tuple[str, int] | None:
         """The unapproved rationale to look at behind a sample's, of those sought, and the page that it is on.
@@ -146,8 +146,8 @@ class ReviewService:
         """
         run = self.context.runs.get(run_id)
         measured, _ = self._measure(run)
-        found = self.context.rationales.find_next(run.id, self._answers(run), measured, _known_only(sought), sample_id)
-        return (found[0], found[1] // PAGE + 1) if found else None
+        place = self.context.rationales.find_next(run.id, self._answers(run), measured, _known_only(sought), sample_id)
+        return (place[0], place[1] // PAGE + 1) if place else None
 
     def count_approved(self, run_id: str) -> int:
         """How many rationales a person has approved in the last compress step of a run: what its next stage learns."""
@@ -166,7 +166,7 @@ class ReviewService:
             asking=len(asking),
         )
 
-    def _measure(self, run: Run) -> tuple[Measured, Counts]:
+    def _measure(self, run: Run) -> tuple[RationaleMeasures, Counts]:
         """Lengths and checks of all rationales of a run, counted anew only after one was written."""
         folder = find_tokenizer(run)
         counter = "" if find_in_files(folder) is None else folder
@@ -338,10 +338,10 @@ def _known_only(sought: Sought) -> Sought:
     )
 
 
-def _look_over(rows: Sequence[Row]) -> tuple[Measured, Counts]:
+def _look_over(rows: Sequence[Row]) -> tuple[RationaleMeasures, Counts]:
     checks = [row["check"].removeprefix(f"{row['origin']}, ") for row in rows]
     kept = [check.startswith(KEPT) for check in checks]
-    measured = Measured(
+    measured = RationaleMeasures(
         [row["sample"] for row in rows],
         [row["tokens"][0] for row in rows],
         [row["tokens"][2] for row in rows],

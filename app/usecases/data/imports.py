@@ -12,6 +12,7 @@ from engine.columns import MOST_ERRORS, ImportedQueries, OutputTally, RowError, 
 from engine.config import ProjectConfig, read_config
 from engine.errors import InputError, MissingColumn
 from engine.hub import open_records
+from engine.plans.reserved import is_reserved
 from engine.records import read_records
 from engine.tasks import DEFAULT_TASK, get_task
 from engine.teachers.recorded import RecordingWriter
@@ -32,7 +33,6 @@ _COUNTED = (
     "paraphrases",
     "followed",
 )
-RESERVED = ("student", "vanilla", "vanilla-fewshot", "standard-kd", "standard-kd-equal-updates")
 
 
 @dataclass(frozen=True)
@@ -277,20 +277,15 @@ class DataService:
                 f"({counted(tally.unmatched, 'row')} without a query of the project, {tally.rejected:,} that can't be "
                 f"used{first}). Nothing was stored."
             )
-        live = {spec.name for spec in self.context.projects.teachers(project.id) if spec.provider != "recorded"}
-        clash = live & tally.teachers.keys()
+        known = {spec.name: spec.provider for spec in self.context.projects.teachers(project.id)}
+        clash = {name for name, provider in known.items() if provider != "recorded"} & tally.teachers.keys()
         if clash:
             raise InputError(f"{', '.join(sorted(clash))} is a live teacher of this project; rename the recorded one")
-        reserved = [name for name in tally.teachers if is_reserved(name)]
+        reserved = [name for name in tally.teachers if name not in known and is_reserved(name)]
         if reserved:
             raise InputError(
                 f"{', '.join(reserved)}: a teacher can't have the name of a student; rename it in the file"
             )
-
-
-def is_reserved(name: str) -> bool:
-    """Whether a teacher can't be called so, since students are."""
-    return name in RESERVED or name.startswith("stage")
 
 
 def follow_families(context: Context, project_id: str, queries: Sequence[Query]) -> list[Query]:

@@ -157,8 +157,8 @@ class PreviewService:
 
         def keep(name: str, query_id: str, recording: Recording) -> None:
             if len(rows) < _SHOWN:
-                told = (name, texts[query_id], recording.answer, recording.rationale or recording.raw or "")
-                values = ["" if value is None else str(value)[:_CLIPPED] for value in told]
+                cells = (name, texts[query_id], recording.answer, recording.rationale or recording.raw or "")
+                values = ["" if value is None else str(value)[:_CLIPPED] for value in cells]
                 rows.append(dict(zip(("teacher", "query", "answer", "rationale or reply"), values, strict=True)))
 
         tally = read_outputs(seen.records, queries, teacher, keep)
@@ -202,16 +202,16 @@ def _read_some(records: Iterable[Record]) -> _Seen:
 
 def _sample(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[str]]:
     """The first values of each column that are not empty, each once."""
-    found: dict[str, list[str]] = {name: [] for name in names}
+    columns: dict[str, list[str]] = {name: [] for name in names}
     for record in records[:_NAMED]:
         for name, value in record.values.items():
-            values = found.get(name)
+            values = columns.get(name)
             if values is None or len(values) == _SAMPLES or is_missing(value):
                 continue
             text = " ".join(str(value)[:_CLIPPED].split())[:_SAMPLE]
             if text and text not in values:
                 values.append(text)
-    return found
+    return columns
 
 
 def _as_sentence(message: str) -> str:

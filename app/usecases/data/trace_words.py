@@ -45,7 +45,7 @@ def _tell_replies(result: TraceImport, reading: OutputReading) -> str:
 
 def tell_noticed(tally: TraceTally) -> list[str]:
     """Sentences on what of the traces is not as simple as a question and its answer."""
-    told = (
+    counts = (
         (tally.rejected, "row", "left out: they give no trace that can be taken."),
         (tally.media, "trace", "of those left out hold images or other parts that are no text."),
         (tally.calls, "trace", "of those left out end in a call of a tool."),
@@ -58,7 +58,7 @@ def tell_noticed(tally: TraceTally) -> list[str]:
         (tally.bare, "trace", "hold no reply: their queries are taken, for other teachers to answer."),
         (tally.long, "reply", "run over several lines. A free-text task compares labels as wholes."),
     )
-    return [f"{counted(number, noun)} {_agree(number, rest)}" for number, noun, rest in told if number]
+    return [f"{counted(number, noun)} {_agree(number, rest)}" for number, noun, rest in counts if number]
 
 
 def _agree(number: int, rest: str) -> str:

@@ -9,16 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from app.usecases.data.imports import DataService, OutputImport, OutputReading, QueryImport, is_reserved
+from app.usecases.data.imports import DataService, OutputImport, OutputReading, QueryImport
 from app.usecases.data.previews import LOOKED_AT, LOOKED_AT_BYTES
 from app.usecases.workspace.context import Context
 from engine.errors import InputError
 from engine.personal import PERSONAL_TITLES
+from engine.plans.reserved import is_reserved
 from engine.ports import Task
 from engine.tasks import get_task
 from engine.teachers.recorded import Recording, RecordingWriter
 from engine.traces.gathering import Gatherer
-from engine.traces.reading import Item, TraceFile, find_formats, read_traces, say_formats
+from engine.traces.reading import TraceFile, TraceItem, find_formats, read_traces, say_formats
 from engine.traces.settings import TraceOrder
 from engine.traces.tally import TraceTally, name_systems
 from engine.values import Query, TeacherSpec
@@ -195,11 +196,11 @@ class TraceService:
 class _Some:
     """The first items, up to a bound; `partly` once there were more."""
 
-    def __init__(self, items: Iterator[Item]) -> None:
+    def __init__(self, items: Iterator[TraceItem]) -> None:
         self._items = items
         self.partly = False
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[TraceItem]:
         size = 0
         for item in islice(self._items, LOOKED_AT):
             yield item
@@ -226,10 +227,10 @@ def say_personal(tally: TraceTally) -> str:
 def tell_personal(tally: TraceTally) -> list[str]:
     """What personal data there is, one sentence without its end a kind."""
     return [
-        f"{PERSONAL_TITLES.get(kind, kind)} in {counted(found.traces, 'trace')} "
-        f"({found.different:,} different; row{'s' if len(found.rows) > 1 else ''} {', '.join(found.rows)}"
-        f"{' ...' if found.traces > len(found.rows) else ''})"
-        for kind, found in tally.personal.items()
+        f"{PERSONAL_TITLES.get(kind, kind)} in {counted(matches.traces, 'trace')} "
+        f"({matches.different:,} different; row{'s' if len(matches.rows) > 1 else ''} {', '.join(matches.rows)}"
+        f"{' ...' if matches.traces > len(matches.rows) else ''})"
+        for kind, matches in tally.personal.items()
     ]
 
 
@@ -245,8 +246,8 @@ def describe(imported: TraceImport) -> dict[str, Any]:
         },
         "systems": [{"text": text[:200], "traces": count} for text, count in most_frequent(tally.systems)],
         "personal": {
-            kind: {"traces": found.traces, "different": found.different, "rows": found.rows}
-            for kind, found in tally.personal.items()
+            kind: {"traces": matches.traces, "different": matches.different, "rows": matches.rows}
+            for kind, matches in tally.personal.items()
         },
         "queries": vars(imported.queries),
         "job_id": imported.job_id,

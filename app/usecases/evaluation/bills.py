@@ -23,7 +23,7 @@ NO_PRICES: Prices = {}
 
 
 @dataclass(frozen=True)
-class Bill:
+class TeacherBill:
     """A teacher's answers to held-out queries: US dollars a thousand (None: unknown), billed output tokens an answer.
 
     `assumed`: nothing was billed; the money is by an assumed list price.
@@ -34,17 +34,17 @@ class Bill:
     assumed: bool = False
 
 
-def bills(context: Context, run: Run, prices: Prices = NO_PRICES) -> dict[str, Bill]:
+def bills(context: Context, run: Run, prices: Prices = NO_PRICES) -> dict[str, TeacherBill]:
     """By teacher of a run's project."""
     rows = {row["teacher"]: row for row in context.ledger.evaluations(run.project_id)}
     by_teacher = {
-        name: Bill(None if row["unknown"] else 1000 * row["cost"], row["tokens"]) for name, row in rows.items()
+        name: TeacherBill(None if row["unknown"] else 1000 * row["cost"], row["tokens"]) for name, row in rows.items()
     }
     for teacher, purpose, cost, count in _assumed(context, run, prices):
         if purpose == Purpose.EVALUATE.value and teacher in by_teacher:
             row = rows[teacher]
             mean = (row["before_usd"] + cost) / (row["before"] + count)
-            by_teacher[teacher] = Bill(1000 * mean, row["tokens"], assumed=True)
+            by_teacher[teacher] = TeacherBill(1000 * mean, row["tokens"], assumed=True)
     return by_teacher
 
 

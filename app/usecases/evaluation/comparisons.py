@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from app.usecases.evaluation.bills import NO_PRICES, Bill, Prices, bills, list_prices, sum_asking
+from app.usecases.evaluation.bills import NO_PRICES, Prices, TeacherBill, bills, list_prices, sum_asking
 from app.usecases.evaluation.verdicts import Group, groups_of, judge, judge_kinds
 from app.usecases.training.materials import TEACHERS
 from app.usecases.workspace.context import Context
@@ -82,7 +82,7 @@ class CompareService:
             if row.kind != WHOLE:
                 continue
             group = groups.get(row.name, "teacher")
-            bill = billed.get(row.name, Bill(None, None)) if group == "teacher" else Bill(None, None)
+            bill = billed.get(row.name, TeacherBill(None, None)) if group == "teacher" else TeacherBill(None, None)
             cost = bill.per_1000 if group == "teacher" else cost_on_device(row, device_hour)
             ships = row.name == ship
             assumed = bill.assumed if group == "teacher" else device_hour == ASSUMED_HOUR and cost is not None
@@ -159,18 +159,18 @@ class CompareService:
         """
         sides, find = _sides(run, pair), _known_only(asked)
         read = self.context.differences.answers_beside_golds
-        found = turn_to(find.page, PAGE, lambda begin: read(run, sides, find, begin, PAGE))
+        page = turn_to(find.page, PAGE, lambda begin: read(run, sides, find, begin, PAGE))
         task = get_task(self.context.projects.get(run.project_id).config.task)
-        for row in found.rows:
+        for row in page.rows:
             row["gold"] = None if row["gold"] is None else task.show_gold(row["gold"])
-        return found
+        return page
 
     def differing_sheet(self, run: Run, pair: tuple[str, str], asked: Asked) -> Sheet:
         """All that `differing` finds, with what both wrote. Raises as it does."""
         task = get_task(self.context.projects.get(run.project_id).config.task)
-        found = self.context.differences.stream_answers(run, _sides(run, pair), _known_only(asked))
+        answers = self.context.differences.stream_answers(run, _sides(run, pair), _known_only(asked))
         rows = (
-            (query, kind, None if gold is None else task.show_gold(gold), *said) for query, kind, gold, *said in found
+            (query, kind, None if gold is None else task.show_gold(gold), *said) for query, kind, gold, *said in answers
         )
         columns = [f"{name}: {what}" for name in pair for what in ("label", "right", "reply")]
         return Sheet(("query", "kind", "gold label", *columns), rows)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from app.usecases.training.materials import TEACHERS
 from app.usecases.workspace.context import Context
 from engine.evaluation.report import find_consensus
-from engine.jobs.score import Asked, as_line
+from engine.jobs.score import LabelToVerify, as_line
 from engine.jobs.spec import ScoreJob
 from engine.lines import write_lines
 from engine.tasks import require_parts
@@ -92,16 +92,16 @@ def _ask(
     item: EvalItem,
     given: Mapping[str, str],
     costs: Mapping[tuple[str, str], float | None],
-) -> Asked:
+) -> LabelToVerify:
     """An answer to be verified: a student's as it is; a teacher's with what it cost, and beside the other teachers'.
 
     Whether a teacher's answer ended by itself was not kept with it.
     """
     if step != TEACHERS:
-        return Asked(step, query, label, True, item, given)
+        return LabelToVerify(step, query, label, True, item, given)
     cost = costs.get((item.system, item.query_id))
     others = {teacher: key for teacher, key in given.items() if teacher != item.system}
-    return Asked(step, query, label, False, replace(item, cost=cost, finished=None), others)
+    return LabelToVerify(step, query, label, False, replace(item, cost=cost, finished=None), others)
 
 
 def read_teacher_labels(context: Context, project_id: str) -> dict[str, dict[str, str]]:

@@ -138,9 +138,9 @@ class ArtefactService:
             if output.exists():
                 return made("checking", size, "It answers held-out queries, to be compared with the scored answers.")
             return made("preparing", note="Being prepared in the background.")
-        found = self.export.read_back(run, step, name) if there else None
-        if found is not None:
-            return made("changed" if found.changed else "ready", size, say_read_back(found))
+        read_back = self.export.read_back(run, step, name) if there else None
+        if read_back is not None:
+            return made("changed" if read_back.changed else "ready", size, say_read_back(read_back))
         failed = job.message or f"The last attempt is {job.status.value}." if job and _is_failed(job) else ""
         if there:
             return made("not checked", size, f"The check failed: {failed}" if failed else NOT_CHECKED)

@@ -74,8 +74,8 @@ def write_card(
     project = context.projects.get(run.project_id)
     base = base_name(run, public)
     provenance = _provenance(context, project, run, step, base)
-    found = find_read_back(context, run, step, exporter)
-    provenance |= {"export": exporter, "read_back": found.to_dict() if found else None}
+    read_back = find_read_back(context, run, step, exporter)
+    provenance |= {"export": exporter, "read_back": read_back.to_dict() if read_back else None}
     front = {
         "base_model": base,
         "library_name": EXPORTERS.get(exporter).library,
@@ -89,7 +89,7 @@ def write_card(
         f"{quoted(run.plan.name)} (Thinking without Tokens, arXiv 2503.24198). Task: {markdown(project.config.task)}. "
         f"Written on {date.today().isoformat()}.\n",
         _scores(context, run, step),
-        _read_back(found, exporter),
+        _read_back(read_back, exporter),
         say_asking(context, project, run, step),
         _load(context, project, run, step, exporter, base),
         say_uses(context, project, run, step, exporter, base),
@@ -99,14 +99,14 @@ def write_card(
     return Card("\n".join(filter(None, parts)), provenance, more)
 
 
-def _read_back(found: ReadBack | None, exporter: str) -> str:
+def _read_back(read_back: ReadBack | None, exporter: str) -> str:
     """What was seen when the export was read back and asked again."""
-    lines = [f"| {markdown(what)} | {markdown(shown)} |" for what, shown in read_back_lines(found)]
+    lines = [f"| {markdown(what)} | {markdown(shown)} |" for what, shown in read_back_lines(read_back)]
     table = "\n".join(["", "| | |", "|---|---|", *lines, ""]) if lines else ""
     what = EXPORTERS.get(exporter).title
     about = (
         f"The scores above are those of the student as it was trained. Of what is exported here ({what}): "
-        f"{say_read_back(found)}"
+        f"{say_read_back(read_back)}"
     )
     return f"## Read back\n\n{about}\n{table}"
 

@@ -14,7 +14,7 @@ from app.usecases.training.materials import StageBuilder
 from app.usecases.workspace.context import Context
 from engine.datasets.rows import ChatText
 from engine.evaluation.readback import AskedAgain, ReadBack, as_line, read_back_from
-from engine.exports import EXPORTERS, Asking
+from engine.exports import EXPORTERS, PromptFrame
 from engine.jobs.spec import AnswerCheck
 from engine.lines import write_lines
 from engine.pipeline import prompt_of
@@ -54,10 +54,10 @@ def find_read_back(context: Context, run: Run, step: str, name: str) -> ReadBack
     Also where it was made anew since, or where the gold labels are others than those that both were scored by.
     """
     try:
-        found = read_back_from(json.loads(result_of(place_of(context, run, step, name)).read_text("utf-8")))
+        read_back = read_back_from(json.loads(result_of(place_of(context, run, step, name)).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.scored_by in ("", _hash_labels(context, run)) else None
+    return read_back if read_back.scored_by in ("", _hash_labels(context, run)) else None
 
 
 def _hash_labels(context: Context, run: Run) -> str:
@@ -124,44 +124,44 @@ def write_check(context: Context, run: Run, step: str, place: Path, sample: int,
     )
 
 
-def ask_of(context: Context, run: Run, step: str) -> Asking:
+def ask_of(context: Context, run: Run, step: str) -> PromptFrame:
     """How the student of a train step was trained to be asked."""
     system, user = load_prompt("student", prompt_of(run.plan, step)).render(query=_MARK)
     before, _, behind = user.partition(_MARK)
     scored = next((one for one in run.plan.evaluated if one.start == step), None)
     task = get_task(context.projects.get(run.project_id).config.task)
     until = task.stop if scored is not None and scored.stops_behind_answer else ""
-    return Asking(system, before, behind, run.plan.student.generate_tokens, until)
+    return PromptFrame(system, before, behind, run.plan.student.generate_tokens, until)
 
 
-def say_read_back(found: ReadBack | None) -> str:
+def say_read_back(read_back: ReadBack | None) -> str:
     """How an export answered, in one sentence or two."""
-    if found is None:
+    if read_back is None:
         return "Not checked: no held-out query was asked of it."
-    of = "" if found.asked == found.of else f" (a sample of {found.of:,})"
-    text = f"{found.same:,} of {counted(found.asked, 'answer')}{of} are the scored student's"
-    if found.same_texts != found.same:
-        text += f", {found.same_texts:,} of them word for word"
-    if found.difference is not None:
-        text += f"; {found.measure} {say_difference(found.difference)} against it (n = {found.labelled:,})"
-    if found.changed:
-        text = f"Changed: {text}. Below {found.limit:.0%} the same, it is not what was scored"
+    of = "" if read_back.asked == read_back.of else f" (a sample of {read_back.of:,})"
+    text = f"{read_back.same:,} of {counted(read_back.asked, 'answer')}{of} are the scored student's"
+    if read_back.same_texts != read_back.same:
+        text += f", {read_back.same_texts:,} of them word for word"
+    if read_back.difference is not None:
+        text += f"; {read_back.measure} {say_difference(read_back.difference)} against it (n = {read_back.labelled:,})"
+    if read_back.changed:
+        text = f"Changed: {text}. Below {read_back.limit:.0%} the same, it is not what was scored"
     return f"{text}."
 
 
-def read_back_lines(found: ReadBack | None) -> Sequence[tuple[str, Any]]:
+def read_back_lines(read_back: ReadBack | None) -> Sequence[tuple[str, Any]]:
     """The same as rows of a table: what, and how much."""
-    if found is None:
+    if read_back is None:
         return ()
     rows: list[tuple[str, Any]] = [
-        ("queries asked", f"{found.asked:,} of {found.of:,}"),
-        ("same answer", f"{found.share:.1%}"),
-        ("same text", f"{found.same_texts / found.asked:.1%}"),
+        ("queries asked", f"{read_back.asked:,} of {read_back.of:,}"),
+        ("same answer", f"{read_back.share:.1%}"),
+        ("same text", f"{read_back.same_texts / read_back.asked:.1%}"),
     ]
-    if found.difference is not None:
+    if read_back.difference is not None:
         rows += [
-            (f"{found.measure}, as scored", f"{found.scored:.3f}"),
-            (f"{found.measure}, read back", f"{found.exported:.3f}"),
-            ("paired difference (95 %)", say_difference(found.difference)),
+            (f"{read_back.measure}, as scored", f"{read_back.scored:.3f}"),
+            (f"{read_back.measure}, read back", f"{read_back.exported:.3f}"),
+            ("paired difference (95 %)", say_difference(read_back.difference)),
         ]
-    return [*rows, ("run in", found.where)]
+    return [*rows, ("run in", read_back.where)]

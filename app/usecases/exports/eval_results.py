@@ -29,8 +29,8 @@ def write_eval_results(context: Context, run: Run, step: str, exporter: str, rep
     scored = next((one for one in run.plan.evaluated if one.start == step), None)
     rows = [row for row in context.reports.rows(run.id) if scored is not None and row.name == scored.system]
     row = next((row for row in rows if row.kind == WHOLE and row.measure == ACCURACY), None)
-    found = find_read_back(context, run, step, exporter)
-    if row is None or (found is not None and found.changed):
+    read_back = find_read_back(context, run, step, exporter)
+    if row is None or (read_back is not None and read_back.changed):
         return {}
     project = context.projects.get(run.project_id)
     name = re.sub(r"[^a-z0-9]+", "-", project.name.lower()).strip("-") or "project"
@@ -41,7 +41,7 @@ def write_eval_results(context: Context, run: Run, step: str, exporter: str, rep
         **({"source": {"url": f"https://huggingface.co/{repository}", "name": "Model card"}} if repository else {}),
         "notes": (
             f"accuracy on {row.n} held-out queries, 95% interval {row.ci_low:.4f} to {row.ci_high:.4f}, greedy, "
-            f"by Tacit; the exported file: {say_read_back(found)}"
+            f"by Tacit; the exported file: {say_read_back(read_back)}"
         ),
     }
     head = (

@@ -233,10 +233,10 @@ class ExportService:
 
     def _is_checked(self, run: Run, step: str, name: str, sample: int) -> bool:
         """Whether an export answered so many held-out queries, or all that there are."""
-        found = self.read_back(run, step, name)
-        if found is None:
+        read_back = self.read_back(run, step, name)
+        if read_back is None:
             return not self.can_check(run, step, sample)
-        return found.asked >= sample or found.asked == found.of
+        return read_back.asked >= sample or read_back.asked == read_back.of
 
     def pack(self, project_name: str, order: ExportOrder, folder: Path) -> Path:
         """Make one file of an export in a folder, to be downloaded.

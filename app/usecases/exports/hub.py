@@ -21,7 +21,7 @@ from app.usecases.exports.items import take_scored, why_no_items
 from app.usecases.teachers.connections import Keys
 from app.usecases.workspace.context import Context
 from engine.errors import InputError, KeyMissing, StateError, say_hub_error, where_it_failed
-from engine.exports import EXPORTERS, Exporter, Outgoing, Scope, Scored
+from engine.exports import EXPORTERS, Exporter, Outgoing, Scope, ScoredAnswers
 from engine.exports.base import write_notes
 from engine.exports.parquet import write_parquet
 from engine.jobs.events import EventLog
@@ -82,7 +82,7 @@ def read_what(name: str) -> str:
     return name
 
 
-def _write_items_card(folder: Path, scored: Scored, exporter: Exporter) -> None:
+def _write_items_card(folder: Path, scored: ScoredAnswers, exporter: Exporter) -> None:
     """A card with the front matter that the Hub reads, over what the exporter wrote to be read."""
     card, rows = folder / "README.md", sorted(path.name for path in folder.glob("*.jsonl"))
     about = f"# {scored.name}\n\n{exporter.help} The student is {scored.model}.\n"

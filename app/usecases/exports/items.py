@@ -9,7 +9,7 @@ from app.usecases.evaluation.scores import ACCURACY
 from app.usecases.exports.checks import ask_of, read_answers
 from app.usecases.workspace.context import Context
 from engine.errors import StateError
-from engine.exports import Item, Scored
+from engine.exports import Item, ScoredAnswers
 from engine.ports import RunsLabels
 from engine.tasks import get_task
 from storage.projects import now
@@ -18,7 +18,7 @@ from storage.runs import Run
 NO_GOLDS = "It was scored by agreement with the teachers: there are no gold labels to write."
 
 
-def take_scored(context: Context, run: Run, step: str) -> Scored:
+def take_scored(context: Context, run: Run, step: str) -> ScoredAnswers:
     """What the student of a train step answered, with the labels it was scored by.
 
     Raises:
@@ -46,7 +46,7 @@ def take_scored(context: Context, run: Run, step: str) -> Scored:
     at = (run.created_at or now()).replace(tzinfo=UTC).isoformat(timespec="seconds")
     name = "tacit_" + (re.sub(r"\W+", "_", project.name, flags=re.ASCII).strip("_").lower() or "project")
     model = f"{project.name}/{run.id[:8]}-{step}"
-    return Scored(name, model, tuple(items), ask_of(context, run, step), at)
+    return ScoredAnswers(name, model, tuple(items), ask_of(context, run, step), at)
 
 
 def why_no_items(context: Context, run: Run, step: str) -> str:

@@ -40,7 +40,7 @@ class ReportService:
         """All that is told of a run, at assumed prices."""
         systems = self.compare.systems(run, terms.device_hour, terms.prices)
         verdict = self.compare.verdict(run)
-        payback, told = self._pay_back(run, systems, verdict, terms)
+        payback, pays_back = self._pay_back(run, systems, verdict, terms)
         rows = self.context.reports.rows(run.id)
         project = self.context.projects.get(run.project_id)
         origins = read_origins(self.context, project, run.selection_id)
@@ -54,7 +54,7 @@ class ReportService:
             table=table_of(systems),
             curves=self.confidence.curves(run),
             kinds=kinds_of(rows, self.compare.verdicts(run)),
-            pays_back=told,
+            pays_back=pays_back,
             more=tuple(report_notes(self.context, run, rows)),
             facts=self._facts(run, origins, terms),
             settings=_settings(run.plan),
@@ -138,10 +138,10 @@ def _say_length(step: Train) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {"Python": platform.python_version()}
+    versions = {"Python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

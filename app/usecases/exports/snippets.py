@@ -10,7 +10,7 @@ from app.usecases.workspace.context import Context
 from engine.datasets import DATASETS
 from engine.datasets.encode import render_prompt
 from engine.datasets.rows import ChatText, student_prompt
-from engine.exports import EXPORTERS, Asking, Use
+from engine.exports import EXPORTERS, PromptFrame, Use
 from engine.foreign import fenced, markdown, quoted
 from engine.pipeline import prompt_of
 from engine.plans import Train
@@ -91,7 +91,7 @@ def say_asking(context: Context, project: Project, run: Run, step: str) -> str:
     )
 
 
-def _say_around(asking: Asking) -> str:
+def _say_around(asking: PromptFrame) -> str:
     if not (asking.before or asking.behind):
         return ""
     asked = quoted(f"{asking.before}QUERY{asking.behind}")

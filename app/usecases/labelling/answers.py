@@ -109,8 +109,10 @@ class AnswerService:
     def failed_sheet(self, project_name: str, sought: Sought) -> Sheet:
         """All that `failed_page` finds, with what was replied."""
         project_id = self.context.projects.get(project_name).id
-        found = self.context.failures.stream_found(project_id, _known(sought))
-        rows = ((query, who, say_failure(kind), *told, read_moment(at)) for query, who, kind, *told, at in found)
+        failures = self.context.failures.stream_found(project_id, _known(sought))
+        rows = (
+            (query, who, say_failure(kind), *details, read_moment(at)) for query, who, kind, *details, at in failures
+        )
         return Sheet(("query", "teacher", "kind", "message", "reply", "tries", "asked (UTC)"), rows)
 
     def failed_one(self, project_name: str, attempt: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from app.usecases.labelling.left import Left, find_left
+from app.usecases.labelling.left import OpenRequests, find_left
 from app.usecases.labelling.probing import find_able
 from app.usecases.labelling.workers import Placing
 from app.usecases.teachers.connections import Connections, Reach
@@ -297,7 +297,7 @@ class LabelService:
             left=self._left(project).keys if spec.get("nonce") else {},
         )
 
-    def _left(self, project: Project) -> Left:
+    def _left(self, project: Project) -> OpenRequests:
         return find_left(self.context, project.id, Purpose.LABEL, Purpose.EVALUATE)
 
     def plan_one(self, project: Project, query: Query, teachers: Sequence[Teacher], nonce: str) -> LabelWork:

@@ -13,15 +13,15 @@ from engine.values import Purpose, TeacherSpec
 
 
 @dataclass(frozen=True)
-class Left:
+class OpenRequests:
     """By sample the idempotency key that its request went out under, and US dollars that it costs at most."""
 
-    found: Mapping[str, tuple[str, Decimal]]
+    sent: Mapping[str, tuple[str, Decimal]]
 
     @property
     def keys(self) -> dict[str, str]:
         """The keys, by sample: the same request goes out under the same key once more."""
-        return {sample: key for sample, (key, _) in self.found.items()}
+        return {sample: key for sample, (key, _) in self.sent.items()}
 
     def bound_labels(self, works: Iterable[LabelWork], asked: Sequence[TeacherSpec]) -> Decimal:
         """US dollars that those of them came to at most that are asked for again: a cap on money counts them."""
@@ -32,10 +32,10 @@ class Left:
         return self._bound(s.id for teacher in work.teachers for s in work.find_missing(teacher.spec.name))
 
     def _bound(self, samples: Iterable[str]) -> Decimal:
-        again = set(samples) & self.found.keys() if self.found else set()
-        return sum((self.found[sample][1] for sample in again), Decimal(0))
+        again = set(samples) & self.sent.keys() if self.sent else set()
+        return sum((self.sent[sample][1] for sample in again), Decimal(0))
 
 
-def find_left(context: Context, project_id: str, *purposes: Purpose) -> Left:
+def find_left(context: Context, project_id: str, *purposes: Purpose) -> OpenRequests:
     """What jobs of a project that are over have left of some purposes."""
-    return Left(context.intents.left(project_id, purposes))
+    return OpenRequests(context.intents.left(project_id, purposes))

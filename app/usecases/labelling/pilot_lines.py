@@ -9,7 +9,7 @@ from typing import Any
 from app.usecases.labelling.answers import FAILURES
 from app.usecases.labelling.pilots import Pilot
 from engine.errors import ErrorKind
-from engine.evaluation.go_ahead import ENOUGH_GOLDS, Mark, Verdict, find_right
+from engine.evaluation.go_ahead import ENOUGH_GOLDS, FigureBound, Verdict, find_right
 from engine.evaluation.measures.confidence import show_with_interval
 from engine.evaluation.pilot import TeacherFigures
 from engine.values.report import Value
@@ -97,7 +97,7 @@ def _say_kept(kept: Value) -> str:
     return f"at this rate {part} samples {'is' if part.startswith('1 ') else 'are'} kept"
 
 
-def _say_replied(pilot: Pilot, mark: Mark) -> str:
+def _say_replied(pilot: Pilot, mark: FigureBound) -> str:
     failed = sum(pilot.failures.values())
     kinds = ", ".join(f"{_say_error(kind)}: {n:,}" for kind, n in pilot.failures.items())
     share = failed / max(1, pilot.figures.asked)
@@ -115,39 +115,39 @@ def _say_error(error: str) -> str:
     return FAILURES[ErrorKind(error)].lower() if error in set(ErrorKind) else error
 
 
-def _say_answered(pilot: Pilot, mark: Mark) -> str:
+def _say_answered(pilot: Pilot, mark: FigureBound) -> str:
     enough = round(mark.bound.enough)
     few = f"Only {counted(pilot.figures.answered, 'query')} {verb(pilot.figures.answered, 'was')} answered"
     return f"{few}; a verdict needs {enough}."
 
 
-def _say_read(pilot: Pilot, mark: Mark) -> str:
+def _say_read(pilot: Pilot, mark: FigureBound) -> str:
     return f"Only {say_share(mark.value)} of the replies could be parsed, and the others are paid for nothing."
 
 
-def _say_agreed(pilot: Pilot, mark: Mark) -> str:
+def _say_agreed(pilot: Pilot, mark: FigureBound) -> str:
     kept = "" if pilot.figures.kept is None else f": {_say_kept(pilot.figures.kept)}"
     return f"Two teachers give a query the same label in {say_share(mark.value)} of cases{kept}."
 
 
-def _say_kept_queries(pilot: Pilot, mark: Mark) -> str:
+def _say_kept_queries(pilot: Pilot, mark: FigureBound) -> str:
     kept = "" if pilot.figures.kept is None else f": {_say_kept(pilot.figures.kept)}"
     return f"By the settings of Select {say_share(mark.value)} of the queries keep a sample{kept}."
 
 
-def _say_right(pilot: Pilot, mark: Mark) -> str:
+def _say_right(pilot: Pilot, mark: FigureBound) -> str:
     whose = "The label that most teachers give" if pilot.figures.right else "The teacher's label"
     n = mark.value.n if mark.value else 0
     return f"{whose} is right for {say_share(mark.value)} of {counted(n, 'query')} with a gold label."
 
 
-def _say_kept_right(pilot: Pilot, mark: Mark) -> str:
+def _say_kept_right(pilot: Pilot, mark: FigureBound) -> str:
     n = mark.value.n if mark.value else 0
     kept = f"Of the labels that selection keeps {say_share(mark.value)} are right"
     return f"{kept}, on {counted(n, 'query')} with a gold label."
 
 
-_REASONS: Mapping[str, Callable[[Pilot, Mark], str]] = {
+_REASONS: Mapping[str, Callable[[Pilot, FigureBound], str]] = {
     "replied": _say_replied,
     "answered": _say_answered,
     "read": _say_read,
@@ -256,12 +256,12 @@ def bound_rows(pilot: Pilot) -> list[dict[str, Any]]:
     ]
 
 
-def _say_silent(mark: Mark) -> str:
+def _say_silent(mark: FigureBound) -> str:
     """Why a known figure says nothing."""
     return "told by gold" if mark.bound.name == "agreed" else "too few gold labels"
 
 
-def _say_figure(mark: Mark) -> str:
+def _say_figure(mark: FigureBound) -> str:
     if mark.value is None:
         return "unknown"
     return f"{mark.value.value:,.0f}" if mark.bound.name == "answered" else _say_brief(mark.value)

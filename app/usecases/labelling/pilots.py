@@ -207,14 +207,14 @@ class PilotService:
         cases = {(s.query_id, s.label): gold for s in record.samples if (gold := record.golds[s.query_id]) is not None}
         asked = [(queries[query_id], label, gold) for (query_id, label), gold in cases.items()]
         if isinstance(task, RunsLabels) and not run:
-            told = "Answers are programs, which this page does not verify: `tacit label --pilot` runs them."
-            return np.full(len(record.samples), UNSCORED), [told] if asked else []
-        found = (
+            note = "Answers are programs, which this page does not verify: `tacit label --pilot` runs them."
+            return np.full(len(record.samples), UNSCORED), [note] if asked else []
+        ran = (
             run_labels(self.context, record.project, asked)
             if isinstance(task, RunsLabels)
             else verify_many(task, asked)
         )
-        right = dict(zip(cases, map(bool, found), strict=True))
+        right = dict(zip(cases, map(bool, ran), strict=True))
         verdicts = [right.get((sample.query_id, sample.label)) for sample in record.samples]
         return _ints(UNSCORED if one is None else RIGHT if one else WRONG for one in verdicts), []
 

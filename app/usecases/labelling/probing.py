@@ -43,15 +43,15 @@ async def find_able(connections: Connections, reach: Reach, log: EventSink, othe
         except TeacherError as error:
             if error.kind in _OF_ONE_ANSWER or is_of_query(error):
                 return teacher.with_capabilities(plainest(teacher.spec))
-            told = TeacherError(error.kind, caller.row(teacher.spec).why or str(error), error.raw)
-            errors[teacher.spec.name] = told
-            log.emit("teacher_stopped", teacher=teacher.spec.name, error=told.kind, message=str(told))
+            stopped = TeacherError(error.kind, caller.row(teacher.spec).why or str(error), error.raw)
+            errors[teacher.spec.name] = stopped
+            log.emit("teacher_stopped", teacher=teacher.spec.name, error=stopped.kind, message=str(stopped))
             return None
 
     results = await run_all([one(teacher) for teacher in reach.teachers])
     teachers = [teacher for teacher in results if teacher is not None]
     if errors and not teachers and not others:
         first = next(iter(errors.values()))
-        told = "; ".join(f"{name}: {error}" for name, error in errors.items())
-        raise first if len(errors) == 1 else TeacherError(first.kind, told, first.raw)
+        reasons = "; ".join(f"{name}: {error}" for name, error in errors.items())
+        raise first if len(errors) == 1 else TeacherError(first.kind, reasons, first.raw)
     return teachers

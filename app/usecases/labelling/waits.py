@@ -23,8 +23,8 @@ class Wait(NamedTuple):
 def read_waits(context: Context, job_id: str) -> dict[str, Wait]:
     """The waits of a job that are not over yet, by teacher."""
     now = time.time()
-    found = context.jobs.find_waits(job_id, now)
-    left = {teacher: (ends - now, longer) for teacher, (ends, longer) in found.items()}
+    waits = context.jobs.find_waits(job_id, now)
+    left = {teacher: (ends - now, longer) for teacher, (ends, longer) in waits.items()}
     return {
         teacher: Wait(*wait) for teacher, wait in left.items() if wait[0] <= CEILING_S + 1
     }  # or the clock was set back

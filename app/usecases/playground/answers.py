@@ -229,8 +229,8 @@ class PlayService:
         }
         said = {id_: label for id_, label in read.items() if label is not None}
         try:
-            found = verify_many(task, [(query, label, gold) for label in said.values()])
-            right = dict(zip(said, found, strict=True))
+            verdicts = verify_many(task, [(query, label, gold) for label in said.values()])
+            right = dict(zip(said, verdicts, strict=True))
         except MissingPart:  # labels are programs, and nothing runs them here
             return list(panes.values())
         judged = {id_: replace(panes[id_], label=read[id_], right=right.get(id_, False)) for id_ in read}
@@ -280,10 +280,12 @@ class PlayService:
         self, run: Run, step: str, query: Query, pane: Pane, request: dict[str, Any], gone: threading.Event
     ) -> Iterator[Pane]:
         """What stands in for a student while a job has the device."""
-        told = self.stand_ins.find(run, step, query)
-        if told is not None:
-            pane = replace(pane, text=told.text, tokens=told.tokens, seconds=told.latency_s, message=FROM_RECORD)
-            yield replace(pane, over=True, whole=True, log_prob=told.log_prob, label_tokens=told.label_tokens)
+        recorded = self.stand_ins.find(run, step, query)
+        if recorded is not None:
+            pane = replace(
+                pane, text=recorded.text, tokens=recorded.tokens, seconds=recorded.latency_s, message=FROM_RECORD
+            )
+            yield replace(pane, over=True, whole=True, log_prob=recorded.log_prob, label_tokens=recorded.label_tokens)
         elif not is_small(run):
             yield replace(pane, over=True, message=self.busy())
         else:
@@ -329,15 +331,15 @@ class PlayService:
             panes[id_] = read_attempt(panes[id_], row, task, query)
         if now.status.over:
             waits = read_waits(self.context, job.id)
-            held = {
+            unsent = {
                 e.data["teacher"]: str(e.data["message"]) for e in self.context.jobs.events(job.id, kinds=("held",))
             }
             for id_, pane in panes.items():
                 if id_.startswith("teacher ") and not pane.over:
                     name = id_.removeprefix("teacher ")
-                    later = say_later(waits[name]) if name in waits else held.get(name, "")
-                    told = "; ".join(filter(None, (pane.message, later)))
-                    message = told or now.message or "declines: it does not know this query"
+                    later = say_later(waits[name]) if name in waits else unsent.get(name, "")
+                    reasons = "; ".join(filter(None, (pane.message, later)))
+                    message = reasons or now.message or "declines: it does not know this query"
                     panes[id_] = replace(pane, over=True, message=message)
 
     def vote(self, project: Project, vote: Vote) -> None:

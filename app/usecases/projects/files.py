@@ -94,10 +94,10 @@ def unpack(path: Path, folder: Path, tables: Sequence[str], check: Callable[[dic
         raise InputError(f"there is no file {path}")
     words = [str(path.absolute()), str(folder.absolute()), json.dumps(list(tables))]
     limits = limits_of(path.stat().st_size, MAX_UNPACKED)
-    with closing(read_lists(read_apart("app.usecases.projects.files", words, limits, path.name), path.name)) as told:
-        (manifest,) = next(told)
+    with closing(read_lists(read_apart("app.usecases.projects.files", words, limits, path.name), path.name)) as lists:
+        (manifest,) = next(lists)
         checked = check(manifest)
-        for _ in told:
+        for _ in lists:
             pass
     return checked
 

@@ -106,10 +106,10 @@ class OverviewService:
 
     def read(self, project: Project) -> Overview:
         """Where a project stands; reckoned once between two changes of the store."""
-        found: Overview = self.context.db.once(
+        overview: Overview = self.context.db.once(
             f"overview of {project.id} within {project.config.margin}", lambda: self._read(project)
         )
-        return found
+        return overview
 
     def _read(self, project: Project) -> Overview:
         standing = self.context.standings.one(project.id)
@@ -165,9 +165,9 @@ class OverviewService:
         counts = self.context.queries.counts(project.id)
         samples, _ = self.context.samples.state(project.id)
         failed = sum(row["failures"] for row in self.context.samples.counts(project.id))
-        held = counts.get("heldout", 0)
+        heldout = counts.get("heldout", 0)
         levels = [
-            Level("Queries", "/data", counts.get("distill", 0), more=f"{held:,} more held out" if held else ""),
+            Level("Queries", "/data", counts.get("distill", 0), more=f"{heldout:,} more held out" if heldout else ""),
             Level(
                 "Samples",
                 "/label",
@@ -202,20 +202,20 @@ class OverviewService:
         return f"cost {_money(rows)}" if rows else ""
 
     def _stale(self, selection: StoredSelection | None, run: Run | None) -> list[Stale]:
-        found = []
+        stale = []
         if selection and is_outdated(self.context, selection):
-            found.append(Stale("The samples changed after they were selected from.", "Select again", "/select"))
+            stale.append(Stale("The samples changed after they were selected from.", "Select again", "/select"))
         if run is None:
-            return found
+            return stale
         name = run.title
         if selection and run.plan.selection is None and run.selection_id != selection.id:
             text = f"The selection is newer than {name}: its stages were trained on an earlier one."
-            found.append(Stale(text, "Train again", "/train"))
+            stale.append(Stale(text, "Train again", "/train"))
         steps = self.running.stale_steps(run.id) if run.status is not RunStatus.RUNNING else []
         if steps:
             text = f"{', '.join(steps)} of {name} {verb(len(steps), 'was')} trained on texts that changed since."
-            found.append(Stale(text, f"Rerun from {steps[0]}", "/train"))
-        return found
+            stale.append(Stale(text, f"Rerun from {steps[0]}", "/train"))
+        return stale
 
     def _facts(self, project: Project, runs: list[Run]) -> list[Fact]:
         counts = self.context.queries.counts(project.id)
@@ -224,11 +224,13 @@ class OverviewService:
         requests = sum(row["requests"] for row in totals)
         seconds = self.context.runs.device_seconds(*(run.id for run in runs))
         names = ", ".join(teachers[:_MOST_NAMES]) + (" and more" if len(teachers) > _MOST_NAMES else "")
-        held = counts.get("heldout", 0)
+        heldout = counts.get("heldout", 0)
         return [
             Fact(_money(totals), "Spent on teachers", counted(requests, "request")),
             Fact(f"{len(teachers)}", "Teachers", names),
-            Fact(f"{sum(counts.values()):,}", "Queries", f"{counts.get('distill', 0):,} to distill, {held:,} held out"),
+            Fact(
+                f"{sum(counts.values()):,}", "Queries", f"{counts.get('distill', 0):,} to distill, {heldout:,} held out"
+            ),
             Fact(f"{len(runs)}", "Runs", f"newest: {runs[0].title}, {runs[0].status.value}" if runs else ""),
             Fact(say_span(seconds) if seconds else "-", "Device time", "of all runs" if seconds else ""),
         ]
@@ -239,9 +241,9 @@ def _selected(counts: Mapping[str, Any]) -> list[Level]:
     reasons: Mapping[str, int] = counts.get("reasons", {})
     kept, unpaired = int(counts["kept"]), sum(reasons.get(reason, 0) for reason in _UNPAIRED)
     lost = sorted(((number, _WHY[reason]) for reason in _WHY if (number := reasons.get(reason, 0))), reverse=True)
-    told = [f"{number:,} {why}" for number, why in lost[:_MOST_REASONS]]
+    shown = [f"{number:,} {why}" for number, why in lost[:_MOST_REASONS]]
     rest = sum(number for number, _ in lost[_MOST_REASONS:])
-    why = ", ".join([*told, *([f"{rest:,} otherwise"] if rest else [])])
+    why = ", ".join([*shown, *([f"{rest:,} otherwise"] if rest else [])])
     pairs, few = reasons.get(Reason.KEPT_PAIR, 0) // 2, reasons.get(Reason.KEPT_FEW, 0)
     more = ", ".join(
         filter(None, (counted(pairs, "pair") if pairs else "", f"{few:,} with no choice to make" if few else ""))

@@ -315,8 +315,8 @@ class StandingService:
         """One page of the projects whose names hold a text, what changed last first; beyond the end the last one."""
         total = self.context.standings.count(archived, search)
         begin = (min(page, max(1, -(-total // LISTED))) - 1) * LISTED
-        found = self.context.standings.page(archived, search, LISTED, begin)
-        return ProjectPage([self._card(row) for row in found], begin, total, self.context.standings.count(True))
+        rows = self.context.standings.page(archived, search, LISTED, begin)
+        return ProjectPage([self._card(row) for row in rows], begin, total, self.context.standings.count(True))
 
     def _card(self, standing: Standing) -> ProjectCard:
         task = TASKS.get(name).title if (name := self.context.projects.get(standing.id).config.task) in TASKS else name

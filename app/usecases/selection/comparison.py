@@ -19,7 +19,7 @@ from app.usecases.selection.selections import SelectService
 from app.usecases.workspace.context import Context
 from engine.errors import ConfigError, StateError
 from engine.selection.arrays import Selection
-from engine.selection.comparison import RIGHT, UNSCORED, Trace, find_wilson, trace
+from engine.selection.comparison import RIGHT, UNSCORED, KeepCurve, find_wilson, trace
 from engine.selection.select import order_samples
 from engine.selection.settings import NONE, PRESETS, SelectionConfig
 from engine.tasks import get_task
@@ -62,7 +62,7 @@ class Way:
     name: str
     title: str
     kept: Kept | None
-    line: Trace | None
+    line: KeepCurve | None
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ def say_comparison(comparison: Comparison) -> list[str]:
 def to_json(comparison: Comparison) -> dict[str, Any]:
     """A comparison as one JSON value; the lines at all counts."""
 
-    def line(points: Trace) -> list[dict[str, Any]]:
+    def line(points: KeepCurve) -> list[dict[str, Any]]:
         return [
             {
                 "samples": int(kept),

@@ -40,7 +40,7 @@ class LoadedSamples:
     factors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
-    def told(self) -> tuple[Cosines, Embedder]:
+    def embedded(self) -> tuple[Cosines, Embedder]:
         """The cosines and whose they are, of samples that were read for settings that ask for them."""
         if self.cosines is None or self.embedder is None:
             raise StateError("these settings read no vectors")

@@ -60,7 +60,7 @@ class SurveyService:
         arrays = loaded.arrays
         return Survey(
             list(arrays.sources),
-            compare_teachers(arrays.query, arrays.teacher, loaded.told[0]),
+            compare_teachers(arrays.query, arrays.teacher, loaded.embedded[0]),
             self.match.compare_ways(project_name, loaded, self._list_ways(project_name, config)),
         )
 
@@ -87,7 +87,7 @@ class SurveyService:
         arrays = loaded.arrays
         rows = np.unique(np.linspace(0, len(arrays) - 1, min(MOST_POINTS, len(arrays))).round().astype(int))
         ids = arrays.id_column.take(pa.array(rows)).to_pylist()
-        projection = flatten(self.context.samples.vectors(loaded.project_id, loaded.told[1], ids))
+        projection = flatten(self.context.samples.vectors(loaded.project_id, loaded.embedded[1], ids))
         query_ids = arrays.query_column.take(pa.array(arrays.query[rows])).to_pylist()
         texts = self.context.queries.starts(loaded.project_id, sorted(set(query_ids)))
         kept = chosen.kept

@@ -53,20 +53,20 @@ class BrowseService:
         which, sort = which if which in CONDITIONS else "all", sort if sort in SORTS else ""
         search = self._search(project_name, text, which, sort)
         key = f"{search} {page} {self.context.samples.state(search.project_id)}"
-        found = self.pages.get(key)
-        if found is None:
+        rows = self.pages.get(key)
+        if rows is None:
             while len(self.pages) >= _PAGES:
                 self.pages.pop(next(iter(self.pages)), None)
-            found = self.pages[key] = turn_to(
+            rows = self.pages[key] = turn_to(
                 page, LISTED, lambda begin: self.context.selections.find_page(search, begin, LISTED)
             )
-        return found
+        return rows
 
     def sheet(self, project_name: str, text: str = "", which: str = "", sort: str = "") -> Sheet:
         """All that `page` finds, whole; labels by teacher and draw, one behind the other."""
         which, sort = which if which in CONDITIONS else "all", sort if sort in SORTS else ""
-        found = self.context.selections.stream_found(self._search(project_name, text, which, sort))
-        rows = ((*first, "; ".join(map(str, labels)), cosine) for *first, labels, cosine in found)
+        queries = self.context.selections.stream_found(self._search(project_name, text, which, sort))
+        rows = ((*first, "; ".join(map(str, labels)), cosine) for *first, labels, cosine in queries)
         return Sheet(("query id", "query", "kept", "samples", "labels", "cosine of the kept pair"), rows)
 
     def matching(self, project_name: str, text: str, which: str, teacher: str | None) -> list[str]:

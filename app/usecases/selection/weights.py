@@ -15,9 +15,9 @@ def share_out(weights: Sequence[float], moved: int, locked: Collection[int] = ()
     what the locked ones leave. `moved` and `locked` are places; a weight that is moved counts as not locked.
     """
     parts = [min(PARTS, max(0, round(PARTS * weight))) for weight in weights]
-    held = [place for place in locked if place != moved]
-    left = max(0, PARTS - sum(parts[place] for place in held))
-    others = [place for place in range(len(parts)) if place != moved and place not in held and parts[place]]
+    fixed = [place for place in locked if place != moved]
+    left = max(0, PARTS - sum(parts[place] for place in fixed))
+    others = [place for place in range(len(parts)) if place != moved and place not in fixed and parts[place]]
     parts[moved] = min(parts[moved], left) if others else left
     whole, left = sum(parts[place] for place in others), left - parts[moved]
     for place in others:

@@ -55,11 +55,11 @@ class DrawService:
         """
         if not 0 < temperature <= HOTTEST:
             raise InputError(f"a second draw needs a temperature above 0, up to {HOTTEST:g}: at 0 it is the first one")
-        found = self.saving.candidates(run)
-        names = tuple(students) or found.usual
-        if unknown := [name for name in names if name not in found.students]:
+        candidates = self.saving.candidates(run)
+        names = tuple(students) or candidates.usual
+        if unknown := [name for name in names if name not in candidates.students]:
             raise InputError(
-                f"no trained student of this run is named {unknown[0]!r}; there are {', '.join(found.students)}"
+                f"no trained student of this run is named {unknown[0]!r}; there are {', '.join(candidates.students)}"
             )
         answers, tokens, seconds = 0, 0.0, 0.0
         for drawn in self.context.second_draws.of(run.id):

@@ -89,11 +89,11 @@ def read_keys(folder: Path) -> list[StoredKey]:
 
 def find_owner(keys: Sequence[StoredKey], given: str) -> str | None:
     """The name of the key that was given; None if it is none of them. Takes as long whichever it is."""
-    own, found = _hash(given), None
+    own, owner = _hash(given), None
     for key in keys:
         if secrets.compare_digest(own, key.hash):
-            found = key.name
-    return found
+            owner = key.name
+    return owner
 
 
 def _hash(key: str) -> str:

@@ -61,7 +61,7 @@ _FILES = Follower(_Attempts, _take)
 
 
 @dataclass(frozen=True)
-class Ledger:
+class GatewayLedger:
     """All of a ledger: US dollars by purpose, where what is unknown counts as its bound, and attempts without an end.
 
     Those are in flight, or their gateway was killed.
@@ -79,7 +79,7 @@ class Ledger:
         return whole
 
 
-def read_ledger(folder: Path) -> Ledger:
+def read_ledger(folder: Path) -> GatewayLedger:
     """The ledger of a gateway's folder; each line is read once, however often somebody looks."""
     spent: dict[str, Decimal] = {}
     open_: dict[str, Sent] = {}
@@ -93,7 +93,7 @@ def read_ledger(folder: Path) -> Ledger:
             ended |= attempts.ended
             for purpose, amount in attempts.spent.items():
                 spent[purpose] = spent.get(purpose, Decimal(0)) + amount
-    return Ledger(spent, [sent for intent, sent in open_.items() if intent not in ended])
+    return GatewayLedger(spent, [sent for intent, sent in open_.items() if intent not in ended])
 
 
 def count_ends(sent: Iterable[Sent]) -> UnknownEnds:
@@ -105,8 +105,8 @@ def count_ends(sent: Iterable[Sent]) -> UnknownEnds:
 
 def find_unknown_ends(folder: Path) -> UnknownEnds:
     """Requests of a gateway that a kill cut off; what a running one has in flight is none of them."""
-    found = read_ledger(folder).open
-    if found and find_worker(folder) is not None:
+    intents = read_ledger(folder).open
+    if intents and find_worker(folder) is not None:
         started = read_about(folder).get("started")
-        found = [one for one in found if isinstance(started, (int, float)) and one.at < started]
-    return count_ends(found)
+        intents = [one for one in intents if isinstance(started, (int, float)) and one.at < started]
+    return count_ends(intents)

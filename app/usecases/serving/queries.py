@@ -50,8 +50,8 @@ class GatewayService:
             NotFound: if there is no such project.
         """
         project = self.context.projects.get(project_name)
-        found = [read_meter(folder) for folder in list_gateways(self.context.workspace, project.name)]
-        return sorted(found, key=lambda meter: meter.until or 0.0, reverse=True)
+        meters = [read_meter(folder) for folder in list_gateways(self.context.workspace, project.name)]
+        return sorted(meters, key=lambda meter: meter.until or 0.0, reverse=True)
 
     def waiting(self, project_name: str) -> int:
         """How many queries of callers can be taken into a project.

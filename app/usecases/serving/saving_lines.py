@@ -19,7 +19,7 @@ _MOST_NEEDED = 100_000
 _LABELS = {"gold": "gold labels", "consensus": "the teachers' consensus"}
 
 
-class Told(NamedTuple):
+class CertificateWords(NamedTuple):
     """A certificate: in a few words, in a sentence or two, and whether there is one."""
 
     title: str
@@ -27,7 +27,7 @@ class Told(NamedTuple):
     sure: bool
 
 
-def say_certificate(saving: Saving) -> Told:
+def say_certificate(saving: Saving) -> CertificateWords:
     """What is guaranteed of the ladder, or why nothing is, and how many queries would help."""
     order, choice, ladder = saving.order, saving.choice, saving.ladder
     points, last = say_points(order.allowed), order.reference
@@ -38,7 +38,7 @@ def say_certificate(saving: Saving) -> Told:
             f"With {order.sure:.0%} confidence it loses at most {points} against {last} on queries like these, {by}. "
             f"Fitted on {half}, certified on the other (n = {ladder.n:,}), where it {_say_lost(saving)}."
         )
-        return Told(f"At most {points} below {last}", text, True)
+        return CertificateWords(f"At most {points} below {last}", text, True)
     if choice.place:
         measured = choice.step.losses.mean
         why = (
@@ -50,7 +50,7 @@ def say_certificate(saving: Saving) -> Told:
             f"It was fitted to lose at most {points} against {last}, {by}. On the other {half} (n = {ladder.n:,}) that "
             f"is not certified: {why}.{_say_needed(saving)}"
         )
-        return Told("Not certified", text, False)
+        return CertificateWords("Not certified", text, False)
     if len(ladder.steps) == 1:
         unsure = () if DEFERRALS[order.rule].draws_twice else saving.unsure
         why = (
@@ -58,9 +58,9 @@ def say_certificate(saving: Saving) -> Told:
             if unsure
             else ""
         )
-        return Told(f"{last} answers everything", f"Asking a student first saves nothing here.{why}", False)
+        return CertificateWords(f"{last} answers everything", f"Asking a student first saves nothing here.{why}", False)
     text = f"No student answers well enough to lose at most {points} against {last}, {by}.{_say_needed(saving)}"
-    return Told(f"{last} answers everything", text, False)
+    return CertificateWords(f"{last} answers everything", text, False)
 
 
 def _say_lost(saving: Saving) -> str:
@@ -96,13 +96,13 @@ def figures(saving: Saving) -> tuple[Figure, ...]:
     step, alone, last = saving.choice.step, saving.ladder.reference, saving.order.reference
     lost = step.losses.mean
     tone: Any = "good" if saving.choice.certified and saving.choice.place else "warn"
-    found = [Figure("Score", f"{step.score:.3f}", f"{alone.score:.3f} by {last}; {_points(-lost)} points", tone)]
+    figures = [Figure("Score", f"{step.score:.3f}", f"{alone.score:.3f} by {last}; {_points(-lost)} points", tone)]
     mine, theirs = step.effort, alone.effort
-    found.append(_effort(saving, "tokens", f"{mine.tokens:.1f}", f"{theirs.tokens:.1f}"))
-    found.append(_effort(saving, "dollars", *(_per_1000(dollars) for dollars in (mine.dollars, theirs.dollars))))
+    figures.append(_effort(saving, "tokens", f"{mine.tokens:.1f}", f"{theirs.tokens:.1f}"))
+    figures.append(_effort(saving, "dollars", *(_per_1000(dollars) for dollars in (mine.dollars, theirs.dollars))))
     if mine.seconds is not None and theirs.seconds is not None:
-        found.append(_effort(saving, "seconds", f"{mine.seconds:.2f} s", f"{theirs.seconds:.2f} s"))
-    return (*found, _pays_back(saving))
+        figures.append(_effort(saving, "seconds", f"{mine.seconds:.2f} s", f"{theirs.seconds:.2f} s"))
+    return (*figures, _pays_back(saving))
 
 
 def _points(share: float) -> str:
@@ -149,7 +149,7 @@ def _pays_back(saving: Saving) -> Figure:
 
 def saving_data(saving: Saving) -> dict[str, Any]:
     """A saving for machines. Shares are of queries, `saved` of the reference's effort; money in US dollars a query."""
-    told, choice, ladder = say_certificate(saving), saving.choice, saving.ladder
+    certificate, choice, ladder = say_certificate(saving), saving.choice, saving.ladder
     return {
         "ladder": list(ladder.systems),
         "rules": [rule.model_dump(mode="json") for rule in choice.step.rules],
@@ -168,5 +168,5 @@ def saving_data(saving: Saving) -> dict[str, Any]:
         "reference_effort": ladder.reference.effort._asdict(),
         "assumed": list(saving.assumed),
         "pays_back_after": saving.pay_back.queries,
-        "verdict": f"{told.title}. {told.text}",
+        "verdict": f"{certificate.title}. {certificate.text}",
     }

@@ -26,7 +26,7 @@ from engine.serving.deferral import DEFERRALS, DeferralRule
 from engine.serving.deferral.base import UNKNOWN
 from engine.serving.outcomes import Outcomes, choose_half, climb_all, gather
 from engine.serving.policy import Certificate, Expected, Policy, StudentRung, TeacherRung
-from engine.serving.saving import Choice, Ladder, choose_step, fit_ladder, list_students
+from engine.serving.saving import Ladder, StepChoice, choose_step, fit_ladder, list_students
 from engine.tasks import get_task
 from engine.values import EvalItem, Split, TeacherSpec
 from engine.values.report import WHOLE
@@ -86,7 +86,7 @@ class Saving:
 
     order: SaveOrder
     ladder: Ladder
-    choice: Choice
+    choice: StepChoice
     labels: Literal["gold", "consensus"]
     assumed: tuple[str, ...]
     unsure: tuple[str, ...]
@@ -101,13 +101,13 @@ class _Answers:
         items: all answers to held-out queries, with verdicts.
         labels: what the verdicts go by.
         fitting: the queries that ladders are fitted on.
-        found: who can stand in a ladder; who usually does is chosen on `fitting`.
+        candidates: who can stand in a ladder; who usually does is chosen on `fitting`.
     """
 
     items: list[EvalItem]
     labels: Literal["gold", "consensus"]
     fitting: frozenset[str]
-    found: Candidates
+    candidates: Candidates
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class SaveService:
         Raises:
             StateError: if nothing trained, or no teacher, was scored on the held-out queries.
         """
-        return self._read_answers(run).found
+        return self._read_answers(run).candidates
 
     def read(self, run: Run, order: SaveOrder, terms: Terms) -> Saving:
         """What a ladder saves, by the answers that are stored; nobody is asked.
@@ -134,7 +134,7 @@ class SaveService:
             ConfigError: if there is no such rule.
         """
         answers = self._read_answers(run)
-        order = _name_all(order, answers.found)
+        order = _name_all(order, answers.candidates)
         names = (*order.students, order.reference)
         systems = {one.report.name: one for one in self.comparing.systems(run, terms.device_hour, terms.prices)}
         dollars = self._dollars(run, systems, names, terms)
@@ -167,10 +167,10 @@ class SaveService:
         def work() -> _Answers:
             items, labels = self._judge(run)
             fitting = choose_half({item.query_id: item.kind for item in items})
-            found = _find_candidates(run, items, fitting)
+            candidates = _find_candidates(run, items, fitting)
             by_system = {one.system: one.temperature for one in self.context.second_draws.of(run.id)}
-            drawn = {name: at for name in found.students if (at := by_system.get(name)) is not None}
-            return _Answers(items, labels, fitting, replace(found, drawn=drawn))
+            drawn = {name: at for name in candidates.students if (at := by_system.get(name)) is not None}
+            return _Answers(items, labels, fitting, replace(candidates, drawn=drawn))
 
         return self.context.db.once(f"answers for ladders of {run.id}", work)
 
@@ -229,10 +229,10 @@ class SaveService:
     def _find_agreement(self, run: Run, saving: Saving) -> float | None:
         """Of the queries that students answer, the share with the last rung's label; None where they answer none."""
         ladder, step = saving.ladder, saving.choice.step
-        by = climb_all(ladder.held, step.rules).by
+        by = climb_all(ladder.certifying, step.rules).by
         asked = {
             (ladder.systems[rung], query)
-            for rung, query in zip(by, ladder.held.queries, strict=True)
+            for rung, query in zip(by, ladder.certifying.queries, strict=True)
             if rung < len(ladder.systems) - 1
         }
         if not asked:
@@ -291,22 +291,24 @@ def _mean(values: Iterable[float]) -> float:
     return sum(known) / len(known) if known else 0.0
 
 
-def _name_all(order: SaveOrder, found: Candidates) -> SaveOrder:
+def _name_all(order: SaveOrder, candidates: Candidates) -> SaveOrder:
     """The order with everybody named.
 
     Raises:
         InputError: if it names somebody who can't stand there.
     """
-    students, reference = order.students or found.usual, order.reference or found.best
-    unknown = [name for name in students if name not in found.students]
+    students, reference = order.students or candidates.usual, order.reference or candidates.best
+    unknown = [name for name in students if name not in candidates.students]
     if unknown:
         raise InputError(
-            f"no trained student of this run is named {unknown[0]!r}; there are {', '.join(found.students)}"
+            f"no trained student of this run is named {unknown[0]!r}; there are {', '.join(candidates.students)}"
         )
     if len(set(students)) != len(students):
         raise InputError("a student stands in a ladder once")
-    if reference not in found.references:
-        raise InputError(f"no teacher that answered is named {reference!r}; there are {', '.join(found.references)}")
+    if reference not in candidates.references:
+        raise InputError(
+            f"no teacher that answered is named {reference!r}; there are {', '.join(candidates.references)}"
+        )
     return order.model_copy(update={"students": tuple(students), "reference": reference})
 
 

@@ -188,7 +188,7 @@ class Connections:
         chats: list[Chat] = []
         teachers: list[Teacher] = []
         limits: dict[str, Limiter] = {}
-        held: list[Limiter] = []
+        limiters: list[Limiter] = []
         try:
             for spec in specs:
                 if spec.provider in HOSTED:
@@ -202,13 +202,13 @@ class Connections:
                     chats.append(chat)
                     teachers.append(HostedTeacher(spec, chat, self.capabilities(spec) or Capabilities()))
                     limits[spec.name] = limiter = self.limiter(spec, key)
-                    held.append(limiter)
+                    limiters.append(limiter)
                     limiter.users += 1
                 elif spec.provider != "local":  # a local model answers in a worker
                     teachers.append(self._open_other(spec))
             yield Reach(teachers, Caller(budget or Budget(), limits, stop, sink=sink))
         finally:
-            for limiter in held:
+            for limiter in limiters:
                 limiter.users -= 1
             for chat in chats:
                 await chat.close()

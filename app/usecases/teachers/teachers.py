@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from app.usecases.data.imports import RESERVED
 from app.usecases.labelling.workers import hurry
 from app.usecases.teachers.connections import Connections, key_variable
 from app.usecases.teachers.presets import preset_of
@@ -29,8 +28,9 @@ from engine.errors import (
 )
 from engine.jobs.events import EventLog
 from engine.places import check
+from engine.plans.reserved import is_reserved
 from engine.ports import EventSink
-from engine.teachers.caller import About, Caller, Outcome, Stopped, Tell, announcing, journal
+from engine.teachers.caller import About, Caller, CallOutcome, Stopped, Tell, announcing, journal
 from engine.teachers.capabilities import probe
 from engine.teachers.hosted import HostedTeacher
 from engine.teachers.limits import Limiter
@@ -82,7 +82,7 @@ class TeacherService:
         project = self.context.projects.get(project_name)
         config = read_config(TeacherConfig, values)
         known = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
-        if config.name in RESERVED or config.name.startswith("stage"):
+        if config.name not in known and is_reserved(config.name):
             raise InputError(f"a teacher can't be named {config.name}, as a student is")
         if config.name in known and known[config.name].provider == "recorded":
             raise InputError(f"{config.name} is a recording of this project; choose another name")
@@ -192,8 +192,8 @@ class TeacherService:
                 async with asyncio.timeout(_LISTING_S):
                     return await chat.models()
             except TimeoutError:
-                told = f"the endpoint listed no models within {_LISTING_S:g} s"
-                raise TeacherError(ErrorKind.TIMEOUT, told) from None
+                message = f"the endpoint listed no models within {_LISTING_S:g} s"
+                raise TeacherError(ErrorKind.TIMEOUT, message) from None
             finally:
                 await chat.close()
 
@@ -290,7 +290,7 @@ def _about(spec: TeacherSpec) -> About:
 def _teller(spec: TeacherSpec, sink: EventSink) -> Tell:
     about = _about(spec)
 
-    def tell(outcome: Outcome) -> None:
+    def tell(outcome: CallOutcome) -> None:
         error = outcome.error
         journal(sink, about, outcome, error.kind if error else None, str(error) if error else "")
 

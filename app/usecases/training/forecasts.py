@@ -15,8 +15,9 @@ from engine.forecasts import CHARACTERS, Forecast, PlannedWriting, find_measured
 from engine.jobs.backends import BACKENDS
 from engine.jobs.spec import ForecastJob, ForecastStep
 from engine.lines import write_lines
-from engine.pipeline import STUDENT, StudentPrompt, as_line
+from engine.pipeline import StudentPrompt, as_line
 from engine.plans import Plan
+from engine.plans.reserved import STUDENT
 from engine.students import check_student
 from engine.tasks import get_task
 from engine.values import LOCAL, Job, JobStatus, Split, hash_id

@@ -97,8 +97,8 @@ class WatchService:
         """One page of a project's runs. `show` is one of `SHOWN`, `sort` as `RunPage` says."""
         project_id = self.context.projects.get(project_name).id
         asked = RunPage(project_id, LISTED, 0, search, _STATUSES.get(show, ()), sort)
-        found = turn_to(page, LISTED, lambda begin: self.context.runs.page(replace(asked, begin=begin)))
-        return Page(self._progress_of(project_id, found.rows), found.begin, found.total)
+        runs = turn_to(page, LISTED, lambda begin: self.context.runs.page(replace(asked, begin=begin)))
+        return Page(self._progress_of(project_id, runs.rows), runs.begin, runs.total)
 
     def _progress_of(self, project_id: str, runs: Sequence[Run]) -> list[Progress]:
         jobs = {job.run_id: job for job in reversed(self.context.jobs.jobs_of(project_id)) if job.run_id}
@@ -142,8 +142,8 @@ class WatchService:
         Run and job may have been read before the newest write: what was reckoned of them is not of later ones.
         """
         seen = (run.id, run.status, run.name, run.note, run.message, job and (job.id, job.status))
-        found: Progress = self.context.db.once(f"progress of run {seen}", lambda: self._reckon(run, job))
-        return found
+        progress: Progress = self.context.db.once(f"progress of run {seen}", lambda: self._reckon(run, job))
+        return progress
 
     def _reckon(self, run: Run, job: Job | None) -> Progress:
         states = self.context.runs.steps(run.id)

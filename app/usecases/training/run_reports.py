@@ -128,8 +128,8 @@ def report_notes(context: Context, run: Run, rows: Sequence[ReportRow]) -> list[
 
 def _say_alone(context: Context, run: Run) -> list[str]:
     """How many answers that were written beside others are what their prompts alone lead to, over all steps."""
-    found = [counts for step in context.runs.steps(run.id) if isinstance(counts := step.result.get(ALONE), dict)]
-    same, of = (sum(n for counts in found if isinstance(n := counts.get(name), int)) for name in ("same", "of"))
+    alone = [counts for step in context.runs.steps(run.id) if isinstance(counts := step.result.get(ALONE), dict)]
+    same, of = (sum(n for counts in alone if isinstance(n := counts.get(name), int)) for name in ("same", "of"))
     if not of:
         return []
     return [

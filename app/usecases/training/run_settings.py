@@ -42,9 +42,9 @@ def settings_of(run: Run) -> dict[str, str]:
 
 def differing_settings(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """The settings in which runs differ, each with a value a run, "-" where a run has no such setting."""
-    told = [settings_of(run) for run in runs]
-    titles = list(dict.fromkeys(title for settings in told for title in settings))
-    rows = [(title, [settings.get(title, "-") for settings in told]) for title in titles]
+    settings_by_run = [settings_of(run) for run in runs]
+    titles = list(dict.fromkeys(title for settings in settings_by_run for title in settings))
+    rows = [(title, [settings.get(title, "-") for settings in settings_by_run]) for title in titles]
     return [(title, values) for title, values in rows if len(set(values)) > 1]
 
 

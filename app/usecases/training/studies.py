@@ -40,7 +40,7 @@ from engine.jobs.events import EventLog
 from engine.lines import write_atomically
 from engine.pipeline import measure_stages
 from engine.plans import Evaluate, Plan
-from engine.study import FINISHED, Cell, Grid, Record, list_cells
+from engine.study import FINISHED, Grid, Record, StudyCell, list_cells
 from engine.study_table import StudyResult, summarise_study
 from engine.values import LOCAL, Event, Job, RunStatus, Split
 from storage.runs import Run
@@ -225,7 +225,7 @@ class StudyService:
     def _do(
         self,
         grid: Grid,
-        cell: Cell,
+        cell: StudyCell,
         project_id: str,
         tell: Callable[[str], None],
         on_event: Callable[[Event], None],
@@ -252,7 +252,7 @@ class StudyService:
         except TacitError as error:
             return _record(grid, cell, "failed", str(error))
 
-    def make_plan(self, project_name: str, cell: Cell) -> Plan:
+    def make_plan(self, project_name: str, cell: StudyCell) -> Plan:
         """The plan of a cell, within the study's budget.
 
         Raises:
@@ -266,12 +266,12 @@ class StudyService:
         pipeline = StageBuilder(self.context, pretend_run(plan, selection.project_id, selection.id)).pipeline
         return BUDGETS.get(cell.budget.kind).apply(plan, cell.budget.amount, measure_stages(pipeline))
 
-    def _hash_selected(self, project_name: str, cell: Cell) -> str:
+    def _hash_selected(self, project_name: str, cell: StudyCell) -> str:
         """Hash of the samples that a cell trains on, the same on any machine."""
         plan = self.planning.make(project_name, cell.order)
         return self.running.selecting.select_for(project_name, plan).fingerprint
 
-    def _renew(self, run: Run, cell: Cell) -> Run:
+    def _renew(self, run: Run, cell: StudyCell) -> Run:
         """A finished run, set going again where steps of it are stale or queries have come."""
         if self.running.stale_steps(run.id):
             return self.running.resume(run.id)
@@ -291,7 +291,7 @@ class StudyService:
         )
         return next(same, None)
 
-    def _read(self, grid: Grid, cell: Cell, run: Run) -> Record:
+    def _read(self, grid: Grid, cell: StudyCell, run: Run) -> Record:
         """The record of a finished run."""
         step = find_counted(run.plan, cell.arm.system)
         kinds = {query.id: query.kind or "" for query in self.context.queries.get(run.project_id, Split.HELDOUT)}
@@ -340,7 +340,7 @@ class StudyService:
         ]
 
 
-def _holds(record: Record, cell: Cell, scored_by: str, selected: str) -> bool:
+def _holds(record: Record, cell: StudyCell, scored_by: str, selected: str) -> bool:
     """Whether a record is what a cell asks for now: finished, of these settings, these samples and these labels."""
     of_now = record.settings == cell.settings and record.facts.get("scored_by") == scored_by
     return record.status == FINISHED and of_now and record.facts.get("selected") == selected
@@ -373,7 +373,7 @@ def _public(plan: Plan) -> dict[str, Any]:
 
 def _record(
     grid: Grid,
-    cell: Cell,
+    cell: StudyCell,
     status: str,
     message: str,
     system: str = "",

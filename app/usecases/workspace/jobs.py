@@ -59,10 +59,10 @@ class JobService:
         """All that `page` finds."""
         show, sort = show if show in SHOWN else "all", sort if sort in SORTS else ""
         columns = ("job id", "project", "job", "status", "started (UTC)", "seconds", "cost (US $)", "message")
-        found = self.context.job_records.stream_found(show, only, sort)
+        records = self.context.job_records.stream_found(show, only, sort)
         rows = (
-            (id_, project, job_kind(kind).title, say_status(status)[0], *told)
-            for id_, project, kind, status, *told in found
+            (id_, project, job_kind(kind).title, say_status(status)[0], *rest)
+            for id_, project, kind, status, *rest in records
         )
         return Sheet(columns, rows)
 

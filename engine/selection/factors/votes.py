@@ -12,7 +12,7 @@ import numpy as np
 from engine.selection.arrays import Floats, Ints
 
 
-class Votes(NamedTuple):
+class GatheredVotes(NamedTuple):
     """Samples (N) gathered into votes, one a (query, teacher, label) with its share of that teacher's draws."""
 
     query_V: Ints
@@ -32,12 +32,12 @@ def group_rows(*columns: Ints) -> tuple[Ints, Ints, Ints]:
     return first, inverse.astype(np.int64), counts.astype(np.int64)
 
 
-def gather_votes(query_N: Ints, teacher_N: Ints, label_N: Ints) -> Votes:
+def gather_votes(query_N: Ints, teacher_N: Ints, label_N: Ints) -> GatheredVotes:
     """Samples as votes. All of shape (N,): indexes of query and teacher, codes of labels."""
     first_V, vote_N, counts_V = group_rows(query_N, teacher_N, label_N)
     _, draws_of_N, draws = group_rows(query_N, teacher_N)
     first_C, cell_N, _ = group_rows(query_N, label_N)
-    return Votes(
+    return GatheredVotes(
         query_N[first_V],
         teacher_N[first_V],
         cell_N[first_V],

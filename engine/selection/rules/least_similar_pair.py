@@ -105,9 +105,9 @@ def _find_pairs(samples: SelectionInput, groups: Groups) -> _Pairs:
     lefts, rights, least = [], [], []
     for block in groups.alike():
         own_PG, teacher_KG = cosine[block.pairs], samples.teacher[block.rows]
-        told_PG = np.nan_to_num(np.round(own_PG, _DECIMALS), nan=_UNKNOWN)
-        told_PG[teacher_KG[block.left] == teacher_KG[block.right]] = np.inf
-        best_G, group_G = told_PG.argmin(axis=0), np.arange(block.rows.shape[1])
+        compared_PG = np.nan_to_num(np.round(own_PG, _DECIMALS), nan=_UNKNOWN)
+        compared_PG[teacher_KG[block.left] == teacher_KG[block.right]] = np.inf
+        best_G, group_G = compared_PG.argmin(axis=0), np.arange(block.rows.shape[1])
         lefts.append(block.rows[block.left[best_G], group_G])
         rights.append(block.rows[block.right[best_G], group_G])
         least.append(own_PG[best_G, group_G].astype(np.float64))

@@ -104,5 +104,5 @@ def list_quantiles(confidence: Floats) -> list[float]:
     read = confidence[confidence > UNREAD]
     if not len(read):
         return [NEVER]
-    found = np.quantile(read, np.linspace(1, 0, _MOST_LEVELS), method="lower")
-    return [NEVER, *dict.fromkeys(float(level) for level in found)]
+    levels = np.quantile(read, np.linspace(1, 0, _MOST_LEVELS), method="lower")
+    return [NEVER, *dict.fromkeys(float(level) for level in levels)]
