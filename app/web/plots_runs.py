@@ -22,6 +22,8 @@ _LINE_PX, _HEIGHT = 15, 320
 _NARROWEST, _CHARACTER, _CLOSE = 195, 7.0, 0.5
 """Px of the updates on a phone, of a character, and by which names may touch."""
 _LONGEST, _LINE, _LEAST = 40, 11, 1e-6
+_MARK = "●\u00a0"
+"""In the colour of a line, before its name: that is written in the colour of all text."""
 
 
 def smooth(values: Sequence[float], weight: float) -> list[float]:
@@ -34,25 +36,27 @@ def smooth(values: Sequence[float], weight: float) -> list[float]:
     return smoothed
 
 
-def loss_plot(curves: Sequence[Curve], withheld: Sequence[Curve], weight: float, log: bool) -> go.Figure:
-    """One run: a colour a stage, the smoothed line over the faint raw one; withheld rows as marks."""
+def loss_plot(
+    curves: Sequence[Curve], withheld: Sequence[Curve], weight: float, log: bool, stages: Sequence[str] = ()
+) -> go.Figure:
+    """One run: a colour a stage of its plan, the smoothed line over the faint raw one; withheld rows as marks."""
     figure = go.Figure()
-    ends = [_draw(figure, curve, stage_colour(curve.step), curve.step, weight) for curve in curves]
+    ends = [_draw(figure, curve, stage_colour(curve.step, stages), curve.step, weight) for curve in curves]
     for curve in withheld:
         figure.add_scatter(
             x=[curve.offset + update for update in curve.updates],
             y=curve.values,
             name=escape(f"{curve.step}, withheld rows"),
             mode="markers",
-            marker={"color": stage_colour(curve.step), "size": 8, "symbol": "diamond"},
+            marker={"color": stage_colour(curve.step, stages), "size": 8, "symbol": "diamond"},
         )
     return name_ends(figure, ends, "loss", log)
 
 
-def speed_plot(curves: Sequence[Curve], weight: float) -> go.Figure:
+def speed_plot(curves: Sequence[Curve], weight: float, stages: Sequence[str] = ()) -> go.Figure:
     """The throughput of one run, in the colours of its losses, whose names stand there."""
     figure = go.Figure()
-    ends = [_draw(figure, curve, stage_colour(curve.step), curve.step, weight) for curve in curves]
+    ends = [_draw(figure, curve, stage_colour(curve.step, stages), curve.step, weight) for curve in curves]
     name_ends(figure, [end._replace(name="") for end in ends], "tokens/s", False)
     return figure.update_xaxes(range=None, rangemode="tozero").update_yaxes(range=None, rangemode="tozero")
 
@@ -104,7 +108,7 @@ def name_ends(figure: go.Figure, ends: Sequence[End], title: str, log: bool) -> 
         figure.update_yaxes(dtick="D2")
     inner = _HEIGHT - _MARGIN["t"] - _MARGIN["b"]
     named = sorted((end for end in ends if end.name), key=lambda end: -end.y)
-    texts = [wrap(f"{end.name[:_LONGEST]} {end.y:.3g}", _LINE) for end in named]
+    texts = [wrap(f"{_MARK}{end.name[:_LONGEST]} {end.y:.3g}", _LINE) for end in named]
     values = [log10(max(end.y, _LEAST)) if log else end.y for end in named]
     heights = [inner * (value - low) / ((high - low) or 1.0) for value in values]
     wished = [
@@ -116,7 +120,7 @@ def name_ends(figure: go.Figure, ends: Sequence[End], title: str, log: bool) -> 
         figure.add_annotation(
             x=end.x,
             y=value,
-            text=f"<span style='color:{end.colour}'>{'<br>'.join(map(escape, lines))}</span>",
+            text=f"<span style='color:{end.colour}'>{_MARK}</span>" + "<br>".join(map(escape, lines))[len(_MARK) :],
             align="left",
             showarrow=False,
             xanchor="left",

@@ -69,7 +69,7 @@ def front_plot(points: Sequence[Point]) -> go.Figure:
             name=escape(name),
             mode="markers+text",
             textposition="middle right",
-            textfont={"color": teacher_colour(arms, name) if name in arms else SECOND, "size": 12},
+            textfont={"size": 12},
             marker={
                 "color": teacher_colour(arms, name) if name in arms else SECOND,
                 "size": [12 if point.counts else 8 for point in rows],

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from app.palette import students_of
 from app.services import Services
 from app.usecases.training.progress import LISTED, SHOWN, Curve, StepProgress
 from app.usecases.training.run_settings import differing_settings
@@ -239,10 +240,11 @@ class _Handlers:
         """The curves of the open run, and the last lines of its worker."""
         if not run:
             return [gr.Plot(visible=False), gr.Plot(visible=False), ""]
-        run_id = self.services.reading.run_of(project, run).id
+        run_record = self.services.reading.run_of(project, run)
+        run_id, stages = run_record.id, students_of(run_record.plan)
         curves = self.services.watch.curves([run_id])
-        loss = loss_plot(curves["loss"], curves["validation_loss"], weight, log)
-        speed = speed_plot(curves["tokens_per_second"], weight)
+        loss = loss_plot(curves["loss"], curves["validation_loss"], weight, log, stages)
+        speed = speed_plot(curves["tokens_per_second"], weight, stages)
         known = bool(curves["loss"])
         text = self.services.watch.log_tail(run_id)
         return [gr.Plot(loss, visible=known), gr.Plot(speed, visible=known), log_html(text)]
