@@ -117,11 +117,10 @@ def _rail_line(mark: Mark, project: str, here: str) -> str:
 
 
 def head_html(title: str, lead: str, following: Link | None = None) -> str:
-    """The page's one h1, a line about it, and the way to the page that comes next."""
+    """The page's one h1, a line about it, and a way onwards."""
     way = ""
     if following:
-        said = escape(f"Next: {following.text}")
-        way = f"<a class='button next' href='{escape(following.href)}'>{said}{icon_html('next')}</a>"
+        way = f"<a class='button next' href='{escape(following.href)}'>{escape(following.text)}{icon_html('next')}</a>"
     said = f"<div><h1>{escape(title)}</h1><p>{escape(lead)}</p></div>"
     return f"<div class='page-head' id='page' tabindex='-1'>{said}{way}</div>"
 
