@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from engine.plans import Plan
 
-TEACHER_COLOURS = ("#7b56d8", "#f05846", "#928a07", "#df58ac", "#4a85fe", "#9e5598", "#d03866", "#bd67e0")
+TEACHER_COLOURS = ("#7b56d8", "#928a07", "#df58ac", "#4a85fe", "#f05846", "#9e5598", "#d03866", "#bd67e0")
 _STAGES = {
     "vanilla": "#838d9d",
     "vanilla-fewshot": "#667182",

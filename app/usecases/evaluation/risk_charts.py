@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
+from app.palette import stage_colour
 from engine.evaluation.measures.confidence import show_with_interval
 from engine.evaluation.risk_coverage import FIRST_SHARE, RiskCoverage
 from engine.values.report import Value
@@ -43,11 +44,15 @@ def risk_svg(
         return _LEFT + coverage * wide, foot - risk / top * (foot - _TOP)
 
     lines = "".join(
-        _line_svg(curve, [at(*point) for point in zip(curve.coverage, curve.risk, strict=True)], colours[curve.system])
+        _line_svg(
+            curve,
+            [at(*point) for point in zip(curve.coverage, curve.risk, strict=True)],
+            colours.get(curve.system) or stage_colour(curve.system),
+        )
         for curve in curves
     )
     ends = [at(1.0, curve.risk[-1]) for curve in curves]
-    shown = _names_svg(names, [colours[curve.system] for curve in curves], ends, foot)
+    shown = _names_svg(names, [colours.get(curve.system) or stage_colour(curve.system) for curve in curves], ends, foot)
     kind = "narrow" if narrow else "wide"
     said = "share of wrong answers against the share answered, the surest first, a line a student; lower is better"
     return (
