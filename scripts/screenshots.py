@@ -119,13 +119,11 @@ def wait(done: Callable[[], bool]) -> None:
 
 
 def ask(page: Page) -> None:
-    """Ask who is chosen, and wait for the last answer."""
+    """Ask who is chosen, and wait for the last answer: Stop is there as long as anybody writes."""
     page.get_by_role("button", name="Ask", exact=True).click()
-    page.locator(".pane").first.wait_for()
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('.pane .facts')].every(x => x.innerText && !x.innerText.includes('...'))",
-        timeout=180_000,
-    )
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    stop.wait_for()
+    stop.wait_for(state="hidden", timeout=1000 * _PATIENCE_S)
 
 
 def shrink(file: Path) -> None:
