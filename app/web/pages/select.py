@@ -22,6 +22,7 @@ from app.web.parts.links import Link
 from app.web.parts.matrix import matrix_html
 from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.tables import table_html, titled
+from app.web.parts.terms import explained_html
 from app.web.plots import rationale_map, ways_plot
 from engine.selection.calibration import LEAST_GOLDS
 from engine.selection.settings import PRESETS, SelectionConfig
@@ -71,6 +72,10 @@ def _lay_settings() -> tuple[gr.Dropdown, SelectionForm, dict[str, Any]]:
     with gr.Row():
         preset = gr.Dropdown([*presets, ("Custom", CUSTOM)], value=None, label="Preset", scale=1, min_width=180)
         store = gr.Button("Select", variant="primary", interactive=False)
+    lay_html(
+        f"<p class='quiet'>In presets: {explained_html('DCRS')}, {explained_html('Dawid-Skene')}</p>",
+        elem_classes="help",
+    )
     command = lay_html()
     rules, fields, groups = lay_rules()
     with gr.Accordion("Weights of the factors", open=False):
