@@ -23,8 +23,10 @@ from app.usecases.labelling.label import LabelOrder
 from app.web.main import PATHS, build_app
 from app.web.server import launch_options
 from engine.config import ProjectConfig
+from engine.jobs.processes import find_process
 from engine.plans.order import PlanOrder
 from engine.values import Query, make_query
+from storage.runs import Run
 
 SIZES = ((1280, 900), (390, 844))
 THEMES = ("light", "dark")
@@ -90,8 +92,8 @@ def take_all(camera: Camera, services: Services, project: str) -> None:
     wait(lambda: any(job.of for job in services.standing.running()))
     for path in RUNNING:
         camera.shoot(path, project, f"{path}-running")
-    services.run.cancel(run.id)
-    wait(lambda: not services.standing.running())
+    kill(services, run)
+    camera.shoot("train", project, "train-failed")
 
 
 def fail(services: Services) -> None:
@@ -102,6 +104,14 @@ def fail(services: Services) -> None:
     given = {"name": "unreachable", "provider": "openai", "model": "m", "endpoint": "http://127.0.0.1:9/v1"}
     services.teachers.add(FAILED, given)
     services.label.start(FAILED, LabelOrder(("unreachable",)))
+    wait(lambda: not services.standing.running())
+
+
+def kill(services: Services, run: Run) -> None:
+    """End the worker of a run as a machine does that runs out of memory."""
+    jobs = [job for job in services.context.jobs.unfinished_jobs() if job.run_id == run.id]
+    for process in filter(None, (find_process(job.handle) for job in jobs if job.handle)):
+        process.kill()
     wait(lambda: not services.standing.running())
 
 
