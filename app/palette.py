@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from engine.plans import Plan
 
 TEACHER_COLOURS = ("#7b56d8", "#928a07", "#df58ac", "#4a85fe", "#f05846", "#9e5598", "#d03866", "#bd67e0")
+ACCENT = "#5f6fe6"
+"""Of what stands for nobody: a line or a mark on its own."""
 _STAGES = {
     "vanilla": "#838d9d",
     "vanilla-fewshot": "#667182",

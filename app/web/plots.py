@@ -14,7 +14,6 @@ from app.web.theme import TEACHER_COLOURS, teacher_colour
 from engine.wording import counted
 
 _SMALL = {"l": 40, "r": 10, "t": 36, "b": 40}
-ACCENT, SECOND = TEACHER_COLOURS[0], "#64748b"
 _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font_color": "#64748b"}
 """Readable on light and on dark."""
 _GRID = "rgba(100, 116, 139, 0.3)"

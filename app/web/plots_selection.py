@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from app.web.theme import TEACHER_COLOURS, teacher_colour
+from app.web.theme import ACCENT, teacher_colour
 from engine.selection.overviews import Sweep
 
 _WIDTH, _GAP = 3, 0.05
@@ -78,7 +78,7 @@ def coverage_plot(sweep: Sweep, threshold: float | None) -> go.Figure:
         "x": x.tolist(),
         "y": y.tolist(),
         "customdata": at.tolist(),
-        "line": {"color": TEACHER_COLOURS[0], "width": 2},
+        "line": {"color": _LINE, "width": 2},
         "showlegend": False,
         "hovertemplate": "threshold %{customdata:.3f}: %{x:.1f}% of queries, %{y:.1f}% agree<extra></extra>",
     }
@@ -107,7 +107,7 @@ def _here(sweep: Sweep, threshold: float | None) -> list[dict[str, Any]]:
             "text": [f"you are here ({threshold:g})"],
             "textposition": "bottom left" if x > 50 else "bottom right",
             "textfont": {"size": _TEXT, "color": _LINE},
-            "marker": {"size": 12, "color": TEACHER_COLOURS[1]},
+            "marker": {"size": 12, "color": ACCENT},
             "showlegend": False,
             "hovertemplate": f"threshold {threshold:g}: %{{x:.1f}}% of queries, %{{y:.1f}}% agree<extra></extra>",
         }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.palette import STAGE_COLOURS, TEACHER_COLOURS, stage_colour, students_of, system_colour, teacher_colour
+from app.palette import ACCENT, STAGE_COLOURS, TEACHER_COLOURS, stage_colour, students_of, system_colour, teacher_colour
 from engine.plans import Evaluate, Plan, Train
 
 _TOKENS = Path(__file__).parents[2].joinpath("app/web/style/tokens.css").read_text("utf-8")
@@ -32,7 +32,7 @@ def test_no_teacher_has_the_colour_of_a_student() -> None:
     assert len(set(TEACHER_COLOURS)) == len(TEACHER_COLOURS) == 8
 
 
-@pytest.mark.parametrize("colour", [*TEACHER_COLOURS, *STAGE_COLOURS])
+@pytest.mark.parametrize("colour", [*TEACHER_COLOURS, *STAGE_COLOURS, ACCENT])
 def test_a_colour_is_seen_on_light_and_on_dark(colour: str) -> None:
     assert len(_SURFACES) == 4
     assert min(contrast(colour, surface) for surface in _SURFACES) >= 3
