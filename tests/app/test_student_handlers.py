@@ -144,7 +144,11 @@ def test_train_again(studio: Studio) -> None:
     assert "settings of these runs are the same" in differing and "Last loss" in differing and plot["value"]
     adapter = Path(studio.services.context.runs.get(run).folder) / "stage3"
     asked = studio("runs", "ask_rerun", "p", run, "stage3")
-    assert "deletes what stage3" in asked and "Last time they took" in asked
+    assert (
+        "deletes the adapters of stage3" in asked
+        and "runs stage3 and the steps after it again" in asked
+        and "Last time they took" in asked
+    )
     assert adapter.is_dir() and status(studio) == "finished", "nothing is deleted before the answer"
     studio("runs", "keep", "p")
     assert "reruns stage3" in studio("runs", "rerun", "p", run, "stage3")[0]

@@ -89,7 +89,7 @@ def lay_run() -> RunParts:
         again = gr.Button("Rerun from this step", interactive=False)
         resume = gr.Button("Resume", interactive=False)
         cancel = gr.Button("Cancel", variant="stop", interactive=False)
-    sure = lay_question("Delete and rerun", "Keep them")
+    sure = lay_question("Rerun now", "Keep as it is")
     with gr.Row():
         weight = gr.Slider(0, 0.99, 0.8, step=0.01, label="Smoothing", scale=0, min_width=240)
         log_scale = gr.Checkbox(True, label="Log scale of the loss", scale=0, min_width=180)
@@ -323,14 +323,16 @@ def _of_method(curves: list[Curve]) -> list[Curve]:
 
 
 def _say_rerun(run: Run, steps: Sequence[StepProgress]) -> str:
-    """What it deletes to rerun these steps, and how long they took; those that never began hold nothing."""
+    """What it deletes to run these steps again, and how long they took; steps that never began hold nothing."""
     made = [step.name for step in steps if step.status is not JobStatus.QUEUED]
+    adapters = [step.name for step in run.plan.trained if step.name in made]
     took = sum(step.seconds or 0.0 for step in steps)
-    again = f"runs {', '.join(step.name for step in steps)} again"
     last = f" Last time they took {say_span(took)}." if took else ""
+    begin = f"{steps[0].name} and the steps after it" if len(steps) > 1 else steps[0].name
     if not made:
-        return f"This {again}; they have made nothing yet that would be deleted."
-    return f"This deletes what {', '.join(made)} of {run.title} made, adapters included, and {again}.{last}"
+        return f"This runs {begin} of {run.title} again. They have made nothing yet that would be deleted."
+    what = f"the adapters of {', '.join(adapters)}" if adapters else "the results"
+    return f"This deletes {what} in {run.title}, and runs {begin} again.{last}"
 
 
 def _say_stale(stale: list[str]) -> str:
