@@ -130,8 +130,8 @@ class TeacherConfig(Config):
     def _fits_together(self) -> TeacherConfig:
         if self.key_variable and not can_hold_key(self.key_variable):
             raise ValueError(  # without the name: it may be a key that was typed into the wrong field
-                f"the variable of the key must end in _API_KEY or _TOKEN; {LISTED} in the server's environment allows "
-                "others"
+                f"the key environment variable must end in _API_KEY or _TOKEN; {LISTED} in the server's environment "
+                "allows others"
             )
         if self.endpoint:
             url = urlsplit(self.endpoint)

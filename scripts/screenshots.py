@@ -23,8 +23,10 @@ from app.usecases.labelling.label import LabelOrder
 from app.web.main import PATHS, build_app
 from app.web.server import launch_options
 from engine.config import ProjectConfig
+from engine.jobs.processes import find_process
 from engine.plans.order import PlanOrder
 from engine.values import Query, make_query
+from storage.runs import Run
 
 SIZES = ((1280, 900), (390, 844))
 THEMES = ("light", "dark")
@@ -90,8 +92,8 @@ def take_all(camera: Camera, services: Services, project: str) -> None:
     wait(lambda: any(job.of for job in services.standing.running()))
     for path in RUNNING:
         camera.shoot(path, project, f"{path}-running")
-    services.run.cancel(run.id)
-    wait(lambda: not services.standing.running())
+    kill(services, run)
+    camera.shoot("train", project, "train-failed")
 
 
 def fail(services: Services) -> None:
@@ -102,6 +104,14 @@ def fail(services: Services) -> None:
     given = {"name": "unreachable", "provider": "openai", "model": "m", "endpoint": "http://127.0.0.1:9/v1"}
     services.teachers.add(FAILED, given)
     services.label.start(FAILED, LabelOrder(("unreachable",)))
+    wait(lambda: not services.standing.running())
+
+
+def kill(services: Services, run: Run) -> None:
+    """End the worker of a run as a machine does that runs out of memory."""
+    jobs = [job for job in services.context.jobs.unfinished_jobs() if job.run_id == run.id]
+    for process in filter(None, (find_process(job.handle) for job in jobs if job.handle)):
+        process.kill()
     wait(lambda: not services.standing.running())
 
 
@@ -119,13 +129,11 @@ def wait(done: Callable[[], bool]) -> None:
 
 
 def ask(page: Page) -> None:
-    """Ask who is chosen, and wait for the last answer."""
+    """Ask who is chosen, and wait for the last answer: Stop is there as long as anybody writes."""
     page.get_by_role("button", name="Ask", exact=True).click()
-    page.locator(".pane").first.wait_for()
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('.pane .facts')].every(x => x.innerText && !x.innerText.includes('...'))",
-        timeout=180_000,
-    )
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    stop.wait_for()
+    stop.wait_for(state="hidden", timeout=1000 * _PATIENCE_S)
 
 
 def shrink(file: Path) -> None:

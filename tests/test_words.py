@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from app.web.parts.terms import TERMS
+
 ROOT = Path(__file__).parents[1]
-SHOWN = ("app/web", "app/cli", "app/hosted_demo", "app/usecases")
+SHOWN = ("app/web", "app/cli", "app/hosted_demo", "app/usecases", "engine")
 
 
 def retired() -> list[str]:
@@ -18,6 +21,16 @@ def retired() -> list[str]:
     rows = text.partition("| say | not |")[2].splitlines()
     cells = [row.split("|")[2] for row in rows if row.startswith("| ") and not row.startswith("| ---")]
     return [word.strip() for cell in cells for word in cell.split(",")]
+
+
+def test_terms_are_explained_in_the_words_of_the_page() -> None:
+    page = (ROOT / "docs/words.md").read_text("utf-8")
+    meanings = {
+        line.split(" | ")[0].strip("| "): line.split(" | ")[1].strip(" |")
+        for line in page.splitlines()
+        if " | " in line
+    }
+    assert {term: meanings["reliability" if term == "Dawid-Skene" else term] for term in TERMS} == TERMS
 
 
 def texts(file: Path) -> Iterator[tuple[int, str]]:
@@ -44,5 +57,6 @@ def shown() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("word", retired())
 def test_a_retired_word_is_said_nowhere(word: str) -> None:
-    found = [place for place, text in shown() if word.lower() in text]
+    whole = re.compile(rf"\b{re.escape(word.lower())}\b")
+    found = [place for place, text in shown() if whole.search(text)]
     assert found == []

@@ -49,7 +49,7 @@ _READS = {
     "decide": {"show_page", "show_anew", "pick", "numbers", "save_list"},
     "compress": {"show_page", "save_list"},
     "train": {"plan", "command", "show_forecast"},
-    "runs": {"show", "can_go_on", "follow", "fields", "draw", "compare", "save_list"},
+    "runs": {"show", "can_go_on", "follow", "fields", "draw", "compare", "save_list", "keep"},
     "evaluate": {"choose", "list_prices", "show", "price", "keep_margin", "pay_back", "report"},
     "differences": {"show_page", "save_list"},
     "save": {"choose", "show", "take"},
@@ -69,7 +69,7 @@ _WRITES = {
     "compress": {"edit", "approve", "withdraw", "ask_again", "restore", "by_rule", "go_on", "approve_rest"}
     | {"act_on_chosen"},
     "train": {"ask_forecast", "start"},
-    "runs": {"cancel", "resume", "rerun", "rename"},
+    "runs": {"cancel", "resume", "ask_rerun", "rerun", "rename"},
     "gateways": {"take_in"},
     "evaluate": {"score", "set_margin"},
     "playground": {"vote_first", "vote_second", "vote_both", "vote_neither"},

@@ -15,7 +15,8 @@ import gradio as gr
 
 from app.hosted_demo.policy import Policy
 from app.services import Services
-from app.usecases.projects.status import Mark
+from app.usecases.projects.next_steps import NextStep
+from app.usecases.projects.status import Mark, RunningJob
 from app.web.address import ADDRESS, read_view
 from app.web.fields import lay_html
 from app.web.forms import Form, enter
@@ -280,12 +281,12 @@ class _Drawn:
             gr.Timer(active=services.standing.goes_on(project, jobs)),
             _lost_html(asked) if asked and project is None else "",
             gr.Column(visible=False) if self._hidden(project, asked) else gr.skip(),
-            topbar_html(self._bar(project, title, len(jobs))),
-            head_html(here, self.head.lead, _following(marks, here, address)),
+            topbar_html(self._bar(project, title, jobs)),
+            head_html(here, self.head.lead, _following(marks, here, address, services.standing.next_of(project))),
         ]
         return values + self.fill(self.made.refreshers, project, asked)
 
-    def _bar(self, project: Project | None, title: str, running: int) -> Bar:
+    def _bar(self, project: Project | None, title: str, running: Sequence[RunningJob]) -> Bar:
         names = self.made.policy.switchable()
         newest = list(reversed(names))[:_MOST_PROJECTS]
         spent = self.made.services.standing.spent(project) if project and names else ""
@@ -309,8 +310,10 @@ class _Drawn:
         return gr.Timer(active=True)
 
 
-def _following(marks: Sequence[Mark], here: str, address: str) -> Link | None:
-    """The step behind the page of that name, in the order of the work."""
+def _following(marks: Sequence[Mark], here: str, address: str, due: NextStep | None) -> Link | None:
+    """What is to be done next by the project's rule; where that is done here, the page behind it by its name alone."""
+    if due and address and due.page != here and any(mark.name == due.page for mark in marks):
+        return Link(f"Next: {due.page}", due.path, address)
     steps = [mark for mark in marks if mark.step or mark.name in (here, "Overview")]
     place = next((place for place, mark in enumerate(steps) if mark.name == here), None)
     if place is None or place + 1 >= len(steps) or not address:

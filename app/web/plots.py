@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -13,7 +14,6 @@ from app.web.theme import TEACHER_COLOURS, teacher_colour
 from engine.wording import counted
 
 _SMALL = {"l": 40, "r": 10, "t": 36, "b": 40}
-ACCENT, SECOND = TEACHER_COLOURS[0], "#64748b"
 _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font_color": "#64748b"}
 """Readable on light and on dark."""
 _GRID = "rgba(100, 116, 139, 0.3)"
@@ -66,7 +66,7 @@ def ways_plot(comparison: Comparison) -> go.Figure:
                 showlegend=False,
                 **same,
             )
-    legend = {"orientation": "h", "y": -0.2, "font": {"size": 10}}
+    legend = {"orientation": "h", "y": -0.2, "font": {"size": 12}}
     figure.update_layout(height=440, margin=_SMALL, legend=legend, hovermode="closest", **_QUIET)
     share = {"title": "share of samples kept", "range": [0, 1.02], "tickformat": ".0%"}
     figure.update_xaxes(gridcolor=_GRID, zeroline=False, **share)
@@ -74,14 +74,14 @@ def ways_plot(comparison: Comparison) -> go.Figure:
     return figure
 
 
-def rationale_map(points: Points) -> go.Figure:
-    """Rationales in a plane, a colour a teacher; small hollow ones are not kept."""
+def rationale_map(points: Points, known: Sequence[str] = ()) -> go.Figure:
+    """Rationales in a plane, a colour a teacher of the `known` ones; small hollow ones are not kept."""
     figure = go.Figure()
     teachers = sorted(set(points.teachers))
     for teacher in teachers:
         for kept in (True, False):
             rows = [n for n, row in enumerate(points.teachers) if row == teacher and points.kept[n] is kept]
-            colour = teacher_colour(teachers, teacher)
+            colour = teacher_colour(known or teachers, teacher)
             figure.add_scattergl(
                 x=[points.x[n] for n in rows],
                 y=[points.y[n] for n in rows],

@@ -19,9 +19,9 @@ _MARGIN = {"l": 52, "r": 12, "t": 12, "b": 44}
 _ROOM = 0.36
 """Room for labels at the right, as a share of the updates drawn."""
 _LINE_PX, _HEIGHT = 15, 320
-_NARROWEST, _CHARACTER, _CLOSE = 195, 7.0, 0.5
-"""Px of the updates on a phone, of a character, and by which names may touch."""
 _LONGEST, _LINE, _LEAST = 40, 11, 1e-6
+_MARK = "●\u00a0"
+"""In the colour of a line, before its name: that is written in the colour of all text."""
 
 
 def smooth(values: Sequence[float], weight: float) -> list[float]:
@@ -34,25 +34,27 @@ def smooth(values: Sequence[float], weight: float) -> list[float]:
     return smoothed
 
 
-def loss_plot(curves: Sequence[Curve], withheld: Sequence[Curve], weight: float, log: bool) -> go.Figure:
-    """One run: a colour a stage, the smoothed line over the faint raw one; withheld rows as marks."""
+def loss_plot(
+    curves: Sequence[Curve], withheld: Sequence[Curve], weight: float, log: bool, stages: Sequence[str] = ()
+) -> go.Figure:
+    """One run: a colour a stage of its plan, the smoothed line over the faint raw one; withheld rows as marks."""
     figure = go.Figure()
-    ends = [_draw(figure, curve, stage_colour(curve.step), curve.step, weight) for curve in curves]
+    ends = [_draw(figure, curve, stage_colour(curve.step, stages), curve.step, weight) for curve in curves]
     for curve in withheld:
         figure.add_scatter(
             x=[curve.offset + update for update in curve.updates],
             y=curve.values,
             name=escape(f"{curve.step}, withheld rows"),
             mode="markers",
-            marker={"color": stage_colour(curve.step), "size": 8, "symbol": "diamond"},
+            marker={"color": stage_colour(curve.step, stages), "size": 8, "symbol": "diamond"},
         )
     return name_ends(figure, ends, "loss", log)
 
 
-def speed_plot(curves: Sequence[Curve], weight: float) -> go.Figure:
+def speed_plot(curves: Sequence[Curve], weight: float, stages: Sequence[str] = ()) -> go.Figure:
     """The throughput of one run, in the colours of its losses, whose names stand there."""
     figure = go.Figure()
-    ends = [_draw(figure, curve, stage_colour(curve.step), curve.step, weight) for curve in curves]
+    ends = [_draw(figure, curve, stage_colour(curve.step, stages), curve.step, weight) for curve in curves]
     name_ends(figure, [end._replace(name="") for end in ends], "tokens/s", False)
     return figure.update_xaxes(range=None, rangemode="tozero").update_yaxes(range=None, rangemode="tozero")
 
@@ -92,7 +94,10 @@ def _draw(figure: go.Figure, curve: Curve, colour: str, name: str, weight: float
 
 
 def name_ends(figure: go.Figure, ends: Sequence[End], title: str, log: bool) -> go.Figure:
-    """Name each line behind its end; names of lines that end near each other stand one below the other."""
+    """Name the lines to the right of all of them, from the highest last value on, each by its colour and its value.
+
+    So that no name lies on a line that goes on, whichever ended before.
+    """
     layout = {"height": _HEIGHT, "margin": _MARGIN, "showlegend": False, "hovermode": "closest"}
     figure.update_layout(**layout, **_QUIET)
     last = max((end[0] for end in ends), default=1.0)
@@ -104,19 +109,15 @@ def name_ends(figure: go.Figure, ends: Sequence[End], title: str, log: bool) -> 
         figure.update_yaxes(dtick="D2")
     inner = _HEIGHT - _MARGIN["t"] - _MARGIN["b"]
     named = sorted((end for end in ends if end.name), key=lambda end: -end.y)
-    texts = [wrap(f"{end.name[:_LONGEST]} {end.y:.3g}", _LINE) for end in named]
+    texts = [wrap(f"{_MARK}{end.name[:_LONGEST]} {end.y:.3g}", _LINE) for end in named]
     values = [log10(max(end.y, _LEAST)) if log else end.y for end in named]
     heights = [inner * (value - low) / ((high - low) or 1.0) for value in values]
-    wished = [
-        Label(end.x / (last or 1.0) * _NARROWEST, height, _CHARACTER * max(map(len, lines)), _LINE_PX * len(lines))
-        for end, height, lines in zip(named, heights, texts, strict=True)
-    ]
-    placed = move_apart(wished, inner)
+    placed = stack([Label(y, _LINE_PX * len(lines)) for y, lines in zip(heights, texts, strict=True)], inner)
     for end, value, height, lines, shown in zip(named, values, heights, texts, placed, strict=True):
         figure.add_annotation(
-            x=end.x,
+            x=last,
             y=value,
-            text=f"<span style='color:{end.colour}'>{'<br>'.join(map(escape, lines))}</span>",
+            text=f"<span style='color:{end.colour}'>{_MARK}</span>" + "<br>".join(map(escape, lines))[len(_MARK) :],
             align="left",
             showarrow=False,
             xanchor="left",
@@ -127,30 +128,27 @@ def name_ends(figure: go.Figure, ends: Sequence[End], title: str, log: bool) -> 
 
 
 class Label(NamedTuple):
-    """A name in px: where its line ends, measured from the left, the height it wishes for, and its size."""
+    """A name in px: the height that it wishes for, and how high it is itself."""
 
-    x: float
     y: float
-    width: float
     height: float
 
 
-def move_apart(labels: Sequence[Label], inner: float) -> list[float]:
-    """Heights at which no label covers another, each as near to the wished one as the earlier ones allow.
+def stack(labels: Sequence[Label], inner: float) -> list[float]:
+    """Heights at which no label covers another, in the order given, from above: each as near to its wish as can be.
 
     All lie between 0 and `inner`, as far as there is room.
     """
-    placed: list[tuple[Label, float]] = []
+    placed: list[float] = []
+    top = inner
     for label in labels:
-        half = label.height / 2
-        beside = [(o, y) for o, y in placed if label.x < o.x + o.width and o.x < label.x + label.width]
-        ways = [label.y, *(y + side * (o.height / 2 + half) for o, y in beside for side in (-1, 1))]
-        inside = [min(max(way, half), inner - half) for way in ways]
-        free = [way for way in inside if all(abs(way - y) >= o.height / 2 + half - _CLOSE for o, y in beside)] or [
-            min(y - o.height / 2 - half for o, y in beside)
-        ]
-        placed.append((label, min(free, key=lambda way: abs(way - label.y))))
-    return [y for _, y in placed]
+        placed.append(min(label.y, top - label.height / 2))
+        top = placed[-1] - label.height / 2
+    foot = 0.0
+    for place in reversed(range(len(placed))):
+        placed[place] = max(placed[place], foot + labels[place].height / 2)
+        foot = placed[place] + labels[place].height / 2
+    return placed
 
 
 def _range(figure: go.Figure, log: bool) -> tuple[float, float]:

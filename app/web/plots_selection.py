@@ -5,13 +5,14 @@ Written out as they are sent: building them call by call took longer than everyt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from app.web.theme import TEACHER_COLOURS, teacher_colour
+from app.web.theme import ACCENT, teacher_colour
 from engine.selection.overviews import Sweep
 
 _WIDTH, _GAP = 3, 0.05
@@ -20,8 +21,11 @@ _GRID, _LINE, _TEXT = "rgba(100, 116, 139, 0.3)", "#64748b", 12
 _CLEAR = "rgba(0,0,0,0)"
 
 
-def small_multiples(shares: dict[str, list[int]], threshold: float | None) -> go.Figure:
-    """Confidences, a histogram a teacher on the same axes, the threshold as a line through all where there is one."""
+def small_multiples(shares: dict[str, list[int]], threshold: float | None, teachers: Sequence[str] = ()) -> go.Figure:
+    """Confidences, a histogram a teacher on the same axes, the threshold as a line through all where there is one.
+
+    Colours go by the places among the project's `teachers`.
+    """
     names = sorted(shares)
     low = min((int(used[0]) for counts in shares.values() if (used := np.flatnonzero(counts)).size), default=0)
     begin = min([low / len(counts) for counts in shares.values()] + ([] if threshold is None else [threshold])) - 0.01
@@ -32,7 +36,7 @@ def small_multiples(shares: dict[str, list[int]], threshold: float | None) -> go
     layout |= {"shapes": [], "annotations": [], "bargap": 0.06}
     for place, name in enumerate(names):
         counts, number = shares[name], "" if place == 0 else str(place + 1)
-        bars.append(_bars(name, counts, number, teacher_colour(names, name)))
+        bars.append(_bars(name, counts, number, teacher_colour(teachers or names, name)))
         x, y = _domain(place % columns, columns), _domain(rows - 1 - place // columns, rows, 0.16)
         bottom, left = place + columns >= len(names), place % columns == 0
         layout[f"xaxis{number}"] = _axis(x, f"y{number}", [max(0.0, begin), 1.01], show=bottom) | {"nticks": 4}
@@ -74,7 +78,7 @@ def coverage_plot(sweep: Sweep, threshold: float | None) -> go.Figure:
         "x": x.tolist(),
         "y": y.tolist(),
         "customdata": at.tolist(),
-        "line": {"color": TEACHER_COLOURS[0], "width": 2},
+        "line": {"color": _LINE, "width": 2},
         "showlegend": False,
         "hovertemplate": "threshold %{customdata:.3f}: %{x:.1f}% of queries, %{y:.1f}% agree<extra></extra>",
     }
@@ -103,7 +107,7 @@ def _here(sweep: Sweep, threshold: float | None) -> list[dict[str, Any]]:
             "text": [f"you are here ({threshold:g})"],
             "textposition": "bottom left" if x > 50 else "bottom right",
             "textfont": {"size": _TEXT, "color": _LINE},
-            "marker": {"size": 12, "color": TEACHER_COLOURS[1]},
+            "marker": {"size": 12, "color": ACCENT},
             "showlegend": False,
             "hovertemplate": f"threshold {threshold:g}: %{{x:.1f}}% of queries, %{{y:.1f}}% agree<extra></extra>",
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from app.web.theme import TEACHER_COLOURS
+from app.web.theme import TEACHER_COLOURS, teacher_colour
 
 _MOST = len(TEACHER_COLOURS) - 1
 """Series with a colour of their own; the smaller ones are drawn together."""
@@ -20,10 +20,11 @@ _REST_COLOUR = "#8d97a6"
 _GRID = "rgba(100, 116, 139, 0.3)"
 
 
-def spend_plot(rows: Sequence[Mapping[str, Any]], by: str) -> go.Figure | None:
+def spend_plot(rows: Sequence[Mapping[str, Any]], by: str, teachers: Sequence[str] = ()) -> go.Figure | None:
     """US dollars by day as stacked bars, a colour each `by` (project or teacher); None where nothing cost anything.
 
     `rows` have day, project, teacher and cost, oldest first. At most the ninety last days with their gaps are drawn.
+    Colours go by the places among all `teachers` of the project.
     """
     paid = [row for row in rows if row["cost"] > 0]
     if not paid:
@@ -45,10 +46,10 @@ def spend_plot(rows: Sequence[Mapping[str, Any]], by: str) -> go.Figure | None:
             "name": escape(name),
             "x": [f"{day:%b} {day.day}" for day in days],
             "y": [sums[name].get(day, 0.0) for day in days],
-            "marker": {"color": TEACHER_COLOURS[place] if name in named else _REST_COLOUR},
+            "marker": {"color": teacher_colour(teachers or named, name) if name in named else _REST_COLOUR},
             "hovertemplate": "%{x}: $%{y:.4f}<extra>" + escape(name) + "</extra>",
         }
-        for place, name in enumerate(series)
+        for name in series
     ]
     return go.Figure({"data": bars, "layout": _layout(len(days))}, _validate=False)
 

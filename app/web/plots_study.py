@@ -10,11 +10,11 @@ from math import log10
 import plotly.graph_objects as go
 
 from app.web.plots_runs import End, name_ends
-from app.web.theme import TEACHER_COLOURS, teacher_colour
+from app.web.theme import ACCENT, teacher_colour
 from engine.study import Record
 from engine.study_table import ArmResult, Point
 
-ACCENT, SECOND = TEACHER_COLOURS[0], "#64748b"
+SECOND = "#64748b"
 _MARGIN, _HEIGHT = {"l": 52, "r": 12, "t": 12, "b": 44}, 320
 _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": "#64748b", "size": 12}}
 _GRID = "rgba(100, 116, 139, 0.3)"
@@ -69,7 +69,7 @@ def front_plot(points: Sequence[Point]) -> go.Figure:
             name=escape(name),
             mode="markers+text",
             textposition="middle right",
-            textfont={"color": teacher_colour(arms, name) if name in arms else SECOND, "size": 12},
+            textfont={"size": 12},
             marker={
                 "color": teacher_colour(arms, name) if name in arms else SECOND,
                 "size": [12 if point.counts else 8 for point in rows],

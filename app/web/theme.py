@@ -6,9 +6,9 @@ from importlib.resources import files
 
 import gradio as gr
 
-from app.palette import TEACHER_COLOURS, stage_colour, teacher_colour
+from app.palette import ACCENT, TEACHER_COLOURS, stage_colour, teacher_colour
 
-__all__ = ["CSS", "HEAD", "TEACHER_COLOURS", "make_theme", "stage_colour", "teacher_colour"]
+__all__ = ["ACCENT", "CSS", "HEAD", "TEACHER_COLOURS", "make_theme", "stage_colour", "teacher_colour"]
 
 _TOKENS = {
     "body_background_fill": "var(--t-canvas)",

@@ -318,7 +318,7 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001 - of whatever kind: this journal must not stop the other jobs
             self._rejected[job.id] = (
                 f"its journal can't be taken in ({type(error).__name__}). It is kept in {job.folder}: `tacit jobs "
-                f"retry {job.id[:8]}`, or Take it in again on the page Jobs and spend, tries once more. Asking anew "
+                f"retry {job.id[:8]}`, or Retry on the page Jobs and spend, tries once more. Asking anew "
                 "before that pays anew for what it holds."
             )
 

@@ -195,9 +195,9 @@ class MistralChat:
             if isinstance(error, ResponseValidationError) or error.status_code < 400:
                 return not_json(body)
             return explain(error.status_code, body, error.headers.get("retry-after"))
-        cause = say_cause(error)
+        cause = f": {said}" if (said := say_cause(error)) else ""
         return TeacherError(
-            ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}".rstrip()
+            ErrorKind.CONNECTION, f"the endpoint can't be reached{cause}; check its URL, and that its server is running"
         )
 
 

@@ -206,9 +206,9 @@ class OpenAIChat:
         return TeacherError(ErrorKind.NOT_JSON, "the endpoint's answer can't be read: it is not what its protocol says")
 
     def _unreachable(self, error: BaseException) -> TeacherError:
-        cause = say_cause(error)
+        cause = f": {said}" if (said := say_cause(error)) else ""
         return TeacherError(
-            ErrorKind.CONNECTION, f"the endpoint can't be reached, is its URL right and does it run? {cause}".rstrip()
+            ErrorKind.CONNECTION, f"the endpoint can't be reached{cause}; check its URL, and that its server is running"
         )
 
 

@@ -14,7 +14,7 @@ from app.hosted_demo.shipped_project import NAME
 from app.services import Services
 from app.usecases.projects import status
 from app.usecases.projects.next_steps import next_step, status_of
-from app.web.frame import Frame
+from app.web.frame import Frame, _following
 from app.web.pages.overview import _Handlers
 from app.web.parts.projects import say_ago
 from app.web.parts.results import example_html, result_html
@@ -117,6 +117,17 @@ def test_the_overview_of_the_demo_says_what_evaluate_says(shipped: Services) -> 
     assert {"/data", "/label", "/select", "/compress", "/evaluate", "/save"} <= set(links)
     assert "button primary' href='/save?project=demo'" in drawn
     assert show(shipped, None).count("Create one") == 1
+
+
+def test_the_head_of_a_page_says_next_of_nothing_but_what_the_rule_says(shipped: Services) -> None:
+    project = shipped.projects.get(NAME)
+    marks, due = shipped.standing.marks(project), shipped.standing.next_of(project)
+    assert due is not None and due == shipped.overview.read(project).following
+    heads = {mark.name: _following(marks, mark.name, NAME, due) for mark in marks}
+    said = {name: link.text for name, link in heads.items() if link}
+    assert all(text == f"Next: {due.page}" for name, text in said.items() if name != due.page)
+    assert said["Overview"] == f"Next: {due.page}" and not said[due.page].startswith("Next")
+    assert _following(marks, "Home", "", due) is None and shipped.standing.next_of(None) is None
 
 
 def test_while_a_job_runs_the_verdict_stays_as_it_was(shipped: Services) -> None:

@@ -131,7 +131,7 @@ def test_the_list_of_runs_and_the_page_tell_the_whole(services: Services) -> Non
     line = run_row(found)
     assert line["left"] not in ("-", "") and not line["left"].startswith("0")
     drawn = run_html(found, services.watch.steps(run))
-    assert "left, scoring included" in drawn and f">{line['left']}<" in drawn
+    assert "Left, scoring included" in drawn and f">{line['left']}<" in drawn
     services.context.runs.set_status(run.id, RunStatus.STOPPED)
     assert services.reading.runs()[0]["left_s"] is None
 

@@ -76,7 +76,7 @@ class Page:
             policy = Own(services)
 
         Frame.services = services  # type: ignore[attr-defined]
-        self.do = _Handlers(Frame())  # type: ignore[arg-type]
+        self.do = _Handlers(Frame(), None)  # type: ignore[arg-type]
 
     def show(self, address: str = "") -> tuple[str, str, str]:
         listed, run, _, shown = self.do.show("p", address)
@@ -102,7 +102,7 @@ def test_an_operators_day(students: Services, listener: Listener, monkeypatch: p
     until(lambda: len(listener.heard) == 3)
     listed, opened, shown = page.show()
     assert opened == third.id and listed.index("Run 3") < listed.index("Run 2") < listed.index("as before")
-    assert "failed" in page.show("?show=stopped")[0] and "as before" not in page.show("?show=stopped")[0]
+    assert "Failed" in page.show("?show=stopped")[0] and "as before" not in page.show("?show=stopped")[0]
     listed, opened, shown = page.show(f"?open={second.id}")
     assert opened == second.id and "a wider adapter" in shown and "role='alert'" in shown and "class='failed'" in shown
     students.run.resume(second.id)

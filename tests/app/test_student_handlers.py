@@ -85,7 +85,7 @@ def test_train(studio: Studio) -> None:
     studio.finish()
     drawn, found = studio("train", "show_forecast", "p", *ORDER)
     assert "4 updates" in drawn, "the drawn plan tells what was measured of a step"
-    assert "2.0 GB" in found and "too long" in found and "5,000" in found and "the long one" in found
+    assert "2.0 GB" in found and "Too long" in found and "5,000" in found and "the long one" in found
     assert "measured already" in studio("train", "ask_forecast", "p", *ORDER)[0]
     said, compared, _ = studio("train", "start", "p", *ORDER, "the first")
     assert "the first is queued" in said and len(compared["choices"]) == 1
@@ -143,8 +143,18 @@ def test_train_again(studio: Studio) -> None:
     both = [one.id for one in studio.services.context.runs.all(studio.services.context.runs.get(run).project_id)]
     differing, plot = studio("runs", "compare", "p", both, 0.5, False)
     assert "settings of these runs are the same" in differing and "Last loss" in differing and plot["value"]
+    adapter = Path(studio.services.context.runs.get(run).folder) / "stage3"
+    asked = studio("runs", "ask_rerun", "p", run, "stage3")
+    assert (
+        "deletes the adapters of stage3" in asked
+        and "runs stage3 and the steps after it again" in asked
+        and "Last time they took" in asked
+    )
+    assert adapter.is_dir() and status(studio) == "finished", "nothing is deleted before the answer"
+    studio("runs", "keep", "p")
     assert "reruns stage3" in studio("runs", "rerun", "p", run, "stage3")[0]
     until(lambda: status(studio) == "finished")
+    assert "no step" in studio.refused("runs", "ask_rerun", "p", run, None)
     assert "no step" in studio.refused("runs", "rerun", "p", run, None)
     assert "asked to stop" in studio("runs", "cancel", "p", run)[0]
     assert "can be resumed" in studio.refused("runs", "resume", "p", run)

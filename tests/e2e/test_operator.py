@@ -84,17 +84,17 @@ def test_three_runs_one_fails_and_is_resumed_and_the_end_is_told(
     tab.choose("Plan", "Standard KD")
     tab.choose("Preset", "Smoke test (4 updates a stage)")
     start(tab, "as before")
-    stands(tab, "as before", "finished")
+    stands(tab, "as before", "Finished")
     with monkeypatch.context() as broken:
         broken.setattr(StudentBackend, "command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"])
         start(tab, "a wider adapter")
-        stands(tab, "a wider adapter", "failed")
+        stands(tab, "a wider adapter", "Failed")
     tab.page.locator(".listing tbody tr", has_text="a wider adapter").click()
     tab.page.locator(".notice.bad[role=alert]").first.wait_for()
     tab.page.locator(".pipeline li.failed").first.wait_for()
     tab.press("Resume")
     tab.see("a wider adapter resumes where it stopped")
-    stands(tab, "a wider adapter", "finished")
+    stands(tab, "a wider adapter", "Finished")
     expect(tab.page.locator(".pipeline li.failed")).to_have_count(0)
     quick = StudentBackend.command
 
@@ -105,7 +105,7 @@ def test_three_runs_one_fails_and_is_resumed_and_the_end_is_told(
     monkeypatch.setattr(StudentBackend, "command", slow)
     tab.page.evaluate("window.looking = false")
     start(tab, "overnight")
-    stands(tab, "overnight", "finished")
+    stands(tab, "overnight", "Finished")
     expect(tab.page).to_have_title(re.compile("^Ended: (Training|Scoring) · Tacit$"), timeout=30_000)
     assert tab.page.evaluate("window.told")[0] in ("Ended: Training", "Ended: Scoring"), "each job of the run that ends"
     tab.page.evaluate("window.looking = true; window.dispatchEvent(new Event('focus'))")

@@ -108,13 +108,14 @@ def test_answers_without_a_log_prob_are_left_out_and_none_has_no_curve() -> None
 
 def test_names_stand_at_the_ends_of_their_lines_and_cover_none() -> None:
     curves = [measured([(0.5 + n / 200, n % 4 > 0) for n in range(60)], name) for name in ("vanilla", "stage1", "<b>")]
-    svg = risk_svg(curves)
+    colours = dict.fromkeys(("vanilla", "stage1", "<b>"), "#0f825e")
+    svg = risk_svg(curves, colours)
     names = re.findall(r"<text x='([\d.]+)' y='([\d.]+)'>([^<]+)</text>", svg)
     assert sorted(name for *_, name in names) == ["&lt;b&gt;", "stage1", "vanilla"]
     heights = sorted(float(y) for _, y, _ in names)
     assert all(later - earlier >= 14.9 for earlier, later in pairwise(heights))
     assert "<b>" not in svg and "100%" in svg and "wrong among them" in svg
-    assert risk_plot_html(curves).count("<svg") == 2 and risk_plot_html([]) == ""
+    assert risk_plot_html(curves, colours).count("<svg") == 2 and risk_plot_html([], {}) == ""
 
 
 def test_a_student_s_answer_shows_its_confidence_once_it_is_whole_and_says_what_it_is() -> None:
@@ -128,9 +129,9 @@ def test_a_student_s_answer_shows_its_confidence_once_it_is_whole_and_says_what_
 
 
 def test_a_run_without_log_probs_says_so_in_a_line() -> None:
-    told = risk_html([])
+    told = risk_html([], {})
     assert "No log-probs are stored" in told and "<svg" not in told
-    assert "Calibration error" in risk_html([measured([(0.9, True), (0.2, False)])])
+    assert "Calibration error" in risk_html([measured([(0.9, True), (0.2, False)])], {"stage3": "#0f825e"})
 
 
 def test_the_calibration_error_is_the_report_s_with_its_interval() -> None:

@@ -6,7 +6,7 @@ Every dot carries its name; names are placed where they cover neither dots nor e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -110,11 +110,27 @@ def place_names(dots: Sequence[Dot], field: Field, line: Sequence[tuple[float, f
         for dot, (x, _) in zip(dots, spots, strict=True)
     ]
     bars += [Box(x - 2, y - 2, x + 2, y + 2) for x, y in _dot_line(line, field)]
-    taken: dict[int, Box] = {}
     inside = Box(_LEFT, 2, field.width - 2, field.height - _BOTTOM + 2)
-    for place in sorted(range(len(dots)), key=lambda n: (not dots[n].strong, spots[n][0], spots[n][1])):
+    order = sorted(range(len(dots)), key=lambda n: (not dots[n].strong, spots[n][0], spots[n][1]))
+    taken = place_boxes(spots, marks, {n: len(dots[n].name) * _CHARACTER for n in order}, inside, bars)
+    return [taken[place] for place in range(len(dots))]
+
+
+def place_boxes(
+    spots: Sequence[tuple[float, float]],
+    marks: Sequence[Box],
+    widths: Mapping[int, float],
+    inside: Box,
+    bars: Sequence[Box] = (),
+) -> dict[int, Box]:
+    """Where texts of these `widths`, by the place of their spot and in order, stand: near it, on no mark or other text.
+
+    Such as would stand on one of the `bars` goes farther, where that is free.
+    """
+    taken: dict[int, Box] = {}
+    for place, width in widths.items():
         best: tuple[float, Box] | None = None
-        for far, box in _candidates(spots[place], len(dots[place].name) * _CHARACTER):
+        for far, box in _candidates(spots[place], width):
             if box.left < inside.left or box.right > inside.right or box.top < inside.top or box.bottom > inside.bottom:
                 continue
             if any(box.meets(other) for other in (*marks, *taken.values())):
@@ -123,8 +139,8 @@ def place_names(dots: Sequence[Dot], field: Field, line: Sequence[tuple[float, f
             if best is None or cost < best[0]:
                 best = cost, box
         x, y = spots[place]
-        taken[place] = best[1] if best else Box(x + 9, y - 7, x + 9 + len(dots[place].name) * _CHARACTER, y + 7)
-    return [taken[place] for place in range(len(dots))]
+        taken[place] = best[1] if best else Box(x + 9, y - 7, x + 9 + width, y + 7)
+    return taken
 
 
 def _candidates(spot: tuple[float, float], wide: float) -> Iterator[tuple[float, Box]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from app.palette import students_of, system_colour
 from app.usecases.evaluation.bills import NO_PRICES, Prices, TeacherBill, bills, list_prices, sum_asking
 from app.usecases.evaluation.verdicts import Group, groups_of, judge, judge_kinds
 from app.usecases.training.materials import TEACHERS
@@ -47,7 +48,7 @@ class System:
     Tokens of `report` are the student tokenizer's, for comparing lengths; `billed_tokens` are what the provider bills,
     for money. `gained` is the paired difference against the untrained student that the plan names as reference.
     `assumed`: the money is by an assumed price: a list price for a teacher that bills nothing, or that of the device
-    where the user left it as it was.
+    where the user left it as it was. `colour`: as on every page.
     """
 
     report: ReportRow
@@ -57,6 +58,7 @@ class System:
     gained: Difference | None
     ship: bool
     assumed: bool = False
+    colour: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class CompareService:
         untrained = next((s.system for s in run.plan.evaluated if s.reference and s.role == "untrained"), "")
         gained = {d.name: d for d in self.context.reports.differences(run.id) if d.baseline == untrained}
         billed = bills(self.context, run, prices)
+        teachers, students = [t.name for t in self.context.projects.teachers(run.project_id)], students_of(run.plan)
         systems = []
         for row in rows:
             if row.kind != WHOLE:
@@ -86,7 +89,9 @@ class CompareService:
             cost = bill.per_1000 if group == "teacher" else cost_on_device(row, device_hour)
             ships = row.name == ship
             assumed = bill.assumed if group == "teacher" else device_hour == ASSUMED_HOUR and cost is not None
-            systems.append(System(row, group, cost, bill.tokens, gained.get(row.name), ships, assumed))
+            colour = system_colour(row.name, teachers, students)
+            gain = gained.get(row.name)
+            systems.append(System(row, group, cost, bill.tokens, gain, ships, assumed, colour))
         return systems
 
     def verdict(self, run: Run) -> Verdict | None:

@@ -41,6 +41,11 @@ class RunReport:
     settings: tuple[Mapping[str, Any], ...]
     origins: Mapping[str, Sequence[Mapping[str, Any]]]
 
+    @property
+    def colours(self) -> dict[str, str]:
+        """The colour of each system by its name."""
+        return {system.report.name: system.colour for system in self.systems}
+
 
 def run_html(report: RunReport) -> str:
     """The report as one file."""
@@ -63,7 +68,7 @@ def run_html(report: RunReport) -> str:
     if report.kinds:
         parts += [f"<h2>{escape(measure.capitalize())} by kind of query</h2>", kinds_html(report.kinds)]
     if systems:
-        parts += ["<h2>Risk and coverage</h2>", *_risk_parts(report.curves)]
+        parts += ["<h2>Risk and coverage</h2>", *_risk_parts(report.curves, report.colours)]
     lines = more_lines([system.report for system in systems])
     if lines:
         parts += ["<h2>Calibration and agreement</h2>", rows_html(lines)]
@@ -77,12 +82,12 @@ def run_html(report: RunReport) -> str:
     return document_html(f"{report.project}: evaluation", lead, parts)
 
 
-def _risk_parts(curves: Sequence[RiskCoverage]) -> list[str]:
+def _risk_parts(curves: Sequence[RiskCoverage], colours: Mapping[str, str]) -> list[str]:
     """What students' confidences are worth; why nothing is known of it."""
     if not curves:
         return [f"<p>{escape(NONE_KEPT)}</p>"]
     notes = [f"<p class='quiet'>{escape(text)}</p>" for text in (MEANING, NOTE)]
-    return [notes[0], risk_plot_html(curves), rows_html(risk_rows(curves)), notes[1]]
+    return [notes[0], risk_plot_html(curves, colours), rows_html(risk_rows(curves)), notes[1]]
 
 
 def document_html(title: str, lead: str, parts: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --t-canvas: #0f1217; --t-surface: #171b22; --t-sunken: #1f252e;
   --t-line: #2b323d; --t-line-strong: #748092; --t-ink: #e9edf3; --t-ink-2: #bec7d3; --t-ink-3: #9ba6b5;
   --t-accent: #8f9bff; --t-good: #6fd39a; --t-good-soft: #14301f; --t-warn: #f0b455; }
-  .chart g { filter: brightness(1.5); } }
+}
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--t-canvas); color: var(--t-ink); font: 15px/1.5 system-ui, sans-serif; }
 main { max-width: 1040px; margin: 0 auto; padding: 32px 24px 64px; }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from app.palette import stage_colour
@@ -26,7 +26,9 @@ _NARROW, _SHORT = 500, 16
 _STEPS = (0.05, 0.1, 0.2, 0.25)
 
 
-def risk_svg(curves: Sequence[RiskCoverage], width: float = 940, height: float = 320) -> str:
+def risk_svg(
+    curves: Sequence[RiskCoverage], colours: Mapping[str, str], width: float = 940, height: float = 320
+) -> str:
     """The share of wrong answers against the share that is answered, a line a student with its name at its end."""
     if not curves:
         return ""
@@ -42,10 +44,15 @@ def risk_svg(curves: Sequence[RiskCoverage], width: float = 940, height: float =
         return _LEFT + coverage * wide, foot - risk / top * (foot - _TOP)
 
     lines = "".join(
-        _line_svg(curve, [at(*point) for point in zip(curve.coverage, curve.risk, strict=True)]) for curve in curves
+        _line_svg(
+            curve,
+            [at(*point) for point in zip(curve.coverage, curve.risk, strict=True)],
+            colours.get(curve.system) or stage_colour(curve.system),
+        )
+        for curve in curves
     )
     ends = [at(1.0, curve.risk[-1]) for curve in curves]
-    shown = _names_svg(curves, names, ends, foot)
+    shown = _names_svg(names, [colours.get(curve.system) or stage_colour(curve.system) for curve in curves], ends, foot)
     kind = "narrow" if narrow else "wide"
     said = "share of wrong answers against the share answered, the surest first, a line a student; lower is better"
     return (
@@ -72,11 +79,11 @@ def _axes_svg(
     return "".join(parts) + f"<text {turned} text-anchor='middle'>wrong among them</text>"
 
 
-def _line_svg(curve: RiskCoverage, points: Sequence[tuple[float, float]]) -> str:
+def _line_svg(curve: RiskCoverage, points: Sequence[tuple[float, float]], colour: str) -> str:
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-    colour = escape(stage_colour(curve.system), quote=True)
     told = escape(f"{curve.system}: {curve.risk[-1]:.0%} wrong of all answers, AURC {curve.aurc.value:.2f}")
-    return f"<g><title>{told}</title><path d='M{path}' fill='none' stroke='{colour}' stroke-width='2'/></g>"
+    drawn = f"d='M{path}' fill='none' stroke='{escape(colour, quote=True)}' stroke-width='2'"
+    return f"<g><title>{told}</title><path {drawn}/></g>"
 
 
 def _shorten(name: str) -> str:
@@ -84,11 +91,9 @@ def _shorten(name: str) -> str:
     return name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}\u2026"
 
 
-def _names_svg(
-    curves: Sequence[RiskCoverage], names: Sequence[str], ends: Sequence[tuple[float, float]], foot: float
-) -> str:
+def _names_svg(names: Sequence[str], colours: Sequence[str], ends: Sequence[tuple[float, float]], foot: float) -> str:
     """Each name beside the end of its line, moved up or down until none covers another."""
-    order = sorted(range(len(curves)), key=lambda place: ends[place][1])
+    order = sorted(range(len(names)), key=lambda place: ends[place][1])
     heights: list[float] = []
     for place in order:
         heights.append(max(ends[place][1], heights[-1] + _GAP if heights else _TOP))
@@ -98,15 +103,17 @@ def _names_svg(
     parts = []
     for place, y in zip(order, heights, strict=True):
         x, end = ends[place]
-        colour = escape(stage_colour(curves[place].system), quote=True)
+        colour = escape(colours[place], quote=True)
         parts.append(f"<path d='M{x:.1f} {end:.1f}L{x + 7:.1f} {y:.1f}' stroke='{colour}' fill='none' opacity='.6'/>")
         parts.append(f"<text x='{x + 10:.1f}' y='{y + 4:.1f}'>{escape(names[place])}</text>")
     return "".join(parts)
 
 
-def risk_plot_html(curves: Sequence[RiskCoverage]) -> str:
-    """The plot, drawn once for wide and once for narrow screens."""
-    return f"<div class='card figure'>{risk_svg(curves)}{risk_svg(curves, 340, 280)}</div>" if curves else ""
+def risk_plot_html(curves: Sequence[RiskCoverage], colours: Mapping[str, str]) -> str:
+    """The plot in the colours of its systems, drawn once for wide and once for narrow screens."""
+    if not curves:
+        return ""
+    return f"<div class='card figure'>{risk_svg(curves, colours)}{risk_svg(curves, colours, 340, 280)}</div>"
 
 
 def risk_rows(curves: Sequence[RiskCoverage]) -> list[dict[str, str]]:

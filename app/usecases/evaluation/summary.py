@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.palette import stage_colour
 from app.usecases.evaluation.charts import Dot, Shape
 from app.usecases.evaluation.comparisons import System
 from app.usecases.evaluation.report_lines import show_measure
@@ -320,7 +319,7 @@ def dots_of(systems: Sequence[System]) -> list[Dot]:
             s.report.accuracy,
             s.report.ci_low,
             s.report.ci_high,
-            stage_colour(s.report.name),
+            s.colour,
             _SHAPES[s.group],
             s.ship,
         )

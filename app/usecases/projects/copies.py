@@ -86,7 +86,7 @@ class CarryService:
     def afresh_hindrance(self, project: Project) -> str:
         """Why a project can't be begun afresh; "" where it can: that takes queries, and teachers that can be asked."""
         if not sum(self.context.queries.counts(project.id).values()):
-            return f"{project.name} has no queries yet; the page Data brings them."
+            return f"{project.name} has no queries yet; import some on the page Data."
         providers = {spec.provider for spec in self.context.projects.teachers(project.id)}
         if not providers:
             return f"{project.name} has no teachers yet; the page Teachers adds them."

@@ -322,6 +322,16 @@ class StandingService:
         task = TASKS.get(name).title if (name := self.context.projects.get(standing.id).config.task) in TASKS else name
         return ProjectCard(standing, task, status_of(standing), self._next(standing))
 
+    def next_of(self, project: Project | None) -> NextStep | None:
+        """What is to be done next in a project, by the same rule as everywhere; nothing in one that is archived."""
+        if project is None or project.archived:
+            return None
+        step: NextStep = self.context.db.once(
+            f"next step of {project.id} within {project.config.margin}",
+            lambda: self._next(self.context.standings.one(project.id)),
+        )
+        return step
+
     def _next(self, standing: Standing) -> NextStep:
         return next_step(standing, ships(self.context, standing))
 

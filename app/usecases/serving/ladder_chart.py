@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from app.palette import stage_colour
 from app.usecases.evaluation.charts import TOKENS_AXIS, Dot, Shape, tradeoff_svg
 from app.usecases.serving.savings import Saving
 from engine.evaluation.measures.score import wilson
@@ -27,7 +26,7 @@ def ladder_html(saving: Saving, measure: str) -> str:
         if x is not None:
             low, high = wilson(round(single.score * ladder.n), ladder.n)
             shape: Shape = "diamond" if single is ladder.reference else "circle"
-            dots.append(Dot(single.system, x, single.score, low, high, stage_colour(single.system), shape))
+            dots.append(Dot(single.system, x, single.score, low, high, saving.colours[single.system], shape))
     here, step = _amount(saving.choice.step.effort, effort), saving.choice.step
     if here is not None and saving.choice.place:
         low, high = wilson(round(step.score * ladder.n), ladder.n)

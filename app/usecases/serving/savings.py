@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import Field
 
+from app.palette import students_of, system_colour
 from app.usecases.evaluation.bills import bills
 from app.usecases.evaluation.comparisons import CompareService, System, Terms
 from app.usecases.evaluation.scores import ACCURACY, read_teacher_labels
@@ -81,6 +82,7 @@ class Saving:
         labels: what counted as right.
         assumed: systems whose money is by an assumed price.
         unsure: students whose log-probs were not kept, so that no threshold can tell their answers apart.
+        colours: of each system, as on every page.
         pay_back: when the ladder has paid back the asking and the training, against the reference alone.
     """
 
@@ -91,6 +93,7 @@ class Saving:
     assumed: tuple[str, ...]
     unsure: tuple[str, ...]
     pay_back: PayBack
+    colours: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,10 @@ class SaveService:
         pay_back = self.comparing.reckon(run, _thousand(before), _thousand(after), terms)
         assumed = tuple(name for name in names if name in systems and systems[name].assumed)
         pay_back = replace(pay_back, teacher_assumed=order.reference in assumed)
-        return Saving(order, ladder, choice, answers.labels, assumed, unsure, pay_back)
+        teachers = [spec.name for spec in self.context.projects.teachers(run.project_id)]
+        students = students_of(run.plan)
+        colours = {name: system_colour(name, teachers, students) for name in (*systems, *names)}
+        return Saving(order, ladder, choice, answers.labels, assumed, unsure, pay_back, colours)
 
     def _dollars(
         self, run: Run, systems: Mapping[str, System], names: tuple[str, ...], terms: Terms

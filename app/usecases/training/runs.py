@@ -110,9 +110,7 @@ class RunService:
         for step in plan.trained:
             share_batch(step.train.batch_size, self.context.watch.devices)
         if plan.evaluated and not self.context.queries.counts(project.id).get(Split.HELDOUT.value):
-            raise StateError(
-                f"{project.name!r} has no held-out queries to evaluate on; hold out a share as you import queries"
-            )
+            raise StateError(f"{project.name!r} has no held-out queries to evaluate on; hold out a share on import")
 
     def advance(self, run: Run) -> None:
         """Submit what comes next, or finish the run; a step that can't be built stops the run with the reason."""
@@ -293,16 +291,25 @@ class RunService:
             StateError: if the run is going on, or has no such step.
         """
         with self.lock:
-            run = self.context.runs.get(run_id)
-            names = [step.name for step in run.plan.steps]
-            if run.status in (RunStatus.RUNNING, RunStatus.WAITING):
-                raise StateError(f"run {run.id} is {run.status}; cancel it first, or let it come to its end")
-            if step_name not in names:
-                raise StateError(f"run {run.id} has no step {step_name!r}; it has {', '.join(names)}")
-            self._reset(run, names[names.index(step_name) :])
+            run, names = self.context.runs.get(run_id), self.check_rerun(run_id, step_name)
+            self._reset(run, names)
             self.context.runs.set_status(run.id, RunStatus.RUNNING)
             self.advance(run)
             return self.context.runs.get(run.id)
+
+    def check_rerun(self, run_id: str, step_name: str) -> list[str]:
+        """The steps that `rerun` would do again.
+
+        Raises:
+            StateError: as `rerun`.
+        """
+        run = self.context.runs.get(run_id)
+        names = [step.name for step in run.plan.steps]
+        if run.status in (RunStatus.RUNNING, RunStatus.WAITING):
+            raise StateError(f"run {run.id} is {run.status}; cancel it first, or let it come to its end")
+        if step_name not in names:
+            raise StateError(f"run {run.id} has no step {step_name!r}; it has {', '.join(names)}")
+        return names[names.index(step_name) :]
 
     def score(self, run_id: str) -> None:
         """Score a run's answers anew; returns when the report is stored.

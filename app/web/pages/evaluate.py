@@ -234,7 +234,7 @@ class _Handlers:
             _verdict_html(report.summary, ways) + told + command_html(_command(run, report.terms)),
             _table_html(report, run.id),
             plot,
-            risk_html(report.curves),
+            risk_html(report.curves, report.colours),
             kinds + "".join(notice_html(f"{note[:1].upper()}{note[1:]}.") for note in report.more),
         ]
 

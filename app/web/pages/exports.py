@@ -22,7 +22,7 @@ from app.web.parts.artefacts import ARTEFACTS, PREPARE, PREPARED, TAKEN, artefac
 from app.web.parts.code import code_html, command_html
 from app.web.parts.links import Link
 from app.web.parts.messages import empty_html, notice_html
-from app.web.parts.tables import table_html
+from app.web.parts.tables import table_html, titled
 from engine.errors import InputError
 from engine.evaluation.readback import SAMPLE
 from storage.projects import Project
@@ -148,7 +148,7 @@ class _Handlers:
         if project is None:
             return notice_html(NO_PROJECT)
         made = [{**row, "where": _where(row["where"])} for row in self.services.publish.made(project)]
-        return f"<h2>Recent exports and pushes</h2>{table_html(made)}" if made else ""
+        return f"<h2>Recent exports and pushes</h2>{table_html(titled(made))}" if made else ""
 
     def cards(self, project: str, run: str | None, stage: str | None) -> str:
         """What there is to take along, and how each stands."""

@@ -223,8 +223,11 @@ class _Handlers:
     def draw(self, project: str, scope: str) -> Any:
         """Spend by day as a chart, by project, or by teacher where it is all of one project."""
         rows = self.services.keep.spend_by_day(self._only(project, scope))
-        several = len({row["project"] for row in rows if row["cost"]}) > 1
-        chart = spend_plot(rows, "project" if several else "teacher")
+        names = {row["project"] for row in rows if row["cost"]}
+        teachers = [
+            spec.name for name in names for spec in self.services.projects.teachers(self.services.projects.get(name))
+        ]
+        chart = spend_plot(rows, "teacher", teachers) if len(names) == 1 else spend_plot(rows, "project")
         return gr.Plot(chart, visible=chart is not None)
 
     def spend(self, project: str, scope: str) -> str:

@@ -35,7 +35,7 @@ from app.web.parts.tables import Spark, table_html
 from app.web.parts.texts import columns_html, log_html, marked_html
 from app.web.parts.tiles import Tile, badge_html, card_html, tiles_html, verdict_html
 from app.web.parts.tour import STOPS, tour_html
-from app.web.theme import stage_colour
+from app.web.theme import stage_colour, teacher_colour
 from engine.labelling.quote import Quote
 from engine.plans.order import PlanOrder
 from engine.plans.registry import make_plan
@@ -114,7 +114,9 @@ def _answers() -> str:
         Pane("cem", over=True, message="rate_limit: slow down"),
     ]
     asked = asked_html("What is 4 + 5?", ("q", "What is 4 + 5?"), "9")
-    return asked + panes_html(panes, {"stage3 · f8230546": stage_colour("stage3"), "ann": "#c2600a"})
+    return asked + panes_html(
+        panes, {"stage3 · f8230546": stage_colour("stage3"), "ann": teacher_colour(["ann"], "ann")}
+    )
 
 
 def _rationales() -> str:

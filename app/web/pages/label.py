@@ -258,7 +258,7 @@ class _Handlers:
     def ask_now(self, project: str, event: gr.EventData) -> str:
         """Wait no longer for the provider of a teacher."""
         waited = self.services.teachers.go_on(project, str(event.teacher))
-        return notice_html(f"{event.teacher} is asked again now." if waited else "Nobody is waited for any more.")
+        return notice_html(f"{event.teacher} is asked again now." if waited else "No teacher is waiting any more.")
 
     def progress(self, project: Project | None) -> list[Any]:
         """What runs or how the last job ended, the samples so far, the grades, and the latest replies.

@@ -80,7 +80,9 @@ def draw_outcome(services: Services, project: str, read: Callable[[], SelectionC
         return [notice_html(str(error), bad=wrong), hidden, hidden, "", "", gr.skip(), gr.skip(), *can]
     preset = services.match.name_preset(project, config)
     shown = config.needs_confidence and any(map(sum, preview.histogram.values()))
-    bins = gr.Plot(small_multiples(preview.histogram, config.cut), visible=True) if shown else gr.Plot(visible=False)
+    teachers = [spec.name for spec in services.projects.teachers(services.projects.get(project))]
+    drawn = small_multiples(preview.histogram, config.cut, teachers) if shown else None
+    bins = gr.Plot(drawn, visible=True) if shown else gr.Plot(visible=False)
     swept = preview.sweep
     curve = gr.Plot(coverage_plot(swept, config.cut), visible=True) if swept else gr.Plot(visible=False)
     return [
@@ -141,19 +143,19 @@ def _gold_tiles(measured: Measured | None) -> list[Tile]:
 def _reasons_html(counts: Mapping[str, Any]) -> str:
     """Why samples stay or go, and how many of each teacher stay, each with its share as a bar."""
     reasons = sorted(counts["reasons"].items(), key=lambda item: (not Reason(item[0]).kept, -item[1]))
-    tables = _shares("reason", [(say_reason(name), number) for name, number in reasons], counts["samples"])
-    kept = _shares("teacher", list(counts["kept_by_teacher"].items()), counts["kept"])
+    tables = _shares("Reason", [(say_reason(name), number) for name, number in reasons], counts["samples"])
+    kept = _shares("Teacher", list(counts["kept_by_teacher"].items()), counts["kept"])
     return f"<div class='beside reasons'>{tables}{kept}</div>"
 
 
 def _shares(title: str, rows: Sequence[tuple[str, int]], whole: int) -> str:
-    noun = "samples" if title == "reason" else "kept"
+    noun = "Samples" if title == "Reason" else "Kept"
     return table_html(
         [
             {
                 title: name,
                 noun: number,
-                "share": Raw(
+                "Share": Raw(
                     f"<span class='portion'><span style='width:{100 * number / (whole or 1):.0f}%'></span></span>"
                 ),
             }
@@ -167,10 +169,10 @@ def _gold_html(measured: Measured | None) -> str:
         return notice_html("No answered query has a gold label, so nothing is known of how right confidences are.")
     rows = [
         {
-            "confidence": f"{row['from']:.1f} to {row['to']:.1f}",
-            "samples": row["samples"],
-            "mean confidence": row["confidence"],
-            "share right": row["right"],
+            "Confidence": f"{row['from']:.1f} to {row['to']:.1f}",
+            "Samples": row["samples"],
+            "Mean confidence": row["confidence"],
+            "Share right": row["right"],
         }
         for row in measured.bins
     ]

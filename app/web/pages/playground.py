@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.palette import students_of, system_colour
 from app.services import Services
 from app.usecases.playground.answers import MOST_QUERY
 from app.usecases.playground.panes import Pane
@@ -21,8 +22,7 @@ from app.web.parts.code import command_html
 from app.web.parts.links import Link
 from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.panes import LINKS, asked_html, panes_html
-from app.web.parts.tables import table_html
-from app.web.theme import stage_colour, teacher_colour
+from app.web.parts.tables import table_html, titled
 from engine.errors import InputError, NotFound, StateError
 from engine.tasks import get_task
 from engine.values import Query
@@ -163,7 +163,7 @@ class _Handlers:
         project_record = self._project(project)
         query = self.services.play.pick(project_record, random.random())
         if query is None:
-            raise InputError("The project has no queries yet; the page Data brings them.")
+            raise InputError("The project has no queries yet; import some on the page Data.")
         return [get_task(project_record.config.task).render(query), gr.Dropdown(value=None)]
 
     def ask(self, project: str, text: str, ids: list[str], blind: bool) -> Iterator[list[Any]]:
@@ -227,7 +227,7 @@ class _Handlers:
             return ""
         votes = counted(sum(int(row["votes"]) for row in rows), "blind vote")
         state = " open" if opened else ""
-        return f"<details class='more'{state}><summary>{votes}</summary>{table_html(rows)}</details>"
+        return f"<details class='more'{state}><summary>{votes}</summary>{table_html(titled(rows))}</details>"
 
     def _above(self, project: Project, query: Query, text: str, over: bool = False) -> str:
         """The query that the panes answer, which may not be the one in the box any more; its gold label once `over`."""
@@ -243,12 +243,14 @@ class _Handlers:
     def _draw(self, project: Project, panes: Sequence[Pane], blind: bool = False) -> str:
         if blind:
             return panes_html(_hidden(panes))
-        systems = self.services.play.systems(project)
-        teachers = [id_.removeprefix("teacher ") for id_ in systems.values() if id_.startswith("teacher ")]
-        colours = {
-            name: teacher_colour(teachers, name) if name in teachers else stage_colour(name.partition(" · ")[0])
-            for name in (pane.name for pane in panes)
-        }
+        teachers = [spec.name for spec in self.services.projects.teachers(project)]
+        plans = {run.title: students_of(run.plan) for run in self.services.reading.runs_of(project.id)}
+        colours = {}
+        for pane in panes:
+            name, _, run = pane.name.partition(" · ")
+            colours[pane.name] = system_colour(
+                pane.name if pane.name in teachers else name, teachers, plans.get(run, [])
+            )
         return panes_html(panes, colours)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import gradio as gr
 
+from app.palette import students_of
 from app.services import Services
-from app.usecases.training.progress import LISTED, SHOWN, Curve
+from app.usecases.training.progress import LISTED, SHOWN, Curve, StepProgress
 from app.usecases.training.run_settings import differing_settings
 from app.web.address import read_view
-from app.web.choices import enable, run_name
+from app.web.choices import Question, enable, lay_question, run_name
 from app.web.downloads import Downloads
 from app.web.fields import lay_html
 from app.web.frame import Frame
@@ -25,8 +26,8 @@ from app.web.parts.tables import table_html
 from app.web.parts.texts import log_html
 from app.web.plots_runs import compare_plot, loss_plot, speed_plot
 from engine.errors import NotFound
-from engine.values import RunStatus
-from engine.wording import counted, verb
+from engine.values import JobStatus, RunStatus
+from engine.wording import counted, say_span, verb
 from storage.projects import Project
 from storage.runs import Run
 
@@ -54,6 +55,7 @@ class RunParts(NamedTuple):
     again: gr.Button
     resume: gr.Button
     cancel: gr.Button
+    sure: Question
     weight: gr.Slider
     log_scale: gr.Checkbox
     losses: gr.Plot
@@ -87,6 +89,7 @@ def lay_run() -> RunParts:
         again = gr.Button("Rerun from this step", interactive=False)
         resume = gr.Button("Resume", interactive=False)
         cancel = gr.Button("Cancel", variant="stop", interactive=False)
+    sure = lay_question("Rerun now", "Keep as it is")
     with gr.Row():
         weight = gr.Slider(0, 0.99, 0.8, step=0.01, label="Smoothing", scale=0, min_width=240)
         log_scale = gr.Checkbox(True, label="Log scale of the loss", scale=0, min_width=180)
@@ -98,7 +101,9 @@ def lay_run() -> RunParts:
         rename = gr.Button("Save")
     with gr.Accordion("Log of the worker", open=False):
         log = lay_html()
-    return RunParts(shown, step, again, resume, cancel, weight, log_scale, losses, speeds, name, note, rename, log)
+    return RunParts(
+        shown, step, again, resume, cancel, sure, weight, log_scale, losses, speeds, name, note, rename, log
+    )
 
 
 def lay_compare() -> CompareParts:
@@ -112,7 +117,7 @@ def lay_compare() -> CompareParts:
 
 def bind(frame: Frame, top: ListParts, whole: gr.Column, one: RunParts, many: CompareParts) -> Callable[[Any], None]:
     """Bind the handlers of these parts; `whole` holds the open run. Returns what draws all anew after an event."""
-    do = _Handlers(frame)
+    do = _Handlers(frame, one.sure)
     drawn = [top.listed, top.run, whole, one.shown]
     frame.fill_view(drawn, [], do.show)
     offer_csv(frame, top.listed, do.save_list)
@@ -129,11 +134,13 @@ def bind(frame: Frame, top: ListParts, whole: gr.Column, one: RunParts, many: Co
     for part in (many.compared, *how):
         asked = [frame.project, many.compared, *how]
         part.change(frame.guard(do.compare), asked, [many.differences, many.plot], **last)
-    told = [top.said, frame.timer]
+    told, sure = [top.said, frame.timer], one.sure
+    one.again.click(frame.guard(do.ask_rerun), [*opened, one.step], [sure.row, sure.text], **frame.quiet)
+    gr.on([sure.no.click, one.step.change, top.run.change], frame.guard(do.keep), frame.project, sure.row, **last)
     events = [
         one.cancel.click(frame.guard(do.cancel), opened, told, **frame.quiet),
         one.resume.click(frame.guard(do.resume), opened, told, **frame.quiet),
-        one.again.click(frame.guard(do.rerun), [*opened, one.step], told, **frame.quiet),
+        sure.yes.click(frame.guard(do.rerun), [*opened, one.step], [*told, sure.row], **frame.quiet),
         one.rename.click(
             frame.guard(do.rename), [*opened, one.name, one.note], [top.said, many.compared], **frame.quiet
         ),
@@ -153,6 +160,7 @@ class _Handlers:
     """What the events do; each is given the project first."""
 
     frame: Frame
+    sure: Question
     downloads: Downloads = field(default_factory=Downloads)
 
     @property
@@ -232,10 +240,11 @@ class _Handlers:
         """The curves of the open run, and the last lines of its worker."""
         if not run:
             return [gr.Plot(visible=False), gr.Plot(visible=False), ""]
-        run_id = self.services.reading.run_of(project, run).id
+        run_record = self.services.reading.run_of(project, run)
+        run_id, stages = run_record.id, students_of(run_record.plan)
         curves = self.services.watch.curves([run_id])
-        loss = loss_plot(curves["loss"], curves["validation_loss"], weight, log)
-        speed = speed_plot(curves["tokens_per_second"], weight)
+        loss = loss_plot(curves["loss"], curves["validation_loss"], weight, log, stages)
+        speed = speed_plot(curves["tokens_per_second"], weight, stages)
         known = bool(curves["loss"])
         text = self.services.watch.log_tail(run_id)
         return [gr.Plot(loss, visible=known), gr.Plot(speed, visible=known), log_html(text)]
@@ -284,11 +293,23 @@ class _Handlers:
         run_record = self.services.run.resume(self.services.reading.run_of(project, run).id)
         return [notice_html(f"{run_record.title} resumes where it stopped."), gr.Timer(active=True)]
 
+    def ask_rerun(self, project: str, run: str | None, step: str | None) -> list[Any]:
+        """Asked first: what a step and all behind it made is deleted when they run again."""
+        run_record = self.services.reading.run_of(project, run)
+        self.services.run.check_rerun(run_record.id, step or "")
+        steps = self.services.watch.steps(run_record)
+        place = next(place for place, one in enumerate(steps) if one.name == step)
+        return self.sure.asked(notice_html(_say_rerun(run_record, steps[place:]), tone="warn"))
+
+    def keep(self, project: str) -> Any:
+        return self.sure.closed()
+
     def rerun(self, project: str, run: str | None, step: str | None) -> list[Any]:
         run_record = self.services.run.rerun(self.services.reading.run_of(project, run).id, step or "")
         return [
             notice_html(f"{run_record.title} reruns {step} and every step after it."),
             gr.Timer(active=True),
+            self.sure.closed(),
         ]
 
 
@@ -299,6 +320,19 @@ def _by_run(runs: list[Run], values: list[str]) -> dict[str, str]:
 def _of_method(curves: list[Curve]) -> list[Curve]:
     """Those of the plan's own method; all where it trains nothing but a baseline."""
     return [curve for curve in curves if not curve.baseline] or curves
+
+
+def _say_rerun(run: Run, steps: Sequence[StepProgress]) -> str:
+    """What it deletes to run these steps again, and how long they took; steps that never began hold nothing."""
+    made = [step.name for step in steps if step.status is not JobStatus.QUEUED]
+    adapters = [step.name for step in run.plan.trained if step.name in made]
+    took = sum(step.seconds or 0.0 for step in steps)
+    last = f" Last time they took {say_span(took)}." if took else ""
+    begin = f"{steps[0].name} and the steps after it" if len(steps) > 1 else steps[0].name
+    if not made:
+        return f"This runs {begin} of {run.title} again. They have made nothing yet that would be deleted."
+    what = f"the adapters of {', '.join(adapters)}" if adapters else "the results"
+    return f"This deletes {what} in {run.title}, and runs {begin} again.{last}"
 
 
 def _say_stale(stale: list[str]) -> str:

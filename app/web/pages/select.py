@@ -21,7 +21,8 @@ from app.web.pages.selection import RAW, SelectionForm, lay_rules, lay_weights, 
 from app.web.parts.links import Link
 from app.web.parts.matrix import matrix_html
 from app.web.parts.messages import empty_html, notice_html
-from app.web.parts.tables import table_html
+from app.web.parts.tables import table_html, titled
+from app.web.parts.terms import explained_html
 from app.web.plots import rationale_map, ways_plot
 from engine.selection.calibration import LEAST_GOLDS
 from engine.selection.settings import PRESETS, SelectionConfig
@@ -71,6 +72,10 @@ def _lay_settings() -> tuple[gr.Dropdown, SelectionForm, dict[str, Any]]:
     with gr.Row():
         preset = gr.Dropdown([*presets, ("Custom", CUSTOM)], value=None, label="Preset", scale=1, min_width=180)
         store = gr.Button("Select", variant="primary", interactive=False)
+    lay_html(
+        f"<p class='quiet'>In presets: {explained_html('DCRS')}, {explained_html('Dawid-Skene')}</p>",
+        elem_classes="help",
+    )
     command = lay_html()
     rules, fields, groups = lay_rules()
     with gr.Accordion("Weights of the factors", open=False):
@@ -109,8 +114,8 @@ def _lay_overviews() -> tuple[gr.Accordion, gr.Button, list[Any]]:
 
 def ways_html(ways: Comparison) -> str:
     """Ways to select beside each other: what each keeps by its own rules, and at equal numbers."""
-    own = table_html(list_ways(ways), "The same samples, selected otherwise")
-    matched = table_html(list_matched(ways), "Labels right at equal numbers kept")
+    own = table_html(titled(list_ways(ways)), "The same samples, selected otherwise")
+    matched = table_html(titled(list_matched(ways)), "Labels right at equal numbers kept")
     return own + matched + notice_html("\n".join(say_comparison(ways)))
 
 
@@ -155,12 +160,13 @@ class _Handlers:
         config = settings.read()
         overviews = self.services.survey.survey(project, config)
         points = self.services.survey.draw_map(project, config)
+        teachers = [spec.name for spec in self.services.projects.teachers(self.services.projects.get(project))]
         return [
             notice_html(f"With these settings: {config.title}."),
             ways_html(overviews.ways),
             gr.Plot(ways_plot(overviews.ways), visible=overviews.ways.scored > 0),
             likeness_html(overviews),
-            gr.Plot(rationale_map(points), visible=True),
+            gr.Plot(rationale_map(points, teachers), visible=True),
         ]
 
     def start(self, project: Project | None) -> list[Any]:

@@ -12,6 +12,7 @@ import gradio as gr
 from app.usecases.selection.weights import share_out
 from app.web.fields import lay_html
 from app.web.forms import lay_field
+from app.web.parts.terms import explained_html
 from engine.config import read_config
 from engine.errors import InputError
 from engine.selection.factors import FACTORS
@@ -177,7 +178,7 @@ def lay_weights() -> tuple[dict[str, gr.Slider], gr.CheckboxGroup]:
     weights: dict[str, gr.Slider] = {}
     lay_html(
         "<p class='quiet'>They sum to 1: what one takes, the others give up in proportion. "
-        "To lower the only one there is, raise another.</p>"
+        f"To lower the only one there is, raise another. {explained_html('Dawid-Skene')} needs three teachers.</p>"
     )
     apart = [name for name in names if name in FACTORS.names() and not FACTORS.get(name).votes]
     for name in (name for name in names if name not in apart):

@@ -232,24 +232,24 @@ def forecast_html(forecast: Forecast) -> str:
     ends = [say_span(low), say_span(high)]
     left_out = sum(stage.dropped for stage in forecast.stages)
     tiles = [
-        Tile(ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}", "time", "training and scoring"),
-        Tile(say_span(forecast.training_s), "of it training", f"on {forecast.device}, {forecast.dtype}"),
-        Tile(f"{forecast.peak_bytes / 1e9:.1f} GB", "memory", "at most, measured"),
-        Tile(f"{left_out:,}", "rows left out", "longer than the limit", "warn" if left_out else ""),
+        Tile(ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}", "Time", "training and scoring"),
+        Tile(say_span(forecast.training_s), "Of it training", f"on {forecast.device}, {forecast.dtype}"),
+        Tile(f"{forecast.peak_bytes / 1e9:.1f} GB", "Memory", "at most, measured"),
+        Tile(f"{left_out:,}", "Rows left out", "longer than the limit", "warn" if left_out else ""),
     ]
     rows = [
         {
-            "stage": stage.name,
-            "rows": stage.rows,
-            "updates": stage.updates,
-            "longest row": stage.longest,
-            "too long": stage.dropped,
-            "time": say_span(stage.seconds),
+            "Stage": stage.name,
+            "Rows": stage.rows,
+            "Updates": stage.updates,
+            "Longest row": stage.longest,
+            "Too long": stage.dropped,
+            "Time": say_span(stage.seconds),
             "": "its rows are made by the run: estimated by others" if stage.guessed else "",
         }
         for stage in forecast.stages
     ]
-    long = table_html([{"tokens": row["tokens"], "query": row["query"]} for row in forecast.too_long], "rows left out")
+    long = table_html([{"Tokens": row["tokens"], "Query": row["query"]} for row in forecast.too_long], "rows left out")
     caption = "forecast by a few updates and words, measured on this device"
-    details = table_html(rows, caption, right=["time"]) + long
+    details = table_html(rows, caption, right=["Time"]) + long
     return f"{tiles_html(tiles)}<details class='more'><summary>Details by stage</summary><div>{details}</div></details>"

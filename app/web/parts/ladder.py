@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape
 
-from app.palette import stage_colour
 from app.usecases.serving.saving_lines import rung_rows
 from app.usecases.serving.savings import Saving
 
@@ -14,7 +13,7 @@ def rungs_html(saving: Saving) -> str:
     rows = []
     for row, share in zip(rung_rows(saving), saving.choice.step.shares, strict=True):
         name, answers, when = (escape(str(row[key])) for key in ("rung", "answers", "when"))
-        fill = f"width:{100 * share:.1f}%;background:{stage_colour(str(row['rung']))}"
+        fill = f"width:{100 * share:.1f}%;background:{saving.colours[str(row['rung'])]}"
         rows.append(
             f"<li><span class='name'>{name}</span>"
             f"<span class='track'><span class='fill' style='{fill}'></span></span>"

@@ -175,7 +175,8 @@ def _pager_html(listing: Listing) -> str:
     back, on = listing.begin > 0, last < listing.total
     csv = ""
     if listing.csv and listing.rows:
-        csv = f"<button type='button' class='button small quiet' data-csv>{icon_html('exports')}Download CSV</button>"
+        named = "aria-label='Download CSV' title='Download CSV'"
+        csv = f"<button type='button' class='button small quiet' data-csv {named}>{icon_html('exports')}CSV</button>"
     if not back and not on:
         return f"<div class='pager'><span>{escape(said)}</span><span class='space'></span>{csv}</div>"
     return (

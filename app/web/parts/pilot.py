@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 from app.usecases.labelling.pilot_lines import (
     TITLES,
@@ -18,7 +17,8 @@ from app.usecases.labelling.pilot_lines import (
 )
 from app.usecases.labelling.pilots import Pilot
 from app.web.parts.code import command_html
-from app.web.parts.tables import table_html
+from app.web.parts.tables import table_html, titled
+from app.web.parts.terms import explained_html
 from app.web.parts.tiles import Tile, tiles_html, verdict_html
 from engine.evaluation.go_ahead import Verdict, find_right
 from engine.evaluation.pilot import PilotFigures
@@ -26,7 +26,7 @@ from engine.values.report import Value
 
 _SHARES = ("Replies", "Parsed", "Agrees", "Reliability", "Right")
 _COLUMNS = (
-    "Agrees: mean share of the other teachers that give the same label. Reliability: accuracy by Dawid-Skene, from "
+    "Agrees: mean share of the other teachers that give the same label. Reliability: accuracy by {term}, from "
     "agreement alone; it needs three teachers. Right: share of labels that are right by gold. Intervals are 95%, "
     "Wilson's for parsed, by a bootstrap over queries for the others."
 )
@@ -101,17 +101,13 @@ def _counts(value: Value) -> str:
 def _more_html(pilot: Pilot, project: str) -> str:
     """What the verdict goes by: its bounds, the teachers, what could not be told, the command."""
     notes = "".join(f"<p class='quiet'>{escape(note)}</p>" for note in list_notes(pilot))
+    columns = _COLUMNS.format(term=explained_html("Dawid-Skene"))
     bounds = "Go: every figure from its bound on. No: one lies below its lower bound with all of its interval."
     return (
         f"<details class='more pilot'><summary>What it goes by: {escape(say_basis(pilot))}</summary><div>"
-        + table_html(_titled(bound_rows(pilot)), bounds, right=("Pilot", "Go from", "No below"))
-        + table_html(_titled(teacher_rows(pilot)), "Teachers", right=_SHARES)
-        + f"<p class='quiet'>{_COLUMNS}</p><p class='quiet'>Kept by: {escape(pilot.selection)}.</p>{notes}"
+        + table_html(titled(bound_rows(pilot)), bounds, right=("Pilot", "Go from", "No below"))
+        + table_html(titled(teacher_rows(pilot)), "Teachers", right=_SHARES)
+        + f"<p class='quiet'>{columns}</p><p class='quiet'>Kept by: {escape(pilot.selection)}.</p>{notes}"
         + command_html(["tacit", "label", project, "--pilot", "--quote"])
         + "</div></details>"
     )
-
-
-def _titled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with the names of their columns as titles."""
-    return [{name[:1].upper() + name[1:]: value for name, value in row.items()} for row in rows]

@@ -9,6 +9,7 @@ from typing import Any
 from app.usecases.compression.reviews import Summary
 from app.web.parts.messages import Tone
 from app.web.parts.tables import Raw, table_html
+from app.web.parts.terms import TERMS
 from app.web.parts.texts import columns_html, marked_html
 from app.web.parts.tiles import Tile, badge_html, tiles_html
 from engine.wording import counted
@@ -59,7 +60,8 @@ def _check_tile(summary: Summary) -> Tile:
     notes += [f"{unchecked:,} not checked"] if unchecked else []
     whole = bool(summary.checked) and summary.preserved == summary.checked
     value = f"{summary.preserved:,} of {summary.checked:,}"
-    return Tile(value, "Answer preserved", ", ".join(notes), "good" if whole else "warn")
+    meaning = f"Level 1, level 2: {TERMS['level 1, level 2']}"
+    return Tile(value, "Answer preserved", ", ".join(notes), "good" if whole else "warn", meaning)
 
 
 def _approval_tile(summary: Summary) -> Tile:

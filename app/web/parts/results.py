@@ -7,7 +7,6 @@ from html import escape
 from app.usecases.evaluation.comparisons import System
 from app.usecases.projects.results import Example, Result
 from app.web.parts.scatter import Dot, scatter_html
-from app.web.theme import stage_colour
 from engine.costs import ASSUMED
 from engine.values.report import ReportRow
 from engine.wording import counted
@@ -84,10 +83,10 @@ def _plot_html(result: Result) -> str:
             x=row.mean_output_tokens,
             y=row.accuracy,
             title=f"{row.name}: {row.accuracy:.2f} with {row.mean_output_tokens:.1f} tokens",
-            colour=stage_colour(row.name),
+            colour=colour,
             label=f"{labels[row.name]} {row.accuracy:.2f}" if row.name in labels else "",
         )
-        for row in (system.report for system in result.systems)
+        for row, colour in ((system.report, system.colour) for system in result.systems)
     ]
     return scatter_html(dots, "output tokens an answer", result.student.report.measure)
 

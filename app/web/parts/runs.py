@@ -60,12 +60,12 @@ def status_html(progress: Progress) -> str:
 def _say_status(progress: Progress) -> tuple[str, Literal["", "good", "warn", "bad", "accent"]]:
     status = progress.run.status
     if status is RunStatus.RUNNING:
-        return ("queued", "") if progress.queued else ("running", "accent")
+        return ("Queued", "") if progress.queued else ("Running", "accent")
     if status is RunStatus.WAITING:
-        return "waiting for review", "warn"
+        return "Waiting for review", "warn"
     if status is RunStatus.FINISHED:
-        return "finished", "good"
-    return ("cancelled", "") if "cancelled" in progress.run.message[:40] else ("failed", "bad")
+        return "Finished", "good"
+    return ("Cancelled", "") if "cancelled" in progress.run.message[:40] else ("Failed", "bad")
 
 
 def _steps_html(progress: Progress) -> str:
@@ -116,21 +116,27 @@ def _say_step(step: StepProgress, progress: Progress) -> str:
 
 def _tiles(progress: Progress, steps: Sequence[StepProgress]) -> list[Tile]:
     took = [step.seconds for step in steps if step.seconds is not None]
-    tiles = [Tile(f"{progress.steps_done} of {progress.steps}", "steps done", progress.step and f"now {progress.step}")]
+    tiles = [Tile(f"{progress.steps_done} of {progress.steps}", "Steps done", progress.step and f"now {progress.step}")]
     if progress.run.status is RunStatus.RUNNING:
-        tiles.append(Tile(say_left(progress.left) or "unknown", "left, scoring included"))
+        tiles.append(Tile(say_left(progress.left) or "unknown", "Left, scoring included"))
     elif took:
-        tiles.append(Tile(say_span(sum(took)), "on the device", "all steps together"))
+        tiles.append(Tile(say_span(sum(took)), "On the device", "all steps together"))
     if progress.losses:
-        tiles.append(Tile(f"{progress.losses[-1]:.3f}", "loss", progress.trained))
+        tiles.append(Tile(f"{progress.losses[-1]:.3f}", "Loss", progress.trained))
     if progress.tokens_per_second:
-        tiles.append(Tile(f"{progress.tokens_per_second:,.0f}", "tokens/s", "last update"))
+        tiles.append(Tile(f"{progress.tokens_per_second:,.0f}", "Tokens/s", "last update"))
     if progress.best:
         best = progress.best
         tiles.append(
-            Tile(f"{best.accuracy:.3f}", best.measure, f"{best.name}, {best.ci_low:.3f} to {best.ci_high:.3f}")
+            Tile(
+                f"{best.accuracy:.3f}", _capital(best.measure), f"{best.name}, {best.ci_low:.3f} to {best.ci_high:.3f}"
+            )
         )
     return tiles
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def say_time(moment: datetime) -> str:

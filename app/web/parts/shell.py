@@ -42,7 +42,7 @@ class Bar:
 
     title: str
     projects: Sequence[Link]
-    running: int = 0
+    running: Sequence[RunningJob] = ()
     spent: str = ""
     jobs: str = ""
     """Address of the page of jobs; "" where there is none."""
@@ -53,7 +53,9 @@ def topbar_html(bar: Bar) -> str:
     menu = _menu_html(bar) if bar.title else ""
     pills = ""
     if bar.jobs:
-        jobs = counted(bar.running, "job") if bar.running else "No jobs"
+        left = max((job.left_s for job in bar.running if job.left_s is not None), default=None)
+        jobs = counted(len(bar.running), "job") if bar.running else "No jobs"
+        jobs += f" · {say_span(left)} left" if left is not None else ""
         live = " live" if bar.running else ""
         pills = f"<a class='pill{live}' href='{escape(bar.jobs)}'>{icon_html('jobs')}{jobs}</a>".replace(
             "<svg", "<svg width='16' height='16'"
@@ -117,11 +119,10 @@ def _rail_line(mark: Mark, project: str, here: str) -> str:
 
 
 def head_html(title: str, lead: str, following: Link | None = None) -> str:
-    """The page's one h1, a line about it, and the way to the page that comes next."""
+    """The page's one h1, a line about it, and a way onwards."""
     way = ""
     if following:
-        said = escape(f"Next: {following.text}")
-        way = f"<a class='button next' href='{escape(following.href)}'>{said}{icon_html('next')}</a>"
+        way = f"<a class='button next' href='{escape(following.href)}'>{escape(following.text)}{icon_html('next')}</a>"
     said = f"<div><h1>{escape(title)}</h1><p>{escape(lead)}</p></div>"
     return f"<div class='page-head' id='page' tabindex='-1'>{said}{way}</div>"
 

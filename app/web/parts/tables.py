@@ -58,6 +58,11 @@ def table_html(rows: Sequence[Mapping[str, Any]], caption: str = "", empty: str 
     return f"<div class='plain' tabindex='0'><table>{parts}</table></div>"
 
 
+def titled(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the names of their columns as titles."""
+    return [{name[:1].upper() + name[1:]: value for name, value in row.items()} for row in rows]
+
+
 def side_of(values: Sequence[Any]) -> str:
     """The class of a column: numbers stand to the right, short texts on one line, long ones have room."""
     known = [value for value in values if value is not None]

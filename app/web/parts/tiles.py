@@ -8,7 +8,7 @@ from html import escape
 from typing import Literal
 
 from app.web.parts.links import Link, button_html
-from app.web.parts.messages import Tone
+from app.web.parts.messages import Tone, term_html
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,24 @@ class Tile:
     label: str
     note: str = ""
     tone: Tone = ""
+    help: str = ""
+    """What the label means, "" where it needs no telling."""
 
 
 def tiles_html(tiles: Sequence[Tile]) -> str:
     """Tiles side by side."""
     parts = [
-        f"<div class='tile{f' {tile.tone}' if tile.tone else ''}'><div class='label'>{escape(tile.label)}</div>"
+        f"<div class='tile{f' {tile.tone}' if tile.tone else ''}'><div class='label'>{_label_html(tile)}</div>"
         f"<div class='value'>{escape(tile.value)}</div>"
         + (f"<div class='note'>{escape(tile.note)}</div>" if tile.note else "")
         + "</div>"
         for tile in tiles
     ]
     return f"<div class='tiles'>{''.join(parts)}</div>" if parts else ""
+
+
+def _label_html(tile: Tile) -> str:
+    return term_html(tile.label, tile.help) if tile.help else escape(tile.label)
 
 
 def badge_html(text: str, tone: Literal["", "good", "warn", "bad", "accent"] = "") -> str:
