@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from engine.values.report import ReportRow
 from storage.runs import Run, Runs
 from storage.selections import StoredSelection
 from tests.app.test_guides import frame_of
+from tests.fakes.waiting import until
 
 STAGE = TrainConfig(updates=2)
 PLAN = with_standard_kd(twt_plan(StudentConfig(), (STAGE, STAGE, STAGE)))
@@ -186,6 +188,17 @@ def _brought(services: Services, file: Path, name: str) -> list[ReportRow]:
     return services.context.reports.rows(services.context.runs.all(project.id)[0].id)
 
 
+def _wait_for_last_write(services: Services) -> None:
+    """What follows a job's end is written behind the answer that it is over."""
+
+    def settled() -> bool:
+        number = services.context.db._changes.number
+        time.sleep(0.3)
+        return services.context.db._changes.number == number
+
+    until(settled)
+
+
 def test_scored_answers_are_read_once_between_two_writes(
     services: Services, scored: Scored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +211,7 @@ def test_scored_answers_are_read_once_between_two_writes(
         return scores(runs, run_id)
 
     monkeypatch.setattr(Runs, "scored", count)
+    _wait_for_last_write(services)
     curves = services.report.confidence.curves(run)
     assert services.report.confidence.curves(run) == curves and read == [run.id]
     services.compare.set_margin("p", 0.1)

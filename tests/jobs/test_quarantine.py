@@ -137,8 +137,10 @@ def test_a_damaged_line_of_an_unfinished_job_is_told_on_it_and_costs_nothing_els
 
 def test_a_journal_damaged_while_the_job_runs_is_read_on(house: House) -> None:
     job = house.submit(events=40, pause=0.02)
-    house.until(lambda: len(house.metrics()) > 2)
-    with (Path(job.folder) / EVENTS_FILE).open("ab") as file:
+    journal = Path(job.folder) / EVENTS_FILE
+    house.until(lambda: house.status(job) is JobStatus.RUNNING)
+    house.until(lambda: journal.exists() and journal.read_bytes().count(b"\n") > 2, tick=False)
+    with journal.open("ab") as file:
         file.write(b"\0\0\0\n\n")
     house.until(lambda: bool(house.over))
     stored = house.context.jobs.get_job(job.id)
