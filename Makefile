@@ -22,7 +22,7 @@ shipped-demo: $(STAMP)
 	@$(BIN)/python -m scripts.ship_demo $(DEMO_WORKSPACE)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-kill: $(STAMP)
 	@$(BIN)/python -m pytest -m kill --timeout 1200
