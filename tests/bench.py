@@ -250,7 +250,9 @@ def bench_preview(folder: Path, count: int) -> None:
     fill_samples(context, project.id, count)
     service = SelectService(context)
     part = Part("Behind a slider of Select")
-    part.measure(f"first numbers of {count:,} samples, vectors read", lambda: service.preview("p", SelectionConfig()))
+    part.measure(
+        f"first numbers of {count:,} samples, behind their embedding", lambda: service.preview("p", SelectionConfig())
+    )
     for threshold in (0.95, 0.93):
         config = dcrs(threshold=threshold, weights={"reasoning": 1, "answer": 2, "agreement": 1})
         part.measure(f"numbers of {count:,} samples at {threshold}", lambda c=config: service.preview("p", c))
