@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from engine.second_draws import seed_of
 from engine.values import Generation, Token
 
 GGUF = ".gguf"
+_LONGEST = 32
+"""Of so many prompts, the longest by their characters, tokens are counted to know the longest."""
 _UNFINISHED = "\ufffd"
 """What stands for a character of which a token is still missing."""
 
@@ -237,7 +240,8 @@ class Writer:
 
     def fit(self, asks: Sequence[WriteRequest]) -> int:
         """How many of these are written at the same time: at most `batch`, as many as memory holds now."""
-        return self._fit([encode_prompt(self.tokenizer, ask.prompt) for ask in asks])
+        longest = nlargest(_LONGEST, asks, key=lambda ask: sum(len(text) for _, text in ask.prompt))
+        return self._fit([encode_prompt(self.tokenizer, ask.prompt) for ask in longest])
 
     def _fit(self, prompts: Sequence[list[int]]) -> int:
         tokens = max(map(len, prompts), default=0) + self.max_new_tokens

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.datasets.rows import ChatText
-from engine.inference.writer import Writer, WriteRequest, load_student, load_tokenizer, pick_device
+from engine.inference.writer import Writer, load_student, load_tokenizer, pick_device
 from engine.jobs.context import JobContext
 from engine.jobs.spec import DrawStep, SecondDrawsJob
+from engine.jobs.writing import read_ask, write_left
 from engine.lines import read_lines
 from engine.ports import Task
 from engine.second_draws import same_label
 from engine.tasks import get_task
 from engine.values import Generation, query_from_json
-
-_BATCHES = 8
-"""Of so many batches is a part of a student's draws; it is what a kill costs at most."""
 
 
 def run(job: SecondDrawsJob, context: JobContext) -> bool:
@@ -33,25 +30,15 @@ def _draw(job: SecondDrawsJob, step: DrawStep, context: JobContext, done: set[st
     tokenizer, student = load_tokenizer(job.student), load_student(job.student, step.start, pick_device())
     writer = Writer(student, tokenizer, step.max_new_tokens, job.student.generate_batch, context.stop, job.temperature)
     writer.until, writer.seeded = step.until, True
-    size = _BATCHES * job.student.generate_batch
-    for begin in range(0, len(lines), size):
-        part = {line["query"]["id"]: line for line in lines[begin : begin + size]}
-        if part.keys() <= done:
-            continue
-        for wrote in writer.write([WriteRequest(name, _read_prompt(line)) for name, line in part.items()]):
-            if wrote.query_id not in done:
-                drawn_by = {"step": step.name, "system": step.system, "temperature": job.temperature}
-                context.sink.emit("second_draw", **drawn_by, **_compare(task, part[wrote.query_id], wrote))
-                done.add(wrote.query_id)
-            if len(done) % job.student.generate_batch == 0:
-                context.sink.emit("progress", step=f"second draws of {step.system}", done=len(done), of=len(lines))
-        if context.stop():
-            return False
-    return True
-
-
-def _read_prompt(line: Mapping[str, Any]) -> ChatText:
-    return tuple((str(role), str(text)) for role, text in line["prompt"])
+    by_query = {line["query"]["id"]: line for line in lines}
+    asks = [read_ask(query_id, line["prompt"]) for query_id, line in by_query.items()]
+    written_by = {"step": step.name, "system": step.system, "temperature": job.temperature}
+    left = by_query.keys() - done
+    for number, wrote in enumerate(write_left(writer, asks, left, context.stop), len(done) + 1):
+        context.sink.emit("second_draw", **written_by, **_compare(task, by_query[wrote.query_id], wrote))
+        if number % writer.batch == 0:
+            context.sink.emit("progress", step=f"second draws of {step.system}", done=number, of=len(lines))
+    return not context.stop()
 
 
 def _compare(task: Task, line: Mapping[str, Any], wrote: Generation) -> dict[str, Any]:

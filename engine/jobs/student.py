@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -10,16 +10,15 @@ from typing import Any, NamedTuple
 from engine.datasets.encode import count_tokens
 from engine.datasets.rows import row_from_json
 from engine.errors import TacitError
-from engine.inference.writer import Writer, WriteRequest, load_student, load_tokenizer, pick_device
+from engine.inference.writer import Writer, load_student, load_tokenizer, pick_device
 from engine.jobs.context import JobContext, is_first
 from engine.jobs.spec import ALONE, KEEPS_LOG_PROBS, StudentJob, WorkerStep
+from engine.jobs.writing import read_ask, write_left
 from engine.lines import read_lines
 from engine.ports import EventSink
 from engine.train.sft import StageJob, hold_in_four_bits, train_stage
 from engine.values import Event
 
-_BATCHES = 8
-"""Of so many batches is a part of a step's answers; it is what a kill costs at most."""
 _CHECKED = 32
 """About so many answers of a step, evenly out of all, are read by themselves too."""
 
@@ -75,7 +74,7 @@ def _run_step(
         for item, count in zip(items, tokens, strict=True):
             sink.emit("answer", step=step.name, **item, tokens=count, finished=True)
         return {"answers": len(asked)}
-    left = {(item["query_id"], item["system"]) for item in items}
+    left = {item["query_id"] for item in items}
     alone = _write(job, step, asked, left, begun.at_once, sink, stop)
     if alone is None:
         return None
@@ -103,47 +102,32 @@ def _write(
     job: StudentJob,
     step: WorkerStep,
     asked: list[dict[str, Any]],
-    left: AbstractSet[tuple[str, str]],
+    left: AbstractSet[str],
     at_once: int | None,
     sink: EventSink,
     stop: Callable[[], bool],
 ) -> list[bool] | None:
-    """Let the student answer; None if it was stopped before the end.
+    """Let the student answer, as many queries `at_once` as at the first start; None if it was stopped before the end.
 
-    What is written beside a prompt decides how its sums are rounded, so prompts are written in parts that are the same
-    at every start, as many `at_once` as at the first: one that was cut off is written again as a whole, and only
-    answers that are `left` are journaled. Some are read by themselves too: whether they are what the prompt alone leads
-    to is given back.
+    Only answers that are `left` are journaled. Some are read by themselves too: whether they are what the prompt alone
+    leads to is given back.
     """
+    asks = [read_ask(item["query_id"], item["prompt"]) for item in asked]
+    systems = {item["query_id"]: item["system"] for item in asked}
     model = load_student(job.student, step.start, pick_device())
     writer = Writer(model, load_tokenizer(job.student), step.max_new_tokens, job.student.generate_batch, stop)
     writer.until = step.until
-    writer.checked = {item["query_id"] for item in asked[:: max(1, len(asked) // _CHECKED)]}
-    writer.batch = at_once or writer.fit(list(_asks(asked)))
+    writer.checked = left & {ask.query_id for ask in asks[:: max(1, len(asks) // _CHECKED)]}
+    writer.batch = at_once or writer.fit(asks)
     if at_once is None:
         sink.emit("writes", step=step.name, rows=writer.batch, wanted=job.student.generate_batch)
-    size, number, alone = _BATCHES * writer.batch, 0, []
-    for part in (asked[begin : begin + size] for begin in range(0, len(asked), size)):
-        systems = {item["query_id"]: item["system"] for item in part}
-        if left.isdisjoint(systems.items()):
-            continue
-        for generation in writer.write(list(_asks(part))):
-            system, is_same = systems[generation.query_id], writer.repeated.get(generation.query_id)
-            if (generation.query_id, system) not in left:
-                continue
-            fields = {name: value for name, value in asdict(generation).items() if name != "pieces"}
-            if is_same is not None:
-                fields[ALONE] = is_same
-                alone.append(is_same)
-            sink.emit("answer", step=step.name, system=system, **fields)
-            number += 1
-            if number % writer.batch == 0:
-                sink.emit("progress", step=step.name, done=number, of=len(left))
-        if stop():
-            return None
-    return alone
-
-
-def _asks(items: list[dict[str, Any]]) -> Iterator[WriteRequest]:
-    for item in items:
-        yield WriteRequest(item["query_id"], tuple((str(role), str(text)) for role, text in item["prompt"]))
+    alone: list[bool] = []
+    for number, generation in enumerate(write_left(writer, asks, left, stop), 1):
+        fields = {name: value for name, value in asdict(generation).items() if name != "pieces"}
+        if (is_same := writer.repeated.get(generation.query_id)) is not None:
+            fields[ALONE] = is_same
+            alone.append(is_same)
+        sink.emit("answer", step=step.name, system=systems[generation.query_id], **fields)
+        if number % writer.batch == 0:
+            sink.emit("progress", step=step.name, done=number, of=len(left))
+    return None if stop() else alone

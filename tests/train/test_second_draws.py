@@ -27,7 +27,7 @@ class Writer:
     made: ClassVar[list[Writer]] = []
 
     def __init__(self, *given: Any) -> None:
-        self.given, self.until, self.seeded = given, "", False
+        self.given, self.until, self.seeded, self.batch = given, "", False, given[3]
         self.made.append(self)
 
     def write(self, asks: Sequence[WriteRequest]) -> Iterator[Generation]:
