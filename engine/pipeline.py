@@ -160,7 +160,7 @@ class Pipeline:
             queries = [query for query in self.material.asked if query.id in wanted]
             return [StudentPrompt(query.id, STUDENT, student_prompt(task, query)) for query in queries]
         if not self.material.heldout:
-            raise StateError("the project has no held-out queries to evaluate on; hold out a share on import")
+            raise StateError("the project has no held-out queries to evaluate on; import some as held out")
         heldout = self.material.heldout
         if step.start is not None:
             prompt = step.prompt or "answer"

@@ -46,12 +46,12 @@ class Pace:
         if not self._events:
             self._size += len(part)
             if self._now() - self._since > self._patience_s + self._size / LEAST_RATE:
-                return f"{self._size:,} bytes in {self._now() - self._since:.0f} s are no pace to wait for"
+                return f"only {self._size:,} bytes came in {self._now() - self._since:.0f} s"
             return ""
         for line in part.splitlines(keepends=True):
             self._take_line(line)
         if self._comments > MAX_COMMENTS or self._size > MAX_COMMENT_BYTES:
-            return f"over {MAX_COMMENTS:,} comments or {MAX_COMMENT_BYTES // 2**10} kB in a row held no data"
+            return f"over {MAX_COMMENTS:,} comments or {MAX_COMMENT_BYTES // 2**10} kB came in a row without data"
         if self._now() - self._since > self._patience_s:
             return f"for {self._now() - self._since:.0f} s nothing but comments, blanks or pieces of an event came"
         return ""

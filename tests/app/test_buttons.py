@@ -158,7 +158,7 @@ def test_a_training_without_held_out_queries_can_not_be_started(studio: Studio) 
     screen.open("p")
     assert not screen.on["Start training"] and not screen.on["Forecast"]
     drawn = screen.run("train", "plan", "p", *ORDER.values(), "")[0]
-    assert "has no held-out queries to evaluate on; hold out a share" in drawn and "--" not in drawn
+    assert "has no held-out queries to evaluate on; import some as held out" in drawn and "--" not in drawn
     assert not screen.on["Start training"]
     assert "/data?project=p" in drawn
 

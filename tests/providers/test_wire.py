@@ -27,7 +27,7 @@ from tests.providers.test_faults import CHOICES, PROTOCOLS, TASK, Journal, spec_
 
 ALL = {**BROKEN, **ENDLESS, **ODD}
 GIVEN_UP = {
-    ("openai", "braces"): (ErrorKind.STALLED, "in a row held no data"),
+    ("openai", "braces"): (ErrorKind.STALLED, "in a row without data"),
     ("mistral", "braces"): (ErrorKind.SERVER, "in the middle of its answer"),
     ("openai", "empty pieces"): (ErrorKind.TRUNCATED, "in a row held no text"),
     ("mistral", "empty pieces"): (ErrorKind.TRUNCATED, "in a row held no text"),

@@ -110,7 +110,7 @@ class RunService:
         for step in plan.trained:
             share_batch(step.train.batch_size, self.context.watch.devices)
         if plan.evaluated and not self.context.queries.counts(project.id).get(Split.HELDOUT.value):
-            raise StateError(f"{project.name!r} has no held-out queries to evaluate on; hold out a share on import")
+            raise StateError(f"{project.name!r} has no held-out queries to evaluate on; import some as held out")
 
     def advance(self, run: Run) -> None:
         """Submit what comes next, or finish the run; a step that can't be built stops the run with the reason."""
