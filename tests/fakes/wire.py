@@ -70,6 +70,7 @@ def _stream(parts: Iterable[bytes]) -> Callable[[], Response]:
 
 ENDLESS: dict[str, Callable[[], Response]] = {
     "braces": _stream(itertools.repeat(b"data: {}\n\n" * 100)),
+    "braces one by one": _stream(itertools.repeat(b"data: {}\n\n")),
     "empty pieces": _stream(itertools.repeat(_piece(content="") * 100)),
 }
 ODD: dict[str, Callable[[], Response]] = {
