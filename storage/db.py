@@ -7,7 +7,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,8 +24,10 @@ from storage.migrate import migrate, read_migrations
 T = TypeVar("T")
 Row = dict[str, Any]
 _MOST_REMEMBERED = 300
-_SQUEEZED = "256MiB"
-"""What the database may hold for a moment when it is told to let go."""
+_SQUEEZED = 256 * 2**20
+"""What the database may hold for a moment when it is told to let go, in bytes."""
+_BOUND = 512 * 2**20
+"""What it may hold, in bytes, while a great many rows are stored."""
 _PART = 10_000
 """Rows that a query brings at a time where it is read part by part."""
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -178,13 +180,32 @@ class Database:
 
     def squeeze(self) -> None:
         """Have the database let go of what it holds in memory of the file, which is on the disk anyway."""
-        with suppress(duckdb.Error), self._connection.cursor() as cursor:
+        with suppress(duckdb.Error), self._held_to(_SQUEEZED):
+            pass
+        pa.default_memory_pool().release_unused()
+
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Meanwhile the database holds little in memory, where it might else fill most of the machine's."""
+        with ExitStack() as stack:
+            with suppress(duckdb.Error):
+                stack.enter_context(self._held_to(_BOUND))
+            yield
+
+    @contextmanager
+    def _held_to(self, most: int) -> Iterator[None]:
+        """A limit in bytes of what the database holds in memory, unless a lower one is set already.
+
+        Raises:
+            Error: of DuckDB, if it can't let go of enough.
+        """
+        with self._connection.cursor() as cursor:
             limit = cursor.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
             try:
-                cursor.execute(f"SET memory_limit = '{_SQUEEZED}'")
+                cursor.execute(f"SET memory_limit = least({most}, parse_formatted_bytes('{limit}')) || 'B'")
+                yield
             finally:
                 cursor.execute(f"SET memory_limit = '{limit}'")
-        pa.default_memory_pool().release_unused()
 
     def stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Run a query and fetch it part by part, a tuple a row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ _DECIDED = """
     FROM selection_rows WHERE selection_id = ? GROUP BY query_id
 """
 _MANY = 100_000
-"""Rows after which the database is asked to let go of them."""
+"""Rows of a part after which the database is asked to let go of them, and with which it is held to little memory."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,13 @@ class Selections:
 
     def _insert(self, writer: Transaction, selection: StoredSelection, rows: Iterable[pa.Table], of_plan: bool) -> None:
         _insert(writer, selection, of_plan)
-        for part in rows:
-            writer.insert("selection_rows", part.append_column("selection_id", pa.array([selection.id] * len(part))))
-            if len(part) >= _MANY:
-                self._db.squeeze()
+        with ExitStack() as bounds:
+            for number, part in enumerate(rows):
+                if not number and len(part) >= _MANY:
+                    bounds.enter_context(self._db.bounded())
+                writer.insert("selection_rows", part.append_column("selection_id", pa.array([selection.id] * len(part))))
+                if len(part) >= _MANY:
+                    self._db.squeeze()
 
     def latest(self, project_id: str) -> StoredSelection:
         """The newest selection of a project.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -336,3 +337,32 @@ def test_what_a_task_needs_beside_text_and_choices_comes_back_and_is_of_the_id(d
     assert queries.get("other") == [with_tests, plain]
     assert queries.find_one("other", with_tests.id).extra == extra
     assert query_from_json(json.loads(json.dumps(asdict(with_tests)))) == with_tests
+
+
+def test_a_large_selection_is_stored_in_little_memory_and_the_limit_is_as_before(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.selections._MANY", 2)
+    rows = decisions(*((f"s{n}", "q", "ann", 0.9, False, "kept_few") for n in range(5)))
+    for set_before, meanwhile in (("10GiB", "512.0 MiB"), ("300MiB", "300.0 MiB")):
+        db._connection.execute(f"SET memory_limit = '{set_before}'")
+        before, seen = limit_of(db), list[str]()
+
+        def watch(part: pa.Table = rows[0], seen: list[str] = seen) -> Iterator[pa.Table]:
+            yield part
+            seen.append(limit_of(db))
+
+        Selections(db).add(stored("one"), watch())
+        assert seen == [meanwhile] and limit_of(db) == before
+        with pytest.raises(ZeroDivisionError):
+            Selections(db).add(stored("two"), fail_behind(rows[0]))
+        assert limit_of(db) == before and len(decided(db, "one")) == 5
+
+
+def limit_of(db: Database) -> str:
+    return str(db.rows("SELECT current_setting('memory_limit') AS value")[0]["value"])
+
+
+def fail_behind(part: pa.Table) -> Iterator[pa.Table]:
+    yield part
+    raise ZeroDivisionError
