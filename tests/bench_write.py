@@ -2,7 +2,8 @@
 
 A row is {"prompt": [[role, text], ...], ...}; without a file the shipped demo's queries are the prompts. The packaged
 student carries an adapter of the shipped demo. Beside it: transformers' own `generate` through PEFT, one by one on a
-part of the prompts, and on all of them in padded batches of 32, as they come.
+part of the prompts, and on all of them in padded batches of 32, as they come. Where OpenVINO writes here, its first
+pass over the prompts is there too; the seconds to open it stand apart.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def compare(file: Path, adapter: Path) -> None:
 
     from engine.config import StudentConfig
     from engine.inference.writer import Writer, WriteRequest, load_student, load_tokenizer, pick_device
+    from engine.inference.writers import WriterOrder
 
     if not torch.cuda.is_available():
         torch.set_num_threads(2)
@@ -72,6 +74,25 @@ def compare(file: Path, adapter: Path) -> None:
         note = f"{rate / alone_rate:.1f} times one by one, the same text on {same} of {len(alone)}"
         note += f"; {rate / plain_rate:.1f} times generate in batches"
         PART.add(f"{file.stem}: Tacit, {rows_at_once} at once", f"{rate:.1f} tokens/s", measure_peak(), note)
+    write_other(file.stem, WriterOrder(student, adapter, TOKENS, student.generate_batch), asks, alone, alone_rate)
+
+
+def write_other(title: str, order: Any, asks: Sequence[Any], alone: dict[str, str], alone_rate: float) -> None:
+    """The same by what a step would be written with here, where that is not PyTorch."""
+    from engine.inference.writers import WRITERS, open_writer
+
+    began = time.perf_counter()
+    name, writer = open_writer(order, asks)
+    if name == "pytorch":
+        return
+    opened = time.perf_counter() - began
+    began = time.perf_counter()
+    written = {generation.query_id: generation for generation in writer.write(asks)}
+    rate = sum(generation.tokens for generation in written.values()) / (time.perf_counter() - began)
+    same = sum(written[query].text == text for query, text in alone.items())
+    note = f"{rate / alone_rate:.1f} times one by one, the same text on {same} of {len(alone)}; {opened:.0f} s to open"
+    what = f"{title}: Tacit, {order.batch} at once, by {WRITERS[name].title}"
+    PART.add(what, f"{rate:.1f} tokens/s", measure_peak(), note)
 
 
 def write_plain(model: Any, tokenizer: Any, asks: Sequence[Any], at_once: int) -> tuple[dict[str, str], float]:

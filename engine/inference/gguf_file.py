@@ -57,8 +57,18 @@ def write_gguf(student: StudentConfig, adapter: Path, numbers: str, file: Path) 
         MissingPart: if the base can't be loaded.
         StateError: if such a model, its tokenizer or its weights can't be written so.
     """
-    kind = gguf.GGMLQuantizationType[numbers]
     model, tokenizer = load_merged(student, adapter), load_tokenizer(student)
+    write_model(model, tokenizer, numbers, file)
+    return ChatTemplate(tokenizer, tuple(tokenizer.convert_ids_to_tokens(sorted(find_stops(model, tokenizer)))))
+
+
+def write_model(model: Any, tokenizer: Any, numbers: str, file: Path) -> None:
+    """Write a whole model that is loaded, as `write_gguf` does.
+
+    Raises:
+        StateError: if such a model, its tokenizer or its weights can't be written so.
+    """
+    kind = gguf.GGMLQuantizationType[numbers]
     config = model.config.to_dict()
     if obstacle := find_obstacle(config):
         raise StateError(obstacle)
@@ -79,7 +89,6 @@ def write_gguf(student: StudentConfig, adapter: Path, numbers: str, file: Path) 
     for tensor in tensors:
         writer.write_tensor_data(_encode(tensor))
     writer.close()
-    return ChatTemplate(tokenizer, tuple(tokenizer.convert_ids_to_tokens(sorted(find_stops(model, tokenizer)))))
 
 
 def _name_tensors(model: Any, architecture: gguf.MODEL_ARCH, kind: gguf.GGMLQuantizationType) -> Iterator[_Tensor]:

@@ -14,13 +14,14 @@ SMALL = 1_000_000_000
 """Up to this many weights a merged model stays in float32: in bfloat16 small updates would be rounded off."""
 
 
-def load_merged(student: StudentConfig, adapter: Path) -> Any:
-    """The merged model in float32, on the processor.
+def load_merged(student: StudentConfig, adapter: Path | None) -> Any:
+    """The merged model in float32, on the processor; without an adapter the base alone.
 
     Raises:
         MissingPart: if the base can't be loaded.
     """
-    return load_student(student, adapter, Device("cpu", torch.float32)).merge_and_unload()
+    model = load_student(student, adapter, Device("cpu", torch.float32))
+    return model if adapter is None else model.merge_and_unload()
 
 
 def merge(student: StudentConfig, adapter: Path, folder: Path) -> None:

@@ -22,22 +22,20 @@ from engine.config import StudentConfig
 from engine.datasets.encode import encode_prompt, end_token
 from engine.datasets.rows import ChatText
 from engine.errors import MissingPart, say_hub_error
-from engine.inference.decode import Decoder, Written, count_shared
+from engine.inference.decode import Decoder, count_shared
 from engine.inference.decoding import Decoding, find_own_stops, set_generation_settings_aside
+from engine.inference.generations import TokenReader
 from engine.inference.kernels import choose_math_kernels
-from engine.inference.labels import find_log_prob
 from engine.inference.quicken import quicken
 from engine.inference.read_alone import repeats_alone
 from engine.inference.rows_at_once import find_free_memory, fit_rows
 from engine.packaged import packaged_student_file, packaged_student_folder
 from engine.second_draws import seed_of
-from engine.values import Generation, Token
+from engine.values import Generation
 
 GGUF = ".gguf"
 _LONGEST = 32
 """Of so many prompts, the longest by their characters, tokens are counted to know the longest."""
-_UNFINISHED = "\ufffd"
-"""What stands for a character of which a token is still missing."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +234,7 @@ class Writer:
             query_id = encoded[written.place][0].query_id
             if rows > 1 and query_id in self.checked:
                 self.repeated[query_id] = repeats_alone(self.model, prompts[written.place], written.ids)
-            yield self._read(query_id, written, decoder.decoding)
+            yield self._reader.read(query_id, written, decoder.decoding.ends(written.ids))
 
     def fit(self, asks: Sequence[WriteRequest]) -> int:
         """How many of these are written at the same time: at most `batch`, as many as memory holds now."""
@@ -251,8 +249,12 @@ class Writer:
         """Answer one prompt as `write` does; `tell` is called with the text so far after each token."""
         prompts = [encode_prompt(self.tokenizer, prompt)]
         decoder = self._open(prompts, [prompt])
-        (written,) = decoder.write(prompts, 1, on_token=lambda ids: tell(self._text(ids)))
-        return self._read("", written, decoder.decoding)
+        (written,) = decoder.write(prompts, 1, on_token=lambda ids: tell(self._reader.read_text(ids)))
+        return self._reader.read("", written, decoder.decoding.ends(written.ids))
+
+    @property
+    def _reader(self) -> TokenReader:
+        return TokenReader(self.tokenizer, self.until, self.logprobs)
 
     def _open(self, prompts: Sequence[list[int]], texts: Sequence[ChatText]) -> Decoder:
         self.model.eval()
@@ -276,35 +278,3 @@ class Writer:
             return self.until in text.lstrip()
 
         return is_over
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
-
-    def _text(self, ids: Sequence[int]) -> str:
-        return self._decode(ids).strip()
-
-    def _read(self, query_id: str, written: Written, decoding: Decoding) -> Generation:
-        ids = written.ids
-        finished = decoding.ends(ids)
-        kept = ids[:-1] if finished and not self.until else ids
-        text = self._text(kept)
-        if self.until:  # its last token may hold what is behind it
-            text = "".join(text.partition(self.until)[:2]).strip()
-        log_prob_of_label = find_log_prob(self._decode, kept, written.log_probs)
-        log_prob, label_tokens = log_prob_of_label if log_prob_of_label is not None else (None, None)
-        pieces = self._cut(ids, written.log_probs) if self.logprobs else ()
-        return Generation(query_id, text, len(ids), finished, written.seconds, log_prob, pieces, label_tokens)
-
-    def _cut(self, ids: Sequence[int], logprobs: Sequence[float]) -> tuple[Token, ...]:
-        """Each token with the characters that it completes and its log-prob; none where they can't be told apart."""
-        if len(logprobs) != len(ids):
-            return ()
-        whole, tokens, previous = self.tokenizer.decode(ids, skip_special_tokens=True), [], ""
-        for place, logprob in enumerate(logprobs, 1):
-            text = str(self.tokenizer.decode(ids[:place], skip_special_tokens=True))
-            text = text if place == len(ids) else text.rstrip(_UNFINISHED)
-            if not (text.startswith(previous) and whole.startswith(text)):
-                return ()
-            tokens.append(Token(text[len(previous) :], logprob))
-            previous = text
-        return tuple(tokens)

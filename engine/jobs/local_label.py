@@ -11,7 +11,8 @@ import torch
 
 from engine.config import StudentConfig
 from engine.datasets.encode import encode_prompt
-from engine.inference.writer import Writer, WriteRequest, load_base, load_tokenizer, pick_device
+from engine.inference.writer import WriteRequest, load_tokenizer
+from engine.inference.writers import WriterOrder, open_writer
 from engine.jobs.context import JobContext
 from engine.jobs.spec import LocalLabelJob
 from engine.labelling.grading import journal_grade
@@ -41,9 +42,10 @@ def answer_locally(job: LocalLabelJob, journaled: AbstractSet[str], sink: EventS
     student = StudentConfig(model=job.model, generate_tokens=job.max_tokens, generate_batch=job.batch)
     tokenizer = load_tokenizer(student)
     torch.manual_seed(0)
-    writer = Writer(load_base(student, pick_device()), tokenizer, job.max_tokens, job.batch, stop)
-    writer.temperature, writer.top_p, writer.logprobs = job.temperature, job.top_p, True
-    for generation in writer.write(list(_asks(items.values()))):
+    asks = list(_asks(items.values()))
+    order = WriterOrder(student, None, job.max_tokens, job.batch, stop, job.temperature, job.top_p, logprobs=True)
+    _, writer = open_writer(order, asks)
+    for generation in writer.write(asks):
         item = items[generation.query_id]
         read = len(encode_prompt(tokenizer, _messages(item)))
         _tell(job, item, generation, read, sink)

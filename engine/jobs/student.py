@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from engine.datasets.encode import count_tokens
 from engine.datasets.rows import row_from_json
 from engine.errors import TacitError
-from engine.inference.writer import Writer, load_student, load_tokenizer, pick_device
+from engine.inference.writer import load_tokenizer, pick_device
+from engine.inference.writers import WriterOrder, open_writer
 from engine.jobs.context import JobContext, is_first
 from engine.jobs.spec import ALONE, KEEPS_LOG_PROBS, StudentJob, WorkerStep
 from engine.jobs.writing import read_ask, write_left
@@ -36,16 +37,14 @@ def run_steps(job: StudentJob, journal: Sequence[Event], sink: EventSink, stop: 
         for event in journal
         if event.type == "answer"
     }
-    at_once = {
-        event.data["step"]: event.data["rows"] for event in journal if event.type == "writes" and event.data["rows"] > 0
-    }
+    begun = {event.data["step"]: event.data for event in journal if event.type == "writes" and event.data["rows"] > 0}
     if job.student.four_bit and any(step.kind == "train" and step.name not in done for step in job.steps):
         hold_in_four_bits(pick_device())  # where that can't be, it is said before hours of other steps
     for step in job.steps:
         if step.name in done:
             continue
         sink.emit("step_started", step=step.name)
-        result = _run_step(job, step, sink, stop, EarlierAnswers(answered, at_once.get(step.name)))
+        result = _run_step(job, step, sink, stop, EarlierAnswers(answered, begun.get(step.name, {})))
         if result is None:
             return False
         sink.emit("step_finished", step=step.name, result=result)
@@ -54,10 +53,11 @@ def run_steps(job: StudentJob, journal: Sequence[Event], sink: EventSink, stop: 
 
 class EarlierAnswers(NamedTuple):
     """What earlier starts left: answers by step, query and system, of those that were read by themselves whether they
-    are what the prompt alone leads to, and how many prompts a step wrote at once; None: it wrote nothing yet."""
+    are what the prompt alone leads to, and the event in which a step told what it writes with; empty: it wrote nothing
+    yet."""
 
     answered: Mapping[tuple[str, str, str], bool | None]
-    at_once: int | None
+    writes: Mapping[str, Any]
 
 
 def _run_step(
@@ -75,7 +75,7 @@ def _run_step(
             sink.emit("answer", step=step.name, **item, tokens=count, finished=True)
         return {"answers": len(asked)}
     left = {item["query_id"] for item in items}
-    alone = _write(job, step, asked, left, begun.at_once, sink, stop)
+    alone = _write(job, step, asked, left, begun.writes, sink, stop)
     if alone is None:
         return None
     alone += [is_same for (name, *_), is_same in begun.answered.items() if name == step.name and is_same is not None]
@@ -103,24 +103,24 @@ def _write(
     step: WorkerStep,
     asked: list[dict[str, Any]],
     left: AbstractSet[str],
-    at_once: int | None,
+    begun: Mapping[str, Any],
     sink: EventSink,
     stop: Callable[[], bool],
 ) -> list[bool] | None:
-    """Let the student answer, as many queries `at_once` as at the first start; None if it was stopped before the end.
+    """Let the student answer, by the writer and batch that it was `begun` with; None if it was stopped before the end.
 
     Only answers that are `left` are journaled. Some are read by themselves too: whether they are what the prompt alone
     leads to is given back.
     """
     asks = [read_ask(item["query_id"], item["prompt"]) for item in asked]
     systems = {item["query_id"]: item["system"] for item in asked}
-    model = load_student(job.student, step.start, pick_device())
-    writer = Writer(model, load_tokenizer(job.student), step.max_new_tokens, job.student.generate_batch, stop)
-    writer.until = step.until
+    batch = job.student.generate_batch
+    order = WriterOrder(job.student, step.start, step.max_new_tokens, batch, stop, until=step.until)
+    name, writer = open_writer(order, asks, begun.get("writer"))
     writer.checked = left & {ask.query_id for ask in asks[:: max(1, len(asks) // _CHECKED)]}
-    writer.batch = at_once or writer.fit(asks)
-    if at_once is None:
-        sink.emit("writes", step=step.name, rows=writer.batch, wanted=job.student.generate_batch)
+    writer.batch = begun.get("rows") or writer.fit(asks)
+    if not begun:
+        sink.emit("writes", step=step.name, rows=writer.batch, wanted=batch, writer=name)
     alone: list[bool] = []
     for number, generation in enumerate(write_left(writer, asks, left, stop), 1):
         fields = {name: value for name, value in asdict(generation).items() if name != "pieces"}

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from engine.inference.writer import Writer, WriteRequest
+from engine.inference.writer import WriteRequest
+from engine.inference.writers import AnswerWriter
 from engine.values import Generation
 
 _BATCHES = 8
@@ -19,7 +20,7 @@ def read_ask(query_id: str, prompt: Sequence[Sequence[Any]]) -> WriteRequest:
 
 
 def write_left(
-    writer: Writer, asks: Sequence[WriteRequest], left: AbstractSet[str], stop: Callable[[], bool]
+    writer: AnswerWriter, asks: Sequence[WriteRequest], left: AbstractSet[str], stop: Callable[[], bool]
 ) -> Iterator[Generation]:
     """The answers to those queries of `asks` that are `left`; none after a part in which it was to `stop`.
 
