@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -45,12 +45,17 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         "import sys, app.cli.main; heavy = {'torch', 'gradio', 'duckdb', 'pydantic'} & set(sys.modules); print(heavy)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
-    times = []
-    for _ in range(3):
-        started = time.monotonic()
-        assert subprocess.run([sys.executable, "-m", "app", "--help"], capture_output=True).returncode == 0
-        times.append(time.monotonic() - started)
-    assert min(times) < 1.0
+    words = ["-c", "import typer, typer.rich_utils"], ["-m", "app", "--help"]
+    library, whole = (min(processor_time(*one) for _ in range(3)) for one in words)
+    assert whole < 2.5 * library, "on top of the library that draws the help; a busy machine slows both"
+
+
+def processor_time(*words: str) -> float:
+    """Seconds that a Python process takes of the processor."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert subprocess.run([sys.executable, *words], capture_output=True).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_recordings_from_file_to_selection(workspace: Path, queries: Path, outputs: Path) -> None:

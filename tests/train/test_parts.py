@@ -52,9 +52,8 @@ class Sink:
 def test_an_answer_is_the_same_wherever_the_writing_was_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("pick_device", "load_student", "load_tokenizer"):
-        monkeypatch.setattr(student, name, lambda *given: None)
-    monkeypatch.setattr(student, "Writer", Writer)
+    opened: list[str | None] = []
+    monkeypatch.setattr(student, "open_writer", lambda order, asks, name: (opened.append(name), ("one", Writer()))[1])
     monkeypatch.setattr(Writer, "holds", 3)
     asks = [{"query_id": f"q{n:03}", "system": "s", "prompt": [["user", "?"]]} for n in range(40)]
     step = WorkerStep(kind="write", name="answers", file=write_lines(tmp_path / "a.jsonl", asks))
@@ -70,3 +69,4 @@ def test_an_answer_is_the_same_wherever_the_writing_was_cut_off(
         assert student.run_steps(job, cut, resumed, lambda: False)
         assert resumed.texts == whole.texts, "none lost, none doubled, none another"
         assert resumed.events[-1].data["result"]["alone"] == {"same": 39, "of": 40}
+    assert opened == [None, "one", "one", "one"], "what began it goes on with it"
