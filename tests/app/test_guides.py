@@ -198,7 +198,7 @@ def test_a_card_is_shown_without_front_matter_snippet_and_pictures() -> None:
 
 
 def test_removing_for_good_takes_the_name_once_more() -> None:
-    assert [_sure(*typed).interactive for typed in ((None, ""), ("p", ""), ("p", "P"), ("p", " p "))] == [
+    assert [_sure(*typed)[0].interactive for typed in ((None, ""), ("p", ""), ("p", "P"), ("p", " p "))] == [
         False,
         False,
         False,

@@ -55,7 +55,11 @@ def test_home(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
     written = written["value"]
     assert "never a key" in said and Path(written).stat().st_size > 1000
     assert "tacit projects export twin twin.tacit.zip" in said
-    assert "again is imported" in studio("home", "take", handle_file(written), "again", "")[0]
+    said = studio("home", "take", handle_file(written), "again", "")[0]
+    assert "again is imported" in said and "tacit projects import twin.tacit.zip --name again" in said
+    assert studio("home", "_say_new", " ", "choice", "auto") == ""
+    command = studio("home", "_say_new", "my tickets", "choice", "packaged")
+    assert "tacit import-queries &#x27;my tickets&#x27; queries.csv --task choice --embedder packaged" in command
     assert studio("home", "begin_afresh", "again") == "again, run 1"
     assert "was not uploaded here" in studio.by_hand("home", "take", {"path": "/etc/hostname", "meta": META}, "x", "")
     assert [record.getMessage() for record in caplog.records] == ["a path that was not uploaded was refused"]
@@ -192,7 +196,8 @@ def test_teachers(studio: Studio) -> None:
     assert studio.services.teachers.get("tickets", "ann").sampling.max_tokens == 200
     studio("teachers", "store", "tickets", *teacher(url, name="bob", key_variable=""), "", NEW, "")
     assert "Open the teacher" in studio.refused("teachers", "ask_drop", "tickets", NEW)
-    assert "Remove bob" in studio("teachers", "ask_drop", "tickets", "bob")
+    asked = studio("teachers", "ask_drop", "tickets", "bob")
+    assert "Remove bob" in asked and "tacit teachers remove tickets bob" in asked
     studio("teachers", "keep", "tickets")
     assert "bob" in {row["name"] for row in studio.services.teachers.list_all("tickets")}, "asking removes nothing"
     assert "bob was removed" in studio("teachers", "drop", "tickets", "bob")[0]

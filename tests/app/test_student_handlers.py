@@ -96,7 +96,8 @@ def test_train(studio: Studio) -> None:
     step, name, note = studio("runs", "fields", "p", run)
     assert any(name == "stage2" for name, _ in step["choices"]) and (name, note) == ("the first", "")
     assert studio("runs", "show", "p", f"?open={run}")[1] == run
-    assert "Saved: Run 1" in studio("runs", "rename", "p", run, "", "as it should be")[0]
+    said = studio("runs", "rename", "p", run, "", "as it should be")[0]
+    assert "Saved: Run 1" in said and f"tacit runs rename {run[:8]} &#x27;&#x27; --note" in said
 
 
 def test_compress(studio: Studio) -> None:
@@ -145,6 +146,7 @@ def test_train_again(studio: Studio) -> None:
     assert "settings of these runs are the same" in differing and "Last loss" in differing and plot["value"]
     adapter = Path(studio.services.context.runs.get(run).folder) / "stage3"
     asked = studio("runs", "ask_rerun", "p", run, "stage3")
+    assert f"tacit runs rerun {run[:8]} stage3" in str(asked)
     assert (
         "deletes the adapters of stage3" in asked
         and "runs stage3 and the steps after it again" in asked
@@ -243,6 +245,7 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     def push(what: str, repository: str, private: bool = True, token: str = "") -> str:
         asked = str(studio("exports", "ask_push", "p", run, "stage3", what, repository, private))
         assert repository in asked and ("anybody can see it" in asked) is not private
+        assert f"tacit push {run[:8]} {repository} --what {what}" in asked and ("--public" in asked) is not private
         studio("exports", "push", "p", run, "stage3", what, repository, private, token)
         studio.finish()
         state = str(studio.open("exports", "p"))
@@ -348,7 +351,8 @@ def test_jobs(studio: Studio) -> None:
     assert "Choose a job first" in studio.refused("jobs", "retry", "p", None)
     said, file = studio("jobs", "back_up", "p")
     assert "MB" in said and zipfile.is_zipfile(file["value"])
-    studio("jobs", "_sure", "twin", "twi")
+    assert not studio("jobs", "_sure", "twin", "twi")
+    assert "tacit projects purge twin --confirm twin" in studio("jobs", "_sure", "twin", "twin")
     assert "to remove it for good" in studio.refused("jobs", "purge", "p", "twin", "twi")
     runs = [Path(r.folder) for r in studio.services.context.runs.all(studio.services.context.projects.get("twin").id)]
     assert all(folder.is_dir() for folder in runs)

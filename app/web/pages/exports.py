@@ -237,7 +237,8 @@ class _Handlers:
             read_back = self.services.export.read_back(found, order.step, order.what)
             text += f" {self.services.export.say_read_back(found, order.step, order.what)}"
             sure = sure and read_back is not None and not read_back.changed
-        return [gr.Column(visible=True), notice_html(text, tone="" if sure else "warn")]
+        asked = notice_html(text, tone="" if sure else "warn") + command_html(_say_push(found, order))
+        return [gr.Column(visible=True), asked]
 
     def keep(self, project: str) -> Any:
         """Nothing is pushed."""
@@ -296,6 +297,11 @@ def _read_push(named: dict[str, Any]) -> PushOrder:
     step = "" if named["what"] == WHOLE_SET else _named(named["step"])
     run, repository, private = named["run"] or "", named["repository"] or "", bool(named["private"])
     return PushOrder(run, repository, read_what(named["what"]), step, private)
+
+
+def _say_push(run: Run, order: PushOrder) -> list[str]:
+    words = ["tacit", "push", run.id[:8], order.repository.strip(), "--what", str(order.what)]
+    return [*words, *(["--stage", order.step] if order.step else []), *([] if order.private else ["--public"])]
 
 
 def _named(stage: str | None) -> str:

@@ -96,6 +96,10 @@ def _lay_new(frame: Frame, do: _Handlers, own: gr.Button) -> gr.Column:
         with gr.Row():
             create = gr.Button("Create project", variant="primary")
             close = gr.Button("Cancel")
+        command = lay_html()
+    for part in (name, task, embedder):
+        last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
+        part.change(_say_new, [name, task, embedder], command, **last)
     made = gr.Textbox(visible=False)
     opened = own.click(frame.guard(do.open_form), None, form, show_progress="hidden", **frame.quiet)
     opened.success(None, None, None, js=_FOCUS, **frame.quiet)
@@ -211,10 +215,11 @@ class _Handlers:
         name, act = str(event.id), str(event.act)
         if act == "archive":
             self.services.carry.archive(name)
-            return self._closed(f"{name} is archived: it is out of the list, and nothing of it is lost.", address)
+            said = f"{name} is archived: it is out of the list, and nothing of it is lost."
+            return self._closed(said, act, name, address)
         if act == "restore":
             self.services.carry.restore(name)
-            return self._closed(f"{name} is back in the list.", address)
+            return self._closed(f"{name} is back in the list.", act, name, address)
         project = self.services.projects.get(name)
         twin = act == "duplicate"
         text = (
@@ -235,8 +240,9 @@ class _Handlers:
             gr.File(visible=False),
         ]
 
-    def _closed(self, message: str, address: str) -> list[Any]:
-        return [notice_html(message), self.show("", address), gr.Column(visible=False), *[gr.skip()] * 7]
+    def _closed(self, message: str, act: str, name: str, address: str) -> list[Any]:
+        said = notice_html(message) + command_html(["tacit", "projects", act, name])
+        return [said, self.show("", address), gr.Column(visible=False), *[gr.skip()] * 7]
 
     def close_panel(self) -> Any:
         return gr.Column(visible=False)
@@ -265,7 +271,16 @@ class _Handlers:
             raise InputError("Choose a file first that Tacit exported, here or elsewhere.")
         made = self.services.carry.bring(Path(file), new_name)
         unkeyed = f" Name the key's environment variable again for {', '.join(made.unkeyed)}." if made.unkeyed else ""
-        return self._announce(f"{made.name} is imported.{unkeyed}", address)
+        words = ["tacit", "projects", "import", Path(file).name, "--name", made.name]
+        return self._announce(f"{made.name} is imported.{unkeyed}", address, command_html(words))
+
+
+def _say_new(name: str, task: str, embedder: str) -> str:
+    """The command that makes such a project, which it does as it imports; nothing while it has no name."""
+    if not name.strip():
+        return ""
+    words = ["tacit", "import-queries", name.strip(), "queries.csv", "--task", task]
+    return command_html([*words, *(["--embedder", embedder] if embedder != "auto" else [])])
 
 
 def _named(name: str | None) -> str:

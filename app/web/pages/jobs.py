@@ -20,13 +20,13 @@ from app.web.downloads import Downloads
 from app.web.fields import lay_html
 from app.web.frame import Frame
 from app.web.lists import lay_sent, offer_csv, write_list
-from app.web.parts.code import commands_html
+from app.web.parts.code import command_html, commands_html
 from app.web.parts.labelling import say_cost
 from app.web.parts.links import Link, button_html
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import notice_html
 from app.web.parts.numbers import say_money
-from app.web.parts.picking import ACTED, PICKING, UNCHOOSE, read_ids, toast_html
+from app.web.parts.picking import ACTED, PICKING, UNCHOOSE, act_html, read_ids, toast_html
 from app.web.parts.tables import Raw, table_html
 from app.web.parts.texts import log_html
 from app.web.parts.tiles import Tile, badge_html, tiles_html
@@ -106,6 +106,7 @@ def _lay_upkeep(frame: Frame, do: _Handlers) -> None:
             "One file with everything but keys. `tacit restore FILE --workspace NEW_FOLDER` unpacks it; the folder "
             "that is open here can't be replaced while it is."
         )
+        lay_html(command_html(["tacit", "backup", "tacit.backup.zip"]))
         back_up = gr.Button("Make a backup")
         kept = lay_html()
         file = gr.File(label="The backup", visible=False, interactive=False)
@@ -118,10 +119,11 @@ def _lay_upkeep(frame: Frame, do: _Handlers) -> None:
             project = gr.Dropdown([], label="Project", interactive=True)
             typed = gr.Textbox(label="Type its name to confirm", max_length=100)
             purge = gr.Button("Delete for good", variant="stop", interactive=False)
-        gone = lay_html()
+        gone, command = lay_html(), lay_html()
     frame.fill_once([project], do.open)
     for part in (project, typed):
-        part.change(_sure, [project, typed], purge, show_progress="hidden", trigger_mode="always_last", **frame.quiet)
+        sure = [purge, command]
+        part.change(_sure, [project, typed], sure, show_progress="hidden", trigger_mode="always_last", **frame.quiet)
     purged = purge.click(frame.guard(do.purge), [frame.project, project, typed], [gone, project], **frame.quiet)
     frame.follow(purged)
     back_up.click(frame.guard(do.back_up), frame.project, [kept, file], **frame.quiet)
@@ -176,6 +178,7 @@ class _Handlers:
                 Column("started", "Started (UTC)", "started"),
                 Column("took", "Took", right=True),
                 Column("cost", "Cost", right=True),
+                Column("acts", ""),
             ],
             view=view,
             begin=page.begin,
@@ -281,9 +284,11 @@ class _Handlers:
         return [notice_html(f"{path.stat().st_size / 1e6:,.1f} MB."), gr.File(str(path), visible=True)]
 
 
-def _sure(project: str | None, typed: str) -> Any:
-    """The button that removes for good: the name must be typed once more."""
-    return gr.Button(interactive=bool(project) and typed.strip() == project)
+def _sure(project: str | None, typed: str) -> list[Any]:
+    """The button that removes for good, for which the name must be typed once more; and the command."""
+    is_sure = bool(project) and typed.strip() == project
+    words = ["tacit", "projects", "purge", str(project), "--confirm", str(project)]
+    return [gr.Button(interactive=is_sure), command_html(words) if is_sure else ""]
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:
@@ -298,7 +303,18 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "started": f"{row['started']:%Y-%m-%d %H:%M}",
         "took": "-" if row["seconds"] is None or not over else say_span(row["seconds"]),
         "cost": say_cost(row["cost"]),
+        "acts": Raw(_acts_html(row, over)),
     }
+
+
+def _acts_html(row: dict[str, Any], over: bool) -> str:
+    """What can be done with a job in its row: open its page, or cancel it; its log opens with the row."""
+    kind = job_kind(row["kind"])
+    name = f"{kind.title}, {row['project'] or 'removed'}"
+    acts = [] if over else [act_html("cancel", "Cancel", row["id"], name)]
+    if kind.path and row["project"]:
+        acts.append(button_html(Link(f"Open {kind.page}", kind.path, row["project"]), small=True))
+    return f"<div class='row-acts'>{''.join(acts)}</div>"
 
 
 def _record_html(row: dict[str, Any]) -> str:
@@ -316,7 +332,8 @@ def _record_html(row: dict[str, Any]) -> str:
     message = notice_html(
         row["message"][:1].upper() + row["message"][1:], tone=tone if tone == "bad" or tone == "warn" else ""
     )
-    log = f"<details class='more'><summary>Log</summary>{log_html(row['log'])}</details>"
+    unfolded = " open" if tone == "bad" else ""
+    log = f"<details class='more'{unfolded}><summary>Log</summary>{log_html(row['log'])}</details>"
     way = ""
     if kind.path and row["project"]:
         way = f"<div class='buttons'>{button_html(Link(f'Open {kind.page}', kind.path, row['project']))}</div>"

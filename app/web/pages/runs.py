@@ -19,6 +19,7 @@ from app.web.fields import lay_html
 from app.web.frame import Frame
 from app.web.lists import offer_csv, write_list
 from app.web.offers import only_guides
+from app.web.parts.code import command_html, commands_html
 from app.web.parts.listing import LISTING, Listing, listing_html
 from app.web.parts.messages import notice_html
 from app.web.parts.runs import COLUMNS, run_html, run_row
@@ -189,7 +190,7 @@ class _Handlers:
         if run is None:
             return [listing_html(listing), "", gr.Column(visible=False), ""]
         progress = self.services.watch.one(run)
-        shown = run_html(progress, self.services.watch.steps(run))
+        shown = run_html(progress, self.services.watch.steps(run)) + commands_html(_list_commands(run))
         return [listing_html(listing), run.id, gr.Column(visible=True), shown]
 
     def save_list(self, project: str, address: str) -> str:
@@ -279,7 +280,8 @@ class _Handlers:
         run_record = self.services.reading.run_of(project, run)
         renamed = self.services.run.rename(run_record.id, name, note)
         runs = self.services.reading.runs_of(renamed.project_id)
-        message = notice_html(f"Saved: {renamed.title}.", tone="good")
+        words = ["tacit", "runs", "rename", renamed.id[:8], renamed.name, "--note", renamed.note]
+        message = notice_html(f"Saved: {renamed.title}.", tone="good") + command_html(words)
         return [message, gr.Dropdown([(run_name(one), one.id) for one in runs])]
 
     def cancel(self, project: str, run: str | None) -> list[Any]:
@@ -299,7 +301,8 @@ class _Handlers:
         self.services.run.check_rerun(run_record.id, step or "")
         steps = self.services.watch.steps(run_record)
         place = next(place for place, one in enumerate(steps) if one.name == step)
-        return self.sure.asked(notice_html(_say_rerun(run_record, steps[place:]), tone="warn"))
+        asked = notice_html(_say_rerun(run_record, steps[place:]), tone="warn")
+        return self.sure.asked(asked + command_html(["tacit", "runs", "rerun", run_record.id[:8], str(step)]))
 
     def keep(self, project: str) -> Any:
         return self.sure.closed()
@@ -311,6 +314,13 @@ class _Handlers:
             gr.Timer(active=True),
             self.sure.closed(),
         ]
+
+
+def _list_commands(run: Run) -> list[list[str]]:
+    """What shows a run, and what stops it or goes on with it as it stands."""
+    going = run.status in (RunStatus.RUNNING, RunStatus.WAITING)
+    act = "cancel" if going else "resume" if run.status is RunStatus.STOPPED else ""
+    return [["tacit", "runs", verb, run.id[:8]] for verb in ("show", act) if verb]
 
 
 def _by_run(runs: list[Run], values: list[str]) -> dict[str, str]:

@@ -242,7 +242,8 @@ class _Handlers:
             raise InputError("Open the teacher to remove first.")
         self.services.teachers.get(project, name)
         message = f"Remove {name} from this project? Its samples and its ledger stay; its settings are gone."
-        return self.editor.sure.asked(notice_html(message, tone="warn"))
+        command = command_html(["tacit", "teachers", "remove", project, name])
+        return self.editor.sure.asked(notice_html(message, tone="warn") + command)
 
     def keep(self, project: str) -> Any:
         return self.editor.sure.closed()

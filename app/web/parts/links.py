@@ -23,9 +23,9 @@ class Link:
         self.href = page_url(path, project) if project else path
 
 
-def button_html(link: Link, primary: bool = False, icon: str = "") -> str:
+def button_html(link: Link, primary: bool = False, icon: str = "", small: bool = False) -> str:
     """A link that looks like a button."""
-    kind = "button primary" if primary else "button"
+    kind = f"button{' primary' if primary else ''}{' small' if small else ''}"
     drawn = icon_html(icon) if icon else ""
     return f"<a class='{kind}' href='{escape(link.href)}'>{escape(link.text)}{drawn}</a>"
 

@@ -31,7 +31,7 @@ element.addEventListener('click', (event) => {
     setTimeout(() => { button.disabled = false; }, 3000);
     trigger('download');
   }
-  else if (event.target.closest('a, input, label, [data-copy]')) return;
+  else if (event.target.closest('a, input, label, [data-copy], [data-act-row]')) return;
   else if (row) {
     element.querySelectorAll('tr.current').forEach((other) => other.classList.remove('current'));
     row.closest('tr')?.classList.add('current');

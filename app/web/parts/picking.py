@@ -44,7 +44,8 @@ element.addEventListener('click', (event) => {
   const on = (name) => event.target.closest(`[data-${name}]`);
   const box = on('pick');
   look();
-  if (box) {
+  if (on('act-row')) window.tacitAct(on('act-row').dataset.actRow, [on('act-row').dataset.of]);
+  else if (box) {
     const own = boxes(), from = own.findIndex((other) => other.dataset.pick === last), to = own.indexOf(box);
     const range = event.shiftKey && from >= 0 ? own.slice(Math.min(from, to), Math.max(from, to) + 1) : [box];
     range.forEach((other) => turn(other, box.checked));
@@ -93,6 +94,12 @@ def pick_html(row: Mapping[str, Any], name: str) -> str:
         return "<td class='tick of-copy'></td>"
     told = f"data-pick='{escape(str(value))}' aria-label='{escape(f'Choose: {name[:80]}')}'"
     return f"<td class='tick of-copy'><label><input type='checkbox' {told}></label></td>"
+
+
+def act_html(action: str, title: str, id_: str, name: str) -> str:
+    """A button of one row that does for it alone what a choice of several does; `name` is what the row is called."""
+    told = f"data-act-row='{escape(action)}' data-of='{escape(id_)}' aria-label='{escape(f'{title}: {name}')}'"
+    return f"<button type='button' class='button small' {told}>{escape(title)}</button>"
 
 
 def read_ids(text: Any) -> list[str]:
