@@ -53,7 +53,6 @@ STILL_NAMED_SO: dict[str, int] = {
     "app/web/parts/listing.py": 1,
     "app/web/parts/meters.py": 1,
     "app/web/parts/panes.py": 1,
-    "app/web/parts/picking.py": 2,
     "app/web/parts/pipeline.py": 1,
     "app/web/parts/rationales.py": 1,
     "app/web/parts/teachers.py": 1,

@@ -125,7 +125,9 @@ class Selections:
             for number, part in enumerate(rows):
                 if not number and len(part) >= _MANY:
                     bounds.enter_context(self._db.bounded())
-                writer.insert("selection_rows", part.append_column("selection_id", pa.array([selection.id] * len(part))))
+                writer.insert(
+                    "selection_rows", part.append_column("selection_id", pa.array([selection.id] * len(part)))
+                )
                 if len(part) >= _MANY:
                     self._db.squeeze()
 

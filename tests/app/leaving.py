@@ -12,6 +12,7 @@ from tests.app.studio import Studio
 
 def leave_provider(studio: Studio, tmp_path: Path) -> None:
     """Call each handler of that part; the file has personal data, and a row that can't be read."""
+    assert "tacit import-queries leaving queries.csv" in studio("home", "_say_new", "leaving", "custom", "auto")
     studio("home", "create", "leaving", "custom", "packaged")
     studio.open("data", "leaving")
     asked = [{"role": "user", "content": "Is <b>ann@x.org</b> a customer?"}, {"role": "assistant", "content": "yes"}]

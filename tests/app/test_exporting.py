@@ -15,11 +15,11 @@ from app.services import Services, open_services
 from app.usecases.evaluation.scores import AGREEMENT
 from app.usecases.exports.checks import result_of
 from app.usecases.exports.exports import ExportOrder
-from app.usecases.exports.hub import PushOrder
+from app.usecases.exports.hub import PushOrder, read_what
 from app.usecases.exports.items import take_scored, why_no_items
 from app.web.forms import Entered
 from app.web.pages.exports import _Handlers
-from engine.errors import StateError
+from engine.errors import InputError, StateError
 from engine.jobs.spec import SPEC_FILE, ExportJob, read_spec
 from engine.plans import make_plan
 from engine.plans.order import PlanOrder
@@ -149,3 +149,8 @@ def relabel(services: Services, gold: str) -> None:
     held = tuple(query.id for query in HELD)
     with services.context.db.write() as writer:
         writer.run(f"UPDATE golds SET label = ? WHERE query_id IN {held}", [gold])
+
+
+def test_what_no_exporter_makes_can_t_be_pushed() -> None:
+    with pytest.raises(InputError, match="can't be pushed"):
+        read_what("code")

@@ -45,9 +45,8 @@ def test_home(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
     assert studio("home", "create", "tickets", "choice", "packaged") == "tickets"
     assert "already" in studio.refused("home", "create", "tickets", "choice", "packaged")
     assert "tickets" in studio("home", "show", "p", "")
-    assert "p</a>" not in studio("home", "show", "p", "?q=TICK") and "Clear the search" in studio(
-        "home", "show", "p", "?q=nobody"
-    )
+    assert "p</a>" not in studio("home", "show", "p", "?q=TICK")
+    assert "Clear the search" in studio("home", "show", "p", "?q=nobody")
     studio.open("home", "p")
     said, listed = studio("home", "duplicate", "p", "twin", "")
     assert "twin" in said and "twin" in listed and "tacit projects duplicate p twin" in said
@@ -56,10 +55,7 @@ def test_home(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
     assert "never a key" in said and Path(written).stat().st_size > 1000
     assert "tacit projects export twin twin.tacit.zip" in said
     said = studio("home", "take", handle_file(written), "again", "")[0]
-    assert "again is imported" in said and "tacit projects import twin.tacit.zip --name again" in said
-    assert studio("home", "_say_new", " ", "choice", "auto") == ""
-    command = studio("home", "_say_new", "my tickets", "choice", "packaged")
-    assert "tacit import-queries &#x27;my tickets&#x27; queries.csv --task choice --embedder packaged" in command
+    assert "tacit projects import twin.tacit.zip --name again" in said
     assert studio("home", "begin_afresh", "again") == "again, run 1"
     assert "was not uploaded here" in studio.by_hand("home", "take", {"path": "/etc/hostname", "meta": META}, "x", "")
     assert [record.getMessage() for record in caplog.records] == ["a path that was not uploaded was refused"]
@@ -196,8 +192,7 @@ def test_teachers(studio: Studio) -> None:
     assert studio.services.teachers.get("tickets", "ann").sampling.max_tokens == 200
     studio("teachers", "store", "tickets", *teacher(url, name="bob", key_variable=""), "", NEW, "")
     assert "Open the teacher" in studio.refused("teachers", "ask_drop", "tickets", NEW)
-    asked = studio("teachers", "ask_drop", "tickets", "bob")
-    assert "Remove bob" in asked and "tacit teachers remove tickets bob" in asked
+    assert "tacit teachers remove tickets bob" in studio("teachers", "ask_drop", "tickets", "bob")
     studio("teachers", "keep", "tickets")
     assert "bob" in {row["name"] for row in studio.services.teachers.list_all("tickets")}, "asking removes nothing"
     assert "bob was removed" in studio("teachers", "drop", "tickets", "bob")[0]

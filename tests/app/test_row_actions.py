@@ -1,4 +1,4 @@
-"""What can be done with a job stands in its row, and its log lies open where it failed."""
+"""What can be done stands where it is done: in a job's row, under a form; a log lies open where a job failed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.web.pages.home import _say_new
 from app.web.pages.jobs import _line, _record_html
 
 
@@ -36,3 +37,11 @@ def test_a_row_opens_its_page_and_cancels_what_is_not_over(status: str, can_canc
 def test_the_log_lies_open_where_a_job_failed() -> None:
     assert "<details class='more' open>" in _record_html(job("failed"))
     assert "<details class='more'>" in _record_html(job("finished"))
+
+
+def test_the_form_of_a_project_shows_the_command_once_it_has_a_name() -> None:
+    assert _say_new(" ", "choice", "auto") == ""
+    assert "tacit import-queries tickets queries.csv --task choice<" in _say_new("tickets", "choice", "auto")
+    assert "&#x27;my tickets&#x27; queries.csv --task math --embedder packaged" in _say_new(
+        "my tickets", "math", "packaged"
+    )

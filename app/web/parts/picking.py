@@ -92,14 +92,14 @@ def pick_html(row: Mapping[str, Any], name: str) -> str:
     value = row.get("pick", row["id"])
     if value is None:
         return "<td class='tick of-copy'></td>"
-    told = f"data-pick='{escape(str(value))}' aria-label='{escape(f'Choose: {name[:80]}')}'"
-    return f"<td class='tick of-copy'><label><input type='checkbox' {told}></label></td>"
+    named = f"data-pick='{escape(str(value))}' aria-label='{escape(f'Choose: {name[:80]}')}'"
+    return f"<td class='tick of-copy'><label><input type='checkbox' {named}></label></td>"
 
 
 def act_html(action: str, title: str, id_: str, name: str) -> str:
     """A button of one row that does for it alone what a choice of several does; `name` is what the row is called."""
-    told = f"data-act-row='{escape(action)}' data-of='{escape(id_)}' aria-label='{escape(f'{title}: {name}')}'"
-    return f"<button type='button' class='button small' {told}>{escape(title)}</button>"
+    given = f"data-act-row='{escape(action)}' data-of='{escape(id_)}' aria-label='{escape(f'{title}: {name}')}'"
+    return f"<button type='button' class='button small' {given}>{escape(title)}</button>"
 
 
 def read_ids(text: Any) -> list[str]:
@@ -116,6 +116,6 @@ def toast_html(message: str, action: str = "", ids: Sequence[str] = ()) -> str:
     """What was just done to many rows, above the page for a while; with an action, a button that takes it back."""
     undo = ""
     if action:
-        told = f"data-act='{escape(action)}' data-ids='{escape(json.dumps(list(ids)))}'"
-        undo = f"<button type='button' class='button small' {told}>Undo</button>"
+        given = f"data-act='{escape(action)}' data-ids='{escape(json.dumps(list(ids)))}'"
+        undo = f"<button type='button' class='button small' {given}>Undo</button>"
     return f"<div class='toast' role='status'><span>{escape(message)}</span>{undo}</div>"
