@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ class Callers:
             try:
                 with urllib.request.urlopen(request, timeout=20) as answer:
                     json.loads(answer.read())
-            except (OSError, ValueError):
+            except (OSError, ValueError, HTTPException):
                 continue
             with self._lock:
                 self.answered += 1
@@ -61,7 +62,11 @@ def start(workspace: Path, *more: str) -> tuple[subprocess.Popen[str], list[str]
     command = [sys.executable, "-m", "app", "gateway", str(workspace / "policy.json"), "--port", "0", *more]
     process = subprocess.Popen([*command, "--workspace", str(workspace)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    return process, [process.stdout.readline() for _ in range(2 if more else 1)]
+    lines: list[str] = []
+    while not lines or "is open at" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], "it ended"
+    return process, lines
 
 
 @pytest.mark.kill
