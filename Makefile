@@ -25,6 +25,7 @@ test: $(STAMP)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-kill: $(STAMP)
+	@scripts/bubblewrap.sh
 	@$(BIN)/python -m pytest -m kill --timeout 1200
 
 test-slow: $(STAMP)

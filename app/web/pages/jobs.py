@@ -22,7 +22,7 @@ from app.web.frame import Frame
 from app.web.lists import lay_sent, offer_csv, write_list
 from app.web.parts.code import command_html, commands_html
 from app.web.parts.labelling import say_cost
-from app.web.parts.links import Link, button_html
+from app.web.parts.links import Link, button_html, way_html
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import notice_html
 from app.web.parts.numbers import say_money
@@ -300,7 +300,7 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "job": job_kind(row["kind"]).title,
         "project": row["project"] or "(removed)",
         "status": Raw(badge_html(status, tone), status),
-        "started": f"{row['started']:%Y-%m-%d %H:%M}",
+        "started": f"{row['started']:%d %b, %H:%M}",
         "took": "-" if row["seconds"] is None or not over else say_span(row["seconds"]),
         "cost": say_cost(row["cost"]),
         "acts": Raw(_acts_html(row, over)),
@@ -313,7 +313,7 @@ def _acts_html(row: dict[str, Any], over: bool) -> str:
     name = f"{kind.title}, {row['project'] or 'removed'}"
     acts = [] if over else [act_html("cancel", "Cancel", row["id"], name)]
     if kind.path and row["project"]:
-        acts.append(button_html(Link(f"Open {kind.page}", kind.path, row["project"]), small=True))
+        acts.append(way_html(Link(f"Open {kind.page}", kind.path, row["project"])))
     return f"<div class='row-acts'>{''.join(acts)}</div>"
 
 

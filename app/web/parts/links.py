@@ -23,11 +23,20 @@ class Link:
         self.href = page_url(path, project) if project else path
 
 
-def button_html(link: Link, primary: bool = False, icon: str = "", small: bool = False) -> str:
+def button_html(link: Link, primary: bool = False, icon: str = "") -> str:
     """A link that looks like a button."""
-    kind = f"button{' primary' if primary else ''}{' small' if small else ''}"
+    kind = "button primary" if primary else "button"
     drawn = icon_html(icon) if icon else ""
     return f"<a class='{kind}' href='{escape(link.href)}'>{escape(link.text)}{drawn}</a>"
+
+
+def way_html(link: Link) -> str:
+    """A small button with an arrow, for a row of a table; its text is read aloud, and shown under the pointer."""
+    said = escape(link.text)
+    return (
+        f"<a class='button small quiet' href='{escape(link.href)}' aria-label='{said}' title='{said}'>"
+        f"{icon_html('next')}</a>"
+    )
 
 
 def links_html(title: str, links: Sequence[tuple[Link, str]]) -> str:
