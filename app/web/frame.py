@@ -37,7 +37,7 @@ OVER_ALL = ("Home", "Welcome", "Jobs and spend")
 """Pages that hold something where the project of the address is not to be found."""
 NO_PROJECT = "Create a project first, on the page Home."
 _LOG = logging.getLogger(__name__)
-_NOT_OF_ONE = ("home", "jobs", "welcome")
+_NOT_OF_ONE = ("home", "jobs", "kit", "welcome")
 """Modules whose handlers don't work on the project of the address."""
 _NAMED = "() => [new URLSearchParams(window.location.search).get('project') || '', window.location.search]"
 """The project that the address names, and all that it asks for."""

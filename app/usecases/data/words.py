@@ -20,8 +20,8 @@ def tell_queries(result: QueryImport) -> list[str]:
     if result.broke_off:
         lines.append(f"The file was not read to its end: {result.broke_off}. What is counted above is stored.")
     if result.leaked:
-        verb = "stands" if result.leaked == 1 else "stand"
-        lines.append(f"{result.leaked:,} of those there already {verb} in the other split and stay there.")
+        verb = "stands in the other split and stays" if result.leaked == 1 else "stand in the other split and stay"
+        lines.append(f"{result.leaked:,} of those there already {verb} there.")
     if result.noted:
         lines.append(f"{counted(result.noted, 'row')} taken without a gold label that can't be right.")
     lines += tell_paraphrases(result.paraphrases)

@@ -32,6 +32,8 @@ _PATHS = {
     "link": "M10 14l4-4M8 12l-2 2a3.5 3.5 0 005 5l2-2M16 12l2-2a3.5 3.5 0 00-5-5l-2 2",
 }
 """One path each, by name."""
+NAMES = tuple(_PATHS)
+"""The icons that there are."""
 
 
 def icon_html(name: str, kind: str = "") -> str:
