@@ -14,11 +14,11 @@ from app.web.address import View
 from app.web.parts.code import code_html, command_html, commands_html
 from app.web.parts.histogram import Limit, histogram_html
 from app.web.parts.icons import NAMES, icon_html
-from app.web.parts.links import Link, button_html, links_html
+from app.web.parts.links import Link, button_html, links_html, way_html
 from app.web.parts.listing import Column, Listing, listing_html
 from app.web.parts.matrix import matrix_html
 from app.web.parts.messages import Tone, empty_html, guide_html, note_html, notice_html
-from app.web.parts.picking import toast_html
+from app.web.parts.picking import act_html, toast_html
 from app.web.parts.scatter import Dot, scatter_html
 from app.web.parts.shell import Bar, bar_html, head_html, rail_html, strip_html, topbar_html
 from app.web.parts.tables import Opener, Raw, Spark, table_html, titled
@@ -171,6 +171,7 @@ def _cards() -> Mapping[str, str]:
         "Cards": f"<div class='cards'>{card_html('A card', '<p>inside</p>', 'a note')}{card_html('Another', '')}</div>",
         "Links": links_html("Ways", [(to, "teachers answer"), (Link("Select", "/select", ""), "what is kept")]),
         "Buttons": f"{button_html(to, primary=True, icon='next')} {button_html(to)}",
+        "Of one row": act_html("cancel", "Cancel", "a", "Training, demo") + way_html(to),
         "Badges": badges,
     }
 
