@@ -137,8 +137,12 @@ def serve(path: str, watched: int, modules: Sequence[str]) -> None:
             if listener in ready:
                 client, _ = listener.accept()
                 pid = _run(client, listener)
-                client.sendall(pid.to_bytes(8, "big"))
+                if not pid:
+                    client.close()
+                    continue
                 asking[pid] = client
+                with suppress(OSError):  # who asked was killed meanwhile: what it began goes on, as a process does
+                    client.sendall(pid.to_bytes(8, "big"))
             with suppress(ChildProcessError):
                 while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
                     client = asking.pop(ended[0])
@@ -156,13 +160,10 @@ def _is_there(process: int) -> bool:
 
 
 def _run(client: socket.socket, listener: socket.socket) -> int:
-    """Fork a child that runs what is asked for; its process's id."""
-    size, files, _, _ = socket.recv_fds(client, 8, 3)
-    data = b""
-    while len(data) < int.from_bytes(size, "big"):
-        data += client.recv(2**20)
-    child = os.fork()
-    if child:
+    """Fork a child that runs what is asked for; its process's id, or 0 where whoever asks was killed while it did."""
+    data, files = _read(client)
+    child = os.fork() if data else 0
+    if child or not data:
         for file in files:
             os.close(file)
         return child
@@ -185,6 +186,19 @@ def _run(client: socket.socket, listener: socket.socket) -> int:
     tempfile.tempdir = None
     sys.argv = [module, *words]
     os._exit(_call(module, here))
+
+
+def _read(client: socket.socket) -> tuple[bytes, list[int]]:
+    """What is asked for, and the child's files; of what is broken off nothing."""
+    data, files = b"", list[int]()
+    with suppress(OSError):
+        size, files, _, _ = socket.recv_fds(client, 8, 3)
+        while len(data) < int.from_bytes(size, "big"):
+            part = client.recv(2**20)
+            if not part:
+                return b"", files
+            data += part
+    return data, files
 
 
 def _find_more(places: Sequence[str]) -> None:
