@@ -36,3 +36,12 @@ def test_whoever_breaks_off_ends_nothing_but_itself(server: Path, kept: int | No
     with Fork(server, ["platform"], stdout=subprocess.PIPE, text=True) as process:
         out, _ = process.communicate(timeout=30)
     assert process.returncode == 0 and out.strip()
+
+
+def test_what_begins_leads_a_group_of_its_own_before_anybody_knows_its_id(server: Path) -> None:
+    """Else whoever stops it at once with its group stops the preloaded process too."""
+    for _ in range(40):
+        with Fork(server, ["timeit", "-n", "1", "-r", "1", "__import__('time').sleep(60)"]) as process:
+            group = os.getpgid(process.pid)
+            process.kill()
+        assert group == process.pid

@@ -162,18 +162,23 @@ def _is_there(process: int) -> bool:
 def _run(client: socket.socket, listener: socket.socket) -> int:
     """Fork a child that runs what is asked for; its process's id, or 0 where whoever asks was killed while it did."""
     data, files = _read(client)
+    led, leads = os.pipe()
     child = os.fork() if data else 0
     if child or not data:
-        for file in files:
+        os.close(leads)
+        os.read(led, 1)  # until it leads a session of its own: who stops it at once stops its whole group
+        for file in (led, *files):
             os.close(file)
         return child
+    os.setsid()
+    os.close(led)
+    os.close(leads)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     module, words, folder, environment = json.loads(data)
     here = Path(str(listener.getsockname())).parent
     client.close()
     listener.close()
-    os.setsid()
     for number, file in enumerate(files):
         os.dup2(file, number)
     for file in files:
