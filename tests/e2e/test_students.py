@@ -190,7 +190,7 @@ def test_from_a_curated_set_to_an_exported_student(
     tab.press("Start training")
     tab.see("with my review is queued")
     tab.page.locator(".listing td", has_text="with my review").wait_for()
-    tab.page.locator(".pipeline li.running", has_text="stage1").wait_for(timeout=120_000)
+    tab.page.locator(".pipeline li:is(.running, .done)", has_text="stage1").first.wait_for(timeout=120_000)
     assert tab.errors == []
     tab.page.close()
     curated.kill()
