@@ -31,8 +31,8 @@ from engine.inference.gguf_file import write_model
 from engine.inference.gguf_shapes import find_obstacle
 from engine.inference.merging import load_merged
 from engine.inference.read_alone import read_log_probs, repeats_alone
-from engine.inference.rows_at_once import find_free_memory
-from engine.inference.writer import GGUF, Writer, WriteRequest, find_stops, load_tokenizer, pick_device, student_folder
+from engine.inference.rows_at_once import find_free_memory, fit_rows
+from engine.inference.writer import GGUF, WriteRequest, find_stops, load_tokenizer, pick_device, student_folder
 from engine.inference.writers.base import WRITERS, Unfit, WriterKind, WriterOrder
 from engine.values import Generation
 
@@ -65,7 +65,11 @@ class OpenVinoWriter:
 
     def fit(self, asks: Sequence[WriteRequest]) -> int:
         """How many of these are written at the same time: at most `batch`, as many as memory holds now."""
-        return Writer(self.model, self.tokenizer, self.order.max_new_tokens, self.batch).fit(asks)
+        return self._fit([encode_prompt(self.tokenizer, ask.prompt) for ask in asks])
+
+    def _fit(self, prompts: Sequence[list[int]]) -> int:
+        tokens = max(map(len, prompts), default=0) + self.order.max_new_tokens
+        return fit_rows(self.model, self.batch, tokens, find_free_memory("cpu"))
 
     def write(self, asks: Sequence[WriteRequest]) -> Iterator[Generation]:
         """Answer all prompts; each is given as soon as it is done, and those that a stop cuts off are not given."""
@@ -96,11 +100,12 @@ class OpenVinoWriter:
             raise Unfit(f"it gives a token a log-prob that is {apart:.2f} from PyTorch's")
 
     def _write(self, prompts: Sequence[list[int]], stops: AbstractSet[int]) -> Iterator[Written]:
-        """The first prompt is read before all others: what they begin with is kept from it."""
+        """What prompts begin with is kept from the first answer, on which the writer was tried."""
+        rows = self._fit(prompts)
         waiting, going = deque(range(len(prompts))), dict[int, tuple[Any, float]]()
         config = _configure(self.order.max_new_tokens, stops)
         while waiting or going:
-            while waiting and len(going) < (self.batch if going or self._number else 1):
+            while waiting and len(going) < rows:
                 place = waiting.popleft()
                 going[place] = (self._ask(prompts[place], config), 0.0)
             began = time.perf_counter()
