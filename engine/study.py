@@ -38,7 +38,7 @@ class StudyBudget(Config):
     """What every arm takes as much of: a kind of `engine.budgets`, and how much."""
 
     kind: str
-    amount: int = Field(gt=0)
+    amount: int | float = Field(gt=0, le=1e12)
 
 
 class PuzzleSet(Config):
@@ -195,5 +195,5 @@ def read_grid(data: Mapping[str, Any]) -> Grid:
     grid = read_config(Grid, {**data["study"], "arms": data.get("arms", [])})
     list_cells(grid)
     if grid.budget is not None:
-        BUDGETS.get(grid.budget.kind)
+        BUDGETS.get(grid.budget.kind).check_amount(grid.budget.amount)
     return grid

@@ -6,6 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.values import BILLED, Purpose
 from storage.db import Database
 
@@ -134,6 +137,33 @@ class Ledger:
             [project_id, Purpose.EVALUATE.value],
         )
         return {(row["teacher"], row["query_id"]): row["cost"] for row in rows}
+
+    def sample_costs(self, project_id: str) -> NDArray[np.float64]:
+        """US dollars of each distillation sample in the order of their ids, (N,), NaN where some of it is not known.
+
+        Failed requests for it count too; of recorded answers what they had cost before they were imported.
+        """
+        table = self._db.arrow(
+            "SELECT CASE WHEN e.value IS NOT NULL THEN e.value WHEN c.unknown = 0 THEN c.cost END AS cost "
+            "FROM samples s "
+            "LEFT JOIN (SELECT sample_id, sum(cost)::DOUBLE AS cost, count(*) FILTER (WHERE cost IS NULL) AS unknown "
+            "FROM attempts WHERE project_id = $1 AND purpose = $2 GROUP BY sample_id) c ON c.sample_id = s.id "
+            f"LEFT JOIN evidence e ON e.project_id = $1 AND e.sample_id = s.id AND e.name = '{BILLED}' "
+            "WHERE s.project_id = $1 AND s.split = 'distill' ORDER BY s.id",
+            [project_id, Purpose.LABEL.value],
+        )
+        return np.asarray(table["cost"].to_numpy(), dtype=np.float64)
+
+    def compressed_for(self, project_id: str, run_id: str) -> float | None:
+        """US dollars that a run's requests to teachers cost, labels apart; None where some of it is not known."""
+        row = self._db.row(
+            "SELECT CASE WHEN count(*) FILTER (WHERE a.cost IS NULL) = 0 "
+            "THEN coalesce(sum(a.cost), 0)::DOUBLE END AS cost "
+            "FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE a.project_id = ? AND j.run_id = ? "
+            "AND a.purpose = ?",
+            [project_id, run_id, Purpose.COMPRESS.value],
+        )
+        return row["cost"] if row else 0.0
 
     def asked_for(self, project_id: str, run_id: str) -> tuple[float, int]:
         """What the labels, grades and compressions cost that a run was made from, and how many of unknown cost."""

@@ -10,6 +10,7 @@ from engine.config import TrainConfig
 from engine.errors import ConfigError
 from engine.plans import Plan, Train
 from engine.registry import Registry
+from engine.selection.settings import SelectionConfig
 
 
 class RowSize(NamedTuple):
@@ -23,6 +24,30 @@ Sizes = Mapping[str, RowSize]
 """By name of a train step. Where its rows are not known yet, of those that stand in for them."""
 
 
+class Spent(NamedTuple):
+    """What teachers cost a plan that has no budget, in US dollars, and what it selects by.
+
+    `labels` is what its selection asked for cost; `compressing` what rewriting all that it keeps is expected to.
+    """
+
+    selection: SelectionConfig
+    labels: float
+    compressing: float
+
+
+@dataclass(frozen=True)
+class PlanSize:
+    """How much a plan takes by itself; what nobody asks for is not measured.
+
+    Attributes:
+        stages: what each train step fits.
+        spent: what its teachers cost; raises ConfigError where that is not known.
+    """
+
+    stages: Sizes
+    spent: Callable[[], Spent]
+
+
 @dataclass(frozen=True)
 class BudgetKind:
     """Something of which all arms of a study take equally much.
@@ -31,11 +56,20 @@ class BudgetKind:
         title: what it is, as a person reads it.
         help: one line on how a plan is made to take so much.
         apply: the plan that takes `amount` of it.
+        example: an amount, as a person enters it.
+        whole: whether it is counted in whole numbers.
     """
 
     title: str
     help: str
-    apply: Callable[[Plan, int, Sizes], Plan]
+    apply: Callable[[Plan, float, PlanSize], Plan]
+    example: str
+    whole: bool = True
+
+    def check_amount(self, amount: float) -> None:
+        """Raise ConfigError if there can't be so much of it."""
+        if self.whole and amount != int(amount):
+            raise ConfigError(f"a budget of {self.title} is a whole number, as {self.example}, not {amount}")
 
 
 BUDGETS: Registry[BudgetKind] = Registry("budgets", "budget")

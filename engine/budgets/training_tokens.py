@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from engine.budgets.base import BUDGETS, BudgetKind, Sizes, count_planned, list_stages, replace_settings, split_amount
+from engine.budgets.base import (
+    BUDGETS,
+    BudgetKind,
+    PlanSize,
+    count_planned,
+    list_stages,
+    replace_settings,
+    split_amount,
+)
 from engine.plans import Plan
 
 
-def apply(plan: Plan, amount: int, sizes: Sizes) -> Plan:
+def apply(plan: Plan, amount: float, size: PlanSize) -> Plan:
     """The plan whose stages read so many tokens together, in the proportion in which they would read by themselves."""
     stages = list_stages(plan)
-    shares = [count_planned(step, sizes[step.name]) * sizes[step.name].characters for step in stages]
-    parts = split_amount(amount, shares)
+    shares = [count_planned(step, size.stages[step.name]) * size.stages[step.name].characters for step in stages]
+    parts = split_amount(int(amount), shares)
     settings = {
         step.name: step.train.model_copy(update={"tokens": part}) for step, part in zip(stages, parts, strict=True)
     }
@@ -19,5 +27,10 @@ def apply(plan: Plan, amount: int, sizes: Sizes) -> Plan:
 
 BUDGETS.add(
     "training-tokens",
-    BudgetKind("training tokens", "What the student reads in all stages, in the proportion of their epochs.", apply),
+    BudgetKind(
+        "training tokens",
+        "What the student reads in all stages, in the proportion of their epochs.",
+        apply,
+        example="192000",
+    ),
 )

@@ -89,7 +89,7 @@ def select(samples: SelectionInput, config: SelectionConfig) -> Selection:
     state, renormalised = _begin(samples, config)
     for rule in config.rules:
         state = rule.apply(state)
-        if rule.stage is Stage.QUALITY:
+        if rule.stage <= Stage.QUALITY:
             state = replace(state, retained=state.retained & state.stays)
     retained = np.flatnonzero(state.retained)
     disagreements = int(find_differing(samples, retained).sum())

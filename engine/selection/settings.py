@@ -12,7 +12,7 @@ from engine.errors import ConfigError
 from engine.registry import Registry
 from engine.selection.calibration import COLDEST, HOTTEST
 from engine.selection.factors import FACTORS
-from engine.selection.rules import CONFIDENCE, EVIDENCE, RULES, VECTORS, MissingRule, Rule, read_rule
+from engine.selection.rules import CONFIDENCE, COSTS, EVIDENCE, RULES, VECTORS, MissingRule, Rule, Stage, read_rule
 from engine.selection.rules.hard_rejection import HardRejection
 from engine.selection.rules.labels import Labels
 from engine.selection.rules.least_similar_pair import LeastSimilarPair
@@ -59,6 +59,16 @@ class SelectionConfig(Config):
         weighed = [FACTORS.get(name) for name, weight in self.weights.items() if weight and name in FACTORS.names()]
         by_factor = self.needs_confidence and any(factor.evidence for factor in weighed)
         return by_factor or any(EVIDENCE in rule.needs for rule in self.rules)
+
+    @property
+    def needs_costs(self) -> bool:
+        """Whether a rule reads what samples cost."""
+        return any(COSTS in rule.needs for rule in self.rules)
+
+    @property
+    def asking(self) -> SelectionConfig:
+        """The rules of asking alone: what they keep is what teachers are paid for."""
+        return self.model_copy(update={"rules": tuple(rule for rule in self.rules if rule.stage is Stage.ASKING)})
 
     @property
     def cut(self) -> float | None:

@@ -5,11 +5,12 @@ from engine.values.job import LOCAL, Event, Job, JobStatus
 from engine.values.query import Choice, Query, Split, make_query, query_from_json
 from engine.values.rationale import RationaleOrigin, StageRow
 from engine.values.run import EvalItem, Generation, RunStatus, SecondDraw
-from engine.values.sample import BILLED, GRADE, LOG_PROB, ParsedReply, Reason, Sample, SampleKey
+from engine.values.sample import BILLED, COST, GRADE, LOG_PROB, ParsedReply, Reason, Sample, SampleKey
 from engine.values.teacher import MOST_COST, MOST_TOKENS, Purpose, Reply, Sampling, TeacherSpec, Token, Usage
 
 __all__ = [
     "BILLED",
+    "COST",
     "GRADE",
     "LOCAL",
     "LOG_PROB",

@@ -14,6 +14,8 @@ LOG_PROB = "log-prob"
 """Evidence of a sample: the mean log-probability of its label's tokens, in nats."""
 GRADE = "grade"
 """Evidence of a sample: what its own teacher graded it, 1 for Good, 1/2 for Medium, 0 for Poor."""
+COST = "cost"
+"""Evidence of a sample: US dollars of all requests for it, failed ones too; never stored, the ledger tells it."""
 BILLED = "billed"
 """Evidence of a sample: US dollars that its provider billed for it before it was imported."""
 

@@ -27,7 +27,7 @@ from engine.selection.overviews import Sweep, sweep_threshold
 from engine.selection.select import apply_decisions, select
 from engine.selection.settings import SelectionConfig
 from engine.tasks import get_task
-from engine.values import Event, Job, hash_id, hash_list
+from engine.values import COST, Event, Job, hash_id, hash_list
 from storage.overrules import Decided, Decision
 from storage.projects import Project
 from storage.sample_arrays import SampleArrays
@@ -217,11 +217,13 @@ class SelectService:
     def _hold(self, project: Project, config: SelectionConfig) -> LoadedSamples:
         """The project's samples and vectors as arrays, read anew only where something changed."""
         state, known = self.context.samples.state(project.id), self.context.evidence.state(project.id)
-        key = f"{project.id} {config.needs_vectors} {self.embedders(project)}"
+        key = f"{project.id} {config.needs_vectors} {config.needs_costs} {self.embedders(project)}"
         loaded = self.loaded.get(key)
         if loaded is not None and loaded.state == state and loaded.known == known:
             return loaded
         evidence = self.context.evidence.columns(project.id) if known[0] else {}
+        if config.needs_costs:
+            evidence |= {COST: self.context.ledger.sample_costs(project.id)}
         if loaded is not None and loaded.state == state:
             loaded = replace(loaded, known=known, evidence=evidence, factors={})
         else:

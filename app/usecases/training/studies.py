@@ -19,7 +19,7 @@ import numpy as np
 from app.usecases.evaluation.scores import hash_labels
 from app.usecases.exports.cards import public_name
 from app.usecases.projects.status import STUDY
-from app.usecases.training.materials import StageBuilder, pretend_run
+from app.usecases.training.plan_sizes import measure_plan, sum_spent
 from app.usecases.training.plans import PlanService, plan_notes
 from app.usecases.training.runs import RunService
 from app.usecases.training.sharing import TAKEN_FROM
@@ -38,7 +38,6 @@ from engine.config import read_config
 from engine.errors import InputError, NotFound, StateError, TacitError
 from engine.jobs.events import EventLog
 from engine.lines import write_atomically
-from engine.pipeline import measure_stages
 from engine.plans import Evaluate, Plan
 from engine.study import FINISHED, Grid, Record, StudyCell, list_cells
 from engine.study_table import StudyResult, summarise_study
@@ -262,14 +261,12 @@ class StudyService:
         plan = self.planning.make(project_name, cell.order)
         if cell.budget is None:
             return plan
-        selection = self.running.selecting.select_for(project_name, plan)
-        pipeline = StageBuilder(self.context, pretend_run(plan, selection.project_id, selection.id)).pipeline
-        return BUDGETS.get(cell.budget.kind).apply(plan, cell.budget.amount, measure_stages(pipeline))
+        size = measure_plan(self.running.selecting, project_name, plan)
+        return BUDGETS.get(cell.budget.kind).apply(plan, cell.budget.amount, size)
 
     def _hash_selected(self, project_name: str, cell: StudyCell) -> str:
         """Hash of the samples that a cell trains on, the same on any machine."""
-        plan = self.planning.make(project_name, cell.order)
-        return self.running.selecting.select_for(project_name, plan).fingerprint
+        return self.running.selecting.select_for(project_name, self.make_plan(project_name, cell)).fingerprint
 
     def _renew(self, run: Run, cell: StudyCell) -> Run:
         """A finished run, set going again where steps of it are stale or queries have come."""
@@ -314,6 +311,7 @@ class StudyService:
             "curves": {train.name: self._read_curve(run, train.name) for train in run.plan.trained},
             "updates": {s.name: s.result["updates"] for s in states if "updates" in s.result},
             "training_tokens": {s.name: s.result["tokens"] for s in states if "tokens" in s.result},
+            "teacher_usd": sum_spent(self.running.selecting, grid.project, run),
             "device_seconds": self.context.runs.device_seconds(run.id),
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         }

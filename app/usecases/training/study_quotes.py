@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from app.usecases.training.forecasts import ForecastService
-from app.usecases.training.materials import StageBuilder, pretend_run
+from app.usecases.training.plan_sizes import quote_rewriting
 from app.usecases.training.studies import StudyService
 from app.usecases.workspace.context import Context
-from engine.compression.quote import CompressQuote, quote_compressing
-from engine.plans import Compress, Evaluate, Plan
+from engine.plans import Evaluate, Plan
 from engine.study import Grid, list_cells
 
 
@@ -91,7 +90,7 @@ class StudyQuoteService:
             if whole is None or own is None:
                 continue
             untrained = max(untrained, (whole.writing_low - own.writing_low, whole.writing_high - own.writing_high))
-            money, runs = self._quote_compressing(grid.project, plan), len(grid.seeds)
+            money, runs = quote_rewriting(self.studies.running.selecting, grid.project, plan), len(grid.seeds)
             arms.append(
                 ArmQuote(
                     arm=cell.arm.name,
@@ -106,16 +105,6 @@ class StudyQuoteService:
                 )
             )
         return StudyQuote(tuple(arms), *untrained)
-
-    def _quote_compressing(self, project_name: str, plan: Plan) -> CompressQuote:
-        project = self.context.projects.get(project_name)
-        rounds = sum(isinstance(step, Compress) for step in plan.steps) if plan.asks_to_compress else 0
-        if not rounds:
-            return CompressQuote(0, Decimal(0), Decimal(0))
-        selection = self.studies.running.selecting.select_for(project_name, plan)
-        specs = {spec.name: spec for spec in self.context.projects.teachers(project.id)}
-        examples = StageBuilder(self.context, pretend_run(plan, selection.project_id, selection.id)).examples * rounds
-        return quote_compressing(examples, specs, plan.compressor, plan.check_level)
 
 
 def _trained_only(plan: Plan) -> Plan:

@@ -63,6 +63,8 @@ _COLUMNS = (
     Column("status", "Status"),
 )
 _NONE = "- the epochs of its plan -"
+_MOST = 1e12
+"""Of any budget."""
 
 
 def build(frame: Frame) -> None:
@@ -146,7 +148,7 @@ def _lay_form() -> tuple[NamedForm[dict[str, Any]], list[gr.Dropdown]]:
         second = gr.Dropdown(pairs, value=begun[1], label="different from", interactive=True)
         budgets = [(_NONE, ""), *((BUDGETS.get(name).title, name) for name in BUDGETS)]
         budget = gr.Dropdown(budgets, value="", label="Equal budget of")
-        amount = gr.Textbox(label="Amount", placeholder="as 192000", max_length=12)
+        amount = gr.Textbox(label="Amount", placeholder="as 192000, or 0.50 of US dollars", max_length=16)
     parts = {"name": name, "seeds": seeds, "preset": preset, "stages": stages, "plans": plans}
     parts |= {"first": first, "second": second, "budget": budget, "amount": amount}
     return NamedForm(parts, lambda named: named), [first, second]
@@ -169,13 +171,27 @@ def _read_form(project: str, named: dict[str, Any]) -> Grid:
     table: dict[str, Any] = {"name": named["name"].strip(), "project": project, "seeds": [int(part) for part in seeds]}
     table |= {"order": order, "contrast": [_name_arm(named["first"] or ""), _name_arm(named["second"] or "")]}
     if named["budget"]:
-        amount = (named["amount"] or "").replace(",", "").strip()
-        if not amount.isdecimal():
-            raise InputError("Amount: give a whole number, as 192000.")
-        table["budget"] = {"kind": named["budget"], "amount": int(amount)}
+        table["budget"] = {"kind": named["budget"], "amount": _read_amount(named["budget"], named["amount"] or "")}
     return read_grid(
         {"study": table, "arms": [{"name": _name_arm(plan), "plan": plan} for plan in named["plans"] or ()]}
     )
+
+
+def _read_amount(kind: str, text: str) -> int | float:
+    """How much of a budget is entered.
+
+    Raises:
+        InputError: if it is no such number.
+    """
+    budget = BUDGETS.get(kind)
+    try:
+        amount = float(text.replace(",", "").strip().removeprefix("$"))
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount <= _MOST or (budget.whole and amount != int(amount)):
+        kind = "a whole number" if budget.whole else "a number"
+        raise InputError(f"Amount: give {kind} above 0, as {budget.example}.")
+    return int(amount) if budget.whole else amount
 
 
 def _name_arm(plan: str) -> str:

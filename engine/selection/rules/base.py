@@ -16,13 +16,17 @@ from engine.registry import Registry
 from engine.selection.arrays import CODES, Bools, Floats, Ints, SelectionInput
 from engine.values import Reason
 
-CONFIDENCE, VECTORS, EVIDENCE = "confidence", "vectors", "evidence"
-"""What a rule may need: the weighted factors, the rationales' vectors, or what else is known of samples."""
+CONFIDENCE, VECTORS, EVIDENCE, COSTS = "confidence", "vectors", "evidence", "costs"
+"""What a rule may need: the weighted factors, rationales' vectors, what else is known of samples, or their costs."""
 
 
 class Stage(IntEnum):
-    """What a rule looks at; where nobody orders otherwise, rules follow each other so."""
+    """What a rule looks at; where nobody orders otherwise, rules follow each other so.
 
+    Rules of asking stand for what would not have been asked for at all, the others judge what came back.
+    """
+
+    ASKING = 0
     QUALITY = 1
     LABELS = 2
     DIVERSITY = 3
@@ -36,7 +40,7 @@ class State:
         samples: what is selected from.
         confidence: (N,), NaN where it is unknown.
         by_agreement: whether at least half of the weight lies on how far the teachers agree.
-        retained: rows that no rule of quality rejected so far, (N,).
+        retained: rows that no rule of asking or quality rejected so far, (N,).
         stays: rows that no rule rejected, (N,).
         reason: codes of reasons, (N,); of rows that stay, why.
         similarity: cosine of the pair that a row was kept in, (N,), NaN elsewhere.
@@ -68,7 +72,7 @@ class Rule(Config):
         title: how a person reads its name.
         help: one line on what it keeps.
         stage: what it looks at.
-        needs: of `CONFIDENCE`, `VECTORS` and `EVIDENCE` what it reads.
+        needs: of `CONFIDENCE`, `VECTORS`, `EVIDENCE` and `COSTS` what it reads.
         choices: how a person reads the values of settings that are a choice, by setting and value.
     """
 

@@ -17,7 +17,7 @@ class OneTeacher(Rule):
 
     title: ClassVar[str] = "one teacher"
     help: ClassVar[str] = "Keeps the samples of one teacher, as the ablation without the others."
-    stage: ClassVar[Stage] = Stage.QUALITY
+    stage: ClassVar[Stage] = Stage.ASKING
 
     kind: Literal["one-teacher"] = _NAME
     name: str = Field("", title="Which teacher", description="empty: the first by name", max_length=60)
