@@ -13,6 +13,7 @@ from typer._click.exceptions import ClickException
 from typer.exceptions import Abort
 
 from app.cli.asking import ask
+from app.cli.decisions import decide_app
 from app.cli.exports import backup, export, push, restore_backup, serve_student
 from app.cli.gateway import gateway, gateway_key
 from app.cli.jobs import jobs_app
@@ -56,6 +57,7 @@ app = typer.Typer(
     add_completion=False,
 )
 runs_app = typer.Typer(help="List, show, resume and cancel runs.", invoke_without_command=True)
+app.add_typer(decide_app, name="decide")
 app.add_typer(runs_app, name="runs")
 app.add_typer(teachers_app, name="teachers")
 app.add_typer(projects_app, name="projects")

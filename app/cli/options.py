@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from engine.errors import InputError
 from engine.foreign import plain
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stan
 ProjectName = Annotated[str, typer.Argument(help="Name of the project.")]
 RunId = Annotated[str, typer.Argument(help="Id of the run, or how it begins.")]
 DEFAULT_WORKSPACE = Path("workspace")
+_MOST_BYTES = 4_000_000
 _REGISTRY = re.compile(r"\{([\w.]+):(\w+)\}")
 
 
@@ -70,6 +72,22 @@ def open_workspace(workspace: Path) -> Iterator[Services]:
             warn("stopping: the running job saves a checkpoint")
             services.run.end_all()
             raise
+
+
+def read_text(path: Path) -> str:
+    """A small file of text, without the line break at its end.
+
+    Raises:
+        InputError: if it can't be read, is too large or not UTF-8.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{path}: a text has at most {_MOST_BYTES:,} bytes")
+        return path.read_text("utf-8").rstrip("\n")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: this is not UTF-8; save it as such") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
 
 
 def show(as_json: bool, data: Any, draw: Callable[[], None]) -> None:

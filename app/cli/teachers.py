@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, say, show, warn
-from engine.errors import WorkerFailed
+from app.cli.options import DEFAULT_WORKSPACE, Json, ProjectName, Workspace, open_workspace, read_text, say, show, warn
+from engine.errors import InputError, WorkerFailed
 
 if TYPE_CHECKING:
     from app.cli.console import EventBars
@@ -76,6 +77,26 @@ def remove_teacher(project: ProjectName, name: TeacherName, workspace: Workspace
     with open_workspace(workspace) as services:
         services.teachers.remove(project, name)
     say(f"{name} is no teacher of {project} any more; its samples stay")
+
+
+@teachers_app.command("prompt")
+def prompt(
+    project: ProjectName,
+    save: Annotated[Path | None, typer.Option(help="File with the text of a new version, UTF-8.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Print this version, not the newest.")] = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Print what a project's teachers are asked with, or save a new version of it."""
+    text = None if save is None else read_text(save)
+    with open_workspace(workspace) as services:
+        if text is not None:
+            say(f"version {services.prompt.save(project, text)} is what teachers are asked with from now on")
+            return
+        versions = services.prompt.versions(project)
+    number = max(versions) if version is None else version
+    if number not in versions:
+        raise InputError(f"there is no version {number} of the prompt; there are {', '.join(map(str, versions))}")
+    say(versions[number])
 
 
 @teachers_app.command("test")

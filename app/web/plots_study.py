@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from app.web.plots_runs import End, name_ends
 from app.web.theme import ACCENT, teacher_colour
+from engine.plans.titles import title_of
 from engine.study import Record
 from engine.study_table import ArmResult, Point
 
@@ -57,7 +58,7 @@ def front_plot(points: Sequence[Point]) -> go.Figure:
     groups: dict[str, list[Point]] = {}
     for point in points:
         place = (point.system, point.score, point.tokens)
-        rows = groups.setdefault(point.system if place in common else point.arm, [])
+        rows = groups.setdefault(title_of(point.system) if place in common else point.arm, [])
         if place not in common or not rows:
             rows.append(point)
     for name, rows in groups.items():
@@ -65,7 +66,7 @@ def front_plot(points: Sequence[Point]) -> go.Figure:
             x=[max(point.tokens, 0.5) for point in rows],
             y=[point.score for point in rows],
             text=[escape(name) if point.counts or name not in arms else "" for point in rows],
-            customdata=[escape(point.system) for point in rows],
+            customdata=[escape(title_of(point.system)) for point in rows],
             name=escape(name),
             mode="markers+text",
             textposition="middle right",

@@ -21,4 +21,12 @@ def make(settings: PlanSettings) -> Plan:
     return answer_first_plan(_NAME, settings)
 
 
-PLANS.add(_NAME, PlanKind("Answer first", "The rationale behind the answer; stopped there (Wadhwa et al. 2024).", make))
+PLANS.add(
+    _NAME,
+    PlanKind(
+        "Answer first",
+        "The rationale behind the answer; stopped there (Wadhwa et al. 2024).",
+        make,
+        systems={_NAME: "Answer first"},
+    ),
+)

@@ -24,4 +24,12 @@ def make(settings: PlanSettings) -> Plan:
     return one_stage_plan(_PLAN, "two-tasks", settings, *scored, loss=HALF_AND_HALF)
 
 
-PLANS.add(_PLAN, PlanKind("Distilling Step-by-Step", "Label and rationale as two tasks.", make))
+PLANS.add(
+    _PLAN,
+    PlanKind(
+        "Distilling Step-by-Step",
+        "Label and rationale as two tasks.",
+        make,
+        systems={_NAME: "Step-by-Step", f"{_NAME}-{EXPLAIN}": "Step-by-Step, explaining"},
+    ),
+)

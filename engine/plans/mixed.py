@@ -20,4 +20,12 @@ def make(settings: PlanSettings) -> Plan:
     return one_stage_plan(_NAME, "mixed", settings, *scored)
 
 
-PLANS.add(_NAME, PlanKind("Mixed", "Reasoning and answers in every batch, by a control word.", make))
+PLANS.add(
+    _NAME,
+    PlanKind(
+        "Mixed",
+        "Reasoning and answers in every batch, by a control word.",
+        make,
+        systems={_NAME: "Mixed, direct", f"{_NAME}-{REASON}": "Mixed, reasoning"},
+    ),
+)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from engine.errors import ConfigError
 from engine.plans.order import PlanOrder, PlanSettings, adjust_plan, read_order
@@ -14,13 +14,18 @@ from engine.selection.settings import PRESETS
 
 @dataclass(frozen=True)
 class PlanKind:
-    """A plan that can be ordered: its title, a line of help, and what makes it of the settings."""
+    """A plan that can be ordered: its title, a line of help, and what makes it of the settings.
+
+    `systems`: how people read the names that its students answer under, where that is not the name itself. One that
+    ends in # stands for all that end in a number, which takes the place of the # in what is read.
+    """
 
     title: str
     help: str
     make: Callable[[PlanSettings], Plan]
     compresses: bool = False
     """Whether it compresses wherever somebody can."""
+    systems: Mapping[str, str] = field(default_factory=dict)
 
 
 PLANS: Registry[PlanKind] = Registry("plans", "plan")

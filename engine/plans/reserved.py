@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from engine.errors import ConfigError
 from engine.plans.order import PlanOrder, read_order
-from engine.plans.registry import PLANS, PlanKind
+from engine.plans.registry import PLANS
 
 STUDENT = "student"
 """The system as which the student writes rationales of its own."""
@@ -19,17 +19,16 @@ def is_reserved(name: str) -> bool:
 
     How many stages a plan has may be up to its order, so a name that ends in a number stands for all of that series.
     """
-    kinds = tuple(PLANS.get(plan) for plan in PLANS.names())
-    return name == STUDENT or _NUMBER.sub("#", name) in _series(kinds)
+    return name == STUDENT or _NUMBER.sub("#", name) in _series(tuple(PLANS.names()))
 
 
 @lru_cache(maxsize=4)
-def _series(kinds: tuple[PlanKind, ...]) -> frozenset[str]:
+def _series(plans: tuple[str, ...]) -> frozenset[str]:
     """What the plans of the usual order train and score, with # for a number at the end."""
     names = set[str]()
-    for kind in kinds:
+    for ordered in plans:
         try:
-            plan = kind.make(read_order(PlanOrder(), recorded=False))
+            plan = PLANS.get(ordered).make(read_order(PlanOrder(), recorded=False))
         except ConfigError:  # it takes more than the usual order, so nobody trains by it in passing
             continue
         names |= {step.name for step in plan.trained} | {step.system for step in plan.evaluated}

@@ -15,4 +15,12 @@ def make(settings: PlanSettings) -> Plan:
     return answer_first_plan(_NAME, settings)
 
 
-PLANS.add(_NAME, PlanKind("Answer first, shuffled", "Answer first with other queries' rationales: its control.", make))
+PLANS.add(
+    _NAME,
+    PlanKind(
+        "Answer first, shuffled",
+        "Answer first with other queries' rationales: its control.",
+        make,
+        systems={_NAME: "Answer first, shuffled"},
+    ),
+)

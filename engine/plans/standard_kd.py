@@ -47,4 +47,12 @@ def make(settings: PlanSettings) -> Plan:
     return standard_kd_plan(settings.student, settings.stages[-1])
 
 
-PLANS.add(_NAME, PlanKind("Standard KD", "Labels alone, without any rationale.", make))
+PLANS.add(
+    _NAME,
+    PlanKind(
+        "Standard KD",
+        "Labels alone, without any rationale.",
+        make,
+        systems={_NAME: "Standard KD", _EQUAL: "Standard KD, equal updates"},
+    ),
+)

@@ -21,4 +21,7 @@ def make(settings: PlanSettings) -> Plan:
     return one_stage_plan(_NAME, "teacher-tasks", settings, scored, loss=SUM_OF_TASKS)
 
 
-PLANS.add(_NAME, PlanKind("TinyLLM", "Label, and each teacher's rationale as a task of its own.", make))
+PLANS.add(
+    _NAME,
+    PlanKind("TinyLLM", "Label, and each teacher's rationale as a task of its own.", make, systems={_NAME: "TinyLLM"}),
+)

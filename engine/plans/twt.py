@@ -80,5 +80,11 @@ def make(settings: PlanSettings) -> Plan:
 
 PLANS.add(
     "twt",
-    PlanKind("TwT", "Full, compressed and no reasoning on one adapter (arXiv 2503.24198).", make, compresses=True),
+    PlanKind(
+        "TwT",
+        "Full, compressed and no reasoning on one adapter (arXiv 2503.24198).",
+        make,
+        compresses=True,
+        systems={"vanilla": "Untrained, zero-shot", "vanilla-fewshot": "Untrained, few-shot", "stage#": "Stage #"},
+    ),
 )

@@ -25,8 +25,8 @@ def take_out(studio: Studio, run: str) -> None:
     chosen = ["p", run, "stage3"]
     cards = studio("exports", "cards", *chosen)
     assert "Prepare and download: The merged model of stage3" in cards and "not prepared" in cards
-    assert "Check and download zip: The adapter of stage3" in cards and "Training rows: compressed reasoning" in cards
-    assert "Download unchecked: The adapter of stage3" in cards and "not checked" in cards
+    assert "Check and download zip: The adapter of Stage 3" in cards and "Training rows: compressed reasoning" in cards
+    assert "Download unchecked: The adapter of Stage 3" in cards and "not checked" in cards
     assert "Prepare and download: The model as GGUF, Q8_0 of stage3" in cards
     for what, form in (("set", "jsonl"), ("set", "parquet"), ("rows-compressed", "parquet")):
         said, file = studio("exports", "take", *chosen, what, form)

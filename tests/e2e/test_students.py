@@ -99,7 +99,7 @@ def test_a_newcomer_walks_every_page_of_the_demo_project(browser: Browser, demo:
     tab.page.locator(".pager", has_text="queries they differ on").wait_for()
     with tab.page.expect_download() as download:
         tab.press("Download report")
-    assert "Ship standard-kd-equal-updates" in download.value.path().read_text("utf-8")
+    assert "Ship Standard KD, equal updates" in download.value.path().read_text("utf-8")
     tab.page.locator(".chip", has_text="Neither right").click()
     tab.page.locator(".pager", has_text="1-10 of 18").wait_for()
     assert "show=neither" in tab.page.url
@@ -131,7 +131,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     expect(tab.page.get_by_role("button", name="Select", exact=True)).to_be_hidden()
     expect(tab.page.get_by_role("button", name="Next", exact=True)).to_be_visible()
     tab.open("playground", "demo")
-    tab.page.get_by_label(re.compile("stage3")).wait_for()
+    tab.page.get_by_label(re.compile("Stage 3")).wait_for()
     expect(tab.page.get_by_label("forward")).to_have_count(0)
     tab.open("teachers", "demo")
     expect(tab.page.get_by_role("button", name="Save teacher")).to_have_count(0)
@@ -142,7 +142,7 @@ def test_a_visitor_of_the_hosted_demo_looks_and_plays_in_a_copy(browser: Browser
     tab.page.locator(".topbar summary", has_text="your own copy").wait_for()
     mine = re.search(r"project=(try-\w+)", tab.page.url)
     assert mine
-    tab.page.locator(".verdict", has_text="over vanilla (n = 1,002)").wait_for()
+    tab.page.locator(".verdict", has_text="over the untrained student (n = 1,002)").wait_for()
     with tab.leave():
         tab.page.goto(f"{hosted.url}/train?project={mine[1]}")
     tab.page.locator(".topbar summary", has_text="your own copy").wait_for()
@@ -247,7 +247,7 @@ def vote(tab: Tab) -> None:
     """Ask in blind mode, and vote."""
     tab.open("playground", PROJECT)
     expect(tab.field("Query")).not_to_have_value("")
-    for label in tab.page.locator("label", has_text=re.compile(r"stage1|stage2|forward|tabulate")).all():
+    for label in tab.page.locator("label", has_text=re.compile(r"Stage 1|Stage 2|forward|tabulate")).all():
         label.locator("input").uncheck()
     tab.page.get_by_label("Blind: two of them, unnamed until you have voted").check()
     tab.press("Ask")
@@ -257,7 +257,7 @@ def vote(tab: Tab) -> None:
     tab.press("Both are good")
     tab.page.locator("summary", has_text="1 blind vote").wait_for()
     tab.page.locator(".badge", has_text="Gold label").wait_for()
-    assert "stage3" in " ".join(tab.page.locator(".pane b").all_inner_texts())
+    assert "Stage 3" in " ".join(tab.page.locator(".pane b").all_inner_texts())
 
 
 def export(tab: Tab, folder: Path) -> None:
@@ -265,9 +265,9 @@ def export(tab: Tab, folder: Path) -> None:
     tab.open("exports", PROJECT)
     expect(tab.field("Stage")).not_to_have_value("")
     tab.field("Stage").click()
-    tab.page.get_by_role("option", name=re.compile("^stage3")).click()
+    tab.page.get_by_role("option", name=re.compile("^Stage 3")).click()
     with tab.page.expect_download(timeout=180_000) as download:
-        tab.press("Check and download zip: The adapter of stage3")
+        tab.press("Check and download zip: The adapter of Stage 3")
     assert download.value.suggested_filename == "stage3-adapter.zip"
     path = folder / "adapter.zip"
     download.value.save_as(path)

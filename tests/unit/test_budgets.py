@@ -65,7 +65,7 @@ def test_updates_are_shared_over_all_stages_or_given_to_the_last() -> None:
     assert last == {"stage1": None, "stage2": None, "stage3": 77}
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", PLANS.names())
 def test_every_plan_of_one_student_takes_just_the_budget_and_others_are_refused(name: str) -> None:
     plan = make_plan(PlanOrder(plan=name, preset="small-student"))
     sizes = size_of({step.name: RowSize(100, 300.0) for step in plan.trained})

@@ -11,7 +11,7 @@ from typing import Any
 from app.usecases.evaluation.comparisons import System, Terms
 from app.usecases.evaluation.html_style import STYLE
 from app.usecases.evaluation.html_tables import kinds_html, plot_html, systems_html
-from app.usecases.evaluation.report_lines import more_lines
+from app.usecases.evaluation.report_lines import more_lines, name_lines
 from app.usecases.evaluation.risk_charts import MEANING, NONE_KEPT, NOTE, risk_plot_html, risk_rows
 from app.usecases.evaluation.summary import Figure, KindTable, Summary, Table
 from engine.evaluation.risk_coverage import RiskCoverage
@@ -69,7 +69,7 @@ def run_html(report: RunReport) -> str:
         parts += [f"<h2>{escape(measure.capitalize())} by kind of query</h2>", kinds_html(report.kinds)]
     if systems:
         parts += ["<h2>Risk and coverage</h2>", *_risk_parts(report.curves, report.colours)]
-    lines = more_lines([system.report for system in systems])
+    lines = name_lines(more_lines([system.report for system in systems]))
     if lines:
         parts += ["<h2>Calibration and agreement</h2>", rows_html(lines)]
     if report.pays_back:

@@ -8,6 +8,7 @@ from html import escape
 from app.usecases.evaluation.charts import tradeoff_svg
 from app.usecases.evaluation.comparisons import System
 from app.usecases.evaluation.summary import Column, KindTable, Table, dots_of
+from engine.plans.titles import title_of
 
 
 def _title(column: Column) -> str:
@@ -52,7 +53,7 @@ def kinds_html(kinds: KindTable) -> str:
                 if score is None
                 else f"<td class='right heat{ship}' style='--score:{100 * score:.0f}'>{score:.2f}</td>"
             )
-        body.append(f"<tr><th scope='row' class='short'>{escape(name)}</th>{''.join(cells)}</tr>")
+        body.append(f"<tr><th scope='row' class='short'>{escape(title_of(name))}</th>{''.join(cells)}</tr>")
     return (
         f"<div class='plain whole' tabindex='0'><table><thead><tr><th scope='col'>System</th>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.evaluation.measures import MEASURES, Measure, find_columns
+from engine.plans.titles import title_of
 from engine.values.report import EVERY_REPORT, SECONDS, TOKENS, TOKENS_P95, WHOLE, Difference, ReportRow
 
 
@@ -39,6 +40,11 @@ def more_lines(rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
         for row in whole
         if columns
     ]
+
+
+def name_lines(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same lines with the systems' names as people read them."""
+    return [line | {"system": title_of(line["system"])} for line in lines]
 
 
 def show_measure(row: ReportRow, name: str) -> str:

@@ -8,6 +8,7 @@ from html import escape
 from app.palette import stage_colour
 from engine.evaluation.measures.confidence import show_with_interval
 from engine.evaluation.risk_coverage import FIRST_SHARE, RiskCoverage
+from engine.plans.titles import title_of
 from engine.values.report import Value
 
 NONE_KEPT = (
@@ -33,7 +34,8 @@ def risk_svg(
     if not curves:
         return ""
     narrow = width < _NARROW
-    names = [_shorten(curve.system) if narrow else curve.system for curve in curves]
+    titles = [title_of(curve.system) for curve in curves]
+    names = list(map(_shorten, titles)) if narrow else titles
     right = 14 + _CHARACTER * max(map(len, names))
     top = max(0.1, max(max(curve.risk) for curve in curves))
     step = next((step for step in _STEPS if top / step <= 5), 0.25)
@@ -81,7 +83,7 @@ def _axes_svg(
 
 def _line_svg(curve: RiskCoverage, points: Sequence[tuple[float, float]], colour: str) -> str:
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-    told = escape(f"{curve.system}: {curve.risk[-1]:.0%} wrong of all answers, AURC {curve.aurc.value:.2f}")
+    told = escape(f"{title_of(curve.system)}: {curve.risk[-1]:.0%} wrong of all answers, AURC {curve.aurc.value:.2f}")
     drawn = f"d='M{path}' fill='none' stroke='{escape(colour, quote=True)}' stroke-width='2'"
     return f"<g><title>{told}</title><path {drawn}/></g>"
 
@@ -120,7 +122,7 @@ def risk_rows(curves: Sequence[RiskCoverage]) -> list[dict[str, str]]:
     """The figures of each student, with 95% intervals."""
     return [
         {
-            "System": curve.system,
+            "System": title_of(curve.system),
             "AUROC": _say(curve.auroc),
             "AURC": _say(curve.aurc),
             "Calibration error": _say(curve.calibration),

@@ -16,6 +16,7 @@ from app.usecases.evaluation.verdicts import Group, rank, say_difference, say_po
 from engine.costs import ASSUMED
 from engine.evaluation.money import PayBack
 from engine.evaluation.report import Verdict
+from engine.plans.titles import title_of
 from engine.values.report import READ, SECONDS, TOKENS, TOKENS_P95, WHOLE, ReportRow
 from engine.wording import counted
 
@@ -116,16 +117,16 @@ def summarise(systems: Sequence[System], verdict: Verdict | None, payback: PayBa
     figures = _figures(shown, best_teacher(systems), verdict, payback) if shown else ()
     if verdict.ship is None:
         return Summary("Not yet", _say_not(verdict, shown), False, tuple(_helps(verdict)), figures)
-    return Summary(f"Ship {verdict.ship}", _say_why(verdict), True, (), figures)
+    return Summary(f"Ship {title_of(verdict.ship)}", _say_why(verdict), True, (), figures)
 
 
 def _say_why(verdict: Verdict) -> str:
-    gained = f", and gains {say_difference(verdict.gained)} over {verdict.baseline}" if verdict.gained else ""
+    gained = f", and gains {say_difference(verdict.gained)} over the untrained student" if verdict.gained else ""
     if verdict.behind is None:
         return f"It scores highest of the trained students{gained} (n = {verdict.n:,})."
     return (
         f"It writes the fewest tokens of those no more than {say_points(verdict.margin)} below the best, "
-        f"{verdict.best} ({say_difference(verdict.behind)} on the same queries){gained} (n = {verdict.n:,})."
+        f"{title_of(verdict.best)} ({say_difference(verdict.behind)} on the same queries){gained} (n = {verdict.n:,})."
     )
 
 
@@ -134,7 +135,7 @@ def _say_not(verdict: Verdict, shown: System | None) -> str:
         return f"No untrained student was scored beside the trained ones, so no gain is shown (n = {verdict.n:,})."
     at = f" at {shown.report.accuracy:.2f}" if shown else ""
     return (
-        f"The best trained student, {verdict.best}{at}, is not shown to gain over {verdict.baseline}: "
+        f"The best trained student, {title_of(verdict.best)}{at}, is not shown to gain over the untrained one: "
         f"{say_difference(verdict.gained)} on the same queries (n = {verdict.n:,})."
     )
 
@@ -186,7 +187,7 @@ def _figures(shown: System, teacher: System | None, verdict: Verdict, payback: P
     ]
     if gained:
         interval = f"95% interval {gained.ci_low:+.2f} to {gained.ci_high:+.2f}"
-        figures.append(Figure(f"Gain over {verdict.baseline}", f"{gained.difference:+.2f}", interval))
+        figures.append(Figure("Gain over untrained", f"{gained.difference:+.2f}", interval))
     tokens = f"{row.mean_output_tokens:.1f}"
     if teacher is None:
         return (*figures, Figure("Output tokens", tokens, "mean; no teacher was scored to compare with"))
@@ -260,7 +261,9 @@ def table_of(systems: Sequence[System]) -> Table:
     groups = []
     for title, group in _GROUPS:
         lines = tuple(
-            Line(system.report.name, system.ship, _cells(system)) for system in systems if system.group == group
+            Line(title_of(system.report.name), system.ship, _cells(system))
+            for system in systems
+            if system.group == group
         )
         groups += [(title, lines)] if lines else []
     return Table(columns, tuple(groups))
@@ -314,7 +317,7 @@ def dots_of(systems: Sequence[System]) -> list[Dot]:
     """The systems for the plot of score against tokens."""
     return [
         Dot(
-            s.report.name,
+            title_of(s.report.name),
             s.report.mean_output_tokens,
             s.report.accuracy,
             s.report.ci_low,

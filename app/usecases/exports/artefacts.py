@@ -15,6 +15,7 @@ from engine.datasets import DATASETS
 from engine.errors import NotFound, StateError
 from engine.exports import EXPORTERS, Exporter, Scope
 from engine.plans import Compress, Plan
+from engine.plans.titles import title_of
 from engine.values import Job, JobStatus
 from engine.wording import counted
 from storage.runs import Run
@@ -111,12 +112,12 @@ class ArtefactService:
         exporter = EXPORTERS.get(name)
         note = why_no_items(self.context, run, step) if step else "This run has trained no stage yet."
         forms = ((name, exporter.suffix.removeprefix(".").upper() or "zip"),)
-        title = f"{_title(exporter)}{f': {step}' if step else ''}"
+        title = f"{_title(exporter)}{f': {title_of(step)}' if step else ''}"
         return Artefact(f"{ITEMS}{name}", title, exporter.help, "", "missing" if note else "ready", forms, note)
 
     def _student(self, run: Run, step: str | None, name: str) -> Artefact:
         exporter = EXPORTERS.get(name)
-        title = f"{_title(exporter)}{f' of {step}' if step else ''}"
+        title = f"{_title(exporter)}{f' of {title_of(step)}' if step else ''}"
         forms = ((name, "file" if exporter.suffix else "zip"),)
 
         def made(state: State, size: str = "", note: str = "") -> Artefact:

@@ -23,6 +23,7 @@ from engine.datasets import DATASETS
 from engine.evaluation.money import PayBack
 from engine.evaluation.report import Verdict
 from engine.plans import Plan, Train
+from engine.plans.titles import title_of
 from storage.runs import Run
 
 _PACKAGES = ("tacit-studio", "torch", "transformers", "peft", "trl")
@@ -74,7 +75,7 @@ class ReportService:
             return None, ""
         student = verdict.ship or verdict.best
         payback = self.compare.pay_back(run, student, teacher.report.name, terms)
-        return payback, say_pay_back(payback, student, teacher.report.name)
+        return payback, say_pay_back(payback, title_of(student), teacher.report.name)
 
     def _facts(self, run: Run, origins: Mapping[str, Any], terms: Terms) -> dict[str, str]:
         config = self.context.projects.get(run.project_id).config

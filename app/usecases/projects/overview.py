@@ -13,6 +13,7 @@ from app.usecases.training.runs import RunService
 from app.usecases.workspace.context import Context
 from engine.errors import NotFound
 from engine.plans import Compress
+from engine.plans.titles import title_of
 from engine.values import Purpose, Reason, RunStatus
 from engine.values.report import WHOLE, ReportRow
 from engine.wording import counted, say_span, verb
@@ -263,7 +264,11 @@ def _stage(name: str, state: StepState | None, row: ReportRow | None) -> Level:
     score = f"{row.measure} {row.accuracy:.2f}, {row.mean_output_tokens:.1f} tokens" if row else ""
     status = "" if score or state is None else state.status.value.replace("_", " ")
     return Level(
-        name, "/evaluate" if row else "/train", result.get("train_rows") or 0, _too_long(dropped), score or status
+        title_of(name),
+        "/evaluate" if row else "/train",
+        result.get("train_rows") or 0,
+        _too_long(dropped),
+        score or status,
     )
 
 

@@ -15,6 +15,7 @@ from app.usecases.projects.next_steps import NextStep, Status, next_step, status
 from app.usecases.training.remaining import RemainingService
 from app.usecases.workspace.context import Context
 from engine.errors import NotFound, TacitError
+from engine.plans.titles import title_of
 from engine.tasks import TASKS
 from engine.values import Job, JobStatus, RunStatus, Split
 from engine.values.report import WHOLE
@@ -208,7 +209,8 @@ class StandingService:
         scores = {row.name: row.accuracy for row in self.context.reports.rows(run_id) if row.kind == WHOLE}
         if verdict.ship not in scores:
             return "nothing to ship yet"
-        name = verdict.ship if len(verdict.ship) <= _NAME else f"{verdict.ship[: _NAME - 1]}…"
+        title = title_of(verdict.ship)
+        name = title if len(title) <= _NAME else f"{title[: _NAME - 1]}…"
         return f"{name} {scores[verdict.ship]:.2f}"
 
     def _study_mark(self, project: Project) -> Mark:

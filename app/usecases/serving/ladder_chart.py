@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.usecases.evaluation.charts import TOKENS_AXIS, Dot, Shape, tradeoff_svg
 from app.usecases.serving.savings import Saving
 from engine.evaluation.measures.score import wilson
+from engine.plans.titles import title_of
 from engine.serving.saving import Effort
 
 _AXES = {
@@ -26,7 +27,7 @@ def ladder_html(saving: Saving, measure: str) -> str:
         if x is not None:
             low, high = wilson(round(single.score * ladder.n), ladder.n)
             shape: Shape = "diamond" if single is ladder.reference else "circle"
-            dots.append(Dot(single.system, x, single.score, low, high, saving.colours[single.system], shape))
+            dots.append(Dot(title_of(single.system), x, single.score, low, high, saving.colours[single.system], shape))
     here, step = _amount(saving.choice.step.effort, effort), saving.choice.step
     if here is not None and saving.choice.place:
         low, high = wilson(round(step.score * ladder.n), ladder.n)

@@ -8,6 +8,7 @@ from app.usecases.evaluation.summary import Figure
 from app.usecases.evaluation.verdicts import say_points
 from app.usecases.serving.savings import Saving
 from engine.costs import ASSUMED
+from engine.plans.titles import title_of
 from engine.serving.deferral import DEFERRALS
 from engine.serving.outcomes import EFFORTS
 from engine.serving.saving import Share
@@ -54,7 +55,8 @@ def say_certificate(saving: Saving) -> CertificateWords:
     if len(ladder.steps) == 1:
         unsure = () if DEFERRALS[order.rule].draws_twice else saving.unsure
         why = (
-            f" The log-probs of {', '.join(unsure)} were not kept; score a new run, or let kinds of queries decide."
+            f" The log-probs of {', '.join(map(title_of, unsure))} were not kept; score a new run, or let kinds of "
+            "queries decide."
             if unsure
             else ""
         )

@@ -23,6 +23,7 @@ from app.web.pages.outcome import draw_outcome
 from app.web.pages.review import asked_html, is_kept, samples_html, say_labels, say_sample
 from app.web.pages.selection import RAW, SelectionForm
 from app.web.parts.candidates import CHOOSE, CHOSEN
+from app.web.parts.code import command_html, commands_html
 from app.web.parts.listing import LISTING, Column, Listing, listing_html
 from app.web.parts.messages import notice_html
 from app.web.parts.picking import ACTED, PICKING, UNCHOOSE, read_ids, toast_html
@@ -241,7 +242,8 @@ class _Handlers:
         if seen.partition(" ")[0] == row["id"]:
             follows[:2] = [gr.skip(), gr.skip()]
         cut = self.services.browse.settings(project).cut if row["reason"] else None
-        return [asked_html(detail), samples_html(detail, row["id"], cut), row["id"], *follows]
+        shown = samples_html(detail, row["id"], cut) + _as_commands(project, rows)
+        return [asked_html(detail), shown, row["id"], *follows]
 
     def pick(self, project: str, address: str, opened: str, chosen: str) -> list[Any]:
         rows = self._samples(project, address, opened).samples
@@ -352,7 +354,12 @@ class _Handlers:
 
     def _asking(self, project: str, address: str, teacher: str, what: str) -> str:
         count = counted(len(self._matching(project, address, teacher)), "sample")
-        return notice_html(f"{what} {count} of {teacher} by hand? One undo takes all of them back.", tone="warn")
+        asked = notice_html(f"{what} {count} of {teacher} by hand? One undo takes all of them back.", tone="warn")
+        view, command = read_view(address), ["tacit", "decide", what.lower(), project]
+        command += ["--search", view.search] if view.search else []
+        command += ["--filter", view.show] if view.show in FILTERS else []
+        command += ["--teacher", teacher] if teacher != _EVERY else []
+        return asked + (command_html(command) if len(command) > 4 else "")
 
     def _matching(self, project: str, address: str, teacher: str) -> list[str]:
         view = read_view(address)
@@ -366,6 +373,14 @@ class _Handlers:
         done = "Kept" if action == "keep" else "Dropped"
         message = f"{done} {counted(len(sample_ids), 'sample')} by hand. Undo: u, all of them at once."
         return [notice_html(message, tone="good"), self.question.closed()]
+
+
+def _as_commands(project: str, rows: Sequence[dict[str, Any]]) -> str:
+    """The commands that decide over a query's samples as they are decided now."""
+    decided = [row for row in rows if row["reason"]]
+    kept, others = [[row["id"] for row in decided if is_kept(row) is wanted] for wanted in (True, False)]
+    commands = [["tacit", "decide", action, project, *ids] for action, ids in (("keep", kept), ("drop", others)) if ids]
+    return commands_html(commands) if commands else ""
 
 
 def _mark(view: View) -> str:

@@ -20,6 +20,7 @@ from app.web.parts.messages import notice_html
 from app.web.parts.tables import Raw
 from app.web.parts.tiles import badge_html
 from engine.errors import InputError, NotFound
+from engine.plans.titles import title_of
 from engine.values.report import WHOLE
 from engine.wording import counted
 from storage.differences import Asked
@@ -115,7 +116,9 @@ class _Handlers:
             return notice_html("These two did not both answer this query. Choose another one.")
         gold = f"<p class='quiet'>Gold label: <b>{escape(str(row['gold']))}</b></p>" if row["gold"] is not None else ""
         kind = badge_html(str(row["kind"])) if row["kind"] else ""
-        sides = "".join(_side_html(name, row, side) for name, side in zip(pair, ("first", "second"), strict=True))
+        sides = "".join(
+            _side_html(title_of(name), row, side) for name, side in zip(pair, ("first", "second"), strict=True)
+        )
         text = f"<p class='long-text' data-full='{escape(query_id)}'>{escape(str(row['query']))}</p>"
         return f"<div class='card spoken'>{kind}{text}{gold}{sides}</div>"
 
@@ -128,8 +131,8 @@ def _read_asked(address: str) -> Asked:
 def _filters(first: str, second: str) -> dict[str, str]:
     return {
         "all": "All",
-        "first": f"Only {first} right",
-        "second": f"Only {second} right",
+        "first": f"Only {title_of(first)} right",
+        "second": f"Only {title_of(second)} right",
         "neither": "Neither right",
     }
 

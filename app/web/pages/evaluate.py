@@ -12,7 +12,7 @@ import gradio as gr
 from app.usecases.evaluation.comparisons import ASSUMED_HOUR, System, Terms, say_pay_back
 from app.usecases.evaluation.html_report import RunReport
 from app.usecases.evaluation.html_tables import kinds_html, plot_html, systems_html
-from app.usecases.evaluation.report_lines import more_lines
+from app.usecases.evaluation.report_lines import more_lines, name_lines
 from app.usecases.evaluation.summary import Column, Summary, best_teacher, systems_csv
 from app.web.address import read_named
 from app.web.choices import choose_run, enable, run_choices
@@ -30,6 +30,7 @@ from app.web.parts.tiles import Tile, tiles_html, verdict_html
 from engine.costs import ASSUMED, Price, read_list_price
 from engine.errors import InputError
 from engine.evaluation.report import MARGIN
+from engine.plans.titles import title_of
 from storage.projects import Project
 from storage.runs import Run
 
@@ -268,7 +269,7 @@ class _Handlers:
         found = self._run(project, run)
         terms = self._terms(found, hour, prices)
         return notice_html(
-            say_pay_back(self.services.compare.pay_back(found, student, teacher, terms), student, teacher)
+            say_pay_back(self.services.compare.pay_back(found, student, teacher, terms), title_of(student), teacher)
         )
 
     def report(self, project: str, run: str | None, hour: str, *prices: str) -> str:
@@ -327,7 +328,8 @@ def _say_price(price: Price | None) -> str:
 
 def _choose(names: list[str], *values: str) -> Any:
     """The first of some values that is among the names."""
-    return gr.Dropdown(names, value=next((value for value in values if value in names), names[0] if names else None))
+    titles = [(title_of(name), name) for name in names]
+    return gr.Dropdown(titles, value=next((value for value in values if value in names), names[0] if names else None))
 
 
 def _pair(systems: list[System]) -> tuple[str, str]:
@@ -375,7 +377,7 @@ def _table_html(report: RunReport, run: str) -> str:
 
 def _more_html(systems: list[System]) -> str:
     """The measures that not every report has."""
-    more = more_lines([system.report for system in systems])
+    more = name_lines(more_lines([system.report for system in systems]))
     old = "This report was scored by an earlier version. Score again adds what can be told of its answers."
     return table_html(more, "95% intervals; the same answers") if more else notice_html(old)
 

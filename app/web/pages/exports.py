@@ -25,6 +25,7 @@ from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.tables import table_html, titled
 from engine.errors import InputError
 from engine.evaluation.readback import SAMPLE
+from engine.plans.titles import title_of
 from storage.projects import Project
 from storage.runs import Run
 
@@ -139,7 +140,7 @@ class _Handlers:
         names = self.services.export.stages(found)
         verdict = self.services.compare.verdict(found)
         ship = verdict.ship if verdict else None
-        choices = [(f"{name}, the pick" if name == ship else name, name) for name in names]
+        choices = [(f"{title_of(name)}{', the pick' if name == ship else ''}", name) for name in names]
         value = ship if ship in names else names[-1] if names else None
         return gr.Dropdown(choices, value=value, visible=bool(names))
 

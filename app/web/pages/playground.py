@@ -24,6 +24,7 @@ from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.panes import LINKS, asked_html, panes_html
 from app.web.parts.tables import table_html, titled
 from engine.errors import InputError, NotFound, StateError
+from engine.plans.titles import title_of
 from engine.tasks import get_task
 from engine.values import Query
 from engine.wording import counted
@@ -116,7 +117,7 @@ class _Handlers:
         systems = self.choose(project, self.services.play.systems(project))
         few = self.services.play.first(project)
         text = self.take(project.name, few[0][1]) if few else ""
-        chosen = gr.CheckboxGroup(_shorten(systems), value=list(systems.values())[:4])
+        chosen = gr.CheckboxGroup(_titled(systems), value=list(systems.values())[:4])
         listed = gr.Dropdown(few, value=few[0][1] if few else None, visible=bool(few))
         return [
             *(chosen, text, listed, self._tally(project), gr.Button(interactive=bool(few))),
@@ -261,6 +262,12 @@ def _shorten(systems: dict[str, str]) -> list[tuple[str, str]]:
         (brief if short.count(brief) == 1 else name, id_)
         for brief, (name, id_) in zip(short, systems.items(), strict=True)
     ]
+
+
+def _titled(systems: dict[str, str]) -> list[tuple[str, str]]:
+    """The same as people read them."""
+    parts = [(name.partition(" · "), id_) for name, id_ in _shorten(systems)]
+    return [(f"{title_of(name)}{dot}{run}", id_) for (name, dot, run), id_ in parts]
 
 
 def _before_html(project: str, someone: bool) -> str:

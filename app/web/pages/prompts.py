@@ -12,6 +12,7 @@ from app.web.choices import enable
 from app.web.fields import lay_html
 from app.web.frame import Frame
 from app.web.offers import only_guides
+from app.web.parts.code import commands_html
 from app.web.parts.messages import notice_html
 from app.web.parts.prompts import prompt_html
 from engine.errors import TacitError
@@ -30,7 +31,7 @@ def build(frame: Frame) -> None:
             version = gr.Dropdown([], label="Version", info="the newest is asked with", interactive=True)
             text = gr.Textbox(label="Prompt", lines=12, max_lines=24, elem_classes="mono-field")
             save = gr.Button("Save as a new version", interactive=False)
-            said = lay_html()
+            said, command = lay_html(), lay_html()
         with gr.Column(scale=1, min_width=340):
             search = gr.Textbox(
                 label="Shown on",
@@ -43,7 +44,7 @@ def build(frame: Frame) -> None:
             shown = lay_html()
     seen, place = gr.Textbox("1", visible=False), gr.Number(0, precision=0, visible=False)
     quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
-    frame.fill_once([version, text, seen, shown], do.start)
+    frame.fill_once([version, text, seen, shown, command], do.start)
     version.input(frame.guard(do.pick), [frame.project, version, search, place], [text, seen, shown], **frame.quiet)
     text.change(frame.guard(do.can_save), [frame.project, text], save, trigger_mode="always_last", **quiet)
     on_now = [frame.project, text, search, place]
@@ -64,11 +65,13 @@ class _Handlers:
 
     def start(self, project: Project | None) -> list[Any]:
         if project is None:
-            return [gr.Dropdown([], value=None), "", "1", ""]
+            return [gr.Dropdown([], value=None), "", "1", "", ""]
         versions = self.services.prompt.versions(project.name)
         newest = max(versions)
         shown = self.preview(project.name, versions[newest])
-        return [_choices(versions, newest), versions[newest], str(newest), shown]
+        command = ["tacit", "teachers", "prompt", project.name]
+        commands = commands_html([command, [*command, "--save", "prompt.txt"]])
+        return [_choices(versions, newest), versions[newest], str(newest), shown, commands]
 
     def pick(self, project: str, version: int, search: str, place: float) -> list[Any]:
         versions = self.services.prompt.versions(project)

@@ -27,6 +27,7 @@ from app.web.parts.tables import table_html
 from app.web.parts.texts import log_html
 from app.web.plots_runs import compare_plot, loss_plot, speed_plot
 from engine.errors import NotFound
+from engine.plans.titles import title_of
 from engine.values import JobStatus, RunStatus
 from engine.wording import counted, say_span, verb
 from storage.projects import Project
@@ -268,7 +269,7 @@ class _Handlers:
         told = [self.services.watch.one(run) for run in runs]
         rows = [{"": title, **_by_run(runs, values)} for title, values in differing_settings(runs)]
         same = "" if rows else notice_html("The settings of these runs are the same.")
-        scores = [f"{one.best.accuracy:.3f} ({one.best.name})" if one.best else "-" for one in told]
+        scores = [f"{one.best.accuracy:.3f} ({title_of(one.best.name)})" if one.best else "-" for one in told]
         losses = [f"{one.losses[-1]:.3f}" if one.losses else "-" for one in told]
         results = [{"": "Score", **_by_run(runs, scores)}, {"": "Last loss", **_by_run(runs, losses)}]
         table = table_html(

@@ -25,6 +25,7 @@ from app.web.parts.messages import empty_html, notice_html
 from app.web.parts.tiles import Tile, tiles_html, verdict_html
 from engine.config import read_config
 from engine.errors import InputError, StateError
+from engine.plans.titles import title_of
 from engine.serving.certificate import SURE
 from engine.serving.deferral import DEFERRALS
 from engine.serving.policy import write_policy
@@ -204,7 +205,9 @@ def _name_all(found: Candidates | None) -> list[Any]:
     """The choices of who is asked."""
     if found is None:
         return [gr.Dropdown([], value=[], multiselect=True), gr.Dropdown([], value=None)]
-    students = gr.Dropdown(list(found.students), value=list(found.usual), multiselect=True)
+    students = gr.Dropdown(
+        [(title_of(name), name) for name in found.students], value=list(found.usual), multiselect=True
+    )
     return [students, gr.Dropdown(list(found.references), value=found.best)]
 
 
@@ -230,8 +233,8 @@ def _warned(saving: Saving) -> str:
     told = []
     if saving.unsure and not DEFERRALS[saving.order.rule].draws_twice:
         told.append(
-            f"No confidences were kept for {', '.join(saving.unsure)}: a threshold lets all of its answers pass, or "
-            "none. Runs that are trained now keep them."
+            f"No confidences were kept for {', '.join(map(title_of, saving.unsure))}: a threshold lets all of its "
+            "answers pass, or none. Runs that are trained now keep them."
         )
     if DEFERRALS[saving.order.rule].by_kind:
         told.append("Callers must name the kind of each query; of queries without one nothing is saved.")

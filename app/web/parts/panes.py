@@ -9,6 +9,7 @@ from html import escape
 from app.usecases.playground.panes import Pane
 from app.web.parts.messages import notice_html, term_html
 from app.web.parts.tiles import badge_html
+from engine.plans.titles import title_of
 from engine.wording import counted
 
 LINKS = """
@@ -41,7 +42,7 @@ def _pane_html(pane: Pane, colour: str) -> str:
     silent = "It wrote nothing." if pane.over and not pane.message else ""
     message = notice_html(pane.message) if pane.message else ""
     return (
-        f"<div class='pane'><b>{dot}{escape(name)}{run}</b><p>{escape(pane.text or silent)}</p>{message}"
+        f"<div class='pane'><b>{dot}{escape(title_of(name))}{run}</b><p>{escape(pane.text or silent)}</p>{message}"
         f"<div class='facts'>{_verdict(pane)}{_confidence(pane)}{escape(_facts(pane))}</div></div>"
     )
 
