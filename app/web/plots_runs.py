@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from app.usecases.training.progress import Curve
 from app.web.theme import TEACHER_COLOURS, stage_colour
+from engine.plans.titles import title_of
 
 _GRID = "rgba(100, 116, 139, 0.3)"
 _QUIET = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": "#64748b", "size": 12}}
@@ -39,12 +40,12 @@ def loss_plot(
 ) -> go.Figure:
     """One run: a colour a stage of its plan, the smoothed line over the faint raw one; withheld rows as marks."""
     figure = go.Figure()
-    ends = [_draw(figure, curve, stage_colour(curve.step, stages), curve.step, weight) for curve in curves]
+    ends = [_draw(figure, curve, stage_colour(curve.step, stages), title_of(curve.step), weight) for curve in curves]
     for curve in withheld:
         figure.add_scatter(
             x=[curve.offset + update for update in curve.updates],
             y=curve.values,
-            name=escape(f"{curve.step}, withheld rows"),
+            name=escape(f"{title_of(curve.step)}, withheld rows"),
             mode="markers",
             marker={"color": stage_colour(curve.step, stages), "size": 8, "symbol": "diamond"},
         )
@@ -54,7 +55,7 @@ def loss_plot(
 def speed_plot(curves: Sequence[Curve], weight: float, stages: Sequence[str] = ()) -> go.Figure:
     """The throughput of one run, in the colours of its losses, whose names stand there."""
     figure = go.Figure()
-    ends = [_draw(figure, curve, stage_colour(curve.step, stages), curve.step, weight) for curve in curves]
+    ends = [_draw(figure, curve, stage_colour(curve.step, stages), title_of(curve.step), weight) for curve in curves]
     name_ends(figure, [end._replace(name="") for end in ends], "tokens/s", False)
     return figure.update_xaxes(range=None, rangemode="tozero").update_yaxes(range=None, rangemode="tozero")
 
@@ -65,7 +66,7 @@ def compare_plot(curves: Sequence[Curve], names: Mapping[str, str], weight: floa
     ends: dict[str, End] = {}
     for curve in curves:
         colour = TEACHER_COLOURS[list(names).index(curve.run) % len(TEACHER_COLOURS)]
-        ends[curve.run] = _draw(figure, curve, colour, f"{names[curve.run]}, {curve.step}", weight)
+        ends[curve.run] = _draw(figure, curve, colour, f"{names[curve.run]}, {title_of(curve.step)}", weight)
     named = [end._replace(name=names[run]) for run, end in ends.items()]
     return name_ends(figure, named, "loss", log)
 

@@ -344,7 +344,7 @@ def test_select(studio: Studio) -> None:
     )
     assert "no number is given" in studio.refused("select", "choose", "p", *send_settings(temperature=None))
     set_out = studio("select", "set_out", "p", "recordings")
-    assert set_out[2] == 0.6 and set_out[5:7] == ("keep", "keep")
+    assert set_out[3] == 0.6 and set_out[6:8] == ("keep", "keep")
     studio("select", "set_out", "p", "custom")
     studio("select", "show_rules", "p", *send_settings(NONE.config, rules=["threshold"]))
     assert "a temperature needs 50" in studio.refused("select", "fit", "p", *SETTINGS)

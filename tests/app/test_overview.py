@@ -21,6 +21,7 @@ from app.web.parts.results import example_html, result_html
 from app.web.parts.tour import STOPS, tour_html
 from engine.config import ProjectConfig
 from engine.plans.order import PlanOrder
+from engine.plans.titles import title_of
 from engine.selection.settings import dcrs
 from engine.values import RunStatus, make_query
 from storage.projects import Project
@@ -93,7 +94,7 @@ def test_the_overview_counts_what_was_lost_and_says_what_is_stale(selected: Serv
     assert levels["Kept"].count == counts["kept"] and levels["Stages"].more == "no run yet"
     assert seen.stale == [] and (seen.following.page, seen.scored, seen.sure) == ("Train", False, False)
     put_run(selected, RunStatus.FINISHED, tmp_path)
-    assert {"Short rationales", "stage1", "stage2", "stage3"} <= {
+    assert {"Short rationales", "Stage 1", "Stage 2", "Stage 3"} <= {
         n.title for n in selected.overview.read(project).levels
     }
     selected.select.select("p", dcrs(threshold=0.5))
@@ -112,7 +113,12 @@ def test_the_overview_of_the_demo_says_what_evaluate_says(shipped: Services) -> 
     drawn = show(shipped, project)
     run = shipped.reading.runs_of(project.id)[0]
     verdict = shipped.compare.verdict(run)
-    assert verdict is not None and f"Ship {verdict.ship}" in drawn and f"n = {verdict.n:,}" in drawn
+    assert (
+        verdict is not None
+        and verdict.ship
+        and f"Ship {title_of(verdict.ship)}" in drawn
+        and f"n = {verdict.n:,}" in drawn
+    )
     links = re.findall(r"href='(/[a-z]+)\?project=demo'", drawn)
     assert {"/data", "/label", "/select", "/compress", "/evaluate", "/save"} <= set(links)
     assert "button primary' href='/save?project=demo'" in drawn

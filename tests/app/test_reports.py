@@ -23,6 +23,7 @@ from app.usecases.evaluation.summary import dots_of, queries_needed, say_money, 
 from app.usecases.training.study_html import study_html
 from engine.costs import read_list_price
 from engine.errors import InputError
+from engine.plans.titles import title_of
 from engine.study import Grid
 from engine.study_table import ArmResult, Contrast, StudyResult
 from storage.runs import Run
@@ -92,9 +93,9 @@ def test_the_report_says_what_the_report_of_the_run_says(services: Services, run
     assert text.startswith("<!doctype html>") and "prefers-color-scheme: dark" in text and "@media print" in text
     plain = unescape(re.sub(r"<[^>]+>", " ", text))
     verdict = services.compare.verdict(run)
-    assert verdict is not None and f"Ship {verdict.ship}" in plain
+    assert verdict is not None and verdict.ship and f"Ship {title_of(verdict.ship)}" in plain
     for row in services.context.reports.rows(run.id):
-        assert row.name in plain and (not row.kind or row.kind in plain)
+        assert title_of(row.name) in plain and (not row.kind or row.kind in plain)
         shown = f"{row.accuracy:.2f}" if row.kind else f"{row.accuracy:.2f}  {row.ci_low:.2f}-{row.ci_high:.2f}"
         assert shown in plain, (row.name, row.kind)
     for system in services.compare.systems(run, Terms().device_hour):

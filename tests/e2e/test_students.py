@@ -190,7 +190,7 @@ def test_from_a_curated_set_to_an_exported_student(
     tab.press("Start training")
     tab.see("with my review is queued")
     tab.page.locator(".listing td", has_text="with my review").wait_for()
-    tab.page.locator(".pipeline li:is(.running, .done)", has_text="stage1").first.wait_for(timeout=120_000)
+    tab.page.locator(".pipeline li:is(.running, .done)", has_text="Stage 1").first.wait_for(timeout=120_000)
     assert tab.errors == []
     tab.page.close()
     curated.kill()
@@ -239,8 +239,8 @@ def review(tab: Tab) -> None:
     tab.see("The run continues")
     tab.open("train", PROJECT)
     tab.page.locator("td", has_text="finished").first.wait_for(timeout=180_000)
-    tab.page.locator(".pipeline li.done", has_text="stage3").first.wait_for()
-    tab.page.locator(".js-plotly-plot", has_text="stage3").first.wait_for()
+    tab.page.locator(".pipeline li.done", has_text="Stage 3").first.wait_for()
+    tab.page.locator(".js-plotly-plot", has_text="Stage 3").first.wait_for()
 
 
 def vote(tab: Tab) -> None:

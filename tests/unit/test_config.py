@@ -84,7 +84,7 @@ def test_rules_that_are_given_replace_the_presets() -> None:
     assert read_selection(PAPER.config, {}, [], ["threshold:kind=labels"]).rules == (Threshold(),)
     with pytest.raises(ConfigError, match="each rule can be used once"):
         read_selection(PAPER.config, {}, [], ["threshold", "threshold:threshold=0.5"])
-    with pytest.raises(ConfigError, match=r"there is no rule 'hope'; there are .*labels, .*one-teacher, threshold"):
+    with pytest.raises(ConfigError, match=r"there is no rule 'hope'; there are .*labels, .*one-teacher, .*threshold"):
         read_selection(PAPER.config, {}, [], ["hope"])
     with pytest.raises(ConfigError, match="threshold: give a number from 0 to 1"):
         read_selection(PAPER.config, {}, [], ["threshold:threshold=2"])

@@ -111,7 +111,7 @@ def test_names_stand_at_the_ends_of_their_lines_and_cover_none() -> None:
     colours = dict.fromkeys(("vanilla", "stage1", "<b>"), "#0f825e")
     svg = risk_svg(curves, colours)
     names = re.findall(r"<text x='([\d.]+)' y='([\d.]+)'>([^<]+)</text>", svg)
-    assert sorted(name for *_, name in names) == ["&lt;b&gt;", "stage1", "vanilla"]
+    assert sorted(name for *_, name in names) == ["&lt;b&gt;", "Stage 1", "Untrained, zero-shot"]
     heights = sorted(float(y) for _, y, _ in names)
     assert all(later - earlier >= 14.9 for earlier, later in pairwise(heights))
     assert "<b>" not in svg and "100%" in svg and "wrong among them" in svg

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from app.usecases.workspace.context import Context
@@ -63,8 +63,8 @@ def _judged(context: Context, run: Run) -> dict[str, Verdict]:
     return context.db.once(f"what to ship of {run.id} within {margin}", work)
 
 
-def say_verdict(verdict: Verdict, rows: Sequence[ReportRow], name: Callable[[str], str] = title_of) -> str:
-    """A verdict over all queries in words, with the report's scores. `name`: how systems are called."""
+def say_verdict(verdict: Verdict, rows: Sequence[ReportRow]) -> str:
+    """A verdict over all queries in words, with the report's scores."""
     scores = {row.name: row for row in rows if row.kind == WHOLE}
     if verdict.ship is None:
         best = scores.get(verdict.best)
@@ -73,17 +73,17 @@ def say_verdict(verdict: Verdict, rows: Sequence[ReportRow], name: Callable[[str
             return text + "no untrained student was scored beside it, so no gain is shown."
         at = f" at {best.accuracy:.2f}" if best else ""
         return text + (
-            f"the best of the trained, {name(verdict.best)}{at}, is not shown to gain over the untrained student "
+            f"the best of the trained, {title_of(verdict.best)}{at}, is not shown to gain over the untrained student "
             f"({say_difference(verdict.gained)} on the same queries)."
         )
     row = scores.get(verdict.ship)
     what = f": {row.measure} {row.accuracy:.2f} with {row.mean_output_tokens:.1f} output tokens" if row else ""
-    text = f"Ship {name(verdict.ship)}{what}. "
+    text = f"Ship {title_of(verdict.ship)}{what}. "
     if verdict.behind is None:
         text += "It scores highest of the trained students"
     else:
         text += (
-            f"It is no more than {say_points(verdict.margin)} below the best, {name(verdict.best)} "
+            f"It is no more than {say_points(verdict.margin)} below the best, {title_of(verdict.best)} "
             f"({say_difference(verdict.behind)} on the same queries)"
         )
     gained = f" and gains {say_difference(verdict.gained)} over the untrained student" if verdict.gained else ""

@@ -106,7 +106,7 @@ class ReadService:
             "rows": [row.to_dict() for row in rows],
             "differences": [asdict(row) for row in self.context.reports.differences(run.id)],
             "ship": verdict.ship if verdict else None,
-            "verdict": say_verdict(verdict, rows, str) if verdict else "",
+            "verdict": say_verdict(verdict, rows) if verdict else "",
             "notes": report_notes(self.context, run, rows),
         }
 

@@ -22,6 +22,7 @@ from app.web.offers import only_guides
 from app.web.parts.code import command_html, commands_html
 from app.web.parts.listing import LISTING, Listing, listing_html
 from app.web.parts.messages import notice_html
+from app.web.parts.pipeline import title_steps
 from app.web.parts.runs import COLUMNS, run_html, run_row
 from app.web.parts.tables import table_html
 from app.web.parts.texts import log_html
@@ -234,9 +235,13 @@ class _Handlers:
         if not run:
             return [gr.Dropdown([], value=None), "", ""]
         run_record = self.services.reading.run_of(project, run)
-        names = [step.name for step in run_record.plan.steps]
-        first = next((step.name for step in run_record.plan.trained), names[0])
-        return [gr.Dropdown(names, value=first), run_record.name, run_record.note]
+        titles = title_steps(run_record.plan)
+        first = next((step.name for step in run_record.plan.trained), next(iter(titles)))
+        return [
+            gr.Dropdown([(title, name) for name, title in titles.items()], value=first),
+            run_record.name,
+            run_record.note,
+        ]
 
     def draw(self, project: str, run: str | None, weight: float, log: bool) -> list[Any]:
         """The curves of the open run, and the last lines of its worker."""

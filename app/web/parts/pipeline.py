@@ -9,6 +9,7 @@ from typing import Literal
 
 from engine.datasets import DATASETS
 from engine.plans import Answer, AnyStep, Compress, Evaluate, Plan, Train
+from engine.plans.titles import title_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def pipeline_html(plan: Plan, notes: Mapping[str, str] | None = None, states: Ma
     """
     notes, states = notes or {}, states or {}
     own = f"by its own rules: {plan.selection.title}" if plan.selection else "what was selected"
-    parts = [_part_html("select", own, "done" if states else "", "")]
+    parts = [_part_html("Select", own, "done" if states else "", "")]
     for step in plan.steps:
         if isinstance(step, Evaluate):
             continue
@@ -62,6 +63,16 @@ def pipeline_html(plan: Plan, notes: Mapping[str, str] | None = None, states: Ma
     return f"<ol class='pipeline' aria-label='Steps of the plan'>{''.join(parts)}</ol>"
 
 
+def title_steps(plan: Plan) -> dict[str, str]:
+    """How a person reads the steps of a plan, by name; of those that read alike the name stands behind."""
+    titles = {
+        step.name: f"Score {title_of(step.system)}" if isinstance(step, Evaluate) else _say_step(step)[0]
+        for step in plan.steps
+    }
+    several = [title for title in titles.values() if list(titles.values()).count(title) > 1]
+    return {name: f"{title} ({name})" if title in several else title for name, title in titles.items()}
+
+
 def _scored_html(plan: Plan, notes: Mapping[str, str], states: Mapping[str, State]) -> str:
     """The scoring of all students as one part: as far as the least of them."""
     told = [states.get(step.name, "") for step in plan.evaluated]
@@ -71,7 +82,7 @@ def _scored_html(plan: Plan, notes: Mapping[str, str], states: Mapping[str, Stat
     systems = f"{len(told)} systems on the held-out queries"
     said = f"{done} of {systems}" if states and done < len(told) else systems
     note = next((notes.get(step.name, "") for step in plan.evaluated if states.get(step.name) == "running"), "")
-    return _part_html("score", " · ".join(filter(None, (said, note))), state if states else "", "")
+    return _part_html("Score", " · ".join(filter(None, (said, note))), state if states else "", "")
 
 
 def _part_html(title: str, text: str, state: State, kind: str) -> str:
@@ -89,9 +100,9 @@ def _say_step(step: AnyStep) -> tuple[str, str]:
         size = f"{step.train.tokens:,} training tokens" if step.train.tokens else size
         size = "equal updates" if step.equal_updates_to else size
         taught = DATASETS.get(step.dataset).title if step.dataset in DATASETS.names() else step.dataset
-        return step.name, f"{taught}, {size}, rate {step.train.learning_rate:g}"
+        return title_of(step.name), f"{taught}, {size}, rate {step.train.learning_rate:g}"
     if isinstance(step, Answer):
-        return "student answers", "its own rationales"
+        return "Student answers", "its own rationales"
     if isinstance(step, Compress):
-        return "compress", "teachers shorten"
-    return ("review", "you review them") if getattr(step, "approve", "") == "person" else ("approve", "all of them")
+        return "Compress", "teachers shorten"
+    return ("Review", "you review them") if getattr(step, "approve", "") == "person" else ("Approve", "all of them")

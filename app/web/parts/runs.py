@@ -11,10 +11,11 @@ from app.usecases.training.progress import Progress, StepProgress
 from app.usecases.training.run_settings import plan_title
 from app.web.parts.listing import Column
 from app.web.parts.messages import notice_html
-from app.web.parts.pipeline import State, pipeline_html
+from app.web.parts.pipeline import State, pipeline_html, title_steps
 from app.web.parts.shell import bar_html
 from app.web.parts.tables import Raw, Spark
 from app.web.parts.tiles import Tile, badge_html, tiles_html
+from engine.plans.titles import title_of
 from engine.remaining import Left
 from engine.values import JobStatus, RunStatus
 from engine.wording import counted, say_span
@@ -116,20 +117,28 @@ def _say_step(step: StepProgress, progress: Progress) -> str:
 
 def _tiles(progress: Progress, steps: Sequence[StepProgress]) -> list[Tile]:
     took = [step.seconds for step in steps if step.seconds is not None]
-    tiles = [Tile(f"{progress.steps_done} of {progress.steps}", "Steps done", progress.step and f"now {progress.step}")]
+    tiles = [
+        Tile(
+            f"{progress.steps_done} of {progress.steps}",
+            "Steps done",
+            progress.step and f"now {title_steps(progress.run.plan).get(progress.step, progress.step)}",
+        )
+    ]
     if progress.run.status is RunStatus.RUNNING:
         tiles.append(Tile(say_left(progress.left) or "unknown", "Left, scoring included"))
     elif took:
         tiles.append(Tile(say_span(sum(took)), "On the device", "all steps together"))
     if progress.losses:
-        tiles.append(Tile(f"{progress.losses[-1]:.3f}", "Loss", progress.trained))
+        tiles.append(Tile(f"{progress.losses[-1]:.3f}", "Loss", title_of(progress.trained)))
     if progress.tokens_per_second:
         tiles.append(Tile(f"{progress.tokens_per_second:,.0f}", "Tokens/s", "last update"))
     if progress.best:
         best = progress.best
         tiles.append(
             Tile(
-                f"{best.accuracy:.3f}", _capital(best.measure), f"{best.name}, {best.ci_low:.3f} to {best.ci_high:.3f}"
+                f"{best.accuracy:.3f}",
+                _capital(best.measure),
+                f"{title_of(best.name)}, {best.ci_low:.3f} to {best.ci_high:.3f}",
             )
         )
     return tiles
