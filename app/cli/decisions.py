@@ -9,7 +9,6 @@ import typer
 
 from app.cli.options import DEFAULT_WORKSPACE, ListingCommand, ProjectName, Workspace, open_workspace, read_text, say
 from engine.errors import InputError, NotFound
-from engine.wording import counted
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -90,6 +89,8 @@ def _query_of(services: Services, project: str, sample_id: str) -> str:
 
 def _overrule(services: Services, project: str, samples: list[str], action: Literal["keep", "drop"]) -> None:
     services.select.overrule(project, samples, action)
+    from engine.wording import counted
+
     say(f"{'kept' if action == 'keep' else 'dropped'} {counted(len(samples), 'sample')} by hand")
 
 
@@ -127,6 +128,8 @@ def edit(
 @decide_app.command("undo")
 def undo(project: ProjectName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """Take the newest decision back, with all samples that it was about."""
+    from engine.wording import counted
+
     with open_workspace(workspace) as services:
         undone = services.select.undo(project)
     if undone is None:

@@ -24,10 +24,10 @@ def take_out(studio: Studio, run: str) -> None:
     assert "--stage stage3 --check 20" in use
     chosen = ["p", run, "stage3"]
     cards = studio("exports", "cards", *chosen)
-    assert "Prepare and download: The merged model of stage3" in cards and "not prepared" in cards
+    assert "Prepare and download: The merged model of Stage 3" in cards and "not prepared" in cards
     assert "Check and download zip: The adapter of Stage 3" in cards and "Training rows: compressed reasoning" in cards
     assert "Download unchecked: The adapter of Stage 3" in cards and "not checked" in cards
-    assert "Prepare and download: The model as GGUF, Q8_0 of stage3" in cards
+    assert "Prepare and download: The model as GGUF, Q8_0 of Stage 3" in cards
     for what, form in (("set", "jsonl"), ("set", "parquet"), ("rows-compressed", "parquet")):
         said, file = studio("exports", "take", *chosen, what, form)
         assert "B: your browser saves it" in said and Path(file).suffix == f".{form}"
@@ -44,7 +44,7 @@ def take_out(studio: Studio, run: str) -> None:
     studio.finish()
     assert "ready already" in studio("exports", "prepare", *chosen, 4, "merged")[0]
     cards = studio("exports", "cards", *chosen)
-    assert "Download zip: The merged model of stage3" in cards
+    assert "Download zip: The merged model of Stage 3" in cards
     assert "4 of 4 answers (a sample of 6) are the scored student&#x27;s; accuracy +0.00" in cards
     said, file = studio("exports", "take", *merged)
     with zipfile.ZipFile(file) as archive:

@@ -22,6 +22,7 @@ from app.web.pages.runs import _Handlers
 from app.web.plots_runs import compare_plot, loss_plot, smooth
 from engine.errors import ConfigError, InputError
 from engine.plans.order import PlanOrder
+from engine.plans.titles import title_of
 from engine.values import RunStatus
 from storage.runs import Run
 from tests.fakes.student_worker import StudentBackend
@@ -179,7 +180,7 @@ def test_smoothing_keeps_the_level_and_names_stand_at_the_ends(students: Service
     for log in (True, False):
         figure = loss_plot(curves, [], 0.8, log)
         named = " ".join(note.text.replace("<br>", " ") for note in figure.layout.annotations)
-        assert len(figure.data) == 2 * len(curves) and all(curve.step.split("-")[0] in named for curve in curves)
+        assert len(figure.data) == 2 * len(curves) and all(title_of(curve.step).split()[0] in named for curve in curves)
     assert "Run 1" in compare_plot(curves, {run.id: "Run 1"}, 0.0, False).layout.annotations[0].text
     assert loss_plot([], [], 0.8, True).layout.annotations == ()
 

@@ -18,6 +18,7 @@ from engine.errors import InputError
 from engine.evaluation.money import PayBack, cost_on_device, reckon_pay_back
 from engine.evaluation.report import Verdict
 from engine.pipeline import find_systems
+from engine.plans.titles import title_of
 from engine.ports import Task
 from engine.tasks import get_task
 from engine.tasks.reply import read_growing
@@ -146,7 +147,7 @@ class CompareService:
         pays_back = ""
         if ship and teachers:
             teacher = max(teachers, key=lambda row: row.accuracy).name
-            pays_back = say_pay_back(self.pay_back(run, ship, teacher, Terms(device_hour)), ship, teacher)
+            pays_back = say_pay_back(self.pay_back(run, ship, teacher, Terms(device_hour)), title_of(ship), teacher)
         return {"device_hour": device_hour, "rows": rows, "pays_back": pays_back}
 
     def _device_hours(self, run: Run) -> float:
