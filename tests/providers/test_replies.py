@@ -114,7 +114,7 @@ def test_a_hostile_stream_ends_with_a_name(endpoint: Endpoint, protocol: str, nu
 
     async def run() -> ErrorKind | None:
         chat = open_chat(protocol, endpoint.url, None)
-        teacher = HostedTeacher(spec_for(protocol, timeout_s=5.0), chat, Capabilities(), hear=heard.append)
+        teacher = HostedTeacher(spec_for(protocol, timeout_s=30.0), chat, Capabilities(), hear=heard.append)
         caller = Caller(attempts=1)
         try:
             reply = await caller.call(
