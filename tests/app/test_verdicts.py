@@ -92,7 +92,7 @@ def test_a_lower_score_is_not_shipped_for_its_few_tokens(services: Services, sco
     run = scored(60, {"stage1": 48, "stage2": 42, "stage3": 40, "vanilla": 5})
     report, mark, page, card = everywhere(services, run)
     assert services.reading.run(run.id)["ship"] == "stage1"
-    assert report.startswith("Ship Stage 1: accuracy 0.80 with 60.0 output tokens.") and mark == "Stage 1 0.80"
+    assert report.startswith("Ship Stage 1: accuracy 0.80 with 60.0 output tokens.") and mark == "0.80 Stage 1"
     assert "<h2>Ship Stage 1</h2>" in page and "highest of the trained students, and gains" in page and report in card
     assert ">0.80<" in page and ">60.0<" in page
     shipped = [system.report.name for system in services.compare.systems(run) if system.ship]
@@ -112,15 +112,15 @@ def test_where_nothing_helped_nothing_is_shipped_anywhere(services: Services, sc
 def test_a_baseline_above_the_stages_is_what_is_shipped(services: Services, scored: Scored) -> None:
     run = scored(200, {"stage1": 100, "stage2": 90, "stage3": 80, "standard-kd": 150, "vanilla": 10})
     report, mark, page, card = everywhere(services, run)
-    assert mark == "Standard KD 0.75" and all("Ship Standard KD" in told for told in (report, page, card))
+    assert mark == "0.75 Standard KD" and all("Ship Standard KD" in told for told in (report, page, card))
 
 
 def test_the_margin_is_the_users_and_holds_everywhere(services: Services, scored: Scored) -> None:
     run = scored(200, {"stage1": 150, "stage3": 140, "vanilla": 10})
-    assert everywhere(services, run)[1] == "Stage 1 0.75"
+    assert everywhere(services, run)[1] == "0.75 Stage 1"
     services.compare.set_margin("p", 0.1)
     report, mark, page, card = everywhere(services, run)
-    assert mark == "Stage 3 0.70" and "no more than 10 points below the best, Stage 1" in report
+    assert mark == "0.70 Stage 3" and "no more than 10 points below the best, Stage 1" in report
     assert "Ship Stage 3" in page and report in card
     with pytest.raises(ConfigError, match="margin"):
         services.compare.set_margin("p", 1.5)

@@ -28,8 +28,6 @@ _FEW = 5
 """Replies from which on a pace can be told."""
 STUDY = "study"
 """The kind of a study's job."""
-_NAME = 11
-"""Characters of a student's name that fit on the rail beside its score."""
 LISTED = 12
 """Projects on a page of the list."""
 _AFTER_S = 5.0
@@ -209,9 +207,7 @@ class StandingService:
         scores = {row.name: row.accuracy for row in self.context.reports.rows(run_id) if row.kind == WHOLE}
         if verdict.ship not in scores:
             return "nothing to ship yet"
-        title = title_of(verdict.ship)
-        name = title if len(title) <= _NAME else f"{title[: _NAME - 1]}…"
-        return f"{name} {scores[verdict.ship]:.2f}"
+        return f"{scores[verdict.ship]:.2f} {title_of(verdict.ship)}"
 
     def _study_mark(self, project: Project) -> Mark:
         jobs = [job for job in self.context.jobs.jobs_of(project.id) if job.kind == STUDY]
