@@ -88,9 +88,9 @@ def _query_of(services: Services, project: str, sample_id: str) -> str:
 
 
 def _overrule(services: Services, project: str, samples: list[str], action: Literal["keep", "drop"]) -> None:
-    services.select.overrule(project, samples, action)
     from engine.wording import counted
 
+    services.select.overrule(project, samples, action)
     say(f"{'kept' if action == 'keep' else 'dropped'} {counted(len(samples), 'sample')} by hand")
 
 
