@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -323,8 +324,11 @@ def serve(
 ) -> None:
     """Open the studio in the browser."""
     from app.hosted_demo.shipped_project import bring_demo
+    from app.web.lean_start import import_gradio
+
+    import_gradio()
     from app.web.main import build_app
-    from app.web.server import launch_options, serve_app, serve_hosted
+    from app.web.server import build_beside, launch_options, serve_app, serve_hosted
     from engine.places import restrict
 
     options = launch_options(host, port, auth, mcp, hosted, allow_host or (), proxies)
@@ -335,9 +339,8 @@ def serve(
         if hosted:
             serve_hosted(services, options)
             return
-        if with_demo:
-            bring_demo(services)
-        serve_app(build_app(services, with_login=bool(auth)), options)
+        prepare = partial(bring_demo, services) if with_demo else bool
+        serve_app(build_beside(partial(build_app, services, with_login=bool(auth)), prepare), options)
 
 
 @app.command()

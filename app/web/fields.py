@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
+import gradio.blocks
 from gradio.exceptions import InvalidPathError
 
 from engine.errors import say_error, where_it_failed
@@ -27,7 +30,7 @@ class Pages(gr.Blocks):  # type: ignore[misc]
     """The app, which says in words what a field can't hold; gradio's own words are about its parts, not about fields.
 
     A number field that begins filled must stay filled, one that begins empty may be left so.
-    Its server is made once, by `queue`: by itself gradio makes one at the end of each page, for all pages so far.
+    Its server is made once, by `launch`: by itself gradio makes one at the end of each page, for all pages so far.
     """
 
     def __exit__(self, kind: type[BaseException] | None = None, *rest: Any) -> None:
@@ -37,10 +40,12 @@ class Pages(gr.Blocks):  # type: ignore[misc]
         super().__exit__(kind or GeneratorExit, *rest)
 
     def queue(self, *words: Any, **given: Any) -> Pages:
-        """The app that is made of all pages."""
-        self.__enter__()
-        super().__exit__()
-        super().queue(*words, **given)
+        """The app that is made of all pages. gradio asks for it at its beginning too, when there is no page yet."""
+        with _no_server():
+            if self.blocks:
+                self.__enter__()
+                super().__exit__()
+            super().queue(*words, **given)
         return self
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False) -> Any:
@@ -66,6 +71,25 @@ class Pages(gr.Blocks):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - whatever it is, a person is told in words
             _LOG.error("a page's fields could not be read: %s", where_it_failed(error))
             raise gr.Error(say_error(error), duration=None, print_exception=False) from None
+
+
+@contextmanager
+def _no_server() -> Iterator[None]:
+    """Pages that are finished in this block get no server yet."""
+    made = gradio.blocks.App
+    gradio.blocks.App = _NoServer
+    try:
+        yield
+    finally:
+        gradio.blocks.App = made
+
+
+class _NoServer:
+    """Stands where `gradio.routes.App` does, and makes none."""
+
+    @staticmethod
+    def create_app(*_: Any, **__: Any) -> None:
+        """No server."""
 
 
 def look_at(part: Any, now: Any, value: Any) -> str:

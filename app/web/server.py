@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,25 @@ def serve_app(app: gr.Blocks, options: dict[str, Any]) -> None:
 def serve_hosted(services: Services, options: dict[str, Any]) -> None:
     """Serve the demo for visitors until Ctrl-C, and remove their copies when their time is over."""
     visitors, stopped = Visitors(services), threading.Event()
-    visitors.prepare()
+    app = build_beside(lambda: build_demo(services, visitors), visitors.prepare)
     visitors.keep_sweeping(stopped)
     try:
-        serve_app(build_demo(services, visitors), options)
+        serve_app(app, options)
     finally:
         stopped.set()
+
+
+def build_beside(build: Callable[[], gr.Blocks], prepare: Callable[[], object]) -> gr.Blocks:
+    """The app, built while the workspace is prepared: a project file is read in a process of its own meanwhile.
+
+    Raises:
+        TacitError: what `prepare` met.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        prepared = beside.submit(prepare)
+        app = build()
+        prepared.result()
+    return app
 
 
 def _read_users(auth: str) -> list[tuple[str, str]]:
