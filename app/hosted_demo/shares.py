@@ -66,10 +66,10 @@ def gives_way(origin: Mapping[str, str], used: Mapping[str, float], newcomer: st
 
     `origin` and `used` are by copy.
     """
-    held = Counter(origin.values())
-    if not held:
+    shares = Counter(origin.values())
+    if not shares:
         return []
-    address, most = max(held.items(), key=lambda item: item[1])
-    if most <= held[newcomer] + 1:
+    address, most = max(shares.items(), key=lambda item: item[1])
+    if most <= shares[newcomer] + 1:
         return []
     return sorted((name for name, other in origin.items() if other == address), key=lambda name: used[name])

@@ -115,20 +115,20 @@ class LoginDoor:
             answer: Response = JSONResponse({"detail": said}, 429, more)
             return await (HTMLResponse(_page(asked, said), 429, more) if reads else answer)(scope, receive, send)
         self._tries.begin(address)
-        told: list[Message] = []
+        messages: list[Message] = []
 
         async def take(message: Message) -> None:
-            told.append(message)
+            messages.append(message)
 
         await self._app(scope, receive, take)
-        status = told[0]["status"] if told else 500
+        status = messages[0]["status"] if messages else 500
         if status == 200:
             self._tries.forgive(address)
         if not reads:
-            for message in told:
+            for message in messages:
                 await send(message)
         elif status == 200:
-            await _let_in(asked, told[0])(scope, receive, send)
+            await _let_in(asked, messages[0])(scope, receive, send)
         else:
             wait = math.ceil(self._tries.wait_s(address))
             said = f"{_WRONG} {self._say_wait(address, wait)}" if wait else _WRONG

@@ -112,7 +112,7 @@ class _Patient:
     most = MOST_CONNECTIONS
     counted: Counter[str]
     """Open connections by address; shared by all connections of a server."""
-    told: set[str]
+    warned: set[str]
     _timer: asyncio.TimerHandle | None = None
     _network = ""
 
@@ -122,8 +122,8 @@ class _Patient:
         self._network = network_of(str(peer[0])) if isinstance(peer, tuple) else ""
         self.counted[self._network] += 1
         if self.counted[self._network] > self.most:
-            if self._network not in self.told:
-                self.told.add(self._network)
+            if self._network not in self.warned:
+                self.warned.add(self._network)
                 _LOG.warning("%s has %d connections open; further ones are closed", self._network, self.most)
             transport.abort()
         else:
@@ -161,5 +161,5 @@ class _Patient:
 def be_patient(server: Any, grace_s: float = GRACE_S, most: int = MOST_CONNECTIONS) -> None:
     """Let a uvicorn server that serves already do so for all further connections."""
     kind = server.config.http_protocol_class
-    own = {"grace_s": grace_s, "most": most, "counted": Counter(), "told": set()}
+    own = {"grace_s": grace_s, "most": most, "counted": Counter(), "warned": set()}
     server.config.http_protocol_class = type("PatientProtocol", (_Patient, kind), own)

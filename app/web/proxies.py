@@ -36,15 +36,15 @@ class Forwarded:
         """Behind so many trusted proxies."""
         self._app = app
         self._proxies = proxies
-        self._told = False
+        self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on. A header that nobody vouches for is told of in the log, once."""
         if scope["type"] in ("http", "websocket"):
             headers = Headers(scope=scope)
             named = [part.strip() for line in headers.getlist("x-forwarded-for") for part in line.split(",")]
-            if named and not self._proxies and not self._told:
-                self._told = True
+            if named and not self._proxies and not self._warned:
+                self._warned = True
                 _LOG.warning(
                     "requests come through a proxy (they have X-Forwarded-For), but none is trusted: all its visitors "
                     "count as one address, for quotas and wrong logins. State how many proxies stand in front: "

@@ -90,9 +90,9 @@ class LeanHolder(StateHolder):  # type: ignore[misc]
             if self._now() - self._swept > datetime.timedelta(seconds=_SWEEP_S):
                 self.sweep()
             self.session_data[session_id] = LeanSession(self.blocks, self._read, self._latest)
-        found = super().__getitem__(session_id)
+        state = super().__getitem__(session_id)
         self.time_last_used[session_id] = self._now()
-        return found
+        return state
 
     def update(self, session_id: str) -> None:
         """It was used now; the one that was used longest ago goes where there are too many."""

@@ -7,9 +7,16 @@ from pathlib import Path
 from tests.app.studio import Studio
 
 
-def prices(*given: str) -> list[str]:
-    """The fields of list prices, those behind the given ones empty."""
-    return [*given, *[""] * (8 - len(given))]
+def asks(
+    run: str,
+    hour: str = "0.60",
+    *prices: str,
+    margin: str = "2",
+    student: str | None = None,
+    teacher: str | None = None,
+) -> list[str | None]:
+    """The page's form; fields of list prices behind the given ones are empty."""
+    return [run, hour, margin, student, teacher, *prices, *[""] * (8 - len(prices))]
 
 
 def shows_and_reckons(studio: Studio, run: str) -> None:
@@ -25,7 +32,7 @@ def shows_and_reckons(studio: Studio, run: str) -> None:
         ("tabulate", "0.40 / 2.00"),
     ]
     said, table, plot, risk, kinds, student, teacher, first, second, kind, *_ = studio(
-        "evaluate", "show", "p", "", run, "0.60", *prices()
+        "evaluate", "show", "p", *asks(run), ""
     )
     assert "Not yet" in said and "(n = 6)" in said, "the stand-in says the same whatever it has learned"
     assert "Check on Train" in said and "tacit report" in said
@@ -35,31 +42,31 @@ def shows_and_reckons(studio: Studio, run: str) -> None:
     assert student["value"] == first["value"] not in {"forward", "tabulate", "eliminate"}
     assert teacher["value"] == second["value"] in {"forward", "tabulate", "eliminate"}
     assert len(kind["choices"]) > 1
-    chosen = studio("evaluate", "show", "p", "?first=stage1&second=tabulate", run, "0.60", *prices())
+    chosen = studio("evaluate", "show", "p", *asks(run), "?first=stage1&second=tabulate")
     assert (chosen[7]["value"], chosen[8]["value"]) == ("stage1", "tabulate")
-    assert "give an amount" in studio.refused("evaluate", "price", "p", run, "cheap", *prices())
-    assert "in and out" in studio.refused("evaluate", "price", "p", run, "0.60", *prices("0.40"))
-    assert tuple(studio("evaluate", "price", "p", run, "0.60", *prices())[:2]) == (said, table)
+    assert "give an amount" in studio.refused("evaluate", "price", "p", *asks(run, "cheap"))
+    assert "in and out" in studio.refused("evaluate", "price", "p", *asks(run, "0.60", "0.40"))
+    assert tuple(studio("evaluate", "price", "p", *asks(run))[:2]) == (said, table)
     assert table.count("<span class='quiet'>assumed</span>") == 3, "the teachers' prices; the device's was given"
-    assumed = studio("evaluate", "price", "p", run, "0.10", *prices())[1]
+    assumed = studio("evaluate", "price", "p", *asks(run, "0.10"))[1]
     assert assumed.count("<span class='quiet'>assumed</span>") == 10
-    assert studio("evaluate", "price", "p", run, "", *prices())[1].count(">unknown") == 7
-    asked = ["p", run, "stage3", "forward"]
-    paid = studio("evaluate", "pay_back", *asked, "0.60", *prices())
+    assert studio("evaluate", "price", "p", *asks(run, ""))[1].count(">unknown") == 7
+    pair = {"student": "stage3", "teacher": "forward"}
+    paid = studio("evaluate", "pay_back", "p", *asks(run, **pair))
     assert "assumed list prices" in paid and "(assumed)" in paid and "unknown" not in paid
     assert "$0.0000 and, at assumed" in paid, "the ledger stays at what was billed: nothing"
-    dear = studio("evaluate", "pay_back", *asked, "0.60", *prices("", "4.00 / 1,600".replace(",", "")))
+    dear = studio("evaluate", "pay_back", "p", *asks(run, "0.60", "", "4.00 / 1600", **pair))
     assert "Pays back after" in dear and dear != paid, "what was typed is reckoned with"
-    assert "not known" in studio("evaluate", "pay_back", *asked, "", *prices())
+    assert "not known" in studio("evaluate", "pay_back", "p", *asks(run, "", **pair))
 
 
 def sets_the_margin_and_writes_the_report(studio: Studio, run: str) -> None:
     studio.open("evaluate", "p")
-    table = studio("evaluate", "price", "p", run, "0.60", *prices())[1]
+    table = studio("evaluate", "price", "p", *asks(run))[1]
     for margin in ("", "x"):
-        assert "Give the points" in studio("evaluate", "set_margin", "p", run, margin, "0.60", *prices())[0]
+        assert "Give the points" in studio("evaluate", "set_margin", "p", *asks(run, margin=margin))[0]
     assert studio.services.context.projects.get("p").config.margin == 0.02
-    assert studio("evaluate", "set_margin", "p", run, "5", "0.60", *prices())[1] == table
+    assert studio("evaluate", "set_margin", "p", *asks(run, margin="5"))[1] == table
     assert studio.services.context.projects.get("p").config.margin == 0.05
     assert studio("evaluate", "keep_margin", "p", "") == "5", "a field that is left empty shows what holds"
     marks = {
@@ -67,7 +74,7 @@ def sets_the_margin_and_writes_the_report(studio: Studio, run: str) -> None:
     }
     assert marks["Evaluate"] == "nothing to ship yet"
     assert "Nothing worth shipping yet (n = 6)" in studio.services.reading.run(run)["verdict"]
-    file = Path(studio("evaluate", "report", "p", run, "0.60", *prices()))
+    file = Path(studio("evaluate", "report", "p", *asks(run)))
     assert file.name == f"p-{run[:8]}-report.html" and "Not yet" in file.read_text("utf-8")
     assert "Scored again" in studio("evaluate", "score", "p", run)
 

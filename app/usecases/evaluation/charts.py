@@ -202,13 +202,13 @@ def _axes_svg(field: Field, measure: str, axis: str) -> str:
 def _dot_svg(dot: Dot, field: Field) -> str:
     x, y = field.at(dot.tokens, dot.score)
     top, foot = field.at(dot.tokens, dot.high)[1], field.at(dot.tokens, dot.low)[1]
-    told = escape(
+    label = escape(
         f"{dot.name}: {dot.score:.2f} (95% interval {dot.low:.2f}-{dot.high:.2f}) with {dot.tokens:.1f} tokens"
     )
     colour, size = escape(dot.colour, quote=True), 7.0 if dot.strong else 5.0
     ring = f"<circle class='ring' cx='{x:.1f}' cy='{y:.1f}' r='11'/>" if dot.strong else ""
     return (
-        f"<g><title>{told}</title><path stroke='{colour}' stroke-width='1.2' opacity='.6' "
+        f"<g><title>{label}</title><path stroke='{colour}' stroke-width='1.2' opacity='.6' "
         f"d='M{x:.1f} {top:.1f}V{foot:.1f}M{x - 3:.1f} {top:.1f}h6M{x - 3:.1f} {foot:.1f}h6'/>"
         f"{ring}{_shape_svg(dot.shape, x, y, size, colour)}</g>"
     )
@@ -271,9 +271,9 @@ def intervals_svg(bars: Sequence[Bar], title: str, width: float = 860) -> str:
         parts.append(f"<text x='{at(n / 10):.1f}' y='{foot + 16}' text-anchor='middle'>{n / 10:.1f}</text>")
     for place, bar in enumerate(bars):
         y = 20 + 28 * place
-        told = escape(f"{bar.name}: {bar.value:.3f}, 95% interval {bar.low:.3f} to {bar.high:.3f}")
+        label = escape(f"{bar.name}: {bar.value:.3f}, 95% interval {bar.low:.3f} to {bar.high:.3f}")
         parts.append(
-            f"<g><title>{told}</title><text x='{side - 10:g}' y='{y + 4}' text-anchor='end'>{escape(bar.name)}</text>"
+            f"<g><title>{label}</title><text x='{side - 10:g}' y='{y + 4}' text-anchor='end'>{escape(bar.name)}</text>"
             f"<path class='range' d='M{at(bar.low):.1f} {y}H{at(bar.high):.1f}'/>"
             f"<circle class='point' cx='{at(bar.value):.1f}' cy='{y}' r='5'/>"
             f"<text x='{width - 4:g}' y='{y + 4}' text-anchor='end'>{bar.value:.3f}</text></g>"

@@ -83,9 +83,9 @@ def _axes_svg(
 
 def _line_svg(curve: RiskCoverage, points: Sequence[tuple[float, float]], colour: str) -> str:
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-    told = escape(f"{title_of(curve.system)}: {curve.risk[-1]:.0%} wrong of all answers, AURC {curve.aurc.value:.2f}")
+    label = escape(f"{title_of(curve.system)}: {curve.risk[-1]:.0%} wrong of all answers, AURC {curve.aurc.value:.2f}")
     drawn = f"d='M{path}' fill='none' stroke='{escape(colour, quote=True)}' stroke-width='2'"
-    return f"<g><title>{told}</title><path {drawn}/></g>"
+    return f"<g><title>{label}</title><path {drawn}/></g>"
 
 
 def _shorten(name: str) -> str:

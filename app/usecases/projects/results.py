@@ -70,10 +70,10 @@ class ResultService:
         run_id = self.context.reports.newest_run(project.id)
         if run_id is None:
             return None
-        found: Result | None = self.context.db.once(
+        result: Result | None = self.context.db.once(
             f"result of {run_id} within {project.config.margin}", lambda: self._read(project, run_id)
         )
-        return found
+        return result
 
     def _read(self, project: Project, run_id: str) -> Result | None:
         run = self.context.runs.get(run_id)
@@ -94,11 +94,11 @@ class ResultService:
         teacher = result.teacher
         if teacher is None:
             return None
-        found: Example | None = self.context.db.once(
+        example: Example | None = self.context.db.once(
             f"example of {result.run.id}: {result.student.report.name}, {teacher.report.name}",
             lambda: self._example(result, result.student.report.name, teacher.report.name),
         )
-        return found
+        return example
 
     def _example(self, result: Result, student: str, teacher: str) -> Example | None:
         steps, run = find_systems(result.run.plan), result.run

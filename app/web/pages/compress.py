@@ -147,10 +147,10 @@ class _Handlers:
         if _unsaved(row, was, text):
             raise InputError(_UNSAVED)
         self.services.review.approve(asked.run, was.sample, was.version)
-        found = self.services.review.next_unapproved(asked.run, asked.sought, was.sample)
+        following = self.services.review.next_unapproved(asked.run, asked.sought, was.sample)
         summary = self.services.review.summary(asked.run)
-        sample, page = found or (was.sample, asked.view.page)
-        said = "Approved." if found else "Approved. No other rationale here is unapproved."
+        sample, page = following or (was.sample, asked.view.page)
+        said = "Approved." if following else "Approved. No other rationale here is unapproved."
         said = said if summary.reviewed else f"{said} The run asked for no review, so all are taught."
         moved = replace(asked, view=replace(asked.view, open=sample, page=page))
         return [notice_html(said, tone="good"), *self._fill(moved, replace(was, last=was.sample, page=page), True)]

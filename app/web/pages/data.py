@@ -119,7 +119,7 @@ def _lay_import() -> _Import:
     return _Import(file, dataset, look, mapped, columns, samples, hold, share, second, take, said, command)
 
 
-def _bind_import(frame: Frame, do: _Handlers, parts: _Import, told: list[Any], listed: queries.Listed) -> None:
+def _bind_import(frame: Frame, do: _Handlers, parts: _Import, outputs: list[Any], listed: queries.Listed) -> None:
     """`told` are where the outcome is said, and the fold around the import."""
     form, quiet = parts.form, {"show_progress": "hidden", **frame.quiet}
     inputs, drawn = [frame.project, *form.inputs], [parts.mapped, *parts.columns.values(), *parts.shown]
@@ -127,7 +127,7 @@ def _bind_import(frame: Frame, do: _Handlers, parts: _Import, told: list[Any], l
     arrived = [frame.project, parts.file, parts.hold, parts.share, parts.second]
     parts.file.upload(frame.guard(do.arrive), arrived, [parts.dataset, *drawn], **frame.quiet)
     cleared = [parts.file, parts.dataset, parts.second, parts.mapped, parts.said, parts.command, parts.take]
-    stored = parts.take.click(frame.guard(do.store, form), inputs, [*told, *cleared], **frame.quiet)
+    stored = parts.take.click(frame.guard(do.store, form), inputs, [*outputs, *cleared], **frame.quiet)
     frame.follow(stored)
     stored.success(frame.guard(listed.show), [frame.project, frame.address], listed.components, js=_TO_TOP, **quiet)
     changed = [column.input for column in parts.columns.values()]
@@ -164,8 +164,8 @@ class _Handlers:
         totals = self.services.queries.totals(project.name)
         some = totals.total > 0
         tiles, first = (totals_html(totals), "") if some else ("", first_html())
-        found = [*enable(totals.total > 1), gr.Accordion(visible=some), gr.Accordion(visible=True)]
-        return [tiles, gr.Column(visible=some), first, *found]
+        shown = [*enable(totals.total > 1), gr.Accordion(visible=some), gr.Accordion(visible=True)]
+        return [tiles, gr.Column(visible=some), first, *shown]
 
     def choose(self, project: str, entered: Entered[Given]) -> list[Any]:
         """The preview anew with what was chosen; nothing where there is no file to look at."""
@@ -219,18 +219,18 @@ class _Handlers:
 
     def store(self, project: str, entered: Entered[Given]) -> list[Any]:
         """Import; a file of held-out queries goes first, so that what both files hold stays held out."""
-        given, data, held = entered.read(), self.services.data, ""
+        given, data, held_html = entered.read(), self.services.data, ""
         second = self._look_second(project, given)
         if second is not None and given.second_source is not None:
             columns = {role: name or "" for role, name in second.columns.items()}
-            held = stored_html(data.import_queries(project, given.second_source, columns, 1.0), "Held-out file")
+            held_html = stored_html(data.import_queries(project, given.second_source, columns, 1.0), "Held-out file")
         try:
             result = data.import_queries(project, given.source, given.columns, given.held_share)
         except InputError as error:
-            if not held:
+            if not held_html:
                 raise
-            return _stored(held + notice_html(f"Of the other file: {error}", bad=True))
-        return _stored(stored_html(result, "Queries" if held else "") + held)
+            return _stored(held_html + notice_html(f"Of the other file: {error}", bad=True))
+        return _stored(stored_html(result, "Queries" if held_html else "") + held_html)
 
     def resemble(self, project: str, threshold: float) -> str:
         pairs = self.services.resemble.find(project, threshold)

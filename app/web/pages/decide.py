@@ -118,12 +118,12 @@ def build(frame: Frame, form: SelectionForm, numbers: list[Any]) -> dict[str, An
     acted = bind(partial(laid.listed.apply, js=ACTED), do.decide_chosen, [frame.project, *lay_sent()], anew=True)
     acted.success(None, None, None, js=UNCHOOSE, **frame.quiet)
     offer_csv(frame, laid.listed, do.save_list)
-    every, found = laid.every, [frame.project, frame.address, laid.every["teacher"]]
+    every, viewed = laid.every, [frame.project, frame.address, laid.every["teacher"]]
     asking = [question.row, question.text, every["wanted"]]
-    every["keep"].click(frame.guard(do.ask_keep_all), found, asking, **frame.quiet)
-    every["drop"].click(frame.guard(do.ask_drop_all), found, asking, **frame.quiet)
+    every["keep"].click(frame.guard(do.ask_keep_all), viewed, asking, **frame.quiet)
+    every["drop"].click(frame.guard(do.ask_drop_all), viewed, asking, **frame.quiet)
     question.no.click(frame.guard(do.leave_all), frame.project, question.row, **frame.quiet)
-    bind(question.yes.click, do.decide_all, [*found, every["wanted"]], outputs=[question.row])
+    bind(question.yes.click, do.decide_all, [*viewed, every["wanted"]], outputs=[question.row])
     frame.fill_once([every["teacher"]], do.start)
     return {**show, "outputs": laid.shown}
 

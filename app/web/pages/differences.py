@@ -80,8 +80,8 @@ class _Handlers:
         """The queries that the address asks for, and the one that it opens, else the first."""
         if not run or not first or not second:
             return ["", ""]
-        found, view, asked = self.services.reading.run_of(project, run), read_view(address), _read_asked(address)
-        page = self.services.compare.differing(found, (first, second), asked)
+        run_record, view, asked = self.services.reading.run_of(project, run), read_view(address), _read_asked(address)
+        page = self.services.compare.differing(run_record, (first, second), asked)
         ids = [row["id"] for row in page.rows]
         opened = view.open or (ids[0] if ids else "")
         listing = Listing(
@@ -97,14 +97,14 @@ class _Handlers:
             empty="They differ on no such query. Clear the search, or choose another filter.",
             csv=True,
         )
-        return [listing_html(listing), self._one_html(found, (first, second), opened)]
+        return [listing_html(listing), self._one_html(run_record, (first, second), opened)]
 
     def save_list(self, project: str, address: str, run: str | None, first: str | None, second: str | None) -> str:
         """The queries that the address asks for, with what both wrote, as a file."""
         if not run or not first or not second:
             raise InputError("Choose two systems first.")
-        found = self.services.reading.run_of(project, run)
-        sheet = self.services.compare.differing_sheet(found, (first, second), _read_asked(address))
+        run_record = self.services.reading.run_of(project, run)
+        sheet = self.services.compare.differing_sheet(run_record, (first, second), _read_asked(address))
         return write_list(self.downloads, sheet, project, "differences", run, first, second, address)
 
     def _one_html(self, run: Run, pair: tuple[str, str], query_id: str) -> str:
@@ -161,13 +161,13 @@ def _verdict_badge(correct: bool | None) -> str:
 def _side_html(name: str, row: dict[str, Any], side: str) -> str:
     text = row[f"{side}_text"] or ""
     label = row[f"{side}_label"]
-    told = (
+    answer = (
         f"<span class='quiet'>{escape(str(label))}</span>"
         if label is not None
         else "<span class='quiet'>no answer read</span>"
     )
     size = counted(len(text), "character")
     return (
-        f"<div class='who'>{escape(name)} {_verdict_badge(row[f'{side}_correct'])} {told}</div>"
+        f"<div class='who'>{escape(name)} {_verdict_badge(row[f'{side}_correct'])} {answer}</div>"
         f"<div class='answer' title='{size}'>{escape(text) or '(it wrote nothing)'}</div>"
     )

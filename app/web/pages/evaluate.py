@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from app.usecases.evaluation.comparisons import ASSUMED_HOUR, System, Terms, say_pay_back
+from app.usecases.evaluation.comparisons import System, Terms, say_pay_back
 from app.usecases.evaluation.html_report import RunReport
 from app.usecases.evaluation.html_tables import kinds_html, plot_html, systems_html
 from app.usecases.evaluation.report_lines import more_lines, name_lines
@@ -17,7 +17,9 @@ from app.usecases.evaluation.summary import Column, Summary, best_teacher, syste
 from app.web.address import read_named
 from app.web.choices import choose_run, enable, run_choices
 from app.web.downloads import Downloads, file_name, lay_file, save_after
+from app.web.evaluation_form import PRICED, Valuation, lay_head, lay_pay_back, read_points, read_valuation, say_price
 from app.web.fields import lay_html
+from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
 from app.web.offers import only_guides
 from app.web.pages import differences
@@ -27,15 +29,13 @@ from app.web.parts.messages import empty_html, notice_html, term_html
 from app.web.parts.risk import risk_html
 from app.web.parts.tables import table_html
 from app.web.parts.tiles import Tile, tiles_html, verdict_html
-from engine.costs import ASSUMED, Price, read_list_price
+from engine.costs import ASSUMED, read_list_price
 from engine.errors import InputError
 from engine.evaluation.report import MARGIN
 from engine.plans.titles import title_of
 from storage.projects import Project
 from storage.runs import Run
 
-_PRICED = 8
-"""Teachers whose list price has a field; of further ones the product's holds."""
 _TO_RUN = "(run) => { window.tacitView({run, first: '', second: '', kind: '', show: '', page: '', open: ''}, true); }"
 _UNSCORED = "Scores need held-out queries with gold labels, or with answers of two teachers. The page Data holds them."
 
@@ -43,11 +43,10 @@ _UNSCORED = "Scores need held-out queries with gold labels, or with answers of t
 def build(frame: Frame) -> None:
     """Lay the page out and bind its handlers."""
     do = _Handlers(frame)
-    head = _lay_head()
-    run, hour, margin, save = head
+    run, hour, margin, save = lay_head()
     said, table, plot, risk, kinds = (lay_html() for _ in range(5))
     with gr.Column(visible=False) as scored_only:
-        student, teacher, prices, paid = _lay_pay_back()
+        student, teacher, prices, paid = lay_pay_back()
         sides = differences.build(frame, run)
     with gr.Accordion("Score again", open=False, visible=False) as folded:
         lay_html(
@@ -56,7 +55,9 @@ def build(frame: Frame) -> None:
         again = gr.Button("Score again", interactive=False)
     file = lay_file()
 
-    terms = [hour, *prices]
+    parts = {"run": run, "hour": hour, "margin": margin, "student": student, "teacher": teacher}
+    form = NamedForm(parts | {f"price {number}": part for number, part in enumerate(prices)}, read_valuation)
+    asked = [frame.project, *form.inputs]
     report = [said, table, plot, risk, kinds]
     shown = [*report, student, teacher, *sides, again, save, scored_only, folded]
     hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
@@ -64,61 +65,19 @@ def build(frame: Frame) -> None:
     frame.fill_once([margin], do.open)
     frame.fill_view([run], [run], do.choose)
     run.input(None, run, None, js=_TO_RUN)
-    asked = [frame.project, run, *terms]
     run.change(frame.guard(do.list_prices), [frame.project, run], prices, **hidden)
-    run.change(frame.guard(do.show), [frame.project, frame.address, run, *terms], shown, **hidden)
-    back = [frame.project, run, student, teacher, *terms]
+    run.change(frame.guard(do.show, form), [*asked, frame.address], shown, **hidden)
     for event in (hour.change, *(event for price in prices for event in (price.blur, price.submit))):
-        event(frame.guard(do.price), asked, report, **last).success(frame.guard(do.pay_back), back, paid, **hidden)
-    set_margin = margin.input(frame.guard(do.set_margin), [frame.project, run, margin, *terms], report, **last)
-    frame.follow(set_margin)
+        event(frame.guard(do.price, form), asked, report, **last).success(
+            frame.guard(do.pay_back, form), asked, paid, **hidden
+        )
+    frame.follow(margin.input(frame.guard(do.set_margin, form), asked, report, **last))
     margin.blur(frame.guard(do.keep_margin), [frame.project, margin], margin, **hidden)
     scored = again.click(frame.guard(do.score), [frame.project, run], said, **frame.quiet)
-    frame.follow(
-        scored.success(frame.guard(do.show), [frame.project, frame.address, run, *terms], shown, **frame.quiet)
-    )
+    frame.follow(scored.success(frame.guard(do.show, form), [*asked, frame.address], shown, **frame.quiet))
     for part in (student, teacher):
-        part.change(frame.guard(do.pay_back), back, paid, **last)
-    save_after(save.click(frame.guard(do.report), asked, file, **frame.quiet), file)
-
-
-def _lay_head() -> list[Any]:
-    """Which run, at which price of the device, and how far below the best a shorter student may lie."""
-    with gr.Row():
-        run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=220)
-        hour = gr.Textbox(
-            f"{ASSUMED_HOUR:.2f}",
-            label="Device price ($/h)",
-            info="assumed; put yours",
-            placeholder="unknown",
-            max_length=20,
-            min_width=140,
-        )
-        margin = gr.Textbox(
-            label="Allowed loss (points)", info="against the best, to ship a shorter one", max_length=10, min_width=140
-        )
-        save = gr.Button("Download report", interactive=False)
-    return [run, hour, margin, save]
-
-
-def _lay_pay_back() -> tuple[Any, Any, list[Any], Any]:
-    """Which student instead of which teacher, at which list prices, and what that comes to."""
-    lay_html("<h2>When it pays back</h2>")
-    with gr.Row():
-        student = gr.Dropdown([], label="Student", interactive=True, min_width=160)
-        teacher = gr.Dropdown([], label="Instead of", interactive=True, min_width=160)
-        prices = [
-            gr.Textbox(
-                label="List price",
-                info="assumed list price; put yours",
-                placeholder="unknown",
-                max_length=40,
-                min_width=160,
-                visible=False,
-            )
-            for _ in range(_PRICED)
-        ]
-    return student, teacher, prices, lay_html()
+        part.change(frame.guard(do.pay_back, form), asked, paid, **last)
+    save_after(save.click(frame.guard(do.report, form), asked, file, **frame.quiet), file)
 
 
 @dataclass(frozen=True)
@@ -134,18 +93,18 @@ class _Handlers:
         return self.frame.services
 
     def _run(self, project: str, run: str | None) -> Run:
-        found: Run = self.services.reading.run_of(project, run)
-        return found
+        record: Run = self.services.reading.run_of(project, run)
+        return record
 
-    def _terms(self, run: Run, hour: str, prices: tuple[str, ...]) -> Terms:
-        """What is assumed of money, as it was typed.
+    def _terms(self, run: Run, question: Valuation) -> Terms:
+        """What is assumed of money.
 
         Raises:
-            InputError: if an amount is none.
+            InputError: if a list price is none.
         """
-        names = list(self.services.compare.list_prices(run))[:_PRICED]
-        given = {n: read_list_price(text) for n, text in zip(names, prices, strict=False) if (text or "").strip()}
-        return Terms(read_price(hour), given)
+        names = list(self.services.compare.list_prices(run))[:PRICED]
+        typed = zip(names, question.prices, strict=False)
+        return Terms(question.device_hour, {name: read_list_price(text) for name, text in typed if text.strip()})
 
     def open(self, project: Project | None) -> str:
         """The margin as it is set."""
@@ -158,12 +117,12 @@ class _Handlers:
 
     def list_prices(self, project: str, run: str | None) -> list[Any]:
         """A field for each teacher that bills nothing, with the list price that is assumed for it."""
-        found = self.services.compare.list_prices(self._run(project, run)) if run else {}
+        listed = self.services.compare.list_prices(self._run(project, run)) if run else {}
         fields = [
-            gr.Textbox(_say_price(price), label=f"{name} ($/M in / out)", visible=True)
-            for name, price in list(found.items())[:_PRICED]
+            gr.Textbox(say_price(price), label=f"{name} ($/M in / out)", visible=True)
+            for name, price in list(listed.items())[:PRICED]
         ]
-        return fields + [gr.Textbox("", visible=False) for _ in range(_PRICED - len(fields))]
+        return fields + [gr.Textbox("", visible=False) for _ in range(PRICED - len(fields))]
 
     @only_guides
     def keep_margin(self, project: str, margin: str | None) -> Any:
@@ -171,54 +130,55 @@ class _Handlers:
         current = self.services.projects.get(project).config.margin
         return gr.skip() if (margin or "").strip() else f"{100 * current:g}"
 
-    def set_margin(self, project: str, run: str | None, margin: str | None, hour: str, *prices: str) -> list[Any]:
+    def set_margin(self, project: str, entered: Entered[Valuation]) -> list[Any]:
         """Set the margin; one that can't be is told in the place of the verdict, and the earlier one stays."""
+        question = entered.read()
         try:
-            self.services.compare.set_margin(project, read_points(margin))
+            self.services.compare.set_margin(project, read_points(question.margin))
         except InputError as error:
             return [notice_html(str(error), bad=True), *[gr.skip()] * 4]
-        return self.price(project, run, hour, *prices)
+        return self.price(project, entered)
 
     def score(self, project: str, run: str | None) -> str:
         self.services.run.score(self._run(project, run).id)
         return notice_html("Scored again by the labels as they are now.", tone="good")
 
-    def show(self, project: str, address: str, run: str | None, hour: str, *prices: str) -> list[Any]:
+    def show(self, project: str, entered: Entered[Valuation], address: str) -> list[Any]:
         """All that the page says of a run, and who can be compared."""
-        found = self._run(project, run) if run else None
-        report = self._read(found, hour, prices)
+        run, report = self._read(project, entered.read())
         systems = list(report.systems) if report else []
         names = [system.report.name for system in systems]
         students = [system.report.name for system in systems if system.group != "teacher"]
         teachers = [system.report.name for system in systems if system.group == "teacher"] or names
         pair = _pair(systems)
         return [
-            *self._draw(project, found, report),
+            *self._draw(project, run, report),
             _choose(students, pair[0]),
             _choose(teachers, pair[1]),
             _choose(names, read_named(address, "first"), pair[0]),
             _choose(names, read_named(address, "second"), pair[1]),
-            differences.kind_choices(self.services, found, read_named(address, "kind")),
-            *enable(bool(found), bool(systems)),
+            differences.kind_choices(self.services, run, read_named(address, "kind")),
+            *enable(bool(run), bool(systems)),
             gr.Column(visible=bool(systems)),
-            gr.Accordion(visible=bool(found)),
+            gr.Accordion(visible=bool(run)),
         ]
 
-    def price(self, project: str, run: str | None, hour: str, *prices: str) -> list[Any]:
+    def price(self, project: str, entered: Entered[Valuation]) -> list[Any]:
         """Verdict, table, plot and kinds, at the prices of the page."""
-        found = self._run(project, run) if run else None
-        return self._draw(project, found, self._read(found, hour, prices))
+        return self._draw(project, *self._read(project, entered.read()))
 
-    def _read(self, run: Run | None, hour: str, prices: tuple[str, ...]) -> RunReport | None:
-        found: RunReport | None = self.services.report.read(run, self._terms(run, hour, prices)) if run else None
-        return found
+    def _read(self, project: str, question: Valuation) -> tuple[Run | None, RunReport | None]:
+        if not question.run:
+            return None, None
+        run = self._run(project, question.run)
+        return run, self.services.report.read(run, self._terms(run, question))
 
     def _draw(self, project: str, run: Run | None, report: RunReport | None) -> list[Any]:
         if run is None or report is None:
             return [_empty(self._address(project)), *[""] * 4]
-        told = self._state_html(run)
+        state = self._state_html(run)
         if not report.systems:
-            return [told + notice_html(_UNSCORED), *[""] * 4]
+            return [state + notice_html(_UNSCORED), *[""] * 4]
         measure = escape(report.systems[0].report.measure.capitalize())
         kinds = f"<h2>{measure} by kind of query</h2>{kinds_html(report.kinds)}" if report.kinds else ""
         plot = f"<h2>{measure} against output tokens</h2>{plot_html(report.systems)}"
@@ -232,7 +192,7 @@ class _Handlers:
                 Link("To Data", "/data", self._address(project)),
             ]
         return [
-            _verdict_html(report.summary, ways) + told + command_html(_command(run, report.terms)),
+            _verdict_html(report.summary, ways) + state + command_html(_command(run, report.terms)),
             _table_html(report, run.id),
             plot,
             risk_html(report.curves, report.colours),
@@ -245,38 +205,37 @@ class _Handlers:
     def _state_html(self, run: Run) -> str:
         """What else whoever reads the table must know: that the run is not finished, or that steps are stale."""
         data = self.services.reading.run(run.id)
-        told = []
+        notices = []
         if data["status"] != "finished":
             message = f": {data['message']}" if data["message"] else ""
-            told.append(notice_html(f"The run is {data['status']}{message}.", tone="warn"))
+            notices.append(notice_html(f"The run is {data['status']}{message}.", tone="warn"))
         stale = [step["step"] for step in data["steps"] if step["status"] == "stale"]
         if stale:
-            told.append(
+            notices.append(
                 notice_html(
                     f"Stale: {', '.join(stale)}. What they learned from was changed since. Resume on the page Train "
                     "does them again.",
                     tone="warn",
                 )
             )
-        return "".join(told)
+        return "".join(notices)
 
-    def pay_back(
-        self, project: str, run: str | None, student: str | None, teacher: str | None, hour: str, *prices: str
-    ) -> str:
+    def pay_back(self, project: str, entered: Entered[Valuation]) -> str:
         """When a student pays back against a teacher."""
-        if not run or not student or not teacher:
+        question = entered.read()
+        student, teacher = question.student, question.teacher
+        if not question.run or not student or not teacher:
             return ""
-        found = self._run(project, run)
-        terms = self._terms(found, hour, prices)
-        return notice_html(
-            say_pay_back(self.services.compare.pay_back(found, student, teacher, terms), title_of(student), teacher)
-        )
+        run = self._run(project, question.run)
+        paid = self.services.compare.pay_back(run, student, teacher, self._terms(run, question))
+        return notice_html(say_pay_back(paid, title_of(student), teacher))
 
-    def report(self, project: str, run: str | None, hour: str, *prices: str) -> str:
+    def report(self, project: str, entered: Entered[Valuation]) -> str:
         """The report of a run as one file."""
-        found = self._run(project, run)
-        html = self.services.report.html(found, self._terms(found, hour, prices))
-        path = self.downloads.folder(project, found.id, "report") / f"{file_name(project, found.id[:8], 'report')}.html"
+        question = entered.read()
+        run = self._run(project, question.run)
+        html = self.services.report.html(run, self._terms(run, question))
+        path = self.downloads.folder(project, run.id, "report") / f"{file_name(project, run.id[:8], 'report')}.html"
         path.write_text(html, "utf-8")
         return str(path)
 
@@ -288,42 +247,6 @@ def _command(run: Run, terms: Terms) -> list[str]:
     for name, price in terms.prices.items():
         command += ["--price", f"{name}={price.input_usd:g}/{price.output_usd:g}"]
     return command
-
-
-def read_price(text: str | None) -> float | None:
-    """An amount of US dollars as somebody typed it; None where nothing was.
-
-    Raises:
-        InputError: if it is no amount.
-    """
-    if text is None or not text.strip():
-        return None
-    try:
-        amount = float(text.strip().removeprefix("$"))
-    except ValueError:
-        amount = -1.0
-    if not 0 <= amount < 1e9:
-        raise InputError(f"{text}: give an amount in US dollars as 0.80, or leave it empty for unknown.")
-    return amount
-
-
-def read_points(text: str | None) -> float:
-    """A margin in points of a hundred as somebody typed it, as a share.
-
-    Raises:
-        InputError: if it is none.
-    """
-    try:
-        points = float((text or "").strip().removesuffix("%"))
-    except ValueError:
-        points = -1.0
-    if not 0 <= points <= 100:
-        raise InputError("Give the points as a number from 0 to 100, as 2; until then the earlier margin holds.")
-    return points / 100
-
-
-def _say_price(price: Price | None) -> str:
-    return "" if price is None else f"{price.input_usd:.2f} / {price.output_usd:.2f}"
 
 
 def _choose(names: list[str], *values: str) -> Any:

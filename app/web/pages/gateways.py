@@ -36,14 +36,14 @@ def build(frame: Frame, form: Form, run: gr.Dropdown) -> None:
     lay_html("<h2>Serve it</h2>" if serves else "")
     state, key, use = (lay_html() for _ in range(3))
     own = _lay_own() if serves else None
-    meters, told = lay_html(), lay_html()
+    meters, imported = lay_html(), lay_html()
     take_in = gr.Button("Import logged queries", visible=False)
     timer = gr.Timer(_METER_S, active=False)
     shown = [meters, take_in, timer]
     quiet: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
     frame.fill_once(shown, do.open_meters)
     timer.tick(frame.guard_live(Live(do.read_meters, [], shown)), frame.project, shown, **quiet)
-    taken = take_in.click(frame.guard(do.take_in), frame.project, told, **frame.quiet)
+    taken = take_in.click(frame.guard(do.take_in), frame.project, imported, **frame.quiet)
     taken.success(frame.guard(do.read_meters), frame.project, shown, **quiet)
     if own is None:
         return
@@ -124,10 +124,10 @@ class _Handlers:
         self, project: str, entered: Entered[tuple[SaveOrder, Terms]], run: str | None, port: str | None, budget: str
     ) -> list[Any]:
         """Start a gateway on the policy that the page shows, and tell its key."""
-        found: Run = self.services.reading.run_of(project, run)
+        run_record: Run = self.services.reading.run_of(project, run)
         number, most = read_number(port, "Port", 1, 65_535, whole=True), read_money(budget)
-        saving = self.services.save.read(found, *entered.read())
-        policy = self.services.save.policy(found, saving)
+        saving = self.services.save.read(run_record, *entered.read())
+        policy = self.services.save.policy(run_record, saving)
         key = self.services.child_gateway.start(project, policy, int(number or 0), most)
         state = self.services.child_gateway.look(project)
         return [*self._draw(state, key), gr.Timer(active=True)]

@@ -244,8 +244,8 @@ class _Handlers:
             right=("Tokens in", "Tokens out", "Cost"),
         )
         ends = str(self.services.keep.unknown_ends(self._only(project, scope)))
-        told = notice_html(f"Not in the table: {ends}. {_ENDS}", tone="warn") if ends else ""
-        return f"<h2 class='of-table'>Spend by teacher and purpose</h2>{table}{told}"
+        left_out = notice_html(f"Not in the table: {ends}. {_ENDS}", tone="warn") if ends else ""
+        return f"<h2 class='of-table'>Spend by teacher and purpose</h2>{table}{left_out}"
 
     def cancel(self, project: str, job: str) -> list[Any]:
         """Ask the job that is shown to stop."""

@@ -169,8 +169,8 @@ class _Handlers:
             return [gr.Column(visible=False)] * 3
         standing = self.services.answers.labelling(project)
         can_ask, failed = standing.askable and standing.queries, self.services.answers.missing(project)
-        told = standing.queries and (standing.askable or standing.recorded)
-        return [gr.Column(visible=bool(can)) for can in (can_ask, failed, told)]
+        ready = standing.queries and (standing.askable or standing.recorded)
+        return [gr.Column(visible=bool(can)) for can in (can_ask, failed, ready)]
 
     def judge(self, project: Project | None) -> str:
         """What a pilot says of the teachers; nothing while one is running."""
@@ -275,8 +275,8 @@ class _Handlers:
         live = progress_html(asking) if asking and running else ended_html(last, what)
         shown = asking if running else last
         for given_up in self.services.label.stopped(shown.job.id) if shown else []:
-            told = shown is not None and given_up.partition(": ")[2] in shown.job.message
-            live += "" if told else notice_html(given_up, tone="warn")
+            mentioned = shown is not None and given_up.partition(": ")[2] in shown.job.message
+            live += "" if mentioned else notice_html(given_up, tone="warn")
         replies = replies_html(answers.last_replies(project)) or notice_html("No reply yet.")
         said = gr.skip() if running else ""
         return [live, _counts_html(self.services, project), _grades_html(self.services, project), replies, said]

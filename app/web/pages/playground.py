@@ -144,8 +144,8 @@ class _Handlers:
         """Why nobody can be asked now, if so; while somebody is being asked the button stays as it is."""
         project_record = self._project(project)
         reason = self.services.play.hindrance(project_record, ids)
-        told = reason or self.services.play.meanwhile(ids)
-        said = notice_html(told) if self.services.play.systems(project_record) else ""  # the empty page says it
+        hint = reason or self.services.play.meanwhile(ids)
+        said = notice_html(hint) if self.services.play.systems(project_record) else ""  # the empty page says it
         return [said, gr.skip() if left is not None else gr.Button(interactive=not reason)]
 
     def take(self, project: str, id_: str) -> str:

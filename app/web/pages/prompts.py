@@ -95,10 +95,10 @@ class _Handlers:
     def _turn(self, project: str, text: str, search: str, place: int) -> list[Any]:
         """The prompt on one query, and which that is."""
         try:
-            found = self.services.prompt.preview(project, text, (search or "").strip(), place)
+            preview = self.services.prompt.preview(project, text, (search or "").strip(), place)
         except TacitError as error:
             return [f"<h3>As a teacher reads it</h3>{notice_html(str(error), tone='warn')}", max(0, place)]
-        return [prompt_html(found), found.place]
+        return [prompt_html(preview), preview.place]
 
     @only_guides
     def can_save(self, project: str, text: str) -> Any:

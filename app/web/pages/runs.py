@@ -137,13 +137,13 @@ def bind(frame: Frame, top: ListParts, whole: gr.Column, one: RunParts, many: Co
     for part in (many.compared, *how):
         asked = [frame.project, many.compared, *how]
         part.change(frame.guard(do.compare), asked, [many.differences, many.plot], **last)
-    told, sure = [top.said, frame.timer], one.sure
+    outputs, sure = [top.said, frame.timer], one.sure
     one.again.click(frame.guard(do.ask_rerun), [*opened, one.step], [sure.row, sure.text], **frame.quiet)
     gr.on([sure.no.click, one.step.change, top.run.change], frame.guard(do.keep), frame.project, sure.row, **last)
     events = [
-        one.cancel.click(frame.guard(do.cancel), opened, told, **frame.quiet),
-        one.resume.click(frame.guard(do.resume), opened, told, **frame.quiet),
-        sure.yes.click(frame.guard(do.rerun), [*opened, one.step], [*told, sure.row], **frame.quiet),
+        one.cancel.click(frame.guard(do.cancel), opened, outputs, **frame.quiet),
+        one.resume.click(frame.guard(do.resume), opened, outputs, **frame.quiet),
+        sure.yes.click(frame.guard(do.rerun), [*opened, one.step], [*outputs, sure.row], **frame.quiet),
         one.rename.click(
             frame.guard(do.rename), [*opened, one.name, one.note], [top.said, many.compared], **frame.quiet
         ),
@@ -271,11 +271,11 @@ class _Handlers:
         return [self._differences_html(runs), gr.Plot(plot, visible=bool(drawn))]
 
     def _differences_html(self, runs: list[Run]) -> str:
-        told = [self.services.watch.one(run) for run in runs]
+        read = [self.services.watch.one(run) for run in runs]
         rows = [{"": title, **_by_run(runs, values)} for title, values in differing_settings(runs)]
         same = "" if rows else notice_html("The settings of these runs are the same.")
-        scores = [f"{one.best.accuracy:.3f} ({title_of(one.best.name)})" if one.best else "-" for one in told]
-        losses = [f"{one.losses[-1]:.3f}" if one.losses else "-" for one in told]
+        scores = [f"{one.best.accuracy:.3f} ({title_of(one.best.name)})" if one.best else "-" for one in read]
+        losses = [f"{one.losses[-1]:.3f}" if one.losses else "-" for one in read]
         results = [{"": "Score", **_by_run(runs, scores)}, {"": "Last loss", **_by_run(runs, losses)}]
         table = table_html(
             [*results, *rows], "results, and the settings that differ", right=[run.title for run in runs]

@@ -13,11 +13,11 @@ from app.usecases.serving.saving_lines import EFFORT_TITLES, figures, say_certif
 from app.usecases.serving.savings import Candidates, SaveOrder, Saving
 from app.web.choices import choose_run, enable, run_choices
 from app.web.downloads import Downloads, file_name, lay_file, save_after
+from app.web.evaluation_form import read_price
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
 from app.web.pages import gateways, second_draws
-from app.web.pages.evaluate import read_price
 from app.web.parts.code import commands_html
 from app.web.parts.ladder import rungs_html
 from app.web.parts.links import Link
@@ -147,25 +147,25 @@ class _Handlers:
         runs = self.services.reading.runs_of(self.services.projects.get(project).id)
         chosen = choose_run(runs, address, run)
         named = dict(zip(_NAMES, values, strict=True))
-        found = self._find_candidates(project, chosen)
-        rules = found.rules if found else tuple(DEFERRALS)
+        candidates = self._find_candidates(project, chosen)
+        rules = candidates.rules if candidates else tuple(DEFERRALS)
         named["rule"] = named["rule"] if named["rule"] in rules else SaveOrder().rule
         rule = gr.Dropdown([(DEFERRALS[name].title, name) for name in rules], value=named["rule"])
-        asked: list[Any] = [gr.skip(), gr.skip()] if chosen and chosen == run else _name_all(found)
+        asked: list[Any] = [gr.skip(), gr.skip()] if chosen and chosen == run else _name_all(candidates)
         named |= {} if chosen == run else {"students": [], "reference": ""}
         return [run_choices(runs, chosen), *asked, rule, *self._show(project, chosen, *_read(named))]
 
     def _run(self, project: str, run: str | None) -> Run:
-        found: Run = self.services.reading.run_of(project, run)
-        return found
+        record: Run = self.services.reading.run_of(project, run)
+        return record
 
     def _find_candidates(self, project: str, run: str | None) -> Candidates | None:
         """Who can be asked in a run; None where nobody can."""
         try:
-            found: Candidates = self.services.save.candidates(self._run(project, run))
+            candidates: Candidates = self.services.save.candidates(self._run(project, run))
         except StateError:
             return None
-        return found
+        return candidates
 
     def show(self, project: str, entered: Entered[tuple[SaveOrder, Terms]], run: str | None) -> list[Any]:
         """What the ladder saves: the certificate, who answers, the curve, the command."""
@@ -175,9 +175,9 @@ class _Handlers:
         address = self.frame.policy.address(self.services.projects.get(project))
         if not run:
             return [_empty(address), "", "", "", *enable(False)]
-        found = self._run(project, run)
+        run_record = self._run(project, run)
         try:
-            saving = self.services.save.read(found, order, terms)
+            saving = self.services.save.read(run_record, order, terms)
         except (InputError, StateError) as error:
             way = Link("To Evaluate", "/evaluate", address)
             said = f"{str(error)[:1].upper()}{str(error)[1:]}"
@@ -187,34 +187,35 @@ class _Handlers:
             _verdict_html(saving),
             f"<h2>Who answers</h2>{rungs_html(saving)}",
             f"<h2>{measure} against what an answer takes</h2>{ladder_html(saving, measure)}",
-            commands_html(_commands(found, saving, terms)) + _warned(saving),
+            commands_html(_commands(run_record, saving, terms)) + _warned(saving),
             *enable(True),
         ]
 
     def take(self, project: str, entered: Entered[tuple[SaveOrder, Terms]], run: str | None) -> str:
         """The policy as a file."""
-        found = self._run(project, run)
+        run_record = self._run(project, run)
         order, terms = entered.read()
-        saving = self.services.save.read(found, order, terms)
-        path = self.downloads.folder(project, found.id, "policy") / f"{file_name(project, found.id[:8], 'policy')}.json"
-        write_policy(self.services.save.policy(found, saving), path)
+        saving = self.services.save.read(run_record, order, terms)
+        name = f"{file_name(project, run_record.id[:8], 'policy')}.json"
+        path = self.downloads.folder(project, run_record.id, "policy") / name
+        write_policy(self.services.save.policy(run_record, saving), path)
         return str(path)
 
 
-def _name_all(found: Candidates | None) -> list[Any]:
+def _name_all(candidates: Candidates | None) -> list[Any]:
     """The choices of who is asked."""
-    if found is None:
+    if candidates is None:
         return [gr.Dropdown([], value=[], multiselect=True), gr.Dropdown([], value=None)]
     students = gr.Dropdown(
-        [(title_of(name), name) for name in found.students], value=list(found.usual), multiselect=True
+        [(title_of(name), name) for name in candidates.students], value=list(candidates.usual), multiselect=True
     )
-    return [students, gr.Dropdown(list(found.references), value=found.best)]
+    return [students, gr.Dropdown(list(candidates.references), value=candidates.best)]
 
 
 def _verdict_html(saving: Saving) -> str:
-    told = say_certificate(saving)
+    text = say_certificate(saving)
     tiles = [Tile(one.value, one.label, one.note, one.tone) for one in figures(saving)]
-    return verdict_html(told.title, told.text, told.sure, inner=tiles_html(tiles))
+    return verdict_html(text.title, text.text, text.sure, inner=tiles_html(tiles))
 
 
 def _commands(run: Run, saving: Saving, terms: Terms) -> list[list[str]]:
@@ -230,15 +231,15 @@ def _commands(run: Run, saving: Saving, terms: Terms) -> list[list[str]]:
 
 def _warned(saving: Saving) -> str:
     """What whoever serves this must know beside the certificate."""
-    told = []
+    warnings = []
     if saving.unsure and not DEFERRALS[saving.order.rule].draws_twice:
-        told.append(
+        warnings.append(
             f"No confidences were kept for {', '.join(map(title_of, saving.unsure))}: a threshold lets all of its "
             "answers pass, or none. Runs that are trained now keep them."
         )
     if DEFERRALS[saving.order.rule].by_kind:
-        told.append("Callers must name the kind of each query; of queries without one nothing is saved.")
-    return "".join(notice_html(text, tone="warn") for text in told)
+        warnings.append("Callers must name the kind of each query; of queries without one nothing is saved.")
+    return "".join(notice_html(text, tone="warn") for text in warnings)
 
 
 def _empty(address: str) -> str:

@@ -69,20 +69,20 @@ class _Handlers:
             return [notice_html(f"{str(error)[:1].upper()}{str(error)[1:]}", tone="warn"), gr.Button(interactive=False)]
         command = ["tacit", "evaluate", run[:8], "--second-draw", f"{quote.temperature:g}"]
         command += [part for name in quote.students for part in ("--of", name)]
-        told = notice_html(say_quote(quote), tone="" if quote.answers else "good")
-        return [told + command_html(command), gr.Button(interactive=quote.answers > 0)]
+        notice = notice_html(say_quote(quote), tone="" if quote.answers else "good")
+        return [notice + command_html(command), gr.Button(interactive=quote.answers > 0)]
 
     def order(self, project: str, run: str | None, students: list[str] | None, temperature: str | None) -> list[Any]:
         """Have them drawn."""
-        found = self._run(project, run)
-        quote = self._quote(found, students, temperature)
-        self.services.draws.order(found, quote.students, quote.temperature)
-        told = notice_html("Being drawn. Agreement of two draws can be chosen above once that is done.")
-        return [told, gr.Button(interactive=False), gr.Timer(active=True)]
+        run_record = self._run(project, run)
+        quote = self._quote(run_record, students, temperature)
+        self.services.draws.order(run_record, quote.students, quote.temperature)
+        notice = notice_html("Being drawn. Agreement of two draws can be chosen above once that is done.")
+        return [notice, gr.Button(interactive=False), gr.Timer(active=True)]
 
     def _run(self, project: str, run: str | None) -> Run:
-        found: Run = self.services.reading.run_of(project, run)
-        return found
+        record: Run = self.services.reading.run_of(project, run)
+        return record
 
     def _quote(self, run: Run, students: list[str] | None, temperature: str | None) -> DrawQuote:
         given = read_number(temperature, "Temperature", 0, HOTTEST)

@@ -93,12 +93,12 @@ def build(frame: Frame) -> None:
     frame.fill_live(shown, [which], do.show)
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
     which.change(frame.guard(do.show), [frame.project, which], shown, **last)
-    chosen, told = [frame.project, which], [said, frame.timer]
+    chosen, outputs = [frame.project, which], [said, frame.timer]
     save_after(save.click(frame.guard(do.report), chosen, file, **frame.quiet), file)
     events = [
-        go_on.click(frame.guard(do.go_on), chosen, told, **frame.quiet),
-        cancel.click(frame.guard(do.cancel), chosen, told, **frame.quiet),
-        take.upload(frame.guard(do.take_in), [*chosen, take], told, **frame.quiet),
+        go_on.click(frame.guard(do.go_on), chosen, outputs, **frame.quiet),
+        cancel.click(frame.guard(do.cancel), chosen, outputs, **frame.quiet),
+        take.upload(frame.guard(do.take_in), [*chosen, take], outputs, **frame.quiet),
         *_build_new(frame, do, said),
     ]
     for event in events:

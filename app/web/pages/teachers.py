@@ -122,8 +122,8 @@ def _bind_editor(frame: Frame, do: _Handlers, editor: _Editor, result: gr.HTML, 
     parts = [editor.rest, editor.recordings, editor.test, editor.models, *access]
     fields["preset"].input(frame.guard(do.take_preset), [frame.project, fields["preset"]], parts, **quiet)
     changed = [part.change for part in form.inputs]
-    told = {"trigger_mode": "always_last", **quiet}
-    gr.on(changed, frame.guard(do.tell_command, form), [frame.project, *form.inputs], editor.command, **told)
+    live = {"trigger_mode": "always_last", **quiet}
+    gr.on(changed, frame.guard(do.tell_command, form), [frame.project, *form.inputs], editor.command, **live)
     saved = [editor.said, opened, editor.key, editor.seen, editor.remove]
     stored = editor.save.click(frame.guard(do.store, form), [*inputs, opened, editor.seen], saved, **frame.quiet)
     tested = editor.test.click(frame.guard(do.probe, form), inputs, editor.said, **frame.quiet)
@@ -223,10 +223,10 @@ class _Handlers:
         teachers = self.services.teachers
         spec = teachers.read(project, entered.read(), key)
         teachers.try_out(project, spec, key)
-        found = teachers.tested(spec)
-        told = f" ({tell_capabilities(found)})" if found else ""
+        capabilities = teachers.tested(spec)
+        addition = f" ({tell_capabilities(capabilities)})" if capabilities else ""
         saved = any(row["name"] == spec.name for row in teachers.list_all(project))
-        return notice_html(f"{spec.name} answers{told}.{'' if saved else ' It is not saved yet.'}", tone="good")
+        return notice_html(f"{spec.name} answers{addition}.{'' if saved else ' It is not saved yet.'}", tone="good")
 
     def offer(self, project: str, entered: Entered[dict[str, Any]], key: str) -> list[Any]:
         given = {"name": "a new one", "model": "not chosen yet", **entered.read()}

@@ -94,8 +94,8 @@ def _bind_new(
     new.name.input(frame.guard(do.command, order), [*asked, new.name], new.command, **last)
     new.measure.click(frame.guard(do.ask_forecast, order), asked, [new.said, frame.timer], **frame.quiet)
     frame.fill_live([new.drawn, new.forecast], order.inputs, do.show_forecast, order)
-    told = [new.said, many.compared, frame.timer]
-    started = new.start.click(frame.guard(do.start, order), [*asked, new.name], told, **frame.quiet)
+    outputs = [new.said, many.compared, frame.timer]
+    started = new.start.click(frame.guard(do.start, order), [*asked, new.name], outputs, **frame.quiet)
     redraw(started)
     started.success(None, None, None, js=_TO_NEWEST, **frame.quiet)
 
@@ -124,8 +124,8 @@ class _Handlers:
         plan = self.services.plan.make(project.name, order)
         why = self._why_not(project.name, plan)
         command = command_html(order_words(project.name, order))
-        told = [_lacking_html(project.name, why), *self._forecast(project.name, plan, why), command]
-        return [compressor, *told, *enable(not why, not why)]
+        shown = [_lacking_html(project.name, why), *self._forecast(project.name, plan, why), command]
+        return [compressor, *shown, *enable(not why, not why)]
 
     def _why_not(self, project: str, plan: Plan) -> TacitError | None:
         """What a plan lacks to be started; None if nothing."""
@@ -146,8 +146,8 @@ class _Handlers:
         except TacitError as error:
             return [notice_html(str(error), bad=True), gr.skip(), "", "", *enable(False, False)]
         why = self._why_not(project, plan)
-        told = [_lacking_html(project, why), *self._forecast(project, plan, why), self.command(project, order, name)]
-        return [*told, *enable(not why, not why)]
+        shown = [_lacking_html(project, why), *self._forecast(project, plan, why), self.command(project, order, name)]
+        return [*shown, *enable(not why, not why)]
 
     def command(self, project: str, order: Entered[PlanOrder], name: str = "") -> str:
         """The command that starts the same run."""
@@ -217,13 +217,13 @@ def _lacking_html(project: str, why: TacitError | None) -> str:
 def plan_html(plan: Plan, rows: Mapping[str, int] | None = None, forecast: Forecast | None = None) -> str:
     """A plan's line of help, its steps with their rows and times as far as they are known, and what to know of it."""
     kind = PLANS.get(plan.name) if plan.name in PLANS.names() else None
-    told = f"<p class='quiet'>{kind.help}</p>" if kind else ""
+    help_ = f"<p class='quiet'>{kind.help}</p>" if kind else ""
     notes = {name: counted(count, "row") for name, count in (rows or {}).items()}
     for stage in forecast.stages if forecast else ():
         notes[stage.name] = (
             f"{counted(stage.rows, 'row')} · {counted(stage.updates, 'update')}, {say_span(stage.seconds)}"
         )
-    return told + pipeline_html(plan, notes) + "".join(notice_html(note) for note in plan_notes(plan))
+    return help_ + pipeline_html(plan, notes) + "".join(notice_html(note) for note in plan_notes(plan))
 
 
 def forecast_html(forecast: Forecast) -> str:

@@ -94,8 +94,8 @@ def _buttons_html(one: Artefact, prepares: bool) -> str:
 
 def _button_html(one: Artefact, form: str, said: str, state: str, primary: bool) -> str:
     kind = "button primary" if primary else "button"
-    told = escape(f"{said if ' ' in said else f'Download {said}'}: {one.title}")
-    asks = f"data-take='{escape(one.id)}' data-form='{escape(form)}'{state} aria-label='{told}'"
+    label = escape(f"{said if ' ' in said else f'Download {said}'}: {one.title}")
+    asks = f"data-take='{escape(one.id)}' data-form='{escape(form)}'{state} aria-label='{label}'"
     return f"<button type='button' class='{kind}' {asks}>{escape(said)}</button>"
 
 

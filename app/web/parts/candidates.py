@@ -60,9 +60,9 @@ def _card_html(one: Candidate, is_chosen: bool) -> str:
         edited = f"<details class='more'><summary>Before the edit</summary><p>{escape(one.original)}</p></details>"
     checked = "true" if is_chosen else "false"
     kind = "candidate" if one.kept else "candidate out"
-    told = f"data-choose='{escape(one.id)}' data-number='{one.number}'"
+    attributes = f"data-choose='{escape(one.id)}' data-number='{one.number}'"
     return (
-        f"<div class='{kind}' role='radio' tabindex='0' aria-checked='{checked}' {told}>"
+        f"<div class='{kind}' role='radio' tabindex='0' aria-checked='{checked}' {attributes}>"
         f"<div class='top'><kbd>{one.number}</kbd><b>{escape(one.name)}</b>{state}</div><div class='fact'>{facts}</div>"
         f"<p>{one.text_html}</p>{edited}<div class='why'>{escape(one.why)}</div></div>"
     )

@@ -48,8 +48,9 @@ def use_html(state: ChildState) -> str:
         '    messages=[{"role": "user", "content": "Your query"}],\n)\n'
         'print(answer.choices[0].message.content, answer.tacit["rung"])'
     )
-    told = (
+    notes = (
         "It serves the policy as it was at its start, when its key was shown: for another one, stop it and start again."
     )
-    told += f" The models {', '.join(state.models)} are rungs that can be asked alone." if len(state.models) > 1 else ""
-    return f"{code_html(code)}<p class='quiet'>{escape(told)}</p>"
+    if len(state.models) > 1:
+        notes += f" The models {', '.join(state.models)} are rungs that can be asked alone."
+    return f"{code_html(code)}<p class='quiet'>{escape(notes)}</p>"

@@ -35,22 +35,22 @@ def histogram_html(values: Sequence[int], unit: str, title: str, noun: str, limi
     for place, count in enumerate(counts):
         begin = low + place * width
         span = f"{begin:,}" if width == 1 else f"{begin:,} to {begin + width - 1:,}"
-        told = escape(f"{span} {unit}: {count:,} {noun}")
-        bars.append(f"<span{_kind(begin, limit)} style='height:{100 * count / most:.1f}%' title='{told}'></span>")
+        note = escape(f"{span} {unit}: {count:,} {noun}")
+        bars.append(f"<span{_kind(begin, limit)} style='height:{100 * count / most:.1f}%' title='{note}'></span>")
     middle = f"median {median(values):,.0f}"
     facts = f"<span>{low:,}</span><span>{escape(f'{middle} {unit}')}</span><span>{high:,}</span>"
     said = escape(f"{title}: {low:,} to {high:,} {unit}, {middle}")
-    line, told = "", ""
+    line, note = "", ""
     if limit is not None:
         beyond = sum(value > limit.value for value in values)
         share = (limit.value + 1 - low) / (width * len(counts))
         line = f"<i class='limit' style='left:{100 * share:.1f}%'></i>" if 0 < share < 1 else ""
         kind = " class='limit beyond'" if beyond else " class='limit'"
-        told = f"{limit.name}: {limit.value:,} {unit}, {beyond:,} of {len(values):,} {noun} beyond"
-        told = f"<p{kind}>{escape(told)}</p>"
+        note = f"{limit.name}: {limit.value:,} {unit}, {beyond:,} of {len(values):,} {noun} beyond"
+        note = f"<p{kind}>{escape(note)}</p>"
     return (
         f"<figure class='histogram' role='img' aria-label='{said}'><figcaption>{escape(title)}</figcaption>"
-        f"<div class='bars'>{''.join(bars)}{line}</div><div class='axis'>{facts}</div>{told}</figure>"
+        f"<div class='bars'>{''.join(bars)}{line}</div><div class='axis'>{facts}</div>{note}</figure>"
     )
 
 

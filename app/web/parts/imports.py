@@ -69,7 +69,7 @@ def preview_html(preview: Preview, second: Preview | None = None) -> str:
     if preview.asked:
         asked = notice_html(f"{preview.asked} Choose it above, and the others that the file has.", tone="warn")
         return asked + table_html(preview.rows, "First rows of the file")
-    held = _held_html(second) if second is not None else ""
+    second_html = _held_html(second) if second is not None else ""
     first = [
         {"Query": row["query"], "Split": SPLIT_TITLES[row["split"]], "Gold label": row["label"]} for row in preview.rows
     ]
@@ -78,7 +78,7 @@ def preview_html(preview: Preview, second: Preview | None = None) -> str:
     limit = Limit(preview.limit, "Context of the packaged student") if preview.limit else None
     lengths = histogram_html(preview.lengths, unit, f"Query length in {unit}", "queries", limit)
     beside = f"<div class='preview'><div>{rows}</div>{lengths}</div>"
-    return _counts_html(preview) + _remarks_html(preview) + held + beside + _rows_html(preview)
+    return _counts_html(preview) + _remarks_html(preview) + second_html + beside + _rows_html(preview)
 
 
 def _counts_html(preview: Preview) -> str:

@@ -130,8 +130,8 @@ def _filters_html(listing: Listing) -> str:
     for value, title in listing.filters.items():
         pressed = "true" if value == chosen else "false"
         sent = "" if value == first else value
-        told = f"data-show='{escape(sent)}' aria-pressed='{pressed}'"
-        chips.append(f"<button type='button' class='chip' {told}>{escape(title)}</button>")
+        attributes = f"data-show='{escape(sent)}' aria-pressed='{pressed}'"
+        chips.append(f"<button type='button' class='chip' {attributes}>{escape(title)}</button>")
     return "".join(chips)
 
 

@@ -48,22 +48,23 @@ def _money(value: float) -> str:
 
 
 def _notices(meter: Meter) -> str:
-    told: list[tuple[str, Tone]] = []
+    notices: list[tuple[str, Tone]] = []
     drift = meter.drift
     if drift.alarm:
-        told.append((f"Students agree with the last rung less often than expected: {drift_text(meter)}", "bad"))
+        notices.append((f"Students agree with the last rung less often than expected: {drift_text(meter)}", "bad"))
     elif drift.n:
-        told.append((drift_text(meter), ""))
+        notices.append((drift_text(meter), ""))
     if meter.fallbacks:
-        told.append((f"{counted(meter.fallbacks, 'request')} got an unsure student's answer: the rest failed.", "warn"))
+        fallbacks = counted(meter.fallbacks, "request")
+        notices.append((f"{fallbacks} got an unsure student's answer: the rest failed.", "warn"))
     if ends := str(meter.unknown_ends):
-        told.append((f"Cut off when the gateway was killed: {ends}. Caps on money count them.", "warn"))
+        notices.append((f"Cut off when the gateway was killed: {ends}. Caps on money count them.", "warn"))
     if meter.refused:
-        told.append((f"Turned away, since too many waited: {counted(meter.refused, 'request')}.", "warn"))
+        notices.append((f"Turned away, since too many waited: {counted(meter.refused, 'request')}.", "warn"))
     if meter.errors:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(meter.errors.items()))
-        told.append((f"Without an answer: {reasons}.", "warn"))
-    return "".join(notice_html(text, tone=tone) for text, tone in told)
+        notices.append((f"Without an answer: {reasons}.", "warn"))
+    return "".join(notice_html(text, tone=tone) for text, tone in notices)
 
 
 def drift_text(meter: Meter) -> str:

@@ -90,7 +90,7 @@ def asked_html(text: str, link: tuple[str, str] | None, gold: str | None = None)
     """
     copied = ""
     if link:
-        told = f"data-link='{escape(link[0])}' data-value='{escape(link[1])}'"
-        copied = f"<button type='button' class='button small' {told}>Copy link to this query</button>"
+        attributes = f"data-link='{escape(link[0])}' data-value='{escape(link[1])}'"
+        copied = f"<button type='button' class='button small' {attributes}>Copy link to this query</button>"
     label = badge_html(f"Gold label: {gold}", "accent") if gold is not None else ""
     return f"<div class='asked'><p>{escape(text)}</p>{label}{copied}</div>"

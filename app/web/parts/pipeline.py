@@ -75,12 +75,12 @@ def title_steps(plan: Plan) -> dict[str, str]:
 
 def _scored_html(plan: Plan, notes: Mapping[str, str], states: Mapping[str, State]) -> str:
     """The scoring of all students as one part: as far as the least of them."""
-    told = [states.get(step.name, "") for step in plan.evaluated]
-    done = sum(state == "done" for state in told)
+    statuses = [states.get(step.name, "") for step in plan.evaluated]
+    done = sum(state == "done" for state in statuses)
     every: tuple[State, ...] = ("failed", "running")
-    state: State = next((one for one in every if one in told), "done" if done == len(told) else "queued")
-    systems = f"{len(told)} systems on the held-out queries"
-    said = f"{done} of {systems}" if states and done < len(told) else systems
+    state: State = next((one for one in every if one in statuses), "done" if done == len(statuses) else "queued")
+    systems = f"{len(statuses)} systems on the held-out queries"
+    said = f"{done} of {systems}" if states and done < len(statuses) else systems
     note = next((notes.get(step.name, "") for step in plan.evaluated if states.get(step.name) == "running"), "")
     return _part_html("Score", " · ".join(filter(None, (said, note))), state if states else "", "")
 

@@ -109,10 +109,10 @@ def rationale_html(row: Mapping[str, Any], warning: str = "") -> str:
     """
     long, own, short = row["tokens"]
     answer = f"{row['teacher']} · answer: {row['label']}"
-    told = f"<div class='notice warn' role='status'>{escape(warning)}</div>" if warning else ""
+    notice = f"<div class='notice warn' role='status'>{escape(warning)}</div>" if warning else ""
     student = columns_html([(_head("The student, on its own", own), row["student"] or "It wrote nothing.")])
     return (
-        f"<div class='card reading'>{told}<div class='badges'>{_badges(row)}</div><p class='query' "
+        f"<div class='card reading'>{notice}<div class='badges'>{_badges(row)}</div><p class='query' "
         f"data-full='{escape(row['sample'])}'>{escape(row['query'])}</p><p class='quiet'>{escape(answer)}</p>"
         f"{_pair((_head(row['teacher'], long), row['original']), (_head('Compressed', short), row['compressed']))}"
         f"{student}</div>"

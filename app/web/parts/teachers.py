@@ -107,11 +107,11 @@ def teacher_html(row: Mapping[str, Any], names: list[str], whole: bool) -> str:
     return f"<div class='opened'><h2>{_named(row['name'], names)} {_states_html(row)}</h2>{listed}</div>"
 
 
-def tell_capabilities(found: Mapping[str, Any]) -> str:
+def tell_capabilities(capabilities: Mapping[str, Any]) -> str:
     """What a test of the connection found."""
     parts = [
-        f"structured output: {found.get('structured') or 'no'}",
-        f"log-probs: {_LOGPROBS.get(found.get('logprobs'), 'unknown')}",
-        f"reasoning in: {found.get('reasoning') or 'the reply itself'}",
+        f"structured output: {capabilities.get('structured') or 'no'}",
+        f"log-probs: {_LOGPROBS.get(capabilities.get('logprobs'), 'unknown')}",
+        f"reasoning in: {capabilities.get('reasoning') or 'the reply itself'}",
     ]
     return "; ".join(parts)

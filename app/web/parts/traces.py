@@ -57,11 +57,11 @@ def personal_html(tally: TraceTally) -> str:
     rows = [
         {
             "Personal data": PERSONAL_TITLES.get(kind, kind),
-            "traces": f"{found.traces:,}",
-            "different": f"{found.different:,}",
-            "first rows": ", ".join(found.rows),
+            "traces": f"{count.traces:,}",
+            "different": f"{count.different:,}",
+            "first rows": ", ".join(count.rows),
         }
-        for kind, found in tally.personal.items()
+        for kind, count in tally.personal.items()
     ]
     if not rows:
         return ""
@@ -87,9 +87,9 @@ def _trace_html(row: Mapping[str, str]) -> str:
 def imported_html(result: TraceImport, reading: OutputReading | None) -> str:
     """What an import of traces did."""
     said = notice_html(" ".join(tell_traces(result, reading)), tone="bad" if result.queries.broke_off else "good")
-    found = f"<summary>{escape(_summary(result))}</summary><div>{_tables(result.tally)}</div>"
+    details = f"<summary>{escape(_summary(result))}</summary><div>{_tables(result.tally)}</div>"
     errors = errors_html("Rows with errors, left out", result.tally.errors, result.tally.rejected)
-    return f"{said}<details class='more'>{found}</details>{folded_html(errors)}"
+    return f"{said}<details class='more'>{details}</details>{folded_html(errors)}"
 
 
 def _summary(result: TraceImport) -> str:
