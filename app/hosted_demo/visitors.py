@@ -24,6 +24,7 @@ from app.hosted_demo.policy import Limits, Offer
 from app.hosted_demo.shares import Quotas, Rates, gives_way, has_a_share
 from app.hosted_demo.shipped_project import NAME, bring_demo, bring_shipped
 from app.services import Services
+from app.usecases.playground.answers import PlayOrder
 from app.usecases.projects.status import Mark
 from app.web.forms import Entered
 from app.web.parts.links import Link
@@ -218,7 +219,7 @@ class Visitors:
             raise Forbidden(f"Texts of at most {_MOST_TEXT:,} characters are taken here.")
         place = (module, handler)
         if place == ("playground", "ask"):
-            self._check_play(own is not None, values)
+            self._check_play(own is not None, values[1].read())
         if place in _ORDERS:
             _check_order(values[1])
         if place in _GO_ON and values[1] and not self.goes_on(str(own), values[1]):
@@ -247,14 +248,14 @@ class Visitors:
         ]
         return all(few)
 
-    def _check_play(self, own: bool, values: Sequence[Any]) -> None:
-        if len(str(values[1])) > _MOST_QUERY:
+    def _check_play(self, own: bool, order: PlayOrder) -> None:
+        if len(order.text or "") > _MOST_QUERY:
             raise Forbidden(f"The query is longer than {_MOST_QUERY:,} characters, the most that are asked here.")
         request = LocalContext.request.get(None)
         with self._lock:
             address = visitor_of(request) if isinstance(request, gr.Request) else ""
             self._rates.take("queries", address, self.quotas.queries_a_minute_each)
-        if not own and any(not str(id_).startswith(_STUDENT) for id_ in values[2] or ()):
+        if not own and any(not str(id_).startswith(_STUDENT) for id_ in order.ids or ()):
             raise Forbidden("Teachers answer in your own copy; the students of the demo project answer here.")
 
     def _check_device(self, name: str) -> None:

@@ -134,15 +134,15 @@ class Frame:
 
         return _of_any_length(run) if form is not None else run
 
-    def guard_stream(self, work: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        """As `guard`, for a handler that gives values out one after the other."""
+    def guard_stream(self, work: Callable[..., Iterator[Any]], form: Form[Any]) -> Callable[..., Iterator[Any]]:
+        """As `guard` with a form, for a handler that gives values out one after the other."""
 
         @wraps(work)
         def run(*values: Any) -> Iterator[Any]:
             with errors_shown():
-                yield from work(*self._admit(work, values))
+                yield from work(*self._admit(work, (values[0], enter(form, values[1:])[0])))
 
-        return run
+        return _of_any_length(run)
 
     def _admit(self, work: Callable[..., Any], values: Sequence[Any]) -> Sequence[Any]:
         """The values that the handler works on, if it may: the project's address stands first, its name is given."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.usecases.playground.answers import PlayOrder
 from app.web.forms import Entered, NamedForm
 from app.web.pages.orders import lay_order
 from app.web.pages.selection import SelectionForm, lay_rules, lay_weights
@@ -47,3 +48,8 @@ def order_form() -> NamedForm[PlanOrder]:
 
 def enter_order(*values: Any) -> Entered[PlanOrder]:
     return Entered(values, order_form().read)
+
+
+def enter_question(text: str, *ids: str, blind: bool = False) -> Entered[PlayOrder]:
+    """What the Playground sends where these are asked."""
+    return Entered((text, list(ids), blind), lambda values: PlayOrder(*values))

@@ -23,7 +23,7 @@ from app.web.server import launch_lean, launch_options
 from engine.config import ProjectConfig
 from engine.errors import Forbidden, InputError, StateError
 from storage.projects import Project
-from tests.app.forms import enter_order
+from tests.app.forms import enter_order, enter_question
 from tests.fakes.waiting import until
 
 ORDER: list[Any] = [
@@ -72,10 +72,10 @@ def test_the_shared_project_can_only_be_looked_at(services: Services, visitors: 
         if name in UNGUARDED:
             continue
         if name in visiting._READS.get(module, ()):
-            visitors.check(module, name, [NAME, "", []])
+            visitors.check(module, name, [NAME, enter_question("")])
         else:
             with pytest.raises(Forbidden):
-                visitors.check(module, name, [NAME, "", []])
+                visitors.check(module, name, [NAME, enter_question("")])
     named = {(module, name) for part in (visiting._READS, visiting._WRITES) for module in part for name in part[module]}
     assert named <= found, "what is allowed is there"
 
@@ -269,11 +269,11 @@ def test_a_copy_that_goes_while_it_is_looked_at_shows_the_demo_and_nobody_elses(
 
 
 def test_long_queries_and_teachers_are_not_asked_on_the_shared_project(visitors: Visitors) -> None:
-    visitors.check("playground", "ask", [NAME, "short", ["student r stage1"], False])
+    visitors.check("playground", "ask", [NAME, enter_question("short", "student r stage1")])
     with pytest.raises(Forbidden, match="your own copy"):
-        visitors.check("playground", "ask", [NAME, "short", ["student r stage1", "teacher forward"], False])
+        visitors.check("playground", "ask", [NAME, enter_question("short", "student r stage1", "teacher forward")])
     with pytest.raises(Forbidden, match="1,000 characters"):
-        visitors.check("playground", "ask", [NAME, "x" * 1001, ["student r stage1"], False])
+        visitors.check("playground", "ask", [NAME, enter_question("x" * 1001, "student r stage1")])
 
 
 def test_strangers_are_not_let_into_a_workspace_of_ones_own(services: Services) -> None:

@@ -23,6 +23,7 @@ from engine.errors import InputError, StateError
 from engine.tasks import get_task
 from engine.values import Job, JobStatus, TeacherSpec, make_query
 from storage.projects import Project
+from tests.app.forms import enter_question
 from tests.fakes.provider import KEY, Provider, run_provider
 from tests.fakes.waiting import until
 
@@ -133,7 +134,7 @@ def test_a_teacher_is_played_with_once_however_many_draws_it_has(services: Servi
 
 def blindly(services: Services) -> list[list[Any]]:
     text = get_task("custom").render(QUERY)
-    return list(_Handlers(services).ask("p", text, ["teacher ann", "teacher mia"], True))
+    return list(_Handlers(services).ask("p", enter_question(text, "teacher ann", "teacher mia", blind=True)))
 
 
 def test_blind_mode_lets_nobody_vote_on_a_piece_nor_tells_who_it_is(services: Services, provider: Provider) -> None:
@@ -233,7 +234,7 @@ def test_a_taken_device_is_told_once_and_before_anybody_is_asked(
     said, ask_button = do.state("p", both, None)
     assert "taken by a job (student)" in said and not ask_button.interactive
     with pytest.raises(StateError, match="taken by a job"):
-        next(do.ask("p", "Who is the tallest?", both, False))
+        next(do.ask("p", enter_question("Who is the tallest?", *both)))
     assert not provider.seen, "nobody is asked, so nothing is paid"
     said, ask_button = do.state("p", alone, None)
     assert said == "" and ask_button.interactive, "teachers need no device"
@@ -249,7 +250,7 @@ def test_while_somebody_is_asked_the_button_stays_as_it_is(services: Services) -
 def test_a_query_that_is_too_long_is_refused_and_ask_comes_back(services: Services, length: int) -> None:
     do = _Handlers(services)
     with pytest.raises(InputError, match="longer than 8,000 characters"):
-        next(do.ask("p", "x" * length, ["teacher ann"], False))
+        next(do.ask("p", enter_question("x" * length, "teacher ann")))
     said, ask_button, stop, left, _ = do.rest("p", ["teacher ann"])
     assert said == "" and ask_button.interactive and not stop.visible and left is None
 
@@ -281,7 +282,7 @@ def test_an_answer_is_marked_by_the_gold_label_once_it_is_whole(services: Servic
     *before, (ann, scripted) = ask(services, "ann", "forward")
     assert ann.right is False and ann.label == "Tom" and scripted.right is None, "only whole answers are judged"
     assert not [pane for panes in before for pane in panes if pane.right is not None]
-    *_, (page, _, _, _, _, _) = list(_Handlers(services).ask("p", QUERY.text, ["teacher ann"], False))
+    *_, (page, _, _, _, _, _) = list(_Handlers(services).ask("p", enter_question(QUERY.text, "teacher ann")))
     assert ">Wrong<" in page and "Gold label: Ann" in page
 
 

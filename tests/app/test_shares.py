@@ -9,6 +9,7 @@ from app.hosted_demo.shipped_project import NAME
 from app.hosted_demo.visitors import Visitors
 from app.services import Services
 from engine.errors import Forbidden
+from tests.app.forms import enter_question
 from tests.app.test_hosted import Clock, project_of
 
 
@@ -82,7 +83,7 @@ def test_one_address_does_not_fill_the_queue_of_the_device(services: Services, v
 
 
 def test_one_address_asks_so_many_queries_a_minute(visitors: Visitors) -> None:
-    ask = [NAME, "short", ["student r stage1"], False]
+    ask = [NAME, enter_question("short", "student r stage1")]
     for _ in range(visitors.quotas.queries_a_minute_each):
         visitors.check("playground", "ask", ask)
     with pytest.raises(Forbidden, match="20 queries came from your address"):

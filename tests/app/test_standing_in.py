@@ -19,6 +19,7 @@ from app.web.pages.playground import _Handlers
 from engine.errors import StateError
 from engine.values import Job, JobStatus, Query, Split, make_query
 from storage.projects import Project
+from tests.app.forms import enter_question
 
 NEW = make_query("Who is the tallest of Ann, Tom and Sam, if Tom is?")
 ANSWER = {"over": True, "text": "So. Answer: Tom", "tokens": 9, "seconds": 0.1, "finished": True}
@@ -143,7 +144,7 @@ def test_the_page_says_who_answers_and_lets_ask(services: Services, holding: lis
     said, button = do.state(NAME, [id_], None)
     assert "taken by a job (student) at this moment" in said and MEANWHILE[:50] in said and button.interactive
     *_, (page, _, _, ask_button, _, _) = do.ask(
-        NAME, services.play.render(project_of(services), held_out(services).id), [id_], False
+        NAME, enter_question(services.play.render(project_of(services), held_out(services).id), id_)
     )
     assert FROM_RECORD in page and ask_button.interactive
 

@@ -198,8 +198,10 @@ def test_playground(studio: Studio) -> None:
     query, *_ = studio("playground", "pick", "p")
     teachers = ["teacher forward", "teacher eliminate"]
     studio("playground", "rest", "p", teachers)
-    told = html.unescape(studio("playground", "command", "p", "Who?", teachers))
-    assert "tacit ask p 'Who?' --of forward --of eliminate" in told and not studio("playground", "command", "p", "", [])
+    told = html.unescape(studio("playground", "command", "p", "Who?", teachers, False))
+    assert "tacit ask p 'Who?' --of forward --of eliminate" in told and not studio(
+        "playground", "command", "p", "", [], False
+    )
     studio("playground", "state", "p", teachers)
     assert "longer than 8,000" in studio.refused("playground", "ask", "p", "x" * 9000, teachers, False)
     panes = studio("playground", "ask", "p", query, teachers, False)
@@ -264,7 +266,7 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     assert "SmolLM2" in pushed["adapter_config.json"].decode() and "stage3" in pushed["README.md"].decode()
     studio("exports", "keep", "p")
     studio("exports", "can_push", *stage3, "me/mine", True)
-    studio("exports", "prepare", "p", run, "stage3", 2, "merged")
+    studio("exports", "prepare", "p", run, "stage3", 2, "", "", "merged")
     studio.finish()
     assert "/me/whole/commit" in push("merged", "me/whole", private=False)
     whole = hub.files["models/me/whole"]
@@ -361,9 +363,9 @@ def test_study(studio: Studio, tmp_path: Path) -> None:
     studio.open("study", "p")
     assert "No study yet" in studio("study", "list_studies", "p", "")[0]
     plans = ["standard-kd", "mixed"]
-    first, second = studio("study", "pairs", "p", plans, "twt", "standard-kd")
-    assert (first["value"], second["value"]) == ("standard-kd", "mixed")
     order = ["small", "1", "smoke", "", plans, "standard-kd", "mixed", "updates", "4"]
+    first, second = studio("study", "pairs", "p", *order[:5], "twt", "standard-kd", *order[7:])
+    assert (first["value"], second["value"]) == ("standard-kd", "mixed")
     assert "tacit study small.toml" in studio("study", "command", "p", *order)
     quoted = studio("study", "quote", "p", *order)
     assert "of the device" in quoted and "for teachers" in quoted and "standard-kd" in quoted

@@ -51,6 +51,15 @@ MOST_ASKED = 6
 
 
 @dataclass(frozen=True)
+class PlayOrder:
+    """What is asked, whom (ids of students and teachers), and whether two of them answer unnamed."""
+
+    text: str | None
+    ids: list[str] | None
+    blind: bool
+
+
+@dataclass(frozen=True)
 class PlayService:
     """Use cases of the playground. `heard` holds what teachers are saying now: by job, the text by teacher."""
 

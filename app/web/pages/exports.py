@@ -56,21 +56,22 @@ def build(frame: Frame) -> None:
     state = lay_html()
     taken, form, prepared = (gr.Textbox("", visible=False) for _ in range(3))
 
+    parts = {"run": run, "stage": stage, "sample": sample, "artefact": taken, "form": form, "student": prepared}
+    wanted = NamedForm(parts, lambda named: Wanted(**named))
+    asked = [frame.project, *wanted.inputs]
     hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
-    chosen = [frame.project, run, stage]
     frame.fill_view([run], [run], do.choose)
     run.input(None, run, None, js=_TO_RUN)
     frame.fill([state], do.state)
-    frame.fill_live([cards], [run, stage], do.cards)
+    frame.fill_live([cards], wanted.inputs, do.cards, wanted)
     run.change(frame.guard(do.stages), [frame.project, run], stage, **hidden)
     for part in (run, stage):
-        part.change(frame.guard(do.cards), chosen, cards, trigger_mode="always_last", **hidden)
+        part.change(frame.guard(do.cards, wanted), asked, cards, trigger_mode="always_last", **hidden)
     for part in (stage, sample):
-        part.change(frame.guard(do.show), [*chosen, sample], [about, card, use], **hidden)
-    take = cards.click(frame.guard(do.take), [*chosen, taken, form], [said, file], js=TAKEN, **hidden)
-    save_after(take, file)
-    asked = wish.click(frame.guard(do.prepare), [*chosen, sample, prepared], [said, frame.timer], js=PREPARED, **hidden)
-    frame.follow(asked.success(frame.guard(do.cards), chosen, cards, **hidden))
+        part.change(frame.guard(do.show, wanted), asked, [about, card, use], **hidden)
+    save_after(cards.click(frame.guard(do.take, wanted), asked, [said, file], js=TAKEN, **hidden), file)
+    ordered = wish.click(frame.guard(do.prepare, wanted), asked, [said, frame.timer], js=PREPARED, **hidden)
+    frame.follow(ordered.success(frame.guard(do.cards, wanted), asked, cards, **hidden))
     _bind_push(frame, do, (run, stage, what, repository, private), token, push, question, said)
 
 
@@ -112,6 +113,21 @@ def _bind_push(
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What is to be taken along: of which stage of which run, and how it is checked."""
+
+    run: str | None
+    stage: str | None
+    sample: float
+    """Queries that a prepared student answers again."""
+    artefact: str
+    """Whose button was pressed; `form` is that of its file."""
+    form: str
+    student: str
+    """The form of a student that is to be prepared."""
+
+
+@dataclass(frozen=True)
 class _Handlers:
     """What the page's events do; each is given the project and the run first."""
 
@@ -124,8 +140,8 @@ class _Handlers:
         return self.frame.services
 
     def _run(self, project: str, run: str | None) -> Run:
-        found: Run = self.services.reading.run_of(project, run)
-        return found
+        record: Run = self.services.reading.run_of(project, run)
+        return record
 
     def choose(self, project: str, address: str, run: str | None) -> Any:
         """The runs; the one of the address, else the one that is chosen, else the newest."""
@@ -136,9 +152,9 @@ class _Handlers:
         """The stages with a student; the one to ship is chosen, else the last."""
         if not run:
             return gr.Dropdown([], value=None, visible=False)
-        found = self._run(project, run)
-        names = self.services.export.stages(found)
-        verdict = self.services.compare.verdict(found)
+        record = self._run(project, run)
+        names = self.services.export.stages(record)
+        verdict = self.services.compare.verdict(record)
         ship = verdict.ship if verdict else None
         choices = [(f"{title_of(name)}{', the pick' if name == ship else ''}", name) for name in names]
         value = ship if ship in names else names[-1] if names else None
@@ -151,14 +167,15 @@ class _Handlers:
         made = [{**row, "where": _where(row["where"])} for row in self.services.publish.made(project)]
         return f"<h2>Recent exports and pushes</h2>{table_html(titled(made))}" if made else ""
 
-    def cards(self, project: str, run: str | None, stage: str | None) -> str:
+    def cards(self, project: str, entered: Entered[Wanted]) -> str:
         """What there is to take along, and how each stands."""
-        found = self._run(project, run) if run else None
-        stage = stage if found is not None and stage in self.services.export.stages(found) else None
-        made = self.services.artefacts.of(project, found, stage)
+        wanted = entered.read()
+        run = self._run(project, wanted.run) if wanted.run else None
+        stage = wanted.stage if run is not None and wanted.stage in self.services.export.stages(run) else None
+        made = self.services.artefacts.of(project, run, stage)
         address = self.frame.policy.address(self.services.projects.get(project))
         train = Link("To Train", "/train", address)
-        if found is None and made[0].state == "missing":
+        if run is None and made[0].state == "missing":
             select = Link("To Select", "/select", address)
             return empty_html(
                 "Nothing to take along yet",
@@ -167,21 +184,23 @@ class _Handlers:
                 select,
             )
         cards = artefacts_html(made, self.frame.policy.offers("exports", "prepare") == "everywhere")
-        if found is not None:
+        if run is not None:
             return cards
         return cards + "<br>" + empty_html("No student yet", "Training rows and students come with a run.", train)
 
-    def show(self, project: str, run: str | None, stage: str | None, sample: float) -> list[Any]:
+    def show(self, project: str, entered: Entered[Wanted]) -> list[Any]:
         """The model card, and how to load and to serve the student."""
-        if not run or not stage:
+        wanted = entered.read()
+        stage = wanted.stage
+        if not wanted.run or not stage:
             return ["", "", ""]
-        found = self._run(project, run)
-        card = read_card(self.services.export.card(found, stage))
-        snippet = code_html(self.services.export.snippet(found, stage).rstrip())
-        serve = code_html(f"tacit serve-student {found.id[:8]} --stage {stage}")
+        run = self._run(project, wanted.run)
+        card = read_card(self.services.export.card(run, stage))
+        snippet = code_html(self.services.export.snippet(run, stage).rstrip())
+        serve = code_html(f"tacit serve-student {run.id[:8]} --stage {stage}")
         name = self.services.projects.get(project).name
-        command = ["tacit", "export", name, f"{stage}/", "--run", found.id[:8], "--stage", stage]
-        command += [] if sample == SAMPLE else ["--check", str(int(sample))]
+        command = ["tacit", "export", name, f"{stage}/", "--run", run.id[:8], "--stage", stage]
+        command += [] if wanted.sample == SAMPLE else ["--check", str(int(wanted.sample))]
         return [
             "<h2>Model card</h2>",
             card,
@@ -190,19 +209,21 @@ class _Handlers:
             f"<h2>Export it</h2>{command_html(command)}",
         ]
 
-    def take(self, project: str, run: str | None, stage: str | None, artefact: str, form: str) -> list[Any]:
+    def take(self, project: str, entered: Entered[Wanted]) -> list[Any]:
         """Make the file of an artefact, for the browser to save."""
-        order = read_order(run, stage, artefact, form)
+        wanted = entered.read()
+        order = read_order(wanted.run, wanted.stage, wanted.artefact, wanted.form)
         if order.run is not None:
             order = replace(order, run=self._run(project, order.run).id)
         path = self.services.export.pack(project, order, self.downloads.folder(project, order))
         return [notice_html(f"{path.name}, {say_size(path)}: your browser saves it.", tone="good"), str(path)]
 
-    def prepare(self, project: str, run: str | None, stage: str | None, sample: float, form: str) -> list[Any]:
+    def prepare(self, project: str, entered: Entered[Wanted]) -> list[Any]:
         """Let a worker make a student and check it; what is made already, or being it, stays."""
-        export, found, asked = self.services.export, self._run(project, run), int(sample)
-        over = export.prepare(found.id, _named(stage), form, asked).status.over
-        if export.can_check(found, _named(stage), asked):
+        wanted, export = entered.read(), self.services.export
+        run, stage, asked = self._run(project, wanted.run), _named(wanted.stage), int(wanted.sample)
+        over = export.prepare(run.id, stage, wanted.student, asked).status.over
+        if export.can_check(run, stage, asked):
             message = "It is ready already." if over else "Being prepared. The download starts once it is ready."
         else:
             why = "this stage has no scored answers to held-out queries" if asked else "no query is to be asked"
@@ -225,20 +246,20 @@ class _Handlers:
     def ask_push(self, project: str, entered: Entered[PushOrder]) -> list[Any]:
         """Ask before anything leaves this machine."""
         order = entered.read()
-        found = self._run(project, order.run)
+        run = self._run(project, order.run)
         what = list_pushed()[order.what]
         whose = "" if order.what == WHOLE_SET else f" of {order.step}"
         seen = "private: only its owner sees it" if order.private else "public: anybody can see it"
-        text = f"Push {what}{whose} (run {found.id[:8]}) to {order.repository.strip()} on the Hub, {seen}?"
+        text = f"Push {what}{whose} (run {run.id[:8]}) to {order.repository.strip()} on the Hub, {seen}?"
         sure = order.private
         if order.what != WHOLE_SET and not is_student(order.what):
             text += " It holds the held-out queries with their gold labels."
             sure = False
         if is_student(order.what):
-            read_back = self.services.export.read_back(found, order.step, order.what)
-            text += f" {self.services.export.say_read_back(found, order.step, order.what)}"
+            read_back = self.services.export.read_back(run, order.step, order.what)
+            text += f" {self.services.export.say_read_back(run, order.step, order.what)}"
             sure = sure and read_back is not None and not read_back.changed
-        asked = notice_html(text, tone="" if sure else "warn") + command_html(_say_push(found, order))
+        asked = notice_html(text, tone="" if sure else "warn") + command_html(_say_push(run, order))
         return [gr.Column(visible=True), asked]
 
     def keep(self, project: str) -> Any:

@@ -12,10 +12,11 @@ import gradio as gr
 
 from app.palette import students_of, system_colour
 from app.services import Services
-from app.usecases.playground.answers import MOST_QUERY
+from app.usecases.playground.answers import MOST_QUERY, PlayOrder
 from app.usecases.playground.panes import Pane
 from app.web.address import LONGEST, read_view
 from app.web.fields import lay_html
+from app.web.forms import Entered, NamedForm
 from app.web.frame import NO_PROJECT, Frame
 from app.web.offers import OF_COPY, only_guides
 from app.web.parts.code import command_html
@@ -66,15 +67,16 @@ def build(frame: Frame) -> None:
     with gr.Row(visible=False, elem_classes="toolbar") as votes:
         buttons = [gr.Button(name) for name, _ in _VERDICTS]
     tally = lay_html()
-    _follow(frame, do, query, chosen, command)
+    form = NamedForm({"text": query, "ids": chosen, "blind": blind}, lambda named: PlayOrder(**named))
+    _follow(frame, do, form, command)
     frame.fill_once([chosen, query, few, tally, some, panes], do.open)
     frame.fill_live([said, ask], [chosen, left], do.state)
     frame.fill_view([query, few, filled], [filled], do.open_link)
-    ready = {"fn": frame.guard(do.state), "inputs": [frame.project, chosen, left], "outputs": [said, ask]}
-    chosen.input(**ready, show_progress="hidden", trigger_mode="always_last", **frame.quiet)
+    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
+    chosen.input(frame.guard(do.state), [frame.project, chosen, left], [said, ask], **last)
     asked = ask.click(
-        frame.guard_stream(do.ask),
-        [frame.project, query, chosen, blind],
+        frame.guard_stream(do.ask, form),
+        [frame.project, *form.inputs],
         [panes, ballot, votes, ask, stop, left],
         show_progress="hidden",
         concurrency_limit=8,
@@ -82,8 +84,7 @@ def build(frame: Frame) -> None:
         **frame.quiet,
     )
     frame.follow(asked)
-    rested = [said, ask, stop, left, frame.timer]
-    asked.then(frame.guard(do.rest), [frame.project, chosen], rested, show_progress="hidden", **frame.quiet)
+    asked.then(frame.guard(do.rest), [frame.project, chosen], [said, ask, stop, left, frame.timer], **last)
     stop.click(frame.guard(do.stop), [frame.project, left], stop, **frame.quiet)
     few.input(frame.guard(do.take), [frame.project, few], query, **frame.quiet)
     some.click(frame.guard(do.pick), frame.project, [query, few], **frame.quiet)
@@ -92,11 +93,11 @@ def build(frame: Frame) -> None:
         button.click(frame.guard(vote), [frame.project, ballot], [panes, tally, votes, ballot], **frame.quiet)
 
 
-def _follow(frame: Frame, do: _Handlers, query: Any, chosen: Any, command: gr.HTML) -> None:
+def _follow(frame: Frame, do: _Handlers, form: NamedForm[PlayOrder], command: gr.HTML) -> None:
     """Let the command say what is asked for now."""
-    asked: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
-    for part in (query, chosen):
-        part.change(frame.guard(do.command), [frame.project, query, chosen], command, **asked)
+    last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
+    for name in ("text", "ids"):
+        form.parts[name].change(frame.guard(do.command, form), [frame.project, *form.inputs], command, **last)
 
 
 @dataclass(frozen=True)
@@ -152,11 +153,13 @@ class _Handlers:
         return self.services.play.render(self._project(project), id_)
 
     @only_guides
-    def command(self, project: str, text: str, ids: list[str] | None) -> str:
+    def command(self, project: str, entered: Entered[PlayOrder]) -> str:
         """The command that asks the same."""
+        asked = entered.read()
+        text, ids = asked.text or "", asked.ids
         names = {id_: name for name, id_ in _shorten(self.services.play.systems(self._project(project)))}
         chosen = [word for id_ in ids or () if id_ in names for word in ("--of", names[id_])]
-        if not chosen or not (text or "").strip() or len(text) > MOST_QUERY:
+        if not chosen or not text.strip() or len(text) > MOST_QUERY:
             return ""
         return command_html(["tacit", "ask", project, text.strip(), *chosen])
 
@@ -167,7 +170,9 @@ class _Handlers:
             raise InputError("The project has no queries yet; import some on the page Data.")
         return [get_task(project_record.config.task).render(query), gr.Dropdown(value=None)]
 
-    def ask(self, project: str, text: str, ids: list[str], blind: bool) -> Iterator[list[Any]]:
+    def ask(self, project: str, entered: Entered[PlayOrder]) -> Iterator[list[Any]]:
+        wanted = entered.read()
+        text, ids, blind = wanted.text or "", wanted.ids or [], wanted.blind
         project_record = self._project(project)
         query = self.services.play.read_query(project_record, text)
         if reason := self.services.play.hindrance(project_record, ids, query):

@@ -117,8 +117,8 @@ def _build_new(frame: Frame, do: _Handlers, said: gr.HTML) -> list[Any]:
         file = gr.UploadButton("Start from a TOML file", file_types=[".toml"], scale=0)
     quoted, command = lay_html(), lay_html()
     last: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", **frame.quiet}
-    form.parts["plans"].change(frame.guard(do.pairs), [frame.project, form.parts["plans"], *contrast], contrast, **last)
     asked = [frame.project, *form.inputs]
+    form.parts["plans"].change(frame.guard(do.pairs, form), asked, contrast, **last)
     for part in form.inputs:
         part.change(frame.guard(do.command, form), asked, command, **last)
     begun = {name: part.value for name, part in form.parts.items()}
@@ -274,9 +274,10 @@ class _Handlers:
         path.write_text(study_html(grid, result, datetime.now(UTC).date()), "utf-8")
         return str(path)
 
-    def pairs(self, project: str, plans: list[str] | None, first: str | None, second: str | None) -> list[Any]:
+    def pairs(self, project: str, entered: Entered[dict[str, Any]]) -> list[Any]:
         """The arms that a contrast can be of; what was chosen stays where it still is one."""
-        names = list(plans or ())
+        named = entered.read()
+        names, first, second = list(named["plans"] or ()), named["first"], named["second"]
         left = first if first in names else next(iter(names), None)
         right = second if second in names and second != left else next((n for n in names if n != left), None)
         choices = [(PLANS.get(name).title if name in PLANS.names() else name, name) for name in names]
