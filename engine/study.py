@@ -122,7 +122,7 @@ def list_cells(grid: Grid) -> list[StudyCell]:
 
 
 @dataclass(frozen=True)
-class Record:
+class StudyRecord:
     """What one run came to.
 
     Attributes:
@@ -151,7 +151,7 @@ class Record:
         return {**vars(self), "answers": [list(answer) for answer in self.answers], "facts": dict(self.facts)}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Record:
+    def from_dict(cls, data: Mapping[str, Any]) -> StudyRecord:
         """The inverse of `to_dict`.
 
         Raises:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
-from engine.study import FINISHED, Grid, Record, list_cells
+from engine.study import FINISHED, Grid, StudyRecord, list_cells
 
 DRAWS = 10_000
 """Resamples of a bootstrap."""
@@ -75,7 +75,7 @@ class StudyResult:
     points: tuple[Point, ...] = ()
 
 
-def summarise_study(grid: Grid, records: Sequence[Record], draws: int = DRAWS, seed: int = 0) -> StudyResult:
+def summarise_study(grid: Grid, records: Sequence[StudyRecord], draws: int = DRAWS, seed: int = 0) -> StudyResult:
     """The table of a study from its records: scores over seeds and queries, and differences between arms.
 
     Seeds and queries are resampled together (a bootstrap of two levels): the seeds of each arm by themselves, since
@@ -117,7 +117,7 @@ def summarise_study(grid: Grid, records: Sequence[Record], draws: int = DRAWS, s
     return StudyResult(arms, _contrast_all(grid, right, resamples), missing, tuple(_list_points(done)))
 
 
-def _list_points(done: Mapping[str, Sequence[Record]]) -> Iterator[Point]:
+def _list_points(done: Mapping[str, Sequence[StudyRecord]]) -> Iterator[Point]:
     """The students of each arm that any of its records has."""
     for arm, records in done.items():
         scored = [(record.system, record.facts.get("systems") or {}) for record in records]
@@ -128,8 +128,8 @@ def _list_points(done: Mapping[str, Sequence[Record]]) -> Iterator[Point]:
             yield Point(arm, system, score, tokens, len(rows), system in {name for name, _ in scored})
 
 
-def _collect(grid: Grid, records: Sequence[Record]) -> dict[tuple[str, int], Record]:
-    cells: dict[tuple[str, int], Record] = {}
+def _collect(grid: Grid, records: Sequence[StudyRecord]) -> dict[tuple[str, int], StudyRecord]:
+    cells: dict[tuple[str, int], StudyRecord] = {}
     settings = {(cell.arm.name, cell.seed): cell.settings for cell in list_cells(grid)}
     for record in records:
         place = (record.arm, record.seed)
@@ -147,7 +147,7 @@ def _collect(grid: Grid, records: Sequence[Record]) -> dict[tuple[str, int], Rec
     return cells
 
 
-def _say_missing(grid: Grid, cells: Mapping[tuple[str, int], Record]) -> list[str]:
+def _say_missing(grid: Grid, cells: Mapping[tuple[str, int], StudyRecord]) -> list[str]:
     said = []
     for arm in grid.arms:
         for seed in grid.seeds:
@@ -159,7 +159,7 @@ def _say_missing(grid: Grid, cells: Mapping[tuple[str, int], Record]) -> list[st
     return said
 
 
-def _matrix(records: Sequence[Record], queries: Sequence[str], place: int) -> NDArray[np.float64]:
+def _matrix(records: Sequence[StudyRecord], queries: Sequence[str], place: int) -> NDArray[np.float64]:
     """A number of each answer, (S, Q): seeds by queries."""
     rows = []
     for record in records:
@@ -196,7 +196,7 @@ def _widen(seeds: int) -> float:
 def _arm_result(
     grid: Grid,
     name: str,
-    records: Sequence[Record],
+    records: Sequence[StudyRecord],
     right_SQ: NDArray[np.float64],
     resamples_D: NDArray[np.float64],
     kinds: Sequence[str],

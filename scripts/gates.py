@@ -22,21 +22,6 @@ HAPPENED = frozenset({"told", "found", "held"})
 """What happened to rows, events and results; a name says what they are."""
 AROUND = re.compile(r"^_+|_[A-Z0-9]+$")
 """What a name may have around its word: a mark that it is private, the letters of an array's dimensions."""
-SHARED: dict[str, int] = {
-    "Bar": 2,
-    "Candidate": 2,
-    "Column": 2,
-    "Dot": 2,
-    "Example": 2,
-    "Policy": 2,
-    "Preset": 2,
-    "Record": 2,
-    "Review": 2,
-    "Sought": 2,
-    "Summary": 2,
-    "Verdict": 2,
-}
-"""Name -> how many public classes of the product have it. The list only shrinks."""
 
 
 def main() -> int:
@@ -50,7 +35,7 @@ def main() -> int:
     sources = {name: Path(name).read_text("utf-8") for name in listed if Path(name).exists()}
     broken = [line for name, source in sources.items() for line in _look_at(name, source)]
     product = {name: ast.parse(source) for name, source in sources.items() if name.startswith(PRODUCT)}
-    broken += [*check_names(product), *check_classes(product, SHARED)]
+    broken += [*check_names(product), *check_classes(product)]
     sys.stdout.writelines(f"{line}\n" for line in broken)
     return 1 if broken else 0
 
@@ -62,7 +47,7 @@ def check_names(product: dict[str, ast.Module]) -> Iterator[str]:
         yield from (f"{name}:{line}: {word} says what happened, not what it is" for line, word in lines)
 
 
-def check_classes(product: dict[str, ast.Module], allowed: dict[str, int]) -> Iterator[str]:
+def check_classes(product: dict[str, ast.Module]) -> Iterator[str]:
     """What breaks the rule that a name of a public class has one meaning."""
     places: dict[str, list[str]] = defaultdict(list)
     for name, tree in product.items():
@@ -70,8 +55,8 @@ def check_classes(product: dict[str, ast.Module], allowed: dict[str, int]) -> It
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(f"{name}:{node.lineno}")
     for word, at in sorted(places.items()):
-        if len(at) > allowed.get(word, 1):
-            yield f"{', '.join(at)}: {len(at)} classes are named {word} (at most {allowed.get(word, 1)})"
+        if len(at) > 1:
+            yield f"{', '.join(at)}: {len(at)} classes are named {word}"
 
 
 def _made_in(tree: ast.Module) -> Iterable[tuple[int, str]]:

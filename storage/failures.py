@@ -37,7 +37,7 @@ _FOUND = (
 
 
 @dataclass(frozen=True)
-class Sought:
+class FailureQuery:
     """Which failures are listed: of a kind of error, of a teacher, that hold a text ("": any), by a name of `SORTS`."""
 
     error: str = ""
@@ -63,7 +63,9 @@ class Failures:
             f"SELECT f.teacher, f.error, count(*) AS n FROM {_OPEN} GROUP BY ALL ORDER BY ALL", [project_id]
         )
 
-    def find_page(self, project_id: str, sought: Sought, begin: int, size: int) -> tuple[list[dict[str, Any]], int]:
+    def find_page(
+        self, project_id: str, sought: FailureQuery, begin: int, size: int
+    ) -> tuple[list[dict[str, Any]], int]:
         """The failures that are sought, and how many there are.
 
         Returns:
@@ -81,7 +83,7 @@ class Failures:
         )
         return rows, int(total)
 
-    def stream_found(self, project_id: str, sought: Sought) -> Iterator[tuple[Any, ...]]:
+    def stream_found(self, project_id: str, sought: FailureQuery) -> Iterator[tuple[Any, ...]]:
         """All that `find_page` finds, in its order: query, teacher, error, message, raw, tries, at (Unix time, s)."""
         return self._db.stream(
             f'SELECT q.text, f.teacher, f.error, f.message, f.raw, f.tries, f."at" {_FOUND} '

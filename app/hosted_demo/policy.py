@@ -29,7 +29,7 @@ class Limits:
     """Name under which a visitor's browser keeps the key of the copy, so that any page finds it again."""
 
 
-class Policy(Protocol):
+class AccessPolicy(Protocol):
     """Who may see and do what."""
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
-from app.hosted_demo.policy import Policy
+from app.hosted_demo.policy import AccessPolicy
 from app.services import Services
 from app.usecases.projects.next_steps import NextStep
 from app.usecases.projects.status import Mark, RunningJob
@@ -23,7 +23,7 @@ from app.web.forms import Form, enter
 from app.web.offers import OF_COPY, withhold
 from app.web.parts.links import Link, page_url
 from app.web.parts.messages import empty_html
-from app.web.parts.shell import Bar, head_html, rail_html, strip_html, topbar_html
+from app.web.parts.shell import TopBar, head_html, rail_html, strip_html, topbar_html
 from app.web.parts.tour import tour_html
 from engine.errors import InputError, NotFound, StateError, TacitError, say_error, where_it_failed
 from storage.projects import Project
@@ -107,7 +107,7 @@ class Frame:
     address: gr.HTML
     timer: gr.Timer
     visibility: Visibility
-    policy: Policy
+    policy: AccessPolicy
     refreshers: list[Filler] = field(default_factory=list)
     openers: list[Filler] = field(default_factory=list)
     followed: list[Any] = field(default_factory=list)
@@ -222,13 +222,13 @@ class PageHead:
 
 @contextmanager
 def frame(
-    policy: Policy, services: Services, app: gr.Blocks, head: PageHead, visibility: Visibility
+    policy: AccessPolicy, services: Services, app: gr.Blocks, head: PageHead, visibility: Visibility
 ) -> Iterator[Frame]:
     """Lay a page out; its handlers are bound when the block ends."""
     gr.Navbar(visible=False)
     hidden_parts = gr.Textbox("", visible=False), lay_html("", js_on_load=ADDRESS, elem_classes="address")
     made = Frame(services, app, *hidden_parts, gr.Timer(TICK_S, active=False), visibility, policy)
-    bar = lay_html(topbar_html(Bar("", ())))
+    bar = lay_html(topbar_html(TopBar("", ())))
     with gr.Row(elem_classes="shell"):
         with gr.Column(min_width=0, elem_classes="shell-rail"):
             rail = lay_html(rail_html([], "", head.title))
@@ -286,12 +286,12 @@ class _Drawn:
         ]
         return values + self.fill(self.made.refreshers, project, asked)
 
-    def _bar(self, project: Project | None, title: str, running: Sequence[RunningJob]) -> Bar:
+    def _bar(self, project: Project | None, title: str, running: Sequence[RunningJob]) -> TopBar:
         names = self.made.policy.switchable()
         newest = list(reversed(names))[:_MOST_PROJECTS]
         spent = self.made.services.standing.spent(project) if project and names else ""
         jobs = page_url("/jobs", project.name) if project and names else "/jobs" if names else ""
-        return Bar(title, [Link(name, "/overview", name) for name in newest], running, spent, jobs)
+        return TopBar(title, [Link(name, "/overview", name) for name in newest], running, spent, jobs)
 
     def _hidden(self, project: Project | None, asked: str) -> bool:
         return bool(asked) and project is None and self.head.title not in OVER_ALL

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from app.hosted_demo.policy import Offer, Policy
+from app.hosted_demo.policy import AccessPolicy, Offer
 
 OF_COPY = "of-copy"
 Work = TypeVar("Work", bound=Callable[..., Any])
@@ -24,7 +24,7 @@ def only_guides(work: Work) -> Work:
     return work
 
 
-def withhold(app: gr.Blocks, page: str, policy: Policy, filled: Iterable[Any]) -> bool:
+def withhold(app: gr.Blocks, page: str, policy: AccessPolicy, filled: Iterable[Any]) -> bool:
     """Hide on a page what leads only to what is refused; whether anything was.
 
     `filled` are components that show something whoever presses what.
@@ -55,7 +55,7 @@ def withhold(app: gr.Blocks, page: str, policy: Policy, filled: Iterable[Any]) -
     return "nowhere" in hidden.values()
 
 
-def _find_uses(app: gr.Blocks, page: str, policy: Policy) -> list[dict[int, set[Offer]]]:
+def _find_uses(app: gr.Blocks, page: str, policy: AccessPolicy) -> list[dict[int, set[Offer]]]:
     """By component: what may be asked for by pressing or changing it, what reads it, and what writes it."""
     triggers: dict[int, set[Offer]] = {}
     inputs: dict[int, set[Offer]] = {}

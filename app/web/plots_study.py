@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from app.web.plots_runs import End, name_ends
 from app.web.theme import ACCENT, teacher_colour
 from engine.plans.titles import title_of
-from engine.study import Record
+from engine.study import StudyRecord
 from engine.study_table import ArmResult, Point
 
 SECOND = "#64748b"
@@ -87,7 +87,7 @@ def front_plot(points: Sequence[Point]) -> go.Figure:
     return figure
 
 
-def learning_plot(records: Sequence[Record]) -> go.Figure:
+def learning_plot(records: Sequence[StudyRecord]) -> go.Figure:
     """Training loss by update of each record, its stages one after the other, a colour an arm."""
     figure = go.Figure()
     arms = sorted({record.arm for record in records})

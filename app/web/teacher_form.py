@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.usecases.teachers.presets import PRESETS, RECORDINGS, Preset
+from app.usecases.teachers.presets import PRESETS, RECORDINGS, TeacherPreset
 from engine.config import TeacherConfig
 from engine.errors import InputError
 from engine.wording import bounds_of, range_text
@@ -93,7 +93,7 @@ def _number(name: str, label: str) -> gr.Number:
     return gr.Number(setting.default, label=label, precision=precision, minimum=low, maximum=high, min_width=110)
 
 
-def show_access(preset: Preset, endpoint: str, key_variable: str) -> list[Any]:
+def show_access(preset: TeacherPreset, endpoint: str, key_variable: str) -> list[Any]:
     """Of the fields base URL, key variable and key those that a preset asks for, with what they hold."""
     return [
         gr.Textbox(endpoint, visible=preset.asks_address or bool(endpoint)),

@@ -10,7 +10,7 @@ from engine.evaluation.pilot import PilotFigures
 from engine.values.report import Value
 
 
-class Verdict(StrEnum):
+class PilotVerdict(StrEnum):
     """What to do after a pilot."""
 
     GO = "go"
@@ -18,7 +18,7 @@ class Verdict(StrEnum):
     NO = "no"
 
 
-_RANK = {Verdict.GO: 0, Verdict.NOT_YET: 1, Verdict.NO: 2}
+_RANK = {PilotVerdict.GO: 0, PilotVerdict.NOT_YET: 1, PilotVerdict.NO: 2}
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Bound:
     least: float = 0.0
     before_all: bool = False
 
-    def judge(self, value: Value) -> Verdict:
+    def judge(self, value: Value) -> PilotVerdict:
         """What a figure says by this bound."""
         low = value.value if value.low is None else value.low
         high = value.value if value.high is None else value.high
         if high < self.least:
-            return Verdict.NO
-        return Verdict.GO if value.value >= self.enough and low >= self.least else Verdict.NOT_YET
+            return PilotVerdict.NO
+        return PilotVerdict.GO if value.value >= self.enough and low >= self.least else PilotVerdict.NOT_YET
 
 
 ENOUGH_GOLDS = 20
@@ -88,7 +88,7 @@ class FigureBound:
 
     bound: Bound
     value: Value | None
-    verdict: Verdict | None
+    verdict: PilotVerdict | None
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class GoAhead:
     no two teachers answered a query, and hardly any gold label is known.
     """
 
-    verdict: Verdict
+    verdict: PilotVerdict
     decides: FigureBound | None
     marks: tuple[FigureBound, ...]
 
@@ -123,15 +123,15 @@ def judge_pilot(figures: PilotFigures) -> GoAhead:
         value = _OF[bound.name](figures)
         verdict = None if value is None else bound.judge(value)
         by_gold = bound.name in ("right", "kept_right")
-        if (bound.name == "agreed" and settled) or (by_gold and not settled and verdict is not Verdict.NO):
+        if (bound.name == "agreed" and settled) or (by_gold and not settled and verdict is not PilotVerdict.NO):
             verdict = None
         marks.append(FigureBound(bound, value, verdict))
     known = [mark for mark in marks if mark.verdict is not None]
-    stands_out = [mark for mark in known if mark.bound.before_all and mark.verdict is not Verdict.GO]
-    against = any(mark.verdict is Verdict.NO for mark in known)
+    stands_out = [mark for mark in known if mark.bound.before_all and mark.verdict is not PilotVerdict.GO]
+    against = any(mark.verdict is PilotVerdict.NO for mark in known)
     if not stands_out and not against and figures.agreed is None and not settled:
-        return GoAhead(Verdict.NOT_YET, None, tuple(marks))
-    worst = (stands_out or sorted(known, key=lambda mark: -_RANK[mark.verdict or Verdict.GO]))[:1]
-    if not worst or worst[0].verdict in (None, Verdict.GO):
-        return GoAhead(Verdict.GO if known else Verdict.NOT_YET, None, tuple(marks))
-    return GoAhead(worst[0].verdict or Verdict.GO, worst[0], tuple(marks))
+        return GoAhead(PilotVerdict.NOT_YET, None, tuple(marks))
+    worst = (stands_out or sorted(known, key=lambda mark: -_RANK[mark.verdict or PilotVerdict.GO]))[:1]
+    if not worst or worst[0].verdict in (None, PilotVerdict.GO):
+        return GoAhead(PilotVerdict.GO if known else PilotVerdict.NOT_YET, None, tuple(marks))
+    return GoAhead(worst[0].verdict or PilotVerdict.GO, worst[0], tuple(marks))

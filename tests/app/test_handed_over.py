@@ -18,7 +18,7 @@ from app.usecases.workspace import unpacking
 from app.usecases.workspace.upkeep import restore_workspace
 from engine.errors import ConfigError, InputError
 from engine.records import apart
-from engine.study import Record, list_cells
+from engine.study import StudyRecord, list_cells
 
 GRID = """
 [study]
@@ -67,7 +67,7 @@ def record(tmp_path: Path, **changes: object) -> bytes:
     (tmp_path / "grid.toml").write_text(GRID)
     cell = list_cells(read_grid_file(tmp_path / "grid.toml"))[0]
     answers = (("q1", "k", True, 3, "a text"),)
-    made = Record("s", "a", 1, cell.settings, "student", "finished", "", answers, {})
+    made = StudyRecord("s", "a", 1, cell.settings, "student", "finished", "", answers, {})
     return json.dumps({**made.to_dict(), **changes}).encode()
 
 

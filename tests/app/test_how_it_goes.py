@@ -16,7 +16,7 @@ from app.services import Services, open_services
 from app.usecases.labelling.label import LabelOrder
 from app.usecases.projects.status import RunningJob
 from app.web.parts.labelling import progress_html
-from app.web.parts.shell import Bar, strip_html, topbar_html
+from app.web.parts.shell import TopBar, strip_html, topbar_html
 from engine.config import ProjectConfig
 from engine.values import Event, Job, JobStatus, Split, TeacherSpec, make_query
 from storage.projects import Project
@@ -113,6 +113,6 @@ def test_the_strip_speaks_in_words_and_marks_jobs_of_the_open_project() -> None:
     assert "p: Labelling" in html and "40 of 150 · 3 min left" in html and "&lt;q&gt;: Training · queued" in html
     assert html.count("data-mine") == 1 and "data-mine='1' data-title='Labelling'" in html
     assert html.count("data-cancel") == 2
-    assert "2 jobs · 3 min left" in topbar_html(Bar("p", (), jobs, jobs="/jobs")), "as the longest of them tells"
-    assert "1 job<" in topbar_html(Bar("p", (), jobs[1:], jobs="/jobs"))
-    assert "No jobs<" in topbar_html(Bar("p", (), jobs="/jobs"))
+    assert "2 jobs · 3 min left" in topbar_html(TopBar("p", (), jobs, jobs="/jobs")), "as the longest of them tells"
+    assert "1 job<" in topbar_html(TopBar("p", (), jobs[1:], jobs="/jobs"))
+    assert "No jobs<" in topbar_html(TopBar("p", (), jobs="/jobs"))

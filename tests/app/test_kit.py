@@ -25,7 +25,7 @@ from app.web.main import KIT, build_app
 from app.web.pages.kit import draw_parts
 from app.web.parts.icons import NAMES
 from app.web.parts.pipeline import State as StepState
-from engine.evaluation.go_ahead import Verdict
+from engine.evaluation.go_ahead import PilotVerdict
 from engine.values import JobStatus
 
 NOT_CLOSED = frozenset({"br", "hr", "img", "input", "path", "polyline"})
@@ -137,7 +137,7 @@ def test_every_state_that_has_a_name_is_shown(drawn: dict[str, str]) -> None:
     words = {
         "Artefacts": ["not available" if state == "missing" else state for state in get_args(ArtefactState)],
         "Projects": [state.capitalize() for state in get_args(Status)],
-        "Pilots": [f"Pilot: {verdict}" for verdict in Verdict],
+        "Pilots": [f"Pilot: {verdict}" for verdict in PilotVerdict],
         "Plans and funnels": [f"aria-label='{state}'" for state in get_args(StepState) if state],
         "Labelling": [f"Ended: {status}" for status in over] + [say_failure("timeout")],
         "Icons": [f"</svg>{name}</span>" for name in NAMES],

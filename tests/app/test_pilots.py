@@ -23,7 +23,7 @@ from app.web.pages.label import _Handlers
 from app.web.parts.pilot import pilot_html
 from engine.config import ProjectConfig
 from engine.errors import WorkerFailed
-from engine.evaluation.go_ahead import Verdict
+from engine.evaluation.go_ahead import PilotVerdict
 from engine.selection.settings import dcrs
 from engine.values import Choice, make_query
 from tests.app.test_guides import frame_of
@@ -78,7 +78,7 @@ def test_a_pilot_asks_fifty_queries_out_of_all_under_a_cap_and_says_go(services:
     asked = {int(seen.user.split("query ")[1].split("?")[0]) for seen in provider.seen if "query " in seen.user}
     assert len(asked) == 50 and max(asked) > 60, "evenly out of all, not the first ones"
     right = found.go_ahead.of("right")
-    assert right.value is not None and right.value.value == 1 and right.verdict is Verdict.GO
+    assert right.value is not None and right.value.value == 1 and right.verdict is PilotVerdict.GO
     assert found.figures.cost is not None and found.spent == pytest.approx(found.figures.cost.value * 50 / 70)
     assert found.left and services.pilot.look("p") == found
     again = len(provider.seen)
@@ -92,12 +92,12 @@ def test_scores_below_the_threshold_are_told_and_another_preset_is_judged_anew(
     make(services, 24, golds=24)
     add(services, provider, "ann", "bob")
     found = pilot(services)
-    assert found.go_ahead.verdict is Verdict.NOT_YET and "no sample is kept" in say_reason(found)
+    assert found.go_ahead.verdict is PilotVerdict.NOT_YET and "no sample is kept" in say_reason(found)
     assert "lower threshold" in list_changes(found)[0] and "Pilot: not yet" in pilot_html(found, "p")
     services.context.projects.configure(services.context.projects.get("p").id, embedder="packaged")
     services.select.select("p", dcrs(0.9).model_copy(update={"rules": dcrs(0.9).rules[:2]}))
     go = services.pilot.look("p")
-    assert go is not None and go.go_ahead.verdict is Verdict.GO and not list_changes(go)
+    assert go is not None and go.go_ahead.verdict is PilotVerdict.GO and not list_changes(go)
     assert "right for 1.00 [0.86, 1.00] of 24 queries" in say_reason(go) and "nearly all samples" in say_reason(go)
     card = pilot_html(go, "p")
     assert "Pilot: go" in card and "class='verdict'" in card and "tacit label p --pilot --quote" in card
@@ -114,7 +114,7 @@ def test_where_half_of_it_failed_it_says_that_and_nothing_against_the_teachers(
         monkeypatch.setenv("OTHER_API_KEY", "another")
         add(services, other, "bob", key_variable="OTHER_API_KEY")
         found = pilot(services)
-    assert found.go_ahead.verdict is Verdict.NOT_YET
+    assert found.go_ahead.verdict is PilotVerdict.NOT_YET
     reason = say_reason(found)
     assert reason.startswith("Half of the pilot failed: 30 of 60 requests brought no reply (key refused: 30)")
     assert found.failures == {"auth": 30}, "what it was not asked after its key was refused counts"
@@ -126,7 +126,7 @@ def test_a_cap_that_ends_it_is_told(services: Services, provider: Provider) -> N
     make(services, 60)
     add(services, provider, "ann", "bob", concurrency=1, max_tokens=64)
     found = pilot(services, max_requests=21)
-    assert found.go_ahead.verdict is Verdict.NOT_YET
+    assert found.go_ahead.verdict is PilotVerdict.NOT_YET
     assert "stopped at its cap" in say_reason(found) and "with a higher cap" in list_changes(found)[0]
 
 
@@ -153,10 +153,10 @@ def test_recorded_teachers_are_judged_without_asking_and_one_alone_can_not_be(
         return found
 
     alone = bring("one")
-    assert alone.go_ahead.verdict is Verdict.NOT_YET and "no gold labels" in say_reason(alone)
+    assert alone.go_ahead.verdict is PilotVerdict.NOT_YET and "no gold labels" in say_reason(alone)
     assert "second teacher" in list_changes(alone)[0]
     both = bring("two")
-    assert both.go_ahead.verdict is not Verdict.GO and not both.left
+    assert both.go_ahead.verdict is not PilotVerdict.GO and not both.left
     agreed = both.go_ahead.of("agreed").value
     assert agreed is not None and agreed.value == pytest.approx(14 / 40), "a third by chance"
     assert "0.35 [0.2" in say_reason(both) and list_notes(both) == ["Reliability needs three teachers."]

@@ -10,7 +10,7 @@ from engine.config import ProjectConfig
 from engine.errors import NotFound
 from engine.values import Job, JobStatus
 from storage.db import Database
-from storage.failures import Failures, Sought
+from storage.failures import FailureQuery, Failures
 from storage.job_records import JobRecords
 from storage.jobs import Jobs
 from storage.ledger import Ledger
@@ -51,12 +51,12 @@ def test_failures_are_narrowed_searched_and_read_in_full(
         ("ann", "unparsable", 3),
         ("bob", "timeout", 1),
     ]
-    rows, total = failures.find_page("p", Sought("unparsable"), 0, 2)
+    rows, total = failures.find_page("p", FailureQuery("unparsable"), 0, 2)
     assert total == 3 and len(rows) == 2 and rows[0]["tries"] == 2, "the newest first, one asked again once"
-    assert failures.find_page("p", Sought("unparsable", "bob"), 0, 9) == ([], 0)
-    assert [row["teacher"] for row in failures.find_page("p", Sought(text="RAW B1", sort="-teacher"), 0, 9)[0]] == [
-        "bob"
-    ]
+    assert failures.find_page("p", FailureQuery("unparsable", "bob"), 0, 9) == ([], 0)
+    assert [
+        row["teacher"] for row in failures.find_page("p", FailureQuery(text="RAW B1", sort="-teacher"), 0, 9)[0]
+    ] == ["bob"]
     one = failures.find_one("p", rows[0]["id"])
     assert one["raw"] == "raw s2" and one["message"] == "the reply holds no label"
     with pytest.raises(NotFound):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ErrorKind
-from engine.evaluation.go_ahead import Bound, Verdict, judge_pilot, list_bounds
+from engine.evaluation.go_ahead import Bound, PilotVerdict, judge_pilot, list_bounds
 from engine.evaluation.measures.score import wilson
 from engine.evaluation.pilot import (
     FAILED,
@@ -29,7 +29,7 @@ from engine.selection.comparison import RIGHT, UNSCORED, WRONG
 from engine.values.report import Value
 
 QUICK = settings(max_examples=30, deadline=None)
-RANK = [Verdict.NO, Verdict.NOT_YET, Verdict.GO]
+RANK = [PilotVerdict.NO, PilotVerdict.NOT_YET, PilotVerdict.GO]
 
 
 def make(labels: list[list[int | None]], gold: list[int | None] | None = None, **changes: Any) -> PilotInput:
@@ -105,7 +105,7 @@ def test_figures_of_teachers_that_always_agree() -> None:
     assert found.cost == Value(pytest.approx(10.0), 30, pytest.approx(10.0), pytest.approx(10.0))
     assert found.cost_each is not None and found.cost_each.value == pytest.approx(0.01 / 3)
     assert found.kept_in_all is not None and found.kept_in_all.value == 3000
-    assert judge_pilot(found).verdict is Verdict.GO
+    assert judge_pilot(found).verdict is PilotVerdict.GO
 
 
 def test_agreement_is_that_of_pairs_and_the_majority_that_of_the_query() -> None:
@@ -155,7 +155,7 @@ def test_a_pilot_without_a_single_sample_has_figures_all_the_same() -> None:
     found = measure_pilot(replace(made, outcome=np.full(18, FAILED), **empty))
     assert (found.answered, found.agreed, found.read, found.right, found.kept) == (0, None, None, None, None)
     judged = judge_pilot(found)
-    assert judged.verdict is Verdict.NOT_YET
+    assert judged.verdict is PilotVerdict.NOT_YET
     assert judged.decides is not None and judged.decides.bound.name == "replied"
 
 
@@ -182,33 +182,35 @@ def figures(**changes: Value | None) -> PilotFigures:
     )
 
 
-def decided(**changes: Any) -> tuple[Verdict, str]:
+def decided(**changes: Any) -> tuple[PilotVerdict, str]:
     found = judge_pilot(replace(figures(), **changes))
     return found.verdict, found.decides.bound.name if found.decides else ""
 
 
 def test_the_rule_by_its_bounds() -> None:
-    assert decided() == (Verdict.GO, "")
-    assert decided(kept_queries=Value(0.2, 50, 0.11, 0.33)) == (Verdict.NOT_YET, "kept_queries")
-    assert decided(kept_queries=Value(0.0, 50, 0.0, 0.04)) == (Verdict.NO, "kept_queries")
-    assert decided(read=Value(0.3, 50, 0.2, 0.4)) == (Verdict.NO, "read")
-    assert decided(right=Value(0.75, 50, 0.6, 0.86)) == (Verdict.GO, "")
-    assert decided(right=Value(0.4, 50, 0.28, 0.54)) == (Verdict.NOT_YET, "right")
+    assert decided() == (PilotVerdict.GO, "")
+    assert decided(kept_queries=Value(0.2, 50, 0.11, 0.33)) == (PilotVerdict.NOT_YET, "kept_queries")
+    assert decided(kept_queries=Value(0.0, 50, 0.0, 0.04)) == (PilotVerdict.NO, "kept_queries")
+    assert decided(read=Value(0.3, 50, 0.2, 0.4)) == (PilotVerdict.NO, "read")
+    assert decided(right=Value(0.75, 50, 0.6, 0.86)) == (PilotVerdict.GO, "")
+    assert decided(right=Value(0.4, 50, 0.28, 0.54)) == (PilotVerdict.NOT_YET, "right")
     unlike = Value(0.41, 50, 0.29, 0.54)
-    assert decided(kept_right=Value(0.4, 50, 0.3, 0.48)) == (Verdict.NO, "kept_right")
-    assert decided(agreed=unlike, right=None) == (Verdict.NOT_YET, "agreed")
-    assert decided(agreed=unlike) == (Verdict.GO, ""), "gold labels say more"
-    assert decided(agreed=unlike, right=Value(1.0, 5, 0.57, 1.0)) == (Verdict.NOT_YET, "agreed"), "five of them don't"
-    assert decided(right=Value(0.0, 6, 0.0, 0.39)) == (Verdict.NO, "right"), "but six wrong ones of six do"
-    assert decided(agreed=None, right=None) == (Verdict.NOT_YET, "")
-    assert decided(kept_queries=None, right=None) == (Verdict.GO, "")
+    assert decided(kept_right=Value(0.4, 50, 0.3, 0.48)) == (PilotVerdict.NO, "kept_right")
+    assert decided(agreed=unlike, right=None) == (PilotVerdict.NOT_YET, "agreed")
+    assert decided(agreed=unlike) == (PilotVerdict.GO, ""), "gold labels say more"
+    assert decided(agreed=unlike, right=Value(1.0, 5, 0.57, 1.0)) == (PilotVerdict.NOT_YET, "agreed"), (
+        "five of them don't"
+    )
+    assert decided(right=Value(0.0, 6, 0.0, 0.39)) == (PilotVerdict.NO, "right"), "but six wrong ones of six do"
+    assert decided(agreed=None, right=None) == (PilotVerdict.NOT_YET, "")
+    assert decided(kept_queries=None, right=None) == (PilotVerdict.GO, "")
 
 
 def test_what_failed_says_nothing_against_teachers() -> None:
     lost = Value(0.4, 50, 0.3, 0.5)
     worse = Value(0.1, 9, 0.0, 0.2)
-    assert decided(replied=lost, right=worse, read=worse) == (Verdict.NOT_YET, "replied")
-    assert decided(answered=12, right=worse) == (Verdict.NOT_YET, "answered")
+    assert decided(replied=lost, right=worse, read=worse) == (PilotVerdict.NOT_YET, "replied")
+    assert decided(answered=12, right=worse) == (PilotVerdict.NOT_YET, "answered")
 
 
 def test_teachers_must_agree_oftener_than_chance() -> None:
@@ -236,8 +238,8 @@ def test_a_higher_figure_is_never_worse(one: Value, other: Value, bound: Bound) 
 def test_it_is_go_only_where_all_that_is_known_is(changes: dict[str, Value | None]) -> None:
     found = judge_pilot(replace(figures(), **changes))  # type: ignore[arg-type]
     told = [mark.verdict for mark in found.marks if mark.verdict is not None]
-    assert (found.verdict is Verdict.GO) <= (set(told) == {Verdict.GO})
-    assert (found.verdict is Verdict.NO) <= (Verdict.NO in told)
+    assert (found.verdict is PilotVerdict.GO) <= (set(told) == {PilotVerdict.GO})
+    assert (found.verdict is PilotVerdict.NO) <= (PilotVerdict.NO in told)
     assert found.decides is None or found.decides.verdict is found.verdict
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 
 from app.usecases.evaluation.charts import Box
-from app.web.parts.scatter import Dot, place_labels, scatter_html
+from app.web.parts.scatter import ScatterDot, place_labels, scatter_html
 
 DOTS = [
-    Dot(79.3, 0.90, "forward", "#000000", "best teacher 0.90"),
-    *(Dot(x, y, "other", "#000000") for x, y in ((80, 0.82), (87, 0.86), (25, 0.45), (43, 0.5), (47, 0.08), (5, 0.61))),
-    Dot(4.9, 0.73, "student", "#000000", "student 0.73"),
-    Dot(22, 0.08, "vanilla", "#000000", "untrained 0.08"),
+    ScatterDot(79.3, 0.90, "forward", "#000000", "best teacher 0.90"),
+    *(
+        ScatterDot(x, y, "other", "#000000")
+        for x, y in ((80, 0.82), (87, 0.86), (25, 0.45), (43, 0.5), (47, 0.08), (5, 0.61))
+    ),
+    ScatterDot(4.9, 0.73, "student", "#000000", "student 0.73"),
+    ScatterDot(22, 0.08, "vanilla", "#000000", "untrained 0.08"),
 ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError, InputError
-from engine.study import Arm, Grid, Record, list_cells, read_grid
+from engine.study import Arm, Grid, StudyRecord, list_cells, read_grid
 from engine.study_table import correct_holm, summarise_study
 
 GRID = Grid(
@@ -27,9 +27,11 @@ GRID = Grid(
 SETTINGS = {(cell.arm.name, cell.seed): cell.settings for cell in list_cells(GRID)}
 
 
-def make_record(arm: str, seed: int, right: Sequence[bool], **changed: Any) -> Record:
+def make_record(arm: str, seed: int, right: Sequence[bool], **changed: Any) -> StudyRecord:
     answers = tuple((f"q{n}", "odd" if n % 2 else "even", bool(r), 4, "Answer: 1") for n, r in enumerate(right))
-    return Record(**{**vars(Record("s", arm, seed, SETTINGS[arm, seed], arm, "finished", "", answers, {})), **changed})
+    return StudyRecord(
+        **{**vars(StudyRecord("s", arm, seed, SETTINGS[arm, seed], arm, "finished", "", answers, {})), **changed}
+    )
 
 
 def draw(share: float, n: int, seed: int) -> list[bool]:
@@ -82,7 +84,7 @@ def test_records_that_contradict_each_other_or_share_nothing_are_refused() -> No
         summarise_study(GRID, [make_record("a", 1, [True]), apart])
     assert summarise_study(GRID, []).arms == ()
     with pytest.raises(InputError, match="no record"):
-        Record.from_dict({"study": "s", "answers": 3})
+        StudyRecord.from_dict({"study": "s", "answers": 3})
 
 
 def test_a_later_finished_record_takes_the_place_of_a_failed_one() -> None:
@@ -96,8 +98,10 @@ def test_a_later_finished_record_takes_the_place_of_a_failed_one() -> None:
 def test_neither_the_order_of_records_nor_that_of_answers_counts(right: list[bool], chance: Any) -> None:
     records = [make_record(arm, s, [r ^ (s == 2) for r in right]) for arm in "abc" for s in (1, 2, 3)]
     expected = summarise_study(GRID, records, draws=50)
-    shuffled = [Record.from_dict(r.to_dict()) for r in records]
-    shuffled = [Record(**{**vars(r), "answers": tuple(chance.sample(r.answers, len(r.answers)))}) for r in shuffled]
+    shuffled = [StudyRecord.from_dict(r.to_dict()) for r in records]
+    shuffled = [
+        StudyRecord(**{**vars(r), "answers": tuple(chance.sample(r.answers, len(r.answers)))}) for r in shuffled
+    ]
     chance.shuffle(shuffled)
     assert summarise_study(GRID, shuffled, draws=50) == expected
 

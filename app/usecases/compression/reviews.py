@@ -67,7 +67,7 @@ _MOST_LOOKED = 40
 
 
 @dataclass(frozen=True)
-class Summary:
+class ReviewSummary:
     """How compression went. Tokens are the student's own, medians; None where its tokenizer is not at hand.
 
     `preserved` counts rewrites after which the answer was the same, `checked` those that were checked at all.
@@ -153,11 +153,11 @@ class ReviewService:
         """How many rationales a person has approved in the last compress step of a run: what its next stage learns."""
         return len(self.context.rationales.approved(run_id))
 
-    def summary(self, run_id: str) -> Summary:
+    def summary(self, run_id: str) -> ReviewSummary:
         """How compression went over all of a run."""
         run = self.context.runs.get(run_id)
         asking = [job for job in self.context.jobs.unfinished_jobs() if job.kind == AGAIN and job.run_id == run.id]
-        return Summary(
+        return ReviewSummary(
             **self._measure(run)[1]._asdict(),
             approved=self.context.rationales.count_approved(run.id),
             level=run.plan.check_level,

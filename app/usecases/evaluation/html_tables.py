@@ -7,15 +7,15 @@ from html import escape
 
 from app.usecases.evaluation.charts import tradeoff_svg
 from app.usecases.evaluation.comparisons import System
-from app.usecases.evaluation.summary import Column, KindTable, Table, dots_of
+from app.usecases.evaluation.summary import Heading, KindTable, Table, dots_of
 from engine.plans.titles import title_of
 
 
-def _title(column: Column) -> str:
+def _title(column: Heading) -> str:
     return escape(column.title)
 
 
-def systems_html(table: Table, say: Callable[[Column], str] = _title) -> str:
+def systems_html(table: Table, say: Callable[[Heading], str] = _title) -> str:
     """The comparison in its groups, the pick marked. `say`: a column's head as HTML."""
     head = "".join(f"<th scope='col' class='right'>{say(column)}</th>" for column in table.columns)
     body = []

@@ -59,7 +59,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Column:
+class Heading:
     """A column of the table: its title, and what its numbers are."""
 
     title: str
@@ -87,7 +87,7 @@ class Line:
 class Table:
     """Rows by group, each with a cell a column; the first column, the system's name, is not among them."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[Heading, ...]
     groups: tuple[tuple[str, tuple[Line, ...]], ...]
 
 
@@ -242,21 +242,21 @@ def table_of(systems: Sequence[System]) -> Table:
     """The comparison, in the groups that there are."""
     measure = systems[0].report.measure if systems else "score"
     columns = (
-        Column(
+        Heading(
             measure.capitalize(), f"{_MEANS.get(measure, 'Share of right answers')}, with its 95% interval (Wilson)"
         ),
-        Column(
+        Heading(
             "Gain", "Paired difference to the untrained few-shot student on the same queries, with its 95% interval"
         ),
-        Column("Tokens", "Mean output tokens of an answer, counted by the student's tokenizer, to compare lengths"),
-        Column("p95", "95% of the answers have no more output tokens than this"),
-        Column("Billed", "Mean output tokens of an answer that the provider billed; they decide the cost of teachers"),
-        Column("Seconds", "Mean time of an answer"),
-        Column(
+        Heading("Tokens", "Mean output tokens of an answer, counted by the student's tokenizer, to compare lengths"),
+        Heading("p95", "95% of the answers have no more output tokens than this"),
+        Heading("Billed", "Mean output tokens of an answer that the provider billed; they decide the cost of teachers"),
+        Heading("Seconds", "Mean time of an answer"),
+        Heading(
             "$ / 1,000",
             "US dollars for a thousand answers: the ledger or list price of a teacher, device time of a student",
         ),
-        Column("Parsed", "Share of the answers from which a label could be read"),
+        Heading("Parsed", "Share of the answers from which a label could be read"),
     )
     groups = []
     for title, group in _GROUPS:

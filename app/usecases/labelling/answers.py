@@ -11,7 +11,7 @@ from app.usecases.workspace.paging import Rows, turn_to
 from app.usecases.workspace.sheets import Sheet, read_moment
 from engine.errors import ErrorKind
 from engine.values import Purpose, Split
-from storage.failures import SORTS, Sought
+from storage.failures import SORTS, FailureQuery
 from storage.projects import Project
 
 FAILURES = {
@@ -98,7 +98,7 @@ class AnswerService:
         """
         return self.context.failures.by_kind(project.id)
 
-    def failed_page(self, project_name: str, sought: Sought, page: int = 1) -> Rows:
+    def failed_page(self, project_name: str, sought: FailureQuery, page: int = 1) -> Rows:
         """Some of those, as `turn_to`; an order that there is not counts as none.
 
         Rows hold `id`, `teacher`, `error`, `query` and `tries`.
@@ -106,7 +106,7 @@ class AnswerService:
         project_id, find = self.context.projects.get(project_name).id, self.context.failures.find_page
         return turn_to(page, LISTED, lambda begin: find(project_id, _known(sought), begin, LISTED))
 
-    def failed_sheet(self, project_name: str, sought: Sought) -> Sheet:
+    def failed_sheet(self, project_name: str, sought: FailureQuery) -> Sheet:
         """All that `failed_page` finds, with what was replied."""
         project_id = self.context.projects.get(project_name).id
         failures = self.context.failures.stream_found(project_id, _known(sought))
@@ -132,5 +132,5 @@ class AnswerService:
         return self.context.samples.last_replies(project.id)
 
 
-def _known(sought: Sought) -> Sought:
+def _known(sought: FailureQuery) -> FailureQuery:
     return sought if sought.sort in SORTS else replace(sought, sort="")

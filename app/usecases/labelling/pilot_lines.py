@@ -9,13 +9,13 @@ from typing import Any
 from app.usecases.labelling.answers import FAILURES
 from app.usecases.labelling.pilots import Pilot
 from engine.errors import ErrorKind
-from engine.evaluation.go_ahead import ENOUGH_GOLDS, FigureBound, Verdict, find_right
+from engine.evaluation.go_ahead import ENOUGH_GOLDS, FigureBound, PilotVerdict, find_right
 from engine.evaluation.measures.confidence import show_with_interval
 from engine.evaluation.pilot import TeacherFigures
 from engine.values.report import Value
 from engine.wording import counted, verb
 
-TITLES = {Verdict.GO: "Go", Verdict.NOT_YET: "Not yet", Verdict.NO: "No"}
+TITLES = {PilotVerdict.GO: "Go", PilotVerdict.NOT_YET: "Not yet", PilotVerdict.NO: "No"}
 FIGURES = {
     "replied": "Requests with a reply",
     "answered": "Queries answered",
@@ -26,7 +26,7 @@ FIGURES = {
     "kept_right": "Kept right by gold",
 }
 """What the figures of a verdict are called."""
-_SAYS = {Verdict.GO: "go", Verdict.NOT_YET: "not yet", Verdict.NO: "no"}
+_SAYS = {PilotVerdict.GO: "go", PilotVerdict.NOT_YET: "not yet", PilotVerdict.NO: "no"}
 
 
 def say_money(value: Value | None) -> str:
@@ -75,7 +75,7 @@ def say_reason(pilot: Pilot) -> str:
 def _say_unknown(pilot: Pilot) -> str:
     """Why it is go, or that nothing says whether labels are right."""
     figures = pilot.figures
-    if pilot.go_ahead.verdict is not Verdict.GO:
+    if pilot.go_ahead.verdict is not PilotVerdict.GO:
         golds = find_right(figures)
         few = f"only {counted(golds.n, 'query')} with a gold label" if golds else "no gold labels"
         return f"No query was answered by two teachers, and there are {few}: nothing says whether labels are right."
@@ -161,7 +161,7 @@ _REASONS: Mapping[str, Callable[[Pilot, FigureBound], str]] = {
 def list_changes(pilot: Pilot) -> list[str]:
     """What to change where it is not go yet."""
     mark = pilot.go_ahead.decides
-    if pilot.go_ahead.verdict is Verdict.GO:
+    if pilot.go_ahead.verdict is PilotVerdict.GO:
         return []
     if mark is None:
         return [

@@ -46,7 +46,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Example:
+class ResultExample:
     """A held-out query that student and teacher both answered rightly, the teacher at its usual length."""
 
     query: Query
@@ -89,18 +89,18 @@ class ResultService:
         projects = [*(p for p in projects if p.name == preferred), *projects[::-1]]
         return next(filter(None, map(self.find, projects)), None)
 
-    def example(self, result: Result) -> Example | None:
+    def example(self, result: Result) -> ResultExample | None:
         """One answer of the student beside its teacher's, as both are stored; None where they share none."""
         teacher = result.teacher
         if teacher is None:
             return None
-        example: Example | None = self.context.db.once(
+        example: ResultExample | None = self.context.db.once(
             f"example of {result.run.id}: {result.student.report.name}, {teacher.report.name}",
             lambda: self._example(result, result.student.report.name, teacher.report.name),
         )
         return example
 
-    def _example(self, result: Result, student: str, teacher: str) -> Example | None:
+    def _example(self, result: Result, student: str, teacher: str) -> ResultExample | None:
         steps, run = find_systems(result.run.plan), result.run
         row = self.context.differences.typical_right(
             run, (steps.get(student, student), student), (steps.get(teacher, TEACHERS), teacher)
@@ -110,4 +110,6 @@ class ResultService:
         query = self.context.queries.find_one(run.project_id, row["query_id"])
         task = get_task(self.context.projects.get(run.project_id).config.task)
         long = say_reply(task, query, row["second_text"])
-        return Example(query, student, row["first_text"], row["first_tokens"], teacher, long, row["second_tokens"])
+        return ResultExample(
+            query, student, row["first_text"], row["first_tokens"], teacher, long, row["second_tokens"]
+        )

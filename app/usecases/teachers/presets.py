@@ -13,7 +13,7 @@ COMPATIBLE = "compatible"
 
 
 @dataclass(frozen=True)
-class Preset:
+class TeacherPreset:
     """One way to reach a teacher. `endpoint`: "" for the provider's own; `key_variable`: "" where no key is usual."""
 
     title: str
@@ -35,20 +35,22 @@ class Preset:
 
 
 PRESETS = {
-    "openai": Preset("OpenAI", "openai", "", DEFAULT_VARIABLES["openai"], "as gpt-4.1-mini"),
-    "mistral": Preset("Mistral", "mistral", "", DEFAULT_VARIABLES["mistral"], "as mistral-small-latest"),
-    "huggingface": Preset(
+    "openai": TeacherPreset("OpenAI", "openai", "", DEFAULT_VARIABLES["openai"], "as gpt-4.1-mini"),
+    "mistral": TeacherPreset("Mistral", "mistral", "", DEFAULT_VARIABLES["mistral"], "as mistral-small-latest"),
+    "huggingface": TeacherPreset(
         "Hugging Face router", "openai", "https://router.huggingface.co/v1", "HF_TOKEN", "as Qwen/Qwen3-32B"
     ),
-    "openrouter": Preset(
+    "openrouter": TeacherPreset(
         "OpenRouter", "openai", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "as qwen/qwen3-32b"
     ),
-    "ollama": Preset("Ollama", "openai", "http://127.0.0.1:11434/v1", "", "as qwen3:8b"),
-    "vllm": Preset("vLLM", "openai", "http://127.0.0.1:8000/v1", "", "as the server was started with"),
-    "llama-server": Preset("llama-server (llama.cpp)", "openai", "http://127.0.0.1:8080/v1", "", "any name will do"),
-    COMPATIBLE: Preset("Other OpenAI-compatible server", "openai", "", "", "its name on the server"),
-    "local": Preset("Local model, run by Tacit", "local", "", "", "a folder, or a name on the Hub"),
-    RECORDINGS: Preset("Recordings, from a file", "recorded"),
+    "ollama": TeacherPreset("Ollama", "openai", "http://127.0.0.1:11434/v1", "", "as qwen3:8b"),
+    "vllm": TeacherPreset("vLLM", "openai", "http://127.0.0.1:8000/v1", "", "as the server was started with"),
+    "llama-server": TeacherPreset(
+        "llama-server (llama.cpp)", "openai", "http://127.0.0.1:8080/v1", "", "any name will do"
+    ),
+    COMPATIBLE: TeacherPreset("Other OpenAI-compatible server", "openai", "", "", "its name on the server"),
+    "local": TeacherPreset("Local model, run by Tacit", "local", "", "", "a folder, or a name on the Hub"),
+    RECORDINGS: TeacherPreset("Recordings, from a file", "recorded"),
 }
 """By name, in the order in which they are offered."""
 

@@ -39,7 +39,7 @@ from engine.errors import InputError, NotFound, StateError, TacitError
 from engine.jobs.events import EventLog
 from engine.lines import write_atomically
 from engine.plans import Evaluate, Plan
-from engine.study import FINISHED, Grid, Record, StudyCell, list_cells
+from engine.study import FINISHED, Grid, StudyCell, StudyRecord, list_cells
 from engine.study_table import StudyResult, summarise_study
 from engine.values import LOCAL, Event, Job, RunStatus, Split
 from storage.runs import Run
@@ -56,7 +56,7 @@ class Reading(NamedTuple):
     """A study's table, and the records that it was made of."""
 
     result: StudyResult
-    records: list[Record]
+    records: list[StudyRecord]
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class StudyService:
         tell: Callable[[str], None],
         on_event: Callable[[Event], None],
         stop: Callable[[], bool],
-    ) -> Record:
+    ) -> StudyRecord:
         try:
             plan = self.make_plan(grid.project, cell)
             for note in plan_notes(plan):
@@ -288,7 +288,7 @@ class StudyService:
         )
         return next(same, None)
 
-    def _read(self, grid: Grid, cell: StudyCell, run: Run) -> Record:
+    def _read(self, grid: Grid, cell: StudyCell, run: Run) -> StudyRecord:
         """The record of a finished run."""
         step = find_counted(run.plan, cell.arm.system)
         kinds = {query.id: query.kind or "" for query in self.context.queries.get(run.project_id, Split.HELDOUT)}
@@ -338,7 +338,7 @@ class StudyService:
         ]
 
 
-def _holds(record: Record, cell: StudyCell, scored_by: str, selected: str) -> bool:
+def _holds(record: StudyRecord, cell: StudyCell, scored_by: str, selected: str) -> bool:
     """Whether a record is what a cell asks for now: finished, of these settings, these samples and these labels."""
     of_now = record.settings == cell.settings and record.facts.get("scored_by") == scored_by
     return record.status == FINISHED and of_now and record.facts.get("selected") == selected
@@ -386,7 +386,7 @@ def _record(
     system: str = "",
     answers: Sequence[tuple[str, str, bool, int, str]] = (),
     facts: dict[str, Any] | None = None,
-) -> Record:
-    return Record(
+) -> StudyRecord:
+    return StudyRecord(
         grid.name, cell.arm.name, cell.seed, cell.settings, system, status, message, tuple(answers), facts or {}
     )

@@ -11,7 +11,7 @@ from engine.config import read_config
 from engine.errors import InputError, TacitError
 from engine.lines import write_atomically
 from engine.records.whole import read_values
-from engine.study import FINISHED, Grid, Record, list_cells, read_grid
+from engine.study import FINISHED, Grid, StudyRecord, list_cells, read_grid
 
 GRID = "grid.json"
 """Beside a study's records in the workspace: what it compares."""
@@ -85,19 +85,19 @@ def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def read_record(file: Path) -> Record:
+def read_record(file: Path) -> StudyRecord:
     """One record that this program wrote.
 
     Raises:
         InputError: if the file is none.
     """
     try:
-        return Record.from_dict(json.loads(file.read_text("utf-8")))
+        return StudyRecord.from_dict(json.loads(file.read_text("utf-8")))
     except (OSError, ValueError, RecursionError, InputError) as error:
         raise _no_record(file) from error
 
 
-def read_records(folder: Path) -> list[Record]:
+def read_records(folder: Path) -> list[StudyRecord]:
     """All records of a folder that this program keeps, by name.
 
     Raises:
@@ -106,7 +106,7 @@ def read_records(folder: Path) -> list[Record]:
     return [read_record(file) for file in _list_records(folder)]
 
 
-def read_given_records(folder: Path) -> list[Record]:
+def read_given_records(folder: Path) -> list[StudyRecord]:
     """As `read_records`, of a folder that others may have made: each is parsed in a process of its own."""
     return [record for _, record in _read_given(_list_records(folder))]
 
@@ -115,14 +115,14 @@ def _list_records(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.glob("*.json")) if file.name != GRID]
 
 
-def _read_given(files: Sequence[Path]) -> Iterator[tuple[Path, Record]]:
+def _read_given(files: Sequence[Path]) -> Iterator[tuple[Path, StudyRecord]]:
     for file in files:
         try:
             (data,) = read_values([file], "JSON", _MOST_RECORD)
         except InputError as error:
             raise InputError(f"{file.name} is no record of a study: {error}. Nothing was taken.") from error
         try:
-            yield file, Record.from_dict(data)
+            yield file, StudyRecord.from_dict(data)
         except InputError as error:
             raise _no_record(file) from error
 

@@ -10,14 +10,14 @@ from typing import Any
 import gradio as gr
 
 from app.services import Services
-from app.usecases.compression.reviews import FILTERS, PAGE, Summary
+from app.usecases.compression.reviews import FILTERS, PAGE, ReviewSummary
 from app.usecases.workspace.paging import Rows
 from app.web.address import View, read_view
 from app.web.choices import enable, run_choices
 from app.web.downloads import Downloads
 from app.web.frame import Frame
 from app.web.lists import lay_sent, offer_csv, write_list
-from app.web.pages.review_layout import Review, lay_review
+from app.web.pages.review_layout import ReviewParts, lay_review
 from app.web.parts.code import command_html
 from app.web.parts.links import Link
 from app.web.parts.listing import Column, Listing, listing_html
@@ -74,7 +74,7 @@ def build(frame: Frame) -> None:
     _bind(frame, _Handlers(frame.services), lay_review())
 
 
-def _bind(frame: Frame, do: _Handlers, page: Review) -> None:
+def _bind(frame: Frame, do: _Handlers, page: ReviewParts) -> None:
     run, said, shown, press = page
     given = [shown.seen, run, shown.text]
     frame.fill_once([run], do.choices)
@@ -324,28 +324,28 @@ def _unsaved(row: dict[str, Any], was: _Open, text: str) -> bool:
     return str(text or "").split() != str(opened).split()
 
 
-def _first(page: Rows, summary: Summary) -> str:
+def _first(page: Rows, summary: ReviewSummary) -> str:
     """What is open where the address names none: what there is to review, else the first."""
     left = [row["sample"] for row in page.rows if not row["approved"]] if summary.reviewed else []
     rows: Sequence[str] = left or [row["sample"] for row in page.rows]
     return rows[0] if rows else ""
 
 
-def _waits_html(summary: Summary) -> str:
+def _waits_html(summary: ReviewSummary) -> str:
     if not summary.waiting:
         return ""
     done = f"{summary.approved:,} of {counted(summary.rationales, 'rationale')} approved"
     return f"<h2>Stage 2 waits for you</h2><p>{done}. What is left unapproved is not taught.</p>"
 
 
-def _command_html(summary: Summary, run: str) -> str:
+def _command_html(summary: ReviewSummary, run: str) -> str:
     if summary.waiting:
         words = ["tacit", "compress", run[:8], "--approve"]
         return command_html(words, "Approve the rest and continue, as a command")
     return command_html(["tacit", "compress", run[:8]])
 
 
-def _listing(page: Rows, view: View, summary: Summary, run: str) -> Listing:
+def _listing(page: Rows, view: View, summary: ReviewSummary, run: str) -> Listing:
     rows = [
         {
             "id": row["sample"],

@@ -13,7 +13,7 @@ from app.usecases.evaluation.comparisons import System, Terms, say_pay_back
 from app.usecases.evaluation.html_report import RunReport
 from app.usecases.evaluation.html_tables import kinds_html, plot_html, systems_html
 from app.usecases.evaluation.report_lines import more_lines, name_lines
-from app.usecases.evaluation.summary import Column, Summary, best_teacher, systems_csv
+from app.usecases.evaluation.summary import Heading, Summary, best_teacher, systems_csv
 from app.web.address import read_named
 from app.web.choices import choose_run, enable, run_choices
 from app.web.downloads import Downloads, file_name, lay_file, save_after
@@ -305,5 +305,5 @@ def _more_html(systems: list[System]) -> str:
     return table_html(more, "95% intervals; the same answers") if more else notice_html(old)
 
 
-def _term(column: Column) -> str:
+def _term(column: Heading) -> str:
     return term_html(column.title, column.help)

@@ -22,7 +22,7 @@ from app.web.parts.messages import notice_html
 from app.web.parts.tiles import badge_html
 from engine.errors import NotFound
 from engine.wording import counted
-from storage.failures import Sought
+from storage.failures import FailureQuery
 
 
 def lay_kinds() -> gr.HTML:
@@ -56,7 +56,7 @@ class _Handlers:
         """The failures that the address asks for, as a file."""
         view = read_view(address)
         error, teacher = _read_key(view, self.services.answers.missing(self.services.projects.get(project)))
-        sheet = self.services.answers.failed_sheet(project, Sought(error, teacher, view.search, view.sort))
+        sheet = self.services.answers.failed_sheet(project, FailureQuery(error, teacher, view.search, view.sort))
         return write_list(self.downloads, sheet, project, "failures", address)
 
     def show_failures(self, project: str, address: str) -> list[str]:
@@ -66,7 +66,9 @@ class _Handlers:
             return ["", "", ""]
         view = read_view(address)
         error, teacher = _read_key(view, rows)
-        page = self.services.answers.failed_page(project, Sought(error, teacher, view.search, view.sort), view.page)
+        page = self.services.answers.failed_page(
+            project, FailureQuery(error, teacher, view.search, view.sort), view.page
+        )
         if not view.open and page.rows:
             view = replace(view, open=str(page.rows[0]["id"]))
         key = failure_key(error, teacher)

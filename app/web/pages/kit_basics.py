@@ -19,8 +19,8 @@ from app.web.parts.listing import Column, Listing, listing_html
 from app.web.parts.matrix import matrix_html
 from app.web.parts.messages import Tone, empty_html, guide_html, note_html, notice_html
 from app.web.parts.picking import act_html, toast_html
-from app.web.parts.scatter import Dot, scatter_html
-from app.web.parts.shell import Bar, bar_html, head_html, rail_html, strip_html, topbar_html
+from app.web.parts.scatter import ScatterDot, scatter_html
+from app.web.parts.shell import TopBar, bar_html, head_html, rail_html, strip_html, topbar_html
 from app.web.parts.tables import Opener, Raw, Spark, table_html, titled
 from app.web.parts.terms import TERMS, explained_html
 from app.web.parts.texts import columns_html, log_html, marked_html, replies_html
@@ -55,12 +55,12 @@ def _jobs() -> list[RunningJob]:
 
 def _topbar() -> Mapping[str, str]:
     projects = [Link(name, "/overview", name) for name in ("sample", "another")]
-    bar = Bar("sample", projects, spent="$1.25 spent", jobs="/jobs")
+    bar = TopBar("sample", projects, spent="$1.25 spent", jobs="/jobs")
     bars = {
-        "No project": Bar("", []),
+        "No project": TopBar("", []),
         "A project, nothing runs": bar,
         "Jobs run": replace(bar, running=_jobs()),
-        "The only project, with a long name": Bar(_LONG, [], jobs="/jobs"),
+        "The only project, with a long name": TopBar(_LONG, [], jobs="/jobs"),
     }
     return {name: in_window(topbar_html(one), f"kit-bar-{at}") for at, (name, one) in enumerate(bars.items())}
 
@@ -256,12 +256,15 @@ def _histograms() -> Mapping[str, str]:
 
 
 def _plots() -> Mapping[str, str]:
-    dots = [Dot(5, 0.7, "student", "#0f7d5d", "student 0.70"), Dot(80, 0.9, "teacher", "#9333ea", "teacher 0.90")]
+    dots = [
+        ScatterDot(5, 0.7, "student", "#0f7d5d", "student 0.70"),
+        ScatterDot(80, 0.9, "teacher", "#9333ea", "teacher 0.90"),
+    ]
     axes = "output tokens an answer", "accuracy"
     names, cosines = ["1 ann", "2 ben"], [[1, 0.42], [0.42, 1]]
     unknown = [[1, float("nan")], [float("nan"), 1]]
     return {
-        "Dots": scatter_html([*dots, Dot(40, 0.5, "another", "#4350d0")], *axes),
+        "Dots": scatter_html([*dots, ScatterDot(40, 0.5, "another", "#4350d0")], *axes),
         "No dots": scatter_html([], *axes),
         "A matrix": matrix_html(names, cosines, "Cosine similarity", [0, 1]),
         "A matrix of which nothing is known": matrix_html(names, unknown, "Cosine similarity"),

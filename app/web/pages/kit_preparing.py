@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from app.usecases.compression.reviews import Summary
+from app.usecases.compression.reviews import ReviewSummary
 from app.usecases.data.imports import OutputReading, QueryImport
 from app.usecases.data.previews import OutputPreview, Preview
 from app.usecases.data.stored_queries import QueryTotals
@@ -18,7 +18,7 @@ from app.usecases.labelling.waits import Wait
 from app.usecases.teachers.prompts import Rendered
 from app.web.address import View
 from app.web.pages.kit_basics import below
-from app.web.parts.candidates import Candidate, candidates_html
+from app.web.parts.candidates import CandidateCard, candidates_html
 from app.web.parts.imports import (
     commands_html_of,
     first_html,
@@ -248,8 +248,8 @@ def _pilots() -> Mapping[str, str]:
 def _candidates() -> Mapping[str, str]:
     facts = ["label 9", "confidence 0.971"]
     cards = [
-        Candidate("1", 1, "ann", facts, "first add, <ins>then halve</ins>", True, "Kept by hand"),
-        Candidate("2", 2, "ben", ["label 9"], "first add", False, "Not in the pair", original="at first"),
+        CandidateCard("1", 1, "ann", facts, "first add, <ins>then halve</ins>", True, "Kept by hand"),
+        CandidateCard("2", 2, "ben", ["label 9"], "first add", False, "Not in the pair", original="at first"),
     ]
     return {"One is chosen": candidates_html(cards, "1", "Samples"), "None is": candidates_html(cards, "", "Samples")}
 
@@ -301,7 +301,7 @@ def _rationales() -> Mapping[str, str]:
 
 
 def _compression() -> Mapping[str, str]:
-    part = Summary(48, 180.0, 61.0, 45, 48, 3, 40, 12, 12, 2, reviewed=True, waiting=True, asking=1)
+    part = ReviewSummary(48, 180.0, 61.0, 45, 48, 3, 40, 12, 12, 2, reviewed=True, waiting=True, asking=1)
     whole = replace(part, preserved=48, kept_original=0, approved=48, level=1, waiting=False, asking=0)
     unknown = replace(whole, original_tokens=None, checked=0, preserved=0, approved=0, reviewed=False)
     return {

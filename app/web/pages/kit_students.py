@@ -15,7 +15,7 @@ from app.usecases.exports.artefacts import Artefact
 from app.usecases.exports.artefacts import State as ArtefactState
 from app.usecases.playground.panes import Pane
 from app.usecases.projects.next_steps import next_step, status_of
-from app.usecases.projects.results import Example, Result
+from app.usecases.projects.results import Result, ResultExample
 from app.usecases.projects.status import ProjectCard
 from app.usecases.serving.child import ChildState
 from app.usecases.serving.meter import Meter, Saved
@@ -169,7 +169,9 @@ def _results() -> Mapping[str, str]:
         "Nothing to ship": result_html(Result("sample", run, replace(ship, ship=None), systems)),
         "Nothing is known of money, or of any length": result_html(Result("sample", run, ship, free)),
         "No teacher was scored": result_html(Result("sample", run, ship, [student])),
-        "An answer of each": example_html(Example(query, "stage3", "A", 2, "ann", "4 and 5 make 9.\nAnswer: A", 12)),
+        "An answer of each": example_html(
+            ResultExample(query, "stage3", "A", 2, "ann", "4 and 5 make 9.\nAnswer: A", 12)
+        ),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.usecases.selection.queries import Detail
 from app.web.pages.outcome import explain
-from app.web.parts.candidates import Candidate, candidates_html
+from app.web.parts.candidates import CandidateCard, candidates_html
 from app.web.parts.matrix import matrix_html
 from app.web.parts.texts import mark_words
 from engine.values import Reason
@@ -54,9 +54,9 @@ def samples_html(detail: Detail, chosen: str, cut: float | None) -> str:
     return said + matrix_html(names, detail.cosines, "Cosine similarity of the rationales", outlined)
 
 
-def _candidate(number: int, row: Mapping[str, Any], text_html: str, cut: float | None) -> Candidate:
+def _candidate(number: int, row: Mapping[str, Any], text_html: str, cut: float | None) -> CandidateCard:
     confidence = [] if row["confidence"] is None else [f"confidence {row['confidence']:.3f}"]
-    return Candidate(
+    return CandidateCard(
         id=row["id"],
         number=number,
         name=row["teacher"],

@@ -53,7 +53,7 @@ class Pressed(NamedTuple):
     note: gr.Textbox
 
 
-class Review(NamedTuple):
+class ReviewParts(NamedTuple):
     """All of the page: the chosen run, what the last press did, what is filled, what is pressed."""
 
     run: gr.Dropdown
@@ -62,7 +62,7 @@ class Review(NamedTuple):
     press: Pressed
 
 
-def lay_review() -> Review:
+def lay_review() -> ReviewParts:
     """Lay it out; nothing is bound yet but what the browser does alone."""
     with gr.Row(elem_classes="top"):
         with gr.Column(scale=5, min_width=320):
@@ -83,7 +83,7 @@ def lay_review() -> Review:
     seen = gr.Textbox(visible=False)
     shown = Shown(tiles, empty, banner, waits, go_on, body, listed, command, seen, *one)
     press = Pressed(by_rule, most, all_on, approve, save, note)
-    return Review(run, said, shown, press)
+    return ReviewParts(run, said, shown, press)
 
 
 def _lay_banner() -> tuple[Any, ...]:

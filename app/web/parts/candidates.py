@@ -30,7 +30,7 @@ CHOSEN = "() => window.tacitChosen || ''"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateCard:
     """A text with a number that is its key; `text_html` is HTML already, `why` says what was decided and why.
 
     `original` is what stood there before an edit, "" where there was none.
@@ -46,13 +46,13 @@ class Candidate:
     original: str = ""
 
 
-def candidates_html(candidates: Sequence[Candidate], chosen: str, title: str) -> str:
+def candidates_html(candidates: Sequence[CandidateCard], chosen: str, title: str) -> str:
     """The cards, two beside each other; keys 1 to 9, arrows and clicks choose one."""
     cards = "".join(_card_html(one, one.id == chosen) for one in candidates)
     return f"<div class='candidates' role='radiogroup' aria-label='{escape(title)}'>{cards}</div>"
 
 
-def _card_html(one: Candidate, is_chosen: bool) -> str:
+def _card_html(one: CandidateCard, is_chosen: bool) -> str:
     facts = escape(" · ".join(one.facts))
     state = badge_html("Kept", "good") if one.kept else badge_html("Not kept")
     edited = ""

@@ -20,7 +20,7 @@ from app.web.parts.code import command_html
 from app.web.parts.tables import table_html, titled
 from app.web.parts.terms import explained_html
 from app.web.parts.tiles import Tile, tiles_html, verdict_html
-from engine.evaluation.go_ahead import Verdict, find_right
+from engine.evaluation.go_ahead import PilotVerdict, find_right
 from engine.evaluation.pilot import PilotFigures
 from engine.values.report import Value
 
@@ -38,7 +38,9 @@ def pilot_html(pilot: Pilot, project: str) -> str:
     changes = "".join(f"<li>{escape(text)}</li>" for text in list_changes(pilot))
     inner = (f"<ul>{changes}</ul>" if changes else "") + tiles_html(_tiles(pilot))
     title = f"Pilot: {TITLES[verdict][:1].lower()}{TITLES[verdict][1:]}"
-    head = verdict_html(title, say_reason(pilot), verdict is Verdict.GO, inner=inner, against=verdict is Verdict.NO)
+    head = verdict_html(
+        title, say_reason(pilot), verdict is PilotVerdict.GO, inner=inner, against=verdict is PilotVerdict.NO
+    )
     return head + _more_html(pilot, project)
 
 

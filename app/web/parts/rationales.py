@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from app.usecases.compression.reviews import Summary
+from app.usecases.compression.reviews import ReviewSummary
 from app.web.parts.messages import Tone
 from app.web.parts.tables import Raw, table_html
 from app.web.parts.terms import TERMS
@@ -24,7 +24,7 @@ _FLAWS = {
 }
 
 
-def compression_tiles(summary: Summary) -> str:
+def compression_tiles(summary: ReviewSummary) -> str:
     """How compression went, in four numbers."""
     if not summary.rationales:
         return ""
@@ -38,12 +38,12 @@ def compression_tiles(summary: Summary) -> str:
     )
 
 
-def _kept_note(summary: Summary) -> str:
+def _kept_note(summary: ReviewSummary) -> str:
     kept = f"{summary.kept_original:,} kept as the teacher wrote them" if summary.kept_original else "all rewritten"
     return f"{kept}, {summary.asking:,} being asked again" if summary.asking else kept
 
 
-def _length_tile(summary: Summary) -> Tile:
+def _length_tile(summary: ReviewSummary) -> Tile:
     long, short = summary.original_tokens, summary.compressed_tokens
     if long is None or short is None:
         return Tile("unknown", "Median student tokens", "the student's tokenizer is not on this machine yet")
@@ -52,7 +52,7 @@ def _length_tile(summary: Summary) -> Tile:
     return Tile(f"{long:,.0f} → {short:,.0f}", "Median student tokens", note)
 
 
-def _check_tile(summary: Summary) -> Tile:
+def _check_tile(summary: ReviewSummary) -> Tile:
     notes = [f"of those checked at level {summary.level}"]
     if summary.level > 1:
         notes.append(f"another teacher agrees with {summary.led:,}, and without the text on {summary.unaided:,}")
@@ -64,7 +64,7 @@ def _check_tile(summary: Summary) -> Tile:
     return Tile(value, "Answer preserved", ", ".join(notes), "good" if whole else "warn", meaning)
 
 
-def _approval_tile(summary: Summary) -> Tile:
+def _approval_tile(summary: ReviewSummary) -> Tile:
     if not summary.reviewed:
         value = f"{summary.approved:,} of {summary.rationales:,}" if summary.approved else "No review"
         return Tile(value, "Approved", "the run asked for none: all of them are taught")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from app.usecases.evaluation.comparisons import System
-from app.usecases.projects.results import Example, Result
-from app.web.parts.scatter import Dot, scatter_html
+from app.usecases.projects.results import Result, ResultExample
+from app.web.parts.scatter import ScatterDot, scatter_html
 from engine.costs import ASSUMED
 from engine.values.report import ReportRow
 from engine.wording import counted
@@ -79,7 +79,7 @@ def _plot_html(result: Result) -> str:
     if untrained:
         labels[max(untrained, key=lambda row: row.accuracy).name] = "untrained"
     dots = [
-        Dot(
+        ScatterDot(
             x=row.mean_output_tokens,
             y=row.accuracy,
             title=f"{row.name}: {row.accuracy:.2f} with {row.mean_output_tokens:.1f} tokens",
@@ -91,7 +91,7 @@ def _plot_html(result: Result) -> str:
     return scatter_html(dots, "output tokens an answer", result.student.report.measure)
 
 
-def example_html(example: Example) -> str:
+def example_html(example: ResultExample) -> str:
     """One query with the teacher's long answer and the student's short one, as they are stored."""
     choices = "".join(f"<li>{escape(f'{choice.letter}. {choice.text}')}</li>" for choice in example.query.choices)
     listed = f"<ul>{choices}</ul>" if choices else ""

@@ -16,7 +16,7 @@ _CHARACTER = 7.0
 
 
 @dataclass(frozen=True)
-class Dot:
+class ScatterDot:
     """One dot: `y` from 0 to 1, what is said when it is pointed at, and the label beside it ("": none)."""
 
     x: float
@@ -26,7 +26,7 @@ class Dot:
     label: str = ""
 
 
-def scatter_html(dots: Sequence[Dot], x_title: str, y_title: str) -> str:
+def scatter_html(dots: Sequence[ScatterDot], x_title: str, y_title: str) -> str:
     """Dots over an axis that begins at 0; those with labels are drawn large, the others small."""
     widest = max((dot.x for dot in dots), default=1.0) or 1.0
     step = next((step for step in _STEPS if widest / step <= _MOST_TICKS), widest)
@@ -46,7 +46,7 @@ def scatter_html(dots: Sequence[Dot], x_title: str, y_title: str) -> str:
     )
 
 
-def place_labels(dots: Sequence[Dot], most: float, size: tuple[float, float]) -> dict[int, Box]:
+def place_labels(dots: Sequence[ScatterDot], most: float, size: tuple[float, float]) -> dict[int, Box]:
     """Where labels stand on a plane of a size in px, by the places of their dots: on no dot and no other label."""
     wide, high = size
     spots = [(wide * dot.x / most, high * (1 - min(1.0, max(0.0, dot.y)))) for dot in dots]
@@ -60,7 +60,7 @@ def place_labels(dots: Sequence[Dot], most: float, size: tuple[float, float]) ->
     }
 
 
-def _dot_html(dot: Dot, most: float, boxes: Mapping[str, Box | None]) -> str:
+def _dot_html(dot: ScatterDot, most: float, boxes: Mapping[str, Box | None]) -> str:
     """A dot with its label, which stands at these boxes, measured from the dot, on screens of these kinds."""
     place = f"left:{100 * dot.x / most:.1f}%;bottom:{100 * min(1.0, max(0.0, dot.y)):.1f}%"
     label = "".join(

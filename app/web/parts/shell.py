@@ -37,7 +37,7 @@ _SAID = {"todo": "to do", "running": "running", "done": "done", "stale": "stale"
 
 
 @dataclass(frozen=True)
-class Bar:
+class TopBar:
     """What the top bar says: the open project and the others, what runs, what was spent."""
 
     title: str
@@ -48,7 +48,7 @@ class Bar:
     """Address of the page of jobs; "" where there is none."""
 
 
-def topbar_html(bar: Bar) -> str:
+def topbar_html(bar: TopBar) -> str:
     """Wordmark, project switcher, running jobs, spend, and the switch of the theme."""
     menu = _menu_html(bar) if bar.title else ""
     pills = ""
@@ -72,7 +72,7 @@ def topbar_html(bar: Bar) -> str:
     )
 
 
-def _menu_html(bar: Bar) -> str:
+def _menu_html(bar: TopBar) -> str:
     """The open project, and the others to go to."""
     links = ""
     for link in bar.projects:
