@@ -8,7 +8,9 @@ from typing import Any
 import gradio as gr
 
 from app.usecases.playground.answers import PlayOrder
+from app.web.evaluation_form import Valuation, read_valuation
 from app.web.forms import Entered, NamedForm
+from app.web.pages.exports import Wanted
 from app.web.pages.orders import lay_order
 from app.web.pages.selection import SelectionForm, lay_rules, lay_weights
 from engine.config import ProjectConfig
@@ -53,3 +55,14 @@ def enter_order(*values: Any) -> Entered[PlanOrder]:
 def enter_question(text: str, *ids: str, blind: bool = False) -> Entered[PlayOrder]:
     """What the Playground sends where these are asked."""
     return Entered((text, list(ids), blind), lambda values: PlayOrder(*values))
+
+
+def enter_valuation(run: str, hour: str = "") -> Entered[Valuation]:
+    """What Evaluate sends of a run at a price of the device's hour, and nothing else."""
+    named = {"run": run, "hour": hour, "margin": "", "student": None, "teacher": None}
+    return Entered(tuple(named.values()), lambda _: read_valuation(named))
+
+
+def enter_wanted(run: str | None, stage: str | None) -> Entered[Wanted]:
+    """What Exports sends of a stage of a run before any button is pressed."""
+    return Entered((), lambda _: Wanted(run, stage, 0, "", "", ""))

@@ -126,7 +126,10 @@ def test_what_is_entered_wrongly_is_said_by_its_field(students: Services) -> Non
         _Handlers(students).start("p", entered(**both))
     assert students.study.grids("p") == [], "what can't be is kept nowhere"
     assert _read_form("p", {**ENTERED, **both, "budget": ""}).contrast == ("twt-and-standard-kd", "twt")
-    assert _Handlers(students).pairs("p", ["twt", "mixed"], "standard-kd", "twt")[0].value == "twt"
+    assert (
+        _Handlers(students).pairs("p", entered(plans=["twt", "mixed"], first="standard-kd", second="twt"))[0].value
+        == "twt"
+    )
 
 
 def test_a_study_goes_with_its_project_and_stays_out_of_others(students: Services, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from engine.values import EvalItem, RunStatus, Split, make_query
 from engine.values.report import ReportRow
 from storage.runs import Run, Runs
 from storage.selections import StoredSelection
+from tests.app.forms import enter_valuation
 from tests.app.test_guides import frame_of
 from tests.fakes.waiting import until
 
@@ -83,7 +84,7 @@ def everywhere(services: Services, run: Run) -> list[str]:
     """What each place says of what to ship; the page and the card as they are shown."""
     project = services.context.projects.get("p")
     mark = next(mark.number for mark in services.standing.marks(project) if mark.name == "Evaluate")
-    page = _Handlers(frame_of(services)).price("p", run.id, "0.10")
+    page = _Handlers(frame_of(services)).price("p", enter_valuation(run.id, "0.10"))
     card = write_card(services.context, run, "stage3", "adapter")
     return [services.reading.run(run.id)["verdict"], mark, page[0], card.readme]
 
@@ -133,7 +134,7 @@ def test_a_kind_called_all_is_counted_once(services: Services, scored: Scored) -
     assert [rows["stage1", kind] for kind in ("", "all", "other")] == [60, 30, 30]
     assert set(services.compare.verdicts(run)) == {"all", "other"}
     assert len(services.compare.systems(run)) == 7
-    by_kind = _Handlers(frame_of(services)).price("p", run.id, "")[4]
+    by_kind = _Handlers(frame_of(services)).price("p", enter_valuation(run.id))[4]
     assert "Accuracy by kind" in by_kind and ">all <span" in by_kind
 
 
