@@ -14,6 +14,7 @@ import gradio as gr
 import pytest
 
 from app.hosted_demo.policy import Own
+from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
 from engine.errors import InputError
 from tests.app.studio import PAGES, Studio, open_studio
@@ -146,7 +147,7 @@ def test_what_a_library_says_is_never_shown(studio: Studio, error: Exception, to
     def fail(project: str) -> None:
         raise error
 
-    def fail_later(project: str) -> Iterator[str]:
+    def fail_later(project: str, entered: Entered[dict[str, str]]) -> Iterator[str]:
         yield "so far"
         raise error
 
@@ -155,4 +156,4 @@ def test_what_a_library_says_is_never_shown(studio: Studio, error: Exception, to
         frame.guard(fail)("p")
     assert told in str(caught.value) and "sk-123" not in str(caught.value) and not RAW.search(str(caught.value))
     with pytest.raises(gr.Error, match=told):
-        list(frame.guard_stream(fail_later)("p"))
+        list(frame.guard_stream(fail_later, NamedForm({}, dict))("p"))
