@@ -14,10 +14,10 @@ from app.cli.main import app
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services, open_services
-from app.usecases.training.studies import find_counted
+from app.usecases.training.studies import _without_shots, find_counted
 from app.usecases.training.study_files import read_grid_file, read_records
 from engine.errors import ConfigError, InputError
-from engine.plans import make_plan
+from engine.plans import Evaluate, Plan, Train, make_plan
 from engine.plans.order import PlanOrder
 from engine.selection.settings import NONE
 from engine.study import list_cells, read_grid
@@ -142,3 +142,9 @@ def test_the_student_that_counts_is_the_named_one_or_the_last_in_its_own_mode() 
     assert find_counted(make_plan(PlanOrder(plan="twt", preset="smoke")), "").system == "stage3"
     with pytest.raises(InputError, match="scores no student nobody; it scores"):
         find_counted(step_by_step, "nobody")
+
+
+def test_only_the_untrained_student_is_not_scored_with_examples() -> None:
+    trained = Evaluate(name="evaluate-stage1", start="stage1", shots=3)
+    plan = Plan(name="p", steps=(Evaluate(name="fewshot", shots=3, role="untrained"), Train(name="stage1"), trained))
+    assert _without_shots(plan).evaluated == [trained], "a student that counts stays"

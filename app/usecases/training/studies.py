@@ -354,7 +354,7 @@ def _without_shots(plan: Plan) -> Plan:
 
     These are of an arm's own samples, so that nothing of it is shared, and whole rationales are written anew a run.
     """
-    steps = tuple(step for step in plan.steps if not (isinstance(step, Evaluate) and step.shots))
+    steps = tuple(step for step in plan.steps if not (isinstance(step, Evaluate) and step.shots and step.start is None))
     return plan.model_copy(update={"steps": steps})
 
 
