@@ -10,7 +10,7 @@ import gradio as gr
 from app.usecases.playground.answers import PlayOrder
 from app.web.evaluation_form import Valuation, read_valuation
 from app.web.forms import Entered, NamedForm
-from app.web.pages.exports import Wanted
+from app.web.pages.exports import Chosen
 from app.web.pages.orders import lay_order
 from app.web.pages.selection import SelectionForm, lay_rules, lay_weights
 from engine.config import ProjectConfig
@@ -63,6 +63,6 @@ def enter_valuation(run: str, hour: str = "") -> Entered[Valuation]:
     return Entered(tuple(named.values()), lambda _: read_valuation(named))
 
 
-def enter_wanted(run: str | None, stage: str | None) -> Entered[Wanted]:
+def enter_chosen(run: str | None, stage: str | None) -> Entered[Chosen]:
     """What Exports sends of a stage of a run before any button is pressed."""
-    return Entered((), lambda _: Wanted(run, stage, 0, "", "", ""))
+    return Entered((), lambda _: Chosen(run, stage))

@@ -18,7 +18,7 @@ from app.usecases.exports.exports import ExportOrder
 from app.usecases.exports.hub import PushOrder, read_what
 from app.usecases.exports.items import take_scored, why_no_items
 from app.web.forms import Entered
-from app.web.pages.exports import Wanted, _Handlers
+from app.web.pages.exports import Preparation, _Handlers
 from engine.errors import InputError, StateError
 from engine.jobs.spec import SPEC_FILE, ExportJob, read_spec
 from engine.plans import make_plan
@@ -75,7 +75,7 @@ def test_a_job_that_was_queued_with_a_card_is_still_read(services: Services, run
 
 def test_what_was_prepared_before_it_was_scored_is_checked_once_it_is(services: Services, run: Run) -> None:
     context, page = services.context, _Handlers(frame_of(services))
-    asked = ("p", Entered((), lambda _: Wanted(run.id, STAGE, 2, "", "", "gguf-q8_0")))
+    asked = ("p", Entered((), lambda _: Preparation(run.id, STAGE, 2, "gguf-q8_0")))
     answers = context.db.arrow("SELECT * FROM answers")
     with context.db.write() as writer:
         writer.run("DELETE FROM answers", [])

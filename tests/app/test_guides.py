@@ -25,7 +25,7 @@ from engine.config import ProjectConfig
 from engine.errors import StateError
 from engine.values import Split, TeacherSpec, make_query
 from storage.projects import Project
-from tests.app.forms import enter_wanted
+from tests.app.forms import enter_chosen
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def pushed(*values: Any) -> Entered[dict[str, Any]]:
 def test_exports_offers_what_is_there(services: Services) -> None:
     do = Exports(frame_of(services))
     make(services, queries=2)
-    said = do.cards("p", enter_wanted(None, None))
+    said = do.cards("p", enter_chosen(None, None))
     assert "Nothing to take along yet" in said and "/train?project=p" in said and "/select?project=p" in said
     assert "data-take" not in said
     assert can([do.can_push("p", pushed(None, None, "set", "me/mine", True))]) == [False], "pushing comes with a run"
@@ -184,7 +184,7 @@ def test_exports_offers_what_is_there(services: Services) -> None:
 
 
 def test_exports_of_a_selected_project_offers_the_set_alone(selected: Services) -> None:
-    said = Exports(frame_of(selected)).cards("p", enter_wanted(None, None))
+    said = Exports(frame_of(selected)).cards("p", enter_chosen(None, None))
     assert said.count("data-take='set'") == said.count("data-take") == 2
     assert "No student yet" in said and "/train?project=p" in said and "Select" not in said
 

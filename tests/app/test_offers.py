@@ -148,12 +148,12 @@ def test_a_copys_key_stands_on_no_page_in_no_export_and_in_no_file(
         for page in ("exports", "evaluate"):
             client.predict(key, "", None, api_name=f"/{names[page, 'choose']}")
         client.predict(key, run, api_name=f"/{names['exports', 'stages']}")
-        cards = client.predict(key, run, "stage3", 0, "", "", "", api_name=f"/{names['exports', 'cards']}")
+        cards = client.predict(key, run, "stage3", api_name=f"/{names['exports', 'cards']}")
         assert "data-later" not in cards and "left out of this demo" in cards, "nothing is prepared for strangers"
         report = client.predict(key, run, "", "2", None, None, *[""] * 8, api_name=f"/{names['evaluate', 'report']}")
         assert key not in report and key not in Path(report).read_text("utf-8")
         for what in (["set", "jsonl"], ["student-adapter", "adapter"]):
-            said, file = client.predict(key, run, "stage3", 0, *what, "", api_name=f"/{names['exports', 'take']}")
+            said, file = client.predict(key, run, "stage3", *what, api_name=f"/{names['exports', 'take']}")
             assert key not in said and key not in str(file)
             path = Path(file)
             held = path.read_bytes()

@@ -266,7 +266,7 @@ def test_pushing(studio: Studio, hub: Hub) -> None:
     assert "SmolLM2" in pushed["adapter_config.json"].decode() and "stage3" in pushed["README.md"].decode()
     studio("exports", "keep", "p")
     studio("exports", "can_push", *stage3, "me/mine", True)
-    studio("exports", "prepare", "p", run, "stage3", 2, "", "", "merged")
+    studio("exports", "prepare", "p", run, "stage3", 2, "merged")
     studio.finish()
     assert "/me/whole/commit" in push("merged", "me/whole", private=False)
     whole = hub.files["models/me/whole"]

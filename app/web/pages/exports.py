@@ -56,22 +56,27 @@ def build(frame: Frame) -> None:
     state = lay_html()
     taken, form, prepared = (gr.Textbox("", visible=False) for _ in range(3))
 
-    parts = {"run": run, "stage": stage, "sample": sample, "artefact": taken, "form": form, "student": prepared}
-    wanted = NamedForm(parts, lambda named: Wanted(**named))
-    asked = [frame.project, *wanted.inputs]
+    parts = {"run": run, "stage": stage}
+    chosen = NamedForm(parts, lambda named: Chosen(**named))
+    order = NamedForm(parts | {"artefact": taken, "form": form}, lambda named: read_order(**named))
+    student = NamedForm(parts | {"sample": sample, "form": prepared}, lambda named: Preparation(**named))
     hidden: dict[str, Any] = {"show_progress": "hidden", **frame.quiet}
     frame.fill_view([run], [run], do.choose)
     run.input(None, run, None, js=_TO_RUN)
     frame.fill([state], do.state)
-    frame.fill_live([cards], wanted.inputs, do.cards, wanted)
+    frame.fill_live([cards], chosen.inputs, do.cards, chosen)
     run.change(frame.guard(do.stages), [frame.project, run], stage, **hidden)
     for part in (run, stage):
-        part.change(frame.guard(do.cards, wanted), asked, cards, trigger_mode="always_last", **hidden)
+        part.change(
+            frame.guard(do.cards, chosen), [frame.project, *parts.values()], cards, trigger_mode="always_last", **hidden
+        )
+    asked = [frame.project, *student.inputs]
     for part in (stage, sample):
-        part.change(frame.guard(do.show, wanted), asked, [about, card, use], **hidden)
-    save_after(cards.click(frame.guard(do.take, wanted), asked, [said, file], js=TAKEN, **hidden), file)
-    ordered = wish.click(frame.guard(do.prepare, wanted), asked, [said, frame.timer], js=PREPARED, **hidden)
-    frame.follow(ordered.success(frame.guard(do.cards, wanted), asked, cards, **hidden))
+        part.change(frame.guard(do.show, student), asked, [about, card, use], **hidden)
+    take = cards.click(frame.guard(do.take, order), [frame.project, *order.inputs], [said, file], js=TAKEN, **hidden)
+    save_after(take, file)
+    ordered = wish.click(frame.guard(do.prepare, student), asked, [said, frame.timer], js=PREPARED, **hidden)
+    frame.follow(ordered.success(frame.guard(do.cards, chosen), [frame.project, *parts.values()], cards, **hidden))
     _bind_push(frame, do, (run, stage, what, repository, private), token, push, question, said)
 
 
@@ -113,18 +118,19 @@ def _bind_push(
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is to be taken along: of which stage of which run, and how it is checked."""
+class Chosen:
+    """Which stage of which run the page shows."""
 
     run: str | None
     stage: str | None
+
+
+@dataclass(frozen=True)
+class Preparation(Chosen):
+    """How its student is prepared: checked on so many queries, in the form whose button was pressed."""
+
     sample: float
-    """Queries that a prepared student answers again."""
-    artefact: str
-    """Whose button was pressed; `form` is that of its file."""
     form: str
-    student: str
-    """The form of a student that is to be prepared."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ class _Handlers:
         made = [{**row, "where": _where(row["where"])} for row in self.services.publish.made(project)]
         return f"<h2>Recent exports and pushes</h2>{table_html(titled(made))}" if made else ""
 
-    def cards(self, project: str, entered: Entered[Wanted]) -> str:
+    def cards(self, project: str, entered: Entered[Chosen]) -> str:
         """What there is to take along, and how each stands."""
         wanted = entered.read()
         run = self._run(project, wanted.run) if wanted.run else None
@@ -188,7 +194,7 @@ class _Handlers:
             return cards
         return cards + "<br>" + empty_html("No student yet", "Training rows and students come with a run.", train)
 
-    def show(self, project: str, entered: Entered[Wanted]) -> list[Any]:
+    def show(self, project: str, entered: Entered[Preparation]) -> list[Any]:
         """The model card, and how to load and to serve the student."""
         wanted = entered.read()
         stage = wanted.stage
@@ -209,20 +215,19 @@ class _Handlers:
             f"<h2>Export it</h2>{command_html(command)}",
         ]
 
-    def take(self, project: str, entered: Entered[Wanted]) -> list[Any]:
+    def take(self, project: str, entered: Entered[ExportOrder]) -> list[Any]:
         """Make the file of an artefact, for the browser to save."""
-        wanted = entered.read()
-        order = read_order(wanted.run, wanted.stage, wanted.artefact, wanted.form)
+        order = entered.read()
         if order.run is not None:
             order = replace(order, run=self._run(project, order.run).id)
         path = self.services.export.pack(project, order, self.downloads.folder(project, order))
         return [notice_html(f"{path.name}, {say_size(path)}: your browser saves it.", tone="good"), str(path)]
 
-    def prepare(self, project: str, entered: Entered[Wanted]) -> list[Any]:
+    def prepare(self, project: str, entered: Entered[Preparation]) -> list[Any]:
         """Let a worker make a student and check it; what is made already, or being it, stays."""
         wanted, export = entered.read(), self.services.export
         run, stage, asked = self._run(project, wanted.run), _named(wanted.stage), int(wanted.sample)
-        over = export.prepare(run.id, stage, wanted.student, asked).status.over
+        over = export.prepare(run.id, stage, wanted.form, asked).status.over
         if export.can_check(run, stage, asked):
             message = "It is ready already." if over else "Being prepared. The download starts once it is ready."
         else:

@@ -34,8 +34,8 @@ watch('value', () => {
 """For `js_on_load` of the component that shows the cards."""
 PREPARE = "window.tacitPrepare = (form) => { window.tacitForm = form; trigger('click'); };"
 """For `js_on_load` of the component whose click prepares a student."""
-TAKEN = "(...given) => [...given.slice(0, -3), ...(window.tacitTaken || ['', '']), '']"
-"""Before the cards' click is sent: what was asked for, in front of the last value."""
+TAKEN = "(...given) => [...given.slice(0, -2), ...(window.tacitTaken || ['', ''])]"
+"""Before the cards' click is sent: what was asked for, in the place of the last two values."""
 PREPARED = "(...given) => [...given.slice(0, -1), window.tacitForm || '']"
 """The same before a student is prepared: its exporter, in the place of the last value."""
 _TONES: dict[str, Literal["", "good", "warn", "bad", "accent"]] = {
