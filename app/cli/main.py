@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -339,8 +338,10 @@ def serve(
         if hosted:
             serve_hosted(services, options)
             return
-        prepare = partial(bring_demo, services) if with_demo else bool
-        serve_app(build_beside(partial(build_app, services, with_login=bool(auth)), prepare), options)
+        made = build_beside(
+            lambda: build_app(services, with_login=bool(auth)), lambda: with_demo and bring_demo(services)
+        )
+        serve_app(made, options)
 
 
 @app.command()

@@ -42,19 +42,24 @@ def lay_head() -> list[Any]:
     """Which run, at which price of the device, and how far below the best a shorter student may lie."""
     with gr.Row():
         run = gr.Dropdown([], label="Run", interactive=True, scale=2, min_width=220)
-        hour = gr.Textbox(
-            f"{ASSUMED_HOUR:.2f}",
-            label="Device price ($/h)",
-            info="assumed; put yours",
-            placeholder="unknown",
-            max_length=20,
-            min_width=140,
-        )
+        hour = lay_hour()
         margin = gr.Textbox(
             label="Allowed loss (points)", info="against the best, to ship a shorter one", max_length=10, min_width=140
         )
         save = gr.Button("Download report", interactive=False)
     return [run, hour, margin, save]
+
+
+def lay_hour() -> Any:
+    """The price of an hour of the device."""
+    return gr.Textbox(
+        f"{ASSUMED_HOUR:.2f}",
+        label="Device price ($/h)",
+        info="assumed; put yours",
+        placeholder="unknown",
+        max_length=20,
+        min_width=140,
+    )
 
 
 def lay_pay_back() -> tuple[Any, Any, list[Any], Any]:

@@ -96,15 +96,15 @@ class _Handlers:
         record: Run = self.services.reading.run_of(project, run)
         return record
 
-    def _terms(self, run: Run, question: Valuation) -> Terms:
+    def _terms(self, run: Run, valuation: Valuation) -> Terms:
         """What is assumed of money.
 
         Raises:
             InputError: if a list price is none.
         """
         names = list(self.services.compare.list_prices(run))[:PRICED]
-        typed = zip(names, question.prices, strict=False)
-        return Terms(question.device_hour, {name: read_list_price(text) for name, text in typed if text.strip()})
+        typed = zip(names, valuation.prices, strict=False)
+        return Terms(valuation.device_hour, {name: read_list_price(text) for name, text in typed if text.strip()})
 
     def open(self, project: Project | None) -> str:
         """The margin as it is set."""
@@ -132,9 +132,9 @@ class _Handlers:
 
     def set_margin(self, project: str, entered: Entered[Valuation]) -> list[Any]:
         """Set the margin; one that can't be is told in the place of the verdict, and the earlier one stays."""
-        question = entered.read()
+        valuation = entered.read()
         try:
-            self.services.compare.set_margin(project, read_points(question.margin))
+            self.services.compare.set_margin(project, read_points(valuation.margin))
         except InputError as error:
             return [notice_html(str(error), bad=True), *[gr.skip()] * 4]
         return self.price(project, entered)
@@ -167,11 +167,11 @@ class _Handlers:
         """Verdict, table, plot and kinds, at the prices of the page."""
         return self._draw(project, *self._read(project, entered.read()))
 
-    def _read(self, project: str, question: Valuation) -> tuple[Run | None, RunReport | None]:
-        if not question.run:
+    def _read(self, project: str, valuation: Valuation) -> tuple[Run | None, RunReport | None]:
+        if not valuation.run:
             return None, None
-        run = self._run(project, question.run)
-        return run, self.services.report.read(run, self._terms(run, question))
+        run = self._run(project, valuation.run)
+        return run, self.services.report.read(run, self._terms(run, valuation))
 
     def _draw(self, project: str, run: Run | None, report: RunReport | None) -> list[Any]:
         if run is None or report is None:
@@ -222,19 +222,19 @@ class _Handlers:
 
     def pay_back(self, project: str, entered: Entered[Valuation]) -> str:
         """When a student pays back against a teacher."""
-        question = entered.read()
-        student, teacher = question.student, question.teacher
-        if not question.run or not student or not teacher:
+        valuation = entered.read()
+        student, teacher = valuation.student, valuation.teacher
+        if not valuation.run or not student or not teacher:
             return ""
-        run = self._run(project, question.run)
-        paid = self.services.compare.pay_back(run, student, teacher, self._terms(run, question))
+        run = self._run(project, valuation.run)
+        paid = self.services.compare.pay_back(run, student, teacher, self._terms(run, valuation))
         return notice_html(say_pay_back(paid, title_of(student), teacher))
 
     def report(self, project: str, entered: Entered[Valuation]) -> str:
         """The report of a run as one file."""
-        question = entered.read()
-        run = self._run(project, question.run)
-        html = self.services.report.html(run, self._terms(run, question))
+        valuation = entered.read()
+        run = self._run(project, valuation.run)
+        html = self.services.report.html(run, self._terms(run, valuation))
         path = self.downloads.folder(project, run.id, "report") / f"{file_name(project, run.id[:8], 'report')}.html"
         path.write_text(html, "utf-8")
         return str(path)

@@ -13,7 +13,7 @@ from app.usecases.serving.saving_lines import EFFORT_TITLES, figures, say_certif
 from app.usecases.serving.savings import Candidates, SaveOrder, Saving
 from app.web.choices import choose_run, enable, run_choices
 from app.web.downloads import Downloads, file_name, lay_file, save_after
-from app.web.evaluation_form import read_price
+from app.web.evaluation_form import lay_hour, read_price
 from app.web.fields import lay_html
 from app.web.forms import Entered, NamedForm
 from app.web.frame import Frame
@@ -98,14 +98,7 @@ def _lay_form() -> tuple[gr.Dropdown, dict[str, Any], dict[str, Any], gr.Textbox
             "reference": gr.Dropdown([], label="Asked last, and compared with", interactive=True, min_width=160),
             "sure": gr.Dropdown([(f"{one}%", one) for one in _SURE], value="90", label="Confidence", min_width=110),
         }
-        hour = gr.Textbox(
-            f"{ASSUMED_HOUR:.2f}",
-            label="Device price ($/h)",
-            info="assumed; put yours",
-            placeholder="unknown",
-            max_length=20,
-            min_width=140,
-        )
+        hour = lay_hour()
     return run, wish, ladder, hour, take
 
 
