@@ -14,10 +14,10 @@ from app.cli.main import app
 from app.demo import make_puzzles
 from app.recipe import FAST
 from app.services import Services, open_services
-from app.usecases.training.studies import _without_shots, find_counted
+from app.usecases.training.studies import find_counted
 from app.usecases.training.study_files import read_grid_file, read_records
 from engine.errors import ConfigError, InputError
-from engine.plans import Evaluate, Plan, Train, make_plan
+from engine.plans import make_plan
 from engine.plans.order import PlanOrder
 from engine.selection.settings import NONE
 from engine.study import list_cells, read_grid
@@ -78,14 +78,15 @@ def test_a_study_leaves_records_goes_on_and_is_checked_without_a_workspace(servi
     record = json.loads((folder / "kd-2.json").read_text("utf-8"))
     assert record["facts"]["plan"]["student"]["seed"] == 2 and record["facts"]["versions"]["torch"]
     facts = record["facts"]
-    assert set(facts["shared"]) == {"vanilla"}, "what does not hang on the seed is written once"
+    assert set(facts["shared"]) == {"vanilla", "vanilla-fewshot"}, "what does not hang on the seed is written once"
     assert set(facts["shared"].values()) == {json.loads((folder / "kd-1.json").read_text("utf-8"))["facts"]["run"]}
     assert facts["systems"]["vanilla"]["n"] == 6 and facts["curves"]["standard-kd"][-1] == [4, 0.5]
     assert [step["train"]["updates"] for step in facts["plan"]["steps"] if step["kind"] == "train"] == [4]
     assert {(p.arm, p.system, p.counts) for p in result.points if p.arm == "kd"} == {
         ("kd", "vanilla", False),
+        ("kd", "vanilla-fewshot", False),
         ("kd", "standard-kd", True),
-    }, "examples of an arm's own samples would be answered anew for every run"
+    }
     assert str(tmp_path) not in json.dumps(record), "nothing of this machine goes to a stranger"
     (folder / "kd-1.json").unlink()
     again = services.study.run(grid, folder, said.append)
@@ -142,9 +143,3 @@ def test_the_student_that_counts_is_the_named_one_or_the_last_in_its_own_mode() 
     assert find_counted(make_plan(PlanOrder(plan="twt", preset="smoke")), "").system == "stage3"
     with pytest.raises(InputError, match="scores no student nobody; it scores"):
         find_counted(step_by_step, "nobody")
-
-
-def test_only_the_untrained_student_is_not_scored_with_examples() -> None:
-    trained = Evaluate(name="evaluate-stage1", start="stage1", shots=3)
-    plan = Plan(name="p", steps=(Evaluate(name="fewshot", shots=3, role="untrained"), Train(name="stage1"), trained))
-    assert _without_shots(plan).evaluated == [trained], "a student that counts stays"

@@ -29,7 +29,7 @@ def test_the_smoke_grid_makes_its_project_trains_and_is_summed_up(tiny_student: 
     assert {(arm.arm, arm.seeds, arm.n) for arm in result.arms} == {("standard-kd", 2, 6), ("answer-first", 2, 6)}
     assert summarise_study(grid, records) == result, "anybody has the same table from the records"
     shared = [record.facts["shared"] for record in records if record.facts["shared"]]
-    assert len(shared) == 3 and all(set(one) == {"vanilla"} for one in shared)
+    assert len(shared) == 3 and all(set(one) == {"vanilla", "vanilla-fewshot"} for one in shared)
     assert [line for line in said if line.startswith(("1 of 4", "the project"))] == [
         "the project study-smoke is made",
         "1 of 4: standard-kd, seed 1",

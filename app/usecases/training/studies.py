@@ -252,13 +252,13 @@ class StudyService:
             return _record(grid, cell, "failed", str(error))
 
     def make_plan(self, project_name: str, cell: StudyCell) -> Plan:
-        """The plan of a cell, within the study's budget. The untrained student is scored without examples only.
+        """The plan of a cell, within the study's budget.
 
         Raises:
             ConfigError: if a name is unknown, or the budget is too small.
             NotFound: if nothing was selected yet.
         """
-        plan = _without_shots(self.planning.make(project_name, cell.order))
+        plan = self.planning.make(project_name, cell.order)
         if cell.budget is None:
             return plan
         size = measure_plan(self.running.selecting, project_name, plan)
@@ -345,17 +345,8 @@ def _holds(record: StudyRecord, cell: StudyCell, scored_by: str, selected: str) 
 
 
 def _neutral(plan: Plan) -> str:
-    """A plan's fingerprint wherever it trains, and whether or not it scores the untrained student with examples."""
-    return _without_shots(plan).model_copy(update={"backend": LOCAL}).fingerprint
-
-
-def _without_shots(plan: Plan) -> Plan:
-    """A plan that does not score the untrained student with examples.
-
-    These are of an arm's own samples, so that nothing of it is shared, and whole rationales are written anew a run.
-    """
-    steps = tuple(step for step in plan.steps if not (isinstance(step, Evaluate) and step.shots and step.start is None))
-    return plan.model_copy(update={"steps": steps})
+    """A plan's fingerprint wherever it trains."""
+    return plan.model_copy(update={"backend": LOCAL}).fingerprint
 
 
 def find_counted(plan: Plan, system: str) -> Evaluate:
